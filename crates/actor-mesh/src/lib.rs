@@ -1,0 +1,2 @@
+//! Supervised meshes of actors on processes.
+#![forbid(unsafe_code)]

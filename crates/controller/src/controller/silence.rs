@@ -1,0 +1,69 @@
+//! What the silence of agents means for their ranks, and what ends it (L3, H4).
+
+use std::time::Duration;
+
+use mesh_core::{AgentId, News, Stall, Status, Trouble};
+
+use super::Controller;
+use crate::agents::Silence;
+use crate::event::Effect;
+use crate::health::{Cell, Changes, Contact};
+use crate::kind::Controlled;
+
+impl<C: Controlled> Controller<C> {
+    /// An agent was heard: what its silence had covered shows again (H4).
+    pub(super) fn contact(&mut self, agent: AgentId, changes: &mut Changes) {
+        if self.roster.heard(agent, self.now) {
+            self.set_contact(agent, Contact::Heard, changes);
+        }
+    }
+
+    pub(super) fn set_contact(&mut self, agent: AgentId, contact: Contact, changes: &mut Changes) {
+        let Some(ranks) = self.roster.get(agent).map(|agent| agent.ranks.clone()) else { return };
+        for range in ranks.runs() {
+            self.health.update(range, self.now, changes, |cell| {
+                (cell.contact != contact).then(|| Cell { contact, ..cell.clone() })
+            });
+        }
+    }
+
+    /// A poll that has had its time makes those suspect that were not heard since (L3).
+    pub(super) fn judge_poll(&mut self, changes: &mut Changes) {
+        let Some(sent) = self.poll_sent else { return };
+        if self.now < sent + self.spec.config.times.poll_deadline {
+            return;
+        }
+        self.poll_sent = None;
+        for agent in self.roster.unheard_since(sent) {
+            self.set_contact(agent, Contact::Suspect, changes);
+        }
+    }
+
+    pub(super) fn judge_silence(&mut self, changes: &mut Changes, effects: &mut Vec<Effect>) {
+        let silences = self.roster.judge(self.now);
+        if !silences.is_empty() && self.roster.is_isolated(self.now) {
+            let silent = self.roster.n_silent(self.now);
+            let trouble = Trouble::Isolated { silent, agents: self.roster.len() };
+            self.subscribers.tell_all(&News::Trouble(trouble), effects);
+        }
+        for (agent, silence) in silences {
+            match silence {
+                Silence::Contact(contact) => self.set_contact(agent, contact, changes),
+                Silence::GivenUp { after } => self.give_up(agent, after, changes),
+            }
+        }
+    }
+
+    /// The leases of its ranks must have run out: they are dead, whatever they say later (H2).
+    pub(super) fn give_up(&mut self, agent: AgentId, after: Duration, changes: &mut Changes) {
+        let Some(ranks) = self.roster.get(agent).map(|agent| agent.ranks.clone()) else { return };
+        let timeout = Status::Timeout { after, cause: None };
+        for range in ranks.runs() {
+            self.health.update(range, self.now, changes, |cell| {
+                let held_back = matches!(cell.status, Status::Stalled(Stall::Suspended { .. }));
+                (!cell.status.is_terminal() && !held_back)
+                    .then(|| Cell { status: timeout.clone(), ..cell.clone() })
+            });
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What a controller must know of the kind of resource it supervises.
+
+use mesh_core::Status;
+
+/// The kind of mesh a controller supervises: hosts, processes, actors, or yours.
+///
+/// Pure: no `async`, no context argument, no way to reach the network.
+///
+/// # Contract
+///
+/// - `status` is total and depends on the report alone, so that a run of equal reports of any length
+///   costs as much as one (H8).
+/// - It never gives `Suspect`, `Unreachable` or `Timeout`: those are the controller's own words.
+///
+/// # Examples
+///
+/// ```
+/// use controller::Controlled;
+/// use mesh_core::Status;
+///
+/// struct Lamps;
+///
+/// impl Controlled for Lamps {
+///     type Report = bool;
+///     const KIND: &'static str = "lamp";
+///
+///     fn status(&self, report: &bool) -> Status {
+///         if *report { Status::Running } else { Status::Stopped }
+///     }
+/// }
+/// ```
+pub trait Controlled {
+    /// What an agent says about one rank.
+    type Report: Clone + PartialEq;
+
+    /// The `mesh_kind` label of every metric and log line: `host`, `proc`, `actor`, or yours.
+    const KIND: &'static str;
+
+    /// What the report means.
+    fn status(&self, report: &Self::Report) -> Status;
+}

@@ -1,0 +1,40 @@
+//! Supervision of one mesh as a pure state machine: events in, effects out.
+//!
+//! [`Controller::step`] takes the time and one [`Event`] and returns the [`Effect`]s to perform, in
+//! order; [`Controller::next_deadline`] says when to come back with [`Event::Tick`] if nothing else
+//! happens. There is no clock, I/O, randomness, logging or runtime in this crate: a recorded list of
+//! `(time, event)` replays a run. The crate `supervise` is the loop around it.
+//!
+//! # Invariants
+//!
+//! - `step` is total: every event in every state has an answer, and none panics.
+//! - The same events at the same times give the same effects in the same order.
+//! - Health is kept as runs of equal ranks: a healthy mesh of any size is one run (H8).
+//! - What cannot be known is not said: silence is [`Suspect`](mesh_core::Status::Suspect), only exit
+//!   evidence ends a rank, and only lease arithmetic times it out (H4).
+//!
+//! The agent's side of a lease is as pure, and is here too: [`Lease`].
+
+#![forbid(unsafe_code)]
+#![warn(
+    clippy::wildcard_enum_match_arm,
+    clippy::match_wildcard_for_single_variants,
+    clippy::iter_over_hash_type
+)]
+
+mod agents;
+mod config;
+mod controller;
+mod event;
+mod health;
+mod kind;
+mod lease;
+mod restarts;
+mod runs;
+mod subscribers;
+
+pub use config::{Config, ConfigError, RestartConfig, RestartPolicy, Times};
+pub use controller::{Controller, Spec, SpecError};
+pub use event::{AskId, Effect, Event, Subscription};
+pub use kind::Controlled;
+pub use lease::{Lease, RefusedEpoch};

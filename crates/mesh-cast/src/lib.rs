@@ -1,0 +1,2 @@
+//! Broadcast and merged replies over a mesh.
+#![forbid(unsafe_code)]

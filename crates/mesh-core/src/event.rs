@@ -1,0 +1,288 @@
+//! What owners and subscribers are told of a mesh.
+
+use std::fmt;
+use std::time::Duration;
+
+use mesh_shape::{Rank, RankSet, Region, ValueMesh};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Epoch, Incarnation, MeshLabel};
+use crate::status::{Status, StatusKind};
+use crate::time::Timestamp;
+
+/// One status that some ranks reached together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The ranks, in the view of the one who is told (H5).
+    pub ranks: RankSet,
+    /// Which life of theirs it is about.
+    pub incarnation: Incarnation,
+    /// What they are now.
+    pub status: Status,
+    /// For a failure that will be restarted: after what delay (RS1). It is no end of the mesh then.
+    pub restart_in: Option<Duration>,
+    /// When the evidence of it was seen, on the clock of the controller's process.
+    pub evidence: Timestamp,
+}
+
+/// Every rank found failed in one step, told to the owner once (N1, H6).
+///
+/// # Examples
+///
+/// Its `Display` is the report that people read: mesh, rank, coordinates, cause, lifetime and the
+/// last lines of standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// The mesh.
+    pub mesh: MeshLabel,
+    /// The view that the ranks of `changes` are of.
+    pub region: Region,
+    /// Which controller reports.
+    pub reporter: Epoch,
+    /// The failures. Each status is a failure.
+    pub changes: Vec<Change>,
+    /// Set once in the life of a mesh: when more restarts were asked for than are allowed (RS3).
+    pub escalation: Option<Escalation>,
+}
+
+impl Failures {
+    /// Every failed rank with its failure, in the order told.
+    pub fn each(&self) -> impl Iterator<Item = (Rank, &Change)> {
+        self.changes.iter().flat_map(|change| change.ranks.iter().map(move |rank| (rank, change)))
+    }
+
+    /// The number of ranks.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changes.iter().map(|change| change.ranks.len()).sum()
+    }
+
+    /// Whether it names no rank; a controller sends no such message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The coordinates of `rank`, as text: `hosts=0,procs=3`. Empty for a mesh without dims.
+    #[must_use]
+    pub fn point(&self, rank: Rank) -> String {
+        self.region.extent().unravel(rank).map(|point| point.to_string()).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (rank, change)) in self.each().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "rank {rank}")?;
+            let point = self.point(rank);
+            if !point.is_empty() {
+                write!(f, " ({point})")?;
+            }
+            write!(f, " of {}, incarnation {}: {}", self.mesh, change.incarnation, change.status)?;
+            fmt_details(change, f)?;
+        }
+        if let Some(escalation) = &self.escalation {
+            write!(f, "\n{} of {}", escalation, self.mesh)?;
+        }
+        write!(f, "\nreported by its controller, epoch {}", self.reporter)
+    }
+}
+
+fn fmt_details(change: &Change, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let cause = change.status.cause();
+    if let Some(alive) = cause.and_then(|cause| cause.alive) {
+        write!(f, ", after {:.1} s", alive.as_secs_f64())?;
+    }
+    if let Some(delay) = change.restart_in {
+        write!(f, "; it will be started again in {:.1} s", delay.as_secs_f64())?;
+    }
+    let stderr = cause.map_or(&[][..], |cause| &cause.stderr);
+    if !stderr.is_empty() {
+        write!(f, "\n  its last lines on standard error:")?;
+        for line in stderr {
+            write!(f, "\n  | {line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// More restarts were needed than are allowed: from now on failed ranks stay failed (RS3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Every rank that has failed, those that will still be restarted too.
+    pub failed: RankSet,
+    /// The restarts allowed (OTP: intensity).
+    pub max_restarts: u32,
+    /// In what time; `None` for the whole life of the mesh.
+    pub period: Option<Duration>,
+}
+
+impl fmt::Display for Escalation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "more than {} restarts", self.max_restarts)?;
+        if let Some(period) = self.period {
+            write!(f, " within {} s", period.as_secs_f64())?;
+        }
+        write!(f, ": no more are made; failed ranks: {}", self.failed)
+    }
+}
+
+/// One message of a controller to one subscriber.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeshEvent {
+    /// The mesh.
+    pub mesh: MeshLabel,
+    /// Its number: one more than that of the message before it to this subscriber (N5).
+    pub seq: u64,
+    /// What is new.
+    pub news: News,
+}
+
+/// What a subscriber is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum News {
+    /// The answer to a subscription, and to having lagged behind: all that is (N5, N7).
+    Snapshot(Snapshot),
+    /// Ranks that changed, in one step. Terminal changes come exactly once (N2).
+    Changed(Vec<Change>),
+    /// Nothing else happened: the controller is alive (N3).
+    Heartbeat {
+        /// At least so often something is sent while any rank is alive.
+        period: Duration,
+    },
+    /// Something is wrong that is no rank's failure (H5).
+    Trouble(Trouble),
+    /// The mesh is being stopped. Comes before any rank is touched (C1).
+    Stopping,
+    /// Every rank has ended; the last message (N4).
+    Closed,
+}
+
+/// All that a new subscriber must know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// At least so often something is sent while any rank is alive.
+    pub period: Duration,
+    /// The failed ranks with their causes.
+    pub failed: Vec<Change>,
+    /// The ranks that ended well.
+    pub stopped: RankSet,
+    /// The ranks that are alive, for a subscriber with [`Interest::All`]; else empty.
+    pub alive: Vec<Change>,
+    /// Whether messages were lost before this, because the subscriber was too slow (N7).
+    pub lagged: bool,
+}
+
+/// Which changes a subscriber wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Interest {
+    /// The ends of ranks only.
+    Terminal,
+    /// Every change of status.
+    All,
+}
+
+/// Something that is wrong with a mesh and is no failure of a rank (H5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trouble {
+    /// A question or an order could not be given to an agent.
+    QueryFailed {
+        /// The index of the agent.
+        agent: usize,
+    },
+    /// Most agents are silent at once: the controller takes itself for isolated and holds back.
+    Isolated {
+        /// The number of silent agents.
+        silent: usize,
+        /// The number of all agents.
+        agents: usize,
+    },
+    /// A ref has heard nothing of its controller for three stated periods (N10).
+    ControllerLost,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QueryFailed { agent } => write!(f, "agent {agent} could not be asked"),
+            Self::Isolated { silent, agents } => {
+                write!(
+                    f,
+                    "{silent} of {agents} agents are silent at once: this side may be isolated"
+                )
+            }
+            Self::ControllerLost => f.write_str("its controller has been silent for three periods"),
+        }
+    }
+}
+
+/// The state of a mesh, as its controller knows it (L7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeshState {
+    /// The mesh.
+    pub mesh: MeshLabel,
+    /// The mesh as one.
+    pub phase: MeshPhase,
+    /// One state per rank.
+    pub ranks: ValueMesh<RankState>,
+}
+
+/// The state of one rank.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RankState {
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// What it is.
+    pub status: Status,
+}
+
+/// What a mesh is as one: failed if any rank failed, else stopped if all ended, else the least
+/// advanced of its living ranks (L7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MeshPhase {
+    /// A rank is being created.
+    Initializing,
+    /// A rank is running, none is being created.
+    Running,
+    /// All ranks that live are being stopped.
+    Stopping,
+    /// All ended, none failed. The empty mesh is stopped.
+    Stopped,
+    /// A rank failed.
+    Failed,
+}
+
+impl MeshPhase {
+    /// The phase of a mesh with so many ranks of each kind of status; index `kind as usize`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_core::MeshPhase;
+    ///
+    /// assert_eq!(MeshPhase::of(&[0; 10]), MeshPhase::Stopped, "the empty mesh");
+    /// ```
+    #[must_use]
+    pub fn of(counts: &[usize; StatusKind::ALL.len()]) -> Self {
+        let any = |kinds: &[StatusKind]| kinds.iter().any(|kind| counts[*kind as usize] > 0);
+        if any(&[StatusKind::Failed, StatusKind::Timeout]) {
+            Self::Failed
+        } else if any(&[StatusKind::NotExist, StatusKind::Initializing]) {
+            Self::Initializing
+        } else if any(&[
+            StatusKind::Running,
+            StatusKind::Stalled,
+            StatusKind::Suspect,
+            StatusKind::Unreachable,
+        ]) {
+            Self::Running
+        } else if any(&[StatusKind::Stopping]) {
+            Self::Stopping
+        } else {
+            Self::Stopped
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! How the process of a rank is started.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use mesh_shape::Point;
+
+use crate::ids::{Incarnation, MeshLabel};
+
+/// Says how the process of each rank is started. Pure: it starts nothing itself.
+///
+/// # Contract
+///
+/// - The command is the same for every rank and every call; what differs goes into `env`.
+/// - Both are total: they have an answer for every seat, and do not panic.
+pub trait Launcher: Send + Sync {
+    /// What to run.
+    fn command(&self) -> &Command;
+
+    /// The variables this rank gets on top of the caller's environment.
+    fn env(&self, seat: &Seat<'_>) -> Vec<(OsString, OsString)>;
+}
+
+/// A program with its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program: a path, or a name to look up on the `PATH`.
+    pub program: OsString,
+    /// Its arguments, without the program's name.
+    pub args: Vec<OsString>,
+    /// Its working directory; the caller's if `None`.
+    pub dir: Option<PathBuf>,
+}
+
+impl Command {
+    /// The program with these arguments, in the caller's working directory.
+    pub fn new<A: Into<OsString>>(
+        program: impl Into<OsString>,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
+        Self {
+            program: program.into(),
+            args: args.into_iter().map(Into::into).collect(),
+            dir: None,
+        }
+    }
+}
+
+/// The place in a mesh that a process is started for.
+#[derive(Clone, Debug)]
+pub struct Seat<'a> {
+    /// The mesh.
+    pub mesh: &'a MeshLabel,
+    /// Where in the mesh: the rank and its coordinates.
+    pub point: &'a Point,
+    /// Which life of the rank.
+    pub incarnation: Incarnation,
+}

@@ -1,0 +1,34 @@
+//! The words and seams of Meshwarden: what the crates say to each other, and nothing that runs.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`ids`] | which mesh, which life of a rank, which report of it, which controller |
+//! | [`time`] | [`Timestamp`]: time as an argument |
+//! | [`status`] | what a rank is: [`Status`] and its [`Progress`] |
+//! | [`cause`] | why a rank ended: [`Cause`], data that becomes text only when shown |
+//! | [`event`] | what owners and subscribers are told: [`Failures`], [`MeshEvent`] |
+//! | [`protocol`] | what a controller asks of agents and what they answer; the trait [`Agents`] |
+//! | [`launch`] | how a process is started: the trait [`Launcher`] |
+//!
+//! There is no runtime, clock, randomness, logging or I/O here.
+
+#![forbid(unsafe_code)]
+
+pub mod cause;
+pub mod event;
+pub mod ids;
+pub mod launch;
+pub mod protocol;
+pub mod status;
+pub mod time;
+
+pub use cause::{Cause, LaunchProblem, Link, Reason};
+pub use event::{
+    Change, Escalation, Failures, Interest, MeshEvent, MeshPhase, MeshState, News, RankState,
+    Snapshot, Trouble,
+};
+pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, SubscriberId};
+pub use launch::{Command, Launcher, Seat};
+pub use protocol::{Agents, Answer, Answers, Order, Request, Undelivered, Update};
+pub use status::{Progress, Stall, Status, StatusKind};
+pub use time::Timestamp;

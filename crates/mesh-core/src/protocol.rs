@@ -1,0 +1,161 @@
+//! What a controller asks of the agents of its mesh, and what they answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_shape::{Overlay, RankSet};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation};
+
+/// One order or question of a controller to one agent.
+///
+/// Performing it twice is harmless: it names ranks *and* incarnation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Whom it is for.
+    pub agent: AgentId,
+    /// Who asks: an agent refuses an epoch lower than the highest it has heard.
+    pub epoch: Epoch,
+    /// What is asked.
+    pub order: Order,
+}
+
+/// What is asked of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Start these ranks, as this incarnation.
+    Start {
+        /// The ranks, all of this agent.
+        ranks: RankSet,
+        /// The life that begins.
+        incarnation: Incarnation,
+    },
+    /// Ask these ranks to end (for processes: `SIGTERM`).
+    Stop {
+        /// The ranks, all of this agent.
+        ranks: RankSet,
+        /// The life that is to end.
+        incarnation: Incarnation,
+    },
+    /// End these ranks now (for processes: `SIGKILL`).
+    Kill {
+        /// The ranks, all of this agent.
+        ranks: RankSet,
+        /// The life that is to end.
+        incarnation: Incarnation,
+    },
+    /// Report every rank of this mesh.
+    Poll,
+    /// I live, and have heard your beats up to this one (K1).
+    Renew {
+        /// The newest beat that the controller has heard from this agent.
+        echoed: BeatSeq,
+    },
+}
+
+/// What an agent reports about one rank.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update<R> {
+    /// Which life of the rank.
+    pub incarnation: Incarnation,
+    /// Which report about this life: greater is newer.
+    pub generation: Generation,
+    /// How long ago the evidence was seen, when this was sent: an age, since clocks differ.
+    pub age: Duration,
+    /// What was seen.
+    pub report: R,
+}
+
+/// Something an agent says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "R: Deserialize<'de> + PartialEq"))]
+pub enum Answer<R> {
+    /// The state of some ranks: streamed at a change, or the answer to a poll.
+    Reported {
+        /// Whose ranks they are.
+        agent: AgentId,
+        /// The newest report about each of them, keyed by the rank in the mesh.
+        reports: Overlay<Update<R>>,
+    },
+    /// The agent lives.
+    Heard {
+        /// Which agent.
+        agent: AgentId,
+        /// The number of its beat, to be echoed.
+        beat: BeatSeq,
+    },
+    /// The agent could not be asked: no rank is judged by that (H5).
+    QueryFailed {
+        /// Which agent.
+        agent: AgentId,
+    },
+}
+
+/// Reaches the agents of one mesh.
+///
+/// # Contract
+///
+/// - `perform` returns at once: it only starts the work. What comes of it is sent to `answers`.
+/// - Performing the same request twice is harmless.
+/// - An agent answers for its own ranks only, and numbers its reports about each life of a rank.
+/// - Dropping the implementation stops everything that was started through it (C2).
+///
+/// `mesh_testkit::agents_suite` checks these.
+pub trait Agents: Send {
+    /// What an agent says about one rank.
+    type Report;
+
+    /// Starts the work of `request`.
+    fn perform(&mut self, request: Request, answers: &Answers<Self::Report>);
+}
+
+/// Where agents send what they have to say. Cheap to clone.
+pub struct Answers<R>(Arc<Deliver<R>>);
+
+type Deliver<R> = dyn Fn(Answer<R>) -> Result<(), Undelivered<R>> + Send + Sync;
+
+impl<R> Answers<R> {
+    /// Answers go to `deliver`, which must not block.
+    #[must_use]
+    pub fn new(
+        deliver: impl Fn(Answer<R>) -> Result<(), Undelivered<R>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(deliver))
+    }
+
+    /// Sends one answer, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// - [`Undelivered::Full`] if the controller is behind: keep it and send it again later, or
+    ///   leave it to the next poll, which asks for the same.
+    /// - [`Undelivered::Closed`] if the controller has ended.
+    pub fn send(&self, answer: Answer<R>) -> Result<(), Undelivered<R>> {
+        (self.0)(answer)
+    }
+}
+
+impl<R> Clone for Answers<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R> fmt::Debug for Answers<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+/// An answer that was not taken; it comes back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered<R> {
+    /// The controller's queue is full.
+    #[error("the controller's queue is full: try again, or wait for its next poll")]
+    Full(Answer<R>),
+    /// The controller has ended.
+    #[error("the controller has ended")]
+    Closed(Answer<R>),
+}

@@ -1,0 +1,287 @@
+//! What a rank is: no progress, no contact and dead are three different things.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cause::Cause;
+
+/// The status of one rank.
+///
+/// Only exit evidence gives [`Stopped`](Self::Stopped) or [`Failed`](Self::Failed); only lease
+/// arithmetic gives [`Timeout`](Self::Timeout) (H4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Nothing of that id is known here.
+    NotExist,
+    /// Being created.
+    Initializing,
+    /// Created and answering.
+    Running,
+    /// Alive, but not progressing.
+    Stalled(Stall),
+    /// Its agent is silent past the first deadline.
+    Suspect,
+    /// Its agent is silent past the second deadline.
+    Unreachable,
+    /// A stop was asked for and has not finished.
+    Stopping,
+    /// Ended as asked, or by itself with success.
+    Stopped,
+    /// Ended abnormally.
+    Failed(Arc<Cause>),
+    /// Silent until its lease must have run out.
+    Timeout {
+        /// How long its agent had been silent.
+        after: Duration,
+        /// What a late report said of its end, if one came (H4).
+        cause: Option<Arc<Cause>>,
+    },
+}
+
+impl Status {
+    /// The failure with this cause.
+    #[must_use]
+    pub fn failed(cause: Cause) -> Self {
+        Self::Failed(Arc::new(cause))
+    }
+
+    /// Whether nothing can follow in this incarnation (H2).
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Failed(_) | Self::Timeout { .. })
+    }
+
+    /// Whether it is an abnormal end.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Timeout { .. })
+    }
+
+    /// How far in its life the rank is known to be; `None` where nobody knows (ST1).
+    #[must_use]
+    pub const fn progress(&self) -> Option<Progress> {
+        match self {
+            Self::NotExist | Self::Suspect | Self::Unreachable => None,
+            Self::Initializing => Some(Progress::Initializing),
+            Self::Running | Self::Stalled(_) => Some(Progress::Running),
+            Self::Stopping => Some(Progress::Stopping),
+            Self::Stopped | Self::Failed(_) | Self::Timeout { .. } => Some(Progress::Ended),
+        }
+    }
+
+    /// Whether the rank is known to be at least that far. Never true of a rank of which nothing is
+    /// known, or which cannot be reached (ST1).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_core::{Progress, Status};
+    ///
+    /// assert!(Status::Stopped.has_reached(Progress::Running));
+    /// assert!(!Status::Unreachable.has_reached(Progress::Initializing));
+    /// ```
+    #[must_use]
+    pub fn has_reached(&self, progress: Progress) -> bool {
+        self.progress().is_some_and(|mine| mine >= progress)
+    }
+
+    /// The status without its details.
+    #[must_use]
+    pub const fn kind(&self) -> StatusKind {
+        match self {
+            Self::NotExist => StatusKind::NotExist,
+            Self::Initializing => StatusKind::Initializing,
+            Self::Running => StatusKind::Running,
+            Self::Stalled(_) => StatusKind::Stalled,
+            Self::Suspect => StatusKind::Suspect,
+            Self::Unreachable => StatusKind::Unreachable,
+            Self::Stopping => StatusKind::Stopping,
+            Self::Stopped => StatusKind::Stopped,
+            Self::Failed(_) => StatusKind::Failed,
+            Self::Timeout { .. } => StatusKind::Timeout,
+        }
+    }
+
+    /// Why it failed, where that is known.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Failed(cause) | Self::Timeout { cause: Some(cause), .. } => Some(cause),
+            Self::Timeout { cause: None, .. }
+            | Self::NotExist
+            | Self::Initializing
+            | Self::Running
+            | Self::Stalled(_)
+            | Self::Suspect
+            | Self::Unreachable
+            | Self::Stopping
+            | Self::Stopped => None,
+        }
+    }
+
+    /// The value of the `cause` label of metrics for a failure; `None` if it is none.
+    #[must_use]
+    pub fn cause_label(&self) -> Option<&'static str> {
+        match self {
+            Self::Failed(cause) => Some(cause.reason.label()),
+            Self::Timeout { .. } => Some("timeout"),
+            Self::NotExist
+            | Self::Initializing
+            | Self::Running
+            | Self::Stalled(_)
+            | Self::Suspect
+            | Self::Unreachable
+            | Self::Stopping
+            | Self::Stopped => None,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stalled(stall) => write!(f, "stalled ({stall})"),
+            Self::Failed(cause) => write!(f, "failed: {cause}"),
+            Self::Timeout { after, cause: None } => {
+                write!(f, "timed out: its agent was silent for {:.1} s", after.as_secs_f64())
+            }
+            Self::Timeout { after, cause: Some(cause) } => write!(
+                f,
+                "timed out: its agent was silent for {:.1} s; later found: {cause}",
+                after.as_secs_f64()
+            ),
+            Self::NotExist
+            | Self::Initializing
+            | Self::Running
+            | Self::Suspect
+            | Self::Unreachable
+            | Self::Stopping
+            | Self::Stopped => f.write_str(self.kind().label()),
+        }
+    }
+}
+
+/// How far a rank is in its life. The order is the order of life, not of the variants of
+/// [`Status`] (ST1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Progress {
+    /// Being created.
+    Initializing,
+    /// Created.
+    Running,
+    /// Asked to stop.
+    Stopping,
+    /// Ended, well or not.
+    Ended,
+}
+
+/// Why a rank that is alive makes no progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Stall {
+    /// Suspended by a signal (`SIGSTOP`, `SIGTSTP`, `SIGTTIN`, `SIGTTOU`).
+    Suspended {
+        /// The number of the signal.
+        signal: i32,
+    },
+    /// A handler has been running for longer than its threshold.
+    Handler {
+        /// How long it had been running when that was seen.
+        age: Duration,
+    },
+    /// Writing a core dump, after a fatal signal.
+    DumpingCore,
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suspended { signal } => write!(f, "suspended by signal {signal}"),
+            Self::Handler { age } => write!(f, "a handler has run for {:.1} s", age.as_secs_f64()),
+            Self::DumpingCore => f.write_str("dumping core"),
+        }
+    }
+}
+
+/// A [`Status`] without its details: the value of the `status` label of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StatusKind {
+    /// See [`Status::NotExist`].
+    NotExist,
+    /// See [`Status::Initializing`].
+    Initializing,
+    /// See [`Status::Running`].
+    Running,
+    /// See [`Status::Stalled`].
+    Stalled,
+    /// See [`Status::Suspect`].
+    Suspect,
+    /// See [`Status::Unreachable`].
+    Unreachable,
+    /// See [`Status::Stopping`].
+    Stopping,
+    /// See [`Status::Stopped`].
+    Stopped,
+    /// See [`Status::Failed`].
+    Failed,
+    /// See [`Status::Timeout`].
+    Timeout,
+}
+
+impl StatusKind {
+    /// Every kind, in the order of the variants: index `i` is the kind with `as usize == i`.
+    pub const ALL: [Self; 10] = [
+        Self::NotExist,
+        Self::Initializing,
+        Self::Running,
+        Self::Stalled,
+        Self::Suspect,
+        Self::Unreachable,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Failed,
+        Self::Timeout,
+    ];
+
+    /// The word for it in labels and texts.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotExist => "not_exist",
+            Self::Initializing => "initializing",
+            Self::Running => "running",
+            Self::Stalled => "stalled",
+            Self::Suspect => "suspect",
+            Self::Unreachable => "unreachable",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ST1
+    #[test]
+    fn waiting_for_an_end_is_not_satisfied_by_what_is_unknown() {
+        for status in [Status::NotExist, Status::Suspect, Status::Unreachable, Status::Running] {
+            assert!(!status.has_reached(Progress::Ended), "{status}");
+        }
+        for status in [Status::Stopped, Status::Timeout { after: Duration::ZERO, cause: None }] {
+            assert!(status.has_reached(Progress::Ended), "{status}");
+        }
+    }
+
+    #[test]
+    fn kinds_are_in_the_order_of_their_index() {
+        for (index, kind) in StatusKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+        }
+    }
+}

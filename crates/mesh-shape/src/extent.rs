@@ -1,0 +1,494 @@
+//! The named dims of a mesh and their sizes.
+
+mod points;
+mod text;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::inline_vec::InlineVec;
+use crate::point::Point;
+use crate::rank::Rank;
+use crate::rank_set::RankSet;
+use crate::shape_error::ShapeError;
+
+pub use points::Points;
+
+/// The named dims of a mesh and their sizes, outermost first.
+///
+/// The order of ranks is row-major: the last dim varies fastest. A dim of size 0 is legal and makes
+/// an extent without ranks; an extent without dims has one rank. A clone shares its contents.
+///
+/// The text form is `hosts=2,gpus=8`. A name of other characters than letters, digits, `_`, `-`,
+/// `.` and `/` is written in quotes; the extent without dims is written `()`.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{Extent, Rank};
+///
+/// let extent = Extent::new([("hosts", 2), ("gpus", 8)])?;
+/// assert_eq!(extent.size(), 16);
+/// assert_eq!(extent.ravel(&[1, 3])?, Rank::new(11));
+/// assert_eq!("hosts=2,gpus=8".parse(), Ok(extent));
+/// # Ok::<(), mesh_shape::ShapeError>(())
+/// ```
+///
+/// # Source
+///
+/// NumPy's shape, with the named dims of xarray.
+#[derive(Clone)]
+pub struct Extent(Arc<Inner>);
+
+// Invariants: names are unique and not empty; the product of the sizes other than 0 is at most
+// `isize::MAX`; a stride is the product of the later sizes, 1 taken for 0, so it is never 0.
+struct Inner {
+    names: Arc<[Arc<str>]>,
+    sizes: InlineVec<usize>,
+    strides: InlineVec<usize>,
+    size: usize,
+}
+
+impl Extent {
+    /// The largest number of dims, as in NumPy.
+    pub const NDIM_MAX: usize = 64;
+
+    /// The largest number of ranks.
+    pub const SIZE_MAX: usize = isize::MAX.unsigned_abs();
+
+    /// The extent with these dims, outermost first.
+    ///
+    /// # Shape
+    ///
+    /// `dims`: the name and size of each dim; a size may be 0.
+    ///
+    /// # Errors
+    ///
+    /// - [`ShapeError::TooManyDims`] if there are more than [`Extent::NDIM_MAX`].
+    /// - [`ShapeError::EmptyName`] or [`ShapeError::DuplicateDim`] if a name does not tell its dim.
+    /// - [`ShapeError::TooLarge`] if the product of the sizes other than 0 is over
+    ///   [`Extent::SIZE_MAX`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Extent, ShapeError};
+    ///
+    /// assert_eq!(Extent::new([("hosts", 2), ("gpus", 8)])?.ndim(), 2);
+    /// let name = "gpus".to_owned();
+    /// assert_eq!(Extent::new([("gpus", 2), ("gpus", 8)]), Err(ShapeError::DuplicateDim { name }));
+    /// # Ok::<(), ShapeError>(())
+    /// ```
+    pub fn new(
+        dims: impl IntoIterator<Item = (impl Into<String>, usize)>,
+    ) -> Result<Self, ShapeError> {
+        let mut checked = Dims::default();
+        for (name, size) in dims {
+            checked.push_name(name.into())?;
+            checked.push_size(size)?;
+        }
+        Ok(checked.into_extent())
+    }
+
+    /// The dims of this extent with those of `inner` inside them: `hosts=2` and `gpus=8` make
+    /// `hosts=2,gpus=8`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Extent::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let both = extent!(hosts = 2)?.concat(&extent!(gpus = 8)?)?;
+    /// assert_eq!(both, extent!(hosts = 2, gpus = 8)?);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
+    pub fn concat(&self, inner: &Self) -> Result<Self, ShapeError> {
+        Self::new(self.dims().chain(inner.dims()))
+    }
+
+    /// The number of ranks: the product of the sizes, 1 without dims.
+    #[must_use]
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.0.size
+    }
+
+    /// Whether there are no ranks, because a dim has size 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.size() == 0
+    }
+
+    /// The number of dims.
+    #[must_use]
+    pub fn ndim(&self) -> usize {
+        self.0.sizes.len()
+    }
+
+    /// The names of the dims, outermost first.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> + DoubleEndedIterator + Clone {
+        self.0.names.iter().map(|name| &**name)
+    }
+
+    /// The sizes of the dims, outermost first.
+    #[must_use]
+    #[doc(alias = "shape")]
+    pub fn sizes(&self) -> &[usize] {
+        &self.0.sizes
+    }
+
+    /// How far apart, in ranks, two neighbours along each axis are; the last is 1.
+    ///
+    /// The stride of a dim takes the size 0 of a later one as 1.
+    #[must_use]
+    pub fn strides(&self) -> &[usize] {
+        &self.0.strides
+    }
+
+    /// The name and size of each dim, outermost first.
+    pub fn dims(&self) -> impl ExactSizeIterator<Item = (&str, usize)> + DoubleEndedIterator {
+        self.names().zip(self.sizes().iter().copied())
+    }
+
+    /// The axis of the dim `name`, counted from the outermost.
+    #[must_use]
+    pub fn axis(&self, name: &str) -> Option<usize> {
+        self.names().position(|known| known == name)
+    }
+
+    /// The size of the dim `name`.
+    #[must_use]
+    pub fn size_of(&self, name: &str) -> Option<usize> {
+        self.axis(name).and_then(|axis| self.sizes().get(axis)).copied()
+    }
+
+    /// The rank at `coordinates`.
+    ///
+    /// # Shape
+    ///
+    /// `coordinates`: one for each axis, outermost first; `coordinates[axis] < sizes[axis]`.
+    ///
+    /// # Errors
+    ///
+    /// - [`ShapeError::WrongDimensions`] if there are not [`Extent::ndim`] coordinates.
+    /// - [`ShapeError::OutOfBounds`] if one is not smaller than the size of its dim.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, extent};
+    ///
+    /// assert_eq!(extent!(hosts = 2, gpus = 3)?.ravel(&[1, 2])?, Rank::new(5));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
+    ///
+    /// # Source
+    ///
+    /// `numpy.ravel_multi_index(coordinates, sizes, mode="raise", order="C")`.
+    #[doc(alias = "ravel_multi_index")]
+    pub fn ravel(&self, coordinates: &[usize]) -> Result<Rank, ShapeError> {
+        if coordinates.len() != self.ndim() {
+            let (expected, found) = (self.ndim(), coordinates.len());
+            return Err(ShapeError::WrongDimensions { expected, found });
+        }
+        let mut index = 0;
+        for (axis, (&coordinate, &size)) in coordinates.iter().zip(self.sizes()).enumerate() {
+            if coordinate >= size {
+                return Err(self.out_of_bounds(axis, coordinate));
+            }
+            index = index * size + coordinate;
+        }
+        Ok(Rank::new(index))
+    }
+
+    /// The point of `rank`: the inverse of [`Extent::ravel`].
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError::RankOutOfBounds`] if `rank` is not in `0..size`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, extent};
+    ///
+    /// let point = extent!(hosts = 2, gpus = 3)?.unravel(Rank::new(5))?;
+    /// assert_eq!(point.coordinates(), [1, 2]);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
+    ///
+    /// # Source
+    ///
+    /// `numpy.unravel_index(rank, sizes, order="C")`.
+    #[doc(alias = "unravel_index")]
+    #[inline]
+    pub fn unravel(&self, rank: Rank) -> Result<Point, ShapeError> {
+        if !self.contains(rank) {
+            return Err(ShapeError::RankOutOfBounds { rank, size: self.size() });
+        }
+        let mut coordinates = InlineVec::of_len(self.ndim());
+        let mut rest = rank.index();
+        for (coordinate, &stride) in coordinates.iter_mut().zip(self.strides()) {
+            // A division costs more than the rest of the loop, and the last stride is 1.
+            *coordinate = if stride == 1 { rest } else { rest / stride };
+            rest -= *coordinate * stride;
+        }
+        Ok(Point::at(self.clone(), rank, coordinates))
+    }
+
+    /// The point at `coordinates`.
+    ///
+    /// # Shape
+    ///
+    /// As for [`Extent::ravel`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Extent::ravel`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let point = extent!(hosts = 2, gpus = 3)?.point(&[1, 2])?;
+    /// assert_eq!(point.to_string(), "hosts=1,gpus=2");
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
+    pub fn point(&self, coordinates: &[usize]) -> Result<Point, ShapeError> {
+        let rank = self.ravel(coordinates)?;
+        Ok(Point::at(self.clone(), rank, coordinates.into()))
+    }
+
+    /// Whether `rank` is in `0..size`.
+    #[must_use]
+    #[inline]
+    pub fn contains(&self, rank: Rank) -> bool {
+        rank.index() < self.size()
+    }
+
+    /// Every point, in the order of ranks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let points: Vec<String> = extent!(a = 2, b = 2)?.points().map(|p| p.to_string()).collect();
+    /// assert_eq!(points, ["a=0,b=0", "a=0,b=1", "a=1,b=0", "a=1,b=1"]);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
+    #[must_use]
+    pub fn points(&self) -> Points {
+        Points::new(self.clone())
+    }
+
+    /// Every rank: `0..size`.
+    #[must_use]
+    pub fn ranks(&self) -> RankSet {
+        RankSet::from(0..self.size())
+    }
+
+    /// The extent of a view: the kept axes of this one, each no larger than it was.
+    pub(crate) fn view(&self, kept: impl Fn(usize) -> bool, sizes: InlineVec<usize>) -> Self {
+        let names = if sizes.len() == self.ndim() {
+            Arc::clone(&self.0.names)
+        } else {
+            let names = self.0.names.iter().enumerate();
+            names.filter(|(axis, _)| kept(*axis)).map(|(_, name)| Arc::clone(name)).collect()
+        };
+        Self::from_parts(names, sizes)
+    }
+
+    pub(crate) fn out_of_bounds(&self, axis: usize, coordinate: usize) -> ShapeError {
+        let (dim, size) = self.dims().nth(axis).unwrap_or_default();
+        ShapeError::OutOfBounds { dim: dim.to_owned(), coordinate, size }
+    }
+
+    pub(crate) fn unknown_dim(&self, name: &str) -> ShapeError {
+        let known = self.names().map(str::to_owned).collect();
+        ShapeError::UnknownDim { name: name.to_owned(), known }
+    }
+
+    // The product of the sizes other than 0 must be known not to overflow.
+    fn from_parts(names: Arc<[Arc<str>]>, sizes: InlineVec<usize>) -> Self {
+        let mut strides = InlineVec::of_len(sizes.len());
+        let mut stride = 1;
+        for (slot, &size) in strides.iter_mut().zip(sizes.iter()).rev() {
+            *slot = stride;
+            stride *= size.max(1);
+        }
+        let size = if sizes.contains(&0) { 0 } else { stride };
+        Self(Arc::new(Inner { names, sizes, strides, size }))
+    }
+}
+
+impl PartialEq for Extent {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.sizes == other.0.sizes && self.0.names == other.0.names)
+    }
+}
+
+impl Eq for Extent {}
+
+impl Hash for Extent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.names.hash(state);
+        self.0.sizes.hash(state);
+    }
+}
+
+impl fmt::Debug for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Extent({self})")
+    }
+}
+
+/// The dims that were checked so far.
+struct Dims {
+    names: Vec<Arc<str>>,
+    sizes: Vec<usize>,
+    product: usize,
+}
+
+impl Default for Dims {
+    fn default() -> Self {
+        Self { names: Vec::new(), sizes: Vec::new(), product: 1 }
+    }
+}
+
+impl Dims {
+    fn push_name(&mut self, name: String) -> Result<(), ShapeError> {
+        if self.names.len() == Extent::NDIM_MAX {
+            return Err(ShapeError::TooManyDims { limit: Extent::NDIM_MAX });
+        }
+        if name.is_empty() {
+            return Err(ShapeError::EmptyName { axis: self.names.len() });
+        }
+        if self.names.iter().any(|known| **known == *name) {
+            return Err(ShapeError::DuplicateDim { name });
+        }
+        self.names.push(name.into());
+        Ok(())
+    }
+
+    fn push_size(&mut self, size: usize) -> Result<(), ShapeError> {
+        let product = self.product.checked_mul(size.max(1));
+        let Some(product) = product.filter(|product| *product <= Extent::SIZE_MAX) else {
+            return Err(ShapeError::TooLarge { limit: Extent::SIZE_MAX });
+        };
+        self.product = product;
+        self.sizes.push(size);
+        Ok(())
+    }
+
+    fn into_extent(self) -> Extent {
+        Extent::from_parts(self.names.into(), (&*self.sizes).into())
+    }
+}
+
+/// Makes an [`Extent`] of dims written as `name = size`; a `Result`, as [`Extent::new`].
+///
+/// A name is an identifier, a size any expression of type `usize`.
+///
+/// # Errors
+///
+/// As [`Extent::new`].
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{Extent, extent};
+///
+/// let n_hosts = 2;
+/// let extent = extent!(hosts = n_hosts, gpus = 8)?;
+/// assert_eq!(extent, Extent::new([("hosts", 2), ("gpus", 8)])?);
+/// assert_eq!(extent!()?.size(), 1);
+/// # Ok::<(), mesh_shape::ShapeError>(())
+/// ```
+#[macro_export]
+macro_rules! extent {
+    () => { $crate::Extent::new([("", 0); 0]) };
+    ($($name:ident = $size:expr),+ $(,)?) => {
+        $crate::Extent::new([$((::core::stringify!($name), $size)),+])
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(sizes: &[usize]) -> Extent {
+        let dims = sizes.iter().enumerate().map(|(axis, size)| (format!("d{axis}"), *size));
+        Extent::new(dims).expect("the names differ and the sizes are small")
+    }
+
+    #[test]
+    fn last_axis_varies_fastest() {
+        let points = extent(&[2, 3]).points().map(|point| point.coordinates().to_vec());
+        let expected = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]].map(Vec::from);
+        assert_eq!(points.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_dim_of_size_zero_leaves_no_ranks() {
+        let empty = extent(&[2, 0, 3]);
+        assert_eq!((empty.size(), empty.points().len(), empty.ranks().len()), (0, 0, 0));
+        let refused = ShapeError::RankOutOfBounds { rank: Rank::new(0), size: 0 };
+        assert_eq!(empty.unravel(Rank::new(0)), Err(refused));
+    }
+
+    #[test]
+    fn no_dims_make_one_rank() {
+        let single = extent(&[]);
+        assert_eq!(single.ravel(&[]), Ok(Rank::new(0)));
+        assert_eq!(
+            single.unravel(Rank::new(0)).map(|point| point.to_string()),
+            Ok("()".to_owned())
+        );
+        assert_eq!(single.points().len(), 1);
+    }
+
+    #[test]
+    fn as_many_ranks_as_an_isize_counts_and_no_more() {
+        assert_eq!(extent(&[Extent::SIZE_MAX]).size(), Extent::SIZE_MAX);
+        let refused = Err(ShapeError::TooLarge { limit: Extent::SIZE_MAX });
+        assert_eq!(Extent::new([("a", Extent::SIZE_MAX + 1)]), refused);
+        assert_eq!(Extent::new([("a", 2), ("b", Extent::SIZE_MAX)]), refused);
+        assert_eq!(Extent::new([("a", 0), ("b", 2), ("c", Extent::SIZE_MAX)]), refused);
+    }
+
+    #[test]
+    fn too_many_dims_are_refused() {
+        let dims = |n_dims: usize| (0..n_dims).map(|axis| (axis.to_string(), 1));
+        assert_eq!(Extent::new(dims(64)).map(|extent| extent.ndim()), Ok(64));
+        assert_eq!(Extent::new(dims(65)), Err(ShapeError::TooManyDims { limit: 64 }));
+    }
+
+    #[test]
+    fn wrong_coordinates_are_refused_by_name() {
+        let extent = extent(&[2, 3]);
+        let wrong = ShapeError::WrongDimensions { expected: 2, found: 1 };
+        assert_eq!(extent.ravel(&[1]), Err(wrong));
+        let dim = "d1".to_owned();
+        assert_eq!(
+            extent.ravel(&[1, 3]),
+            Err(ShapeError::OutOfBounds { dim, coordinate: 3, size: 3 })
+        );
+    }
+
+    #[test]
+    fn dims_are_found_by_name() {
+        let extent = extent(&[2, 3]);
+        assert_eq!((extent.axis("d1"), extent.size_of("d1")), (Some(1), Some(3)));
+        assert_eq!((extent.axis("d2"), extent.size_of("d2")), (None, None));
+        assert_eq!(extent.dims().collect::<Vec<_>>(), [("d0", 2), ("d1", 3)]);
+        assert_eq!(extent.strides(), [3, 1]);
+    }
+}

@@ -1,0 +1,93 @@
+//! A fixed list of a few small values, kept without allocation while it has at most four.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::{Deref, DerefMut};
+
+/// Meshes have rarely more than four dims, and a point is made for every rank that is looked at.
+const INLINE: usize = 4;
+
+/// A list whose length is set when it is made.
+#[derive(Clone)]
+pub(crate) enum InlineVec<T> {
+    // Invariant: `len <= INLINE`.
+    Inline { items: [T; INLINE], len: usize },
+    Heap(Box<[T]>),
+}
+
+impl<T: Copy + Default> InlineVec<T> {
+    /// `len` default values.
+    #[inline]
+    pub(crate) fn of_len(len: usize) -> Self {
+        if len <= INLINE {
+            Self::Inline { items: [T::default(); INLINE], len }
+        } else {
+            Self::Heap(vec![T::default(); len].into())
+        }
+    }
+}
+
+impl<T: Copy + Default> From<&[T]> for InlineVec<T> {
+    fn from(items: &[T]) -> Self {
+        let mut list = Self::of_len(items.len());
+        list.copy_from_slice(items);
+        list
+    }
+}
+
+impl<T> Deref for InlineVec<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Inline { items, len } => items.get(..*len).unwrap_or(items),
+            Self::Heap(items) => items,
+        }
+    }
+}
+
+impl<T> DerefMut for InlineVec<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Inline { items, len } => &mut items[..(*len).min(INLINE)],
+            Self::Heap(items) => items,
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for InlineVec<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl<T: PartialEq> PartialEq for InlineVec<T> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl<T: Eq> Eq for InlineVec<T> {}
+
+impl<T: Hash> Hash for InlineVec<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_kept_inline_or_not() {
+        for len in 0..10_usize {
+            let items: Vec<usize> = (0..len).collect();
+            let list = InlineVec::from(&*items);
+            assert_eq!(*list, *items);
+            assert_eq!(matches!(list, InlineVec::Heap(_)), len > INLINE);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The text form of slices: `hosts=0,gpus=0:8:2`.
+
+use std::fmt;
+
+use super::Region;
+use crate::parse_error::{ParseReason, ParseShapeError};
+use crate::shape_error::ShapeError;
+use crate::slice::Slice;
+use crate::text::{self, Cursor};
+
+/// Slices `region` as `text` says; the dims of `text` are those of the region, each at most once.
+pub(super) fn parse_slice(region: &Region, text: &str) -> Result<Region, ParseShapeError> {
+    let mut cursor = Cursor::new(text, "a slice such as hosts=0,gpus=0:8:2")?;
+    let mut sliced = region.clone();
+    let mut named = vec![false; region.extent().ndim()];
+    let mut goes_on = !cursor.take(text::NO_DIMS);
+    while goes_on {
+        let (at, name) = cursor.key()?;
+        let axis = region.extent().axis(&name);
+        let Some(was_named) = axis.and_then(|axis| named.get_mut(axis)) else {
+            return Err(cursor.error_at(at, region.extent().unknown_dim(&name)));
+        };
+        if std::mem::replace(was_named, true) {
+            return Err(cursor.error_at(at, ShapeError::DuplicateDim { name }));
+        }
+        let at = cursor.at();
+        let slice = parse_one(&mut cursor)?;
+        sliced = sliced.slice(&name, slice).map_err(|refused| cursor.error_at(at, refused))?;
+        goes_on = cursor.another()?;
+    }
+    if cursor.at_end() { Ok(sliced) } else { Err(cursor.error(ParseReason::MissingComma)) }
+}
+
+/// `3`, `0:8`, `0:8:2`, each bound and the step optional once there is a colon.
+fn parse_one(cursor: &mut Cursor<'_>) -> Result<Slice, ParseShapeError> {
+    let start = if cursor.peek() == Some(':') { None } else { Some(cursor.signed()?) };
+    if !cursor.take(":") {
+        return start.map(Slice::Index).ok_or_else(|| cursor.error(ParseReason::MissingNumber));
+    }
+    let end = bound(cursor)?;
+    let step = if cursor.take(":") { bound(cursor)?.unwrap_or(1) } else { 1 };
+    Ok(Slice::Range { start, end, step })
+}
+
+fn bound(cursor: &mut Cursor<'_>) -> Result<Option<isize>, ParseShapeError> {
+    match cursor.peek() {
+        None | Some(':' | ',') => Ok(None),
+        Some(_) => cursor.signed().map(Some),
+    }
+}
+
+pub(super) fn write_slices<'a>(
+    f: &mut fmt::Formatter<'_>,
+    slices: impl Iterator<Item = (&'a str, Slice)>,
+) -> fmt::Result {
+    text::write_entries(f, slices, |f, (name, slice)| {
+        text::write_name(f, name)?;
+        write!(f, "={slice}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extent::Extent;
+
+    fn all() -> Region {
+        Region::all(Extent::new([("hosts", 2), ("gpus", 8)]).expect("it is an extent"))
+    }
+
+    #[test]
+    fn every_wrong_text_is_refused_at_its_byte() {
+        let dim = || "gpus".to_owned();
+        let known = vec!["hosts".to_owned(), "gpus".to_owned()];
+        let unknown = ShapeError::UnknownDim { name: "racks".to_owned(), known };
+        let outside = ShapeError::IndexOutOfBounds { dim: dim(), index: -9, size: 8 };
+        let duplicate = ShapeError::DuplicateDim { name: dim() };
+        let too_large = ParseReason::NumberTooLarge { limit: isize::MAX.unsigned_abs() };
+        let cases = [
+            ("", 0, ParseReason::Empty { example: "a slice such as hosts=0,gpus=0:8:2" }),
+            ("gpus", 4, ParseReason::MissingEquals),
+            ("gpus=", 5, ParseReason::MissingNumber),
+            ("gpus=a", 5, ParseReason::MissingNumber),
+            ("gpus=1:b", 7, ParseReason::MissingNumber),
+            ("gpus=1:2:3:4", 10, ParseReason::MissingComma),
+            ("gpus=1,", 7, ParseReason::TrailingComma),
+            ("gpus=-9", 5, outside.into()),
+            ("gpus=1:2:0", 5, ShapeError::ZeroStep { dim: dim() }.into()),
+            ("gpus=1,gpus=2", 7, duplicate.into()),
+            ("hosts=0,racks=0", 8, unknown.into()),
+            ("gpus=9223372036854775808", 5, too_large),
+        ];
+        for (text, at, reason) in cases {
+            let error = all().parse_slice(text).expect_err("the text is wrong");
+            assert_eq!((error.at, error.reason), (at, reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn slices_are_written_with_their_bounds() {
+        let cases = [
+            ("()", "hosts=0:2,gpus=0:8"),
+            ("hosts=0,gpus=0:8:2", "hosts=0,gpus=0:7:2"),
+            ("hosts=-1,gpus=::-1", "hosts=1,gpus=7::-1"),
+            ("gpus=5:2:-2", "hosts=0:2,gpus=5:2:-2"),
+            ("gpus=5:5", "hosts=0:2,gpus=0:0"),
+            ("gpus=-1:", "hosts=0:2,gpus=7:8"),
+        ];
+        for (text, written) in cases {
+            let region = all().parse_slice(text).expect("the text is right");
+            assert_eq!(region.slice_text(), written);
+            assert_eq!(all().parse_slice(written), Ok(region));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Why a shape, or an index into one, was refused.
+
+use crate::rank::Rank;
+
+/// Why a shape, or an index into one, was refused.
+///
+/// Every variant is the caller's to mend, and none leaves anything changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShapeError {
+    /// A dim has an empty name.
+    #[error("the dim at axis {axis} has an empty name")]
+    EmptyName {
+        /// The axis, counted from the outermost.
+        axis: usize,
+    },
+    /// Two dims have one name.
+    #[error("the dim {name} is there twice")]
+    DuplicateDim {
+        /// The name.
+        name: String,
+    },
+    /// There are more dims than an extent may have.
+    #[error("expected at most {limit} dims, found more")]
+    TooManyDims {
+        /// The largest number of dims.
+        limit: usize,
+    },
+    /// The product of the sizes is too large. Sizes of zero are left out of the product, as NumPy
+    /// leaves them out.
+    #[error("expected at most {limit} ranks, found more")]
+    TooLarge {
+        /// The largest number of ranks: `isize::MAX`.
+        limit: usize,
+    },
+    /// The coordinates have the wrong number of axes.
+    #[error("expected {expected} coordinates, found {found}")]
+    WrongDimensions {
+        /// The number of axes of the extent.
+        expected: usize,
+        /// The number of coordinates given.
+        found: usize,
+    },
+    /// A coordinate is at or past the end of its dim.
+    #[error("coordinate {coordinate} is outside the dim {dim} of size {size}")]
+    OutOfBounds {
+        /// The name of the dim.
+        dim: String,
+        /// The coordinate given.
+        coordinate: usize,
+        /// The size of that dim: coordinates are `0..size`.
+        size: usize,
+    },
+    /// A signed index is outside its dim, counted from either end.
+    #[error("index {index} is outside the dim {dim} of size {size}")]
+    IndexOutOfBounds {
+        /// The name of the dim.
+        dim: String,
+        /// The index given.
+        index: isize,
+        /// The size of that dim: indexes are `-size..size`.
+        size: usize,
+    },
+    /// A rank is at or past the end of its mesh.
+    #[error("rank {rank} is outside a mesh of {size} ranks")]
+    RankOutOfBounds {
+        /// The rank given.
+        rank: Rank,
+        /// The size of the mesh: ranks are `0..size`.
+        size: usize,
+    },
+    /// A range of ranks does not end within its mesh.
+    #[error("ranks {start}..{end} are outside a mesh of {size} ranks")]
+    RangeOutOfBounds {
+        /// The first rank given.
+        start: usize,
+        /// The rank after the last one given.
+        end: usize,
+        /// The size of the mesh: ranks are `0..size`.
+        size: usize,
+    },
+    /// No dim has this name.
+    #[error("unknown dim {name}: {}", known_dims(.known))]
+    UnknownDim {
+        /// The name given.
+        name: String,
+        /// The names there are, outermost first.
+        known: Vec<String>,
+    },
+    /// A slice has the step zero.
+    #[error("expected a step other than 0 in the slice of dim {dim}")]
+    ZeroStep {
+        /// The name of the dim.
+        dim: String,
+    },
+    /// There is not one value for each rank.
+    #[error("expected {expected} values, found {found}")]
+    WrongLength {
+        /// The number of ranks.
+        expected: usize,
+        /// The number of values; where they are counted as they come, at least this many.
+        found: usize,
+    },
+}
+
+fn known_dims(known: &[String]) -> String {
+    if known.is_empty() {
+        "there are no dims".to_owned()
+    } else {
+        format!("the dims are {}", known.join(", "))
+    }
+}

@@ -1,0 +1,112 @@
+//! What is taken of one dim: an index or a range with a step.
+
+use std::fmt;
+use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
+
+/// What is taken of one dim of a region: an index or a range with a step, exactly as in NumPy.
+///
+/// Rust ranges convert into it: `2..6`, `..-1`, `3..`, `..`; so does an `isize`.
+/// The text form is `3`, `0:8`, `0:8:2`, `::-1`.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::Slice;
+///
+/// assert_eq!(Slice::from(1..-1).to_string(), "1:-1");
+/// assert_eq!(Slice::from(..).by(-1).to_string(), "::-1");
+/// ```
+///
+/// # Source
+///
+/// NumPy's basic indexing; Python's `slice`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slice {
+    /// One position; the dim is dropped. A negative index counts from the end, `-1` is the last.
+    Index(isize),
+    /// Every `step`-th position from `start` to before `end`; the dim is kept.
+    ///
+    /// Negative bounds count from the end; bounds outside the dim are moved to its border.
+    Range {
+        /// The first position; the near border in the direction of `step` when absent.
+        start: Option<isize>,
+        /// The position before which to stop; past the far border when absent.
+        end: Option<isize>,
+        /// How far to go each time; negative to go backwards. Not 0.
+        step: isize,
+    },
+}
+
+impl Slice {
+    /// The whole dim.
+    pub const ALL: Self = Self::Range { start: None, end: None, step: 1 };
+
+    /// The same bounds with another step; an index stays what it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Slice;
+    ///
+    /// let every_other = Slice::Range { start: Some(0), end: Some(8), step: 2 };
+    /// assert_eq!(Slice::from(0..8).by(2), every_other);
+    /// ```
+    #[must_use]
+    pub fn by(self, step: isize) -> Self {
+        match self {
+            Self::Index(_) => self,
+            Self::Range { start, end, .. } => Self::Range { start, end, step },
+        }
+    }
+}
+
+impl From<isize> for Slice {
+    fn from(index: isize) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl From<Range<isize>> for Slice {
+    fn from(range: Range<isize>) -> Self {
+        Self::Range { start: Some(range.start), end: Some(range.end), step: 1 }
+    }
+}
+
+impl From<RangeInclusive<isize>> for Slice {
+    fn from(range: RangeInclusive<isize>) -> Self {
+        // `..=-1` ends at the end; `..=isize::MAX` as far as any dim goes.
+        let end = range.end().checked_add(1).filter(|end| *end != 0);
+        Self::Range { start: Some(*range.start()), end, step: 1 }
+    }
+}
+
+impl From<RangeFrom<isize>> for Slice {
+    fn from(range: RangeFrom<isize>) -> Self {
+        Self::Range { start: Some(range.start), end: None, step: 1 }
+    }
+}
+
+impl From<RangeTo<isize>> for Slice {
+    fn from(range: RangeTo<isize>) -> Self {
+        Self::Range { start: None, end: Some(range.end), step: 1 }
+    }
+}
+
+impl From<RangeFull> for Slice {
+    fn from(_: RangeFull) -> Self {
+        Self::ALL
+    }
+}
+
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (start, end, step) = match self {
+            Self::Index(index) => return write!(f, "{index}"),
+            Self::Range { start, end, step } => (start, end, step),
+        };
+        start.map_or(Ok(()), |start| write!(f, "{start}"))?;
+        f.write_str(":")?;
+        end.map_or(Ok(()), |end| write!(f, "{end}"))?;
+        if *step == 1 { Ok(()) } else { write!(f, ":{step}") }
+    }
+}

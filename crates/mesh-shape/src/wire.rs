@@ -1,0 +1,129 @@
+//! How the types are sent: as plain lists, and checked when they arrive.
+
+use std::ops::Range;
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
+
+use crate::extent::Extent;
+use crate::overlay::Overlay;
+use crate::point::Point;
+use crate::rank::Rank;
+use crate::rank_set::RankSet;
+use crate::region::{Axis, Region};
+use crate::runs::Runs;
+use crate::value_mesh::ValueMesh;
+
+/// An axis of a region: start, step, length, whether the dim is kept.
+type RawAxis = (usize, isize, usize, bool);
+
+/// Sent as a list of names and sizes.
+impl Serialize for Extent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.dims())
+    }
+}
+
+impl<'de> Deserialize<'de> for Extent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(Vec::<(String, usize)>::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Sent as its extent and its rank.
+impl Serialize for Point {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.extent(), self.rank()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (extent, rank) = <(Extent, Rank)>::deserialize(deserializer)?;
+        extent.unravel(rank).map_err(D::Error::custom)
+    }
+}
+
+/// Sent as its base and the coordinates taken of each dim.
+impl Serialize for Region {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let axes = self.axes().iter().map(|axis| (axis.start, axis.step, axis.len, axis.kept));
+        (self.base(), axes.collect::<Vec<RawAxis>>()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (base, axes) = <(Extent, Vec<RawAxis>)>::deserialize(deserializer)?;
+        let axes = axes.into_iter().map(|(start, step, len, kept)| Axis { start, step, len, kept });
+        Self::checked(base, axes.collect())
+            .ok_or_else(|| D::Error::custom("expected a region inside its base"))
+    }
+}
+
+/// Sent as a list of starts and ends.
+impl Serialize for RankSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.runs().map(|run| (run.start, run.end)))
+    }
+}
+
+impl<'de> Deserialize<'de> for RankSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Vec::<(usize, usize)>::deserialize(deserializer)?;
+        in_order(raw.into_iter().map(|(start, end)| (start..end, ()))).map(Self::from_runs)
+    }
+}
+
+/// Sent as a list of starts, ends and values.
+impl<T: Serialize> Serialize for Overlay<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.runs().map(|(run, value)| (run.start, run.end, value)))
+    }
+}
+
+impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Overlay<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Vec::<(usize, usize, T)>::deserialize(deserializer)?;
+        in_order(raw.into_iter().map(|(start, end, value)| (start..end, value)))
+            .map(Self::from_runs)
+    }
+}
+
+/// Sent as a list of ends and values; each run begins where the one before it ends.
+impl<T: Serialize> Serialize for ValueMesh<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.runs().map(|(run, value)| (run.end, value)))
+    }
+}
+
+impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for ValueMesh<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Vec::<(usize, T)>::deserialize(deserializer)?;
+        let mut start = 0;
+        let runs =
+            raw.into_iter().map(|(end, value)| (std::mem::replace(&mut start, end)..end, value));
+        in_order(runs).map(Self::from_runs)
+    }
+}
+
+/// The runs, unless one is empty or begins before the end of the one before it.
+///
+/// Runs that touch and have equal values are joined.
+fn in_order<T: PartialEq, E: Error>(
+    raw: impl Iterator<Item = (Range<usize>, T)>,
+) -> Result<Runs<T>, E> {
+    let mut runs = Runs::new();
+    for (range, value) in raw {
+        if range.is_empty() || range.start < runs.end() {
+            return Err(E::custom(format_args!(
+                "expected a run of ranks from {} on, found {}..{}",
+                runs.end(),
+                range.start,
+                range.end
+            )));
+        }
+        runs.push(range, value);
+    }
+    Ok(runs)
+}

@@ -1,0 +1,97 @@
+//! wire: what is sent comes back; bytes that break an invariant are refused.
+
+use std::fmt::Debug;
+
+use mesh_shape::{Extent, Overlay, Point, Rank, RankSet, Region, ValueMesh, extent};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, json: &str) {
+    assert_eq!(serde_json::to_string(value).expect("it can be written"), json);
+    assert_eq!(&serde_json::from_str::<T>(json).expect("it can be read"), value);
+}
+
+fn is_refused<T: DeserializeOwned + Debug>(texts: &[&str]) {
+    for json in texts {
+        let read = serde_json::from_str::<T>(json);
+        assert!(read.is_err(), "{json} was read as {read:?}");
+    }
+}
+
+fn hosts_and_gpus() -> Extent {
+    extent!(hosts = 2, gpus = 8).expect("it is an extent")
+}
+
+#[test]
+fn every_type_comes_back_as_it_was() {
+    comes_back(&Rank::new(7), "7");
+    comes_back(&hosts_and_gpus(), r#"[["hosts",2],["gpus",8]]"#);
+    let point = hosts_and_gpus().unravel(Rank::new(9)).expect("it is inside");
+    comes_back(&point, r#"[[["hosts",2],["gpus",8]],9]"#);
+    comes_back(&"0..4,7".parse::<RankSet>().expect("it is a set"), "[[0,4],[7,8]]");
+    comes_back(&ValueMesh::from_fn(3, |rank| rank.index() / 2), "[[2,0],[3,1]]");
+    comes_back(&ValueMesh::<u8>::from_fn(0, |_| 0), "[]");
+    let overlay: Overlay<u8> = [(Rank::new(5), 1), (Rank::new(2), 0)].into_iter().collect();
+    comes_back(&overlay, "[[2,3,0],[5,6,1]]");
+}
+
+#[test]
+fn a_region_comes_back_as_it_was() {
+    let all = Region::all(hosts_and_gpus());
+    let base = r#"[["hosts",2],["gpus",8]]"#;
+    let view = all.parse_slice("hosts=1,gpus=::-3").expect("it is a slice");
+    comes_back(&view, &format!("[{base},[[1,1,1,false],[7,-3,3,true]]]"));
+    let empty = all.parse_slice("hosts=1,gpus=4:2").expect("it is a slice");
+    comes_back(&empty, &format!("[{base},[[0,1,1,false],[0,1,0,true]]]"));
+}
+
+#[test]
+fn extents_and_points_that_cannot_be_are_refused() {
+    is_refused::<Extent>(&[
+        r#"[["a",2],["a",8]]"#,
+        r#"[["",2]]"#,
+        r#"[["a",4294967296],["b",4294967296]]"#,
+        r#"[["a",-1]]"#,
+    ]);
+    is_refused::<Point>(&[r#"[[["a",2]],2]"#, r#"[[["a",0]],0]"#]);
+}
+
+#[test]
+fn regions_that_leave_their_base_are_refused() {
+    is_refused::<Region>(&[
+        r#"[[["a",4]],[]]"#,
+        r#"[[["a",4]],[[0,1,4,true],[0,1,1,true]]]"#,
+        r#"[[["a",4]],[[0,1,5,true]]]"#,
+        r#"[[["a",4]],[[4,1,1,true]]]"#,
+        r#"[[["a",4]],[[0,0,2,true]]]"#,
+        r#"[[["a",4]],[[0,-1,2,true]]]"#,
+        r#"[[["a",4]],[[3,2,2,true]]]"#,
+        r#"[[["a",4]],[[0,1,2,false]]]"#,
+        r#"[[["a",4]],[[0,1,0,false]]]"#,
+        r#"[[["a",4]],[[1,9223372036854775807,3,true]]]"#,
+        r#"[[["a",4]],[[1,-9223372036854775808,2,true]]]"#,
+        r#"[[["a",4]],[[0,1,18446744073709551615,true]]]"#,
+    ]);
+}
+
+#[test]
+fn an_unusual_form_of_a_region_becomes_the_usual_one() {
+    let read: Region = serde_json::from_str(r#"[[["a",4]],[[2,7,1,true]]]"#).expect("it is inside");
+    let all = Region::all(extent!(a = 4).expect("it is an extent"));
+    assert_eq!(read, all.slice("a", 2..3).expect("it is a slice"));
+}
+
+#[test]
+fn runs_out_of_order_are_refused() {
+    is_refused::<RankSet>(&["[[4,4]]", "[[4,2]]", "[[0,4],[3,5]]", "[[6,8],[1,2]]"]);
+    is_refused::<Overlay<u8>>(&["[[4,4,0]]", "[[0,4,1],[3,5,1]]", "[[6,8,0],[1,2,0]]"]);
+    is_refused::<ValueMesh<u8>>(&["[[0,1]]", "[[4,1],[4,2]]", "[[4,1],[2,2]]"]);
+}
+
+#[test]
+fn runs_that_should_be_one_are_joined() {
+    let ranks: RankSet = serde_json::from_str("[[0,2],[2,4]]").expect("it is in order");
+    assert_eq!(ranks, RankSet::from(0..4));
+    let mesh: ValueMesh<u8> = serde_json::from_str("[[2,7],[4,7]]").expect("it is in order");
+    assert_eq!(mesh, ValueMesh::uniform(4, 7));
+}

@@ -1,0 +1,2 @@
+//! Supervised n-dimensional meshes of processes and actors.
+#![forbid(unsafe_code)]

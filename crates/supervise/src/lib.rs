@@ -1,0 +1,25 @@
+//! The loop around the pure [`controller`]: timers, queues, metrics and logging, on tokio.
+//!
+//! [`supervise`] runs a [`Controller`](controller::Controller) until its mesh has ended. It owns the
+//! timers and performs effects without awaiting any of them, so that a slow agent, a slow owner or a
+//! slow subscriber delays nobody else. [`ControllerRef`] is how the rest of the program talks to it;
+//! [`Owner`] is where the failures arrive, each exactly once.
+//!
+//! The loop decides nothing: every decision is in the controller, where it can be tested without
+//! time.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod handle;
+pub mod metrics;
+mod outlets;
+mod owner;
+mod shell;
+mod subscription;
+
+pub use clock::Clock;
+pub use handle::{ControllerEnded, ControllerRef};
+pub use owner::{Owner, OwnerNews};
+pub use shell::{Supervision, supervise};
+pub use subscription::MeshEvents;

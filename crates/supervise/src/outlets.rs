@@ -1,0 +1,150 @@
+//! Where effects go: queues to subscribers, answers to questions, news to the owner. None is awaited.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use controller::AskId;
+use mesh_core::{MeshEvent, MeshState, News, SubscriberId};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::handle::SUBSCRIBER_EVENTS;
+use crate::owner::OwnerNews;
+
+/// The queues out of one controller.
+#[derive(Debug)]
+pub(crate) struct Outlets {
+    subscribers: BTreeMap<SubscriberId, mpsc::Sender<MeshEvent>>,
+    next_subscriber: SubscriberId,
+    /// Those that lost messages and have not caught up.
+    lagging: BTreeSet<SubscriberId>,
+    /// One task for each of them, that ends when its queue has room, or is gone.
+    catching_up: JoinSet<SubscriberId>,
+    questions: BTreeMap<AskId, oneshot::Sender<MeshState>>,
+    next_ask: u64,
+    owner: mpsc::Sender<OwnerNews>,
+    /// What the owner has not had room for. Bound: one entry for each step that failed something, so
+    /// at most the ranks of the mesh and the restarts it is allowed.
+    backlog: VecDeque<OwnerNews>,
+}
+
+/// What became of a message to a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Sent,
+    /// It was its last message.
+    Closed,
+    /// Its queue is full: the message is lost, and a snapshot is due when there is room.
+    Lagged,
+    /// It has gone.
+    Gone,
+}
+
+impl Outlets {
+    pub(crate) fn new(owner: mpsc::Sender<OwnerNews>) -> Self {
+        Self {
+            subscribers: BTreeMap::new(),
+            next_subscriber: SubscriberId::FIRST,
+            lagging: BTreeSet::new(),
+            catching_up: JoinSet::new(),
+            questions: BTreeMap::new(),
+            next_ask: 0,
+            owner,
+            backlog: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn add_subscriber(&mut self, queue: mpsc::Sender<MeshEvent>) -> SubscriberId {
+        let id = self.next_subscriber;
+        self.next_subscriber = id.next();
+        self.subscribers.insert(id, queue);
+        id
+    }
+
+    pub(crate) fn add_question(&mut self, answer: oneshot::Sender<MeshState>) -> AskId {
+        let ask = AskId::new(self.next_ask);
+        self.next_ask += 1;
+        self.questions.insert(ask, answer);
+        ask
+    }
+
+    pub(crate) fn tell(&mut self, to: SubscriberId, event: MeshEvent) -> Told {
+        let Some(queue) = self.subscribers.get(&to) else { return Told::Gone };
+        let is_last = event.news == News::Closed;
+        if self.lagging.contains(&to) {
+            return Told::Lagged;
+        }
+        match queue.try_send(event) {
+            Ok(()) if is_last => {
+                self.subscribers.remove(&to);
+                Told::Closed
+            }
+            Ok(()) => Told::Sent,
+            Err(TrySendError::Closed(_)) => {
+                self.subscribers.remove(&to);
+                Told::Gone
+            }
+            Err(TrySendError::Full(_)) => {
+                self.lagging.insert(to);
+                let queue = queue.clone();
+                self.catching_up.spawn(async move {
+                    // Half of the queue: a snapshot and what follows it must find room.
+                    _ = queue.reserve_many(SUBSCRIBER_EVENTS / 2).await.is_ok();
+                    to
+                });
+                Told::Lagged
+            }
+        }
+    }
+
+    pub(crate) fn answer(&mut self, ask: AskId, state: MeshState) {
+        if let Some(answer) = self.questions.remove(&ask) {
+            // Whoever asked may have gone; nobody else wants the answer.
+            _ = answer.send(state).is_ok();
+        }
+    }
+
+    pub(crate) fn tell_owner(&mut self, news: OwnerNews) {
+        self.backlog.push_back(news);
+        self.drain_backlog();
+    }
+
+    fn drain_backlog(&mut self) {
+        while let Some(news) = self.backlog.pop_front() {
+            if let Err(TrySendError::Full(news)) = self.owner.try_send(news) {
+                self.backlog.push_front(news);
+                return;
+            }
+        }
+    }
+
+    /// Waits until a queue that was full has room. The owner is told what it has missed; a subscriber
+    /// that has caught up is returned, since it needs a snapshot.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub(crate) async fn room(&mut self) -> Option<SubscriberId> {
+        let Self { catching_up, owner, backlog, lagging, .. } = self;
+        let caught_up = tokio::select! {
+            Some(ended) = catching_up.join_next() => ended.ok(),
+            Ok(permit) = owner.reserve(), if !backlog.is_empty() => {
+                if let Some(news) = backlog.pop_front() {
+                    permit.send(news);
+                }
+                None
+            }
+            else => std::future::pending().await,
+        };
+        if let Some(id) = caught_up {
+            lagging.remove(&id);
+        }
+        caught_up
+    }
+
+    /// Ends when the owner has let go of the mesh.
+    pub(crate) fn owner_gone(&self) -> impl Future<Output = ()> + use<> {
+        let owner = self.owner.clone();
+        async move { owner.closed().await }
+    }
+}

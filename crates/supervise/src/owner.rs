@@ -1,0 +1,47 @@
+//! Where the failures of a mesh arrive: at its owner, each exactly once.
+
+use mesh_core::{Failures, MeshState};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::metrics::Detection;
+
+/// What the owner of a mesh is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnerNews {
+    /// Ranks failed; all that were found together (H6).
+    Failed(Failures),
+    /// Every rank has ended and none starts again. The last news.
+    Finished(MeshState),
+}
+
+/// The owner's end of a mesh. Dropping it ends the mesh: no mesh outlives its owner (C2).
+#[derive(Debug)]
+pub struct Owner {
+    news: mpsc::Receiver<OwnerNews>,
+    clock: Clock,
+    detection: Detection,
+}
+
+impl Owner {
+    pub(crate) const fn new(
+        news: mpsc::Receiver<OwnerNews>,
+        clock: Clock,
+        detection: Detection,
+    ) -> Self {
+        Self { news, clock, detection }
+    }
+
+    /// The next news; `None` after the last, or if the controller has ended.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<OwnerNews> {
+        let news = self.news.recv().await?;
+        if let OwnerNews::Failed(failures) = &news {
+            self.detection.record(failures, self.clock.now());
+        }
+        Some(news)
+    }
+}

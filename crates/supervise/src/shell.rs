@@ -1,0 +1,224 @@
+//! The loop: waits for the next event or the next deadline, steps the controller, performs what it
+//! says.
+
+use std::time::Duration;
+
+use controller::{Controlled, Controller, Effect, Event, Subscription};
+use mesh_core::{Agents, Answers, Incarnation, MeshEvent, Order, SubscriberId};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use tracing::{debug, info, warn};
+
+use crate::clock::Clock;
+use crate::handle::{ControllerRef, INBOX_MESSAGES, Inbox};
+use crate::metrics::{Detection, MeshMetrics};
+use crate::outlets::{Outlets, Told};
+use crate::owner::{Owner, OwnerNews};
+
+/// How many queued events may pass before a tick that is due.
+const EVENTS_BEFORE_TICK: usize = 256;
+
+/// How much news may wait for the owner before the loop keeps it.
+const OWNER_NEWS: usize = 64;
+
+/// A controller that is set up and not yet running.
+#[derive(Debug)]
+pub struct Supervision<R> {
+    /// The loop, to be spawned on the control thread. Dropping it drops the agents, which stop what
+    /// they started (C2).
+    pub controller: ControllerRef<R>,
+    /// The owner's end. Dropping it ends the mesh.
+    pub owner: Owner,
+}
+
+/// Sets up the loop of one mesh: returns how to talk to it, and the loop itself, to be run.
+///
+/// The loop ends when every owner and every [`ControllerRef`] has gone, or the owner has; then the
+/// agents are dropped, and with them the ranks that are left.
+///
+/// # Cancellation
+///
+/// Dropping the loop's future drops the agents (C2).
+pub fn supervise<C, A>(
+    controller: Controller<C>,
+    agents: A,
+    clock: Clock,
+) -> (Supervision<C::Report>, impl Future<Output = ()> + Send)
+where
+    C: Controlled + Send + 'static,
+    C::Report: Send + 'static,
+    A: Agents<Report = C::Report> + Send + 'static,
+{
+    let mesh = controller.spec().mesh.clone();
+    let (inbox, messages) = mpsc::channel(INBOX_MESSAGES);
+    let (news, owner) = mpsc::channel(OWNER_NEWS);
+    let shell = Shell {
+        metrics: MeshMetrics::new(&mesh),
+        answers: ControllerRef::answers(inbox.downgrade()),
+        outlets: Outlets::new(news),
+        controller,
+        agents,
+        clock,
+        passed: 0,
+    };
+    let supervision = Supervision {
+        controller: ControllerRef::new(inbox),
+        owner: Owner::new(owner, clock, Detection::new(&mesh)),
+    };
+    (supervision, shell.run(messages))
+}
+
+struct Shell<C: Controlled, A> {
+    controller: Controller<C>,
+    agents: A,
+    answers: Answers<C::Report>,
+    outlets: Outlets,
+    metrics: MeshMetrics,
+    clock: Clock,
+    /// Events that have passed since a tick was due.
+    passed: usize,
+}
+
+/// What the loop woke up for.
+enum Woken<R> {
+    Message(Inbox<R>),
+    CaughtUp(SubscriberId),
+    Due,
+    Told,
+    Abandoned,
+}
+
+impl<C, A> Shell<C, A>
+where
+    C: Controlled,
+    A: Agents<Report = C::Report>,
+{
+    async fn run(mut self, mut messages: mpsc::Receiver<Inbox<C::Report>>) {
+        self.step(Event::Opened);
+        let owner_gone = self.outlets.owner_gone();
+        tokio::pin!(owner_gone);
+        loop {
+            let due = self.controller.next_deadline();
+            let is_due = due.is_some_and(|due| due <= self.clock.now());
+            if is_due && self.passed >= EVENTS_BEFORE_TICK {
+                self.tick();
+                continue;
+            }
+            let woken = tokio::select! {
+                // In this order: what has arrived is known before silence is judged.
+                biased;
+                () = &mut owner_gone => Woken::Abandoned,
+                message = messages.recv() => message.map_or(Woken::Abandoned, Woken::Message),
+                caught_up = self.outlets.room() => caught_up.map_or(Woken::Told, Woken::CaughtUp),
+                () = sleep_until_or_never(due.map(|due| self.clock.instant(due))) => Woken::Due,
+            };
+            if is_due {
+                self.passed += 1;
+            }
+            match woken {
+                Woken::Message(message) => self.receive(message),
+                Woken::CaughtUp(id) => self.step(Event::Lagged(id)),
+                Woken::Due => self.tick(),
+                Woken::Told => (),
+                Woken::Abandoned => return,
+            }
+        }
+    }
+
+    fn receive(&mut self, message: Inbox<C::Report>) {
+        let event = match message {
+            Inbox::Event(event) => event,
+            Inbox::Subscribe { interest, region, queue } => {
+                let id = self.outlets.add_subscriber(queue);
+                Event::Subscribed(Subscription { id, interest, region })
+            }
+            Inbox::Stop { grace, answer } => {
+                let ask = self.outlets.add_question(answer);
+                info!(mesh = %self.mesh_name(), ?grace, "stop asked");
+                Event::StopAsked { ask, grace }
+            }
+            Inbox::State { answer } => Event::StateAsked { ask: self.outlets.add_question(answer) },
+        };
+        self.step(event);
+    }
+
+    /// A deadline has come. If it is that of a check, its lateness is measured (L4).
+    fn tick(&mut self) {
+        self.passed = 0;
+        let now = self.clock.now();
+        if let Some(due) = self.controller.check_due().filter(|due| *due <= now) {
+            let lateness = now.since(due);
+            self.metrics.checked(lateness);
+            if lateness > self.period() {
+                self.metrics.stalled();
+                warn!(
+                    mesh = %self.mesh_name(), ?lateness, period = ?self.period(),
+                    "stalled: a check started late, so this process did not run for a while"
+                );
+            }
+        }
+        self.step(Event::Tick);
+    }
+
+    fn period(&self) -> Duration {
+        self.controller.spec().config.times.check
+    }
+
+    fn mesh_name(&self) -> &str {
+        self.controller.spec().mesh.name()
+    }
+
+    fn step(&mut self, event: Event<C::Report>) {
+        let effects = self.controller.step(self.clock.now(), event);
+        self.metrics.ranks(self.controller.counts());
+        for effect in effects {
+            self.perform(effect);
+        }
+    }
+
+    /// Starts the work of one effect. One log line for each kind.
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Ask(request) => {
+                if let Order::Start { ranks, incarnation } = &request.order
+                    && *incarnation != Incarnation::FIRST
+                {
+                    self.metrics.restarted(ranks.len());
+                    info!(mesh = %self.mesh_name(), %ranks, %incarnation, "starting again");
+                }
+                debug!(mesh = %self.mesh_name(), agent = %request.agent, order = ?request.order, "ask");
+                self.agents.perform(request, &self.answers);
+            }
+            Effect::Tell { to, event } => self.tell(to, event),
+            Effect::TellOwner(failures) => {
+                self.metrics.failed(&failures);
+                warn!(mesh = %self.mesh_name(), ranks = failures.len(), "failed");
+                self.outlets.tell_owner(OwnerNews::Failed(failures));
+            }
+            Effect::Answer { ask, state } => {
+                debug!(mesh = %self.mesh_name(), phase = ?state.phase, "answer");
+                self.outlets.answer(ask, state);
+            }
+            Effect::Finish => {
+                info!(mesh = %self.mesh_name(), "finished");
+                self.outlets.tell_owner(OwnerNews::Finished(self.controller.state()));
+            }
+        }
+    }
+
+    fn tell(&mut self, to: SubscriberId, event: MeshEvent) {
+        debug!(mesh = %self.mesh_name(), subscriber = %to, seq = event.seq, "tell");
+        match self.outlets.tell(to, event) {
+            Told::Sent | Told::Closed => (),
+            Told::Lagged => self.metrics.lagged(),
+            Told::Gone => self.step(Event::Unsubscribed(to)),
+        }
+    }
+}
+
+async fn sleep_until_or_never(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,67 @@
+//! A subscriber's end: events in order, and word of a controller that has gone silent.
+
+use std::time::Duration;
+
+use mesh_core::{MeshEvent, News, Trouble};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+/// The events of one subscription, first a snapshot, last [`News::Closed`].
+///
+/// Dropping it unsubscribes.
+#[derive(Debug)]
+pub struct MeshEvents {
+    events: mpsc::Receiver<MeshEvent>,
+    /// What the controller said of itself last: the message that a silence is told with.
+    last: Option<MeshEvent>,
+    period: Option<Duration>,
+    heard_at: Instant,
+    lost: bool,
+    closed: bool,
+}
+
+impl MeshEvents {
+    pub(crate) fn new(events: mpsc::Receiver<MeshEvent>) -> Self {
+        let heard_at = Instant::now();
+        Self { events, last: None, period: None, heard_at, lost: false, closed: false }
+    }
+
+    /// The next event; `None` after the last one, or if the controller ended before it.
+    ///
+    /// A controller that says nothing for three of the periods it promised is told of once, as
+    /// [`Trouble::ControllerLost`]; the next message clears that (N10).
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<MeshEvent> {
+        let silence = self.period.filter(|_| !self.lost && !self.closed);
+        let received = match silence {
+            None => self.events.recv().await,
+            Some(period) => {
+                let deadline = self.heard_at + period * 3;
+                match timeout_at(deadline, self.events.recv()).await {
+                    Ok(received) => received,
+                    Err(_elapsed) => return self.controller_lost(),
+                }
+            }
+        };
+        let event = received?;
+        self.heard_at = Instant::now();
+        self.lost = false;
+        match &event.news {
+            News::Snapshot(snapshot) => self.period = Some(snapshot.period),
+            News::Heartbeat { period } => self.period = Some(*period),
+            News::Closed => self.closed = true,
+            News::Changed(_) | News::Trouble(_) | News::Stopping => (),
+        }
+        self.last = Some(MeshEvent { news: News::Stopping, ..event.clone() });
+        Some(event)
+    }
+
+    fn controller_lost(&mut self) -> Option<MeshEvent> {
+        self.lost = true;
+        let last = self.last.clone()?;
+        Some(MeshEvent { news: News::Trouble(Trouble::ControllerLost), ..last })
+    }
+}

@@ -1,0 +1,2 @@
+//! Sessions over TCP and TLS for Meshwarden.
+#![forbid(unsafe_code)]

@@ -1,0 +1,124 @@
+//! `Step`: one check, and the list of all of them.
+
+use super::alone;
+use super::consumers;
+use super::doc;
+use super::edges;
+use super::test;
+use super::tidy;
+
+use crate::cargo::Cargo;
+use crate::stop::Stop;
+
+/// One check.
+pub(super) struct Step {
+    /// What it is called on the command line.
+    pub(super) name: &'static str,
+    /// What holds when it passes.
+    pub(super) about: &'static str,
+    work: Work,
+}
+
+/// What a step does.
+enum Work {
+    /// Runs one command of cargo.
+    Cargo(&'static str),
+    /// Runs one command of a part of cargo that may not be installed.
+    Tool { probe: &'static str, line: &'static str, missing: &'static str },
+    /// Does something of our own.
+    Own(fn() -> Result<(), Stop>),
+}
+
+impl Step {
+    /// Does the work.
+    ///
+    /// # Errors
+    ///
+    /// - [`Stop::Skipped`] if the tool that it needs is missing.
+    /// - [`Stop::Command`] or [`Stop::Problems`] if the check does not hold.
+    pub(super) fn run(&self) -> Result<(), Stop> {
+        match &self.work {
+            Work::Cargo(line) => Cargo::new(line).run(),
+            Work::Tool { probe, line, missing } => {
+                if !Cargo::new(probe).works() {
+                    return Err(Stop::Skipped((*missing).to_owned()));
+                }
+                Cargo::new(line).run()
+            }
+            Work::Own(run) => run(),
+        }
+    }
+}
+
+/// Every check, cheapest first.
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        about: "the code is formatted",
+        work: Work::Tool {
+            probe: "fmt --version",
+            line: "fmt --all --check",
+            missing: "rustfmt is not installed: rustup component add rustfmt",
+        },
+    },
+    Step {
+        name: "tidy",
+        about: "files are laid out as CONTRIBUTING.md says",
+        work: Work::Own(tidy::run),
+    },
+    Step {
+        name: "edges",
+        about: "who may depend on whom and on what, licences included",
+        work: Work::Own(edges::run),
+    },
+    Step {
+        name: "clippy",
+        about: "no warning of the compiler or of clippy",
+        work: Work::Tool {
+            probe: "clippy --version",
+            line: "clippy --workspace --all-targets --all-features -- -D warnings",
+            missing: "clippy is not installed: rustup component add clippy",
+        },
+    },
+    Step {
+        name: "alone",
+        about: "each crate builds without the others' features",
+        work: Work::Own(alone::run),
+    },
+    Step {
+        name: "consumers",
+        about: "a part can be taken alone, from outside the workspace",
+        work: Work::Own(consumers::run),
+    },
+    Step { name: "test", about: "every test but those in docs", work: Work::Own(test::run) },
+    Step {
+        name: "doctest",
+        about: "every example in docs",
+        work: Work::Cargo("test --workspace --all-features --doc"),
+    },
+    Step { name: "doc", about: "the docs build, every link leads", work: Work::Own(doc::run) },
+    Step {
+        name: "examples",
+        about: "every example program builds",
+        work: Work::Cargo("build --workspace --examples --all-features"),
+    },
+    Step {
+        name: "demo",
+        about: "the demonstration does what it promises",
+        work: Work::Cargo("run -p meshwarden-cli -- demo --json"),
+    },
+    Step {
+        name: "chaos",
+        about: "real faults are each told exactly once",
+        work: Work::Cargo("run -p meshwarden --example chaos --all-features -- --faults 20"),
+    },
+    Step {
+        name: "deny",
+        about: "licences, bans and sources, as deny.toml says",
+        work: Work::Tool {
+            probe: "deny --version",
+            line: "deny --offline check licenses bans sources",
+            missing: "cargo-deny is not installed (edges holds its licences and bans)",
+        },
+    },
+];

@@ -6,10 +6,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
-use std::process::ExitStatus;
-use std::process::Output;
-use std::process::Stdio;
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use crate::stop::Stop;
 

@@ -12,11 +12,8 @@ mod tidy;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use report::Report;
-use report::Row;
-use report::Verdict;
-use step::STEPS;
-use step::Step;
+use report::{Report, Row, Verdict};
+use step::{STEPS, Step};
 
 use crate::stop::Stop;
 
@@ -46,8 +43,12 @@ fn select(names: &[String]) -> Result<Vec<&'static Step>, String> {
 fn run_steps(steps: &[&Step]) -> ExitCode {
     let mut report = Report::default();
     for (index, step) in steps.iter().enumerate() {
-        println!("\n=== {}/{} {}: {}", index + 1, steps.len(), step.name, step.about);
-        let row = if report.has_failed() { not_run(step) } else { run_step(step) };
+        let row = if report.has_failed() {
+            Row { name: step.name, verdict: Verdict::NotRun, time: None }
+        } else {
+            println!("\n=== {}/{} {}: {}", index + 1, steps.len(), step.name, step.about);
+            run_step(step)
+        };
         report.push(row);
     }
     println!("\n{report}");
@@ -60,10 +61,6 @@ fn run_step(step: &Step) -> Row {
     let row = Row { name: step.name, verdict: verdict(&result), time: Some(started.elapsed()) };
     tell(step, &row, &result);
     row
-}
-
-fn not_run(step: &Step) -> Row {
-    Row { name: step.name, verdict: Verdict::NotRun, time: None }
 }
 
 fn verdict(result: &Result<(), Stop>) -> Verdict {
@@ -93,8 +90,7 @@ fn tell(step: &Step, row: &Row, result: &Result<(), Stop>) {
 
 #[cfg(test)]
 mod tests {
-    use super::STEPS;
-    use super::select;
+    use super::{STEPS, select};
 
     fn names(args: &[&str]) -> Result<Vec<&'static str>, String> {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();

@@ -1,8 +1,7 @@
 //! `cargo xtask demo`: the demonstration, built for release.
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::cargo::Cargo;
 use crate::metadata::Metadata;

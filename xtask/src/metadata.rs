@@ -120,11 +120,7 @@ impl Dependency {
 
 #[cfg(test)]
 mod tests {
-    use super::Dependency;
-    use super::Json;
-    use super::Kind;
-    use super::Metadata;
-    use super::Package;
+    use super::{Dependency, Json, Kind, Metadata, Package};
 
     const ANSWER: &str = r#"{
         "packages": [

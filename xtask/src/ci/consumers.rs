@@ -60,9 +60,7 @@ const CONSUMERS: &[Consumer] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::BTreeSet;
-    use super::CONSUMERS;
-    use super::judge;
+    use super::{BTreeSet, CONSUMERS, judge};
 
     #[test]
     fn a_consumer_gets_only_what_it_asked_for() {

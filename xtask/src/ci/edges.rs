@@ -12,8 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::cargo::Cargo;
-use crate::metadata::Metadata;
-use crate::metadata::Package;
+use crate::metadata::{Metadata, Package};
 use crate::stop::Stop;
 
 /// Judges the whole workspace and every package it stands on.

@@ -81,10 +81,7 @@ impl fmt::Display for Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::Duration;
-    use super::Report;
-    use super::Row;
-    use super::Verdict;
+    use super::{Duration, Report, Row, Verdict};
 
     fn report(rows: Vec<(&'static str, Verdict, Option<u64>)>) -> Report {
         let row = |(name, verdict, millis): (_, _, Option<u64>)| Row {

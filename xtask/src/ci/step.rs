@@ -1,11 +1,6 @@
 //! `Step`: one check, and the list of all of them.
 
-use super::alone;
-use super::consumers;
-use super::doc;
-use super::edges;
-use super::test;
-use super::tidy;
+use super::{alone, consumers, doc, edges, test, tidy};
 
 use crate::cargo::Cargo;
 use crate::stop::Stop;

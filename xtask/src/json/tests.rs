@@ -1,7 +1,6 @@
 //! What the JSON reader takes and what it refuses.
 
-use super::DEPTH_MAX;
-use super::Json;
+use super::{DEPTH_MAX, Json};
 
 #[test]
 fn every_kind_of_value_is_read() {

@@ -35,11 +35,8 @@ const BANNED: &[(&str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::BANNED;
-    use super::Package;
-    use super::problems;
-    use crate::metadata::Dependency;
-    use crate::metadata::Kind;
+    use super::{BANNED, Package, problems};
+    use crate::metadata::{Dependency, Kind};
 
     fn package(name: &str, used: &[&str]) -> Package {
         let named = |&name: &&str| Dependency { name: name.to_owned(), kind: Kind::Normal };

@@ -1,9 +1,6 @@
 //! The height of each crate of the workspace: a crate may use only lower ones.
 
-use crate::metadata::Dependency;
-use crate::metadata::Kind;
-use crate::metadata::Metadata;
-use crate::metadata::Package;
+use crate::metadata::{Dependency, Kind, Metadata, Package};
 
 /// One line for each edge between our crates that points up or sideways, and for each crate that
 /// has no place yet.
@@ -76,14 +73,7 @@ const XTASK: &str = "xtask";
 
 #[cfg(test)]
 mod tests {
-    use super::Dependency;
-    use super::HEIGHTS;
-    use super::Kind;
-    use super::Metadata;
-    use super::PURE;
-    use super::Package;
-    use super::height;
-    use super::problems;
+    use super::{Dependency, HEIGHTS, Kind, Metadata, PURE, Package, height, problems};
 
     /// The problems of a workspace of all known crates in which `user` names `used`.
     fn edge(user: &str, used: &str, kind: Kind) -> Vec<String> {

@@ -76,10 +76,7 @@ const ALLOWED: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::ALLOWED;
-    use super::Package;
-    use super::is_allowed;
-    use super::problem;
+    use super::{ALLOWED, Package, is_allowed, problem};
 
     #[test]
     fn one_alternative_suffices() {

@@ -86,9 +86,7 @@ fn entries(manifest: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Package;
-    use super::not_inherited;
-    use super::problems;
+    use super::{Package, not_inherited, problems};
 
     #[test]
     fn every_way_to_inherit_is_known() {

@@ -1,12 +1,6 @@
 //! Each rule of tidy, broken once.
 
-use super::BANNED;
-use super::BTreeSet;
-use super::FORBID;
-use super::REQUIRED;
-use super::TICKET;
-use super::judge_file;
-use super::judge_tree;
+use super::{BANNED, BTreeSet, FORBID, REQUIRED, TICKET, judge_file, judge_tree};
 
 const SOURCE: &str = "crates/a/src/rank.rs";
 const NOTHING: [&str; 0] = [];

@@ -18,6 +18,8 @@ pub(crate) struct Roster {
     by_rank: RunMap<Option<AgentId>>,
     /// No agent's deadline is before this moment, so that most ticks need not look at them all.
     earliest: Option<Timestamp>,
+    /// Whether this side took itself for cut off when it last judged.
+    isolated: bool,
     times: Times,
 }
 
@@ -37,6 +39,14 @@ pub(crate) struct Agent {
 pub(crate) enum Silence {
     Contact(Contact),
     GivenUp { after: Duration },
+}
+
+/// What all silence has come to mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judged {
+    pub(crate) silences: Vec<(AgentId, Silence)>,
+    /// How many agents are silent, if so many have just become so that this side is cut off.
+    pub(crate) cut_off: Option<usize>,
 }
 
 /// Why the agents do not fit the mesh.
@@ -67,7 +77,7 @@ impl Roster {
             return Err(Misfit::Nobody(Rank::new(range.start)));
         }
         let agents = ranks.into_iter().map(Agent::new).collect();
-        Ok(Self { agents, by_rank, earliest: None, times })
+        Ok(Self { agents, by_rank, earliest: None, isolated: false, times })
     }
 
     /// Silence is counted from now on.
@@ -136,11 +146,14 @@ impl Roster {
     }
 
     /// The agents whose silence means more at `now` than it did before.
-    pub(crate) fn judge(&mut self, now: Timestamp) -> Vec<(AgentId, Silence)> {
+    pub(crate) fn judge(&mut self, now: Timestamp) -> Judged {
         if self.earliest.is_none_or(|earliest| now < earliest) {
-            return Vec::new();
+            return Judged::default();
         }
-        let isolated = self.is_isolated(now);
+        let silent = self.n_silent(now);
+        let isolated = self.is_isolated(silent);
+        let cut_off = (isolated && !self.isolated).then_some(silent);
+        self.isolated = isolated;
         let times = self.times;
         let mut silences = Vec::new();
         for (index, agent) in self.agents.iter_mut().enumerate() {
@@ -155,21 +168,25 @@ impl Roster {
             .filter_map(|agent| agent.due(&times))
             .min()
             .map(|due| if due <= now { held_back } else { due });
-        silences
+        Judged { silences, cut_off }
     }
 
     /// More than half, and at least three, silent at once: then it is this side that is cut off.
-    pub(crate) fn is_isolated(&self, now: Timestamp) -> bool {
-        let silent = self.n_silent(now);
+    fn is_isolated(&self, silent: usize) -> bool {
         silent >= 3 && silent * 2 > self.agents.len()
     }
 
-    pub(crate) fn n_silent(&self, now: Timestamp) -> usize {
+    fn n_silent(&self, now: Timestamp) -> usize {
         let bound = self.times.unreachable;
         self.agents
             .iter()
             .filter(|agent| !agent.given_up && now.since(agent.heard_at) >= bound)
             .count()
+    }
+
+    /// When it was heard last, if its ranks have been given up since.
+    pub(crate) fn given_up(&self, agent: AgentId) -> Option<Timestamp> {
+        self.get(agent).filter(|agent| agent.given_up).map(|agent| agent.heard_at)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {

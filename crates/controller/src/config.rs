@@ -92,6 +92,7 @@ impl Times {
     /// assert_eq!(times.validate(), Ok(()));
     /// ```
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it divides by numbers that are not zero")]
     pub const fn from_lease(lease: Duration) -> Self {
         let fifth = lease.checked_div(5).expect("5 is not zero");
         let twentieth = lease.checked_div(20).expect("20 is not zero");

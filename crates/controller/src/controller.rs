@@ -153,8 +153,7 @@ impl<C: Controlled> Controller<C> {
                 self.on_heard(agent, beat, &mut effects);
             }
             Event::Answered(Answer::QueryFailed { agent }) => {
-                let trouble = Trouble::QueryFailed { agent: agent.index() };
-                self.subscribers.tell_all(&News::Trouble(trouble), &mut effects);
+                self.on_query_failed(agent, &mut effects);
             }
             Event::Subscribed(subscription) => self.on_subscribed(subscription, &mut effects),
             Event::Unsubscribed(id) => self.subscribers.remove(id),
@@ -226,19 +225,24 @@ impl<C: Controlled> Controller<C> {
     pub fn state(&self) -> MeshState {
         let unknown = RankState { incarnation: Incarnation::FIRST, status: Status::NotExist };
         let mut ranks = ValueMesh::uniform(self.health.size(), unknown);
+        let mut known = Overlay::new();
         for (range, cell) in self.health.runs() {
             let state = RankState { incarnation: cell.incarnation, status: cell.view() };
-            ranks.set_range(range, state).expect("every run lies within the size of the mesh");
+            known.insert(range, state);
         }
+        let fits = ranks.apply(&known).is_ok();
+        debug_assert!(fits, "every run lies within the size of the mesh");
         MeshState { mesh: self.spec.mesh.clone(), phase: MeshPhase::of(self.counts()), ranks }
     }
 
     /// Moves the clock. Being called long after the deadline that was named means that this side was
     /// paused, and nobody else is judged by that time.
     fn advance(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
+        let before = self.now;
+        self.now = before.max(now);
         let Some(promised) = self.promised else { return };
-        let gap = self.now.since(promised);
+        // Each moment is forgiven once, also if the deadline stays due over many events.
+        let gap = self.now.since(promised.max(before));
         if gap > self.spec.config.times.heartbeat {
             self.roster.forgive(gap, self.now);
             self.poll_sent = self.poll_sent.map(|sent| sent + gap);
@@ -253,16 +257,16 @@ impl<C: Controlled> Controller<C> {
         self.roster.open(self.now);
         self.schedule_check();
         let mut changes = Changes::default();
-        let all = 0..self.health.size();
-        self.health.update(all.clone(), self.now, &mut changes, |cell| {
-            Some(Cell { status: Status::Initializing, ..cell.clone() })
+        // A rank of which its agent has spoken before is not started over (H2).
+        self.health.update(0..self.health.size(), self.now, &mut changes, |cell| {
+            (cell.status == Status::NotExist)
+                .then(|| Cell { status: Status::Initializing, ..cell.clone() })
         });
-        self.subscribers.tell_changes(&changes.into_changes(), effects);
-        if !all.is_empty() {
-            self.ask_each(&RankSet::from(all), effects, |ranks| Order::Start {
-                ranks,
-                incarnation: Incarnation::FIRST,
-            });
+        let changes = changes.into_changes();
+        self.subscribers.tell_changes(&changes, effects);
+        for change in changes {
+            let incarnation = change.incarnation;
+            self.ask_each(&change.ranks, effects, |ranks| Order::Start { ranks, incarnation });
         }
     }
 
@@ -280,15 +284,35 @@ impl<C: Controlled> Controller<C> {
             let reported = Reported {
                 incarnation: update.incarnation,
                 generation: update.generation,
-                status: self.kind.status(&update.report),
+                status: self.while_stopping(self.kind.status(&update.report)),
                 evidence: self.now.before(update.age),
             };
             // An agent answers for its own ranks only.
             for range in own.intersection(&RankSet::from(range)).runs() {
-                self.health.report(range, &reported, &mut changes);
+                if self.life == Life::Closed {
+                    self.health.annotate(range, &reported, &mut changes);
+                } else {
+                    self.health.report(range, &reported, &mut changes);
+                }
             }
         }
         self.publish(changes, effects);
+    }
+
+    /// In a mesh that is being stopped, whatever still lives is being stopped: also a life that was
+    /// not known when the stop was asked for (H3).
+    fn while_stopping(&self, status: Status) -> Status {
+        let is_live = !status.is_terminal() && status != Status::NotExist;
+        if is_live && matches!(self.life, Life::Stopping(_)) { Status::Stopping } else { status }
+    }
+
+    /// No rank is judged by that (H5).
+    fn on_query_failed(&mut self, agent: AgentId, effects: &mut Vec<Effect>) {
+        if self.life == Life::Closed || self.roster.get(agent).is_none() {
+            return;
+        }
+        let trouble = Trouble::QueryFailed { agent: agent.index() };
+        self.subscribers.tell_all(&News::Trouble(trouble), effects);
     }
 
     fn on_heard(&mut self, agent: AgentId, beat: BeatSeq, effects: &mut Vec<Effect>) {
@@ -308,12 +332,15 @@ impl<C: Controlled> Controller<C> {
         if matches!(self.life, Life::New | Life::Closed) {
             return;
         }
-        self.start_again(effects);
-        self.press_stop(effects);
         let mut changes = Changes::default();
         self.judge_poll(&mut changes);
         self.judge_silence(&mut changes, effects);
+        self.press_stop(&mut changes, effects);
+        let starts = self.begin_again(&mut changes);
         self.publish(changes, effects);
+        for (ranks, incarnation) in starts {
+            self.ask_each(&ranks, effects, |ranks| Order::Start { ranks, incarnation });
+        }
         if self.check_due.is_some_and(|due| due <= self.now) {
             self.check(effects);
         }
@@ -330,36 +357,43 @@ impl<C: Controlled> Controller<C> {
         self.schedule_check();
     }
 
-    /// A period from now, or a little less, so that many controllers do not tick at once (L5).
+    /// A period from now, or a little less, so that many controllers do not tick at once (L5); but
+    /// not before the poll that may be in flight has had its time (L2).
     fn schedule_check(&mut self) {
-        let period = self.spec.config.times.check;
-        self.check_due = Some(self.now + (period - self.spread.up_to(period / 10)));
+        let times = self.spec.config.times;
+        let slack = times.check.saturating_sub(times.poll_deadline);
+        let less = self.spread.up_to(slack.min(times.check / 10));
+        self.check_due = Some(self.now + (times.check - less));
     }
 
-    /// Starts the ranks whose restart is due (RS1).
-    fn start_again(&mut self, effects: &mut Vec<Effect>) {
-        let mut changes = Changes::default();
+    /// Begins the lives whose restart is due, and returns those that are to be started (RS1).
+    ///
+    /// A rank of an agent that was given up has nobody to start it: that life has timed out.
+    fn begin_again(&mut self, changes: &mut Changes) -> Vec<(RankSet, Incarnation)> {
         let mut starts: Vec<(RankSet, Incarnation)> = Vec::new();
         for (rank, incarnation) in self.restarts.due(self.now) {
-            self.health.update(rank.index()..rank.index() + 1, self.now, &mut changes, |cell| {
-                let status = Status::Initializing;
-                let generation = Generation::FIRST;
-                (cell.incarnation < incarnation).then(|| Cell {
-                    status,
-                    incarnation,
-                    generation,
-                    contact: cell.contact,
-                })
+            let own = rank.index()..rank.index() + 1;
+            if self.health.incarnation(rank).is_none_or(|known| known >= incarnation) {
+                continue;
+            }
+            let given_up = self.roster.of(rank).and_then(|agent| self.roster.given_up(agent));
+            let status = match given_up {
+                Some(heard_at) => Status::Timeout { after: self.now.since(heard_at), cause: None },
+                None => Status::Initializing,
+            };
+            self.health.update(own, self.now, changes, |cell| {
+                let (status, generation) = (status.clone(), Generation::FIRST);
+                Some(Cell { status, incarnation, generation, contact: cell.contact })
             });
+            if given_up.is_some() {
+                continue;
+            }
             match starts.iter_mut().find(|(_, life)| *life == incarnation) {
                 Some((ranks, _)) => _ = ranks.insert(rank),
                 None => starts.push((RankSet::from_iter([rank]), incarnation)),
             }
         }
-        self.subscribers.tell_changes(&changes.into_changes(), effects);
-        for (ranks, incarnation) in starts {
-            self.ask_each(&ranks, effects, |ranks| Order::Start { ranks, incarnation });
-        }
+        starts
     }
 
     /// Tells of the changes of one step: restarts are decided, subscribers and the owner told (H6).
@@ -372,7 +406,7 @@ impl<C: Controlled> Controller<C> {
         self.subscribers.tell_changes(&changes, effects);
         let failed: Vec<Change> =
             changes.into_iter().filter(|change| change.status.is_failure()).collect();
-        if failed.is_empty() {
+        if failed.is_empty() && !escalates {
             return;
         }
         let escalation = escalates.then(|| self.restarts.escalation(self.failed_ranks()));

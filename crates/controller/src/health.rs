@@ -5,7 +5,7 @@ use std::ops::Range;
 use mesh_core::{
     Cause, Change, Generation, Incarnation, Reason, Stall, Status, StatusKind, Timestamp,
 };
-use mesh_shape::RankSet;
+use mesh_shape::{Rank, RankSet};
 
 use crate::runs::RunMap;
 
@@ -31,16 +31,16 @@ impl Cell {
     /// nothing to doubt (an end, a stop that is asked for, a process that the kernel has suspended:
     /// H3, H4).
     pub(crate) fn view(&self) -> Status {
-        match (&self.status, self.contact) {
-            (Status::Initializing | Status::Running, Contact::Suspect)
-            | (Status::Stalled(Stall::Handler { .. } | Stall::DumpingCore), Contact::Suspect) => {
-                Status::Suspect
-            }
-            (Status::Initializing | Status::Running, Contact::Unreachable)
-            | (Status::Stalled(Stall::Handler { .. } | Stall::DumpingCore), Contact::Unreachable) => {
-                Status::Unreachable
-            }
-            (status, _) => status.clone(),
+        let is_doubtful = matches!(
+            self.status,
+            Status::Initializing
+                | Status::Running
+                | Status::Stalled(Stall::Handler { .. } | Stall::DumpingCore)
+        );
+        match self.contact {
+            Contact::Suspect if is_doubtful => Status::Suspect,
+            Contact::Unreachable if is_doubtful => Status::Unreachable,
+            Contact::Heard | Contact::Suspect | Contact::Unreachable => self.status.clone(),
         }
     }
 
@@ -83,6 +83,18 @@ impl Health {
         self.update(range, report.evidence, changes, |cell| after_report(cell, report));
     }
 
+    /// Puts a report into effect for the lives that are known: no new one begins.
+    pub(crate) fn annotate(
+        &mut self,
+        range: Range<usize>,
+        report: &Reported,
+        changes: &mut Changes,
+    ) {
+        self.update(range, report.evidence, changes, |cell| {
+            after_report(cell, report).filter(|_| report.incarnation == cell.incarnation)
+        });
+    }
+
     /// Changes every rank of `range` for which `rule` gives a new cell.
     pub(crate) fn update(
         &mut self,
@@ -98,7 +110,9 @@ impl Health {
             .collect();
         for (ranks, old, new) in new {
             let (before, after) = (old.view(), new.view());
-            if before != after && !annotates(&before, &after) {
+            // The end of each life is told, also if it is the same end again (N1, N2).
+            let is_new_end = after.is_terminal() && old.incarnation != new.incarnation;
+            if is_new_end || (before != after && !annotates(&before, &after)) {
                 self.counts[old.view_kind() as usize] -= ranks.len();
                 self.counts[new.view_kind() as usize] += ranks.len();
                 changes.push(ranks.clone(), new.incarnation, after, evidence);
@@ -109,6 +123,11 @@ impl Health {
 
     pub(crate) fn runs(&self) -> impl Iterator<Item = (Range<usize>, &Cell)> {
         self.runs.runs()
+    }
+
+    /// Which life of `rank` is known.
+    pub(crate) fn incarnation(&self, rank: Rank) -> Option<Incarnation> {
+        self.runs.get(rank.index()).map(|cell| cell.incarnation)
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -151,10 +170,11 @@ fn after_report(cell: &Cell, report: &Reported) -> Option<Cell> {
     if (report.incarnation, report.generation) < (cell.incarnation, cell.generation) {
         return None; // H1: stale
     }
-    let status = if report.incarnation > cell.incarnation {
-        report.status.clone()
-    } else {
-        next_status(&cell.status, &report.status)
+    let status = match (report.incarnation > cell.incarnation, &report.status) {
+        // A life that nobody knows and nobody has begun says nothing of the one that is known.
+        (true, Status::NotExist) => return None,
+        (true, begun) => begun.clone(),
+        (false, reported) => next_status(&cell.status, reported),
     };
     Some(Cell {
         status,

@@ -109,15 +109,14 @@ mod tests {
             let mut naive = vec![0; size];
             for (start, len, value) in changes {
                 runs.set(start..start + len, value);
-                for rank in start..(start + len).min(size) {
-                    naive[rank] = value;
-                }
+                naive[start.min(size)..(start + len).min(size)].fill(value);
             }
             let expanded: Vec<u8> = runs.runs().flat_map(|(range, value)| range.map(|_| *value)).collect();
             prop_assert_eq!(&expanded, &naive);
-            prop_assert!(runs.runs().zip(runs.runs().skip(1)).all(|((left, a), (right, b))| {
-                left.end == right.start && a != b
-            }));
+            let mut pairs = runs.runs().zip(runs.runs().skip(1));
+            let is_canonical =
+                pairs.all(|((left, a), (right, b))| left.end == right.start && a != b);
+            prop_assert!(is_canonical);
             for rank in 0..size + 2 {
                 prop_assert_eq!(runs.get(rank), naive.get(rank));
             }

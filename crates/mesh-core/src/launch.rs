@@ -13,7 +13,7 @@ use crate::ids::{Incarnation, MeshLabel};
 ///
 /// - The command is the same for every rank and every call; what differs goes into `env`.
 /// - Both are total: they have an answer for every seat, and do not panic.
-pub trait Launcher: Send + Sync {
+pub trait Launcher: std::fmt::Debug + Send + Sync {
     /// What to run.
     fn command(&self) -> &Command;
 

@@ -1,6 +1,8 @@
 //! The named dims of a mesh and their sizes.
 
+mod dims;
 mod points;
+mod ravel;
 mod text;
 
 use std::fmt;
@@ -8,11 +10,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::inline_vec::InlineVec;
-use crate::point::Point;
 use crate::rank::Rank;
 use crate::rank_set::RankSet;
 use crate::shape_error::ShapeError;
 
+use dims::Dims;
 pub use points::Points;
 
 /// The named dims of a mesh and their sizes, outermost first.
@@ -167,104 +169,6 @@ impl Extent {
         self.axis(name).and_then(|axis| self.sizes().get(axis)).copied()
     }
 
-    /// The rank at `coordinates`.
-    ///
-    /// # Shape
-    ///
-    /// `coordinates`: one for each axis, outermost first; `coordinates[axis] < sizes[axis]`.
-    ///
-    /// # Errors
-    ///
-    /// - [`ShapeError::WrongDimensions`] if there are not [`Extent::ndim`] coordinates.
-    /// - [`ShapeError::OutOfBounds`] if one is not smaller than the size of its dim.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use mesh_shape::{Rank, extent};
-    ///
-    /// assert_eq!(extent!(hosts = 2, gpus = 3)?.ravel(&[1, 2])?, Rank::new(5));
-    /// # Ok::<(), mesh_shape::ShapeError>(())
-    /// ```
-    ///
-    /// # Source
-    ///
-    /// `numpy.ravel_multi_index(coordinates, sizes, mode="raise", order="C")`.
-    #[doc(alias = "ravel_multi_index")]
-    pub fn ravel(&self, coordinates: &[usize]) -> Result<Rank, ShapeError> {
-        if coordinates.len() != self.ndim() {
-            let (expected, found) = (self.ndim(), coordinates.len());
-            return Err(ShapeError::WrongDimensions { expected, found });
-        }
-        let mut index = 0;
-        for (axis, (&coordinate, &size)) in coordinates.iter().zip(self.sizes()).enumerate() {
-            if coordinate >= size {
-                return Err(self.out_of_bounds(axis, coordinate));
-            }
-            index = index * size + coordinate;
-        }
-        Ok(Rank::new(index))
-    }
-
-    /// The point of `rank`: the inverse of [`Extent::ravel`].
-    ///
-    /// # Errors
-    ///
-    /// [`ShapeError::RankOutOfBounds`] if `rank` is not in `0..size`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use mesh_shape::{Rank, extent};
-    ///
-    /// let point = extent!(hosts = 2, gpus = 3)?.unravel(Rank::new(5))?;
-    /// assert_eq!(point.coordinates(), [1, 2]);
-    /// # Ok::<(), mesh_shape::ShapeError>(())
-    /// ```
-    ///
-    /// # Source
-    ///
-    /// `numpy.unravel_index(rank, sizes, order="C")`.
-    #[doc(alias = "unravel_index")]
-    #[inline]
-    pub fn unravel(&self, rank: Rank) -> Result<Point, ShapeError> {
-        if !self.contains(rank) {
-            return Err(ShapeError::RankOutOfBounds { rank, size: self.size() });
-        }
-        let mut coordinates = InlineVec::of_len(self.ndim());
-        let mut rest = rank.index();
-        for (coordinate, &stride) in coordinates.iter_mut().zip(self.strides()) {
-            // A division costs more than the rest of the loop, and the last stride is 1.
-            *coordinate = if stride == 1 { rest } else { rest / stride };
-            rest -= *coordinate * stride;
-        }
-        Ok(Point::at(self.clone(), rank, coordinates))
-    }
-
-    /// The point at `coordinates`.
-    ///
-    /// # Shape
-    ///
-    /// As for [`Extent::ravel`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Extent::ravel`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use mesh_shape::extent;
-    ///
-    /// let point = extent!(hosts = 2, gpus = 3)?.point(&[1, 2])?;
-    /// assert_eq!(point.to_string(), "hosts=1,gpus=2");
-    /// # Ok::<(), mesh_shape::ShapeError>(())
-    /// ```
-    pub fn point(&self, coordinates: &[usize]) -> Result<Point, ShapeError> {
-        let rank = self.ravel(coordinates)?;
-        Ok(Point::at(self.clone(), rank, coordinates.into()))
-    }
-
     /// Whether `rank` is in `0..size`.
     #[must_use]
     #[inline]
@@ -350,49 +254,6 @@ impl fmt::Debug for Extent {
     }
 }
 
-/// The dims that were checked so far.
-struct Dims {
-    names: Vec<Arc<str>>,
-    sizes: Vec<usize>,
-    product: usize,
-}
-
-impl Default for Dims {
-    fn default() -> Self {
-        Self { names: Vec::new(), sizes: Vec::new(), product: 1 }
-    }
-}
-
-impl Dims {
-    fn push_name(&mut self, name: String) -> Result<(), ShapeError> {
-        if self.names.len() == Extent::NDIM_MAX {
-            return Err(ShapeError::TooManyDims { limit: Extent::NDIM_MAX });
-        }
-        if name.is_empty() {
-            return Err(ShapeError::EmptyName { axis: self.names.len() });
-        }
-        if self.names.iter().any(|known| **known == *name) {
-            return Err(ShapeError::DuplicateDim { name });
-        }
-        self.names.push(name.into());
-        Ok(())
-    }
-
-    fn push_size(&mut self, size: usize) -> Result<(), ShapeError> {
-        let product = self.product.checked_mul(size.max(1));
-        let Some(product) = product.filter(|product| *product <= Extent::SIZE_MAX) else {
-            return Err(ShapeError::TooLarge { limit: Extent::SIZE_MAX });
-        };
-        self.product = product;
-        self.sizes.push(size);
-        Ok(())
-    }
-
-    fn into_extent(self) -> Extent {
-        Extent::from_parts(self.names.into(), (&*self.sizes).into())
-    }
-}
-
 /// Makes an [`Extent`] of dims written as `name = size`; a `Result`, as [`Extent::new`].
 ///
 /// A name is an identifier, a size any expression of type `usize`.
@@ -421,74 +282,4 @@ macro_rules! extent {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn extent(sizes: &[usize]) -> Extent {
-        let dims = sizes.iter().enumerate().map(|(axis, size)| (format!("d{axis}"), *size));
-        Extent::new(dims).expect("the names differ and the sizes are small")
-    }
-
-    #[test]
-    fn last_axis_varies_fastest() {
-        let points = extent(&[2, 3]).points().map(|point| point.coordinates().to_vec());
-        let expected = [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]].map(Vec::from);
-        assert_eq!(points.collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_dim_of_size_zero_leaves_no_ranks() {
-        let empty = extent(&[2, 0, 3]);
-        assert_eq!((empty.size(), empty.points().len(), empty.ranks().len()), (0, 0, 0));
-        let refused = ShapeError::RankOutOfBounds { rank: Rank::new(0), size: 0 };
-        assert_eq!(empty.unravel(Rank::new(0)), Err(refused));
-    }
-
-    #[test]
-    fn no_dims_make_one_rank() {
-        let single = extent(&[]);
-        assert_eq!(single.ravel(&[]), Ok(Rank::new(0)));
-        assert_eq!(
-            single.unravel(Rank::new(0)).map(|point| point.to_string()),
-            Ok("()".to_owned())
-        );
-        assert_eq!(single.points().len(), 1);
-    }
-
-    #[test]
-    fn as_many_ranks_as_an_isize_counts_and_no_more() {
-        assert_eq!(extent(&[Extent::SIZE_MAX]).size(), Extent::SIZE_MAX);
-        let refused = Err(ShapeError::TooLarge { limit: Extent::SIZE_MAX });
-        assert_eq!(Extent::new([("a", Extent::SIZE_MAX + 1)]), refused);
-        assert_eq!(Extent::new([("a", 2), ("b", Extent::SIZE_MAX)]), refused);
-        assert_eq!(Extent::new([("a", 0), ("b", 2), ("c", Extent::SIZE_MAX)]), refused);
-    }
-
-    #[test]
-    fn too_many_dims_are_refused() {
-        let dims = |n_dims: usize| (0..n_dims).map(|axis| (axis.to_string(), 1));
-        assert_eq!(Extent::new(dims(64)).map(|extent| extent.ndim()), Ok(64));
-        assert_eq!(Extent::new(dims(65)), Err(ShapeError::TooManyDims { limit: 64 }));
-    }
-
-    #[test]
-    fn wrong_coordinates_are_refused_by_name() {
-        let extent = extent(&[2, 3]);
-        let wrong = ShapeError::WrongDimensions { expected: 2, found: 1 };
-        assert_eq!(extent.ravel(&[1]), Err(wrong));
-        let dim = "d1".to_owned();
-        assert_eq!(
-            extent.ravel(&[1, 3]),
-            Err(ShapeError::OutOfBounds { dim, coordinate: 3, size: 3 })
-        );
-    }
-
-    #[test]
-    fn dims_are_found_by_name() {
-        let extent = extent(&[2, 3]);
-        assert_eq!((extent.axis("d1"), extent.size_of("d1")), (Some(1), Some(3)));
-        assert_eq!((extent.axis("d2"), extent.size_of("d2")), (None, None));
-        assert_eq!(extent.dims().collect::<Vec<_>>(), [("d0", 2), ("d1", 3)]);
-        assert_eq!(extent.strides(), [3, 1]);
-    }
-}
+mod tests;

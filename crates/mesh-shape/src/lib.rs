@@ -62,3 +62,8 @@ pub use region::{BaseRanks, Region};
 pub use shape_error::ShapeError;
 pub use slice::Slice;
 pub use value_mesh::ValueMesh;
+
+/// The example of the README is compiled and run as the others are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -6,7 +6,6 @@ mod lookup;
 mod text;
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::extent::Extent;
 use crate::inline_vec::InlineVec;
@@ -56,7 +55,7 @@ pub struct Region {
     base: Extent,
     // Invariants: one for each axis of the base; `extent` is the kept ones; if the region is empty,
     // every start is 0 and every step 1, so that equal regions are equal structures.
-    axes: Arc<[Axis]>,
+    axes: InlineVec<Axis>,
     extent: Extent,
 }
 
@@ -64,7 +63,10 @@ impl Region {
     /// The whole of `base`.
     #[must_use]
     pub fn all(base: Extent) -> Self {
-        let axes = base.sizes().iter().map(|size| Axis::all(*size)).collect();
+        let mut axes = InlineVec::of_len(base.ndim());
+        for (axis, size) in axes.iter_mut().zip(base.sizes()) {
+            *axis = Axis::all(*size);
+        }
         Self { extent: base.clone(), axes, base }
     }
 
@@ -133,8 +135,8 @@ impl Region {
                 }
             }
         })?;
-        let mut axes = Arc::clone(&self.axes);
-        if let Some(slot) = Arc::make_mut(&mut axes).get_mut(at) {
+        let mut axes = self.axes.clone();
+        if let Some(slot) = axes.get_mut(at) {
             *slot = taken;
         }
         Ok(Self::from_axes(self.base.clone(), axes, Some((&self.extent, view_axis))))
@@ -249,9 +251,9 @@ impl Region {
 
     /// The region with these axes, `extent` of the view aside; `was` says which extent the view
     /// had, and which of its axes is new.
-    fn from_axes(base: Extent, mut axes: Arc<[Axis]>, was: Option<(&Extent, usize)>) -> Self {
+    fn from_axes(base: Extent, mut axes: InlineVec<Axis>, was: Option<(&Extent, usize)>) -> Self {
         if axes.iter().any(|axis| axis.len == 0) {
-            for axis in Arc::make_mut(&mut axes) {
+            for axis in axes.iter_mut() {
                 (axis.start, axis.step) = (0, 1);
             }
         }
@@ -285,7 +287,7 @@ impl Region {
     pub(crate) fn checked(base: Extent, mut axes: Vec<Axis>) -> Option<Self> {
         let fit = |(axis, size): (&mut Axis, &usize)| axis.make_fit(*size);
         let is_whole = axes.len() == base.ndim() && axes.iter_mut().zip(base.sizes()).all(fit);
-        is_whole.then(|| Self::from_axes(base, axes.into(), None))
+        is_whole.then(|| Self::from_axes(base, (&*axes).into(), None))
     }
 }
 

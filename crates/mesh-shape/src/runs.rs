@@ -9,6 +9,9 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Runs<T>(Vec<(Range<usize>, T)>);
 
+/// As many runs as are searched without a guess, and the first step away from one.
+const FEW: usize = 32;
+
 impl<T> Runs<T> {
     pub(crate) const fn new() -> Self {
         Self(Vec::new())
@@ -28,9 +31,35 @@ impl<T> Runs<T> {
     }
 
     /// The place of the first run that ends after `rank`.
+    ///
+    /// Looks first where the rank would be if all runs were of one length, then twice as far and
+    /// twice as far again: at worst two binary searches, and in a large mesh whose runs are alike a
+    /// few probes that lie near each other in memory.
     #[inline]
-    pub(crate) fn place_of(&self, rank: usize) -> usize {
-        self.0.partition_point(|(run, _)| run.end <= rank)
+    fn place_of(&self, rank: usize) -> usize {
+        let n_runs = self.0.len();
+        if n_runs <= FEW {
+            return self.0.partition_point(|(run, _)| run.end <= rank);
+        }
+        // No more than a guess, so rounding does no harm; a cast to an integer saturates.
+        let guess = (rank as f64 * (n_runs as f64 / self.end() as f64)) as usize;
+        let is_before = |at: usize| self.0.get(at).is_some_and(|(run, _)| run.end <= rank);
+        let (mut low, mut high, mut step) = (guess.min(n_runs), guess.min(n_runs), FEW);
+        if is_before(low) {
+            while is_before(high) {
+                low = high;
+                high = high.saturating_add(step).min(n_runs);
+                step *= 2;
+            }
+        } else {
+            while low > 0 && !is_before(low) {
+                high = low;
+                low = low.saturating_sub(step);
+                step *= 2;
+            }
+        }
+        let between = self.0.get(low..high).unwrap_or_default();
+        low + between.partition_point(|(run, _)| run.end <= rank)
     }
 
     /// The run that holds `rank`, and its value.
@@ -145,5 +174,27 @@ impl<T: Clone + PartialEq> Runs<T> {
             replacement.push(run.start.max(range.end)..run.end, kept.clone());
         }
         self.0.splice(first..after, replacement.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rank_is_found_among_many_uneven_runs() {
+        // Runs of many lengths with gaps between some: the guess is wrong in both directions.
+        for growth in 0..4_usize {
+            let mut runs = Runs::new();
+            for at in 0..300_usize {
+                let start = runs.end() + usize::from(at % 3 == 0);
+                runs.push(start..start + 1 + (at * growth) % 17 + at / 100 * growth * 50, at);
+            }
+            for rank in 0..runs.end() + 5 {
+                let found = runs.as_slice().iter().find(|(run, _)| run.contains(&rank));
+                assert_eq!(runs.get(rank), found, "rank {rank}, growth {growth}");
+            }
+            assert_eq!(runs.get(usize::MAX), None);
+        }
     }
 }

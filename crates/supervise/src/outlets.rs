@@ -36,6 +36,8 @@ pub(crate) enum Told {
     Closed,
     /// Its queue is full: the message is lost, and a snapshot is due when there is room.
     Lagged,
+    /// It has lagged already: the snapshot that is due will hold this too.
+    Behind,
     /// It has gone.
     Gone,
 }
@@ -72,7 +74,7 @@ impl Outlets {
         let Some(queue) = self.subscribers.get(&to) else { return Told::Gone };
         let is_last = event.news == News::Closed;
         if self.lagging.contains(&to) {
-            return Told::Lagged;
+            return Told::Behind;
         }
         match queue.try_send(event) {
             Ok(()) if is_last => {
@@ -138,6 +140,20 @@ impl Outlets {
         };
         if let Some(id) = caught_up {
             lagging.remove(&id);
+        }
+        caught_up
+    }
+
+    /// What [`Self::room`] would give without waiting: the owner is told what it has missed, and the
+    /// subscribers that have caught up are returned.
+    pub(crate) fn caught_up(&mut self) -> Vec<SubscriberId> {
+        self.drain_backlog();
+        let mut caught_up = Vec::new();
+        while let Some(ended) = self.catching_up.try_join_next() {
+            caught_up.extend(ended);
+        }
+        for id in &caught_up {
+            self.lagging.remove(id);
         }
         caught_up
     }

@@ -24,17 +24,19 @@ const OWNER_NEWS: usize = 64;
 /// A controller that is set up and not yet running.
 #[derive(Debug)]
 pub struct Supervision<R> {
-    /// The loop, to be spawned on the control thread. Dropping it drops the agents, which stop what
-    /// they started (C2).
+    /// How the program talks to it.
     pub controller: ControllerRef<R>,
     /// The owner's end. Dropping it ends the mesh.
     pub owner: Owner,
+    /// Where the agents of the mesh send what they have to say.
+    pub answers: Answers<R>,
 }
 
 /// Sets up the loop of one mesh: returns how to talk to it, and the loop itself, to be run.
 ///
-/// The loop ends when every owner and every [`ControllerRef`] has gone, or the owner has; then the
-/// agents are dropped, and with them the ranks that are left.
+/// The loop is to be spawned on the control thread. It ends when the owner has gone; then the agents
+/// are dropped, and with them the ranks that are left. A [`ControllerRef`] keeps nothing alive, and
+/// dropping every one of them ends nothing.
 ///
 /// # Cancellation
 ///
@@ -52,9 +54,11 @@ where
     let mesh = controller.spec().mesh.clone();
     let (inbox, messages) = mpsc::channel(INBOX_MESSAGES);
     let (news, owner) = mpsc::channel(OWNER_NEWS);
+    let answers = ControllerRef::answers(inbox.downgrade());
     let shell = Shell {
         metrics: MeshMetrics::new(&mesh),
         answers: ControllerRef::answers(inbox.downgrade()),
+        _inbox: inbox.clone(),
         outlets: Outlets::new(news),
         controller,
         agents,
@@ -64,6 +68,7 @@ where
     let supervision = Supervision {
         controller: ControllerRef::new(inbox),
         owner: Owner::new(owner, clock, Detection::new(&mesh)),
+        answers,
     };
     (supervision, shell.run(messages))
 }
@@ -72,6 +77,8 @@ struct Shell<C: Controlled, A> {
     controller: Controller<C>,
     agents: A,
     answers: Answers<C::Report>,
+    /// Keeps the inbox open: the loop lives as long as the owner, not as long as those who talk to it.
+    _inbox: mpsc::Sender<Inbox<C::Report>>,
     outlets: Outlets,
     metrics: MeshMetrics,
     clock: Clock,
@@ -158,6 +165,10 @@ where
             }
         }
         self.step(Event::Tick);
+        // Messages come first in the loop, so whoever has waited for room is served here at last.
+        for id in self.outlets.caught_up() {
+            self.step(Event::Lagged(id));
+        }
     }
 
     fn period(&self) -> Duration {
@@ -209,9 +220,9 @@ where
     fn tell(&mut self, to: SubscriberId, event: MeshEvent) {
         debug!(mesh = %self.mesh_name(), subscriber = %to, seq = event.seq, "tell");
         match self.outlets.tell(to, event) {
-            Told::Sent | Told::Closed => (),
+            Told::Sent | Told::Behind => (),
             Told::Lagged => self.metrics.lagged(),
-            Told::Gone => self.step(Event::Unsubscribed(to)),
+            Told::Closed | Told::Gone => self.step(Event::Unsubscribed(to)),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub struct MeshEvents {
     events: mpsc::Receiver<MeshEvent>,
-    /// What the controller said of itself last: the message that a silence is told with.
+    /// What a silence is told with: it has the number of the last message.
     last: Option<MeshEvent>,
     period: Option<Duration>,
     heard_at: Instant,
@@ -55,13 +55,13 @@ impl MeshEvents {
             News::Closed => self.closed = true,
             News::Changed(_) | News::Trouble(_) | News::Stopping => (),
         }
-        self.last = Some(MeshEvent { news: News::Stopping, ..event.clone() });
+        let (mesh, seq) = (event.mesh.clone(), event.seq);
+        self.last = Some(MeshEvent { mesh, seq, news: News::Trouble(Trouble::ControllerLost) });
         Some(event)
     }
 
     fn controller_lost(&mut self) -> Option<MeshEvent> {
         self.lost = true;
-        let last = self.last.clone()?;
-        Some(MeshEvent { news: News::Trouble(Trouble::ControllerLost), ..last })
+        self.last.clone()
     }
 }

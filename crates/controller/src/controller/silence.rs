@@ -5,7 +5,7 @@ use std::time::Duration;
 use mesh_core::{AgentId, News, Stall, Status, Trouble};
 
 use super::Controller;
-use crate::agents::Silence;
+use crate::agents::{Judged, Silence};
 use crate::event::Effect;
 use crate::health::{Cell, Changes, Contact};
 use crate::kind::Controlled;
@@ -40,9 +40,8 @@ impl<C: Controlled> Controller<C> {
     }
 
     pub(super) fn judge_silence(&mut self, changes: &mut Changes, effects: &mut Vec<Effect>) {
-        let silences = self.roster.judge(self.now);
-        if !silences.is_empty() && self.roster.is_isolated(self.now) {
-            let silent = self.roster.n_silent(self.now);
+        let Judged { silences, cut_off } = self.roster.judge(self.now);
+        if let Some(silent) = cut_off {
             let trouble = Trouble::Isolated { silent, agents: self.roster.len() };
             self.subscribers.tell_all(&News::Trouble(trouble), effects);
         }
@@ -50,6 +49,15 @@ impl<C: Controlled> Controller<C> {
             match silence {
                 Silence::Contact(contact) => self.set_contact(agent, contact, changes),
                 Silence::GivenUp { after } => self.give_up(agent, after, changes),
+            }
+        }
+    }
+
+    /// What a suspension has held back of agents that were given up is not waited for any more.
+    pub(super) fn give_up_rest(&mut self, changes: &mut Changes) {
+        for agent in self.roster.ids() {
+            if let Some(heard_at) = self.roster.given_up(agent) {
+                self.give_up(agent, self.now.since(heard_at), changes);
             }
         }
     }

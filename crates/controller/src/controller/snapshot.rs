@@ -48,11 +48,14 @@ impl<C: Controlled> Controller<C> {
             lagged,
         };
         for (range, cell) in self.health.runs() {
+            let (status, incarnation) = (cell.view(), cell.incarnation);
+            if subscriber.interest == Interest::Terminal && !status.is_terminal() {
+                continue;
+            }
             let ranks = subscriber.view(&RankSet::from(range));
             if ranks.is_empty() {
                 continue;
             }
-            let (status, incarnation) = (cell.view(), cell.incarnation);
             if status == Status::Stopped {
                 snapshot.stopped = snapshot.stopped.union(&ranks);
                 continue;
@@ -62,7 +65,7 @@ impl<C: Controlled> Controller<C> {
                 Change { ranks, incarnation, status, restart_in: None, evidence: self.now };
             if is_failure {
                 snapshot.failed.push(change);
-            } else if subscriber.interest == Interest::All {
+            } else {
                 snapshot.alive.push(change);
             }
         }

@@ -65,11 +65,12 @@ impl<C: Controlled> Controller<C> {
     }
 
     /// What is left of the ranks after the grace is killed; and nobody waits for ever (C1).
-    pub(super) fn press_stop(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn press_stop(&mut self, changes: &mut Changes, effects: &mut Vec<Effect>) {
         let Life::Stopping(stop) = &mut self.life else { return };
         if !stop.killed && stop.kill_at <= self.now {
             stop.killed = true;
             stop.give_up_at = Some(self.now + self.spec.config.times.lease);
+            self.give_up_rest(changes);
             for (ranks, incarnation) in self.health.alive() {
                 self.ask_each(&ranks, effects, |ranks| Order::Kill { ranks, incarnation });
             }

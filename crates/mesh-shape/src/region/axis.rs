@@ -6,7 +6,7 @@ use crate::slice::Slice;
 ///
 /// Invariants: every coordinate is inside the dim; `step` is not 0, and 1 if `len` is at most 1;
 /// `len` is 1 if the dim was dropped. The size of a dim fits in an `isize`, so nothing overflows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Axis {
     pub(crate) start: usize,
     pub(crate) step: isize,

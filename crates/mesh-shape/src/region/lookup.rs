@@ -85,7 +85,11 @@ impl Region {
     pub fn is_subset(&self, other: &Self) -> bool {
         self.base == other.base
             && (self.is_empty()
-                || self.axes.iter().zip(&*other.axes).all(|(axis, other)| axis.is_subset(*other)))
+                || self
+                    .axes
+                    .iter()
+                    .zip(other.axes.iter())
+                    .all(|(axis, other)| axis.is_subset(*other)))
     }
 
     /// Hands every kept axis and the position of `base` along it to `each`, outermost first.

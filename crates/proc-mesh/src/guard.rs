@@ -1,0 +1,258 @@
+//! The guard: one small process per host agent that outlives the agent just long enough to leave
+//! nothing behind.
+//!
+//! It is the parent of every process of the agent, and the *subreaper* of their descendants: what
+//! loses its parent becomes a child of the guard, also after `setsid` and a double fork. Its
+//! standard input is the *lifeline*, one end of a socket pair whose other end the agent holds.
+//!
+//! # Invariants
+//!
+//! - `GUARD-1` When the lifeline closes or the agent dies, however, every descendant is killed, and
+//!   then the guard exits. The same on `SIGTERM`, `SIGINT`, `SIGHUP` and `SIGQUIT`.
+//! - `GUARD-2` A process is told ended once, with the kernel's word for how; its process group does
+//!   not outlive it. A descendant that has left the group lives on until the guard ends.
+//! - `GUARD-3` When the lease of a mesh runs out, its process groups are killed, once (K2).
+//! - `GUARD-4` No signal is sent to a process id that might have been given to another process.
+//! - `GUARD-5` The guard never waits for the agent: what it cannot tell is kept, and beats are left
+//!   out meanwhile.
+//! - `GUARD-6` No input makes it panic. What it cannot read is answered by `GUARD-1`, exit code 1.
+//!
+//! # Limits
+//!
+//! - A descendant of another user (`sudo`) cannot be killed by an unprivileged guard; it then exits
+//!   with code 1 after ten seconds.
+//! - The agent must close its descriptors on exec, as Rust's std does; those that it does not are
+//!   inherited by every process that it starts, here too.
+//! - Starting a process takes as long as `exec` does: a program on a file system that hangs holds
+//!   the guard up.
+
+mod children;
+pub(crate) mod clock;
+pub(crate) mod frames;
+mod keeper;
+mod signals;
+pub(crate) mod spawn;
+mod ward;
+pub mod wire;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper};
+
+use self::frames::{Filled, Flushed, Inbox};
+use self::keeper::Keeper;
+use self::signals::SignalPipe;
+
+/// The first argument of a process that is to be a guard.
+pub const ARGUMENT: &str = "meshwarden:guard";
+
+/// The whole `main` of a guard. Call it before anything else, when the first argument of the program
+/// is [`ARGUMENT`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::process::ExitCode;
+/// use proc_mesh::guard;
+///
+/// fn main() -> ExitCode {
+///     if std::env::args_os().nth(1).is_some_and(|argument| argument == guard::ARGUMENT) {
+///         return guard::run();
+///     }
+///     // … the program itself
+///     ExitCode::SUCCESS
+/// }
+/// ```
+#[must_use]
+pub fn run() -> ExitCode {
+    let lifeline = io::stdin();
+    match Guard::new(lifeline.as_fd()) {
+        Ok(guard) => guard.work(),
+        Err(error) => {
+            // There is nobody to tell if this fails too.
+            let _told = writeln!(io::stderr(), "the guard cannot work: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The loop around the [`Keeper`]: it waits, receives and sends.
+struct Guard<'fd> {
+    lifeline: BorrowedFd<'fd>,
+    /// Readable when the agent has died, even if something else still holds its end of the lifeline.
+    agent: Option<OwnedFd>,
+    children: SignalPipe,
+    ends: SignalPipe,
+    inbox: Inbox,
+    keeper: Keeper,
+    flushed: Flushed,
+}
+
+/// Why the work is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    /// The agent is gone, or a signal asked for the end.
+    Asked,
+    /// What came over the lifeline cannot be read, or the system refuses what was thought certain.
+    Broken,
+}
+
+impl<'fd> Guard<'fd> {
+    fn new(lifeline: BorrowedFd<'fd>) -> io::Result<Self> {
+        set_child_subreaper(Some(getpid()))?;
+        Ok(Self {
+            lifeline,
+            agent: getppid().and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
+            children: SignalPipe::of_children()?,
+            ends: SignalPipe::of_ends()?,
+            inbox: Inbox::default(),
+            keeper: Keeper::new(),
+            flushed: Flushed::All,
+        })
+    }
+
+    fn work(mut self) -> ExitCode {
+        let over = loop {
+            match self.turn() {
+                Ok(()) => {}
+                Err(over) => break over,
+            }
+        };
+        let is_complete = self.purge();
+        if is_complete && over == Over::Asked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// Waits for something to happen and deals with it.
+    fn turn(&mut self) -> Result<(), Over> {
+        self.flush()?;
+        let woken = self.wait().or(Err(Over::Broken))?;
+        if woken.is_over {
+            return Err(Over::Asked);
+        }
+        if woken.by_children {
+            self.children.drain();
+            self.keeper.sweep();
+        }
+        if woken.by_agent && !self.inbox.has_frame() {
+            match self.inbox.fill(self.lifeline) {
+                Ok(Filled::Some | Filled::Nothing) => {}
+                Ok(Filled::Closed) => return Err(Over::Asked),
+                Err(_) => return Err(Over::Broken),
+            }
+        }
+        self.obey()?;
+        // Renewals that had come already are taken first: what they echo was heard in time, or else
+        // extends nothing.
+        self.keeper.cull();
+        self.flush()?;
+        self.keeper.beat();
+        Ok(())
+    }
+
+    /// Performs some of the messages that came. Not all at once: what comes between them is due.
+    fn obey(&mut self) -> Result<(), Over> {
+        for _ in 0..MESSAGES_PER_TURN {
+            match self.inbox.take() {
+                Ok(Some((message, fds))) => self.keeper.obey(message, fds),
+                Ok(None) => break,
+                Err(_) => return Err(Over::Broken),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Over> {
+        self.flushed = match self.keeper.outbox.flush(self.lifeline) {
+            Ok(flushed) => flushed,
+            Err(Errno::PIPE | Errno::CONNRESET) => return Err(Over::Asked),
+            Err(_) => return Err(Over::Broken),
+        };
+        if self.flushed == Flushed::All && self.keeper.tell_news() {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<Woken, Errno> {
+        let wants = match self.flushed {
+            Flushed::Full => PollFlags::IN | PollFlags::OUT | PollFlags::RDHUP,
+            Flushed::All | Flushed::Busy => PollFlags::IN | PollFlags::RDHUP,
+        };
+        let mut fds = vec![
+            PollFd::new(&self.lifeline, wants),
+            PollFd::new(&self.children, PollFlags::IN),
+            PollFd::new(&self.ends, PollFlags::IN),
+        ];
+        fds.extend(self.agent.as_ref().map(|agent| PollFd::new(agent, PollFlags::IN)));
+        match poll(&mut fds, timespec(self.patience()).as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        let is_gone = PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL;
+        Ok(Woken {
+            by_agent: fds[0].revents().contains(PollFlags::IN),
+            by_children: !fds[1].revents().is_empty(),
+            is_over: fds[0].revents().intersects(is_gone)
+                || fds[2..].iter().any(|fd| !fd.revents().is_empty()),
+        })
+    }
+
+    /// How long nothing needs to be done by itself; `None` for ever.
+    fn patience(&self) -> Option<Duration> {
+        if self.inbox.has_frame() {
+            return Some(Duration::ZERO);
+        }
+        let retry = (self.flushed == Flushed::Busy).then_some(RETRY_AFTER);
+        let due = self.keeper.next_deadline().map(|deadline| deadline.since(clock::now()));
+        retry.into_iter().chain(due).min()
+    }
+
+    /// Kills every descendant and waits until none is left. Says whether that was achieved.
+    ///
+    /// The agent is told of the ends as far as it still listens.
+    fn purge(&mut self) -> bool {
+        let give_up_at = clock::now() + PURGE_WITHIN;
+        loop {
+            self.keeper.kill_all();
+            self.children.drain();
+            self.keeper.sweep();
+            // The agent may be gone: that is why we are here.
+            let _told = self.flush();
+            if children::is_childless() {
+                return true;
+            }
+            if clock::now() >= give_up_at {
+                return false;
+            }
+            let mut fds = [PollFd::new(&self.children, PollFlags::IN)];
+            let _woken = poll(&mut fds, timespec(Some(RETRY_AFTER)).as_ref());
+        }
+    }
+}
+
+/// What ended a wait.
+struct Woken {
+    by_agent: bool,
+    by_children: bool,
+    is_over: bool,
+}
+
+/// Rounds up to whole milliseconds, so that a deadline has passed when the wait is over.
+fn timespec(patience: Option<Duration>) -> Option<Timespec> {
+    let millis = patience?.as_nanos().div_ceil(1_000_000);
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    Some(Timespec { tv_sec: millis / 1_000, tv_nsec: millis % 1_000 * 1_000_000 })
+}
+
+/// How many messages are performed before children, leases and beats have their turn again: each may
+/// take as long as an `exec`.
+const MESSAGES_PER_TURN: usize = 16;
+/// When to try again what the system refuses for the moment, and to look again for descendants.
+const RETRY_AFTER: Duration = Duration::from_millis(5);
+/// How long descendants may resist being killed.
+const PURGE_WITHIN: Duration = Duration::from_secs(10);

@@ -1,0 +1,247 @@
+//! What the guard does: obeys its agent, keeps the leases, tells of ends.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use mesh_core::{BeatSeq, Epoch, LaunchProblem, MeshId, Timestamp};
+use rustix::io::Errno;
+use rustix::process::{Signal, getpid};
+
+use super::children::{Children, KILLED};
+use super::clock;
+use super::frames::Outbox;
+use super::spawn::{CommandLine, os_problem};
+use super::ward::{Admission, Ward};
+use super::wire::{FromGuard, ProcKey, ToGuard, VERSION};
+
+/// Variables with their values, as the system takes them.
+type Env = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The state of the guard. Nothing in it waits.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    /// What is to be told. Bounded by what was asked: a start is answered at most twice, and what
+    /// comes by itself is only put in when this is empty.
+    pub(super) outbox: Outbox,
+    commands: BTreeMap<u32, CommandLine>,
+    wards: BTreeMap<MeshId, Ward>,
+    children: Children,
+    next_beat: BeatSeq,
+    beat_at: Timestamp,
+    is_paused: bool,
+}
+
+impl Keeper {
+    /// The state at the start: the first message waits to be sent.
+    pub(super) fn new() -> Self {
+        let mut keeper = Self {
+            outbox: Outbox::default(),
+            commands: BTreeMap::new(),
+            wards: BTreeMap::new(),
+            children: Children::default(),
+            next_beat: BeatSeq::FIRST,
+            beat_at: Timestamp::START,
+            is_paused: false,
+        };
+        let pid = getpid().as_raw_nonzero().get().unsigned_abs();
+        keeper.tell(&FromGuard::Hello { version: VERSION, pid }, None);
+        keeper
+    }
+
+    /// Performs one message of the agent.
+    pub(super) fn obey(&mut self, message: ToGuard, fds: Vec<OwnedFd>) {
+        match message {
+            ToGuard::Open { mesh, epoch, term, beat_every } => {
+                self.open(mesh, epoch, term, beat_every);
+            }
+            ToGuard::Command { id, program, args, dir } => {
+                self.commands.insert(id, CommandLine::new(program, args, dir));
+            }
+            ToGuard::Start { key, command, env } => self.start(key, command, env, fds),
+            ToGuard::Signal { key, signal } => {
+                if let Some(signal) = Signal::from_named_raw(signal) {
+                    self.children.signal(&key, signal);
+                }
+            }
+            ToGuard::Renew { mesh, epoch, echoed } => {
+                if let Some(ward) = self.wards.get_mut(&mesh) {
+                    // A lower epoch changes nothing; its controller learns that from the agent.
+                    let _refused = ward.lease.renewed(clock::now(), epoch, echoed);
+                }
+            }
+            ToGuard::Pause => self.pause(),
+            ToGuard::Resume => self.resume(),
+            ToGuard::Close { mesh } => self.close(mesh),
+        }
+    }
+
+    /// Takes from the kernel what has become of the children.
+    pub(super) fn sweep(&mut self) {
+        let ends = self.children.sweep();
+        if ends.is_empty() {
+            return;
+        }
+        for end in ends {
+            self.tell(&end, None);
+        }
+        self.tell_closed();
+    }
+
+    /// Kills the meshes whose lease has run out (K2).
+    pub(super) fn cull(&mut self) {
+        let now = clock::now();
+        for (mesh, ward) in &mut self.wards {
+            if !ward.is_closing && ward.lease.expire(now) {
+                self.children.cull_mesh(*mesh);
+            }
+        }
+    }
+
+    /// Kills everything there is.
+    pub(super) fn kill_all(&self) {
+        self.children.kill_all();
+    }
+
+    /// Puts in a beat if one is due and all the rest has been sent.
+    pub(super) fn beat(&mut self) {
+        let now = clock::now();
+        let Some(every) = self.beat_every().filter(|_| now >= self.beat_at) else { return };
+        self.beat_at = now + every;
+        if !self.outbox.is_empty() {
+            return;
+        }
+        let seq = self.next_beat;
+        self.next_beat = seq.next();
+        for ward in self.wards.values_mut() {
+            ward.lease.beat_sent(now, seq);
+        }
+        self.tell(&FromGuard::Beat { seq }, None);
+    }
+
+    /// Puts in what is new about suspended processes, and says whether there was any. Ask only when
+    /// the rest has been sent.
+    pub(super) fn tell_news(&mut self) -> bool {
+        let news = self.children.take_news();
+        for change in &news {
+            self.tell(change, None);
+        }
+        !news.is_empty()
+    }
+
+    /// When something is due by itself: a beat, or the end of a lease.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        let open = self.wards.values().filter(|ward| !ward.is_closing);
+        let ends = open.filter_map(|ward| ward.lease.ends_at());
+        ends.chain(self.beat_every().map(|_| self.beat_at)).min()
+    }
+
+    fn open(&mut self, mesh: MeshId, epoch: Epoch, term: Duration, beat_every: Duration) {
+        let now = clock::now();
+        let is_paused = self.is_paused;
+        self.wards.entry(mesh).or_insert_with(|| {
+            let mut ward = Ward::open(now, epoch, term, beat_every);
+            if is_paused {
+                ward.lease.pause(now);
+            }
+            ward
+        });
+        self.beat_at = now;
+    }
+
+    fn start(&mut self, key: ProcKey, command: u32, env: Env, fds: Vec<OwnedFd>) {
+        let Some(ward) = self.wards.get_mut(&key.mesh) else { return };
+        match ward.admit(&key) {
+            Admission::Ignore => {}
+            Admission::Culled => {
+                let evidence = clock::now().since_start();
+                let alive = Duration::ZERO;
+                let end = FromGuard::Ended { key, end: KILLED, evidence, alive, culled: true };
+                self.tell(&end, None);
+            }
+            Admission::Start => {
+                if let Err(problem) = self.launch(key, command, env, fds) {
+                    self.tell(&FromGuard::NotStarted { key, problem }, None);
+                }
+            }
+        }
+    }
+
+    fn launch(
+        &mut self,
+        key: ProcKey,
+        command: u32,
+        env: Env,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), LaunchProblem> {
+        // Fewer arrive if this process may open no more.
+        let Ok(stdio) = <[OwnedFd; 3]>::try_from(fds) else {
+            return Err(os_problem(Errno::MFILE));
+        };
+        let command = self.commands.get(&command).ok_or_else(|| LaunchProblem::Os {
+            errno: Errno::INVAL.raw_os_error(),
+            message: format!("command {command} was never given"),
+        })?;
+        let started_at = clock::now();
+        let spawned = command.spawn(env, stdio)?;
+        self.children.insert(key, spawned.pid, started_at);
+        if self.is_paused {
+            self.children.hold();
+        }
+        let pid = spawned.pid.as_raw_nonzero().get().unsigned_abs();
+        self.tell(&FromGuard::Started { key, pid }, Some(spawned.pidfd));
+        Ok(())
+    }
+
+    fn pause(&mut self) {
+        self.is_paused = true;
+        let now = clock::now();
+        for ward in self.wards.values_mut() {
+            ward.lease.pause(now);
+        }
+        self.children.hold();
+    }
+
+    fn resume(&mut self) {
+        self.is_paused = false;
+        let now = clock::now();
+        for ward in self.wards.values_mut() {
+            ward.lease.resume(now);
+        }
+        self.children.release();
+        self.beat_at = now;
+    }
+
+    fn close(&mut self, mesh: MeshId) {
+        match self.wards.get_mut(&mesh) {
+            Some(ward) => {
+                ward.is_closing = true;
+                self.children.kill_mesh(mesh);
+                self.tell_closed();
+            }
+            None => self.tell(&FromGuard::Closed { mesh }, None),
+        }
+    }
+
+    /// Forgets the meshes that are being closed and have no process left.
+    fn tell_closed(&mut self) {
+        let is_closed =
+            |(mesh, ward): &(&MeshId, &Ward)| ward.is_closing && self.children.none_of(**mesh);
+        let closed: Vec<_> = self.wards.iter().filter(is_closed).map(|(mesh, _)| *mesh).collect();
+        for mesh in closed {
+            self.wards.remove(&mesh);
+            self.tell(&FromGuard::Closed { mesh }, None);
+        }
+    }
+
+    /// The smallest interval that an open mesh asks for; none while paused.
+    fn beat_every(&self) -> Option<Duration> {
+        let open = self.wards.values().filter(|ward| !ward.is_closing && !self.is_paused);
+        open.map(|ward| ward.beat_every).min()
+    }
+
+    fn tell(&mut self, message: &FromGuard, fd: Option<OwnedFd>) {
+        let told = self.outbox.push(message, fd.into_iter().collect());
+        debug_assert!(told.is_ok(), "the longest message has one text from the system");
+    }
+}

@@ -1,0 +1,273 @@
+//! The agent of one host: carries out orders through its guard, and is the truth about its processes.
+//!
+//! One task on the control thread. It waits for orders, for its guard, and for what its readers and
+//! worker links have to say; what it decides about each process is in [`hosted`].
+
+mod hosted;
+mod seat;
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use mesh_core::{Answer, BeatSeq, MeshId, Order, Request};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, error, warn};
+
+use crate::guard::wire::{FromGuard, ToGuard};
+use crate::guard_link::{GuardError, GuardLink};
+use crate::host::{HostOrder, Opening, close_deadline};
+use hosted::Hosted;
+pub(crate) use seat::Note;
+
+/// Things that readers and links may have to say at once; they wait for room.
+const NOTES: usize = 1024;
+
+/// How many processes are being started at once.
+const LAUNCHING_MAX: usize = 64;
+
+/// The agent of one host.
+pub(crate) struct HostAgent {
+    /// `None` after it died, until something is to be started again.
+    guard: Option<GuardLink>,
+    meshes: BTreeMap<MeshId, Hosted>,
+    /// The id of the next command line told to the guard.
+    next_command: u32,
+    notes: mpsc::Receiver<Note>,
+    tools: Tools,
+}
+
+/// What every hosted mesh needs of its agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    /// Where output is read.
+    pub(crate) output: Handle,
+    /// Where readers and links say what they have to say.
+    pub(crate) notes: mpsc::Sender<Note>,
+}
+
+/// What the agent woke up for.
+enum Woken {
+    Order(Option<HostOrder>),
+    Guard(Result<(FromGuard, Vec<OwnedFd>), GuardError>),
+    Note(Note),
+    Due,
+}
+
+impl HostAgent {
+    pub(crate) fn new(guard: GuardLink, output: Handle) -> Self {
+        let (sender, notes) = mpsc::channel(NOTES);
+        let tools = Tools { output, notes: sender };
+        Self { guard: Some(guard), meshes: BTreeMap::new(), next_command: 0, notes, tools }
+    }
+
+    /// Serves until it is closed, or everybody who could give orders has gone. Either way the guard
+    /// goes with it, and with the guard whatever still runs.
+    pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<HostOrder>) {
+        loop {
+            let due = self.meshes.values().filter_map(Hosted::next_deadline).min();
+            let woken = tokio::select! {
+                // The guard first: what has ended is known before anything new is done.
+                biased;
+                message = recv(self.guard.as_mut()) => Woken::Guard(message),
+                Some(note) = self.notes.recv() => Woken::Note(note),
+                order = orders.recv() => Woken::Order(order),
+                () = sleep_until_or_never(due) => Woken::Due,
+            };
+            match woken {
+                Woken::Guard(Ok((message, fds))) => self.on_guard(message, fds),
+                Woken::Guard(Err(error)) => self.on_guard_lost(&error),
+                Woken::Note(note) => self.on_note(note),
+                Woken::Order(Some(HostOrder::Close { closed })) => return self.close(closed).await,
+                Woken::Order(Some(order)) => self.on_order(order).await,
+                Woken::Order(None) => return,
+                Woken::Due => {
+                    let now = Instant::now();
+                    self.each_mesh(|hosted, guard| hosted.on_due(now, guard));
+                }
+            }
+            self.launch();
+            self.each_mesh(|hosted, _| hosted.flush());
+        }
+    }
+
+    async fn on_order(&mut self, order: HostOrder) {
+        match order {
+            HostOrder::Open(opening) => self.open(*opening),
+            HostOrder::Perform { mesh, request } => self.perform(mesh, request).await,
+            HostOrder::Send { mesh, rank, message, sent } => match self.meshes.get_mut(&mesh) {
+                Some(hosted) => hosted.send(rank, message, sent),
+                None => _ = sent.send(Err(message)).is_ok(),
+            },
+            HostOrder::Pids { mesh, pids } => {
+                let seats = self.meshes.get(&mesh).map(Hosted::pids).unwrap_or_default();
+                // Whoever asked may have gone.
+                _ = pids.send(seats).is_ok();
+            }
+            HostOrder::Pause => self.tell_guard(ToGuard::Pause),
+            HostOrder::Resume => self.tell_guard(ToGuard::Resume),
+            HostOrder::CloseMesh { mesh } => {
+                if self.meshes.remove(&mesh).is_some() {
+                    self.tell_guard(ToGuard::Close { mesh });
+                }
+            }
+            HostOrder::Close { closed } => drop(closed),
+        }
+    }
+
+    fn open(&mut self, opening: Opening) {
+        let command = self.next_command;
+        self.next_command = self.next_command.wrapping_add(1);
+        let mut hosted = Hosted::new(opening, command, self.tools.clone());
+        if let Some(guard) = &mut self.guard {
+            hosted.introduce(guard);
+        }
+        self.meshes.insert(hosted.id(), hosted);
+    }
+
+    async fn perform(&mut self, mesh: MeshId, request: Request) {
+        if matches!(request.order, Order::Start { .. }) {
+            self.revive_guard().await;
+        }
+        let Some(hosted) = self.meshes.get_mut(&mesh) else { return };
+        match request.order {
+            Order::Start { ranks, incarnation } => hosted.start(&ranks, incarnation),
+            Order::Stop { ranks, incarnation } => {
+                hosted.stop(&ranks, incarnation, self.guard.as_mut());
+            }
+            Order::Kill { ranks, incarnation } => {
+                hosted.kill(&ranks, incarnation, self.guard.as_mut());
+            }
+            Order::Poll => hosted.poll(),
+            Order::Renew { echoed } => {
+                self.tell_guard(ToGuard::Renew { mesh, epoch: request.epoch, echoed });
+            }
+        }
+    }
+
+    /// A guard that died is replaced when there is something to start.
+    async fn revive_guard(&mut self) {
+        if self.guard.is_some() {
+            return;
+        }
+        match GuardLink::start(std::path::Path::new("/proc/self/exe")).await {
+            Ok(mut guard) => {
+                for hosted in self.meshes.values_mut() {
+                    hosted.introduce(&mut guard);
+                }
+                self.guard = Some(guard);
+            }
+            Err(error) => error!(%error, "no new guard could be started"),
+        }
+    }
+
+    fn on_guard(&mut self, message: FromGuard, fds: Vec<OwnedFd>) {
+        match message {
+            FromGuard::Hello { .. } => (),
+            FromGuard::Beat { seq } => self.on_beat(seq),
+            FromGuard::Closed { mesh } => debug!(%mesh, "the guard has closed a mesh"),
+            FromGuard::Started { key, pid } => {
+                if let Some(hosted) = self.meshes.get_mut(&key.mesh) {
+                    hosted.on_started(key, pid, fds.into_iter().next(), self.guard.as_mut());
+                }
+            }
+            FromGuard::NotStarted { key, problem } => {
+                self.hosted(key.mesh, |hosted| hosted.on_not_started(key, problem));
+            }
+            FromGuard::Suspended { key, signal } => {
+                self.hosted(key.mesh, |hosted| hosted.on_suspended(key, signal));
+            }
+            FromGuard::Continued { key } => {
+                self.hosted(key.mesh, |hosted| hosted.on_continued(key));
+            }
+            FromGuard::Ended { key, end, evidence, alive, culled } => {
+                let end = seat::RawEnd { end, evidence, alive, culled };
+                self.hosted(key.mesh, |hosted| hosted.on_ended(key, end));
+            }
+        }
+    }
+
+    /// The guard lives, and so does this agent: every controller may know.
+    fn on_beat(&mut self, beat: BeatSeq) {
+        self.each_mesh(|hosted, _| {
+            // A controller that is behind will echo the next one.
+            _ = hosted.answers().send(Answer::Heard { agent: hosted.agent(), beat }).is_ok();
+        });
+    }
+
+    /// Without its guard nobody can say how the processes ended: they are ended for certain.
+    fn on_guard_lost(&mut self, error: &GuardError) {
+        warn!(%error, "the guard is gone: its processes are killed, and lost");
+        self.guard = None;
+        self.each_mesh(|hosted, _| hosted.on_guard_lost());
+    }
+
+    fn on_note(&mut self, note: Note) {
+        self.hosted(note.mesh(), |hosted| hosted.on_note(note));
+    }
+
+    /// Starts what waits to be started, as far as the bound allows.
+    fn launch(&mut self) {
+        let mut room =
+            LAUNCHING_MAX.saturating_sub(self.meshes.values().map(Hosted::n_launching).sum());
+        for hosted in self.meshes.values_mut() {
+            room = hosted.launch(room, self.guard.as_mut());
+        }
+    }
+
+    /// Ends everything, and says whether nothing is left.
+    async fn close(mut self, closed: oneshot::Sender<bool>) {
+        self.meshes.clear();
+        let is_clean = match self.guard.take() {
+            Some(guard) => guard.close(close_deadline()).await,
+            None => true,
+        };
+        _ = closed.send(is_clean).is_ok();
+    }
+
+    fn tell_guard(&mut self, message: ToGuard) {
+        tell(self.guard.as_mut(), message);
+    }
+
+    fn hosted(&mut self, mesh: MeshId, act: impl FnOnce(&mut Hosted)) {
+        if let Some(hosted) = self.meshes.get_mut(&mesh) {
+            act(hosted);
+        }
+    }
+
+    fn each_mesh(&mut self, mut act: impl FnMut(&mut Hosted, Option<&mut GuardLink>)) {
+        for hosted in self.meshes.values_mut() {
+            act(hosted, self.guard.as_mut());
+        }
+    }
+}
+
+/// Puts a message that owns no descriptors into the guard's queue, if there is a guard.
+pub(crate) fn tell(guard: Option<&mut GuardLink>, message: ToGuard) {
+    if let Some(guard) = guard
+        && let Err(error) = guard.queue(message, Vec::new())
+    {
+        warn!(%error, "the guard was not told");
+    }
+}
+
+async fn recv(guard: Option<&mut GuardLink>) -> Result<(FromGuard, Vec<OwnedFd>), GuardError> {
+    match guard {
+        Some(guard) => guard.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until_or_never(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The agent's clock: one that also counts suspend, and is that of the guard.
+pub(crate) fn boot_time() -> Duration {
+    crate::guard::clock::now().since_start()
+}

@@ -1,0 +1,473 @@
+//! One mesh on one host: what each order, and each word of the guard, means for its ranks.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_core::{AgentId, Answer, Answers, Incarnation, LaunchProblem, MeshId, Undelivered};
+use mesh_shape::{Rank, RankSet};
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::guard::wire::{End, ProcKey, ToGuard};
+use crate::guard_link::{GuardError, GuardLink};
+use crate::host::{Opening, ProcSeat, Role};
+use crate::host_agent::seat::{Handles, Note, Process, RawEnd, Seat, State, WorkerHandle, problem};
+use crate::host_agent::{Tools, boot_time, tell};
+use crate::output::{Pipes, Reading};
+use crate::report::{HowEnded, ProcEnd, ProcReport};
+use crate::reporter::Reporter;
+use crate::wire::{Record, VERSION};
+use crate::{link, stdin};
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+const SIGCONT: i32 = 18;
+
+/// Messages to one worker that may wait before the sender does.
+const WORKER_MESSAGES: usize = 16;
+
+/// The ranks of one mesh that live on this host.
+pub(crate) struct Hosted {
+    opening: Opening,
+    /// The id by which the guard knows the command line.
+    command: u32,
+    /// Why the guard does not know it.
+    refused: Option<LaunchProblem>,
+    seats: BTreeMap<Rank, Seat>,
+    queue: VecDeque<Rank>,
+    n_launching: usize,
+    reporter: Reporter,
+    tools: Tools,
+}
+
+impl Hosted {
+    pub(crate) fn new(opening: Opening, command: u32, tools: Tools) -> Self {
+        Self {
+            opening,
+            command,
+            refused: None,
+            seats: BTreeMap::new(),
+            queue: VecDeque::new(),
+            n_launching: 0,
+            reporter: Reporter::default(),
+            tools,
+        }
+    }
+
+    pub(crate) fn id(&self) -> MeshId {
+        self.opening.label.id()
+    }
+
+    pub(crate) const fn agent(&self) -> AgentId {
+        self.opening.agent
+    }
+
+    pub(crate) const fn answers(&self) -> &Answers<ProcReport> {
+        &self.opening.answers
+    }
+
+    pub(crate) const fn n_launching(&self) -> usize {
+        self.n_launching
+    }
+
+    /// Tells a guard of the mesh: its lease is armed before anything is started (K2).
+    pub(crate) fn introduce(&mut self, guard: &mut GuardLink) {
+        let Opening { label, epoch, lease, heartbeat, launch, .. } = &self.opening;
+        let open =
+            ToGuard::Open { mesh: label.id(), epoch: *epoch, term: *lease, beat_every: *heartbeat };
+        let command = launch.launcher.command();
+        let command = ToGuard::Command {
+            id: self.command,
+            program: command.program.as_bytes().to_vec(),
+            args: command.args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+            dir: command.dir.as_ref().map(|dir| dir.as_os_str().as_bytes().to_vec()),
+        };
+        self.refused = [open, command]
+            .into_iter()
+            .find_map(|message| guard.queue(message, Vec::new()).err())
+            .map(|error| too_long(&error));
+    }
+
+    /// Puts ranks in the queue of those to be started. A life that was begun already is left alone.
+    pub(crate) fn start(&mut self, ranks: &RankSet, incarnation: Incarnation) {
+        for rank in ranks.iter() {
+            if self.seats.get(&rank).is_some_and(|seat| seat.incarnation >= incarnation) {
+                continue;
+            }
+            self.seats.insert(rank, Seat::queued(incarnation));
+            self.queue.push_back(rank);
+        }
+    }
+
+    /// Starts up to `room` ranks; returns the room that is left.
+    pub(crate) fn launch(&mut self, mut room: usize, mut guard: Option<&mut GuardLink>) -> usize {
+        while room > 0
+            && let Some(guard) = guard.as_deref_mut()
+            && let Some(rank) = self.queue.pop_front()
+        {
+            let Some(seat) = self.seats.get(&rank) else { continue };
+            if !matches!(seat.state, State::Queued) {
+                continue; // stopped while it waited
+            }
+            let key = self.key(rank, seat.incarnation);
+            let problem = match &self.refused {
+                Some(problem) => Some(problem.clone()),
+                None => self.launch_one(key, guard).err(),
+            };
+            match problem {
+                Some(problem) => self.on_not_started(key, problem),
+                None => {
+                    room -= 1;
+                    self.n_launching += 1;
+                }
+            }
+        }
+        room
+    }
+
+    fn launch_one(&mut self, key: ProcKey, guard: &mut GuardLink) -> Result<(), LaunchProblem> {
+        let os = |error: io::Error| problem(&error);
+        let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
+        let (stderr, their_stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
+        let (worker, their_stdin) = self.open_stdin(key).map_err(os)?;
+        let (drained, is_drained) = oneshot::channel();
+        let seat = (key.rank, key.incarnation);
+        let reading = Reading::start(
+            &self.tools.output,
+            Pipes { stdout, stderr },
+            seat,
+            &self.opening.sinks,
+            drained,
+        )
+        .map_err(os)?;
+        let point = self
+            .opening
+            .extent
+            .unravel(key.rank)
+            .map_err(|error| LaunchProblem::Os { errno: 0, message: error.to_string() })?;
+        let seat = mesh_core::Seat {
+            mesh: &self.opening.label,
+            point: &point,
+            incarnation: key.incarnation,
+        };
+        let env = self.opening.launch.launcher.env(&seat);
+        let env = env.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
+        let start = ToGuard::Start { key, command: self.command, env };
+        guard
+            .queue(start, vec![their_stdin, their_stdout, their_stderr])
+            .map_err(|error| too_long(&error))?;
+        let notes = self.tools.notes.clone();
+        tokio::spawn(async move {
+            let stderr = is_drained.await.unwrap_or_default();
+            // An agent that is gone reports nothing.
+            _ = notes.send(Note::Drained { key, stderr }).await.is_ok();
+        });
+        if let Some(seat) = self.seats.get_mut(&key.rank) {
+            seat.state = State::Launching(Handles { reading, worker });
+        }
+        Ok(())
+    }
+
+    /// What the process gets as its standard input: a worker its link, a program what it is to read.
+    fn open_stdin(&self, key: ProcKey) -> io::Result<(Option<WorkerHandle>, OwnedFd)> {
+        match &self.opening.launch.role {
+            Role::Program { stdin } => Ok((None, stdin::open(stdin.as_ref(), key.rank)?)),
+            Role::Worker { entry, news, ready_within } => {
+                let (ours, theirs) = StdUnixStream::pair()?;
+                let record = Record {
+                    version: VERSION,
+                    mesh: self.opening.label.clone(),
+                    extent: self.opening.extent.clone(),
+                    rank: key.rank,
+                    incarnation: key.incarnation,
+                    entry: entry.clone(),
+                };
+                let (outbox, outgoing) = mpsc::channel(WORKER_MESSAGES);
+                let ends = link::Ends {
+                    key,
+                    outgoing,
+                    news: news.clone(),
+                    notes: self.tools.notes.clone(),
+                };
+                link::start(ours, record, ends)?;
+                let ready_by = Some(Instant::now() + *ready_within);
+                Ok((Some(WorkerHandle { outbox, ready_by }), theirs.into()))
+            }
+        }
+    }
+
+    /// Asks ranks to end.
+    pub(crate) fn stop(
+        &mut self,
+        ranks: &RankSet,
+        incarnation: Incarnation,
+        mut guard: Option<&mut GuardLink>,
+    ) {
+        for rank in ranks.iter() {
+            self.press(rank, incarnation, false, guard.as_deref_mut());
+        }
+    }
+
+    /// Ends ranks.
+    pub(crate) fn kill(
+        &mut self,
+        ranks: &RankSet,
+        incarnation: Incarnation,
+        mut guard: Option<&mut GuardLink>,
+    ) {
+        for rank in ranks.iter() {
+            self.press(rank, incarnation, true, guard.as_deref_mut());
+        }
+    }
+
+    fn press(
+        &mut self,
+        rank: Rank,
+        incarnation: Incarnation,
+        is_kill: bool,
+        guard: Option<&mut GuardLink>,
+    ) {
+        let key = self.key(rank, incarnation);
+        let Some(seat) = self.seats.get_mut(&rank).filter(|seat| seat.incarnation == incarnation)
+        else {
+            return;
+        };
+        match seat.state {
+            State::Queued => {
+                seat.end(HowEnded::Cancelled, boot_time(), Duration::ZERO);
+                self.report_end(key, Vec::new());
+            }
+            // The guard is told when it says that the process is there.
+            State::Launching(_) => seat.sent.mark(is_kill),
+            State::Up(..) => {
+                seat.sent.mark(is_kill);
+                signal(guard, key, is_kill);
+            }
+            State::Draining { .. } | State::Ended => (),
+        }
+    }
+
+    pub(crate) fn on_started(
+        &mut self,
+        key: ProcKey,
+        pid: u32,
+        pidfd: Option<OwnedFd>,
+        guard: Option<&mut GuardLink>,
+    ) {
+        self.n_launching = self.n_launching.saturating_sub(1);
+        let Some(seat) = self.live_seat(key) else { return };
+        let state = std::mem::replace(&mut seat.state, State::Ended);
+        let State::Launching(handles) = state else {
+            seat.state = state;
+            return;
+        };
+        // A worker may have said so before the guard said that it is there.
+        let is_ready = handles.worker.as_ref().is_none_or(|worker| worker.ready_by.is_none());
+        seat.state = State::Up(Process::new(pid, pidfd), handles);
+        if seat.sent.any() {
+            let is_kill = seat.sent.kill;
+            signal(guard, key, is_kill);
+        }
+        let report = if is_ready { ProcReport::Ready } else { ProcReport::Starting };
+        self.reporter.report(key.rank, key.incarnation, boot_time(), report);
+    }
+
+    pub(crate) fn on_not_started(&mut self, key: ProcKey, problem: LaunchProblem) {
+        let program = self.opening.launch.launcher.command().program.to_string_lossy().into_owned();
+        let how = HowEnded::NotStarted { program, problem };
+        self.end(key, how, boot_time(), Duration::ZERO);
+    }
+
+    pub(crate) fn on_suspended(&mut self, key: ProcKey, signal: i32) {
+        if self.live_seat(key).is_some() {
+            let report = ProcReport::Suspended { signal };
+            self.reporter.report(key.rank, key.incarnation, boot_time(), report);
+        }
+    }
+
+    pub(crate) fn on_continued(&mut self, key: ProcKey) {
+        if let Some(seat) = self.live_seat(key) {
+            let is_ready = seat.ready_by().is_none();
+            let report = if is_ready { ProcReport::Ready } else { ProcReport::Starting };
+            self.reporter.report(key.rank, key.incarnation, boot_time(), report);
+        }
+    }
+
+    pub(crate) fn on_ended(&mut self, key: ProcKey, raw: RawEnd) {
+        let how = match raw.end {
+            _ if raw.culled => HowEnded::Culled,
+            End::Exited { code } => HowEnded::Exited { code },
+            End::Signaled { signal, core } => HowEnded::Signaled { signal, core },
+        };
+        self.end(key, how, raw.evidence, raw.alive);
+    }
+
+    /// Nobody reaps them for us any more, and nobody can say how they end: they are killed.
+    pub(crate) fn on_guard_lost(&mut self) {
+        self.n_launching = 0;
+        let live: Vec<ProcKey> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.is_live())
+            .map(|(rank, seat)| self.key(*rank, seat.incarnation))
+            .collect();
+        for key in live {
+            if let Some(process) = self.live_seat(key).and_then(|seat| seat.process()) {
+                process.kill();
+            }
+            self.end(key, HowEnded::GuardLost, boot_time(), Duration::ZERO);
+        }
+    }
+
+    pub(crate) fn on_note(&mut self, note: Note) {
+        match note {
+            Note::Drained { key, stderr } => self.report_end(key, stderr),
+            Note::Ready { key } => self.on_ready(key),
+        }
+    }
+
+    fn on_ready(&mut self, key: ProcKey) {
+        let Some(seat) = self.live_seat(key) else { return };
+        let Some(worker) = seat.handles().and_then(|handles| handles.worker.as_mut()) else {
+            return;
+        };
+        worker.ready_by = None;
+        self.reporter.report(key.rank, key.incarnation, boot_time(), ProcReport::Ready);
+    }
+
+    /// Workers that had to be ready by now are killed.
+    pub(crate) fn on_due(&mut self, now: Instant, mut guard: Option<&mut GuardLink>) {
+        let Role::Worker { ready_within, .. } = &self.opening.launch.role else { return };
+        let within = *ready_within;
+        let (id, seats) = (self.opening.label.id(), &mut self.seats);
+        for (rank, seat) in seats.iter_mut() {
+            if seat.ready_by().is_none_or(|at| at > now) {
+                continue;
+            }
+            if let Some(worker) = seat.handles().and_then(|handles| handles.worker.as_mut()) {
+                worker.ready_by = None;
+            }
+            seat.verdict = Some(HowEnded::NotReady { within });
+            let key = ProcKey { mesh: id, rank: *rank, incarnation: seat.incarnation };
+            signal(guard.as_deref_mut(), key, true);
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        match &self.opening.launch.role {
+            Role::Program { .. } => None,
+            Role::Worker { .. } => self.seats.values().filter_map(Seat::ready_by).min(),
+        }
+    }
+
+    /// A message to a worker; it comes back if the worker is not there.
+    pub(crate) fn send(
+        &mut self,
+        rank: Rank,
+        message: Vec<u8>,
+        sent: oneshot::Sender<Result<Incarnation, Vec<u8>>>,
+    ) {
+        let outbox = self.seats.get_mut(&rank).and_then(|seat| {
+            let incarnation = seat.incarnation;
+            Some((incarnation, seat.handles()?.worker.as_ref()?.outbox.clone()))
+        });
+        let Some((incarnation, outbox)) = outbox else {
+            _ = sent.send(Err(message)).is_ok();
+            return;
+        };
+        // Whoever sends waits for the answer, so that as many wait here as send.
+        tokio::spawn(async move {
+            let result = outbox.send(message).await;
+            _ = sent.send(result.map(|()| incarnation).map_err(|refused| refused.0)).is_ok();
+        });
+    }
+
+    pub(crate) fn pids(&self) -> Vec<ProcSeat> {
+        let up = |(rank, seat): (&Rank, &Seat)| {
+            let (rank, incarnation) = (*rank, seat.incarnation);
+            seat.process().map(|process| ProcSeat { rank, incarnation, pid: process.pid })
+        };
+        self.seats.iter().filter_map(up).collect()
+    }
+
+    /// Sends what the controller has not had. What it does not take is kept.
+    pub(crate) fn flush(&mut self) {
+        if !self.reporter.has_unsent() {
+            return;
+        }
+        let reports = self.reporter.take_unsent(boot_time());
+        let answer = Answer::Reported { agent: self.agent(), reports };
+        if let Err(Undelivered::Full(Answer::Reported { reports, .. })) =
+            self.answers().send(answer)
+        {
+            self.reporter.keep(&reports);
+        }
+    }
+
+    /// Says everything: what was not taken yet is in it.
+    pub(crate) fn poll(&self) {
+        let answer = Answer::Reported { agent: self.agent(), reports: self.reporter.poll() };
+        if self.answers().send(answer).is_err() {
+            debug!(mesh = %self.opening.label, "the answer to a poll was not taken");
+        }
+    }
+
+    fn end(&mut self, key: ProcKey, how: HowEnded, evidence: Duration, alive: Duration) {
+        let Some(seat) = self.live_seat(key) else { return };
+        let was_launching = matches!(seat.state, State::Launching(_));
+        let has_output = seat.end(how, evidence, alive);
+        if was_launching {
+            self.n_launching = self.n_launching.saturating_sub(1);
+        }
+        if !has_output {
+            self.report_end(key, Vec::new());
+        }
+    }
+
+    /// The last report of a life, once its output has been read.
+    fn report_end(&mut self, key: ProcKey, stderr: Vec<String>) {
+        let Some(seat) = self.seats.get_mut(&key.rank) else { return };
+        if seat.incarnation != key.incarnation {
+            return;
+        }
+        let sent = seat.sent;
+        if let State::Draining { how, evidence, alive } =
+            std::mem::replace(&mut seat.state, State::Ended)
+        {
+            let end = ProcReport::Ended(Arc::new(ProcEnd { how, sent, alive, stderr }));
+            self.reporter.report(key.rank, key.incarnation, evidence, end);
+        }
+    }
+
+    fn key(&self, rank: Rank, incarnation: Incarnation) -> ProcKey {
+        ProcKey { mesh: self.id(), rank, incarnation }
+    }
+
+    /// The seat of this very life, if it has not ended.
+    fn live_seat(&mut self, key: ProcKey) -> Option<&mut Seat> {
+        self.seats
+            .get_mut(&key.rank)
+            .filter(|seat| seat.incarnation == key.incarnation && seat.is_live())
+    }
+}
+
+/// `SIGTERM`, and `SIGCONT` after it, since a suspended process would not see it otherwise.
+fn signal(mut guard: Option<&mut GuardLink>, key: ProcKey, is_kill: bool) {
+    let signals: &[i32] = if is_kill { &[SIGKILL] } else { &[SIGTERM, SIGCONT] };
+    for signal in signals {
+        tell(guard.as_deref_mut(), ToGuard::Signal { key, signal: *signal });
+    }
+}
+
+/// The only reason why a guard's link takes no message.
+fn too_long(error: &GuardError) -> LaunchProblem {
+    const E2BIG: i32 = 7;
+    LaunchProblem::Os { errno: E2BIG, message: error.to_string() }
+}

@@ -1,0 +1,178 @@
+//! One life of one rank on this host: from the order to start it to the report of its end.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use mesh_core::{Incarnation, LaunchProblem, MeshId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::guard::wire::{End, ProcKey};
+use crate::output::Reading;
+use crate::report::{HowEnded, SentSignals};
+
+/// What a reader or a worker link has to say to its agent.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// The output of a process that has ended has been read; these were its last lines.
+    Drained { key: ProcKey, stderr: Vec<String> },
+    /// A worker has said that it is ready.
+    Ready { key: ProcKey },
+}
+
+impl Note {
+    pub(crate) const fn mesh(&self) -> MeshId {
+        self.key().mesh
+    }
+
+    pub(crate) const fn key(&self) -> ProcKey {
+        match self {
+            Self::Drained { key, .. } | Self::Ready { key } => *key,
+        }
+    }
+}
+
+/// The end of a process, as the guard told it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawEnd {
+    pub(crate) end: End,
+    pub(crate) evidence: Duration,
+    pub(crate) alive: Duration,
+    pub(crate) culled: bool,
+}
+
+/// One life of one rank.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) state: State,
+    pub(crate) sent: SentSignals,
+    /// Why we ended it ourselves, if we did.
+    pub(crate) verdict: Option<HowEnded>,
+}
+
+/// Where the process is in its life.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Waits for room.
+    Queued,
+    /// The guard was told to start it.
+    Launching(Handles),
+    /// It runs.
+    Up(Process, Handles),
+    /// It has ended; its output is being read.
+    Draining { how: HowEnded, evidence: Duration, alive: Duration },
+    /// Its end was reported.
+    Ended,
+}
+
+/// What an agent holds of a process.
+#[derive(Debug)]
+pub(crate) struct Handles {
+    pub(crate) reading: Reading,
+    pub(crate) worker: Option<WorkerHandle>,
+}
+
+/// An agent's end of a worker.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    pub(crate) outbox: mpsc::Sender<Vec<u8>>,
+    /// When it must have said that it is ready; `None` once it has.
+    pub(crate) ready_by: Option<Instant>,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    /// Only missing if this process could open no more.
+    pidfd: Option<OwnedFd>,
+}
+
+impl Seat {
+    pub(crate) const fn queued(incarnation: Incarnation) -> Self {
+        let sent = SentSignals { term: false, kill: false };
+        Self { incarnation, state: State::Queued, sent, verdict: None }
+    }
+
+    pub(crate) const fn is_live(&self) -> bool {
+        !matches!(self.state, State::Draining { .. } | State::Ended)
+    }
+
+    pub(crate) const fn handles(&mut self) -> Option<&mut Handles> {
+        match &mut self.state {
+            State::Launching(handles) | State::Up(_, handles) => Some(handles),
+            State::Queued | State::Draining { .. } | State::Ended => None,
+        }
+    }
+
+    pub(crate) const fn process(&self) -> Option<&Process> {
+        match &self.state {
+            State::Up(process, _) => Some(process),
+            State::Queued | State::Launching(_) | State::Draining { .. } | State::Ended => None,
+        }
+    }
+
+    /// When it must be ready; `None` if it is, or need not be.
+    pub(crate) fn ready_by(&self) -> Option<Instant> {
+        match &self.state {
+            State::Up(_, handles) => handles.worker.as_ref()?.ready_by,
+            State::Queued | State::Launching(_) | State::Draining { .. } | State::Ended => None,
+        }
+    }
+
+    /// It has ended: what is left of its output is read first. Returns whether there is any to wait
+    /// for.
+    pub(crate) fn end(&mut self, how: HowEnded, evidence: Duration, alive: Duration) -> bool {
+        let how = self.verdict.take().unwrap_or(how);
+        let draining = State::Draining { how, evidence, alive };
+        match std::mem::replace(&mut self.state, draining) {
+            State::Launching(handles) | State::Up(_, handles) => {
+                handles.reading.end();
+                true
+            }
+            State::Queued => false,
+            before @ (State::Draining { .. } | State::Ended) => {
+                self.state = before;
+                true
+            }
+        }
+    }
+}
+
+impl Process {
+    pub(crate) const fn new(pid: u32, pidfd: Option<OwnedFd>) -> Self {
+        Self { pid, pidfd }
+    }
+
+    /// Kills it and its group, for when its guard cannot any more.
+    ///
+    /// The pidfd names this process and no other; its group is only touched while it lives, so that a
+    /// number that was given away is not hit.
+    pub(crate) fn kill(&self) {
+        let Some(pidfd) = &self.pidfd else { return };
+        if is_alive(pidfd)
+            && let Some(group) = i32::try_from(self.pid).ok().and_then(Pid::from_raw)
+        {
+            // It may have ended in between.
+            _ = kill_process_group(group, Signal::KILL).is_ok();
+        }
+        _ = pidfd_send_signal(pidfd, Signal::KILL).is_ok();
+    }
+}
+
+/// A pidfd can be read when its process has ended.
+fn is_alive(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+    matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
+}
+
+/// The problem that an error of our own system calls is, for a rank that could not be started.
+pub(crate) fn problem(error: &std::io::Error) -> LaunchProblem {
+    LaunchProblem::Os {
+        errno: error.raw_os_error().unwrap_or_default(),
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,386 @@
+//! A mesh of processes, in the hands of its owner.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::{Config, Controller, Spec, SpecError};
+use mesh_core::{
+    AgentId, Cause, Epoch, Failures, Incarnation, Interest, Launcher, MeshId, MeshLabel, MeshState,
+    News, Progress, Reason,
+};
+use mesh_runtime::ControlThread;
+use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
+use supervise::{Clock, ControllerEnded, ControllerRef, MeshEvents, Owner, OwnerNews, Supervision};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::agents::ProcAgents;
+use crate::host::{HostMesh, HostOrder, HostRef, Launch, Opening, ProcSeat, Role};
+use crate::launcher::{HOSTS, Workers};
+use crate::output::OutputSinks;
+use crate::report::{ProcKind, ProcReport};
+use crate::stdin::Stdin;
+
+/// More processes than that are a mistake.
+pub const PROCS_MAX: usize = 1 << 20;
+
+/// Messages of workers that may wait for the owner; then the workers do.
+const NEWS: usize = 1024;
+
+/// How long ranks have to end when their mesh could not be spawned as a whole.
+const ROLLBACK: Duration = Duration::from_secs(2);
+
+/// What a mesh of processes is to be.
+#[derive(Clone, Debug)]
+pub struct ProcSpec {
+    /// The name in reports, metrics and the ranks' environment.
+    pub name: String,
+    /// The shape. If it has a dim `hosts`, each of its coordinates is a host.
+    pub extent: Extent,
+    /// What each process is.
+    pub run: Run,
+    /// Times and restarts.
+    pub config: Config,
+    /// Where the output goes.
+    pub output: OutputSinks,
+}
+
+/// What each process of a mesh is.
+#[derive(Clone, Debug)]
+pub enum Run {
+    /// Any program.
+    Program {
+        /// How it is started.
+        launcher: Arc<dyn Launcher>,
+        /// The rank that has a standard input, and which; the others read `/dev/null`.
+        stdin: Option<Stdin>,
+    },
+    /// This program again, as the worker registered under a name.
+    Worker {
+        /// The name.
+        entry: String,
+        /// How long each worker may take to be ready.
+        ready_within: Duration,
+    },
+}
+
+/// A mesh of processes that runs. Dropping it ends what still does.
+#[derive(Debug)]
+pub struct ProcMesh {
+    label: MeshLabel,
+    extent: Extent,
+    controller: ControllerRef<ProcReport>,
+    owner: Owner,
+    /// What was told while the mesh was being spawned.
+    early: VecDeque<OwnerNews>,
+    workers: mpsc::Receiver<WorkerNews>,
+    hosts: Vec<(RankSet, HostRef)>,
+}
+
+/// What the owner of a mesh of processes is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcNews {
+    /// Ranks failed; all that were found together (H6). Each exactly once (N1).
+    Failed(Failures),
+    /// A worker says something.
+    Worker(WorkerNews),
+    /// Every rank has ended and none starts again.
+    Finished(MeshState),
+}
+
+/// What a worker says to the owner of its mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerNews {
+    /// Its `main` begins; again after each restart.
+    Ready {
+        /// Which worker.
+        rank: Rank,
+        /// Which life of it.
+        incarnation: Incarnation,
+    },
+    /// It has sent a message.
+    Message {
+        /// Which worker.
+        rank: Rank,
+        /// Which life of it.
+        incarnation: Incarnation,
+        /// The message.
+        message: Vec<u8>,
+    },
+}
+
+/// Why a mesh could not be spawned. Nothing of it is left.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The configuration does not hold together.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The shape cannot be split by host.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// There are too many ranks for one machine.
+    #[error("{size} processes are more than {PROCS_MAX}: check the extent")]
+    TooMany {
+        /// The number of ranks.
+        size: usize,
+    },
+    /// The shape has another number of hosts than there are.
+    #[error("the extent needs {expected} hosts, there are {found}")]
+    Hosts {
+        /// The hosts of the shape.
+        expected: usize,
+        /// The hosts that are there.
+        found: usize,
+    },
+    /// Some ranks could not be started, or did not become ready; the others were stopped again (C4).
+    #[error("{} of the ranks could not be started", .failures.iter().map(Failures::len).sum::<usize>())]
+    Ranks {
+        /// The failed ranks, each with its cause.
+        failures: Vec<Failures>,
+    },
+    /// The controller has ended.
+    #[error(transparent)]
+    ControllerEnded(#[from] ControllerEnded),
+}
+
+/// A message to a worker that was not taken. It comes back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rank {rank} has no live worker to take the message")]
+pub struct NoWorker {
+    /// The rank.
+    pub rank: Rank,
+    /// The message; empty if the whole host has gone.
+    pub message: Vec<u8>,
+}
+
+impl ProcMesh {
+    /// Spawns a mesh on `hosts` and returns when every rank runs: a program as soon as it was
+    /// started, a worker when it says that it is ready. Supervision is on `control`.
+    ///
+    /// # Cancellation
+    ///
+    /// What was started is ended.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`]. If some ranks could not be started, the others are stopped first (C4).
+    pub async fn spawn(
+        hosts: &HostMesh,
+        control: &ControlThread,
+        spec: ProcSpec,
+    ) -> Result<Self, SpawnError> {
+        let size = spec.extent.size();
+        if size > PROCS_MAX {
+            return Err(SpawnError::TooMany { size });
+        }
+        let hosts = seat(&spec.extent, hosts)?;
+        let random = Uuid::new_v4().as_u128();
+        let label = MeshLabel::new(MeshId::from_random(random), spec.name.as_str(), "proc");
+        let controller = Controller::new(
+            Spec {
+                mesh: label.clone(),
+                region: Region::all(spec.extent.clone()),
+                epoch: Epoch::FIRST,
+                agents: hosts.iter().map(|(ranks, _)| ranks.clone()).collect(),
+                config: spec.config,
+                seed: random as u64,
+            },
+            ProcKind,
+        )?;
+        let refs = hosts.iter().map(|(_, host)| host.clone()).collect();
+        let agents = ProcAgents::new(label.id(), refs);
+        let (supervision, run) = supervise::supervise(controller, agents, Clock::start());
+        let Supervision { controller, owner, answers } = supervision;
+        let (news, workers) = mpsc::channel(NEWS);
+        let launch = spec.run.launch(news);
+        for (index, (_, host)) in hosts.iter().enumerate() {
+            let opening = Opening {
+                label: label.clone(),
+                extent: spec.extent.clone(),
+                epoch: Epoch::FIRST,
+                lease: spec.config.times.lease,
+                heartbeat: spec.config.times.heartbeat,
+                agent: AgentId::new(index),
+                answers: answers.clone(),
+                launch: launch.clone(),
+                sinks: spec.output.clone(),
+            };
+            // A host that is gone is silent, and found out by that.
+            _ = host.send(HostOrder::Open(Box::new(opening))).await;
+        }
+        drop(launch);
+        control.spawn(run);
+        let early = VecDeque::new();
+        let mesh = Self { label, extent: spec.extent, controller, owner, early, workers, hosts };
+        mesh.settle(matches!(spec.run, Run::Worker { .. })).await
+    }
+
+    /// Waits until every rank runs; otherwise stops all and says which could not.
+    async fn settle(mut self, must_be_ready: bool) -> Result<Self, SpawnError> {
+        let mut events = self.subscribe(Interest::All).await?;
+        let mut waiting = RankSet::from(0..self.extent.size());
+        let mut refused = RankSet::new();
+        while !waiting.is_empty() {
+            let event = events.next().await.ok_or(ControllerEnded)?;
+            let changes = match event.news {
+                News::Snapshot(snapshot) => {
+                    waiting = waiting.difference(&snapshot.stopped);
+                    [snapshot.failed, snapshot.alive].concat()
+                }
+                News::Changed(changes) => changes,
+                News::Closed => break,
+                News::Heartbeat { .. } | News::Trouble(_) | News::Stopping => continue,
+            };
+            for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
+                if change.status.is_failure()
+                    && (must_be_ready || change.status.cause().is_some_and(is_refusal))
+                {
+                    refused = refused.union(&change.ranks.intersection(&waiting));
+                }
+                waiting = waiting.difference(&change.ranks);
+            }
+        }
+        if refused.is_empty() {
+            return Ok(self);
+        }
+        self.controller.stop(ROLLBACK).await?;
+        let mut failures = Vec::new();
+        while let Some(OwnerNews::Failed(failed)) = self.owner.next().await {
+            failures.push(failed);
+        }
+        Err(SpawnError::Ranks { failures })
+    }
+
+    /// Its id, name and kind.
+    #[must_use]
+    pub const fn label(&self) -> &MeshLabel {
+        &self.label
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub const fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
+    /// What is new, for the owner; `None` after the last.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<ProcNews> {
+        let news = match self.early.pop_front() {
+            Some(news) => Some(news),
+            None => tokio::select! {
+                biased;
+                news = self.owner.next() => news,
+                Some(said) = self.workers.recv() => return Some(ProcNews::Worker(said)),
+            },
+        };
+        news.map(|news| match news {
+            OwnerNews::Failed(failures) => ProcNews::Failed(failures),
+            OwnerNews::Finished(state) => ProcNews::Finished(state),
+        })
+    }
+
+    /// Sends a message to the worker of `rank`, in whatever life it is; returns which that is.
+    ///
+    /// Waits while the worker has many messages to read. A message to a worker that dies is lost with
+    /// it: the failure tells.
+    ///
+    /// # Errors
+    ///
+    /// [`NoWorker`] with the message if there is no live worker at this moment.
+    pub async fn send(&self, rank: Rank, message: Vec<u8>) -> Result<Incarnation, NoWorker> {
+        let (sent, is_sent) = oneshot::channel();
+        let order = HostOrder::Send { mesh: self.label.id(), rank, message, sent };
+        if let Some((_, host)) = self.hosts.iter().find(|(ranks, _)| ranks.contains(rank))
+            && host.send(order).await
+        {
+            let lost = |_| Err(Vec::new());
+            return is_sent
+                .await
+                .unwrap_or_else(lost)
+                .map_err(|message| NoWorker { rank, message });
+        }
+        Err(NoWorker { rank, message: Vec::new() })
+    }
+
+    /// Subscribes to what happens; the first event is a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerEnded`] if the controller has ended.
+    pub async fn subscribe(&self, interest: Interest) -> Result<MeshEvents, ControllerEnded> {
+        self.controller.subscribe(interest, None).await
+    }
+
+    /// Talks to the controller of the mesh: subscribes, asks, stops; also after the mesh has moved.
+    #[must_use]
+    pub const fn controller(&self) -> &ControllerRef<ProcReport> {
+        &self.controller
+    }
+
+    /// The processes that run, in rank order.
+    pub async fn seats(&self) -> Vec<ProcSeat> {
+        let mut seats = Vec::new();
+        for (_, host) in &self.hosts {
+            let (pids, answer) = oneshot::channel();
+            if host.send(HostOrder::Pids { mesh: self.label.id(), pids }).await {
+                seats.extend(answer.await.unwrap_or_default());
+            }
+        }
+        seats.sort_by_key(|seat| seat.rank);
+        seats
+    }
+
+    /// Stops every rank: `SIGTERM`, and `SIGKILL` after `grace`. Returns the state of all (C1).
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerEnded`] if the controller has ended.
+    pub async fn stop(&self, grace: Duration) -> Result<MeshState, ControllerEnded> {
+        self.controller.stop(grace).await
+    }
+}
+
+impl Run {
+    fn launch(&self, news: mpsc::Sender<WorkerNews>) -> Launch {
+        match self {
+            Self::Program { launcher, stdin } => Launch {
+                launcher: Arc::clone(launcher),
+                role: Role::Program { stdin: stdin.clone() },
+            },
+            Self::Worker { entry, ready_within } => Launch {
+                launcher: Arc::new(Workers::new()),
+                role: Role::Worker { entry: entry.clone(), ready_within: *ready_within, news },
+            },
+        }
+    }
+}
+
+/// Whether a rank never ran at all.
+const fn is_refusal(cause: &Cause) -> bool {
+    matches!(cause.reason, Reason::Launch { .. } | Reason::NotReady { .. })
+}
+
+/// Which ranks live on which host: by the dim `hosts`, or all on the first.
+fn seat(extent: &Extent, hosts: &HostMesh) -> Result<Vec<(RankSet, HostRef)>, SpawnError> {
+    let found = hosts.len();
+    let Some(expected) = extent.size_of(HOSTS) else {
+        let first = hosts.hosts().first().ok_or(SpawnError::Hosts { expected: 1, found })?;
+        return Ok(vec![(extent.ranks(), first.clone())]);
+    };
+    if expected != found {
+        return Err(SpawnError::Hosts { expected, found });
+    }
+    let all = Region::all(extent.clone());
+    let mut seats = Vec::with_capacity(found);
+    for (index, host) in hosts.hosts().iter().enumerate() {
+        let index = isize::try_from(index).unwrap_or(isize::MAX);
+        seats.push((all.slice(HOSTS, index)?.ranks(), host.clone()));
+    }
+    Ok(seats)
+}

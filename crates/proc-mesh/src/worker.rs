@@ -1,0 +1,261 @@
+//! The worker's side: who it is, and how it talks to the mesh that started it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use mesh_core::{Incarnation, MeshLabel};
+use mesh_runtime::{ControlThread, ThreadError};
+use mesh_shape::{Extent, Point, Rank};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::wire::{self, FrameReader, FromWorker, Record, ToWorker};
+
+/// Messages that may wait on either side of a worker before the sender waits.
+const QUEUE_MESSAGES: usize = 64;
+
+/// How long the last messages of a worker may take to be read.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// What a worker's process ends with when its agent is gone.
+const ABANDONED: i32 = 1;
+
+type Entry = Box<dyn FnOnce(Worker) -> Pin<Box<dyn Future<Output = ExitCode>>>>;
+
+/// The `main`s that a program can be re-executed into, by name.
+#[derive(Default)]
+pub struct Registry {
+    entries: BTreeMap<&'static str, Entry>,
+}
+
+impl Registry {
+    /// Registers `entry` under `name`; of two with one name the first stays.
+    pub fn worker<F>(&mut self, name: &'static str, entry: impl FnOnce(Worker) -> F + 'static)
+    where
+        F: Future<Output = ExitCode> + 'static,
+    {
+        self.entries.entry(name).or_insert_with(|| Box::new(|worker| Box::pin(entry(worker))));
+    }
+
+    /// Whether a worker of that name is registered.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.entries.keys()).finish()
+    }
+}
+
+/// This process, as one rank of a mesh.
+#[derive(Debug)]
+pub struct Worker {
+    record: Record,
+    point: Point,
+    inbox: mpsc::Receiver<Vec<u8>>,
+    outbox: mpsc::Sender<Vec<u8>>,
+}
+
+impl Worker {
+    /// The mesh.
+    #[must_use]
+    pub const fn mesh(&self) -> &MeshLabel {
+        &self.record.mesh
+    }
+
+    /// The shape of the mesh.
+    #[must_use]
+    pub const fn extent(&self) -> &Extent {
+        &self.record.extent
+    }
+
+    /// The rank of this process.
+    #[must_use]
+    pub const fn rank(&self) -> Rank {
+        self.record.rank
+    }
+
+    /// The coordinates of this process.
+    #[must_use]
+    pub const fn point(&self) -> &Point {
+        &self.point
+    }
+
+    /// Which life of the rank this is.
+    #[must_use]
+    pub const fn incarnation(&self) -> Incarnation {
+        self.record.incarnation
+    }
+
+    /// The next message of the mesh's owner; `None` when no more can come.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub async fn recv(&mut self) -> Option<Vec<u8>> {
+        self.inbox.recv().await
+    }
+
+    /// Sends a message to the mesh's owner; waits while too many are on their way.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentGone`] with the message if the host agent is gone; the process is about to end then.
+    pub async fn send(&self, message: Vec<u8>) -> Result<(), AgentGone> {
+        self.outbox.send(message).await.map_err(|refused| AgentGone(refused.0))
+    }
+}
+
+/// The host agent of this worker is gone; the message comes back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the host agent of this worker is gone")]
+pub struct AgentGone(pub Vec<u8>);
+
+/// Why a process could not become a worker.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// Standard input is not the socket that a host agent gives its workers.
+    #[error("this is how a host agent starts a worker; it is not meant to be called by hand")]
+    NoSocket(#[source] io::Error),
+    /// The host agent said something else than who this worker is.
+    #[error("the host agent did not say who this worker is")]
+    NoRecord(#[source] io::Error),
+    /// The program that started this worker is of another version.
+    #[error("the host agent speaks version {found}, this worker {expected}: build both anew")]
+    OtherVersion {
+        /// The version of this worker.
+        expected: u32,
+        /// The version of its agent.
+        found: u32,
+    },
+    /// No worker of that name is registered.
+    #[error("no worker is registered as {name:?}: register it before the client runs")]
+    Unregistered {
+        /// The name asked for.
+        name: String,
+    },
+    /// There is no thread or runtime to be had.
+    #[error(transparent)]
+    Thread(#[from] ThreadError),
+    /// There is no runtime to be had.
+    #[error("cannot start a runtime")]
+    Runtime(#[source] io::Error),
+}
+
+/// Becomes the worker that the record on standard input names, and runs it to its end.
+///
+/// # Errors
+///
+/// [`WorkerError`] if this process was not started by a host agent, or not for a worker that is
+/// registered.
+pub(crate) fn run(mut registry: Registry) -> Result<ExitCode, WorkerError> {
+    let socket = take_stdin().map_err(WorkerError::NoSocket)?;
+    let control = ControlThread::start("meshwarden-control")?;
+    let (recorded, record) = oneshot::channel();
+    let (deliver, inbox) = mpsc::channel(QUEUE_MESSAGES);
+    let (outbox, outgoing) = mpsc::channel(QUEUE_MESSAGES);
+    let (ready, is_ready) = oneshot::channel();
+    let (flushed, is_flushed) = oneshot::channel();
+    let conversation = Conversation { recorded, is_ready, deliver, outgoing, flushed };
+    control.spawn(converse(socket, conversation));
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(WorkerError::Runtime)?;
+    let ended = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let record =
+        runtime.block_on(record).unwrap_or_else(|_| Err(ended())).map_err(WorkerError::NoRecord)?;
+    if record.version != wire::VERSION {
+        return Err(WorkerError::OtherVersion { expected: wire::VERSION, found: record.version });
+    }
+    let unregistered = || WorkerError::Unregistered { name: record.entry.clone() };
+    let entry = registry.entries.remove(record.entry.as_str()).ok_or_else(unregistered)?;
+    let point = record.extent.unravel(record.rank).map_err(|error| {
+        WorkerError::NoRecord(io::Error::new(io::ErrorKind::InvalidData, error))
+    })?;
+    // If the conversation has ended, so does the process.
+    _ = ready.send(()).is_ok();
+    let code = runtime.block_on(entry(Worker { record, point, inbox, outbox }));
+    // What it sent last is to arrive; an agent that does not read holds nobody up for ever.
+    let flush = async { tokio::time::timeout(FLUSH, is_flushed).await };
+    _ = runtime.block_on(flush).is_ok();
+    Ok(code)
+}
+
+/// Our end of the socket pair, leaving `/dev/null` in its place, so that no child of ours holds it.
+fn take_stdin() -> io::Result<StdUnixStream> {
+    let stdin = io::stdin();
+    // Fails unless it is a Unix socket with a peer.
+    rustix::net::sockopt::socket_peercred(stdin.as_fd())?;
+    let socket = StdUnixStream::from(stdin.as_fd().try_clone_to_owned()?);
+    let null = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// The ends of the conversation with the host agent.
+struct Conversation {
+    recorded: oneshot::Sender<io::Result<Record>>,
+    is_ready: oneshot::Receiver<()>,
+    deliver: mpsc::Sender<Vec<u8>>,
+    outgoing: mpsc::Receiver<Vec<u8>>,
+    flushed: oneshot::Sender<()>,
+}
+
+/// Talks to the host agent until it is gone; then this process has no reason to live (C2).
+async fn converse(socket: StdUnixStream, conversation: Conversation) {
+    let Conversation { recorded, is_ready, deliver, mut outgoing, flushed } = conversation;
+    let mut frames = FrameReader::default();
+    let met = async {
+        let (mut reader, writer) = UnixStream::from_std(socket)?.into_split();
+        match frames.next(&mut reader).await? {
+            Some(ToWorker::Record(record)) => Ok((reader, writer, *record)),
+            Some(ToWorker::Data(_)) | None => Err(io::ErrorKind::InvalidData.into()),
+        }
+    };
+    let (mut reader, mut writer) = match met.await {
+        Ok((reader, writer, record)) => {
+            _ = recorded.send(Ok(record)).is_ok();
+            (reader, writer)
+        }
+        Err(error) => {
+            _ = recorded.send(Err(error)).is_ok();
+            return;
+        }
+    };
+    let writes = async move {
+        if is_ready.await.is_err() {
+            return; // not for us: `run` says why
+        }
+        let mut message = Some(FromWorker::Ready);
+        while let Some(next) = message {
+            if wire::write(&mut writer, &next).await.is_err() {
+                return;
+            }
+            message = outgoing.recv().await.map(FromWorker::Data);
+        }
+        _ = flushed.send(()).is_ok();
+        // The worker sends no more, but may still be spoken to.
+        std::future::pending::<()>().await;
+    };
+    let reads = async move {
+        while let Ok(Some(ToWorker::Data(message))) = frames.next(&mut reader).await {
+            // A worker that has stopped listening still is to notice its agent's end.
+            _ = deliver.send(message).await.is_ok();
+        }
+        std::process::exit(ABANDONED);
+    };
+    tokio::join!(writes, reads);
+}

@@ -1,0 +1,180 @@
+//! What cannot be started says why, and what is asked for twice happens once.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use mesh_core::{Incarnation, LaunchProblem};
+use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
+use proc_mesh::guard_link::GuardError;
+
+use crate::fixture::{Rig, key, marker};
+use crate::{Outcome, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial(what_cannot_be_started_says_why),
+        trial(a_start_asked_for_twice_happens_once),
+        trial(a_long_command_line_arrives_whole),
+        trial(a_command_line_too_long_for_the_kernel_is_told),
+        trial(a_message_that_cannot_be_sent_is_refused_and_the_link_goes_on),
+        trial(a_process_inherits_only_its_three_descriptors),
+        trial(a_process_has_its_variables_and_its_directory),
+    ]
+}
+
+/// A file that is removed when the test is over.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(name: &str, text: &str, mode: u32) -> std::io::Result<Self> {
+        let path = env::temp_dir().join(format!("meshwarden-guard-{}-{name}", process::id()));
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("made of text")
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _gone_already = fs::remove_file(&self.0);
+    }
+}
+
+async fn what_cannot_be_started_says_why() -> Outcome {
+    use LaunchProblem::{NotExecutable, NotFound, WorkingDirectory};
+    let no_exec = LaunchProblem::Os { errno: 8, message: "Exec format error".to_owned() };
+    let nul = "nul byte found in provided data".to_owned();
+    let plain = TempFile::new("plain", "#!/bin/sh\n", 0o644)?;
+    let text = TempFile::new("text", "no shebang\n", 0o755)?;
+    let empty = TempFile::new("empty", "", 0o755)?;
+    let (plain, text, empty) = (plain.path(), text.path(), empty.path());
+    let cases = [
+        ("no-such-program-anywhere", None, NotFound),
+        ("/no/such/program", None, NotFound),
+        (plain, None, NotExecutable),
+        ("/tmp", None, NotExecutable),
+        (text, None, no_exec.clone()),
+        (empty, None, no_exec),
+        ("true", Some("/no/such/directory"), WorkingDirectory),
+        ("true", Some(plain), WorkingDirectory),
+        ("no-such-program-anywhere", Some("/tmp"), NotFound),
+        ("a\0b", None, LaunchProblem::Os { errno: 22, message: nul }),
+    ];
+    let mut rig = Rig::start().await?;
+    for (rank, (program, dir, problem)) in cases.into_iter().enumerate() {
+        rig.command(0, &[program], dir)?;
+        rig.start_rank(rank, 0)?;
+        let expected = FromGuard::NotStarted { key: key(rank), problem };
+        assert_eq!(rig.next().await?, expected, "{program} in {dir:?}");
+    }
+    rig.start_rank(99, 42)?;
+    let unknown = rig.next().await?;
+    assert!(matches!(unknown, FromGuard::NotStarted { .. }), "an unknown command: {unknown:?}");
+    rig.close().await
+}
+
+async fn a_start_asked_for_twice_happens_once() -> Outcome {
+    let mut rig = Rig::start().await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.start_rank(0, 0)?;
+    rig.start_rank(0, 0)?;
+    rig.started().await?;
+    assert_eq!(rig.during(Duration::from_millis(100)).await?, []);
+    rig.ask(ToGuard::Signal { key: key(0), signal: 15 })?;
+    rig.ended().await?;
+    rig.start_rank(0, 0)?;
+    assert_eq!(rig.during(Duration::from_millis(100)).await?, [], "that life is over");
+    let next_life = ProcKey { incarnation: Incarnation::new(1), ..key(0) };
+    let null = || fs::File::open("/dev/null").map(Into::into);
+    let start = ToGuard::Start { key: next_life, command: 0, env: Vec::new() };
+    rig.link.queue(start, vec![null()?, null()?, null()?])?;
+    rig.started().await?;
+    rig.close().await
+}
+
+async fn a_long_command_line_arrives_whole() -> Outcome {
+    let mut rig = Rig::start().await?;
+    let word = "x".repeat(50);
+    let mut line = vec!["sh", "-c", "test $# -eq 20000 && exit 7", "sh"];
+    line.extend(std::iter::repeat_n(word.as_str(), 20_000));
+    rig.command(0, &line, None)?;
+    for rank in 0..10 {
+        rig.start_rank(rank, 0)?;
+    }
+    let mut n_ended = 0;
+    while n_ended < 10 {
+        match rig.next().await? {
+            FromGuard::Ended { end, .. } => {
+                assert_eq!(end, End::Exited { code: 7 });
+                n_ended += 1;
+            }
+            other => assert!(matches!(other, FromGuard::Started { .. }), "{other:?}"),
+        }
+    }
+    rig.close().await
+}
+
+async fn a_command_line_too_long_for_the_kernel_is_told() -> Outcome {
+    let mut rig = Rig::start().await?;
+    let word = "x".repeat(200_000);
+    rig.command(0, &["true", &word], None)?;
+    rig.start_rank(0, 0)?;
+    let message = "Argument list too long".to_owned();
+    let problem = LaunchProblem::Os { errno: 7, message };
+    assert_eq!(rig.next().await?, FromGuard::NotStarted { key: key(0), problem });
+    rig.close().await
+}
+
+async fn a_message_that_cannot_be_sent_is_refused_and_the_link_goes_on() -> Outcome {
+    let mut rig = Rig::start().await?;
+    let too_long = rig.command(0, &["true", &"x".repeat(9 << 20)], None);
+    let told = too_long.err().ok_or("it was taken")?.downcast::<GuardError>()?;
+    assert!(matches!(*told, GuardError::TooLong { .. }), "{told}");
+    let start = ToGuard::Start { key: key(0), command: 0, env: Vec::new() };
+    let refused = rig.link.queue(start, Vec::new());
+    assert_eq!(refused, Err(GuardError::WrongDescriptors { expected: 3, given: 0 }));
+    rig.script(0, "exit 4")?;
+    rig.started().await?;
+    assert_eq!(rig.ended().await?, (key(0), End::Exited { code: 4 }, false));
+    rig.close().await
+}
+
+async fn a_process_inherits_only_its_three_descriptors() -> Outcome {
+    let mut rig = Rig::start().await?;
+    // `ls` has the directory itself open, and nothing else beside 0, 1 and 2.
+    let script = "test \"$(ls /proc/self/fd | tr -d '\\n')\" = 0123 && \
+                  test \"$(readlink /proc/$$/fd/0)\" = /dev/null";
+    rig.script(0, script)?;
+    rig.script(1, script)?;
+    let mut ends = Vec::new();
+    while ends.len() < 2 {
+        if let FromGuard::Ended { end, .. } = rig.next().await? {
+            ends.push(end);
+        }
+    }
+    assert_eq!(ends, [End::Exited { code: 0 }; 2]);
+    let guard = rig.link.pid().ok_or("it is running")?;
+    let open = fs::read_dir(format!("/proc/{guard}/fd"))?.filter_map(Result::ok);
+    let n_nulls = open.filter_map(|fd| fs::read_link(fd.path()).ok());
+    let n_nulls = n_nulls.filter(|to| to.as_os_str() == "/dev/null").count();
+    assert_eq!(n_nulls, 1, "the guard's own standard output is all it has");
+    rig.close().await
+}
+
+async fn a_process_has_its_variables_and_its_directory() -> Outcome {
+    let mut rig = Rig::start().await?;
+    rig.command(0, &["sh", "-c", "test $N = 5 && test $PWD = /usr"], Some("/usr"))?;
+    rig.start_rank(5, 0)?;
+    rig.started().await?;
+    assert_eq!(rig.ended().await?, (key(5), End::Exited { code: 0 }, false));
+    rig.close().await
+}

@@ -1,0 +1,150 @@
+//! K1 and K2 with real processes: culled when nobody renews, and only then.
+
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use mesh_core::{BeatSeq, Epoch, MeshId};
+use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
+
+use crate::fixture::{Rig, key, killed_by, marker, mesh, state_of, until};
+use crate::{Outcome, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial(a_mesh_that_nobody_renews_is_culled_and_said_so),
+        trial(a_mesh_that_is_renewed_lives),
+        trial(an_echo_of_an_old_beat_does_not_keep_a_mesh_alive),
+        trial(a_controller_that_was_replaced_cannot_renew),
+        trial(one_mesh_is_culled_and_the_other_lives),
+        trial(a_pause_suspends_the_processes_and_the_lease),
+        trial(a_start_after_the_cull_is_told_culled),
+        trial(an_end_before_the_cull_is_no_cull),
+    ]
+}
+
+const TERM: Duration = Duration::from_millis(300);
+
+/// K2.
+async fn a_mesh_that_nobody_renews_is_culled_and_said_so() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.renews = false;
+    let (marker, opened_at) = (marker(), Instant::now());
+    rig.script(0, &format!("sleep {marker} & sleep {marker}; exit 0"))?;
+    rig.started().await?;
+    assert_eq!(rig.ended().await?, (key(0), killed_by(9), true));
+    let lived = opened_at.elapsed();
+    assert!(lived <= TERM + Duration::from_secs(1), "K2: {lived:?}");
+    rig.until_marked(&marker, 0).await?;
+    assert_eq!(rig.during(TERM * 2).await?, [], "it is culled once");
+    rig.close().await
+}
+
+/// K1.
+async fn a_mesh_that_is_renewed_lives() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.start_rank(0, 0)?;
+    rig.started().await?;
+    assert_eq!(rig.during(TERM * 4).await?, []);
+    rig.renews = false;
+    assert_eq!(rig.ended().await?, (key(0), killed_by(9), true));
+    rig.close().await
+}
+
+/// K1: renewals come all the time, but they say that the controller hears nothing new.
+async fn an_echo_of_an_old_beat_does_not_keep_a_mesh_alive() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.renews = false;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.start_rank(0, 0)?;
+    let opened_at = Instant::now();
+    rig.started().await?;
+    let deadline = opened_at + TERM + Duration::from_secs(1);
+    let mut told = Vec::new();
+    while told.is_empty() && Instant::now() < deadline {
+        let echoed = BeatSeq::FIRST;
+        rig.ask(ToGuard::Renew { mesh: mesh(), epoch: Epoch::FIRST, echoed })?;
+        told = rig.during(Duration::from_millis(5)).await?;
+    }
+    assert!(matches!(told[..], [FromGuard::Ended { culled: true, .. }]), "{told:?}");
+    rig.close().await
+}
+
+/// K3.
+async fn a_controller_that_was_replaced_cannot_renew() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.start_rank(0, 0)?;
+    rig.started().await?;
+    let epoch = Epoch::FIRST.next();
+    rig.ask(ToGuard::Renew { mesh: mesh(), epoch, echoed: BeatSeq::FIRST })?;
+    // The rig goes on to renew as the first controller.
+    assert_eq!(rig.ended().await?, (key(0), killed_by(9), true));
+    rig.close().await
+}
+
+async fn one_mesh_is_culled_and_the_other_lives() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    let (other, term) = (MeshId::from_random(8), TERM);
+    let beat_every = TERM / 20;
+    rig.ask(ToGuard::Open { mesh: other, epoch: Epoch::FIRST, term, beat_every })?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.start_rank(0, 0)?;
+    rig.started().await?;
+    let theirs = ProcKey { mesh: other, ..key(0) };
+    let null = || std::fs::File::open("/dev/null").map(Into::into);
+    let start = ToGuard::Start { key: theirs, command: 0, env: Vec::new() };
+    rig.link.queue(start, vec![null()?, null()?, null()?])?;
+    rig.started().await?;
+    assert_eq!(rig.ended().await?, (theirs, killed_by(9), true));
+    assert_eq!(rig.during(TERM * 2).await?, []);
+    rig.close().await
+}
+
+/// K2: the owner was suspended, and its ranks with it; no time passes for them.
+async fn a_pause_suspends_the_processes_and_the_lease() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.start_rank(0, 0)?;
+    let pid = rig.started().await?;
+    rig.ask(ToGuard::Pause)?;
+    assert_eq!(rig.next().await?, FromGuard::Suspended { key: key(0), signal: 19 });
+    rig.start_rank(1, 0)?;
+    let second = rig.started().await?;
+    assert_eq!(rig.next().await?, FromGuard::Suspended { key: key(1), signal: 19 });
+    assert_eq!([pid, second].map(state_of), [Some('T'); 2]);
+    rig.renews = false;
+    assert_eq!(rig.during(TERM * 3).await?, [], "longer than the term");
+    rig.renews = true;
+    rig.ask(ToGuard::Resume)?;
+    let told = [rig.next().await?, rig.next().await?];
+    assert_eq!(told, [0, 1].map(|rank| FromGuard::Continued { key: key(rank) }));
+    assert_eq!(rig.during(TERM * 3).await?, []);
+    rig.renews = false;
+    assert!(rig.ended().await?.2);
+    rig.close().await
+}
+
+/// K2: nothing comes alive after the cull.
+async fn a_start_after_the_cull_is_told_culled() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.renews = false;
+    rig.script(0, "exec sleep 600")?;
+    rig.started().await?;
+    assert!(rig.ended().await?.2);
+    rig.script(1, "exit 0")?;
+    assert_eq!(rig.ended().await?, (key(1), killed_by(9), true));
+    rig.close().await
+}
+
+async fn an_end_before_the_cull_is_no_cull() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.renews = false;
+    rig.script(0, "exit 5")?;
+    rig.started().await?;
+    let guard = rig.link.pid().ok_or("it is running")?;
+    assert_eq!(rig.ended().await?, (key(0), End::Exited { code: 5 }, false));
+    assert_eq!(rig.during(TERM * 2).await?, []);
+    rig.close().await?;
+    until("the guard is reaped", TERM, || state_of(guard).is_none()).await
+}

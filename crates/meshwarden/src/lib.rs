@@ -1,2 +1,36 @@
-//! Supervised n-dimensional meshes of processes and actors.
+//! Supervised n-dimensional meshes of processes, and soon of actors.
+//!
+//! Say "4 processes on each of 2 hosts", and be told at once, exactly and only once who died and why,
+//! with nothing hanging and nothing left over.
+//!
+//! # A first program
+//!
+//! ```no_run
+#![doc = include_str!("../examples/first.rs")]
+//! ```
+//!
+//! [`main()`] comes before anything else in a program: the program is re-executed as its own guards
+//! (the processes that leave nothing behind) and workers. [`Root::hosts`] gives hosts in this process,
+//! [`Root::procs`] describes a mesh, and [`ProcMesh::next`](proc_mesh::ProcMesh::next) tells what
+//! happens to it.
+//!
+//! The parts can be had alone: [`mesh_shape`] for rank arithmetic, [`controller`] and [`supervise`]
+//! for resources of your own.
+
 #![forbid(unsafe_code)]
+
+mod builder;
+#[cfg(feature = "prometheus")]
+pub mod exporter;
+mod root;
+
+pub mod prelude;
+
+pub use builder::{ProcMeshBuilder, Spawnable};
+pub use root::{ClientError, Root, main};
+
+pub use controller;
+pub use mesh_core;
+pub use mesh_shape;
+pub use proc_mesh;
+pub use supervise;

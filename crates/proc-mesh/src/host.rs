@@ -94,7 +94,7 @@ pub(crate) enum Role {
     /// Any program: it runs as soon as it is started.
     Program { stdin: Option<Stdin> },
     /// This program again: it runs when it says so, and talks.
-    Worker { entry: String, ready_within: Duration, news: mpsc::Sender<WorkerNews> },
+    Worker { entry: String, ready_within: Duration, news: mpsc::WeakSender<WorkerNews> },
 }
 
 /// Where the process of a rank is.

@@ -1,6 +1,5 @@
 //! A mesh of processes, in the hands of its owner.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,9 +71,12 @@ pub struct ProcMesh {
     extent: Extent,
     controller: ControllerRef<ProcReport>,
     owner: Owner,
-    /// What was told while the mesh was being spawned.
-    early: VecDeque<OwnerNews>,
     workers: mpsc::Receiver<WorkerNews>,
+    /// Keeps the queue of `workers` open until every rank has ended. Each link has one of its own
+    /// while its worker may still say something.
+    news: Option<mpsc::Sender<WorkerNews>>,
+    /// The end of the mesh, to be told after what the workers have said.
+    finished: Option<MeshState>,
     hosts: Vec<(RankSet, HostRef)>,
 }
 
@@ -194,7 +196,7 @@ impl ProcMesh {
         let (supervision, run) = supervise::supervise(controller, agents, Clock::start());
         let Supervision { controller, owner, answers } = supervision;
         let (news, workers) = mpsc::channel(NEWS);
-        let launch = spec.run.launch(news);
+        let launch = spec.run.launch(&news);
         for (index, (_, host)) in hosts.iter().enumerate() {
             let opening = Opening {
                 label: label.clone(),
@@ -210,10 +212,9 @@ impl ProcMesh {
             // A host that is gone is silent, and found out by that.
             _ = host.send(HostOrder::Open(Box::new(opening))).await;
         }
-        drop(launch);
         control.spawn(run);
-        let early = VecDeque::new();
-        let mesh = Self { label, extent: spec.extent, controller, owner, early, workers, hosts };
+        let (extent, news) = (spec.extent, Some(news));
+        let mesh = Self { label, extent, controller, owner, workers, news, finished: None, hosts };
         mesh.settle(matches!(spec.run, Run::Worker { .. })).await
     }
 
@@ -271,18 +272,22 @@ impl ProcMesh {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<ProcNews> {
-        let news = match self.early.pop_front() {
-            Some(news) => Some(news),
-            None => tokio::select! {
+        if self.finished.is_none() {
+            let news = tokio::select! {
                 biased;
                 news = self.owner.next() => news,
                 Some(said) = self.workers.recv() => return Some(ProcNews::Worker(said)),
-            },
-        };
-        news.map(|news| match news {
-            OwnerNews::Failed(failures) => ProcNews::Failed(failures),
-            OwnerNews::Finished(state) => ProcNews::Finished(state),
-        })
+            };
+            match news? {
+                OwnerNews::Failed(failures) => return Some(ProcNews::Failed(failures)),
+                OwnerNews::Finished(state) => self.finished = Some(state),
+            }
+        }
+        self.news = None;
+        match self.workers.recv().await {
+            Some(said) => Some(ProcNews::Worker(said)),
+            None => self.finished.take().map(ProcNews::Finished),
+        }
     }
 
     /// Sends a message to the worker of `rank`, in whatever life it is; returns which that is.
@@ -347,7 +352,7 @@ impl ProcMesh {
 }
 
 impl Run {
-    fn launch(&self, news: mpsc::Sender<WorkerNews>) -> Launch {
+    fn launch(&self, news: &mpsc::Sender<WorkerNews>) -> Launch {
         match self {
             Self::Program { launcher, stdin } => Launch {
                 launcher: Arc::clone(launcher),
@@ -355,7 +360,11 @@ impl Run {
             },
             Self::Worker { entry, ready_within } => Launch {
                 launcher: Arc::new(Workers::new()),
-                role: Role::Worker { entry: entry.clone(), ready_within: *ready_within, news },
+                role: Role::Worker {
+                    entry: entry.clone(),
+                    ready_within: *ready_within,
+                    news: news.downgrade(),
+                },
             },
         }
     }

@@ -21,6 +21,7 @@ pub struct Owner {
     news: mpsc::Receiver<OwnerNews>,
     clock: Clock,
     detection: Detection,
+    is_finished: bool,
 }
 
 impl Owner {
@@ -29,7 +30,7 @@ impl Owner {
         clock: Clock,
         detection: Detection,
     ) -> Self {
-        Self { news, clock, detection }
+        Self { news, clock, detection, is_finished: false }
     }
 
     /// The next news; `None` after the last, or if the controller has ended.
@@ -38,9 +39,13 @@ impl Owner {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<OwnerNews> {
+        if self.is_finished {
+            return None;
+        }
         let news = self.news.recv().await?;
-        if let OwnerNews::Failed(failures) = &news {
-            self.detection.record(failures, self.clock.now());
+        match &news {
+            OwnerNews::Failed(failures) => self.detection.record(failures, self.clock.now()),
+            OwnerNews::Finished(_) => self.is_finished = true,
         }
         Some(news)
     }

@@ -38,6 +38,11 @@ impl<C: Controlled> Controller<C> {
     /// Subscribers first, then the ranks (C1).
     pub(super) fn stop(&mut self, ask: AskId, grace: Duration, effects: &mut Vec<Effect>) {
         let kill_at = self.now + grace;
+        if self.life == Life::New {
+            // Its ranks may run already: what lives is watched until it has ended.
+            self.roster.open(self.now);
+            self.schedule_check();
+        }
         self.life =
             Life::Stopping(Stop { asked_by: vec![ask], kill_at, killed: false, give_up_at: None });
         self.restarts.cancel();

@@ -147,6 +147,17 @@ fn a_renewal_during_a_pause_extends_by_the_echoed_beat() {
     assert_eq!(lease.ends_at(), Some(at(108)), "two of ten seconds had gone at the pause");
 }
 
+/// K1. The end never moves backwards: a beat of before a pause does not take back what was left.
+#[test]
+fn an_old_echo_after_a_pause_does_not_shorten() {
+    let mut lease = armed();
+    lease.beat_sent(at(2), beat(1));
+    lease.pause(at(4));
+    lease.resume(at(100));
+    assert_eq!(lease.renewed(at(101), EPOCH, beat(1)), Ok(()));
+    assert_eq!((lease.ends_at(), lease.expire(at(101))), (Some(at(106)), false));
+}
+
 #[test]
 fn memory_is_bounded_however_fast_the_beats_are() {
     let mut lease = armed();

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use controller::{Effect, Event};
 use mesh_core::{
-    Incarnation, Interest, MeshPhase, News, Order, RankState, Status, StatusKind, Timestamp, Trouble,
-    Update,
+    Incarnation, Interest, MeshPhase, News, Order, RankState, Status, StatusKind, Timestamp,
+    Trouble, Update,
 };
 use mesh_shape::{Overlay, Rank};
 
-use crate::support::*;
+use crate::support::{
+    LAN, WATCHER, answer, ask, at, beat, change, crash, crashed, exit, heartbeat, kinds, lost, new,
+    nth_report, opened, pass, query_failed, renew, report, reports, running, secs, snapshot, start,
+    statuses, stop, subscribe, tell, tell_owner,
+};
 
 /// ST3
 #[test]
@@ -96,7 +100,8 @@ fn an_end_is_final_for_its_life_whatever_comes_later() {
         let mut mesh = running(2, 1, LAN);
         _ = mesh.step(at(1), nth_report(0, [0], (0, 2), end.clone()));
         _ = mesh.step(at(1), subscribe(Interest::All));
-        for later in [Status::Running, Status::NotExist, Status::Stopped, exit(9), Status::Stopping] {
+        for later in [Status::Running, Status::NotExist, Status::Stopped, exit(9), Status::Stopping]
+        {
             for generation in [2, 3, 2] {
                 let again = nth_report(0, [0], (0, generation), later.clone());
                 assert_eq!(mesh.step(at(2), again), [], "{end}, then {later}");
@@ -151,7 +156,8 @@ fn stopping_is_left_only_for_an_end() {
     let mut mesh = running(1, 1, LAN);
     _ = mesh.step(at(1), stop(1, secs(5)));
     _ = mesh.step(at(1), subscribe(Interest::All));
-    for (generation, status) in (2..).zip([Status::Running, Status::Initializing, Status::Stopping]) {
+    for (generation, status) in (2..).zip([Status::Running, Status::Initializing, Status::Stopping])
+    {
         assert_eq!(mesh.step(at(2), nth_report(0, [0], (0, generation), status)), []);
         assert_eq!(statuses(&mesh), [Status::Stopping]);
     }
@@ -186,14 +192,11 @@ fn a_failed_query_is_told_and_marks_no_rank() {
 #[test]
 fn all_failures_of_one_step_are_told_together_each_with_its_cause() {
     let mut mesh = running(5, 1, LAN);
-    let fates = [(0, crash()), (1, exit(2)), (2, Status::Running), (3, exit(2)), (4, Status::Stopped)];
+    let fates =
+        [(0, crash()), (1, exit(2)), (2, Status::Running), (3, exit(2)), (4, Status::Stopped)];
     let updates: Overlay<Update<Status>> =
         fates.into_iter().map(|(rank, status)| (Rank::new(rank), update(status))).collect();
-    let news = vec![
-        change(at(1), [0], crash()),
-        change(at(1), [1], exit(2)),
-        change(at(1), [3], exit(2)),
-    ];
+    let news = vec![change(at(1), [0], crash()), change(at(1), [1, 3], exit(2))];
     assert_eq!(mesh.step(at(1), reports(0, updates)), [tell_owner(&mesh, news)]);
 }
 
@@ -247,10 +250,7 @@ fn the_silence_of_an_agent_costs_a_run() {
 #[test]
 fn the_empty_mesh_is_stopped_and_closed_at_once() {
     let mut mesh = new(0, 0, LAN);
-    assert_eq!(
-        mesh.step(at(0), subscribe(Interest::All)),
-        [tell(0, News::Snapshot(snapshot()))]
-    );
+    assert_eq!(mesh.step(at(0), subscribe(Interest::All)), [tell(0, News::Snapshot(snapshot()))]);
     assert_eq!(mesh.step(at(0), Event::Opened), [tell(1, News::Closed), Effect::Finish]);
     assert_eq!(mesh.state().phase, MeshPhase::Stopped);
     assert_eq!(mesh.next_deadline(), None);

@@ -1,1 +1,279 @@
-//! notifications
+//! notifications: who is told what, how often and with which number (N1 to N9).
+
+use std::time::Duration;
+
+use controller::{Effect, Event, Subscription};
+use mesh_core::{
+    Cause, Incarnation, Interest, News, Order, Reason, Snapshot, Status, SubscriberId,
+};
+
+use crate::support::{
+    LAN, Ranks, WATCHER, ask, at, beat, change, crash, crashed, ended, exit, heartbeat, is_routine,
+    nth_report, query_failed, renew, running, snapshot, statuses, subscribe, subscribe_to, tell,
+    tell_owner, tell_to,
+};
+
+/// N1
+#[test]
+fn the_owner_gets_each_failed_life_exactly_once() {
+    let mut mesh = running(4, 1, LAN);
+    let news = vec![change(at(9), [1, 2], crash())];
+    assert_eq!(mesh.step(at(9), crashed([1, 2])), [tell_owner(&mesh, news)]);
+    assert_eq!(mesh.step(at(9), crashed([2])), [], "the same life, by another path");
+    assert_eq!(mesh.step(at(10), nth_report(0, [1, 2], (0, 9), crash())), []);
+}
+
+/// N1
+#[test]
+fn the_owner_gets_nothing_for_a_clean_end() {
+    let mut mesh = running(2, 1, LAN);
+    assert_eq!(mesh.step(at(1), ended([0])), []);
+    assert_eq!(mesh.step(at(1), ended([1])), [Effect::Finish]);
+}
+
+/// N2
+#[test]
+fn a_subscriber_gets_each_end_once_clean_ones_too() {
+    let mut mesh = running(4, 1, LAN);
+    assert_eq!(
+        mesh.step(at(0), subscribe(Interest::Terminal)),
+        [tell(0, News::Snapshot(snapshot()))]
+    );
+    let news = vec![change(at(1), [0], Status::Stopped)];
+    assert_eq!(mesh.step(at(1), ended([0])), [tell(1, News::Changed(news))]);
+    assert_eq!(mesh.step(at(1), ended([0])), []);
+    let news = vec![change(at(2), [1], crash())];
+    assert_eq!(
+        mesh.step(at(2), crashed([0, 1])),
+        [tell(2, News::Changed(news.clone())), tell_owner(&mesh, news)]
+    );
+}
+
+/// N2
+#[test]
+fn only_who_wants_all_hears_of_what_is_no_end() {
+    let mut mesh = running(2, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    let all = SubscriberId::new(8);
+    let wants_all = Subscription { id: all, interest: Interest::All, region: None };
+    let alive = vec![change(at(0), [0, 1], Status::Running)];
+    assert_eq!(
+        mesh.step(at(0), Event::Subscribed(wants_all)),
+        [tell_to(all, 0, News::Snapshot(Snapshot { alive, ..snapshot() }))]
+    );
+    let stalled = Status::Stalled(mesh_core::Stall::DumpingCore);
+    let news = vec![change(at(1), [1], stalled.clone())];
+    assert_eq!(
+        mesh.step(at(1), nth_report(0, [1], (0, 2), stalled)),
+        [tell_to(all, 1, News::Changed(news))]
+    );
+}
+
+/// N3
+#[test]
+fn heartbeats_go_on_after_the_first_failure() {
+    let mut mesh = running(2, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    _ = mesh.step(at(0), crashed([0]));
+    let mut heard_at = at(0);
+    for seq in 2..12 {
+        let due = mesh.check_due().expect("a rank lives");
+        assert!(due.since(heard_at) <= LAN.times.check, "{due:?} after {heard_at:?}");
+        _ = mesh.step(due, beat(0, seq));
+        assert_eq!(mesh.step(due, Event::Tick), [tell(seq, heartbeat()), ask(0, Order::Poll)]);
+        heard_at = due;
+    }
+}
+
+/// N4
+#[test]
+fn closed_is_the_last_word() {
+    let mut mesh = running(1, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::All));
+    let news = vec![change(at(1), [0], crash())];
+    assert_eq!(
+        mesh.step(at(1), crashed([0])),
+        [
+            tell(1, News::Changed(news.clone())),
+            tell_owner(&mesh, news),
+            tell(2, News::Closed),
+            Effect::Finish,
+        ]
+    );
+    let later_life = nth_report(0, [0], (1, 0), Status::Running);
+    for event in [Event::Tick, query_failed(0), beat(0, 1), later_life, crashed([0]), Event::Opened]
+    {
+        assert_eq!(mesh.step(at(9), event.clone()), [], "{event:?}");
+    }
+    assert_eq!(statuses(&mesh), [crash()]);
+}
+
+/// N4, N5: who comes after the end hears of it, and that it was the end.
+#[test]
+fn a_late_subscriber_gets_the_end_and_closed() {
+    let mut mesh = running(2, 1, LAN);
+    _ = mesh.step(at(1), crashed([0]));
+    _ = mesh.step(at(2), ended([1]));
+    let ends =
+        Snapshot { failed: vec![change(at(3), [0], crash())], stopped: [1].set(), ..snapshot() };
+    assert_eq!(
+        mesh.step(at(3), subscribe(Interest::Terminal)),
+        [tell(0, News::Snapshot(ends)), tell(1, News::Closed)]
+    );
+}
+
+/// N5
+#[test]
+fn a_snapshot_holds_every_end_and_its_cause() {
+    let mut mesh = running(6, 1, LAN);
+    _ = mesh.step(at(1), crashed([1]));
+    _ = mesh.step(at(1), nth_report(0, [2], (0, 2), exit(2)));
+    _ = mesh.step(at(1), ended([3, 5]));
+    let ends = Snapshot {
+        failed: vec![change(at(4), [1], crash()), change(at(4), [2], exit(2))],
+        stopped: [3, 5].set(),
+        ..snapshot()
+    };
+    let all = Snapshot {
+        alive: vec![change(at(4), [0], Status::Running), change(at(4), [4], Status::Running)],
+        ..ends.clone()
+    };
+    for (interest, expected) in [(Interest::Terminal, ends), (Interest::All, all)] {
+        let mut mesh = mesh.clone();
+        let effects = mesh.step(at(4), subscribe(interest));
+        assert_eq!(effects, [tell(0, News::Snapshot(expected))]);
+    }
+}
+
+/// N5
+#[test]
+fn subscribing_twice_counts_once_and_an_unknown_one_never() {
+    let mut mesh = running(1, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::All));
+    assert_eq!(mesh.step(at(0), subscribe(Interest::Terminal)), []);
+    assert_eq!(mesh.n_subscribers(), 1);
+    assert_eq!(mesh.step(at(0), Event::Unsubscribed(SubscriberId::new(99))), []);
+    assert_eq!(mesh.n_subscribers(), 1);
+    assert_eq!(mesh.step(at(0), Event::Unsubscribed(WATCHER)), []);
+    assert_eq!(mesh.step(at(0), Event::Unsubscribed(WATCHER)), []);
+    assert_eq!(mesh.n_subscribers(), 0);
+    assert_eq!(mesh.step(at(0), query_failed(0)), [], "it is told nothing more");
+}
+
+/// H5, N6: hosts=2,procs=4; the view is procs 3 and 1 of host 1, in this order.
+#[test]
+fn a_region_hears_of_its_own_ranks_in_its_own_numbers() {
+    let mut mesh = running(8, 2, LAN);
+    let alive = vec![change(at(0), [0, 1], Status::Running)];
+    assert_eq!(
+        mesh.step(at(0), subscribe_to("hosts=1,procs=::-2", &mesh)),
+        [tell(0, News::Snapshot(Snapshot { alive, ..snapshot() }))]
+    );
+    let elsewhere = vec![change(at(1), [1], crash())];
+    assert_eq!(mesh.step(at(1), crashed([1])), [tell_owner(&mesh, elsewhere)]);
+    let effects = mesh.step(at(2), nth_report(1, [4, 5], (0, 2), crash()));
+    let seen = vec![change(at(2), [1], crash())];
+    let told = vec![change(at(2), [4, 5], crash())];
+    assert_eq!(effects, [tell(1, News::Changed(seen)), tell_owner(&mesh, told)]);
+}
+
+/// N6: a slice is unhealthy only if a failed rank is in it; what is no rank's is for everybody.
+#[test]
+fn a_region_is_told_of_what_concerns_the_whole_mesh() {
+    let mut mesh = running(2, 2, LAN);
+    _ = mesh.step(at(1), crashed([0]));
+    let alive = vec![change(at(1), [0], Status::Running)];
+    assert_eq!(
+        mesh.step(at(1), subscribe_to("hosts=1", &mesh)),
+        [tell(0, News::Snapshot(Snapshot { alive, ..snapshot() }))]
+    );
+    let trouble = News::Trouble(mesh_core::Trouble::QueryFailed { agent: 0 });
+    assert_eq!(mesh.step(at(1), query_failed(0)), [tell(1, trouble)]);
+}
+
+/// N5, N7: what was lost is in the snapshot, and the numbers go on behind it.
+#[test]
+fn a_subscriber_that_lagged_gets_all_that_is() {
+    let mut mesh = running(3, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    _ = mesh.step(at(1), crashed([0]));
+    _ = mesh.step(at(1), ended([1]));
+    let ends = Snapshot {
+        failed: vec![change(at(2), [0], crash())],
+        stopped: [1].set(),
+        lagged: true,
+        ..snapshot()
+    };
+    assert_eq!(mesh.step(at(2), Event::Lagged(WATCHER)), [tell(2, News::Snapshot(ends))]);
+    let news = vec![change(at(3), [2], Status::Stopped)];
+    assert_eq!(
+        mesh.step(at(3), ended([2])),
+        [tell(3, News::Changed(news)), tell(4, News::Closed), Effect::Finish]
+    );
+}
+
+/// N4, N7: closed may be among what was lost.
+#[test]
+fn a_subscriber_that_lagged_over_the_end_is_told_closed_again() {
+    let mut mesh = running(1, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    _ = mesh.step(at(1), ended([0]));
+    let ends = Snapshot { stopped: [0].set(), lagged: true, ..snapshot() };
+    assert_eq!(
+        mesh.step(at(2), Event::Lagged(WATCHER)),
+        [tell(2, News::Snapshot(ends)), tell(3, News::Closed)]
+    );
+    assert_eq!(mesh.step(at(2), Event::Lagged(SubscriberId::new(99))), [], "unknown");
+}
+
+/// N8: the text itself is tested beside `Failures`; here, that a controller fills it in.
+#[test]
+fn a_failure_reads_as_a_report() {
+    let mut mesh = running(8, 2, LAN);
+    let cause = Cause::new(Reason::Signal { signal: 11, core: true })
+        .with_alive(Duration::from_millis(61_500))
+        .with_stderr(vec!["loading".to_owned(), "oops".to_owned()]);
+    let failed = nth_report(1, [5], (0, 2), Status::failed(cause));
+    let [Effect::TellOwner(failures)] = &mesh.step(at(1), failed)[..] else {
+        panic!("the owner is told, and nobody else");
+    };
+    assert_eq!(
+        failures.to_string(),
+        "rank 5 (hosts=1,procs=1) of plain mesh words, incarnation 0: \
+         failed: signal 11 (SIGSEGV), core dumped, after 61.5 s\n  \
+         its last lines on standard error:\n  \
+         | loading\n  \
+         | oops\n\
+         reported by its controller, epoch 3"
+    );
+}
+
+/// N9: neither a lost question, nor a slow answer, nor an agent that only repeats itself.
+#[test]
+fn nothing_but_evidence_fails_a_rank() {
+    let mut mesh = running(2, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    for seconds in 1..60 {
+        let beat = mesh.step(at(seconds), beat(0, 1));
+        assert_eq!(beat, [renew(0, 1)]);
+        let effects = mesh.step(at(seconds), query_failed(0));
+        assert_eq!(effects.len(), 1, "the subscriber is told, the owner is not");
+        let effects = mesh.step(at(seconds), Event::Tick);
+        assert!(effects.iter().all(is_routine), "{effects:?}");
+    }
+    assert_eq!(statuses(&mesh), [Status::Running, Status::Running]);
+}
+
+/// N2, RS1: each life of a rank has its own end.
+#[test]
+fn a_later_life_is_told_as_such() {
+    let mut mesh = running(2, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::All));
+    _ = mesh.step(at(1), crashed([0]));
+    let mut again = change(at(2), [0], Status::Running);
+    again.incarnation = Incarnation::new(1);
+    assert_eq!(
+        mesh.step(at(2), nth_report(0, [0], (1, 0), Status::Running)),
+        [tell(2, News::Changed(vec![again]))]
+    );
+}

@@ -180,6 +180,8 @@ impl Hosted {
         match &self.opening.launch.role {
             Role::Program { stdin } => Ok((None, stdin::open(stdin.as_ref(), key.rank)?)),
             Role::Worker { entry, news, ready_within } => {
+                // No owner is left to hear it: nothing is to be started for nobody.
+                let news = news.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
                 let (ours, theirs) = StdUnixStream::pair()?;
                 let record = Record {
                     version: VERSION,
@@ -190,12 +192,7 @@ impl Hosted {
                     entry: entry.clone(),
                 };
                 let (outbox, outgoing) = mpsc::channel(WORKER_MESSAGES);
-                let ends = link::Ends {
-                    key,
-                    outgoing,
-                    news: news.clone(),
-                    notes: self.tools.notes.clone(),
-                };
+                let ends = link::Ends { key, outgoing, news, notes: self.tools.notes.clone() };
                 link::start(ours, record, ends)?;
                 let ready_by = Some(Instant::now() + *ready_within);
                 Ok((Some(WorkerHandle { outbox, ready_by }), theirs.into()))

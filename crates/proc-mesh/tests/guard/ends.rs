@@ -92,10 +92,12 @@ async fn the_group_of_an_ended_leader_is_gone() -> Outcome {
 async fn a_descendant_that_left_the_group_lives_until_the_guard_ends() -> Outcome {
     let mut rig = Rig::start().await?;
     let marker = marker();
-    rig.script(0, &format!("setsid sleep {marker} & read -r _ || kill -KILL $$"))?;
+    rig.script(0, &format!("setsid sleep {marker} & wait"))?;
     rig.started().await?;
-    assert_eq!(rig.ended().await?, (key(0), killed_by(9), false));
     rig.until_marked(&marker, 1).await?;
+    rig.ask(ToGuard::Signal { key: key(0), signal: 9 })?;
+    assert_eq!(rig.ended().await?, (key(0), killed_by(9), false));
+    assert_eq!(marked(&marker).len(), 1);
     rig.close().await?;
     assert_eq!(marked(&marker), []);
     Ok(())

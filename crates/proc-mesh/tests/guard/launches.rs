@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process;
+use std::process::{self, Command, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -12,7 +12,7 @@ use mesh_core::{Incarnation, LaunchProblem};
 use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
 use proc_mesh::guard_link::GuardError;
 
-use crate::fixture::{Rig, key, marker};
+use crate::fixture::{Rig, TOLD_WITHIN, exists, key, marker, until};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -23,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_command_line_too_long_for_the_kernel_is_told),
         trial(a_message_that_cannot_be_sent_is_refused_and_the_link_goes_on),
         trial(a_process_inherits_only_its_three_descriptors),
+        trial(a_guard_keeps_no_descriptor_of_what_it_has_started),
         trial(a_process_has_its_variables_and_its_directory),
     ]
 }
@@ -150,23 +151,35 @@ async fn a_message_that_cannot_be_sent_is_refused_and_the_link_goes_on() -> Outc
 
 async fn a_process_inherits_only_its_three_descriptors() -> Outcome {
     let mut rig = Rig::start().await?;
-    // `ls` has the directory itself open, and nothing else beside 0, 1 and 2.
-    let script = "test \"$(ls /proc/self/fd | tr -d '\\n')\" = 0123 && \
-                  test \"$(readlink /proc/$$/fd/0)\" = /dev/null";
-    rig.script(0, script)?;
-    rig.script(1, script)?;
-    let mut ends = Vec::new();
-    while ends.len() < 2 {
-        if let FromGuard::Ended { end, .. } = rig.next().await? {
-            ends.push(end);
-        }
-    }
-    assert_eq!(ends, [End::Exited { code: 0 }; 2]);
+    // What this process has inherited and not closed on exec, everybody has: count with a child of
+    // its own what that comes to.
+    let count = "exit $(ls /proc/self/fd | wc -l)";
+    let plain = Command::new("sh").args(["-c", count]).stdin(Stdio::null()).status()?;
+    rig.script(0, count)?;
+    rig.started().await?;
+    let expected = End::Exited { code: plain.code().ok_or("it exits")? };
+    assert_eq!(rig.ended().await?, (key(0), expected, false));
+    rig.close().await
+}
+
+async fn a_guard_keeps_no_descriptor_of_what_it_has_started() -> Outcome {
+    let mut rig = Rig::start().await?;
     let guard = rig.link.pid().ok_or("it is running")?;
-    let open = fs::read_dir(format!("/proc/{guard}/fd"))?.filter_map(Result::ok);
-    let n_nulls = open.filter_map(|fd| fs::read_link(fd.path()).ok());
-    let n_nulls = n_nulls.filter(|to| to.as_os_str() == "/dev/null").count();
-    assert_eq!(n_nulls, 1, "the guard's own standard output is all it has");
+    let open = || {
+        let fds = fs::read_dir(format!("/proc/{guard}/fd")).ok()?;
+        fds.map(|fd| fs::read_link(fd.ok()?.path()).ok()).collect::<Option<Vec<_>>>()
+    };
+    let before = open();
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.command(1, &["no-such-program-anywhere"], None)?;
+    rig.start_rank(0, 0)?;
+    rig.start_rank(1, 0)?;
+    rig.start_rank(2, 1)?;
+    let pids = [rig.started().await?, rig.started().await?];
+    let told = rig.next().await?;
+    assert!(matches!(told, FromGuard::NotStarted { .. }), "{told:?}");
+    assert!(pids.into_iter().all(exists));
+    until("all closed", TOLD_WITHIN, || before.is_some() && open() == before).await?;
     rig.close().await
 }
 

@@ -17,6 +17,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_controller_that_was_replaced_cannot_renew),
         trial(one_mesh_is_culled_and_the_other_lives),
         trial(a_pause_suspends_the_processes_and_the_lease),
+        trial(a_process_started_during_a_pause_is_suspended_too),
+        trial(what_was_suspended_before_a_pause_stays_so_after_it),
         trial(a_start_after_the_cull_is_told_culled),
         trial(an_end_before_the_cull_is_no_cull),
     ]
@@ -109,19 +111,42 @@ async fn a_pause_suspends_the_processes_and_the_lease() -> Outcome {
     let pid = rig.started().await?;
     rig.ask(ToGuard::Pause)?;
     assert_eq!(rig.next().await?, FromGuard::Suspended { key: key(0), signal: 19 });
-    rig.start_rank(1, 0)?;
-    let second = rig.started().await?;
-    assert_eq!(rig.next().await?, FromGuard::Suspended { key: key(1), signal: 19 });
-    assert_eq!([pid, second].map(state_of), [Some('T'); 2]);
+    assert_eq!(state_of(pid), Some('T'));
     rig.renews = false;
     assert_eq!(rig.during(TERM * 3).await?, [], "longer than the term");
     rig.renews = true;
     rig.ask(ToGuard::Resume)?;
-    let told = [rig.next().await?, rig.next().await?];
-    assert_eq!(told, [0, 1].map(|rank| FromGuard::Continued { key: key(rank) }));
-    assert_eq!(rig.during(TERM * 3).await?, []);
-    rig.renews = false;
-    assert!(rig.ended().await?.2);
+    assert_eq!(rig.next().await?, FromGuard::Continued { key: key(0) });
+    assert_eq!(rig.during(TERM * 3).await?, [], "and it is renewed again");
+    rig.close().await
+}
+
+async fn a_process_started_during_a_pause_is_suspended_too() -> Outcome {
+    let mut rig = Rig::start().await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.ask(ToGuard::Pause)?;
+    rig.start_rank(1, 0)?;
+    let pid = rig.started().await?;
+    assert_eq!(rig.next().await?, FromGuard::Suspended { key: key(1), signal: 19 });
+    assert_eq!(state_of(pid), Some('T'));
+    rig.ask(ToGuard::Resume)?;
+    assert_eq!(rig.next().await?, FromGuard::Continued { key: key(1) });
+    rig.close().await
+}
+
+async fn what_was_suspended_before_a_pause_stays_so_after_it() -> Outcome {
+    let mut rig = Rig::start().await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.start_rank(0, 0)?;
+    let pid = rig.started().await?;
+    rig.ask(ToGuard::Signal { key: key(0), signal: 19 })?;
+    assert_eq!(rig.next().await?, FromGuard::Suspended { key: key(0), signal: 19 });
+    rig.ask(ToGuard::Pause)?;
+    rig.ask(ToGuard::Resume)?;
+    rig.script(1, "exit 0")?;
+    rig.started().await?;
+    assert_eq!(rig.ended().await?, (key(1), End::Exited { code: 0 }, false));
+    assert_eq!(state_of(pid), Some('T'));
     rig.close().await
 }
 

@@ -13,12 +13,12 @@ use std::{env, process};
 use libtest_mimic::Trial;
 use mesh_core::{Epoch, LaunchProblem};
 use proc_mesh::guard;
-use proc_mesh::guard::wire::ToGuard;
+use proc_mesh::guard::wire::{FromGuard, ToGuard};
 use proc_mesh::guard_link::{GuardError, GuardLink};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::fixture::{Rig, TOLD_WITHIN, mesh};
+use crate::fixture::{Rig, TOLD_WITHIN, key, mesh};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -135,11 +135,11 @@ async fn an_agent_that_does_not_read_costs_no_beat_and_no_lease_of_others() -> O
     for rank in 0..2_000 {
         let told = rig.next().await?;
         let problem = LaunchProblem::NotFound;
-        let key = crate::fixture::key(rank);
-        assert_eq!(told, proc_mesh::guard::wire::FromGuard::NotStarted { key, problem });
+        let key = key(rank);
+        assert_eq!(told, FromGuard::NotStarted { key, problem });
     }
     rig.ask(ToGuard::Close { mesh: mesh() })?;
     let closed = rig.next().await?;
-    assert_eq!(closed, proc_mesh::guard::wire::FromGuard::Closed { mesh: mesh() });
+    assert_eq!(closed, FromGuard::Closed { mesh: mesh() });
     rig.close().await
 }

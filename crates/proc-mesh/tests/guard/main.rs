@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use proc_mesh::guard;
+use tokio::time::timeout;
 
 /// What a test gives back.
 type Outcome = Result<(), Box<dyn Error>>;
@@ -46,7 +47,7 @@ where
     let name = path.rsplit("::").next().unwrap_or(path);
     Trial::test(name, move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let outcome = runtime.block_on(tokio::time::timeout(TEST_WITHIN, test()));
+        let outcome = runtime.block_on(async { timeout(TEST_WITHIN, test()).await });
         outcome.map_err(Failed::from)?.map_err(Failed::from)
     })
 }

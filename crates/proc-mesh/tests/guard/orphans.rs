@@ -37,7 +37,11 @@ fn scripts(marker: &str) -> [String; 5] {
         format!("{sleep} & {sleep} & {sleep} & {sleep}; exit"),
         format!("for i in 1 2 3; do setsid {sleep} & done; {sleep}; exit"),
         format!("(setsid sh -c '({sleep} &) & {sleep} & exit' &); (({sleep} &) &); {sleep}; exit"),
-        format!("{sleep} & kill -STOP $!; setsid {sleep} & {sleep} & {sleep} & kill -STOP $$"),
+        // The first is suspended when it is a `sleep`, not the shell that will become one.
+        format!(
+            "{sleep} & until read -r name < /proc/$!/comm && test $name = sleep; do :; done; \
+             kill -STOP $!; setsid {sleep} & {sleep} & {sleep} & kill -STOP $$"
+        ),
         format!(
             "setsid sh -c 'setsid sh -c \"setsid sh -c \\\"{sleep} & {sleep}; exit\\\" & {sleep}; \
              exit\" & {sleep}; exit' & wait"

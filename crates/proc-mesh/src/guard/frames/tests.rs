@@ -83,6 +83,7 @@ fn a_sender_keeps_no_copy_of_what_it_has_sent() {
     outbox.push(&start(0, 1 << 20), fds).unwrap();
     assert_eq!(outbox.flush(&pair.0), Ok(Flushed::Full), "only the first bytes fit");
     pump(&mut outbox, &mut inbox, &pair);
+    assert_eq!(inbox.batches.len(), 1, "however often a part of it was sent");
     drop(inbox.take::<ToGuard>().unwrap().expect("it has come").1);
     assert_eq!(reader.read(&mut [0]).unwrap(), 0, "all writers are closed");
 }

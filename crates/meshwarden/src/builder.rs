@@ -1,0 +1,112 @@
+//! Describing a mesh of processes, at the door where people come in.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::{Config, RestartConfig, Times};
+use mesh_core::{Command, Launcher};
+use mesh_runtime::ControlThread;
+use mesh_shape::Extent;
+use proc_mesh::{HostMesh, OutputSinks, ProcMesh, ProcSpec, Program, Run, SpawnError};
+
+/// Where rank 0 may listen for the others, where nothing else is said: the port that `torchrun` has.
+const MASTER: (&str, u16) = ("127.0.0.1", 29_500);
+
+/// How long a worker may take to be ready, where nothing else is said.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// A mesh of processes that is being described. [`command`](Self::command), [`launcher`](Self::launcher)
+/// or [`worker`](Self::worker) says what each rank is, and [`Spawnable::spawn`] spawns it.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is spawned"]
+pub struct ProcMeshBuilder<'a> {
+    control: &'a ControlThread,
+    spec: Described,
+}
+
+/// What was said so far.
+#[derive(Debug)]
+struct Described {
+    name: String,
+    extent: Extent,
+    config: Config,
+    output: OutputSinks,
+}
+
+/// A mesh of processes of which all is known.
+#[derive(Debug)]
+#[must_use = "it does nothing until it is spawned"]
+pub struct Spawnable<'a> {
+    control: &'a ControlThread,
+    spec: ProcSpec,
+}
+
+impl<'a> ProcMeshBuilder<'a> {
+    pub(crate) fn new(control: &'a ControlThread, extent: Extent) -> Self {
+        let (name, config) = ("procs".to_owned(), Config::local());
+        Self { control, spec: Described { name, extent, config, output: OutputSinks::default() } }
+    }
+
+    /// The name in reports, metrics and the environment of the ranks; `procs` if none is given.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.spec.name = name.into();
+        self
+    }
+
+    /// When silence means what; [`Times::local`] if nothing is said.
+    pub const fn times(mut self, times: Times) -> Self {
+        self.spec.config.times = times;
+        self
+    }
+
+    /// What happens to ranks that have ended; nothing if nothing is said.
+    pub const fn restart(mut self, restart: RestartConfig) -> Self {
+        self.spec.config.restart = restart;
+        self
+    }
+
+    /// Where the output of the ranks goes; nowhere if nothing is said, but the last lines of standard
+    /// error are part of every failure.
+    pub fn output(mut self, output: OutputSinks) -> Self {
+        self.spec.output = output;
+        self
+    }
+
+    /// Every rank runs this program, unmodified, with the variables of [`Program`].
+    pub fn command<A: Into<OsString>>(
+        self,
+        program: impl Into<OsString>,
+        args: impl IntoIterator<Item = A>,
+    ) -> Spawnable<'a> {
+        let master = (MASTER.0.to_owned(), MASTER.1);
+        self.launcher(Program::new(Command::new(program, args), master))
+    }
+
+    /// Every rank is started as `launcher` says.
+    pub fn launcher(self, launcher: impl Launcher + 'static) -> Spawnable<'a> {
+        self.run(Run::Program { launcher: Arc::new(launcher), stdin: None })
+    }
+
+    /// Every rank is this program again, as the worker registered under `entry`.
+    pub fn worker(self, entry: impl Into<String>) -> Spawnable<'a> {
+        self.run(Run::Worker { entry: entry.into(), ready_within: READY_WITHIN })
+    }
+
+    /// Every rank is what `run` says.
+    pub fn run(self, run: Run) -> Spawnable<'a> {
+        let Described { name, extent, config, output } = self.spec;
+        Spawnable { control: self.control, spec: ProcSpec { name, extent, run, config, output } }
+    }
+}
+
+impl Spawnable<'_> {
+    /// Spawns the mesh, and returns when every rank runs.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`]: nothing of the mesh is left then.
+    pub async fn spawn(self, hosts: &HostMesh) -> Result<ProcMesh, SpawnError> {
+        ProcMesh::spawn(hosts, self.control, self.spec).await
+    }
+}

@@ -1,0 +1,170 @@
+//! A Prometheus endpoint: `GET /metrics`, on loopback, for this machine's scrapers only.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use mesh_runtime::ControlThread;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often the recorder drains what histograms have gathered, so that an endpoint that nobody
+/// scrapes takes no memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The media type of the text format that Prometheus reads.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A metrics endpoint that is being served. Dropping it closes it.
+#[derive(Debug)]
+pub struct Exporter {
+    address: SocketAddr,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// Why there is no metrics endpoint.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExporterError {
+    /// The address is not on loopback, where anybody could read.
+    #[error("{address} is not a loopback address: metrics are served to this machine only")]
+    NotLoopback {
+        /// The address asked for.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened at.
+    #[error("cannot serve metrics at {address}: choose another port, or 0 for a free one")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said; shared, since an [`io::Error`] is not `Clone`.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// This program has a recorder of metrics already.
+    #[error("a recorder of metrics is installed already")]
+    Installed(#[source] Arc<BuildError>),
+}
+
+impl Exporter {
+    /// Installs the recorder of this program and serves it at `address`, on `control`. Call it before
+    /// anything is supervised: a metric made earlier is never seen.
+    ///
+    /// # Errors
+    ///
+    /// See [`ExporterError`]. Nothing was installed, unless it says so.
+    pub async fn serve(
+        address: SocketAddr,
+        control: &ControlThread,
+    ) -> Result<Self, ExporterError> {
+        if !address.ip().is_loopback() {
+            return Err(ExporterError::NotLoopback { address });
+        }
+        let listen =
+            |source: io::Error| ExporterError::Listen { address, source: Arc::new(source) };
+        let listener = std::net::TcpListener::bind(address).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let listener = {
+            let _entered = control.handle().enter();
+            TcpListener::from_std(listener).map_err(listen)?
+        };
+        let handle = install()?;
+        let router = Router::new()
+            .route("/metrics", get(metrics))
+            .layer(middleware::from_fn_with_state(address, guard))
+            .with_state(handle.clone());
+        let serving = control.spawn(async move {
+            // It ends with its task; until then it has no error to give.
+            _ = axum::serve(listener, router).await.is_ok();
+        });
+        Ok(Self { address, tasks: [serving, control.spawn(upkeep(handle))] })
+    }
+
+    /// Where it listens: the port that was given, or that was free.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+fn install() -> Result<PrometheusHandle, ExporterError> {
+    let refused = |error| ExporterError::Installed(Arc::new(error));
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Suffix("_seconds".into()),
+            supervise::metrics::BUCKETS_SECONDS,
+        )
+        .map_err(refused)?
+        .install_recorder()
+        .map_err(refused)?;
+    supervise::metrics::describe();
+    Ok(handle)
+}
+
+async fn upkeep(handle: PrometheusHandle) {
+    let mut ticks = interval(UPKEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        handle.run_upkeep();
+    }
+}
+
+async fn metrics(State(handle): State<PrometheusHandle>) -> Response {
+    ([(header::CONTENT_TYPE, TEXT_FORMAT)], handle.render()).into_response()
+}
+
+/// Lets through what a scraper on this machine sends. A page in a browser may make requests to
+/// loopback too: it names a foreign origin, or got here by a foreign name.
+async fn guard(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
+    if is_foreign(request.headers(), address) {
+        return (StatusCode::FORBIDDEN, "for scrapers on this machine only\n").into_response();
+    }
+    next.run(request).await
+}
+
+fn is_foreign(headers: &HeaderMap, address: SocketAddr) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let port = address.port();
+    let known = [address.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}")];
+    headers.contains_key(header::ORIGIN)
+        || !host.is_some_and(|host| known.iter().any(|it| it == host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(header::HeaderName, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_scrapers_that_name_this_endpoint_are_let_in() {
+        let address = "127.0.0.1:9464".parse().unwrap();
+        assert!(!is_foreign(&headers(&[(header::HOST, "127.0.0.1:9464")]), address));
+        assert!(!is_foreign(&headers(&[(header::HOST, "localhost:9464")]), address));
+        assert!(is_foreign(&headers(&[]), address));
+        assert!(is_foreign(&headers(&[(header::HOST, "evil.example:9464")]), address));
+        let page = [(header::HOST, "localhost:9464"), (header::ORIGIN, "http://evil.example")];
+        assert!(is_foreign(&headers(&page), address));
+    }
+}

@@ -1,0 +1,119 @@
+//! The start of a program: which part it plays, and what it stands on.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use mesh_runtime::{ControlThread, ThreadError};
+use mesh_shape::Extent;
+use proc_mesh::guard_link::GuardError;
+use proc_mesh::{Bootstrap, HostMesh, Registry, bootstrap};
+
+use crate::builder::ProcMeshBuilder;
+
+/// What a client may end with: any error. Its chain of causes is printed, and the exit code is 1.
+pub type ClientError = Box<dyn Error + Send + Sync>;
+
+/// What the client of a program stands on: the thread that supervises, and the one that reads output.
+#[derive(Debug)]
+pub struct Root {
+    control: ControlThread,
+    output: ControlThread,
+}
+
+/// The whole `main` of a program. Call it before anything else.
+///
+/// `register` names what this program can be as a worker; `client` is the program itself, which runs
+/// on a runtime with one worker thread. Where the program was started as a guard or a worker, it plays
+/// that part and never enters `client`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// fn main() -> ExitCode {
+///     meshwarden::main(|_| (), async |root| {
+///         let hosts = root.hosts(1).await?;
+///         let extent = "procs=4".parse()?;
+///         let mesh = root.procs(extent).command("sleep", ["1"]).spawn(&hosts).await?;
+///         println!("{} runs", mesh.label());
+///         Ok(ExitCode::SUCCESS)
+///     })
+/// }
+/// ```
+pub fn main<F>(register: impl FnOnce(&mut Registry), client: F) -> ExitCode
+where
+    F: AsyncFnOnce(Root) -> Result<ExitCode, ClientError>,
+{
+    let result = match bootstrap(register) {
+        Bootstrap::Ended(code) => return code,
+        Bootstrap::Refused(error) => Err(error.into()),
+        Bootstrap::Client => run(client),
+    };
+    result.unwrap_or_else(|error| {
+        report(&*error);
+        ExitCode::FAILURE
+    })
+}
+
+fn run<F>(client: F) -> Result<ExitCode, ClientError>
+where
+    F: AsyncFnOnce(Root) -> Result<ExitCode, ClientError>,
+{
+    let root = Root::start()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(client(root))
+}
+
+/// Prints an error and what caused it. There is nobody left to tell if that fails.
+fn report(error: &(dyn Error + 'static)) {
+    let mut stderr = io::stderr().lock();
+    let mut text = format!("error: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!("\n  caused by: {cause}"));
+        source = cause.source();
+    }
+    _ = writeln!(stderr, "{text}").is_ok();
+}
+
+impl Root {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// [`ThreadError`] if the system has none left.
+    fn start() -> Result<Self, ThreadError> {
+        Ok(Self {
+            control: ControlThread::start("meshwarden-control")?,
+            output: ControlThread::start("meshwarden-output")?,
+        })
+    }
+
+    /// Starts `n_hosts` hosts in this process, each with a guard. Everything that runs on them ends
+    /// with them, and they end with this process.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardError`] if a guard could not be started; nothing is left then.
+    pub async fn hosts(&self, n_hosts: usize) -> Result<HostMesh, GuardError> {
+        HostMesh::local(n_hosts, &self.control, self.output.handle()).await
+    }
+
+    /// Describes a mesh of processes of this shape, to be spawned on hosts.
+    ///
+    /// If the shape has a dim `hosts`, each of its coordinates is a host; otherwise all ranks are on
+    /// the first.
+    #[must_use]
+    pub fn procs(&self, extent: Extent) -> ProcMeshBuilder<'_> {
+        ProcMeshBuilder::new(&self.control, extent)
+    }
+
+    /// The thread that supervises.
+    #[must_use]
+    pub const fn control(&self) -> &ControlThread {
+        &self.control
+    }
+}

@@ -1,0 +1,107 @@
+//! subscribers: slow ones get a snapshot, silent controllers are noticed (N3 to N7, N10).
+
+use std::time::Duration;
+
+use controller::{Config, Controller};
+use mesh_core::{Interest, News, Status, StatusKind, Trouble};
+use mesh_shape::RankSet;
+use supervise::{Clock, Supervision, supervise};
+use tokio::time::{Instant, timeout};
+
+use crate::support::{FakeAgents, Plain, crash, mesh, settle, spec};
+
+/// N7: its queue holds 256 events; what is lost is in the snapshot, and then comes closed.
+#[tokio::test(start_paused = true)]
+async fn a_slow_subscriber_lags_and_loses_no_end() {
+    const RANKS: usize = 400;
+    let mesh = mesh(RANKS, Config::lan()).await;
+    let mut slow = mesh.controller.subscribe(Interest::Terminal, None).await.expect("it lives");
+    for rank in 0..RANKS {
+        let status = if rank % 2 == 0 { crash() } else { Status::Stopped };
+        mesh.agent.report([rank], &status);
+        settle().await;
+    }
+    let (mut failed, mut stopped) = (RankSet::new(), RankSet::new());
+    let (mut n_lags, mut is_closed, mut seq) = (0, false, None);
+    while let Some(event) = slow.next().await {
+        assert!(!is_closed, "closed is the last word");
+        match event.news {
+            News::Snapshot(snapshot) => {
+                n_lags += usize::from(snapshot.lagged);
+                (failed, stopped) = (RankSet::new(), snapshot.stopped);
+                for change in snapshot.failed {
+                    failed = failed.union(&change.ranks);
+                }
+            }
+            News::Changed(changes) => {
+                assert_eq!(
+                    seq.map(|seq: u64| seq + 1),
+                    Some(event.seq),
+                    "no gap but at a snapshot"
+                );
+                for change in changes {
+                    let is_failure = change.status.kind() == StatusKind::Failed;
+                    let ends = if is_failure { &mut failed } else { &mut stopped };
+                    *ends = ends.union(&change.ranks);
+                }
+            }
+            News::Closed => is_closed = true,
+            other => panic!("nothing else happens: {other:?}"),
+        }
+        seq = Some(event.seq);
+    }
+    let all = failed.union(&stopped);
+    assert_eq!((n_lags, is_closed), (1, true));
+    assert_eq!((failed.len(), stopped.len(), all.len()), (RANKS / 2, RANKS / 2, RANKS));
+}
+
+/// N3: something comes at least once a period, also after a failure.
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_comes_once_a_period() {
+    let mesh = mesh(2, Config::lan()).await;
+    let mut events = mesh.controller.subscribe(Interest::Terminal, None).await.expect("it lives");
+    mesh.agent.report([0], &crash());
+    let agent = mesh.agent.clone();
+    let beats = tokio::spawn(async move {
+        while agent.beat() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    });
+    let mut heard_at = Instant::now();
+    for _ in 0..20 {
+        let event = events.next().await.expect("a rank lives");
+        assert!(heard_at.elapsed() <= Config::lan().times.check + Duration::from_millis(1));
+        assert!(!matches!(event.news, News::Trouble(_)), "{event:?}");
+        heard_at = Instant::now();
+    }
+    drop(mesh.owner);
+    beats.await.expect("it does not panic");
+}
+
+/// N10: told once after three periods of silence, cleared by the next message.
+#[tokio::test(start_paused = true)]
+async fn a_silent_controller_is_told_of_once_and_forgiven() {
+    let lan = Config::lan();
+    let controller = Controller::new(spec("hung", 1, lan), Plain).expect("it holds together");
+    let agents = FakeAgents::default();
+    let (Supervision { controller, owner }, run) = supervise(controller, agents, Clock::start());
+    let mut run = Box::pin(run);
+    let mut events = controller.subscribe(Interest::Terminal, None).await.expect("there is room");
+    // A loop that is not polled is a controller that hangs.
+    assert!(timeout(Duration::from_millis(10), &mut run).await.is_err(), "the loop goes on");
+    let mut heard = vec![events.next().await.map(|event| event.news)];
+    let start = Instant::now();
+    heard.push(events.next().await.map(|event| event.news));
+    let waited = start.elapsed();
+    assert!(waited.abs_diff(lan.times.check * 3) < Duration::from_millis(5), "{waited:?}");
+    assert!(timeout(Duration::from_secs(60), events.next()).await.is_err(), "once");
+    for _ in 0..2 {
+        assert!(timeout(Duration::from_millis(10), &mut run).await.is_err(), "the loop goes on");
+        heard.push(events.next().await.map(|event| event.news));
+    }
+    let lost = || Some(News::Trouble(Trouble::ControllerLost));
+    let heartbeat = || Some(News::Heartbeat { period: lan.times.check });
+    assert!(matches!(heard.remove(0), Some(News::Snapshot(_))));
+    assert_eq!(heard, [lost(), heartbeat(), lost()], "and told again after the next silence");
+    drop(owner);
+}

@@ -1,2 +1,15 @@
 //! Fakes, conformance suites and history checkers for Meshwarden's own tests and for implementors.
+//!
+//! | item | what it does |
+//! |---|---|
+//! | [`history`] | judges what everybody saw of a run against the faults that were injected |
+//! | [`agents_suite`] | checks the contract of [`mesh_core::Agents`] |
+//!
+//! Whatever is in here is used from tests only.
+
 #![forbid(unsafe_code)]
+
+mod agents_suite;
+pub mod history;
+
+pub use agents_suite::{AgentsSuite, Breach, agents_suite};

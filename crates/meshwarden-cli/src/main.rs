@@ -1,3 +1,14 @@
-//! The program meshwarden: any command, supervised as a mesh.
+//! The program `meshwarden`: any command, supervised as a mesh.
+
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod cli;
+mod config;
+mod demo;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    meshwarden::main(demo::register, async |root| Ok(cli::run(root).await?))
+}

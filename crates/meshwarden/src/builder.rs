@@ -109,4 +109,14 @@ impl Spawnable<'_> {
     pub async fn spawn(self, hosts: &HostMesh) -> Result<ProcMesh, SpawnError> {
         ProcMesh::spawn(hosts, self.control, self.spec).await
     }
+
+    /// Starts the mesh and returns at once; [`ProcMesh::ready`] waits for its ranks. For those who
+    /// want to subscribe first, or to stop a mesh that is still starting.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`]: nothing was started.
+    pub async fn start(self, hosts: &HostMesh) -> Result<ProcMesh, SpawnError> {
+        ProcMesh::start(hosts, self.control, self.spec).await
+    }
 }

@@ -57,8 +57,11 @@ pub(crate) enum HostOrder {
         mesh: MeshId,
         pids: oneshot::Sender<Vec<ProcSeat>>,
     },
-    Pause,
-    Resume,
+    /// Suspend every process and every lease, or let them go on; answered when the guard was told.
+    Suspend {
+        is_suspended: bool,
+        told: oneshot::Sender<()>,
+    },
     CloseMesh {
         mesh: MeshId,
     },
@@ -144,12 +147,14 @@ impl HostMesh {
     }
 
     /// Suspends every process and the time of every lease, for an owner that is about to be suspended
-    /// itself; or lets them go on.
+    /// itself; or lets them go on. Returns when every guard was told.
     pub async fn suspend(&self, is_suspended: bool) {
         for host in &self.hosts {
-            let order = if is_suspended { HostOrder::Pause } else { HostOrder::Resume };
+            let (told, is_told) = oneshot::channel();
             // A host that is gone has nothing to suspend.
-            _ = host.orders.send(order).await.is_ok();
+            if host.orders.send(HostOrder::Suspend { is_suspended, told }).await.is_ok() {
+                _ = is_told.await.is_ok();
+            }
         }
     }
 

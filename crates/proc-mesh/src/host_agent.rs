@@ -13,7 +13,7 @@ use std::time::Duration;
 use mesh_core::{Answer, BeatSeq, MeshId, Order, Request};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use crate::guard::wire::{FromGuard, ToGuard};
@@ -27,6 +27,9 @@ const NOTES: usize = 1024;
 
 /// How many processes are being started at once.
 const LAUNCHING_MAX: usize = 64;
+
+/// How long a guard may take to read what it is told.
+const TELL: Duration = Duration::from_secs(1);
 
 /// The agent of one host.
 pub(crate) struct HostAgent {
@@ -106,8 +109,7 @@ impl HostAgent {
                 // Whoever asked may have gone.
                 _ = pids.send(seats).is_ok();
             }
-            HostOrder::Pause => self.tell_guard(ToGuard::Pause),
-            HostOrder::Resume => self.tell_guard(ToGuard::Resume),
+            HostOrder::Suspend { is_suspended, told } => self.suspend(is_suspended, told).await,
             HostOrder::CloseMesh { mesh } => {
                 if self.meshes.remove(&mesh).is_some() {
                     self.tell_guard(ToGuard::Close { mesh });
@@ -215,6 +217,15 @@ impl HostAgent {
         for hosted in self.meshes.values_mut() {
             room = hosted.launch(room, self.guard.as_mut());
         }
+    }
+
+    async fn suspend(&mut self, is_suspended: bool, told: oneshot::Sender<()>) {
+        self.tell_guard(if is_suspended { ToGuard::Pause } else { ToGuard::Resume });
+        if let Some(guard) = &mut self.guard {
+            // A guard that does not read is silent, and found out by that.
+            _ = timeout(TELL, guard.flush()).await.is_ok();
+        }
+        _ = told.send(()).is_ok();
     }
 
     /// Ends everything, and says whether nothing is left.

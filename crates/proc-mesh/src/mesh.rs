@@ -69,6 +69,8 @@ pub enum Run {
 pub struct ProcMesh {
     label: MeshLabel,
     extent: Extent,
+    /// Whether a rank that ends before it runs is a mesh that could not be spawned.
+    must_be_ready: bool,
     controller: ControllerRef<ProcReport>,
     owner: Owner,
     workers: mpsc::Receiver<WorkerNews>,
@@ -158,8 +160,8 @@ pub struct NoWorker {
 }
 
 impl ProcMesh {
-    /// Spawns a mesh on `hosts` and returns when every rank runs: a program as soon as it was
-    /// started, a worker when it says that it is ready. Supervision is on `control`.
+    /// Spawns a mesh on `hosts` and returns when every rank runs: [`start`](Self::start), then
+    /// [`ready`](Self::ready).
     ///
     /// # Cancellation
     ///
@@ -169,6 +171,22 @@ impl ProcMesh {
     ///
     /// See [`SpawnError`]. If some ranks could not be started, the others are stopped first (C4).
     pub async fn spawn(
+        hosts: &HostMesh,
+        control: &ControlThread,
+        spec: ProcSpec,
+    ) -> Result<Self, SpawnError> {
+        let mut mesh = Self::start(hosts, control, spec).await?;
+        mesh.ready().await?;
+        Ok(mesh)
+    }
+
+    /// Starts a mesh on `hosts`, supervised on `control`, and returns at once: its first ranks may
+    /// not run yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`]: nothing was started.
+    pub async fn start(
         hosts: &HostMesh,
         control: &ControlThread,
         spec: ProcSpec,
@@ -214,12 +232,24 @@ impl ProcMesh {
         }
         control.spawn(run);
         let (extent, news) = (spec.extent, Some(news));
-        let mesh = Self { label, extent, controller, owner, workers, news, finished: None, hosts };
-        mesh.settle(matches!(spec.run, Run::Worker { .. })).await
+        let must_be_ready = matches!(spec.run, Run::Worker { .. });
+        let finished = None;
+        Ok(Self { label, extent, must_be_ready, controller, owner, workers, news, finished, hosts })
     }
 
-    /// Waits until every rank runs; otherwise stops all and says which could not.
-    async fn settle(mut self, must_be_ready: bool) -> Result<Self, SpawnError> {
+    /// Waits until every rank runs: a program as soon as it was started, a worker when it says that
+    /// it is ready.
+    ///
+    /// # Cancellation
+    ///
+    /// The mesh goes on starting if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// - [`SpawnError::Ranks`] if some ranks could not be started; the others were stopped (C4), and
+    ///   the failures were taken from those that [`next`](Self::next) tells.
+    /// - [`SpawnError::ControllerEnded`] if the controller has ended.
+    pub async fn ready(&mut self) -> Result<(), SpawnError> {
         let mut events = self.subscribe(Interest::All).await?;
         let mut waiting = RankSet::from(0..self.extent.size());
         let mut refused = RankSet::new();
@@ -236,7 +266,7 @@ impl ProcMesh {
             };
             for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
                 if change.status.is_failure()
-                    && (must_be_ready || change.status.cause().is_some_and(is_refusal))
+                    && (self.must_be_ready || change.status.cause().is_some_and(is_refusal))
                 {
                     refused = refused.union(&change.ranks.intersection(&waiting));
                 }
@@ -244,7 +274,7 @@ impl ProcMesh {
             }
         }
         if refused.is_empty() {
-            return Ok(self);
+            return Ok(());
         }
         self.controller.stop(ROLLBACK).await?;
         let mut failures = Vec::new();

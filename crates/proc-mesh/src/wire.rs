@@ -131,7 +131,7 @@ mod tests {
             write(&mut bytes, message).await.unwrap();
         }
         for cut in 0..bytes.len() {
-            let mut stream = bytes[..cut].chain(&bytes[cut..]);
+            let mut stream = AsyncReadExt::chain(&bytes[..cut], &bytes[cut..]);
             let mut reader = FrameReader::default();
             let mut received = Vec::new();
             while let Some(message) = reader.next::<FromWorker>(&mut stream).await.unwrap() {

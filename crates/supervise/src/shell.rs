@@ -203,7 +203,7 @@ where
             Effect::Tell { to, event } => self.tell(to, event),
             Effect::TellOwner(failures) => {
                 self.metrics.failed(&failures);
-                warn!(mesh = %self.mesh_name(), ranks = failures.len(), "failed");
+                info!(mesh = %self.mesh_name(), ranks = failures.len(), "failed");
                 self.outlets.tell_owner(OwnerNews::Failed(failures));
             }
             Effect::Answer { ask, state } => {

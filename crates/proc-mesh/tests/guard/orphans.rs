@@ -22,7 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(all_descendants_are_gone_when_the_agent_is_killed),
         trial(all_descendants_are_gone_when_a_suspended_agent_is_killed),
         trial(all_descendants_are_gone_when_the_guard_is_told_to_end),
-        trial(a_thousand_processes_are_gone_within_a_second),
+        trial(a_thousand_processes_are_gone_too),
         trial(a_suspended_guard_is_woken_to_close),
     ]
 }
@@ -159,8 +159,8 @@ async fn all_descendants_are_gone_when_the_guard_is_told_to_end() -> Outcome {
     Ok(())
 }
 
-/// GUARD-1, in numbers.
-async fn a_thousand_processes_are_gone_within_a_second() -> Outcome {
+/// GUARD-1, in numbers: allowed five seconds, since reaping them takes the processor's time.
+async fn a_thousand_processes_are_gone_too() -> Outcome {
     let (marker, n_each) = (marker(), 100);
     let mut rig = Rig::start().await?;
     let sleeps: String = iter::repeat_n(format!("setsid sleep {marker} & "), n_each).collect();
@@ -170,7 +170,8 @@ async fn a_thousand_processes_are_gone_within_a_second() -> Outcome {
     rig.until_marked(&marker, 10 * n_each).await?;
     let closed_at = Instant::now();
     rig.close().await?;
-    assert!(closed_at.elapsed() < GONE_WITHIN * 5, "it took {:?}", closed_at.elapsed());
+    let took = closed_at.elapsed();
+    assert!(took < GONE_WITHIN * 5, "it took {took:?}");
     assert_eq!(marked(&marker), []);
     Ok(())
 }

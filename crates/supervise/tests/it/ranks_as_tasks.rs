@@ -1,4 +1,4 @@
-//! ranks_as_tasks: a whole run over real agents, whose ranks are tasks of this process.
+//! ranks as tasks: a whole run over real agents, whose ranks are tasks of this process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,7 +73,8 @@ where
                     abort.abort();
                 }
             }
-            Order::Poll | Order::Renew { .. } => {
+            Order::Renew { .. } => (),
+            Order::Poll => {
                 let beat = mesh_core::BeatSeq::FIRST;
                 _ = answers.send(Answer::Heard { agent: request.agent, beat }).is_ok();
             }
@@ -137,7 +138,8 @@ async fn tasks_fail_start_again_and_stop() {
         TaskAgent::new(move |rank: Rank, life: Incarnation| work(rank.index(), life.number()));
     let config = Config { restart: RestartConfig::on_failure(3), ..Config::local() };
     let controller = Controller::new(spec("tasks", 3, config), Tasks).expect("it holds together");
-    let (Supervision { controller, mut owner }, run) = supervise(controller, agent, Clock::start());
+    let (Supervision { controller, mut owner, .. }, run) =
+        supervise(controller, agent, Clock::start());
     let run = tokio::spawn(run);
 
     let mut told = Vec::new();

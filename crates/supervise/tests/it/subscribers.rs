@@ -84,7 +84,8 @@ async fn a_silent_controller_is_told_of_once_and_forgiven() {
     let lan = Config::lan();
     let controller = Controller::new(spec("hung", 1, lan), Plain).expect("it holds together");
     let agents = FakeAgents::default();
-    let (Supervision { controller, owner }, run) = supervise(controller, agents, Clock::start());
+    let (Supervision { controller, owner, .. }, run) =
+        supervise(controller, agents, Clock::start());
     let mut run = Box::pin(run);
     let mut events = controller.subscribe(Interest::Terminal, None).await.expect("there is room");
     // A loop that is not polled is a controller that hangs.

@@ -73,9 +73,9 @@ impl Fake {
         requests.into_iter().map(|request| request.order).filter(|o| !is_routine(o)).collect()
     }
 
-    pub(crate) fn n_polls(&self) -> usize {
-        let seen = self.seen();
-        seen.requests.iter().filter(|request| request.order == Order::Poll).count()
+    /// How many requests came before the first poll.
+    pub(crate) fn n_before_poll(&self) -> Option<usize> {
+        self.seen().requests.iter().position(|request| request.order == Order::Poll)
     }
 
     pub(crate) fn beat(&self) -> bool {
@@ -115,7 +115,7 @@ pub(crate) async fn mesh(size: usize, config: Config) -> Mesh {
     let controller = Controller::new(spec("fake", size, config), Plain).expect("it holds together");
     let (supervision, run) = supervise(controller, FakeAgents(agent.clone()), Clock::start());
     let task = tokio::spawn(run);
-    let Supervision { controller, owner } = supervision;
+    let Supervision { controller, owner, .. } = supervision;
     settle().await;
     assert!(agent.report(0..size, &Status::Running));
     settle().await;

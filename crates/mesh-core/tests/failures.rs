@@ -1,0 +1,114 @@
+//! failures: how a failure reads (N8). Whoever changes these texts changes what people see.
+
+use std::time::Duration;
+
+use mesh_core::{
+    Cause, Change, Epoch, Escalation, Failures, Incarnation, Link, MeshId, MeshLabel, Reason,
+    Status, Timestamp,
+};
+use mesh_shape::{Rank, RankSet, Region, extent};
+
+fn failures(changes: Vec<Change>) -> Failures {
+    Failures {
+        mesh: MeshLabel::new(MeshId::from_random(1), "trainers", "proc"),
+        region: Region::all(extent!(hosts = 2, procs = 4).expect("it is an extent")),
+        reporter: Epoch::new(3),
+        changes,
+        escalation: None,
+    }
+}
+
+fn change<const N: usize>(ranks: [usize; N], incarnation: u64, status: Status) -> Change {
+    Change {
+        ranks: RankSet::from_ranks(ranks.map(Rank::new)),
+        incarnation: Incarnation::new(incarnation),
+        status,
+        restart_in: None,
+        evidence: Timestamp::START,
+    }
+}
+
+/// N8
+#[test]
+fn a_failure_names_rank_coordinates_cause_lifetime_and_last_words() {
+    let cause = Cause::new(Reason::Exit { code: 3 })
+        .with_alive(Duration::from_millis(61_540))
+        .with_stderr(vec!["loading weights".to_owned(), "no such file".to_owned()]);
+    let text = failures(vec![change([5], 0, Status::failed(cause))]).to_string();
+    assert_eq!(
+        text,
+        "\
+rank 5 (hosts=1,procs=1) of proc mesh trainers, incarnation 0: failed: exit code 3, after 61.5 s
+  its last lines on standard error:
+  | loading weights
+  | no such file
+reported by its controller, epoch 3"
+    );
+}
+
+/// N8, RS1
+#[test]
+fn a_restart_is_announced() {
+    let mut failed =
+        change([0], 2, Status::failed(Cause::new(Reason::Signal { signal: 9, core: false })));
+    failed.restart_in = Some(Duration::from_millis(1_600));
+    assert_eq!(
+        failures(vec![failed]).to_string(),
+        "\
+rank 0 (hosts=0,procs=0) of proc mesh trainers, incarnation 2: \
+failed: signal 9 (SIGKILL); it will be started again in 1.6 s
+reported by its controller, epoch 3"
+    );
+}
+
+/// N8, H6, RS3: every rank of a step, a timeout with its late explanation, and the escalation.
+#[test]
+fn an_escalation_names_all_that_failed() {
+    let oom = std::sync::Arc::new(Cause::new(Reason::OutOfMemory));
+    let timeout = Status::Timeout { after: Duration::from_millis(12_100), cause: Some(oom) };
+    let panic = Reason::Panic {
+        message: "index out of bounds".to_owned(),
+        location: Some("src/main.rs:7:5".to_owned()),
+    };
+    let mut failures = failures(vec![
+        change([1, 2], 0, Status::failed(Cause::new(panic))),
+        change([7], 1, timeout),
+    ]);
+    failures.escalation = Some(Escalation {
+        failed: RankSet::from_ranks([0, 1, 2, 7].map(Rank::new)),
+        max_restarts: 3,
+        period: Some(Duration::from_secs(10)),
+    });
+    assert_eq!(
+        failures.to_string(),
+        "\
+rank 1 (hosts=0,procs=1) of proc mesh trainers, incarnation 0: \
+failed: panicked at src/main.rs:7:5: index out of bounds
+rank 2 (hosts=0,procs=2) of proc mesh trainers, incarnation 0: \
+failed: panicked at src/main.rs:7:5: index out of bounds
+rank 7 (hosts=1,procs=3) of proc mesh trainers, incarnation 1: \
+timed out: its agent was silent for 12.1 s; later found: killed by the kernel: out of memory
+more than 3 restarts within 10 s: no more are made; failed ranks: 0..3,7 of proc mesh trainers
+reported by its controller, epoch 3"
+    );
+}
+
+/// N8: what caused what, nearest first.
+#[test]
+fn a_chain_of_causes_is_told_down_to_its_root() {
+    let mesh = MeshLabel::new(MeshId::from_random(2), "hosts", "host");
+    let mut cause = Cause::new(Reason::LostByAgent);
+    cause.chain = vec![
+        Link { mesh: mesh.clone(), rank: Rank::new(1), reason: Reason::Orphaned },
+        Link { mesh, rank: Rank::new(0), reason: Reason::OutOfMemory },
+    ];
+    assert_eq!(
+        failures(vec![change([3], 0, Status::failed(cause))]).to_string(),
+        "\
+rank 3 (hosts=0,procs=3) of proc mesh trainers, incarnation 0: \
+failed: lost: its agent cannot say how it ended, \
+caused by rank 1 of host mesh hosts: orphaned: killed by its agent when its lease ran out, \
+caused by rank 0 of host mesh hosts: killed by the kernel: out of memory
+reported by its controller, epoch 3"
+    );
+}

@@ -1,0 +1,73 @@
+//! The settings as a file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use meshwarden::mesh_shape::Extent;
+use serde::{Deserialize, Deserializer};
+
+use crate::config::OnFailure;
+use crate::config::args::{Preset, parse_extent, parse_time};
+
+/// What a file may set. An unknown name is an error: it is a typo.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FileSettings {
+    pub(crate) preset: Option<Preset>,
+    #[serde(deserialize_with = "extent")]
+    pub(crate) extent: Option<Extent>,
+    pub(crate) name: Option<String>,
+    pub(crate) on_failure: Option<OnFailure>,
+    pub(crate) max_restarts: Option<u32>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) restart_period: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) backoff_min: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) backoff_max: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) grace: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) lease: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) heartbeat: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) suspect: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) check: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) poll_deadline: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) unreachable: Option<Duration>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) events: Option<PathBuf>,
+    pub(crate) master_port: Option<u16>,
+}
+
+impl FileSettings {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is not TOML, or names what is no setting; the error shows the line.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the settings in {}", path.display()))?;
+        toml::from_str(&text)
+            .with_context(|| format!("the settings in {} are wrong", path.display()))
+    }
+}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_time(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn extent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Extent>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_extent(&text).map(Some).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,171 @@
+//! The events file: one JSON line for every change of a rank's status.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use meshwarden::mesh_core::{Change, Incarnation, MeshEvent, News, Reason, Status, StatusKind};
+use meshwarden::mesh_shape::{Extent, Rank};
+use meshwarden::supervise::MeshEvents;
+use serde::Serialize;
+
+use crate::cli::complain;
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(crate) struct EventLog {
+    path: PathBuf,
+    file: File,
+    started: Instant,
+    /// What was written of each rank last, so that a snapshot repeats nothing.
+    written: BTreeMap<Rank, (Incarnation, StatusKind)>,
+}
+
+/// One line.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Line<'a> {
+    /// A rank's status changed.
+    Status {
+        /// Seconds since the run began.
+        t: f64,
+        mesh: &'a str,
+        mesh_kind: &'a str,
+        rank: usize,
+        point: String,
+        incarnation: u64,
+        status: &'static str,
+        /// In words, where there is more to say.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+        /// The kind of cause of a failure.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+        /// Seconds that it had lived.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        alive: Option<f64>,
+        /// Seconds until it is started again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        restart_in: Option<f64>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        stderr: &'a [String],
+    },
+    /// Something is wrong that is no rank's failure.
+    Trouble { t: f64, mesh: &'a str, detail: String },
+    /// The mesh is being stopped.
+    Stopping { t: f64, mesh: &'a str },
+    /// Every rank has ended. The last line.
+    Closed { t: f64, mesh: &'a str },
+}
+
+impl EventLog {
+    /// Creates the file, or empties it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path)
+            .with_context(|| format!("cannot write events to {}", path.display()))?;
+        let (path, started) = (path.to_owned(), Instant::now());
+        Ok(Self { path, file, started, written: BTreeMap::new() })
+    }
+
+    /// Writes what happens until the mesh is closed. Returns whether all of it was written; what is
+    /// wrong is said once.
+    pub(crate) async fn write_all(mut self, mut events: MeshEvents, extent: Extent) -> bool {
+        while let Some(event) = events.next().await {
+            if let Err(error) = self.write(&event, &extent) {
+                let path = self.path.display();
+                complain(format_args!(
+                    "meshwarden: events are lost, {path} cannot be written: {error}"
+                ));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn write(&mut self, event: &MeshEvent, extent: &Extent) -> io::Result<()> {
+        let (t, mesh) = (self.started.elapsed().as_secs_f64(), event.mesh.name());
+        match &event.news {
+            News::Snapshot(snapshot) => {
+                self.write_changes(event, extent, &snapshot.alive)?;
+                self.write_changes(event, extent, &snapshot.failed)
+            }
+            News::Changed(changes) => self.write_changes(event, extent, changes),
+            News::Heartbeat { .. } => Ok(()),
+            News::Trouble(trouble) => {
+                self.write_line(&Line::Trouble { t, mesh, detail: trouble.to_string() })
+            }
+            News::Stopping => self.write_line(&Line::Stopping { t, mesh }),
+            News::Closed => self.write_line(&Line::Closed { t, mesh }),
+        }
+    }
+
+    fn write_changes(
+        &mut self,
+        event: &MeshEvent,
+        extent: &Extent,
+        changes: &[Change],
+    ) -> io::Result<()> {
+        for change in changes {
+            for rank in change.ranks.iter() {
+                let is = (change.incarnation, change.status.kind());
+                if self.written.insert(rank, is) == Some(is) {
+                    continue;
+                }
+                let t = self.started.elapsed().as_secs_f64();
+                self.write_line(&line(t, event, extent, (rank, change)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.file.write_all(&text)
+    }
+}
+
+fn line<'a>(
+    t: f64,
+    event: &'a MeshEvent,
+    extent: &Extent,
+    (rank, change): (Rank, &'a Change),
+) -> Line<'a> {
+    let status = &change.status;
+    let cause = status.cause();
+    let reason = cause.map(|cause| &cause.reason);
+    Line::Status {
+        t,
+        mesh: event.mesh.name(),
+        mesh_kind: event.mesh.kind(),
+        rank: rank.index(),
+        point: extent.unravel(rank).map(|point| point.to_string()).unwrap_or_default(),
+        incarnation: change.incarnation.number(),
+        status: status.kind().label(),
+        detail: (status.is_failure() || matches!(status, Status::Stalled(_)))
+            .then(|| status.to_string()),
+        cause: status.cause_label(),
+        exit_code: reason.and_then(|reason| match reason {
+            Reason::Exit { code } => Some(*code),
+            _ => None,
+        }),
+        signal: reason.and_then(|reason| match reason {
+            Reason::Signal { signal, .. } => Some(*signal),
+            _ => None,
+        }),
+        alive: cause.and_then(|cause| cause.alive).map(|alive| alive.as_secs_f64()),
+        restart_in: change.restart_in.map(|delay| delay.as_secs_f64()),
+        stderr: cause.map_or(&[][..], |cause| &cause.stderr),
+    }
+}

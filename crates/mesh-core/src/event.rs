@@ -85,7 +85,7 @@ impl fmt::Display for Failures {
             fmt_details(change, f)?;
         }
         if let Some(escalation) = &self.escalation {
-            write!(f, "\n{} of {}", escalation, self.mesh)?;
+            write!(f, "\n{} needed {escalation}", self.mesh)?;
         }
         write!(f, "\nreported by its controller, epoch {}", self.reporter)
     }

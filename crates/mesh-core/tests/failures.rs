@@ -88,7 +88,7 @@ rank 2 (hosts=0,procs=2) of proc mesh trainers, incarnation 0: \
 failed: panicked at src/main.rs:7:5: index out of bounds
 rank 7 (hosts=1,procs=3) of proc mesh trainers, incarnation 1: \
 timed out: its agent was silent for 12.1 s; later found: killed by the kernel: out of memory
-more than 3 restarts within 10 s: no more are made; failed ranks: 0..3,7 of proc mesh trainers
+proc mesh trainers needed more than 3 restarts within 10 s: no more are made; failed ranks: 0..3,7
 reported by its controller, epoch 3"
     );
 }

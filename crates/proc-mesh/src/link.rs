@@ -53,7 +53,7 @@ async fn send(
 ) -> io::Result<()> {
     wire::write(&mut writer, &ToWorker::Record(Box::new(record))).await?;
     while let Some(message) = outgoing.recv().await {
-        wire::write(&mut writer, &ToWorker::Data(message)).await?;
+        wire::write(&mut writer, &ToWorker::Data(message.into())).await?;
     }
     // Dropping the half would close it, and a worker takes that for our end.
     writer.forget();
@@ -75,6 +75,7 @@ async fn receive(
                 is_noted && news.send(WorkerNews::Ready { rank, incarnation }).await.is_ok()
             }
             FromWorker::Data(message) => {
+                let message = message.into();
                 news.send(WorkerNews::Message { rank, incarnation, message }).await.is_ok()
             }
         };

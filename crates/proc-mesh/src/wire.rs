@@ -31,14 +31,14 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     Record(Box<Record>),
-    Data(Vec<u8>),
+    Data(Bytes),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FromWorker {
     /// The record was understood and the worker's `main` begins.
     Ready,
-    Data(Vec<u8>),
+    Data(Bytes),
 }
 
 /// Reads frames, keeping what has arrived between calls.
@@ -125,8 +125,11 @@ mod tests {
     #[tokio::test]
     async fn messages_survive_a_stream_that_is_cut_anywhere() {
         let mut bytes = Vec::new();
-        let sent =
-            [FromWorker::Ready, FromWorker::Data(vec![7; 300]), FromWorker::Data(Vec::new())];
+        let sent = [
+            FromWorker::Ready,
+            FromWorker::Data(vec![7; 300].into()),
+            FromWorker::Data(Bytes::new()),
+        ];
         for message in &sent {
             write(&mut bytes, message).await.unwrap();
         }

@@ -244,7 +244,7 @@ async fn converse(socket: StdUnixStream, conversation: Conversation) {
             if wire::write(&mut writer, &next).await.is_err() {
                 return;
             }
-            message = outgoing.recv().await.map(FromWorker::Data);
+            message = outgoing.recv().await.map(|message| FromWorker::Data(message.into()));
         }
         _ = flushed.send(()).is_ok();
         // The worker sends no more, but may still be spoken to.
@@ -253,7 +253,7 @@ async fn converse(socket: StdUnixStream, conversation: Conversation) {
     let reads = async move {
         while let Ok(Some(ToWorker::Data(message))) = frames.next(&mut reader).await {
             // A worker that has stopped listening still is to notice its agent's end.
-            _ = deliver.send(message).await.is_ok();
+            _ = deliver.send(message.into()).await.is_ok();
         }
         std::process::exit(ABANDONED);
     };

@@ -267,6 +267,8 @@ pub(crate) fn pass(
         }
         if now == due {
             effects.extend(mesh.step(now, Event::Tick));
+            let next = mesh.next_deadline();
+            assert!(next.is_none_or(|next| next > now), "a deadline that stays due");
         }
         let news = effects.into_iter().filter(|effect| !is_routine(effect));
         out.extend(news.map(|effect| (now, effect)));

@@ -1,0 +1,149 @@
+//! How processes end, and who is told.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use mesh_core::{Change, MeshPhase, Reason, Stall, Status};
+use proc_mesh::{ProcMesh, ProcSeat};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixture::{
+    Site, ends_to_the_close, failures_to_the_end, next_failure, reasons, restarting, shells,
+    subscribe,
+};
+use crate::{Outcome, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial(every_end_is_told_once_to_the_owner_and_to_each_subscriber),
+        trial(a_killed_rank_is_told_with_its_signal_and_started_again),
+        trial(a_suspended_rank_is_stalled_and_no_failure),
+        trial(a_guard_that_is_killed_takes_its_ranks_with_it_and_is_replaced),
+    ]
+}
+
+/// N1, N2, N4, H6, H7: clean ends are for subscribers only.
+async fn every_end_is_told_once_to_the_owner_and_to_each_subscriber() -> Outcome {
+    let site = Site::start().await?;
+    let script = "sleep 0.1$RANK; echo last words >&2; exit $((RANK * 10))";
+    let mut mesh = site.spawn(shells(script)).await?;
+    let subscribers = [subscribe(&mesh).await?, subscribe(&mesh).await?];
+    let told = failures_to_the_end(&mut mesh).await;
+    let exit = |rank: usize| (rank, Reason::Exit { code: rank as i32 * 10 });
+    assert_eq!(reasons(&told), [exit(1), exit(2), exit(3)]);
+    let is_whole = |change: &Change| {
+        let cause = change.status.cause();
+        cause.is_some_and(|it| it.stderr == ["last words"] && it.alive >= Some(TENTH_OF_A_SECOND))
+    };
+    assert!(told.iter().flat_map(|failed| &failed.changes).all(is_whole), "{told:?}");
+    for events in subscribers {
+        let ends = ends_to_the_close(events).await;
+        let mut ends: Vec<usize> =
+            ends.iter().flat_map(|end| end.ranks.iter().map(|rank| rank.index())).collect();
+        ends.sort_unstable();
+        assert_eq!(ends, [0, 1, 2, 3]);
+    }
+    let state = mesh.controller().state().await?;
+    assert_eq!(state.phase, MeshPhase::Failed);
+    site.close(mesh.label().id()).await
+}
+
+/// RS1: told once, marked as restarting; then it runs again.
+async fn a_killed_rank_is_told_with_its_signal_and_started_again() -> Outcome {
+    let site = Site::start().await?;
+    let mut mesh = site.spawn(restarting(shells("sleep 1000"), 1)).await?;
+    let seats = mesh.seats().await;
+    assert_eq!(seats.len(), 4);
+    kill(seats[2].pid, Signal::KILL)?;
+    let failed = next_failure(&mut mesh).await?;
+    assert_eq!(
+        reasons(std::slice::from_ref(&failed)),
+        [(2, Reason::Signal { signal: 9, core: false })]
+    );
+    assert!(failed.changes[0].restart_in.is_some());
+    let again = until_seated(&mesh, 1).await;
+    kill(again[2].pid, Signal::KILL)?;
+    let failed = next_failure(&mut mesh).await?;
+    assert_eq!(failed.changes[0].restart_in, None, "RS3: it has had its restart");
+    assert!(failed.escalation.is_some());
+    let id = mesh.label().id();
+    drop(mesh);
+    site.close(id).await
+}
+
+/// H4: the kernel's word that it is suspended, and that it goes on.
+async fn a_suspended_rank_is_stalled_and_no_failure() -> Outcome {
+    let site = Site::start().await?;
+    let mut mesh = site.spawn(shells("sleep 1000")).await?;
+    let pid = mesh.seats().await[1].pid;
+    kill(pid, Signal::STOP)?;
+    until_status(&mesh, |status| matches!(status, Status::Stalled(Stall::Suspended { .. })))
+        .await?;
+    kill(pid, Signal::CONT)?;
+    until_status(&mesh, |status| *status == Status::Running).await?;
+    mesh.stop(Duration::from_secs(5)).await?;
+    assert_eq!(failures_to_the_end(&mut mesh).await, []);
+    site.close(mesh.label().id()).await
+}
+
+/// ST4: nobody can say how they ended, so they are ended for certain, and lost.
+async fn a_guard_that_is_killed_takes_its_ranks_with_it_and_is_replaced() -> Outcome {
+    let site = Site::start().await?;
+    let mut mesh = site.spawn(restarting(shells("sleep 1000"), 4)).await?;
+    let seats = mesh.seats().await;
+    kill(parent(seats[0].pid)?, Signal::KILL)?;
+    let mut lost = Vec::new();
+    while lost.len() < 4 {
+        lost.extend(reasons(&[next_failure(&mut mesh).await?]));
+    }
+    assert!(lost.iter().all(|(_, reason)| *reason == Reason::LostByAgent), "{lost:?}");
+    let again = until_seated(&mesh, 4).await;
+    assert!(again.iter().all(|seat| seat.incarnation.number() == 1), "{again:?}");
+    assert!(!seats.iter().any(|seat| is_running(seat.pid)), "{seats:?}");
+    mesh.stop(Duration::from_secs(5)).await?;
+    assert_eq!(failures_to_the_end(&mut mesh).await, []);
+    site.close(mesh.label().id()).await
+}
+
+/// Waits until all four ranks are seated, `n_restarted` of them in a second life.
+async fn until_seated(mesh: &ProcMesh, n_restarted: usize) -> Vec<ProcSeat> {
+    loop {
+        let seats = mesh.seats().await;
+        let restarted = seats.iter().filter(|seat| seat.incarnation.number() == 1).count();
+        if seats.len() == 4 && restarted == n_restarted {
+            return seats;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn until_status(mesh: &ProcMesh, is_wanted: impl Fn(&Status) -> bool) -> Outcome {
+    loop {
+        let state = mesh.controller().state().await?;
+        if state.ranks.iter().nth(1).is_some_and(|rank| is_wanted(&rank.status)) {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+const TENTH_OF_A_SECOND: Duration = Duration::from_millis(100);
+
+fn kill(pid: u32, signal: Signal) -> Outcome {
+    let pid = Pid::from_raw(pid.try_into()?).ok_or("0 is no process")?;
+    Ok(kill_process(pid, signal)?)
+}
+
+/// The parent of a process, from the fourth field of its `stat`.
+fn parent(pid: u32) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    Ok(after_name.split_whitespace().nth(1).ok_or("no parent")?.parse()?)
+}
+
+/// Whether a process lives; a zombie does not.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    !matches!(after_name.split_whitespace().next(), None | Some("Z"))
+}

@@ -1,0 +1,58 @@
+//! mesh: real processes under a real mesh. The test binary itself is re-executed as guards and
+//! workers.
+
+mod ends;
+mod fixture;
+mod spawning;
+mod stopping;
+mod workers;
+
+use std::any::type_name_of_val;
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use proc_mesh::{Bootstrap, bootstrap};
+use tokio::time::timeout;
+
+/// What a test gives back.
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    if let Some(code) = workers::misbehave() {
+        return code;
+    }
+    match bootstrap(workers::register) {
+        Bootstrap::Ended(code) => return code,
+        Bootstrap::Refused(error) => {
+            _ = writeln!(io::stderr(), "{error}").is_ok();
+            return ExitCode::FAILURE;
+        }
+        Bootstrap::Client => (),
+    }
+    let mut trials = ends::trials();
+    trials.extend(spawning::trials());
+    trials.extend(stopping::trials());
+    trials.extend(workers::trials());
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// A test named after its function, on a runtime of its own, with a deadline.
+fn trial<T, F>(test: T) -> Trial
+where
+    T: Fn() -> F + Send + 'static,
+    F: Future<Output = Outcome>,
+{
+    let path = type_name_of_val(&test);
+    let name = path.rsplit("::").next().unwrap_or(path);
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let outcome = runtime.block_on(async { timeout(TEST_WITHIN, test()).await });
+        outcome.map_err(Failed::from)?.map_err(Failed::from)
+    })
+}
+
+/// No test takes longer, on a busy machine either.
+const TEST_WITHIN: Duration = Duration::from_secs(60);

@@ -1,0 +1,104 @@
+//! Spawning: all or nothing.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use mesh_core::{LaunchProblem, MeshPhase, Reason};
+use proc_mesh::{ProcMesh, Run, SpawnError};
+
+use crate::fixture::{Site, failures_to_the_end, reasons, shells, workers};
+use crate::{Outcome, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial(the_empty_mesh_is_stopped_and_closed_at_once),
+        trial(a_program_that_is_not_there_starts_nothing),
+        trial(a_spawn_that_fails_on_one_rank_rolls_back_the_others),
+        trial(a_worker_that_is_never_ready_fails_the_spawn),
+        trial(a_shape_of_other_hosts_is_refused),
+        trial(too_many_processes_are_refused),
+    ]
+}
+
+/// H9
+async fn the_empty_mesh_is_stopped_and_closed_at_once() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = shells("true");
+    spec.extent = "procs=0".parse()?;
+    let mut mesh = site.spawn(spec).await?;
+    assert_eq!(failures_to_the_end(&mut mesh).await, []);
+    assert_eq!(mesh.stop(Duration::ZERO).await?.phase, MeshPhase::Stopped);
+    site.close(mesh.label().id()).await
+}
+
+/// C4
+async fn a_program_that_is_not_there_starts_nothing() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = shells("");
+    let command = mesh_core::Command::new("/not/a/program", [""; 0]);
+    spec.run = Run::Program {
+        launcher: std::sync::Arc::new(proc_mesh::Program::new(command, (String::new(), 1))),
+        stdin: None,
+    };
+    let Err(SpawnError::Ranks { failures }) = site.spawn(spec).await else {
+        return Err("it was spawned".into());
+    };
+    let (program, problem) = ("/not/a/program".to_owned(), LaunchProblem::NotFound);
+    let reason = Reason::Launch { program, problem };
+    let mut told = reasons(&failures);
+    told.sort_unstable_by_key(|(rank, _)| *rank);
+    assert_eq!(told, (0..4).map(|rank| (rank, reason.clone())).collect::<Vec<_>>());
+    site.close(failures[0].mesh.id()).await
+}
+
+/// C4: each failed rank with its cause, the others gone, the hosts as usable as before (C3).
+async fn a_spawn_that_fails_on_one_rank_rolls_back_the_others() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = workers("echo");
+    spec.name = "rank-2-exits-3".to_owned();
+    let Err(SpawnError::Ranks { failures }) = site.spawn(spec).await else {
+        return Err("it was spawned".into());
+    };
+    assert_eq!(reasons(&failures), [(2, Reason::Exit { code: 3 })]);
+    let cause = failures[0].changes[0].status.cause().ok_or("a failure has a cause")?;
+    assert_eq!(cause.stderr, ["I would rather not"]);
+    crate::fixture::until_gone(failures[0].mesh.id()).await;
+
+    let mesh: ProcMesh = site.spawn(workers("echo")).await?;
+    assert_eq!(mesh.seats().await.len(), 4);
+    let id = mesh.label().id();
+    drop(mesh);
+    site.close(id).await
+}
+
+/// C4
+async fn a_worker_that_is_never_ready_fails_the_spawn() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = workers("echo");
+    let within = Duration::from_millis(1_500);
+    spec.name = "rank-1-sleeps".to_owned();
+    spec.run = Run::Worker { entry: "echo".to_owned(), ready_within: within };
+    let Err(SpawnError::Ranks { failures }) = site.spawn(spec).await else {
+        return Err("it was spawned".into());
+    };
+    assert_eq!(reasons(&failures), [(1, Reason::NotReady { within })]);
+    site.close(failures[0].mesh.id()).await
+}
+
+async fn a_shape_of_other_hosts_is_refused() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = shells("true");
+    spec.extent = "hosts=3,procs=2".parse()?;
+    let refused = site.spawn(spec).await.err();
+    assert_eq!(refused, Some(SpawnError::Hosts { expected: 3, found: 1 }));
+    Ok(())
+}
+
+async fn too_many_processes_are_refused() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = shells("true");
+    spec.extent = "a=1025,b=1024".parse()?;
+    let refused = site.spawn(spec).await.err();
+    assert_eq!(refused, Some(SpawnError::TooMany { size: 1025 * 1024 }));
+    Ok(())
+}

@@ -57,7 +57,8 @@ impl Failures {
         self.changes.iter().map(|change| change.ranks.len()).sum()
     }
 
-    /// Whether it names no rank; a controller sends no such message.
+    /// Whether it names no rank: then it only tells of an escalation, caused by ends that were no
+    /// failures.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -72,10 +73,7 @@ impl Failures {
 
 impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (rank, change)) in self.each().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
+        for (rank, change) in self.each() {
             write!(f, "rank {rank}")?;
             let point = self.point(rank);
             if !point.is_empty() {
@@ -83,11 +81,12 @@ impl fmt::Display for Failures {
             }
             write!(f, " of {}, incarnation {}: {}", self.mesh, change.incarnation, change.status)?;
             fmt_details(change, f)?;
+            writeln!(f)?;
         }
         if let Some(escalation) = &self.escalation {
-            write!(f, "\n{} needed {escalation}", self.mesh)?;
+            writeln!(f, "{} needed {escalation}", self.mesh)?;
         }
-        write!(f, "\nreported by its controller, epoch {}", self.reporter)
+        write!(f, "reported by its controller, epoch {}", self.reporter)
     }
 }
 

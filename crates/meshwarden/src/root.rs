@@ -106,7 +106,6 @@ impl Root {
     ///
     /// If the shape has a dim `hosts`, each of its coordinates is a host; otherwise all ranks are on
     /// the first.
-    #[must_use]
     pub fn procs(&self, extent: Extent) -> ProcMeshBuilder<'_> {
         ProcMeshBuilder::new(&self.control, extent)
     }

@@ -35,15 +35,16 @@ impl MeshEvents {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<MeshEvent> {
-        let silence = self.period.filter(|_| !self.lost && !self.closed);
-        let received = match silence {
-            None => self.events.recv().await,
-            Some(period) => {
-                let deadline = self.heard_at + period * 3;
-                match timeout_at(deadline, self.events.recv()).await {
-                    Ok(received) => received,
-                    Err(_elapsed) => return self.controller_lost(),
-                }
+        let received = loop {
+            let Some(period) = self.period.filter(|_| !self.lost && !self.closed) else {
+                break self.events.recv().await;
+            };
+            let deadline = self.heard_at + period * 3;
+            match timeout_at(deadline, self.events.recv()).await {
+                Ok(received) => break received,
+                // Woken long after the deadline: it was this process that was paused.
+                Err(_) if Instant::now() > deadline + period => self.heard_at = Instant::now(),
+                Err(_) => return self.controller_lost(),
             }
         };
         let event = received?;

@@ -38,3 +38,5 @@ pub use controller::{Controller, Spec, SpecError};
 pub use event::{AskId, Effect, Event, Subscription};
 pub use kind::Controlled;
 pub use lease::{Lease, RefusedEpoch};
+// Its words, so that one dependency is enough for whoever takes this part alone.
+pub use {mesh_core, mesh_shape};

@@ -34,3 +34,8 @@ pub use mesh_core;
 pub use mesh_shape;
 pub use proc_mesh;
 pub use supervise;
+
+/// The programs of the project's front page compile, as all others in the docs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod front_page {}

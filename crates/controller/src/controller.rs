@@ -1,9 +1,10 @@
 //! The state machine itself: what each event means, and when to come back.
 
+use std::collections::BTreeSet;
+
 use mesh_core::{
     AgentId, Answer, BeatSeq, Change, Epoch, Failures, Generation, Incarnation, MeshLabel,
-    MeshPhase, MeshState, News, Order, RankState, Request, Status, StatusKind, Timestamp, Trouble,
-    Update,
+    MeshPhase, MeshState, News, Order, RankState, Status, StatusKind, Timestamp, Update,
 };
 use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
 
@@ -15,6 +16,7 @@ use crate::kind::Controlled;
 use crate::restarts::{Restarts, SplitMix};
 use crate::subscribers::Subscribers;
 
+mod orders;
 mod silence;
 mod snapshot;
 mod stop;
@@ -85,6 +87,8 @@ pub struct Controller<C> {
     check_due: Option<Timestamp>,
     /// The poll that is in flight, by when it was sent (L2).
     poll_sent: Option<Timestamp>,
+    /// The agents that an order did not reach.
+    to_repeat: BTreeSet<AgentId>,
     /// The deadline last named: being called much later than that is our own pause.
     promised: Option<Timestamp>,
 }
@@ -129,6 +133,7 @@ impl<C: Controlled> Controller<C> {
             life: Life::New,
             check_due: None,
             poll_sent: None,
+            to_repeat: BTreeSet::new(),
             promised: None,
             spec,
         })
@@ -306,15 +311,6 @@ impl<C: Controlled> Controller<C> {
         if is_live && matches!(self.life, Life::Stopping(_)) { Status::Stopping } else { status }
     }
 
-    /// No rank is judged by that (H5).
-    fn on_query_failed(&mut self, agent: AgentId, effects: &mut Vec<Effect>) {
-        if self.life == Life::Closed || self.roster.get(agent).is_none() {
-            return;
-        }
-        let trouble = Trouble::QueryFailed { agent: agent.index() };
-        self.subscribers.tell_all(&News::Trouble(trouble), effects);
-    }
-
     fn on_heard(&mut self, agent: AgentId, beat: BeatSeq, effects: &mut Vec<Effect>) {
         let mut changes = Changes::default();
         self.contact(agent, &mut changes);
@@ -350,6 +346,7 @@ impl<C: Controlled> Controller<C> {
     fn check(&mut self, effects: &mut Vec<Effect>) {
         let period = self.spec.config.times.check;
         self.subscribers.tell_all(&News::Heartbeat { period }, effects);
+        self.repeat_orders(effects);
         for agent in self.roster.ids() {
             effects.push(self.ask(agent, Order::Poll));
         }
@@ -441,29 +438,5 @@ impl<C: Controlled> Controller<C> {
         self.subscribers.tell_all(&News::Closed, effects);
         effects.extend(asked_by.into_iter().map(|ask| Effect::Answer { ask, state: self.state() }));
         effects.push(Effect::Finish);
-    }
-
-    /// The same order to every agent that has some of `ranks`.
-    fn ask_each(
-        &self,
-        ranks: &RankSet,
-        effects: &mut Vec<Effect>,
-        order: impl Fn(RankSet) -> Order,
-    ) {
-        let mut first = ranks.first();
-        let mut left = ranks.clone();
-        while let Some(agent) = first.and_then(|rank| self.roster.of(rank)) {
-            let Some(own) = self.roster.get(agent).map(|agent| left.intersection(&agent.ranks))
-            else {
-                return;
-            };
-            left = left.difference(&own);
-            first = left.first();
-            effects.push(self.ask(agent, order(own)));
-        }
-    }
-
-    const fn ask(&self, agent: AgentId, order: Order) -> Effect {
-        Effect::Ask(Request { agent, epoch: self.spec.epoch, order })
     }
 }

@@ -121,6 +121,13 @@ impl Health {
         }
     }
 
+    pub(crate) fn runs_in(
+        &self,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = (Range<usize>, &Cell)> {
+        self.runs.runs_in(range)
+    }
+
     pub(crate) fn runs(&self) -> impl Iterator<Item = (Range<usize>, &Cell)> {
         self.runs.runs()
     }

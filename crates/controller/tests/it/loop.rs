@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use controller::{Config, ConfigError, Controller, Effect, Event, SpecError, Times};
-use mesh_core::{Interest, MeshPhase, News, Order, Status, StatusKind};
+use mesh_core::{Interest, MeshPhase, News, Order, Status, StatusKind, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use crate::support::{
-    LAN, Plain, answer, ask, ask_stop, at, beat, change, crash, crashed, ended, kinds, new, renew,
-    report, running, secs, spec, start, statuses, stop, subscribe, tell, tell_owner,
+    LAN, Mesh, Plain, answer, ask, ask_stop, at, beat, change, crash, crashed, ended, kinds, new,
+    query_failed, renew, report, running, secs, spec, start, statuses, stop, subscribe, tell,
+    tell_owner,
 };
 
 /// L1
@@ -42,6 +43,37 @@ fn a_check_blocks_nothing() {
     let state = Event::StateAsked { ask: controller::AskId::new(5) };
     assert_eq!(mesh.step(due, state), [answer(5, mesh.state())]);
     assert_eq!(mesh.step(due, stop(1, secs(1))), [tell(2, News::Stopping), ask_stop(1, [1])]);
+}
+
+/// L2: what an agent could not be asked, it is asked again with the next check, once.
+#[test]
+fn an_order_that_did_not_arrive_is_given_again_with_the_next_check() {
+    let polls = [ask(0, Order::Poll), ask(1, Order::Poll)];
+    let mut mesh = new(5, 2, LAN);
+    _ = mesh.step(at(0), Event::Opened);
+    assert_eq!(mesh.step(at(0), query_failed(1)), []);
+    let due = check_after_beats(&mut mesh, 1);
+    assert_eq!(mesh.step(due, Event::Tick), [&[start(1, 3..5, 0)], &polls[..]].concat());
+
+    _ = mesh.step(due, report(0, 0..3, Status::Running));
+    _ = mesh.step(due, report(1, 3..5, Status::Running));
+    _ = mesh.step(due, query_failed(0));
+    let due = check_after_beats(&mut mesh, 2);
+    assert_eq!(mesh.step(due, Event::Tick), polls, "nothing is wanted of ranks that run");
+
+    _ = mesh.step(due, stop(1, secs(60)));
+    _ = mesh.step(due, query_failed(0));
+    let due = check_after_beats(&mut mesh, 3);
+    assert_eq!(mesh.step(due, Event::Tick), [&[ask_stop(0, 0..3)], &polls[..]].concat());
+}
+
+/// The moment of the next check, at which both agents have just been heard.
+fn check_after_beats(mesh: &mut Mesh, seq: u64) -> Timestamp {
+    let due = mesh.check_due().expect("ranks live");
+    for agent in 0..2 {
+        _ = mesh.step(due, beat(agent, seq));
+    }
+    due
 }
 
 /// L2: also where the times leave no room between the end of a poll and the next check.

@@ -1,0 +1,63 @@
+//! it: the real program, run as people run it.
+
+mod bad_input;
+mod config;
+mod fixture;
+mod hardship;
+mod leftovers;
+mod metrics;
+mod output;
+mod prometheus;
+mod run;
+mod signals;
+mod terminal;
+
+use std::any::type_name_of_val;
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// What a test gives back.
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let groups = [
+        bad_input::trials(),
+        config::trials(),
+        hardship::trials(),
+        leftovers::trials(),
+        metrics::trials(),
+        output::trials(),
+        run::trials(),
+        signals::trials(),
+        terminal::trials(),
+    ];
+    let trials = groups.into_iter().flatten().collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// A test named after its function.
+fn trial<T: Fn() -> Outcome + Send + 'static>(test: T) -> Trial {
+    let path = type_name_of_val(&test);
+    let name = path.rsplit("::").next().unwrap_or(path).to_owned();
+    Trial::test(name, move || test().map_err(Failed::from))
+}
+
+/// A test that needs a program which may not be here: then it is shown as ignored, and says so.
+fn trial_with<T: Fn() -> Outcome + Send + 'static>(program: &str, test: T) -> Trial {
+    let trial = trial(test);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_here = std::env::split_paths(&path).any(|dir| is_file(&dir.join(program)));
+    if !is_here {
+        let name = trial.name();
+        _ = writeln!(io::stderr(), "SKIPPED: {name}: there is no {program} on the PATH").is_ok();
+    }
+    trial.with_ignored_flag(!is_here)
+}
+
+fn is_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file())
+}

@@ -29,6 +29,16 @@ impl Config {
     pub const fn wan() -> Self {
         Self { times: Times::wan(), restart: RestartConfig::NEVER }
     }
+
+    /// Whether all of it can hold together.
+    ///
+    /// # Errors
+    ///
+    /// See [`Times::validate`] and [`RestartConfig::validate`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.times.validate()?;
+        self.restart.validate()
+    }
 }
 
 /// When silence means what. Everything follows from the lease; each may be set, and
@@ -182,6 +192,27 @@ impl RestartConfig {
     pub const fn on_failure(max_restarts: u32) -> Self {
         Self { policy: RestartPolicy::Transient, max_restarts, ..Self::NEVER }
     }
+
+    /// Whether the bounds bound anything.
+    ///
+    /// # Errors
+    ///
+    /// - [`ConfigError::Zero`] if the period or the first delay is zero: restarts would have no bound.
+    /// - [`ConfigError::TooShort`] if the longest delay is shorter than the first.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (min, max) = (self.backoff_min, self.backoff_max);
+        if self.period.is_some_and(|period| period.is_zero()) {
+            return Err(ConfigError::Zero { name: "restart_period" });
+        }
+        if min.is_zero() {
+            return Err(ConfigError::Zero { name: "backoff_min" });
+        }
+        if max < min {
+            let (name, bound) = ("backoff_max", "backoff_min");
+            return Err(ConfigError::TooShort { name, time: max, bound, minimum: min });
+        }
+        Ok(())
+    }
 }
 
 /// Which ends lead to a restart.
@@ -235,6 +266,22 @@ mod tests {
             [Times::LEASE_MIN, Duration::from_secs(4), Duration::from_secs(30), Times::LEASE_MAX]
         {
             assert_eq!(Times::from_lease(lease).validate(), Ok(()), "{lease:?}");
+        }
+    }
+
+    #[test]
+    fn restarts_without_bound_are_refused() {
+        let ok = RestartConfig::on_failure(3);
+        assert_eq!(ok.validate(), Ok(()));
+        let second = Duration::from_secs(1);
+        let refused = [
+            (RestartConfig { period: Some(Duration::ZERO), ..ok }, "restart_period"),
+            (RestartConfig { backoff_min: Duration::ZERO, ..ok }, "backoff_min"),
+            (RestartConfig { backoff_min: second * 2, backoff_max: second, ..ok }, "backoff_max"),
+        ];
+        for (config, named) in refused {
+            let error = config.validate().unwrap_err();
+            assert!(error.to_string().starts_with(named), "{error}");
         }
     }
 

@@ -109,11 +109,11 @@ impl<C: Controlled> Controller<C> {
     ///
     /// # Errors
     ///
-    /// - [`SpecError::Config`] if the times cannot hold together.
+    /// - [`SpecError::Config`] if times or restarts cannot hold together.
     /// - [`SpecError::Nobody`], [`SpecError::Twice`] or [`SpecError::Outside`] if the agents do not
     ///   answer for every rank of the region exactly once.
     pub fn new(spec: Spec, kind: C) -> Result<Self, SpecError> {
-        spec.config.times.validate()?;
+        spec.config.validate()?;
         let size = spec.region.size();
         let roster = Roster::new(spec.agents.clone(), size, spec.config.times).map_err(
             |misfit| match misfit {
@@ -251,6 +251,9 @@ impl<C: Controlled> Controller<C> {
         if gap > self.spec.config.times.heartbeat {
             self.roster.forgive(gap, self.now);
             self.poll_sent = self.poll_sent.map(|sent| sent + gap);
+            if let Life::Stopping(stop) = &mut self.life {
+                stop.put_off(gap);
+            }
         }
     }
 

@@ -19,6 +19,14 @@ pub(super) struct Stop {
     pub(super) give_up_at: Option<Timestamp>,
 }
 
+impl Stop {
+    /// This side was paused for `gap`: that is not taken from anybody's grace.
+    pub(super) fn put_off(&mut self, gap: Duration) {
+        self.kill_at = self.kill_at + gap;
+        self.give_up_at = self.give_up_at.map(|at| at + gap);
+    }
+}
+
 impl<C: Controlled> Controller<C> {
     pub(super) fn on_stop_asked(&mut self, ask: AskId, grace: Duration, effects: &mut Vec<Effect>) {
         match &mut self.life {

@@ -48,6 +48,21 @@ fn what_is_left_after_the_grace_is_killed_once() {
     assert_eq!(pass(&mut mesh, (at(2), at(15)), &[0]), [kill]);
 }
 
+/// C1: our own pause is not taken from anybody's grace.
+#[test]
+fn a_pause_of_ours_does_not_use_up_the_grace() {
+    let mut mesh = running(1, 1, LAN);
+    let due = mesh.next_deadline().expect("a rank lives");
+    _ = mesh.step(due, stop(1, secs(5)));
+    let promised = mesh.next_deadline().expect("a stop is under way");
+    let resumed = promised + secs(60);
+    let effects = mesh.step(resumed, Event::Tick);
+    assert!(!effects.contains(&ask_kill(0, [0])), "{effects:?}");
+    let left = secs(5) - promised.since(due);
+    let kill = (resumed + left, ask_kill(0, [0]));
+    assert_eq!(pass(&mut mesh, (resumed, resumed + secs(9)), &[0]), [kill]);
+}
+
 /// C1: a stop is answered even if the ranks cannot be killed.
 #[test]
 fn nobody_waits_for_ever_for_a_rank_that_does_not_end() {

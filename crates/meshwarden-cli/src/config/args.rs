@@ -117,9 +117,15 @@ pub(crate) enum Preset {
     Wan,
 }
 
+/// Each host in this process has a guard; more than that are a mistake.
+const HOSTS_MAX: usize = 1024;
+
 /// A shape that processes can be started in: at least one, and not more than a machine can hold.
 pub(crate) fn parse_extent(text: &str) -> Result<Extent, String> {
     let extent: Extent = text.parse().map_err(|error| format!("{error}"))?;
+    if let Some(hosts) = extent.size_of("hosts").filter(|hosts| *hosts > HOSTS_MAX) {
+        return Err(format!("{hosts} hosts on this machine; at most {HOSTS_MAX} can be asked for"));
+    }
     match extent.size() {
         0 => Err(format!("{extent} has no rank: every dim must be at least 1")),
         size if size > PROCS_MAX => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, ValueEnum};
-use meshwarden::controller::{RestartConfig, Times};
+use meshwarden::controller::{Config, RestartConfig, Times};
 use meshwarden::mesh_shape::{Extent, extent};
 use serde::Deserialize;
 
@@ -86,7 +86,8 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
         file.events.clone().map(Shown),
     );
     let master_port = layers.pick("master_port", args.master_port, file.master_port, default(0));
-    times.validate().context("these times cannot hold together (see `meshwarden config`)")?;
+    let impossible = "these settings cannot hold together (see `meshwarden config`)";
+    Config { times, restart }.validate().context(impossible)?;
     Ok(Settings {
         extent,
         name,
@@ -114,10 +115,8 @@ fn restart(layers: &mut Layers<'_>, args: &SettingArgs, file: &FileSettings) -> 
     let backoff_max =
         layers.pick("backoff_max", args.backoff_max, file.backoff_max, default(never.backoff_max));
     let period = period.map(|period| period.0);
-    match max {
-        0 => never,
-        max => RestartConfig { period, backoff_min, backoff_max, ..RestartConfig::on_failure(max) },
-    }
+    let policy = if max == 0 { never.policy } else { RestartConfig::on_failure(max).policy };
+    RestartConfig { policy, max_restarts: max, period, backoff_min, backoff_max }
 }
 
 fn times(

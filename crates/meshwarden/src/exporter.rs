@@ -7,19 +7,38 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use mesh_runtime::ControlThread;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// How often the recorder drains what histograms have gathered, so that an endpoint that nobody
 /// scrapes takes no memory.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Connections that are served at once.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How long a peer may take to send its headers.
+const HEADERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a request may take as a whole.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// The longest request.
+const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// The pause after a connection could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The media type of the text format that Prometheus reads.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -56,16 +75,14 @@ pub enum ExporterError {
 }
 
 impl Exporter {
-    /// Installs the recorder of this program and serves it at `address`, on `control`. Call it before
-    /// anything is supervised: a metric made earlier is never seen.
+    /// Installs the recorder of this program and serves it at `address`, on `thread`; take
+    /// [`Root::output`](crate::Root::output), so that scrapers cannot hold up supervision. Call it
+    /// before anything is supervised: a metric made earlier is never seen.
     ///
     /// # Errors
     ///
     /// See [`ExporterError`]. Nothing was installed, unless it says so.
-    pub async fn serve(
-        address: SocketAddr,
-        control: &ControlThread,
-    ) -> Result<Self, ExporterError> {
+    pub async fn serve(address: SocketAddr, thread: &ControlThread) -> Result<Self, ExporterError> {
         if !address.ip().is_loopback() {
             return Err(ExporterError::NotLoopback { address });
         }
@@ -75,7 +92,7 @@ impl Exporter {
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let listener = {
-            let _entered = control.handle().enter();
+            let _entered = thread.handle().enter();
             TcpListener::from_std(listener).map_err(listen)?
         };
         let handle = install()?;
@@ -83,11 +100,8 @@ impl Exporter {
             .route("/metrics", get(metrics))
             .layer(middleware::from_fn_with_state(address, guard))
             .with_state(handle.clone());
-        let serving = control.spawn(async move {
-            // It ends with its task; until then it has no error to give.
-            _ = axum::serve(listener, router).await.is_ok();
-        });
-        Ok(Self { address, tasks: [serving, control.spawn(upkeep(handle))] })
+        let serving = thread.spawn(serve(listener, router));
+        Ok(Self { address, tasks: [serving, thread.spawn(upkeep(handle))] })
     }
 
     /// Where it listens: the port that was given, or that was free.
@@ -102,6 +116,32 @@ impl Drop for Exporter {
         for task in &self.tasks {
             task.abort();
         }
+    }
+}
+
+/// Accepts connections, as many at once as there is room for; the others wait in the kernel's queue.
+async fn serve(listener: TcpListener, router: Router) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else {
+            // There are no descriptors left, as a rule: a little later there may be.
+            sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        connections.spawn(async move {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADERS_WITHIN)
+                .max_buf_size(REQUEST_BYTES_MAX)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            // A peer that is slow or wrong is not answered; nobody else notices.
+            _ = timeout(ANSWER_WITHIN, connection).await.is_ok();
+            drop(permit);
+        });
     }
 }
 
@@ -135,6 +175,9 @@ async fn metrics(State(handle): State<PrometheusHandle>) -> Response {
 /// Lets through what a scraper on this machine sends. A page in a browser may make requests to
 /// loopback too: it names a foreign origin, or got here by a foreign name.
 async fn guard(State(address): State<SocketAddr>, request: Request, next: Next) -> Response {
+    if request.method() != Method::GET {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]).into_response();
+    }
     if is_foreign(request.headers(), address) {
         return (StatusCode::FORBIDDEN, "for scrapers on this machine only\n").into_response();
     }

@@ -110,6 +110,12 @@ impl Root {
         ProcMeshBuilder::new(&self.control, extent)
     }
 
+    /// The thread that reads the output of ranks, and serves what may wait.
+    #[must_use]
+    pub const fn output(&self) -> &ControlThread {
+        &self.output
+    }
+
     /// The thread that supervises.
     #[must_use]
     pub const fn control(&self) -> &ControlThread {

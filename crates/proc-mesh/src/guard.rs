@@ -8,7 +8,8 @@
 //! # Invariants
 //!
 //! - `GUARD-1` When the lifeline closes or the agent dies, however, every descendant is killed, and
-//!   then the guard exits. The same on `SIGTERM`, `SIGINT`, `SIGHUP` and `SIGQUIT`.
+//!   then the guard exits. `SIGTERM`, `SIGINT`, `SIGHUP` and `SIGQUIT` do nothing: a service manager
+//!   sends them to every process at once, and how long the others have to end is the agent's word.
 //! - `GUARD-2` A process is told ended once, with the kernel's word for how; its process group does
 //!   not outlive it. A descendant that has left the group lives on until the guard ends.
 //! - `GUARD-3` When the lease of a mesh runs out, its process groups are killed, once (K2).
@@ -46,7 +47,7 @@ use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open, set_child_subreap
 
 use self::frames::{Filled, Flushed, Inbox};
 use self::keeper::Keeper;
-use self::signals::SignalPipe;
+use self::signals::{SignalPipe, outlive_ends};
 
 /// The first argument of a process that is to be a guard.
 pub const ARGUMENT: &str = "meshwarden:guard";
@@ -87,7 +88,6 @@ struct Guard<'fd> {
     /// Readable when the agent has died, even if something else still holds its end of the lifeline.
     agent: Option<OwnedFd>,
     children: SignalPipe,
-    ends: SignalPipe,
     inbox: Inbox,
     keeper: Keeper,
     flushed: Flushed,
@@ -96,20 +96,20 @@ struct Guard<'fd> {
 /// Why the work is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
-    /// The agent is gone, or a signal asked for the end.
-    Asked,
+    /// The agent is gone.
+    AgentGone,
     /// What came over the lifeline cannot be read, or the system refuses what was thought certain.
     Broken,
 }
 
 impl<'fd> Guard<'fd> {
     fn new(lifeline: BorrowedFd<'fd>) -> io::Result<Self> {
+        outlive_ends()?;
         set_child_subreaper(Some(getpid()))?;
         Ok(Self {
             lifeline,
             agent: getppid().and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
             children: SignalPipe::of_children()?,
-            ends: SignalPipe::of_ends()?,
             inbox: Inbox::default(),
             keeper: Keeper::new(),
             flushed: Flushed::All,
@@ -124,7 +124,7 @@ impl<'fd> Guard<'fd> {
             }
         };
         let is_complete = self.purge();
-        if is_complete && over == Over::Asked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if is_complete && over == Over::AgentGone { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     /// Waits for something to happen and deals with it.
@@ -132,7 +132,7 @@ impl<'fd> Guard<'fd> {
         self.flush()?;
         let woken = self.wait().or(Err(Over::Broken))?;
         if woken.is_over {
-            return Err(Over::Asked);
+            return Err(Over::AgentGone);
         }
         if woken.by_children {
             self.children.drain();
@@ -141,7 +141,7 @@ impl<'fd> Guard<'fd> {
         if woken.by_agent && !self.inbox.has_frame() {
             match self.inbox.fill(self.lifeline) {
                 Ok(Filled::Some | Filled::Nothing) => {}
-                Ok(Filled::Closed) => return Err(Over::Asked),
+                Ok(Filled::Closed) => return Err(Over::AgentGone),
                 Err(_) => return Err(Over::Broken),
             }
         }
@@ -169,7 +169,7 @@ impl<'fd> Guard<'fd> {
     fn flush(&mut self) -> Result<(), Over> {
         self.flushed = match self.keeper.outbox.flush(self.lifeline) {
             Ok(flushed) => flushed,
-            Err(Errno::PIPE | Errno::CONNRESET) => return Err(Over::Asked),
+            Err(Errno::PIPE | Errno::CONNRESET) => return Err(Over::AgentGone),
             Err(_) => return Err(Over::Broken),
         };
         if self.flushed == Flushed::All && self.keeper.tell_news() {
@@ -186,12 +186,13 @@ impl<'fd> Guard<'fd> {
         let mut fds = vec![
             PollFd::new(&self.lifeline, wants),
             PollFd::new(&self.children, PollFlags::IN),
-            PollFd::new(&self.ends, PollFlags::IN),
         ];
         fds.extend(self.agent.as_ref().map(|agent| PollFd::new(agent, PollFlags::IN)));
-        match poll(&mut fds, timespec(self.patience()).as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
+        // A signal hides what has come, and that goes before what is due: so it is asked again.
+        while let Err(errno) = poll(&mut fds, timespec(self.patience()).as_ref()) {
+            if errno != Errno::INTR {
+                return Err(errno);
+            }
         }
         let is_gone = PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL;
         Ok(Woken {

@@ -1,6 +1,7 @@
 //! The agent's side of the lifeline to its guard.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use mesh_core::{BeatSeq, Epoch, LaunchProblem, MeshId};
 use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -22,6 +24,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use crate::guard::frames::{BadFrame, FRAME_BYTES_MAX, Filled, Flushed, Inbox, Outbox, TooLong};
 use crate::guard::wire::{FromGuard, Message, ToGuard, VERSION};
 use crate::guard::{self, spawn};
+use crate::launcher::WORKER_ARG;
 
 /// A guard, and the lifeline to it.
 ///
@@ -49,6 +52,13 @@ pub struct GuardLink {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
+    /// This process was started as a guard or a worker and goes on as the program itself. Nothing was
+    /// started: it would do the same, and so on without end.
+    #[error(
+        "this process was started as a guard or a worker: the program must call \
+         `meshwarden::main` (or `proc_mesh::bootstrap`) before anything else"
+    )]
+    NotBootstrapped,
     /// The program of the guard could not be started.
     #[error("cannot start the guard {}: {problem}", program.display())]
     NotStarted {
@@ -117,6 +127,7 @@ impl GuardLink {
     ///
     /// # Errors
     ///
+    /// - [`GuardError::NotBootstrapped`] if this process should have become a guard or a worker.
     /// - [`GuardError::NotStarted`] if the program cannot be started.
     /// - [`GuardError::NoHello`] if it is no guard. It has been killed.
     /// - [`GuardError::OtherVersion`] if it is a guard of another build. It has been killed.
@@ -126,6 +137,9 @@ impl GuardLink {
     ///
     /// Outside of a tokio runtime with input and output, and time.
     pub async fn start(program: &Path) -> Result<Self, GuardError> {
+        if is_out_of_part() {
+            return Err(GuardError::NotBootstrapped);
+        }
         let (socket, theirs) = lifeline().map_err(|error| os(&error))?;
         let mut command = Command::new(program);
         command.arg0("meshwarden-guard").arg(guard::ARGUMENT).process_group(0);
@@ -312,6 +326,14 @@ impl GuardLink {
     async fn kill(mut self) {
         let _reaped = self.process.kill().await;
     }
+}
+
+/// Whether this process was started as a guard or a worker, and has not become one.
+fn is_out_of_part() -> bool {
+    let Some(first) = env::args_os().nth(1) else { return false };
+    // A guard starts no guard. A worker may have hosts of its own: once it has become one, its
+    // standard input is not the socket any more with which it was started.
+    first == guard::ARGUMENT || (first == WORKER_ARG && socket_peercred(io::stdin()).is_ok())
 }
 
 /// Both ends of a lifeline, closed on exec; the first is ours.

@@ -5,9 +5,11 @@
 
 mod hosted;
 mod seat;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use mesh_core::{Answer, BeatSeq, MeshId, Order, Request};
@@ -21,6 +23,7 @@ use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{HostOrder, Opening, close_deadline};
 use hosted::Hosted;
 pub(crate) use seat::Note;
+use sweep::Mark;
 
 /// Things that readers and links may have to say at once; they wait for room.
 const NOTES: usize = 1024;
@@ -49,6 +52,8 @@ pub(crate) struct Tools {
     pub(crate) output: Handle,
     /// Where readers and links say what they have to say.
     pub(crate) notes: mpsc::Sender<Note>,
+    /// What every process of this host has in its environment.
+    pub(crate) mark: Mark,
 }
 
 /// What the agent woke up for.
@@ -62,7 +67,7 @@ enum Woken {
 impl HostAgent {
     pub(crate) fn new(guard: GuardLink, output: Handle) -> Self {
         let (sender, notes) = mpsc::channel(NOTES);
-        let tools = Tools { output, notes: sender };
+        let tools = Tools { output, notes: sender, mark: Mark::new() };
         Self { guard: Some(guard), meshes: BTreeMap::new(), next_command: 0, notes, tools }
     }
 
@@ -81,7 +86,7 @@ impl HostAgent {
             };
             match woken {
                 Woken::Guard(Ok((message, fds))) => self.on_guard(message, fds),
-                Woken::Guard(Err(error)) => self.on_guard_lost(&error),
+                Woken::Guard(Err(error)) => self.on_guard_lost(&error).await,
                 Woken::Note(note) => self.on_note(note),
                 Woken::Order(Some(HostOrder::Close { closed })) => return self.close(closed).await,
                 Woken::Order(Some(order)) => self.on_order(order).await,
@@ -130,19 +135,25 @@ impl HostAgent {
     }
 
     async fn perform(&mut self, mesh: MeshId, request: Request) {
-        if matches!(request.order, Order::Start { .. }) {
-            self.revive_guard().await;
-        }
+        let revived = match request.order {
+            Order::Start { .. } => self.revive_guard().await,
+            Order::Stop { .. } | Order::Kill { .. } | Order::Poll | Order::Renew { .. } => Ok(()),
+        };
         let Some(hosted) = self.meshes.get_mut(&mesh) else { return };
         match request.order {
-            Order::Start { ranks, incarnation } => hosted.start(&ranks, incarnation),
+            Order::Start { ranks, incarnation } => {
+                hosted.start(&ranks, incarnation);
+                if let Err(error) = revived {
+                    hosted.refuse_queued(&error);
+                }
+            }
             Order::Stop { ranks, incarnation } => {
                 hosted.stop(&ranks, incarnation, self.guard.as_mut());
             }
             Order::Kill { ranks, incarnation } => {
                 hosted.kill(&ranks, incarnation, self.guard.as_mut());
             }
-            Order::Poll => hosted.poll(),
+            Order::Poll => hosted.poll(self.guard.is_some()),
             Order::Renew { echoed } => {
                 self.tell_guard(ToGuard::Renew { mesh, epoch: request.epoch, echoed });
             }
@@ -150,22 +161,20 @@ impl HostAgent {
     }
 
     /// A guard that died is replaced when there is something to start.
-    async fn revive_guard(&mut self) {
-        if self.guard.is_some() {
-            return;
-        }
-        match GuardLink::start(std::path::Path::new("/proc/self/exe")).await {
-            Ok(mut guard) => {
-                for hosted in self.meshes.values_mut() {
-                    hosted.introduce(&mut guard);
-                }
-                self.guard = Some(guard);
+    async fn revive_guard(&mut self) -> Result<(), GuardError> {
+        if self.guard.is_none() {
+            let mut guard = GuardLink::start(Path::new("/proc/self/exe")).await?;
+            for hosted in self.meshes.values_mut() {
+                hosted.introduce(&mut guard);
             }
-            Err(error) => error!(%error, "no new guard could be started"),
+            self.guard = Some(guard);
         }
+        Ok(())
     }
 
     fn on_guard(&mut self, message: FromGuard, fds: Vec<OwnedFd>) {
+        let now = Instant::now();
+        self.each_mesh(|hosted, _| hosted.heard(now));
         match message {
             FromGuard::Hello { .. } => (),
             FromGuard::Beat { seq } => self.on_beat(seq),
@@ -199,11 +208,15 @@ impl HostAgent {
         });
     }
 
-    /// Without its guard nobody can say how the processes ended: they are ended for certain.
-    fn on_guard_lost(&mut self, error: &GuardError) {
+    /// Without its guard nobody can say how the processes ended: they are ended for certain, and so
+    /// is what they had started.
+    async fn on_guard_lost(&mut self, error: &GuardError) {
         warn!(%error, "the guard is gone: its processes are killed, and lost");
         self.guard = None;
         self.each_mesh(|hosted, _| hosted.on_guard_lost());
+        if !self.tools.mark.sweep().await {
+            error!("processes that a guard left behind could not be killed");
+        }
     }
 
     fn on_note(&mut self, note: Note) {
@@ -231,11 +244,12 @@ impl HostAgent {
     /// Ends everything, and says whether nothing is left.
     async fn close(mut self, closed: oneshot::Sender<bool>) {
         self.meshes.clear();
-        let is_clean = match self.guard.take() {
+        let is_closed = match self.guard.take() {
             Some(guard) => guard.close(close_deadline()).await,
             None => true,
         };
-        _ = closed.send(is_clean).is_ok();
+        let is_swept = self.tools.mark.sweep().await;
+        _ = closed.send(is_closed && is_swept).is_ok();
     }
 
     fn tell_guard(&mut self, message: ToGuard) {

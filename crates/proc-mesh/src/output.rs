@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 use mesh_core::Incarnation;
 use mesh_shape::Rank;
+use rustix::io::retry_on_intr;
 use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -176,10 +177,23 @@ impl Pump {
         }
     }
 
-    /// Reads what is there, once; `false` if there is nothing.
+    /// Reads what is there as far as the runtime knows, once; `false` if there is nothing.
     fn read(&mut self) -> bool {
         let Some(pipe) = &self.pipe else { return false };
-        match pipe.try_read(&mut self.buffer) {
+        let result = pipe.try_read(&mut self.buffer);
+        self.received(result)
+    }
+
+    /// Reads what is there, once; `false` if there is nothing. It asks the kernel: the runtime may
+    /// not have heard yet of what was written last.
+    fn read_rest(&mut self) -> bool {
+        let Some(pipe) = &self.pipe else { return false };
+        let result = retry_on_intr(|| rustix::io::read(pipe, &mut self.buffer[..]));
+        self.received(result.map_err(io::Error::from))
+    }
+
+    fn received(&mut self, result: io::Result<usize>) -> bool {
+        match result {
             Ok(0) => self.finish(),
             Ok(n) => {
                 self.lines.push(&self.buffer[..n]);
@@ -197,7 +211,7 @@ impl Pump {
     /// The process has ended: reads the pipe to its end, or to where nothing is in it.
     fn drain(&mut self) {
         let mut reads = 0;
-        while reads < DRAIN_BYTES_MAX / READ_BYTES && self.read() {
+        while reads < DRAIN_BYTES_MAX / READ_BYTES && self.read_rest() {
             reads += 1;
         }
         self.finish();

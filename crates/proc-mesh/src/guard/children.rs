@@ -26,7 +26,7 @@ pub(super) struct Children(BTreeMap<ProcKey, Child>);
 struct Child {
     pid: Pid,
     started_at: Timestamp,
-    /// Whether it was killed because its lease had run out.
+    /// Whether it was killed because the lease of its mesh had run out.
     culled: bool,
     /// Whether the kernel's last word was that it is stopped.
     suspended: bool,
@@ -59,10 +59,11 @@ impl Children {
         }
     }
 
-    /// Kills the process groups of one mesh because its lease has run out (K2).
+    /// Kills the process groups of one mesh because its lease has run out (K2). A process that has
+    /// ended already was not culled.
     pub(super) fn cull_mesh(&mut self, mesh: MeshId) {
         for (_, child) in self.0.range_mut(keys_of(mesh)) {
-            child.culled = true;
+            child.culled = child.peek_end().is_none();
             child.signal(Signal::KILL);
         }
     }

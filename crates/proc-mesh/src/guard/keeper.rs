@@ -24,7 +24,6 @@ pub(super) struct Keeper {
     /// What is to be told. Bounded by what was asked: a start is answered at most twice, and what
     /// comes by itself is only put in when this is empty.
     pub(super) outbox: Outbox,
-    commands: BTreeMap<u32, CommandLine>,
     wards: BTreeMap<MeshId, Ward>,
     children: Children,
     next_beat: BeatSeq,
@@ -37,7 +36,6 @@ impl Keeper {
     pub(super) fn new() -> Self {
         let mut keeper = Self {
             outbox: Outbox::default(),
-            commands: BTreeMap::new(),
             wards: BTreeMap::new(),
             children: Children::default(),
             next_beat: BeatSeq::FIRST,
@@ -55,8 +53,10 @@ impl Keeper {
             ToGuard::Open { mesh, epoch, term, beat_every } => {
                 self.open(mesh, epoch, term, beat_every);
             }
-            ToGuard::Command { id, program, args, dir } => {
-                self.commands.insert(id, CommandLine::new(program, args, dir));
+            ToGuard::Command { mesh, id, program, args, dir } => {
+                if let Some(ward) = self.wards.get_mut(&mesh) {
+                    ward.commands.insert(id, CommandLine::new(program, args, dir));
+                }
             }
             ToGuard::Start { key, command, env } => self.start(key, command, env, fds),
             ToGuard::Signal { key, signal } => {
@@ -89,8 +89,15 @@ impl Keeper {
     }
 
     /// Kills the meshes whose lease has run out (K2).
+    ///
+    /// What has ended before that is told first, as it ended: this process may have been suspended
+    /// when it did.
     pub(super) fn cull(&mut self) {
         let now = clock::now();
+        if !self.lease_ends().any(|ends_at| now >= ends_at) {
+            return;
+        }
+        self.sweep();
         for (mesh, ward) in &mut self.wards {
             if !ward.is_closing && ward.lease.expire(now) {
                 self.children.cull_mesh(*mesh);
@@ -131,9 +138,13 @@ impl Keeper {
 
     /// When something is due by itself: a beat, or the end of a lease.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.lease_ends().chain(self.beat_every().map(|_| self.beat_at)).min()
+    }
+
+    /// When the leases end that have not run out.
+    fn lease_ends(&self) -> impl Iterator<Item = Timestamp> {
         let open = self.wards.values().filter(|ward| !ward.is_closing);
-        let ends = open.filter_map(|ward| ward.lease.ends_at());
-        ends.chain(self.beat_every().map(|_| self.beat_at)).min()
+        open.filter_map(|ward| ward.lease.ends_at())
     }
 
     fn open(&mut self, mesh: MeshId, epoch: Epoch, term: Duration, beat_every: Duration) {
@@ -151,10 +162,16 @@ impl Keeper {
 
     fn start(&mut self, key: ProcKey, command: u32, env: Env, fds: Vec<OwnedFd>) {
         let Some(ward) = self.wards.get_mut(&key.mesh) else { return };
-        match ward.admit(&key) {
+        let now = clock::now();
+        let admission = ward.admit(now, &key);
+        if self.is_paused {
+            // It may have been armed anew just now.
+            ward.lease.pause(now);
+        }
+        match admission {
             Admission::Ignore => {}
             Admission::Culled => {
-                let evidence = clock::now().since_start();
+                let evidence = now.since_start();
                 let alive = Duration::ZERO;
                 let end = FromGuard::Ended { key, end: KILLED, evidence, alive, culled: true };
                 self.tell(&end, None);
@@ -178,9 +195,10 @@ impl Keeper {
         let Ok(stdio) = <[OwnedFd; 3]>::try_from(fds) else {
             return Err(os_problem(Errno::MFILE));
         };
-        let command = self.commands.get(&command).ok_or_else(|| LaunchProblem::Os {
-            errno: Errno::INVAL.raw_os_error(),
-            message: format!("command {command} was never given"),
+        let ward = self.wards.get(&key.mesh);
+        let command = ward.and_then(|ward| ward.commands.get(&command)).ok_or_else(|| {
+            let message = format!("command {command} was never given");
+            LaunchProblem::Os { errno: Errno::INVAL.raw_os_error(), message }
         })?;
         let started_at = clock::now();
         let spawned = command.spawn(env, stdio)?;

@@ -1,36 +1,26 @@
-//! Signals as events: each kind has a pipe that becomes readable.
+//! Signals: the end of a child is an event, and what asks this process to end is ignored.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustix::io::read;
 use rustix::pipe::{PipeFlags, pipe_with};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::low_level::pipe::register;
+use signal_hook::{flag, low_level};
 
-/// One kind of signal, or several that mean the same.
+/// A pipe that is readable when a child has stopped, continued or ended.
 ///
-/// The handlers stay for the rest of the process. They do not reach its children: the pipes are
-/// closed on exec, and so are handlers.
+/// The handler stays for the rest of the process. It does not reach its children: the pipe is closed
+/// on exec, and handlers end with it.
 #[derive(Debug)]
 pub(super) struct SignalPipe(OwnedFd);
 
 impl SignalPipe {
-    /// A child has stopped, continued or ended.
     pub(super) fn of_children() -> io::Result<Self> {
-        Self::of(&[SIGCHLD])
-    }
-
-    /// Somebody wants this process to end.
-    pub(super) fn of_ends() -> io::Result<Self> {
-        Self::of(&[SIGTERM, SIGINT, SIGHUP, SIGQUIT])
-    }
-
-    fn of(signals: &[i32]) -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        for signal in signals {
-            register(*signal, writer.try_clone()?)?;
-        }
+        low_level::pipe::register(SIGCHLD, writer)?;
         Ok(Self(reader))
     }
 
@@ -45,4 +35,14 @@ impl AsFd for SignalPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Lets the signals that ask a process to end do nothing to this one (`GUARD-1`).
+///
+/// By handlers that nobody asks, since children would inherit that a signal is ignored.
+pub(super) fn outlive_ends() -> io::Result<()> {
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
+        flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
 }

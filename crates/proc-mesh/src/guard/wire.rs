@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages, told in [`FromGuard::Hello`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One life of one rank of one mesh: at most one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,8 +40,11 @@ pub enum ToGuard {
         /// good.
         beat_every: Duration,
     },
-    /// A command line, to be named in any number of starts. The same id again replaces it.
+    /// A command line, to be named in any number of starts of its mesh. The same id again replaces
+    /// it; it is forgotten with the mesh, and ignored if that is not open.
     Command {
+        /// The mesh.
+        mesh: MeshId,
         /// Chosen by the agent.
         id: u32,
         /// A path, or a name to look up on the `PATH`. Bytes, as the system takes them.
@@ -54,8 +57,9 @@ pub enum ToGuard {
     /// Start a process; with three descriptors: its standard input, output and error.
     ///
     /// An incarnation that is not higher than one that was started already is ignored, and so is a
-    /// mesh that is not open. After the lease has run out, nothing is started: the answer is an
-    /// [`FromGuard::Ended`] that says culled.
+    /// mesh that is not open. After the lease has run out, a first incarnation is not started: the
+    /// answer is an [`FromGuard::Ended`] that says culled. A later one is, under a lease that is
+    /// armed anew.
     Start {
         /// For which rank.
         key: ProcKey,

@@ -33,6 +33,9 @@ const SIGCONT: i32 = 18;
 /// Messages to one worker that may wait before the sender does.
 const WORKER_MESSAGES: usize = 16;
 
+/// A guard that has left out more beats than that is silent. Silence is suspect after three.
+const BEATS_MISSED_MAX: u32 = 2;
+
 /// The ranks of one mesh that live on this host.
 pub(crate) struct Hosted {
     opening: Opening,
@@ -44,6 +47,8 @@ pub(crate) struct Hosted {
     queue: VecDeque<Rank>,
     n_launching: usize,
     reporter: Reporter,
+    /// When the guard last said something.
+    heard_at: Instant,
     tools: Tools,
 }
 
@@ -57,6 +62,7 @@ impl Hosted {
             queue: VecDeque::new(),
             n_launching: 0,
             reporter: Reporter::default(),
+            heard_at: Instant::now(),
             tools,
         }
     }
@@ -79,11 +85,13 @@ impl Hosted {
 
     /// Tells a guard of the mesh: its lease is armed before anything is started (K2).
     pub(crate) fn introduce(&mut self, guard: &mut GuardLink) {
+        self.heard_at = Instant::now();
         let Opening { label, epoch, lease, heartbeat, launch, .. } = &self.opening;
         let open =
             ToGuard::Open { mesh: label.id(), epoch: *epoch, term: *lease, beat_every: *heartbeat };
         let command = launch.launcher.command();
         let command = ToGuard::Command {
+            mesh: label.id(),
             id: self.command,
             program: command.program.as_bytes().to_vec(),
             args: command.args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
@@ -132,6 +140,19 @@ impl Hosted {
         room
     }
 
+    /// There is no guard to start anything.
+    pub(crate) fn refuse_queued(&mut self, error: &GuardError) {
+        for rank in std::mem::take(&mut self.queue) {
+            if let Some(seat) = self.seats.get(&rank) {
+                let key = self.key(rank, seat.incarnation);
+                self.on_not_started(
+                    key,
+                    LaunchProblem::Os { errno: 0, message: error.to_string() },
+                );
+            }
+        }
+    }
+
     fn launch_one(&mut self, key: ProcKey, guard: &mut GuardLink) -> Result<(), LaunchProblem> {
         let os = |error: io::Error| problem(&error);
         let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
@@ -157,7 +178,8 @@ impl Hosted {
             point: &point,
             incarnation: key.incarnation,
         };
-        let env = self.opening.launch.launcher.env(&seat);
+        let mut env = self.opening.launch.launcher.env(&seat);
+        env.push(self.tools.mark.variable());
         let env = env.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
         let start = ToGuard::Start { key, command: self.command, env };
         guard
@@ -267,7 +289,7 @@ impl Hosted {
         };
         // A worker may have said so before the guard said that it is there.
         let is_ready = handles.worker.as_ref().is_none_or(|worker| worker.ready_by.is_none());
-        seat.state = State::Up(Process::new(pid, pidfd), handles);
+        seat.state = State::Up(Process::new(pid, pidfd, boot_time()), handles);
         if seat.sent.any() {
             let is_kill = seat.sent.kill;
             signal(guard, key, is_kill);
@@ -316,10 +338,12 @@ impl Hosted {
             .map(|(rank, seat)| self.key(*rank, seat.incarnation))
             .collect();
         for key in live {
-            if let Some(process) = self.live_seat(key).and_then(|seat| seat.process()) {
+            let process = self.live_seat(key).and_then(|seat| seat.process());
+            let alive = process.map_or(Duration::ZERO, |process| {
                 process.kill();
-            }
-            self.end(key, HowEnded::GuardLost, boot_time(), Duration::ZERO);
+                boot_time().saturating_sub(process.started_at)
+            });
+            self.end(key, HowEnded::GuardLost, boot_time(), alive);
         }
     }
 
@@ -408,8 +432,23 @@ impl Hosted {
         }
     }
 
-    /// Says everything: what was not taken yet is in it.
-    pub(crate) fn poll(&self) {
+    /// The guard has said something.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    /// Whether a guard that lives would have said something by now.
+    fn is_deaf(&self) -> bool {
+        self.heard_at.elapsed() > self.opening.heartbeat * BEATS_MISSED_MAX
+    }
+
+    /// Says everything: what was not taken yet is in it. While its guard is silent an agent is silent
+    /// too: it does not know how its processes are, and what it said would pass for a sign of life.
+    pub(crate) fn poll(&self, is_guarded: bool) {
+        if is_guarded && self.is_deaf() {
+            debug!(mesh = %self.opening.label, "the guard is silent, a poll is not answered");
+            return;
+        }
         let answer = Answer::Reported { agent: self.agent(), reports: self.reporter.poll() };
         if self.answers().send(answer).is_err() {
             debug!(mesh = %self.opening.label, "the answer to a poll was not taken");

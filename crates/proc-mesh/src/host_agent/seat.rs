@@ -87,6 +87,8 @@ pub(crate) struct WorkerHandle {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
+    /// When the guard said so, on its clock and ours.
+    pub(crate) started_at: Duration,
     /// Only missing if this process could open no more.
     pidfd: Option<OwnedFd>,
 }
@@ -143,8 +145,8 @@ impl Seat {
 }
 
 impl Process {
-    pub(crate) const fn new(pid: u32, pidfd: Option<OwnedFd>) -> Self {
-        Self { pid, pidfd }
+    pub(crate) const fn new(pid: u32, pidfd: Option<OwnedFd>, started_at: Duration) -> Self {
+        Self { pid, started_at, pidfd }
     }
 
     /// Kills it and its group, for when its guard cannot any more.
@@ -171,8 +173,8 @@ fn is_alive(pidfd: &OwnedFd) -> bool {
 
 /// The problem that an error of our own system calls is, for a rank that could not be started.
 pub(crate) fn problem(error: &std::io::Error) -> LaunchProblem {
-    LaunchProblem::Os {
-        errno: error.raw_os_error().unwrap_or_default(),
-        message: error.to_string(),
-    }
+    let text = error.to_string();
+    // std appends the number, which `LaunchProblem` shows too.
+    let message = text.split(" (os error").next().unwrap_or_default().to_owned();
+    LaunchProblem::Os { errno: error.raw_os_error().unwrap_or_default(), message }
 }

@@ -49,8 +49,9 @@ impl Rig {
     ) -> Result<(), Box<dyn Error>> {
         let words: Vec<_> = line.iter().map(|word| word.as_bytes().to_vec()).collect();
         let (program, args) = words.split_first().ok_or("an empty command line")?;
+        let (program, args) = (program.clone(), args.to_vec());
         let dir = dir.map(|dir| dir.as_bytes().to_vec());
-        self.ask(ToGuard::Command { id, program: program.clone(), args: args.to_vec(), dir })
+        self.ask(ToGuard::Command { mesh: mesh(), id, program, args, dir })
     }
 
     /// Starts a rank with the command, and with `N` as a variable.

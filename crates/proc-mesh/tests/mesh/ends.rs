@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use mesh_core::{Change, MeshPhase, Reason, Stall, Status};
+use mesh_core::{Change, Failures, MeshPhase, Reason, Stall, Status};
 use proc_mesh::{ProcMesh, ProcSeat};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixture::{
     Site, ends_to_the_close, failures_to_the_end, next_failure, reasons, restarting, shells,
-    subscribe,
+    subscribe, until_gone,
 };
 use crate::{Outcome, trial};
 
@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_killed_rank_is_told_with_its_signal_and_started_again),
         trial(a_suspended_rank_is_stalled_and_no_failure),
         trial(a_guard_that_is_killed_takes_its_ranks_with_it_and_is_replaced),
+        trial(a_guard_that_is_killed_while_it_starts_ranks_leaves_none),
     ]
 }
 
@@ -115,6 +116,25 @@ async fn until_seated(mesh: &ProcMesh, n_restarted: usize) -> Vec<ProcSeat> {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// K3: also what it had started and not told of, and what has left its group.
+async fn a_guard_that_is_killed_while_it_starts_ranks_leaves_none() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = shells("setsid sleep 1000 & sleep 1000");
+    spec.extent = "procs=200".parse()?;
+    let mut mesh = site.start_only(spec).await?;
+    let first = loop {
+        match mesh.seats().await.first() {
+            Some(seat) => break *seat,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    kill(parent(first.pid)?, Signal::KILL)?;
+    until_gone(mesh.label().id()).await;
+    let lost: usize = failures_to_the_end(&mut mesh).await.iter().map(Failures::len).sum();
+    assert_eq!(lost, 200);
+    site.close(mesh.label().id()).await
 }
 
 async fn until_status(mesh: &ProcMesh, is_wanted: impl Fn(&Status) -> bool) -> Outcome {

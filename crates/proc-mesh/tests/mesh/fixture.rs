@@ -34,6 +34,11 @@ impl Site {
         ProcMesh::spawn(&self.hosts, &self.control, spec).await
     }
 
+    /// Does not wait until it runs.
+    pub(crate) async fn start_only(&self, spec: ProcSpec) -> Result<ProcMesh, SpawnError> {
+        ProcMesh::start(&self.hosts, &self.control, spec).await
+    }
+
     /// Ends the hosts; nothing must be left of the mesh.
     pub(crate) async fn close(self, mesh: MeshId) -> Outcome {
         if !self.hosts.close().await {

@@ -27,8 +27,8 @@ fn to_guard() -> Vec<(ToGuard, &'static str)> {
     vec![
         (ToGuard::Open { mesh, epoch, term, beat_every }, "00~070a0000 80cab5ee01"),
         (
-            ToGuard::Command { id: 5, program, args, dir: Some(b"/".to_vec()) },
-            "0105 026c73 02 022d6c 01ff 01012f",
+            ToGuard::Command { mesh, id: 5, program, args, dir: Some(b"/".to_vec()) },
+            "01~05 026c73 02 022d6c 01ff 01012f",
         ),
         (
             ToGuard::Start { key, command: 5, env: vec![(b"A".to_vec(), b"b".to_vec())] },

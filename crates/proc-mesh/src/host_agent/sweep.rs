@@ -1,0 +1,77 @@
+//! Ends what a guard has left behind: processes that carry the mark of their host.
+//!
+//! A guard that dies cannot end what it has started. The ranks themselves are known; what they have
+//! started is found by its environment, as far as it kept the one it was given.
+
+use std::ffi::OsString;
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+/// The variable that holds the mark.
+const VARIABLE: &str = "MESHWARDEN_HOST_ID";
+
+/// How long everything may take to end.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// The time between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What every process of one host has in its environment, and no other process.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark(String);
+
+impl Mark {
+    pub(crate) fn new() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+
+    /// The variable, for the environment of a process.
+    pub(crate) fn variable(&self) -> (OsString, OsString) {
+        (VARIABLE.into(), self.0.clone().into())
+    }
+
+    /// Kills every process with the mark, and those that they start meanwhile. Returns whether none
+    /// is left.
+    pub(crate) async fn sweep(&self) -> bool {
+        let deadline = Instant::now() + WITHIN;
+        while Instant::now() < deadline {
+            let marked = self.marked();
+            if marked.is_empty() {
+                return true;
+            }
+            for pid in marked {
+                self.kill(pid);
+            }
+            sleep(PAUSE).await;
+        }
+        false
+    }
+
+    /// The processes that have the mark. A dead one has no environment any more.
+    fn marked(&self) -> Vec<Pid> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+            .filter(|pid| self.is_on(*pid))
+            .collect()
+    }
+
+    fn is_on(&self, pid: Pid) -> bool {
+        let mark = format!("{VARIABLE}={}", self.0);
+        let environ = fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    }
+
+    /// The pidfd holds on to the process that is looked at, so that its number cannot be another's.
+    fn kill(&self, pid: Pid) {
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+        if self.is_on(pid) {
+            // It may have ended in between.
+            _ = pidfd_send_signal(pidfd, Signal::KILL).is_ok();
+        }
+    }
+}

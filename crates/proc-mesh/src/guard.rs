@@ -183,10 +183,8 @@ impl<'fd> Guard<'fd> {
             Flushed::Full => PollFlags::IN | PollFlags::OUT | PollFlags::RDHUP,
             Flushed::All | Flushed::Busy => PollFlags::IN | PollFlags::RDHUP,
         };
-        let mut fds = vec![
-            PollFd::new(&self.lifeline, wants),
-            PollFd::new(&self.children, PollFlags::IN),
-        ];
+        let mut fds =
+            vec![PollFd::new(&self.lifeline, wants), PollFd::new(&self.children, PollFlags::IN)];
         fds.extend(self.agent.as_ref().map(|agent| PollFd::new(agent, PollFlags::IN)));
         // A signal hides what has come, and that goes before what is due: so it is asked again.
         while let Err(errno) = poll(&mut fds, timespec(self.patience()).as_ref()) {

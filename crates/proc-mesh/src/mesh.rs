@@ -250,30 +250,7 @@ impl ProcMesh {
     ///   the failures were taken from those that [`next`](Self::next) tells.
     /// - [`SpawnError::ControllerEnded`] if the controller has ended.
     pub async fn ready(&mut self) -> Result<(), SpawnError> {
-        let mut events = self.subscribe(Interest::All).await?;
-        let mut waiting = RankSet::from(0..self.extent.size());
-        let mut refused = RankSet::new();
-        while !waiting.is_empty() {
-            let event = events.next().await.ok_or(ControllerEnded)?;
-            let changes = match event.news {
-                News::Snapshot(snapshot) => {
-                    waiting = waiting.difference(&snapshot.stopped);
-                    [snapshot.failed, snapshot.alive].concat()
-                }
-                News::Changed(changes) => changes,
-                News::Closed => break,
-                News::Heartbeat { .. } | News::Trouble(_) | News::Stopping => continue,
-            };
-            for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
-                if change.status.is_failure()
-                    && (self.must_be_ready || change.status.cause().is_some_and(is_refusal))
-                {
-                    refused = refused.union(&change.ranks.intersection(&waiting));
-                }
-                waiting = waiting.difference(&change.ranks);
-            }
-        }
-        if refused.is_empty() {
+        if self.readiness().await?.is_empty() {
             return Ok(());
         }
         self.controller.stop(ROLLBACK).await?;
@@ -282,6 +259,24 @@ impl ProcMesh {
             failures.push(failed);
         }
         Err(SpawnError::Ranks { failures })
+    }
+
+    /// Waits until every rank runs or has ended, and says which could not be started; for an owner
+    /// that takes its news meanwhile. Nothing is stopped by it.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerEnded`] if the controller ends before.
+    pub fn readiness(
+        &self,
+    ) -> impl Future<Output = Result<RankSet, ControllerEnded>> + Send + use<> {
+        let controller = self.controller.clone();
+        let waiting = RankSet::from(0..self.extent.size());
+        let must_be_ready = self.must_be_ready;
+        async move {
+            let events = controller.subscribe(Interest::All, None).await?;
+            settle(events, waiting, must_be_ready).await
+        }
     }
 
     /// Its id, name and kind.
@@ -398,6 +393,36 @@ impl Run {
             },
         }
     }
+}
+
+/// Waits until none of `waiting` is being started; returns those that could not be.
+async fn settle(
+    mut events: MeshEvents,
+    mut waiting: RankSet,
+    must_be_ready: bool,
+) -> Result<RankSet, ControllerEnded> {
+    let mut refused = RankSet::new();
+    while !waiting.is_empty() {
+        let event = events.next().await.ok_or(ControllerEnded)?;
+        let changes = match event.news {
+            News::Snapshot(snapshot) => {
+                waiting = waiting.difference(&snapshot.stopped);
+                [snapshot.failed, snapshot.alive].concat()
+            }
+            News::Changed(changes) => changes,
+            News::Closed => break,
+            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping => continue,
+        };
+        for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
+            let is_refused = change.status.is_failure()
+                && (must_be_ready || change.status.cause().is_some_and(is_refusal));
+            if is_refused {
+                refused = refused.union(&change.ranks.intersection(&waiting));
+            }
+            waiting = waiting.difference(&change.ranks);
+        }
+    }
+    Ok(refused)
 }
 
 /// Whether a rank never ran at all.

@@ -134,10 +134,12 @@ impl Walk {
         }
         if n_too_long > 0 {
             let mib = mib(limits.file_bytes);
-            corpus.left_out.push(format!("{n_too_long} files over {mib} MiB are not counted"));
+            corpus.left_out.push(format!("not counted, since over {mib} MiB: {n_too_long} files"));
         }
         if n_unreadable > 0 {
-            corpus.left_out.push(format!("{n_unreadable} files or folders cannot be read"));
+            corpus
+                .left_out
+                .push(format!("not counted, since unreadable: {n_unreadable} files or folders"));
         }
         corpus
     }

@@ -170,15 +170,26 @@ mod tests {
         assert_eq!(job.on_counted((VICTIM, FIRST), 0, &tally("a")), [KILL]);
     }
 
+    /// The victim has counted one batch of two in its first life, and was killed.
+    fn killed() -> Job {
+        let mut job = job([2, 1]);
+        for (rank, text) in [(OTHER, "other"), (VICTIM, "one")] {
+            assert_eq!(job.on_ready(rank, FIRST), Some(hand(rank, 0)));
+            _ = job.on_counted((rank, FIRST), 0, &tally(text));
+        }
+        job
+    }
+
+    #[test]
+    fn a_life_that_was_killed_says_no_more() {
+        let mut job = killed();
+        assert_eq!(job.on_counted((VICTIM, FIRST), 1, &tally("two")), []);
+        assert_eq!(job.on_ready(VICTIM, FIRST), None);
+    }
+
     #[test]
     fn what_a_life_counted_dies_with_it_and_its_shard_is_done_whole() {
-        let mut job = job([2, 1]);
-        assert_eq!(job.on_ready(OTHER, FIRST), Some(hand(OTHER, 0)));
-        assert_eq!(job.on_counted((OTHER, FIRST), 0, &tally("other")), []);
-        assert_eq!(job.on_ready(VICTIM, FIRST), Some(hand(VICTIM, 0)));
-        assert_eq!(job.on_counted((VICTIM, FIRST), 0, &tally("one")), [KILL]);
-        assert_eq!(job.on_counted((VICTIM, FIRST), 1, &tally("two")), [], "it is dead");
-        assert_eq!(job.on_ready(VICTIM, FIRST), None, "it is dead");
+        let mut job = killed();
         assert_eq!(job.on_ready(VICTIM, SECOND), Some(hand(VICTIM, 0)));
         assert_eq!(job.on_counted((VICTIM, SECOND), 0, &tally("one")), [hand(VICTIM, 1)]);
         assert!(!job.is_done());

@@ -19,8 +19,19 @@ pub(crate) struct Shard {
     pub(crate) batches: Vec<Batch>,
 }
 
-/// Deals the files out to `n_ranks` ranks: the largest first, each to the rank that has least.
+/// Deals the files out to `n_ranks` ranks: the largest first, each to the rank that has least. If that
+/// leaves nobody with two batches, one rank gets all: it can be caught between two files.
 pub(crate) fn deal(sources: &[Source], n_ranks: usize) -> Vec<Shard> {
+    let shards = deal_evenly(sources, n_ranks);
+    if n_ranks < 2 || victim(&shards).is_some() {
+        return shards;
+    }
+    let mut shards = deal_evenly(sources, 1);
+    shards.resize_with(n_ranks, Shard::default);
+    shards
+}
+
+fn deal_evenly(sources: &[Source], n_ranks: usize) -> Vec<Shard> {
     let mut dealt: Vec<(u64, Vec<usize>)> = vec![(0, Vec::new()); n_ranks];
     let mut by_size: Vec<usize> = (0..sources.len()).collect();
     by_size.sort_by_key(|index| std::cmp::Reverse(sources[*index].bytes()));
@@ -103,7 +114,7 @@ mod tests {
     fn files_are_balanced_by_size() {
         let shards = deal(&sources(&[5, 1, 4, 2, 3, 9]), 3);
         let dealt: Vec<_> = shards.iter().map(|shard| (shard.n_files, shard.bytes / 8)).collect();
-        assert_eq!(dealt, [(1, 9), (2, 7), (3, 8)]);
+        assert_eq!(dealt, [(1, 9), (3, 8), (2, 7)]);
         assert_eq!(victim(&shards), Some(0));
     }
 
@@ -126,16 +137,19 @@ mod tests {
             };
             let dealt: Vec<_> = shards.iter().map(bytes).collect();
             assert_eq!(dealt, shards.iter().map(|shard| shard.bytes).collect::<Vec<_>>());
-            assert_eq!(dealt.iter().sum::<u64>(), sources.iter().map(Source::bytes).sum());
+            assert_eq!(dealt.iter().sum::<u64>(), sources.iter().map(Source::bytes).sum::<u64>());
         }
     }
 
     #[test]
-    fn a_shard_of_two_lines_has_two_batches_and_one_of_one_line_cannot_be_a_victim() {
-        assert_eq!(deal(&sources(&[2]), 1)[0].batches.len(), 2);
-        assert_eq!(deal(&sources(&[1, 1]), 1)[0].batches.len(), 2);
+    fn two_lines_are_two_batches_of_one_rank_and_one_line_makes_no_victim() {
+        for lines in [&[2][..], &[1, 1]] {
+            for n_ranks in 1..4 {
+                assert_eq!(deal(&sources(lines), n_ranks)[0].batches.len(), 2, "{lines:?}");
+            }
+        }
         assert_eq!(victim(&deal(&sources(&[1]), 1)), None);
-        assert_eq!(victim(&deal(&sources(&[1, 1]), 2)), None);
+        assert_eq!(victim(&deal(&sources(&[1]), 3)), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use mesh_core::{Epoch, Incarnation, MeshId};
 use mesh_shape::Rank;
 use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
 use proc_mesh::guard_link::GuardLink;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout};
 
 /// A guard with one open mesh.
@@ -56,9 +57,14 @@ impl Rig {
 
     /// Starts a rank with the command, and with `N` as a variable.
     pub(crate) fn start_rank(&mut self, rank: usize, command: u32) -> Result<(), Box<dyn Error>> {
+        self.start_life(key(rank), command)
+    }
+
+    /// Starts one life of a rank with the command, and with `N` as a variable.
+    pub(crate) fn start_life(&mut self, key: ProcKey, command: u32) -> Result<(), Box<dyn Error>> {
         let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
-        let env = vec![(b"N".to_vec(), rank.to_string().into_bytes())];
-        let message = ToGuard::Start { key: key(rank), command, env };
+        let env = vec![(b"N".to_vec(), key.rank.index().to_string().into_bytes())];
+        let message = ToGuard::Start { key, command, env };
         Ok(self.link.queue(message, vec![null()?, null()?, null()?])?)
     }
 
@@ -112,6 +118,12 @@ impl Rig {
         }
     }
 
+    /// Sends a signal to the guard itself.
+    pub(crate) fn signal_guard(&self, signal: Signal) -> Result<(), Box<dyn Error>> {
+        let pid = self.link.pid().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+        Ok(kill_process(pid.ok_or("it is running")?, signal)?)
+    }
+
     /// Waits until so many processes have the marker in their command line, serving the link.
     pub(crate) async fn until_marked(
         &mut self,
@@ -141,6 +153,11 @@ pub(crate) fn mesh() -> MeshId {
 /// The first life of a rank.
 pub(crate) fn key(rank: usize) -> ProcKey {
     ProcKey { mesh: mesh(), rank: Rank::new(rank), incarnation: Incarnation::FIRST }
+}
+
+/// A later life of a rank.
+pub(crate) fn life(rank: usize, incarnation: u64) -> ProcKey {
+    ProcKey { incarnation: Incarnation::new(incarnation), ..key(rank) }
 }
 
 pub(crate) const fn killed_by(signal: i32) -> End {

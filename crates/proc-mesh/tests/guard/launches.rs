@@ -8,17 +8,18 @@ use std::process::{self, Command, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use mesh_core::{Incarnation, LaunchProblem};
-use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
+use mesh_core::{Epoch, LaunchProblem};
+use proc_mesh::guard::wire::{End, FromGuard, ToGuard};
 use proc_mesh::guard_link::GuardError;
 
-use crate::fixture::{Rig, TOLD_WITHIN, exists, key, marker, until};
+use crate::fixture::{Rig, TOLD_WITHIN, exists, key, life, marker, mesh, until};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial(what_cannot_be_started_says_why),
         trial(a_start_asked_for_twice_happens_once),
+        trial(a_command_is_forgotten_with_its_mesh),
         trial(a_long_command_line_arrives_whole),
         trial(a_command_line_too_long_for_the_kernel_is_told),
         trial(a_message_that_cannot_be_sent_is_refused_and_the_link_goes_on),
@@ -94,11 +95,27 @@ async fn a_start_asked_for_twice_happens_once() -> Outcome {
     rig.ended().await?;
     rig.start_rank(0, 0)?;
     assert_eq!(rig.during(Duration::from_millis(100)).await?, [], "that life is over");
-    let next_life = ProcKey { incarnation: Incarnation::new(1), ..key(0) };
-    let null = || fs::File::open("/dev/null").map(Into::into);
-    let start = ToGuard::Start { key: next_life, command: 0, env: Vec::new() };
-    rig.link.queue(start, vec![null()?, null()?, null()?])?;
+    rig.start_life(life(0, 1), 0)?;
     rig.started().await?;
+    rig.close().await
+}
+
+/// O3: a guard that opens and closes meshes for ever keeps nothing of them.
+async fn a_command_is_forgotten_with_its_mesh() -> Outcome {
+    let mut rig = Rig::start().await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.ask(ToGuard::Close { mesh: mesh() })?;
+    assert_eq!(rig.next().await?, FromGuard::Closed { mesh: mesh() });
+    rig.command(1, &["sleep", &marker()], None)?;
+    let (term, beat_every) = (TOLD_WITHIN, TOLD_WITHIN / 20);
+    rig.ask(ToGuard::Open { mesh: mesh(), epoch: Epoch::FIRST, term, beat_every })?;
+    for command in [0, 1] {
+        let rank = usize::try_from(command)?;
+        rig.start_rank(rank, command)?;
+        let message = format!("command {command} was never given");
+        let problem = LaunchProblem::Os { errno: 22, message };
+        assert_eq!(rig.next().await?, FromGuard::NotStarted { key: key(rank), problem });
+    }
     rig.close().await
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use mesh_core::{BeatSeq, Epoch, MeshId};
 use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fixture::{Rig, key, killed_by, marker, mesh, state_of, until};
+use crate::fixture::{Rig, key, killed_by, life, marker, mesh, state_of, until};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -19,7 +20,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_pause_suspends_the_processes_and_the_lease),
         trial(a_process_started_during_a_pause_is_suspended_too),
         trial(what_was_suspended_before_a_pause_stays_so_after_it),
-        trial(a_start_after_the_cull_is_told_culled),
+        trial(a_first_start_after_the_cull_is_told_culled),
+        trial(a_restart_after_the_cull_lives_as_long_as_it_is_renewed),
+        trial(a_restart_after_the_cull_in_a_pause_is_not_culled_by_it),
+        trial(what_ended_while_the_guard_was_suspended_was_not_culled),
         trial(an_end_before_the_cull_is_no_cull),
     ]
 }
@@ -94,9 +98,9 @@ async fn one_mesh_is_culled_and_the_other_lives() -> Outcome {
     rig.start_rank(0, 0)?;
     rig.started().await?;
     let theirs = ProcKey { mesh: other, ..key(0) };
-    let null = || std::fs::File::open("/dev/null").map(Into::into);
-    let start = ToGuard::Start { key: theirs, command: 0, env: Vec::new() };
-    rig.link.queue(start, vec![null()?, null()?, null()?])?;
+    let (program, args) = (b"sleep".to_vec(), vec![marker().into_bytes()]);
+    rig.ask(ToGuard::Command { mesh: other, id: 0, program, args, dir: None })?;
+    rig.start_life(theirs, 0)?;
     rig.started().await?;
     assert_eq!(rig.ended().await?, (theirs, killed_by(9), true));
     assert_eq!(rig.during(TERM * 2).await?, []);
@@ -150,14 +154,66 @@ async fn what_was_suspended_before_a_pause_stays_so_after_it() -> Outcome {
     rig.close().await
 }
 
-/// K2: nothing comes alive after the cull.
-async fn a_start_after_the_cull_is_told_culled() -> Outcome {
+/// K2: what was on its way at the cull does not come alive after it.
+async fn a_first_start_after_the_cull_is_told_culled() -> Outcome {
     let mut rig = Rig::with_term(TERM).await?;
     rig.renews = false;
     rig.script(0, "exec sleep 600")?;
     rig.started().await?;
     assert!(rig.ended().await?.2);
     rig.script(1, "exit 0")?;
+    assert_eq!(rig.ended().await?, (key(1), killed_by(9), true));
+    rig.close().await
+}
+
+/// K2: the lease of a restart is armed at once, and is a lease like the first.
+async fn a_restart_after_the_cull_lives_as_long_as_it_is_renewed() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.renews = false;
+    rig.script(0, "exec sleep 600")?;
+    rig.started().await?;
+    assert_eq!(rig.ended().await?, (key(0), killed_by(9), true));
+    rig.renews = true;
+    rig.start_life(life(0, 1), 0)?;
+    rig.started().await?;
+    assert_eq!(rig.during(TERM * 4).await?, []);
+    rig.renews = false;
+    assert_eq!(rig.ended().await?, (life(0, 1), killed_by(9), true));
+    rig.close().await
+}
+
+/// K2: a lease that is armed during a pause stands still like all others.
+async fn a_restart_after_the_cull_in_a_pause_is_not_culled_by_it() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.renews = false;
+    rig.script(0, "exec sleep 600")?;
+    rig.started().await?;
+    assert!(rig.ended().await?.2);
+    rig.ask(ToGuard::Pause)?;
+    rig.start_life(life(0, 1), 0)?;
+    rig.started().await?;
+    assert_eq!(rig.next().await?, FromGuard::Suspended { key: life(0, 1), signal: 19 });
+    assert_eq!(rig.during(TERM * 3).await?, [], "longer than the term");
+    rig.ask(ToGuard::Resume)?;
+    assert_eq!(rig.next().await?, FromGuard::Continued { key: life(0, 1) });
+    assert_eq!(rig.ended().await?, (life(0, 1), killed_by(9), true));
+    rig.close().await
+}
+
+/// K2: the cull is due when the guard goes on, but one of the two had ended before.
+async fn what_ended_while_the_guard_was_suspended_was_not_culled() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    rig.start_rank(0, 0)?;
+    rig.start_rank(1, 0)?;
+    let pid = rig.started().await?;
+    rig.started().await?;
+    rig.signal_guard(Signal::STOP)?;
+    let pid = Pid::from_raw(pid.try_into()?).ok_or("it is running")?;
+    kill_process(pid, Signal::KILL)?;
+    assert_eq!(rig.during(TERM * 2).await?, []);
+    rig.signal_guard(Signal::CONT)?;
+    assert_eq!(rig.ended().await?, (key(0), killed_by(9), false));
     assert_eq!(rig.ended().await?, (key(1), killed_by(9), true));
     rig.close().await
 }

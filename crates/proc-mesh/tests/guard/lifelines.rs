@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 use std::{env, process};
 
@@ -15,6 +15,7 @@ use mesh_core::{LaunchProblem, MeshId};
 use proc_mesh::guard;
 use proc_mesh::guard::wire::{FromGuard, ToGuard};
 use proc_mesh::guard_link::{GuardError, GuardLink};
+use rustix::process::Signal;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -28,10 +29,17 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_program_that_is_no_guard_is_told_clearly),
         trial(a_program_that_never_answers_is_killed),
         trial(a_program_that_is_not_there_is_told_clearly),
+        trial(a_program_that_did_not_become_what_it_was_started_as_gets_no_guard),
         trial(a_guard_that_is_killed_is_told_gone),
         trial(a_guard_obeys_while_its_agent_does_not_read),
     ]
 }
+
+/// In the environment of a copy of this program that is to be one that forgets [`guard::run`].
+pub(crate) const FORGETFUL: &str = "MESHWARDEN_TEST_FORGETFUL";
+
+/// The first argument of a worker.
+const WORKER_ARGUMENT: &str = "meshwarden:worker";
 
 /// A guard with our end of its lifeline.
 fn bare_guard() -> std::io::Result<(Child, UnixStream)> {
@@ -103,10 +111,50 @@ async fn a_program_that_is_not_there_is_told_clearly() -> Outcome {
     Ok(())
 }
 
+async fn a_program_that_did_not_become_what_it_was_started_as_gets_no_guard() -> Outcome {
+    let socket = || UnixStream::pair().map(|(ours, _theirs)| Stdio::from(OwnedFd::from(ours)));
+    let refused = GuardError::NotBootstrapped.to_string();
+    let no_guard = "/bin/true did not answer as a guard within 5s: it must call \
+                    `meshwarden::main` before anything else";
+    let cases = [
+        (guard::ARGUMENT, socket()?, refused.as_str()),
+        (guard::ARGUMENT, Stdio::null(), &refused),
+        (WORKER_ARGUMENT, socket()?, &refused),
+        // A worker that has become one has put this in the place of its socket.
+        (WORKER_ARGUMENT, Stdio::null(), no_guard),
+        ("something-else", socket()?, no_guard),
+    ];
+    for (argument, stdin, expected) in cases {
+        let forgetful = Command::new("/proc/self/exe")
+            .arg(argument)
+            .env(FORGETFUL, "")
+            .stdin(stdin)
+            .kill_on_drop(true)
+            .output();
+        let told = timeout(TOLD_WITHIN, forgetful).await??.stdout;
+        assert_eq!(String::from_utf8(told)?, expected, "as {argument}");
+    }
+    Ok(())
+}
+
+/// A program that starts a guard whatever it was started as, and says why it cannot.
+///
+/// What it starts is no guard and no copy of itself, so that nothing can go on without end.
+pub(crate) fn be_forgetful() -> ExitCode {
+    let run = async || -> Outcome {
+        let refused = GuardLink::start(Path::new("/bin/true")).await.err().ok_or("no guard")?;
+        Ok(write!(std::io::stdout(), "{refused}")?)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
 async fn a_guard_that_is_killed_is_told_gone() -> Outcome {
     let mut rig = Rig::start().await?;
-    let pid = rig.link.pid().and_then(|pid| rustix::process::Pid::from_raw(pid.try_into().ok()?));
-    rustix::process::kill_process(pid.ok_or("it is running")?, rustix::process::Signal::KILL)?;
+    rig.signal_guard(Signal::KILL)?;
     let over = loop {
         if let Err(over) = rig.link.recv().await {
             break over;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use std::{env, iter};
 
 use libtest_mimic::Trial;
-use proc_mesh::guard_link::GuardError;
+use proc_mesh::guard::wire::{End, ToGuard};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::fixture::{Rig, exists, marked, marker, until};
+use crate::fixture::{Rig, exists, key, killed_by, marked, marker, until};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -21,7 +21,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(all_descendants_are_gone_when_the_link_is_dropped),
         trial(all_descendants_are_gone_when_the_agent_is_killed),
         trial(all_descendants_are_gone_when_a_suspended_agent_is_killed),
-        trial(all_descendants_are_gone_when_the_guard_is_told_to_end),
+        trial(all_descendants_are_gone_when_the_agent_of_a_signalled_guard_is_killed),
+        trial(a_signalled_guard_goes_on_while_its_agent_lives),
+        trial(a_process_does_not_inherit_what_the_guard_ignores),
         trial(a_thousand_processes_are_gone_too),
         trial(a_suspended_guard_is_woken_to_close),
     ]
@@ -85,15 +87,21 @@ async fn all_descendants_are_gone_when_the_link_is_dropped() -> Outcome {
 
 /// GUARD-1.
 async fn all_descendants_are_gone_when_the_agent_is_killed() -> Outcome {
-    kill_an_agent(&[Signal::KILL]).await
+    kill_an_agent(&[], &[Signal::KILL]).await
 }
 
 /// GUARD-1.
 async fn all_descendants_are_gone_when_a_suspended_agent_is_killed() -> Outcome {
-    kill_an_agent(&[Signal::STOP, Signal::KILL]).await
+    kill_an_agent(&[], &[Signal::STOP, Signal::KILL]).await
 }
 
-async fn kill_an_agent(signals: &[Signal]) -> Outcome {
+/// GUARD-1: what the guard ignores does not keep it from its end.
+async fn all_descendants_are_gone_when_the_agent_of_a_signalled_guard_is_killed() -> Outcome {
+    kill_an_agent(&[Signal::TERM], &[Signal::KILL]).await
+}
+
+/// Signals a guard, and then its agent, of which the agent dies.
+async fn kill_an_agent(to_guard: &[Signal], to_agent: &[Signal]) -> Outcome {
     let marker = marker();
     let mut agent = Command::new("/proc/self/exe")
         .arg(AGENT_ARGUMENT)
@@ -105,7 +113,11 @@ async fn kill_an_agent(signals: &[Signal]) -> Outcome {
     let guard: u32 = lines.next_line().await?.ok_or("the agent has ended")?.parse()?;
     assert_eq!(marked(&marker).len(), N_SLEEPS);
     let pid = agent.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).ok_or("it is alive")?;
-    for signal in signals {
+    let guard_pid = Pid::from_raw(guard.try_into()?).ok_or("it is running")?;
+    for signal in to_guard {
+        kill_process(guard_pid, *signal)?;
+    }
+    for signal in to_agent {
         kill_process(pid, *signal)?;
     }
     let killed_at = Instant::now();
@@ -136,27 +148,37 @@ pub(crate) fn be_an_agent() -> ExitCode {
     }
 }
 
-/// GUARD-1, and the ends are still told.
-async fn all_descendants_are_gone_when_the_guard_is_told_to_end() -> Outcome {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
-        let marker = marker();
-        let mut rig = populated(&marker).await?;
-        let guard = rig.link.pid().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
-        kill_process(guard.ok_or("it is running")?, signal)?;
-        let mut n_ended = 0;
-        let over = loop {
-            match rig.link.recv().await {
-                Ok((message, _)) => {
-                    let is_end = matches!(message, proc_mesh::guard::wire::FromGuard::Ended { .. });
-                    n_ended += usize::from(is_end);
-                }
-                Err(over) => break over,
-            }
-        };
-        assert_eq!((over, n_ended, marked(&marker)), (GuardError::Gone, 5, vec![]));
-        rig.close().await?;
+/// GUARD-1: a service manager signals all at once, and a rank that ends in its own way may do so.
+async fn a_signalled_guard_goes_on_while_its_agent_lives() -> Outcome {
+    let (mut rig, marker) = (Rig::start().await?, marker());
+    rig.script(0, &format!("trap 'sleep 0.1; exit 7' TERM; sleep {marker} & wait"))?;
+    let pid = rig.started().await?;
+    rig.until_marked(&marker, 1).await?;
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::TERM] {
+        rig.signal_guard(signal)?;
     }
+    let pid = Pid::from_raw(pid.try_into()?).ok_or("it is running")?;
+    kill_process(pid, Signal::TERM)?;
+    assert_eq!(rig.ended().await?, (key(0), End::Exited { code: 7 }, false));
+    rig.script(1, &format!("exec sleep {marker}"))?;
+    rig.started().await?;
+    rig.until_marked(&marker, 1).await?;
+    rig.close().await?;
+    assert_eq!(marked(&marker), []);
     Ok(())
+}
+
+/// GUARD-1 is of the guard alone.
+async fn a_process_does_not_inherit_what_the_guard_ignores() -> Outcome {
+    let mut rig = Rig::start().await?;
+    rig.command(0, &["sleep", &marker()], None)?;
+    for (rank, signal) in [15, 2, 1].into_iter().enumerate() {
+        rig.start_rank(rank, 0)?;
+        rig.started().await?;
+        rig.ask(ToGuard::Signal { key: key(rank), signal })?;
+        assert_eq!(rig.ended().await?, (key(rank), killed_by(signal), false));
+    }
+    rig.close().await
 }
 
 /// GUARD-1, in numbers: allowed five seconds, since reaping them takes the processor's time.
@@ -179,8 +201,7 @@ async fn a_thousand_processes_are_gone_too() -> Outcome {
 async fn a_suspended_guard_is_woken_to_close() -> Outcome {
     let marker = marker();
     let rig = populated(&marker).await?;
-    let guard = rig.link.pid().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
-    kill_process(guard.ok_or("it is running")?, Signal::STOP)?;
+    rig.signal_guard(Signal::STOP)?;
     rig.close().await?;
     assert_eq!(marked(&marker), []);
     Ok(())

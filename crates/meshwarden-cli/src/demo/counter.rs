@@ -1,0 +1,98 @@
+//! The worker: counts the words of what it is handed, one batch at a time.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use meshwarden::prelude::Worker;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::complain;
+use crate::demo::shard::Batch;
+use crate::demo::tally::Tally;
+
+/// The name it is registered under.
+pub(crate) const ENTRY: &str = "word-counter";
+
+/// What a worker answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// It has counted the batch of this number.
+    Counted { batch: usize, tally: Tally },
+    /// It could not.
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// The `main` of the worker: counts until no more can come.
+pub(crate) async fn count(mut worker: Worker) -> ExitCode {
+    while let Some(message) = worker.recv().await {
+        let reply = decode(&message)
+            .map(|(number, batch)| answer(number, &batch))
+            .and_then(|reply| postcard::to_stdvec(&reply).context("cannot be encoded"));
+        match reply {
+            Ok(reply) => {
+                if worker.send(reply).await.is_err() {
+                    break; // nobody is left to count for
+                }
+            }
+            Err(error) => {
+                complain(format_args!("a batch was not understood: {error:#}"));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The message that hands a worker a batch.
+///
+/// # Errors
+///
+/// None that is known: a batch is plain data.
+pub(crate) fn encode(number: usize, batch: &Batch) -> Result<Vec<u8>> {
+    postcard::to_stdvec(&(number, batch)).context("a batch cannot be encoded")
+}
+
+fn decode(message: &[u8]) -> Result<(usize, Batch)> {
+    postcard::from_bytes(message).context("it is no batch")
+}
+
+fn answer(number: usize, batch: &Batch) -> Reply {
+    let mut tally = Tally::default();
+    for piece in &batch.pieces {
+        match piece.read() {
+            Ok(text) => tally.count(&text),
+            // Only a path that is UTF-8 can be told as it is.
+            Err(error) => {
+                let path = piece.path().to_string_lossy().into_owned().into();
+                return Reply::Unread { path, why: format!("{error:#}") };
+            }
+        }
+    }
+    Reply::Counted { batch: number, tally }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::source::Source;
+
+    #[test]
+    fn a_batch_arrives_as_it_was_sent() {
+        let batch = Batch { pieces: Source::fake("/a/b", "one\ntwo\n").pieces().collect() };
+        assert_eq!(decode(&encode(7, &batch).unwrap()).unwrap(), (7, batch));
+        assert!(decode(&[200]).is_err());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let batch = Batch { pieces: Source::fake("/no/such/file", "x\n").pieces().collect() };
+        let Reply::Unread { path, .. } = answer(0, &batch) else { panic!("there is none") };
+        assert_eq!(path, PathBuf::from("/no/such/file"));
+    }
+}

@@ -80,5 +80,7 @@ fn log() {
         .with_max_level(level.unwrap_or(LevelFilter::WARN))
         .with_writer(io::stderr)
         .with_target(false)
+        // If nobody reads it, nobody misses it; the default is to panic over it.
+        .log_internal_errors(false)
         .init();
 }

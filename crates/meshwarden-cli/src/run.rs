@@ -11,6 +11,7 @@ mod supervision;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Args};
@@ -20,11 +21,14 @@ use meshwarden::mesh_shape::Rank;
 use meshwarden::proc_mesh::{HostMesh, OutputSinks, ProcMesh, Program, Run};
 use meshwarden::supervise::MeshEvents;
 use meshwarden::{Root, prelude::SpawnError};
+use tokio::time::sleep;
 
 use crate::cli::{USAGE, complain, subcommand, usage_error};
 use crate::config::{SettingArgs, Settings, resolve};
 use events::EventLog;
 use printer::Printers;
+use signals::Signals;
+use stdin::Typed;
 use supervision::{Ended, supervise};
 
 /// Supervise any program as a mesh: one process per rank.
@@ -62,19 +66,35 @@ pub(crate) async fn run(root: Root, args: &RunArgs, matches: &ArgMatches) -> Res
     let hosts = root.hosts(n_hosts(&prepared.settings)).await.context("cannot start the hosts")?;
     limits::raise_open_files();
     let (printers, output) = Printers::start(&prepared.settings.extent)?;
-    let code = run_on(&root, &hosts, prepared, output).await;
+    let mut signals = Signals::listen().context("signals cannot be heard")?;
+    let grace = prepared.settings.grace;
+    let code = run_on(&root, &hosts, prepared, output, &mut signals).await;
     if !hosts.close().await {
         complain(format_args!("meshwarden: a guard did not say that nothing is left over"));
     }
-    let is_printed = printers.finish();
+    let is_printed = print_rest(printers, &mut signals, grace).await;
     let code = code?;
     Ok(if is_printed || code != 0 { ExitCode::from(code) } else { ExitCode::FAILURE })
+}
+
+/// Waits until all is printed; returns whether it was. Where somebody wants the run to end, a reader
+/// that does not read is given no more than the grace, and where he wants it again, nothing.
+async fn print_rest(printers: Printers, signals: &mut Signals, grace: Duration) -> bool {
+    let patience = if signals.has_stopped() { grace } else { Duration::MAX };
+    tokio::select! {
+        is_printed = printers.finish() => return is_printed,
+        () = signals.stop() => (),
+        () = sleep(patience) => (),
+    }
+    complain(format_args!("meshwarden: output is lost, nobody reads it"));
+    false
 }
 
 /// What is had before anything is started, so that wrong input starts nothing.
 struct Prepared {
     settings: Settings,
     run: Run,
+    typed: Option<Typed>,
     events: Option<EventLog>,
     /// Serves until the run ends.
     _exporter: Option<Exporter>,
@@ -82,11 +102,11 @@ struct Prepared {
 
 async fn prepare(root: &Root, args: &RunArgs, matches: &ArgMatches) -> Result<Prepared> {
     let settings = resolve(&args.settings, matches)?;
-    let stdin =
-        args.stdin.map(|rank| stdin::open(Rank::new(rank), &settings.extent)).transpose()?;
+    let stdin = args.stdin.map(|rank| stdin::open(Rank::new(rank), &settings.extent));
+    let (stdin, typed) = stdin.transpose()?.unzip();
     let events = settings.events.as_deref().map(EventLog::create).transpose()?;
     let exporter = match settings.metrics {
-        Some(address) => Some(Exporter::serve(address, root.control()).await?),
+        Some(address) => Some(Exporter::serve(address, root.output()).await?),
         None => None,
     };
     if let Some(exporter) =
@@ -99,7 +119,8 @@ async fn prepare(root: &Root, args: &RunArgs, matches: &ArgMatches) -> Result<Pr
     let launcher =
         Program::new(command, (Ipv4Addr::LOCALHOST.to_string(), master_port(&settings)?));
     let run = Run::Program { launcher: std::sync::Arc::new(launcher), stdin };
-    Ok(Prepared { settings, run, events, _exporter: exporter })
+    let typed = typed.flatten();
+    Ok(Prepared { settings, run, typed, events, _exporter: exporter })
 }
 
 /// The port that was asked for, or one that is free now.
@@ -121,8 +142,9 @@ async fn run_on(
     hosts: &HostMesh,
     prepared: Prepared,
     output: OutputSinks,
+    signals: &mut Signals,
 ) -> Result<u8> {
-    let Prepared { settings, run, events, _exporter } = prepared;
+    let Prepared { settings, run, typed, events, _exporter } = prepared;
     let started = root
         .procs(settings.extent.clone())
         .name(settings.name.clone())
@@ -139,13 +161,14 @@ async fn run_on(
             return Ok(USAGE);
         }
     };
+    typed.map(Typed::copy).transpose().context("cannot copy the standard input")?;
     let logging = match events {
         Some(log) => {
             Some(tokio::spawn(log.write_all(subscribe(&mesh).await?, settings.extent.clone())))
         }
         None => None,
     };
-    let ended = supervise(&mut mesh, hosts, &settings).await;
+    let ended = supervise(&mut mesh, hosts, &settings, signals).await;
     let code = match ended {
         Ended::Code(code) => code,
         Ended::NotSpawned(error) => report_not_spawned(&error),

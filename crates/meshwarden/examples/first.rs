@@ -1,5 +1,7 @@
 //! Four processes on each of two hosts; the owner is told of every failure, once.
 
+#![expect(clippy::print_stdout, reason = "it is how an example speaks")]
+
 use meshwarden::prelude::*;
 
 fn main() -> ExitCode {

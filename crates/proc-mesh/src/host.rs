@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::guard_link::{GuardError, GuardLink};
 use crate::host_agent::HostAgent;
+use crate::limits;
 use crate::mesh::WorkerNews;
 use crate::output::OutputSinks;
 use crate::report::ProcReport;
@@ -127,6 +128,7 @@ impl HostMesh {
         for _ in 0..n_hosts {
             hosts.push(HostRef::start(control, output.clone()).await?);
         }
+        limits::raise_open_files();
         Ok(Self { hosts })
     }
 

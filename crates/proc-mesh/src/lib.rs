@@ -17,6 +17,7 @@ pub mod guard_link;
 mod host;
 mod host_agent;
 mod launcher;
+mod limits;
 mod lines;
 mod link;
 mod mesh;

@@ -1,12 +1,12 @@
 //! The output of the ranks: whole lines, each with the point of its rank, streams kept apart.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use anyhow::{Context, Result};
 use meshwarden::mesh_shape::Extent;
 use meshwarden::prelude::{Output, OutputSinks};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::complain;
 
@@ -17,7 +17,8 @@ const WAITING: usize = 64;
 /// not hold up the other.
 #[derive(Debug)]
 pub(crate) struct Printers {
-    threads: [JoinHandle<bool>; 2],
+    /// What each has to say at its end: whether all was printed.
+    ends: [oneshot::Receiver<bool>; 2],
 }
 
 impl Printers {
@@ -31,22 +32,33 @@ impl Printers {
         let (stderr, err_lines) = mpsc::channel(WAITING);
         let printer = |name: &'static str| Printer { name, extent: extent.clone() };
         let (out, err) = (printer("standard output"), printer("standard error"));
-        let threads = [
+        let ends = [
             spawn("meshwarden-stdout", move || out.run(out_lines, io::stdout()))?,
             spawn("meshwarden-stderr", move || err.run(err_lines, io::stderr()))?,
         ];
-        Ok((Self { threads }, OutputSinks { stdout: Some(stdout), stderr: Some(stderr) }))
+        Ok((Self { ends }, OutputSinks { stdout: Some(stdout), stderr: Some(stderr) }))
     }
 
     /// Waits until all is printed; the sinks must have been dropped. Returns whether all of it was.
-    pub(crate) fn finish(self) -> bool {
-        // Both are waited for.
-        self.threads.map(|thread| thread.join().unwrap_or(false)) == [true, true]
+    ///
+    /// # Cancellation
+    ///
+    /// The threads go on, and end with this process.
+    pub(crate) async fn finish(self) -> bool {
+        let [out, err] = self.ends;
+        tokio::join!(out, err) == (Ok(true), Ok(true))
     }
 }
 
-fn spawn(name: &str, print: impl FnOnce() -> bool + Send + 'static) -> Result<JoinHandle<bool>> {
-    thread::Builder::new().name(name.to_owned()).spawn(print).context("cannot start a thread")
+fn spawn(
+    name: &str,
+    print: impl FnOnce() -> bool + Send + 'static,
+) -> Result<oneshot::Receiver<bool>> {
+    let (ended, end) = oneshot::channel();
+    let thread = thread::Builder::new().name(name.to_owned());
+    // Whoever does not wait for the end does not want to know.
+    thread.spawn(move || ended.send(print()).is_ok()).context("cannot start a thread")?;
+    Ok(end)
 }
 
 struct Printer {

@@ -1,5 +1,6 @@
 //! The signals that a run listens to.
 
+use std::fs;
 use std::io;
 
 use rustix::process::{Signal as SystemSignal, getpid, kill_process};
@@ -19,8 +20,10 @@ pub(crate) enum Signal {
 pub(crate) struct Signals {
     interrupt: Stream,
     terminate: Stream,
-    hangup: Stream,
+    /// `None` if whoever started us wants it ignored (`nohup`).
+    hangup: Option<Stream>,
     suspend: Stream,
+    has_stopped: bool,
 }
 
 const SIGHUP: i32 = 1;
@@ -36,9 +39,18 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: match is_ignored(SIGHUP) {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
             suspend: signal(SignalKind::from_raw(SIGTSTP))?,
+            has_stopped: false,
         })
+    }
+
+    /// Whether somebody wanted the run to end.
+    pub(crate) const fn has_stopped(&self) -> bool {
+        self.has_stopped
     }
 
     /// The next signal.
@@ -47,13 +59,42 @@ impl Signals {
     ///
     /// Nothing is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> Signal {
-        tokio::select! {
+        let signal = tokio::select! {
             _ = self.interrupt.recv() => Signal::Stop(SIGINT),
             _ = self.terminate.recv() => Signal::Stop(SIGTERM),
-            _ = self.hangup.recv() => Signal::Stop(SIGHUP),
+            () = heard(self.hangup.as_mut()) => Signal::Stop(SIGHUP),
             _ = self.suspend.recv() => Signal::Suspend,
+        };
+        self.has_stopped |= matches!(signal, Signal::Stop(_));
+        signal
+    }
+
+    /// The next signal that wants the run to end. The others only concern this process: call it
+    /// when no rank runs any more.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub(crate) async fn stop(&mut self) {
+        while self.next().await == Signal::Suspend {
+            suspend_self();
         }
     }
+}
+
+async fn heard(stream: Option<&mut Stream>) {
+    match stream {
+        Some(stream) => _ = stream.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process was started with the signal ignored. Ask before listening to it.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
 /// Suspends this process, until somebody continues it.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::cli::complain;
 use crate::config::{OnFailure, Settings};
 use crate::run::outcome::Outcome;
-use crate::run::signals::{Signal, Signals};
+use crate::run::signals::{Signal, Signals, suspend_self};
 
 /// How a run ended.
 pub(crate) enum Ended {
@@ -20,7 +20,12 @@ pub(crate) enum Ended {
 }
 
 /// Supervises the mesh until every rank has ended.
-pub(crate) async fn supervise(mesh: &mut ProcMesh, hosts: &HostMesh, settings: &Settings) -> Ended {
+pub(crate) async fn supervise(
+    mesh: &mut ProcMesh,
+    hosts: &HostMesh,
+    settings: &Settings,
+    signals: &mut Signals,
+) -> Ended {
     let mut owner = Owner {
         outcome: Outcome::default(),
         stops: JoinSet::new(),
@@ -28,14 +33,7 @@ pub(crate) async fn supervise(mesh: &mut ProcMesh, hosts: &HostMesh, settings: &
         hosts,
         settings,
     };
-    let mut signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            complain(format_args!("meshwarden: signals cannot be heard: {error}"));
-            return Ended::Code(1);
-        }
-    };
-    let mut stopper = mesh.controller().clone();
+    let stopper = mesh.controller().clone();
     // Until all are started, a signal may come, but no news is taken: the ranks that could not be
     // started are told together.
     loop {
@@ -48,7 +46,7 @@ pub(crate) async fn supervise(mesh: &mut ProcMesh, hosts: &HostMesh, settings: &
                 }
                 Err(error) => return Ended::NotSpawned(error),
             },
-            signal = signals.next() => owner.on_signal(signal, &mut stopper).await,
+            signal = signals.next() => owner.on_signal(signal, &stopper).await,
         }
     }
     loop {
@@ -58,7 +56,7 @@ pub(crate) async fn supervise(mesh: &mut ProcMesh, hosts: &HostMesh, settings: &
                 Some(ProcNews::Worker(_)) => (),
                 Some(ProcNews::Finished(_)) | None => return Ended::Code(owner.outcome.exit_code()),
             },
-            signal = signals.next() => owner.on_signal(signal, &mut stopper).await,
+            signal = signals.next() => owner.on_signal(signal, &stopper).await,
         }
     }
 }
@@ -87,7 +85,7 @@ impl Owner<'_> {
         }
     }
 
-    async fn on_signal(&mut self, signal: Signal, stopper: &mut Stopper) {
+    async fn on_signal(&mut self, signal: Signal, stopper: &Stopper) {
         match signal {
             Signal::Stop(number) => {
                 self.outcome.signaled(number);
@@ -98,7 +96,7 @@ impl Owner<'_> {
             Signal::Suspend => {
                 self.hosts.suspend(true).await;
                 // Returns when somebody continues us.
-                crate::run::signals::suspend_self();
+                suspend_self();
                 self.hosts.suspend(false).await;
             }
         }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use libtest_mimic::Trial;
 
-use crate::fixture::{Ended, alive, meshwarden, temporary};
+use crate::fixture::{Ended, meshwarden, must_be_gone, temporary};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -29,7 +29,7 @@ fn refused(options: &[&str], says: &str) -> Outcome {
     let mark = command.mark.clone();
     let ended = command.finish()?;
     must_say(&ended, says)?;
-    assert_eq!(alive(&mark), []);
+    must_be_gone(&mark)?;
     assert!(!fs::exists(trace)?, "{options:?} started something");
     Ok(())
 }
@@ -77,7 +77,7 @@ fn a_program_that_cannot_be_started_is_told_for_every_rank() -> Outcome {
         let mark = command.mark.clone();
         let ended = command.finish()?;
         must_say(&ended, says)?;
-        assert_eq!(alive(&mark), []);
+        must_be_gone(&mark)?;
         for rank in 0..3 {
             must_say(&ended, &format!("rank {rank} (procs={rank})"))?;
         }
@@ -123,7 +123,10 @@ fn a_value_that_is_no_value_is_refused_with_its_name() -> Outcome {
         ("--preset", "moon"),
         ("--master-port", "65536"),
     ] {
-        refused(&[&format!("{option}={value}")], &format!("invalid value '{value}' for '{option}"))?;
+        refused(
+            &[&format!("{option}={value}")],
+            &format!("invalid value '{value}' for '{option}"),
+        )?;
     }
     Ok(())
 }

@@ -120,9 +120,9 @@ impl Running {
     /// Waits until as many lines with this text were printed to standard output.
     pub(crate) fn until_printed(&self, text: &str, n_lines: usize) -> Result<(), Box<dyn Error>> {
         let holds = || self.stdout().lines().filter(|line| line.contains(text)).count() >= n_lines;
-        until(&format!("{n_lines} lines with {text:?}"), WITHIN, holds).map_err(|error| {
-            format!("{error}; out: {}; err: {}", self.stdout(), self.stderr()).into()
-        })
+        until(&format!("{n_lines} lines with {text:?}"), WITHIN, holds)
+            .map_err(|error| format!("{error}; out: {}; err: {}", self.stdout(), self.stderr()))?;
+        Ok(())
     }
 
     /// The processes of this run, itself included, that are alive.
@@ -133,11 +133,6 @@ impl Running {
     /// The processes of this run in the given state of the kernel: `T` for stopped.
     pub(crate) fn in_state(&self, state: char) -> usize {
         self.alive().into_iter().filter(|pid| state_of(*pid) == Some(state)).count()
-    }
-
-    /// Whether it has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
     /// Waits for its end.
@@ -244,6 +239,13 @@ pub(crate) fn alive(mark: &str) -> Vec<u32> {
         environ.split(|byte| *byte == 0).any(|variable| variable == entry)
     };
     pids().filter(is_marked).collect()
+}
+
+/// Fails if a process with this mark is alive.
+pub(crate) fn must_be_gone(mark: &str) -> Result<(), Box<dyn Error>> {
+    let line = |pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let left: Vec<_> = alive(mark).into_iter().map(|pid| (pid, line(pid))).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("left over: {left:?}").into()) }
 }
 
 /// The live processes with this mark that run a program of this name.

@@ -9,6 +9,7 @@ use meshwarden::Root;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::ConfigArgs;
+use crate::console::{Console, Voice};
 use crate::demo::DemoArgs;
 use crate::run::RunArgs;
 
@@ -48,9 +49,10 @@ pub(crate) async fn run(root: Root) -> Result<ExitCode> {
             return Ok(if is_usage { ExitCode::from(USAGE) } else { ExitCode::SUCCESS });
         }
     };
-    log();
+    let console = Console::start()?;
+    log(console.voice.clone());
     match cli.task {
-        Task::Run(args) => crate::run::run(root, &args, &matches).await,
+        Task::Run(args) => crate::run::run(root, &args, &matches, &console).await,
         Task::Demo(args) => crate::demo::run(root, args).await,
         Task::Config(args) => crate::config::run(&args, &matches),
     }
@@ -74,11 +76,11 @@ pub(crate) fn complain(text: std::fmt::Arguments<'_>) {
 
 /// Logs to standard error what `MESHWARDEN_LOG` asks for: off, error, warn (if it is not set), info,
 /// debug or trace.
-fn log() {
+fn log(voice: Voice) {
     let level = std::env::var("MESHWARDEN_LOG").ok().and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(LevelFilter::WARN))
-        .with_writer(io::stderr)
+        .with_writer(voice)
         .with_target(false)
         // If nobody reads it, nobody misses it; the default is to panic over it.
         .log_internal_errors(false)

@@ -26,7 +26,6 @@ use meshwarden::mesh_core::MeshId;
 use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::prelude::HostMesh;
 use meshwarden::proc_mesh::Registry;
-use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::cli::{complain, usage_error};
 use census::Census;
@@ -81,7 +80,6 @@ pub(crate) async fn run(root: Root, args: DemoArgs) -> Result<ExitCode> {
     let mut census = Census::begin()?;
     let n_hosts = args.extent.size_of("hosts").unwrap_or(1);
     let hosts = root.hosts(n_hosts).await.context("cannot start the hosts")?;
-    raise_open_files();
     let mut mesh = None;
     let stage = Stage { root: &root, hosts: &hosts, corpus: &corpus, mesh: &mut mesh };
     let counted = count(stage, &args.extent, job, (&mut story, &mut census)).await;
@@ -149,15 +147,6 @@ async fn count(
         point: extent.unravel(victim)?.to_string(),
     };
     Ok((job, expected))
-}
-
-/// Raises the number of files this process may open: a rank takes up to four. The guards were started
-/// before, and with them the ranks keep the limit that the caller had.
-fn raise_open_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // If it may not be raised, the ranks that find no room say so.
-    _ = setrlimit(Resource::Nofile, limit).is_ok();
 }
 
 /// A shape that can be watched: at least one rank, and not too many.

@@ -1,7 +1,6 @@
 //! `meshwarden run`: any program, one process per rank, supervised as a mesh.
 
 mod events;
-mod limits;
 mod outcome;
 mod printer;
 mod signals;
@@ -15,21 +14,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{ArgMatches, Args};
+use meshwarden::Root;
 use meshwarden::exporter::Exporter;
 use meshwarden::mesh_core::{Command, Interest};
 use meshwarden::mesh_shape::Rank;
-use meshwarden::proc_mesh::{HostMesh, OutputSinks, ProcMesh, Program, Run};
-use meshwarden::supervise::MeshEvents;
-use meshwarden::{Root, prelude::SpawnError};
+use meshwarden::proc_mesh::{HostMesh, OutputSinks, Program, Run};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::cli::{USAGE, complain, subcommand, usage_error};
 use crate::config::{SettingArgs, Settings, resolve};
+use crate::console::{Console, Voice};
 use events::EventLog;
 use printer::Printers;
 use signals::Signals;
 use stdin::Typed;
-use supervision::{Ended, supervise};
+use supervision::{Scene, supervise};
 
 /// Supervise any program as a mesh: one process per rank.
 ///
@@ -39,6 +39,7 @@ use supervision::{Ended, supervise};
 ///
 /// The exit code is 0 if all ranks ended well, else that of the first one that failed (128+n for
 /// signal n); 2 if nothing could be started; 128+n if the run itself was ended by signal n.
+#[expect(clippy::doc_markdown, reason = "it is what --help prints, for people")]
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
@@ -58,36 +59,53 @@ pub(crate) struct RunArgs {
 /// # Errors
 ///
 /// What is nobody's input. Wrong input is reported here, with exit code 2, and starts nothing.
-pub(crate) async fn run(root: Root, args: &RunArgs, matches: &ArgMatches) -> Result<ExitCode> {
+pub(crate) async fn run(
+    root: Root,
+    args: &RunArgs,
+    matches: &ArgMatches,
+    console: &Console,
+) -> Result<ExitCode> {
     let prepared = match prepare(&root, args, subcommand(matches)).await {
         Ok(prepared) => prepared,
         Err(error) => return Ok(usage_error(&error)),
     };
     let hosts = root.hosts(n_hosts(&prepared.settings)).await.context("cannot start the hosts")?;
-    limits::raise_open_files();
-    let (printers, output) = Printers::start(&prepared.settings.extent)?;
+    let (printers, output) = Printers::start(&prepared.settings.extent, console)?;
     let mut signals = Signals::listen().context("signals cannot be heard")?;
     let grace = prepared.settings.grace;
-    let code = run_on(&root, &hosts, prepared, output, &mut signals).await;
-    if !hosts.close().await {
-        complain(format_args!("meshwarden: a guard did not say that nothing is left over"));
+    let ran = run_on(&root, (&hosts, output), prepared, (&mut signals, &console.voice)).await;
+    let is_clean = hosts.close().await;
+    if !is_clean {
+        console.voice.say(format_args!("meshwarden: it is not certain that nothing is left over"));
     }
-    let is_printed = print_rest(printers, &mut signals, grace).await;
-    let code = code?;
-    Ok(if is_printed || code != 0 { ExitCode::from(code) } else { ExitCode::FAILURE })
+    let (code, events) = ran?;
+    let code = if is_clean { code } else { code.max(1) };
+    let rest = async {
+        let is_logged = match events {
+            Some(events) => events.await.unwrap_or(false),
+            None => true,
+        };
+        let is_printed = printers.finish().await;
+        console.voice.flush().await;
+        is_logged && is_printed
+    };
+    let is_written = write_rest(rest, &mut signals, grace).await;
+    Ok(ExitCode::from(if is_written { code } else { code.max(1) }))
 }
 
-/// Waits until all is printed; returns whether it was. Where somebody wants the run to end, a reader
+/// Waits until all is written; returns whether it was. Where somebody wants the run to end, a reader
 /// that does not read is given no more than the grace, and where he wants it again, nothing.
-async fn print_rest(printers: Printers, signals: &mut Signals, grace: Duration) -> bool {
+async fn write_rest(
+    rest: impl Future<Output = bool>,
+    signals: &mut Signals,
+    grace: Duration,
+) -> bool {
     let patience = if signals.has_stopped() { grace } else { Duration::MAX };
     tokio::select! {
-        is_printed = printers.finish() => return is_printed,
-        () = signals.stop() => (),
-        () = sleep(patience) => (),
+        is_written = rest => is_written,
+        () = signals.stop() => false,
+        () = sleep(patience) => false,
     }
-    complain(format_args!("meshwarden: output is lost, nobody reads it"));
-    false
 }
 
 /// What is had before anything is started, so that wrong input starts nothing.
@@ -104,7 +122,6 @@ async fn prepare(root: &Root, args: &RunArgs, matches: &ArgMatches) -> Result<Pr
     let settings = resolve(&args.settings, matches)?;
     let stdin = args.stdin.map(|rank| stdin::open(Rank::new(rank), &settings.extent));
     let (stdin, typed) = stdin.transpose()?.unzip();
-    let events = settings.events.as_deref().map(EventLog::create).transpose()?;
     let exporter = match settings.metrics {
         Some(address) => Some(Exporter::serve(address, root.output()).await?),
         None => None,
@@ -114,6 +131,7 @@ async fn prepare(root: &Root, args: &RunArgs, matches: &ArgMatches) -> Result<Pr
     {
         complain(format_args!("meshwarden: metrics at http://{}/metrics", exporter.address()));
     }
+    let events = settings.events.as_deref().map(EventLog::open).transpose()?;
     let (program, args) = args.command.split_first().context("no command was given")?;
     let command = Command::new(program, args);
     let launcher =
@@ -136,14 +154,16 @@ fn n_hosts(settings: &Settings) -> usize {
     settings.extent.size_of("hosts").unwrap_or(1)
 }
 
-/// Spawns the mesh and supervises it to its end; the exit code.
+/// What a run gives back: its exit code, and whether all events were written, in time.
+type Ran = (u8, Option<oneshot::Receiver<bool>>);
+
+/// Starts the mesh and supervises it to its end.
 async fn run_on(
     root: &Root,
-    hosts: &HostMesh,
+    (hosts, output): (&HostMesh, OutputSinks),
     prepared: Prepared,
-    output: OutputSinks,
-    signals: &mut Signals,
-) -> Result<u8> {
+    (signals, voice): (&mut Signals, &Voice),
+) -> Result<Ran> {
     let Prepared { settings, run, typed, events, _exporter } = prepared;
     let started = root
         .procs(settings.extent.clone())
@@ -157,39 +177,17 @@ async fn run_on(
     let mut mesh = match started {
         Ok(mesh) => mesh,
         Err(error) => {
-            complain(format_args!("meshwarden: {error}"));
-            return Ok(USAGE);
+            voice.say(format_args!("meshwarden: {error}"));
+            return Ok((USAGE, None));
         }
     };
     typed.map(Typed::copy).transpose().context("cannot copy the standard input")?;
-    let logging = match events {
-        Some(log) => {
-            Some(tokio::spawn(log.write_all(subscribe(&mesh).await?, settings.extent.clone())))
-        }
-        None => None,
-    };
-    let ended = supervise(&mut mesh, hosts, &settings, signals).await;
-    let code = match ended {
-        Ended::Code(code) => code,
-        Ended::NotSpawned(error) => report_not_spawned(&error),
-    };
-    let is_logged = match logging {
-        Some(logging) => logging.await.unwrap_or(false),
-        None => true,
-    };
-    Ok(if is_logged || code != 0 { code } else { 1 })
-}
-
-async fn subscribe(mesh: &ProcMesh) -> Result<MeshEvents> {
-    mesh.subscribe(Interest::All).await.context("the events cannot be written")
-}
-
-fn report_not_spawned(error: &SpawnError) -> u8 {
-    if let SpawnError::Ranks { failures } = error {
-        for failed in failures {
-            complain(format_args!("{failed}"));
-        }
+    let mut logging = None;
+    if let Some(log) = events {
+        let events = mesh.subscribe(Interest::All).await.context("events cannot be written")?;
+        logging = Some(log.start(events, settings.extent.clone(), voice.clone())?);
     }
-    complain(format_args!("meshwarden: {error}; the others were stopped, nothing is left running"));
-    USAGE
+    let scene = Scene { hosts, settings: &settings, voice };
+    let code = supervise(&mut mesh, signals, scene).await;
+    Ok((code, logging))
 }

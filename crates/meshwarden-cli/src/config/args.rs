@@ -21,6 +21,7 @@ pub(crate) struct ConfigArgs {
 }
 
 /// What can be set. Everything is optional: `config::resolve` says what holds.
+#[expect(clippy::doc_markdown, reason = "it is what --help prints, for people")]
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct SettingArgs {
     /// A file of settings (TOML), with the names of the long flags and `_` for `-`.
@@ -37,7 +38,7 @@ pub(crate) struct SettingArgs {
     pub(crate) extent: Option<Extent>,
 
     /// The name of the mesh in reports, metrics and its ranks' environment [default: run].
-    #[arg(long, env = "MESHWARDEN_NAME")]
+    #[arg(long, env = "MESHWARDEN_NAME", value_parser = parse_name)]
     pub(crate) name: Option<String>,
 
     /// What the first failure does to the others [default: stop].
@@ -93,11 +94,12 @@ pub(crate) struct SettingArgs {
     pub(crate) timeout: Option<Duration>,
 
     /// Serve metrics to Prometheus at this loopback address, for example 127.0.0.1:9464.
-    #[arg(long, value_name = "ADDR", env = "MESHWARDEN_METRICS")]
+    // Nor are these two: a run within a rank would inherit them, and find the port in use.
+    #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
 
     /// Write one JSON line to this file for every change of a rank's status.
-    #[arg(long, value_name = "FILE", env = "MESHWARDEN_EVENTS")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
 
     /// The port that ranks find in MASTER_PORT [default: 0, a free one].
@@ -134,6 +136,23 @@ pub(crate) fn parse_extent(text: &str) -> Result<Extent, String> {
         _ => Ok(extent),
     }
 }
+
+/// A name that can be shown in a line.
+pub(crate) fn parse_name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a name must not be empty".to_owned()),
+        _ if text.chars().any(char::is_control) => {
+            Err("a name must not hold control characters".to_owned())
+        }
+        _ if text.len() > NAME_BYTES_MAX => {
+            Err(format!("a name has at most {NAME_BYTES_MAX} bytes"))
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The longest name of a mesh: it is in every line that tells of it.
+const NAME_BYTES_MAX: usize = 128;
 
 /// A time with its unit: `500ms`, `10s`, `1m 30s`.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {

@@ -9,7 +9,7 @@ use meshwarden::mesh_shape::Extent;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::OnFailure;
-use crate::config::args::{Preset, parse_extent, parse_time};
+use crate::config::args::{Preset, parse_extent, parse_name, parse_time};
 
 /// What a file may set. An unknown name is an error: it is a typo.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -18,6 +18,7 @@ pub(crate) struct FileSettings {
     pub(crate) preset: Option<Preset>,
     #[serde(deserialize_with = "extent")]
     pub(crate) extent: Option<Extent>,
+    #[serde(deserialize_with = "name")]
     pub(crate) name: Option<String>,
     pub(crate) on_failure: Option<OnFailure>,
     pub(crate) max_restarts: Option<u32>,
@@ -65,6 +66,11 @@ impl FileSettings {
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_time(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_name(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn extent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Extent>, D::Error> {

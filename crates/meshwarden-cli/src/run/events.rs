@@ -3,16 +3,25 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use meshwarden::mesh_core::{Change, Incarnation, MeshEvent, News, Reason, Status, StatusKind};
-use meshwarden::mesh_shape::{Extent, Rank};
+use meshwarden::mesh_core::{
+    Change, Incarnation, MeshEvent, News, Reason, Status, StatusKind, Timestamp,
+};
+use meshwarden::mesh_shape::{Extent, Rank, RankSet};
 use meshwarden::supervise::MeshEvents;
+use rustix::fs::{OFlags, fcntl_setfl};
 use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::cli::complain;
+use crate::console::Voice;
+use crate::run::printer::spawn;
+
+/// Events that may wait for the file; then this subscriber is slow.
+const WAITING: usize = 64;
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -66,31 +75,64 @@ enum Line<'a> {
 }
 
 impl EventLog {
-    /// Creates the file, or empties it.
+    /// Opens the file, and leaves what is in it until [`start`](Self::start).
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path)
+    /// If it cannot be written; a pipe, if nobody reads it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        // Without `NONBLOCK` a pipe that nobody reads would be waited for.
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(path)
+            .and_then(|file| Ok(fcntl_setfl(&file, OFlags::empty()).map(|()| file)?))
             .with_context(|| format!("cannot write events to {}", path.display()))?;
         let (path, started) = (path.to_owned(), Instant::now());
         Ok(Self { path, file, started, written: BTreeMap::new() })
     }
 
-    /// Writes what happens until the mesh is closed. Returns whether all of it was written; what is
-    /// wrong is said once.
-    pub(crate) async fn write_all(mut self, mut events: MeshEvents, extent: Extent) -> bool {
-        while let Some(event) = events.next().await {
-            if let Err(error) = self.write(&event, &extent) {
-                let path = self.path.display();
-                complain(format_args!(
+    /// Empties the file, and writes what happens until the mesh is closed, in a thread of its own. The
+    /// receiver gets whether all of it was written; what is wrong is said once.
+    ///
+    /// # Errors
+    ///
+    /// If there are no threads left.
+    pub(crate) fn start(
+        mut self,
+        mut events: MeshEvents,
+        extent: Extent,
+        voice: Voice,
+    ) -> Result<oneshot::Receiver<bool>> {
+        let (forward, mut queue) = mpsc::channel(WAITING);
+        tokio::spawn(async move {
+            // A reader that is slow lags, and gets a snapshot; what is in it is written.
+            while let Some(event) = events.next().await
+                && forward.send(event).await.is_ok()
+            {}
+        });
+        spawn("meshwarden-events", move || {
+            let mut result = self.empty();
+            while let Ok(()) = result
+                && let Some(event) = queue.blocking_recv()
+            {
+                result = self.write(&event, &extent);
+            }
+            let path = self.path.display();
+            if let Err(error) = &result {
+                voice.say(format_args!(
                     "meshwarden: events are lost, {path} cannot be written: {error}"
                 ));
-                return false;
             }
-        }
-        true
+            result.is_ok()
+        })
+    }
+
+    fn empty(&self) -> io::Result<()> {
+        // Only a file has something in it.
+        if self.file.metadata()?.is_file() { self.file.set_len(0) } else { Ok(()) }
     }
 
     fn write(&mut self, event: &MeshEvent, extent: &Extent) -> io::Result<()> {
@@ -98,7 +140,8 @@ impl EventLog {
         match &event.news {
             News::Snapshot(snapshot) => {
                 self.write_changes(event, extent, &snapshot.alive)?;
-                self.write_changes(event, extent, &snapshot.failed)
+                self.write_changes(event, extent, &snapshot.failed)?;
+                self.write_stopped(event, extent, &snapshot.stopped)
             }
             News::Changed(changes) => self.write_changes(event, extent, changes),
             News::Heartbeat { .. } => Ok(()),
@@ -125,6 +168,28 @@ impl EventLog {
                 let t = self.started.elapsed().as_secs_f64();
                 self.write_line(&line(t, event, extent, (rank, change)))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Ranks that ended well before this was subscribed, or while it lagged: in the life that was
+    /// written of last.
+    fn write_stopped(
+        &mut self,
+        event: &MeshEvent,
+        extent: &Extent,
+        stopped: &RankSet,
+    ) -> io::Result<()> {
+        for rank in stopped.iter() {
+            let incarnation = self.written.get(&rank).map_or(Incarnation::FIRST, |(life, _)| *life);
+            let change = Change {
+                ranks: RankSet::from_iter([rank]),
+                incarnation,
+                status: Status::Stopped,
+                restart_in: None,
+                evidence: Timestamp::START,
+            };
+            self.write_changes(event, extent, &[change])?;
         }
         Ok(())
     }

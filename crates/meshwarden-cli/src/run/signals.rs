@@ -15,14 +15,14 @@ pub(crate) enum Signal {
     Suspend,
 }
 
-/// Listens from its creation on.
+/// Listens from its creation on. What whoever started us wants ignored stays so (`nohup`, a shell's
+/// background): those are `None`.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    interrupt: Stream,
-    terminate: Stream,
-    /// `None` if whoever started us wants it ignored (`nohup`).
+    interrupt: Option<Stream>,
+    terminate: Option<Stream>,
     hangup: Option<Stream>,
-    suspend: Stream,
+    suspend: Option<Stream>,
     has_stopped: bool,
 }
 
@@ -37,13 +37,10 @@ impl Signals {
     /// If the system refuses.
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: match is_ignored(SIGHUP) {
-                true => None,
-                false => Some(signal(SignalKind::hangup())?),
-            },
-            suspend: signal(SignalKind::from_raw(SIGTSTP))?,
+            interrupt: listen(SIGINT)?,
+            terminate: listen(SIGTERM)?,
+            hangup: listen(SIGHUP)?,
+            suspend: listen(SIGTSTP)?,
             has_stopped: false,
         })
     }
@@ -60,10 +57,10 @@ impl Signals {
     /// Nothing is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> Signal {
         let signal = tokio::select! {
-            _ = self.interrupt.recv() => Signal::Stop(SIGINT),
-            _ = self.terminate.recv() => Signal::Stop(SIGTERM),
+            () = heard(self.interrupt.as_mut()) => Signal::Stop(SIGINT),
+            () = heard(self.terminate.as_mut()) => Signal::Stop(SIGTERM),
             () = heard(self.hangup.as_mut()) => Signal::Stop(SIGHUP),
-            _ = self.suspend.recv() => Signal::Suspend,
+            () = heard(self.suspend.as_mut()) => Signal::Suspend,
         };
         self.has_stopped |= matches!(signal, Signal::Stop(_));
         signal
@@ -80,6 +77,13 @@ impl Signals {
             suspend_self();
         }
     }
+}
+
+fn listen(number: i32) -> io::Result<Option<Stream>> {
+    if is_ignored(number) {
+        return Ok(None);
+    }
+    signal(SignalKind::from_raw(number)).map(Some)
 }
 
 async fn heard(stream: Option<&mut Stream>) {

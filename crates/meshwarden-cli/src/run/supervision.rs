@@ -2,112 +2,146 @@
 
 use std::time::Duration;
 
-use meshwarden::prelude::{ProcMesh, ProcNews, SpawnError};
-use meshwarden::proc_mesh::HostMesh;
+use meshwarden::mesh_core::{Failures, MeshState, Reason};
+use meshwarden::mesh_shape::RankSet;
+use meshwarden::prelude::{ProcMesh, ProcNews};
+use meshwarden::proc_mesh::{HostMesh, ProcReport};
+use meshwarden::supervise::{ControllerEnded, ControllerRef};
 use tokio::task::JoinSet;
 
-use crate::cli::complain;
+use crate::cli::USAGE;
 use crate::config::{OnFailure, Settings};
+use crate::console::Voice;
 use crate::run::outcome::Outcome;
 use crate::run::signals::{Signal, Signals, suspend_self};
 
-/// How a run ended.
-pub(crate) enum Ended {
-    /// With this exit code.
-    Code(u8),
-    /// Before all of its ranks could be started.
-    NotSpawned(SpawnError),
+/// How long ranks have to end when their mesh could not be started as a whole.
+const ROLLBACK: Duration = Duration::from_secs(2);
+
+/// What a run stands on.
+pub(crate) struct Scene<'a> {
+    pub(crate) hosts: &'a HostMesh,
+    pub(crate) settings: &'a Settings,
+    pub(crate) voice: &'a Voice,
 }
 
-/// Supervises the mesh until every rank has ended.
-pub(crate) async fn supervise(
-    mesh: &mut ProcMesh,
-    hosts: &HostMesh,
-    settings: &Settings,
-    signals: &mut Signals,
-) -> Ended {
+/// Supervises the mesh until every rank has ended, or has been given up; returns the exit code.
+pub(crate) async fn supervise(mesh: &mut ProcMesh, signals: &mut Signals, scene: Scene<'_>) -> u8 {
+    let readiness = mesh.readiness();
+    tokio::pin!(readiness);
     let mut owner = Owner {
+        scene,
+        mesh: mesh.controller().clone(),
         outcome: Outcome::default(),
-        stops: JoinSet::new(),
+        refused: None,
+        is_starting: true,
         is_stopping: false,
-        hosts,
-        settings,
+        stops: JoinSet::new(),
     };
-    let stopper = mesh.controller().clone();
-    // Until all are started, a signal may come, but no news is taken: the ranks that could not be
-    // started are told together.
     loop {
         tokio::select! {
-            ready = mesh.ready() => match ready {
-                Ok(()) => break,
-                Err(error) if owner.is_stopping => {
-                    complain(format_args!("meshwarden: {error}"));
-                    return Ended::Code(owner.outcome.exit_code());
-                }
-                Err(error) => return Ended::NotSpawned(error),
-            },
-            signal = signals.next() => owner.on_signal(signal, &stopper).await,
-        }
-    }
-    loop {
-        tokio::select! {
+            refused = &mut readiness, if owner.is_starting => owner.on_started(refused),
             news = mesh.next() => match news {
-                Some(ProcNews::Failed(failures)) => owner.on_failed(&failures, &stopper),
+                Some(ProcNews::Failed(failures)) => owner.on_failed(&failures),
                 Some(ProcNews::Worker(_)) => (),
-                Some(ProcNews::Finished(_)) | None => return Ended::Code(owner.outcome.exit_code()),
+                Some(ProcNews::Finished(_)) | None => return owner.exit_code(),
             },
-            signal = signals.next() => owner.on_signal(signal, &stopper).await,
+            signal = signals.next() => owner.on_signal(signal).await,
+            Some(Ok(Some(state))) = owner.stops.join_next() => if owner.is_given_up(&state) {
+                return owner.exit_code().max(1);
+            },
         }
     }
 }
-
-type Stopper = meshwarden::supervise::ControllerRef<meshwarden::proc_mesh::ProcReport>;
 
 struct Owner<'a> {
+    scene: Scene<'a>,
+    mesh: ControllerRef<ProcReport>,
     outcome: Outcome,
-    /// Stops that are under way; they end with the mesh.
-    stops: JoinSet<()>,
+    /// The ranks that could not be started, if that is why the mesh is stopped.
+    refused: Option<RankSet>,
+    /// Some ranks have not been started yet, or are not known to be.
+    is_starting: bool,
     is_stopping: bool,
-    hosts: &'a HostMesh,
-    settings: &'a Settings,
+    /// Stops that are under way, with what became of the ranks.
+    stops: JoinSet<Option<MeshState>>,
 }
 
 impl Owner<'_> {
-    fn on_failed(&mut self, failures: &meshwarden::mesh_core::Failures, stopper: &Stopper) {
-        complain(format_args!("{failures}"));
-        self.outcome.failed(failures);
-        if self.settings.on_failure == OnFailure::Stop
-            && self.outcome.has_failed()
+    /// Every rank runs, has ended, or could not be started: then nothing is to be left (C4).
+    fn on_started(&mut self, refused: Result<RankSet, ControllerEnded>) {
+        self.is_starting = false;
+        if let Some(refused) = refused.ok().filter(|refused| !refused.is_empty())
             && !self.is_stopping
         {
-            complain(format_args!("meshwarden: stopping the other ranks (--on-failure stop)"));
-            self.stop(stopper, self.settings.grace);
+            self.refused = Some(refused);
+            self.stop(ROLLBACK);
         }
     }
 
-    async fn on_signal(&mut self, signal: Signal, stopper: &Stopper) {
+    /// Those that could not be started are waited for together; any other failure counts at once.
+    fn on_failed(&mut self, failures: &Failures) {
+        let is_refusal = self.is_starting
+            && failures.changes.iter().all(|it| {
+                it.status.cause().is_some_and(|cause| matches!(cause.reason, Reason::Launch { .. }))
+            });
+        self.outcome.failed(failures);
+        let is_stop = self.scene.settings.on_failure == OnFailure::Stop;
+        let stops = is_stop && self.outcome.has_failed() && !self.is_stopping && !is_refusal;
+        if stops {
+            self.stop(self.scene.settings.grace);
+        }
+        self.scene.voice.say(format_args!("{failures}"));
+        if stops {
+            self.scene
+                .voice
+                .say(format_args!("meshwarden: stopping the other ranks (--on-failure stop)"));
+        }
+    }
+
+    async fn on_signal(&mut self, signal: Signal) {
         match signal {
             Signal::Stop(number) => {
                 self.outcome.signaled(number);
                 // Asked twice: at once.
-                let grace = if self.is_stopping { Duration::ZERO } else { self.settings.grace };
-                self.stop(stopper, grace);
+                let grace =
+                    if self.is_stopping { Duration::ZERO } else { self.scene.settings.grace };
+                self.stop(grace);
             }
             Signal::Suspend => {
-                self.hosts.suspend(true).await;
+                self.scene.hosts.suspend(true).await;
                 // Returns when somebody continues us.
                 suspend_self();
-                self.hosts.suspend(false).await;
+                self.scene.hosts.suspend(false).await;
             }
         }
     }
 
-    fn stop(&mut self, stopper: &Stopper, grace: Duration) {
+    fn stop(&mut self, grace: Duration) {
         self.is_stopping = true;
-        let stopper = stopper.clone();
-        self.stops.spawn(async move {
-            // The end of the mesh is told to its owner as well.
-            _ = stopper.stop(grace).await.is_ok();
-        });
+        let mesh = self.mesh.clone();
+        self.stops.spawn(async move { mesh.stop(grace).await.ok() });
+    }
+
+    /// Whether a stop has come back with ranks that live: they could not be killed, and nobody waits
+    /// for them for ever. The end of a mesh that has ended is told to its owner as well.
+    fn is_given_up(&self, state: &MeshState) -> bool {
+        let living = state.ranks.ranks_where(|rank| !rank.status.is_terminal());
+        if !living.is_empty() {
+            self.scene
+                .voice
+                .say(format_args!("meshwarden: these ranks cannot be killed: {living}"));
+        }
+        !living.is_empty()
+    }
+
+    fn exit_code(&self) -> u8 {
+        let Some(refused) = &self.refused else { return self.outcome.exit_code() };
+        self.scene.voice.say(format_args!(
+            "meshwarden: {} of the ranks could not be started; the others were stopped, nothing is \
+             left running",
+            refused.len()
+        ));
+        USAGE
     }
 }

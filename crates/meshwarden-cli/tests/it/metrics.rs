@@ -134,7 +134,7 @@ fn restarts_are_counted() -> Outcome {
 }
 
 fn only_this_machine_may_read_and_nobody_write() -> Outcome {
-    let (running, address) = start_with_metrics("--extent procs=1", "exec sleep 1000")?;
+    let (_running, address) = start_with_metrics("--extent procs=1", "exec sleep 1000")?;
     let status = |lines: &str| -> Result<String, Box<dyn Error>> {
         let answer = request(&address, &format!("{lines}\r\n"))?;
         Ok(answer.split_ascii_whitespace().nth(1).unwrap_or_default().to_owned())
@@ -146,8 +146,6 @@ fn only_this_machine_may_read_and_nobody_write() -> Outcome {
     assert_eq!(status(&page)?, "403");
     assert_eq!(status(&format!("POST /metrics HTTP/1.0\r\n{own}Content-Length: 0\r\n"))?, "405");
     assert_eq!(status(&format!("GET / HTTP/1.0\r\n{own}"))?, "404");
-    running.signal(Signal::INT)?;
-    running.finish()?.must_be(130)?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use rustix::process::Signal;
 
 use crate::fixture::{
-    WITHIN, alive, alive_as, must_be_gone, run_script, temporary, until, wrapped,
+    WITHIN, alive, alive_as, must_be_gone, run_script, state_of, temporary, until, wrapped,
 };
 use crate::run::{events, statuses};
 use crate::{Outcome, trial};
@@ -113,18 +113,14 @@ fn a_hangup_ends_it_unless_it_was_started_to_ignore_that() -> Outcome {
 fn suspended_by_hand_its_ranks_are_too_and_its_leases_wait() -> Outcome {
     let path = temporary("events");
     let args = format!("--extent hosts=2,procs=2 --lease 1s --events {}", path.display());
-    let script = "sleep 1000 & echo up; while :; do sleep 0.05; done";
-    let running = run_script(&args, script).start()?;
+    let running = run_script(&args, "sleep 1000 & echo up; exec sleep 1000").start()?;
     running.until_printed("up", 4)?;
+    let sleeps = || alive_as(&running.mark, "sleep");
+    until("the ranks", WITHIN, || sleeps().len() == 8)?;
     running.signal(Signal::TSTP)?;
     until("every rank and the program suspended", WITHIN, || {
-        let shells = alive_as(&running.mark, "sh");
-        let is_stopped = |pid: &u32| crate::fixture::state_of(*pid) == Some('T');
-        shells.len() == 4
-            && shells.iter().all(is_stopped)
-            && is_stopped(&running.pid())
-            // All but the two guards.
-            && running.in_state('T') == running.alive().len() - 2
+        let is_stopped = |pid: &u32| state_of(*pid) == Some('T');
+        sleeps().iter().all(is_stopped) && is_stopped(&running.pid())
     })?;
     // More than twice the lease, and longer than a controller waits for the silent.
     std::thread::sleep(Duration::from_millis(3_500));
@@ -132,7 +128,7 @@ fn suspended_by_hand_its_ranks_are_too_and_its_leases_wait() -> Outcome {
     until("all go on", WITHIN, || running.in_state('T') == 0)?;
     // Time for whoever would complain.
     std::thread::sleep(Duration::from_millis(1_500));
-    assert_eq!(alive_as(&running.mark, "sh").len(), 4);
+    assert_eq!(sleeps().len(), 8);
     running.signal(Signal::INT)?;
     let ended = running.finish()?.must_be(130)?;
     assert_eq!(ended.stderr.matches(": failed: ").count(), 0, "{}", ended.stderr);

@@ -8,6 +8,7 @@ mod leftovers;
 mod metrics;
 mod output;
 mod prometheus;
+mod readers;
 mod run;
 mod signals;
 mod terminal;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         leftovers::trials(),
         metrics::trials(),
         output::trials(),
+        readers::trials(),
         run::trials(),
         signals::trials(),
         terminal::trials(),

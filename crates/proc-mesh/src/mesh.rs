@@ -12,6 +12,7 @@ use mesh_runtime::ControlThread;
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
 use supervise::{Clock, ControllerEnded, ControllerRef, MeshEvents, Owner, OwnerNews, Supervision};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::agents::ProcAgents;
@@ -29,6 +30,9 @@ const NEWS: usize = 1024;
 
 /// How long ranks have to end when their mesh could not be spawned as a whole.
 const ROLLBACK: Duration = Duration::from_secs(2);
+
+/// How long the links of workers that have ended may take to close.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What a mesh of processes is to be.
 #[derive(Clone, Debug)]
@@ -309,9 +313,10 @@ impl ProcMesh {
             }
         }
         self.news = None;
-        match self.workers.recv().await {
-            Some(said) => Some(ProcNews::Worker(said)),
-            None => self.finished.take().map(ProcNews::Finished),
+        // A link closes with its worker, unless something that the worker left behind holds it.
+        match timeout(LAST_WORDS, self.workers.recv()).await {
+            Ok(Some(said)) => Some(ProcNews::Worker(said)),
+            Ok(None) | Err(_) => self.finished.take().map(ProcNews::Finished),
         }
     }
 

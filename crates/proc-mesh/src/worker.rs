@@ -190,6 +190,8 @@ pub(crate) fn run(mut registry: Registry) -> Result<ExitCode, WorkerError> {
     // What it sent last is to arrive; an agent that does not read holds nobody up for ever.
     let flush = async { tokio::time::timeout(FLUSH, is_flushed).await };
     _ = runtime.block_on(flush).is_ok();
+    // Blocking work that it has left running ends with the process.
+    runtime.shutdown_background();
     Ok(code)
 }
 

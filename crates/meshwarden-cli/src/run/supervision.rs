@@ -44,7 +44,13 @@ pub(crate) async fn supervise(mesh: &mut ProcMesh, signals: &mut Signals, scene:
             news = mesh.next() => match news {
                 Some(ProcNews::Failed(failures)) => owner.on_failed(&failures),
                 Some(ProcNews::Worker(_)) => (),
-                Some(ProcNews::Finished(_)) | None => return owner.exit_code(),
+                Some(ProcNews::Finished(_)) | None => {
+                    // All may have ended before it was known that some could not be started.
+                    if owner.is_starting {
+                        owner.on_started(readiness.await);
+                    }
+                    return owner.exit_code();
+                }
             },
             signal = signals.next() => owner.on_signal(signal).await,
             Some(Ok(Some(state))) = owner.stops.join_next() => if owner.is_given_up(&state) {

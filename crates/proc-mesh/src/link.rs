@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use crate::guard::wire::ProcKey;
@@ -71,8 +71,11 @@ async fn receive(
         let (rank, incarnation) = (key.rank, key.incarnation);
         let is_taken = match message {
             FromWorker::Ready => {
-                let is_noted = notes.send(Note::Ready { key }).await.is_ok();
-                is_noted && news.send(WorkerNews::Ready { rank, incarnation }).await.is_ok()
+                let (known, is_known) = oneshot::channel();
+                let is_noted = notes.send(Note::Ready { key, known }).await.is_ok();
+                is_noted
+                    && is_known.await.is_ok()
+                    && news.send(WorkerNews::Ready { rank, incarnation }).await.is_ok()
             }
             FromWorker::Data(message) => {
                 let message = message.into();

@@ -217,7 +217,7 @@ impl Hosted {
                 let ends = link::Ends { key, outgoing, news, notes: self.tools.notes.clone() };
                 link::start(ours, record, ends)?;
                 let ready_by = Some(Instant::now() + *ready_within);
-                Ok((Some(WorkerHandle { outbox, ready_by }), theirs.into()))
+                Ok((Some(WorkerHandle { outbox, ready_by, known: None }), theirs.into()))
             }
         }
     }
@@ -283,12 +283,15 @@ impl Hosted {
         self.n_launching = self.n_launching.saturating_sub(1);
         let Some(seat) = self.live_seat(key) else { return };
         let state = std::mem::replace(&mut seat.state, State::Ended);
-        let State::Launching(handles) = state else {
+        let State::Launching(mut handles) = state else {
             seat.state = state;
             return;
         };
         // A worker may have said so before the guard said that it is there.
         let is_ready = handles.worker.as_ref().is_none_or(|worker| worker.ready_by.is_none());
+        if let Some(known) = handles.worker.as_mut().and_then(|worker| worker.known.take()) {
+            _ = known.send(()).is_ok();
+        }
         seat.state = State::Up(Process::new(pid, pidfd, boot_time()), handles);
         if seat.sent.any() {
             let is_kill = seat.sent.kill;
@@ -350,17 +353,30 @@ impl Hosted {
     pub(crate) fn on_note(&mut self, note: Note) {
         match note {
             Note::Drained { key, stderr } => self.report_end(key, stderr),
-            Note::Ready { key } => self.on_ready(key),
+            Note::Ready { key, known } => self.on_ready(key, known),
         }
     }
 
-    fn on_ready(&mut self, key: ProcKey) {
-        let Some(seat) = self.live_seat(key) else { return };
+    /// A worker is ready. Nobody hears of it before its process is known, so that whoever sees it run
+    /// can find it.
+    fn on_ready(&mut self, key: ProcKey, known: oneshot::Sender<()>) {
+        let Some(seat) = self.live_seat(key) else {
+            // It has ended since; what it said before is heard all the same.
+            _ = known.send(()).is_ok();
+            return;
+        };
+        let is_known = seat.process().is_some();
         let Some(worker) = seat.handles().and_then(|handles| handles.worker.as_mut()) else {
             return;
         };
         worker.ready_by = None;
-        self.reporter.report(key.rank, key.incarnation, boot_time(), ProcReport::Ready);
+        if is_known {
+            self.reporter.report(key.rank, key.incarnation, boot_time(), ProcReport::Ready);
+            // A link that has ended does not wait.
+            _ = known.send(()).is_ok();
+        } else {
+            worker.known = Some(known);
+        }
     }
 
     /// Workers that had to be ready by now are killed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mesh_core::{Incarnation, LaunchProblem, MeshId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::guard::wire::{End, ProcKey};
@@ -18,8 +18,9 @@ use crate::report::{HowEnded, SentSignals};
 pub(crate) enum Note {
     /// The output of a process that has ended has been read; these were its last lines.
     Drained { key: ProcKey, stderr: Vec<String> },
-    /// A worker has said that it is ready.
-    Ready { key: ProcKey },
+    /// A worker has said that it is ready. `known` is told when its process is known too: until then
+    /// nobody hears of it.
+    Ready { key: ProcKey, known: oneshot::Sender<()> },
 }
 
 impl Note {
@@ -29,7 +30,7 @@ impl Note {
 
     pub(crate) const fn key(&self) -> ProcKey {
         match self {
-            Self::Drained { key, .. } | Self::Ready { key } => *key,
+            Self::Drained { key, .. } | Self::Ready { key, .. } => *key,
         }
     }
 }
@@ -81,6 +82,8 @@ pub(crate) struct WorkerHandle {
     pub(crate) outbox: mpsc::Sender<Vec<u8>>,
     /// When it must have said that it is ready; `None` once it has.
     pub(crate) ready_by: Option<Instant>,
+    /// It is ready, but the guard has not said yet that it is there.
+    pub(crate) known: Option<oneshot::Sender<()>>,
 }
 
 /// A process that was started.

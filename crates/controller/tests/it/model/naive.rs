@@ -155,6 +155,7 @@ impl Naive {
                 agent.heard_at = (agent.heard_at + gap).min(self.now);
             }
             self.poll_sent = self.poll_sent.map(|sent| sent + gap);
+            self.kill_at = self.kill_at.map(|at| at + gap);
             self.held_until = Timestamp::START;
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mesh_core::{Change, Escalation, Incarnation, Timestamp};
+use mesh_core::{Change, Escalation, Incarnation, LaunchProblem, Reason, Status, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use crate::config::{RestartConfig, RestartPolicy};
@@ -74,14 +74,15 @@ impl Restarts {
     }
 
     fn wants(&self, change: &Change) -> bool {
-        match self.config.policy {
+        let is_wanted = match self.config.policy {
             RestartPolicy::Temporary => false,
-            RestartPolicy::Transient => matches!(change.status, mesh_core::Status::Failed(_)),
+            RestartPolicy::Transient => matches!(change.status, Status::Failed(_)),
             // A rank that timed out has nobody to start it: its agent is silent.
             RestartPolicy::Permanent => {
-                matches!(change.status, mesh_core::Status::Failed(_) | mesh_core::Status::Stopped)
+                matches!(change.status, Status::Failed(_) | Status::Stopped)
             }
-        }
+        };
+        is_wanted && !is_hopeless(&change.status)
     }
 
     /// Grants one restart if the intensity allows it; returns its delay.
@@ -128,6 +129,20 @@ impl Restarts {
     }
 }
 
+/// Whether the next start would fail as this one did: what is to be started is not there.
+fn is_hopeless(status: &Status) -> bool {
+    let Some(Reason::Launch { problem, .. }) = status.cause().map(|cause| &cause.reason) else {
+        return false;
+    };
+    match problem {
+        LaunchProblem::NotFound
+        | LaunchProblem::NotExecutable
+        | LaunchProblem::WorkingDirectory => true,
+        // Too many processes, too many files: that may pass.
+        LaunchProblem::Os { .. } => false,
+    }
+}
+
 /// Doubling from `backoff_min` up to `backoff_max`, less up to a tenth, so that ranks that failed
 /// together do not start together.
 fn backoff(config: &RestartConfig, attempt: u32, random: &mut SplitMix) -> Duration {
@@ -160,7 +175,7 @@ impl SplitMix {
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::{Cause, Reason, Status};
+    use mesh_core::Cause;
 
     use super::*;
 
@@ -174,6 +189,25 @@ mod tests {
             let delay = backoff(&config, attempt, &mut random);
             assert!(delay <= full && delay >= full * 9 / 10, "attempt {attempt}: {delay:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_started_again_and_what_may_pass_is() {
+        let mut restarts = Restarts::new(RestartConfig::on_failure(9), 0);
+        let mut decide = |problem| {
+            let reason = Reason::Launch { program: "it".to_owned(), problem };
+            let change = Change {
+                ranks: RankSet::from(0..1),
+                incarnation: Incarnation::FIRST,
+                status: Status::failed(Cause::new(reason)),
+                restart_in: None,
+                evidence: Timestamp::START,
+            };
+            restarts.decide(Timestamp::START, vec![change]).0[0].restart_in.is_some()
+        };
+        assert!(!decide(LaunchProblem::NotFound));
+        assert!(!decide(LaunchProblem::NotExecutable));
+        assert!(decide(LaunchProblem::Os { errno: 11, message: "try again".to_owned() }));
     }
 
     /// RS3

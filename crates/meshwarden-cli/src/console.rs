@@ -1,19 +1,18 @@
 //! Standard output and error, while ranks are supervised: nothing that is said may hold up those who
 //! say it, and no line is torn.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::fs::fstat;
 use tokio::sync::oneshot;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Texts that may wait to be said; more are counted instead.
-const WAITING: usize = 1024;
+/// How much may wait to be said; more is counted instead.
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
 /// One of the two streams. Where both are the same file, only one is written at a time.
 #[derive(Clone, Debug)]
@@ -82,61 +81,105 @@ impl Port {
 /// Says lines on standard error without ever waiting for whoever reads it: a full pipe must not hold
 /// up supervision. What finds no room is counted, and that is said.
 #[derive(Clone, Debug)]
-pub(crate) struct Voice {
-    texts: SyncSender<Said>,
-    n_lost: Arc<AtomicUsize>,
+pub(crate) struct Voice(Arc<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    said: Mutex<Queue>,
+    more: Condvar,
+}
+
+/// What waits to be said. Bound: [`WAITING_BYTES`] of texts, and a flush at the end of a run.
+#[derive(Debug, Default)]
+struct Queue {
+    said: VecDeque<Said>,
+    n_bytes: usize,
+    /// Texts that found no room since that was said last, and whether there ever were any.
+    n_lost: usize,
+    has_lost: bool,
 }
 
 #[derive(Debug)]
 enum Said {
     Text(Vec<u8>),
-    /// Everything before it has been said.
-    Flush(oneshot::Sender<()>),
+    /// Everything before it has been said; whether nothing was lost.
+    Flush(oneshot::Sender<bool>),
 }
 
 impl Voice {
     fn start(to: Port) -> io::Result<Self> {
-        let (texts, said) = sync_channel(WAITING);
-        let n_lost = Arc::new(AtomicUsize::new(0));
-        let voice = Self { texts, n_lost: Arc::clone(&n_lost) };
+        let waiting = Arc::new(Waiting::default());
+        let voice = Self(Arc::clone(&waiting));
         let thread = thread::Builder::new().name("meshwarden-voice".to_owned());
         // It waits for whoever reads standard error, and ends with this process.
-        thread.spawn(move || speak(&said, &to, &n_lost))?;
+        thread.spawn(move || {
+            loop {
+                waiting.speak(&to);
+            }
+        })?;
         Ok(voice)
     }
 
-    /// Says a text that ends its own last line.
+    /// Says a text and ends its last line.
     pub(crate) fn say(&self, text: std::fmt::Arguments<'_>) {
-        self.try_say(format!("{text}\n").into_bytes());
+        self.say_bytes(format!("{text}\n").into_bytes());
     }
 
-    fn try_say(&self, text: Vec<u8>) {
-        if self.texts.try_send(Said::Text(text)).is_err() {
-            self.n_lost.fetch_add(1, Ordering::Relaxed);
+    fn say_bytes(&self, text: Vec<u8>) {
+        let mut queue = self.0.queue();
+        if queue.n_bytes + text.len() > WAITING_BYTES {
+            queue.n_lost += 1;
+            queue.has_lost = true;
+            return;
         }
+        queue.n_bytes += text.len();
+        queue.said.push_back(Said::Text(text));
+        self.0.more.notify_one();
     }
 
-    /// Waits until what was said so far has been written.
-    pub(crate) async fn flush(&self) {
+    /// Waits until what was said so far has been written. Returns whether nothing was lost.
+    ///
+    /// # Cancellation
+    ///
+    /// What waits is still said, as long as this process lives.
+    pub(crate) async fn flush(&self) -> bool {
         let (flushed, is_flushed) = oneshot::channel();
-        // With a full queue there is nobody who reads; what waits is all that will be said.
-        if self.texts.try_send(Said::Flush(flushed)).is_ok() {
-            _ = is_flushed.await.is_ok();
-        }
+        self.0.queue().said.push_back(Said::Flush(flushed));
+        self.0.more.notify_one();
+        is_flushed.await.unwrap_or(false)
     }
 }
 
-fn speak(said: &Receiver<Said>, to: &Port, n_lost: &AtomicUsize) {
-    while let Ok(next) = said.recv() {
-        match next {
-            // If nobody can read it, nobody misses it.
-            Said::Text(text) => _ = to.write_lines(&text).is_ok(),
-            Said::Flush(flushed) => _ = flushed.send(()).is_ok(),
+impl Waiting {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // A thread that panicked in its turn has left nothing that could be wrong.
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says the next text, and how many were lost before it.
+    fn speak(&self, to: &Port) {
+        let mut queue = self
+            .more
+            .wait_while(self.queue(), |queue| queue.said.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        let next = queue.said.pop_front();
+        let n_lost = std::mem::take(&mut queue.n_lost);
+        let has_lost = queue.has_lost;
+        if let Some(Said::Text(text)) = &next {
+            queue.n_bytes -= text.len();
         }
-        let n_lost = n_lost.swap(0, Ordering::Relaxed);
+        drop(queue);
+        // If nobody can read it, nobody misses it.
+        if let Some(Said::Text(text)) = &next {
+            _ = to.write_lines(text).is_ok();
+        }
         if n_lost > 0 {
-            let text = format!("meshwarden: {n_lost} messages are lost, nobody read them\n");
+            let text =
+                format!("meshwarden: {n_lost} messages are lost, they were not read in time\n");
             _ = to.write_lines(text.as_bytes()).is_ok();
+        }
+        if let Some(Said::Flush(flushed)) = next {
+            _ = flushed.send(!has_lost).is_ok();
         }
     }
 }
@@ -161,7 +204,7 @@ impl Write for LogLine {
 
 impl Drop for LogLine {
     fn drop(&mut self) {
-        self.voice.try_say(std::mem::take(&mut self.text));
+        self.voice.say_bytes(std::mem::take(&mut self.text));
     }
 }
 
@@ -179,11 +222,12 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted_and_nobody_waits() {
-        let (texts, _said) = sync_channel(1);
-        let voice = Voice { texts, n_lost: Arc::default() };
-        for number in 0..5 {
-            voice.say(format_args!("{number}"));
+        let voice = Voice(Arc::default());
+        let long = "x".repeat(WAITING_BYTES / 2);
+        for _ in 0..5 {
+            voice.say(format_args!("{long}"));
         }
-        assert_eq!(voice.n_lost.load(Ordering::Relaxed), 4);
+        let queue = voice.0.queue();
+        assert_eq!((queue.said.len(), queue.n_lost, queue.has_lost), (1, 4, true));
     }
 }

@@ -18,7 +18,7 @@ use meshwarden::Root;
 use meshwarden::exporter::Exporter;
 use meshwarden::mesh_core::{Command, Interest};
 use meshwarden::mesh_shape::Rank;
-use meshwarden::proc_mesh::{HostMesh, OutputSinks, Program, Run};
+use meshwarden::proc_mesh::{HostMesh, OutputSinks, ProcMesh, Program, Run};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -29,7 +29,7 @@ use events::EventLog;
 use printer::Printers;
 use signals::Signals;
 use stdin::Typed;
-use supervision::{Scene, supervise};
+use supervision::{Scene, Supervised, supervise};
 
 /// Supervise any program as a mesh: one process per rank.
 ///
@@ -78,16 +78,18 @@ pub(crate) async fn run(
     if !is_clean {
         console.voice.say(format_args!("meshwarden: it is not certain that nothing is left over"));
     }
-    let (code, events) = ran?;
+    let Ran { code, mesh, events } = ran?;
     let code = if is_clean { code } else { code.max(1) };
     let rest = async {
         let is_logged = match events {
             Some(events) => events.await.unwrap_or(false),
             None => true,
         };
+        // The controller tells the last subscriber of the last end before it goes.
+        drop(mesh);
         let is_printed = printers.finish().await;
-        console.voice.flush().await;
-        is_logged && is_printed
+        let is_said = console.voice.flush().await;
+        is_logged && is_printed && is_said
     };
     let is_written = write_rest(rest, &mut signals, grace).await;
     Ok(ExitCode::from(if is_written { code } else { code.max(1) }))
@@ -115,7 +117,7 @@ struct Prepared {
     typed: Option<Typed>,
     events: Option<EventLog>,
     /// Serves until the run ends.
-    _exporter: Option<Exporter>,
+    exporter: Option<Exporter>,
 }
 
 async fn prepare(root: &Root, args: &RunArgs, matches: &ArgMatches) -> Result<Prepared> {
@@ -138,7 +140,7 @@ async fn prepare(root: &Root, args: &RunArgs, matches: &ArgMatches) -> Result<Pr
         Program::new(command, (Ipv4Addr::LOCALHOST.to_string(), master_port(&settings)?));
     let run = Run::Program { launcher: std::sync::Arc::new(launcher), stdin };
     let typed = typed.flatten();
-    Ok(Prepared { settings, run, typed, events, _exporter: exporter })
+    Ok(Prepared { settings, run, typed, events, exporter })
 }
 
 /// The port that was asked for, or one that is free now.
@@ -154,8 +156,14 @@ fn n_hosts(settings: &Settings) -> usize {
     settings.extent.size_of("hosts").unwrap_or(1)
 }
 
-/// What a run gives back: its exit code, and whether all events were written, in time.
-type Ran = (u8, Option<oneshot::Receiver<bool>>);
+/// What a run gives back.
+struct Ran {
+    code: u8,
+    /// To be kept until all events have been written.
+    mesh: Option<ProcMesh>,
+    /// Gets whether all events were written, in time.
+    events: Option<oneshot::Receiver<bool>>,
+}
 
 /// Starts the mesh and supervises it to its end.
 async fn run_on(
@@ -164,7 +172,7 @@ async fn run_on(
     prepared: Prepared,
     (signals, voice): (&mut Signals, &Voice),
 ) -> Result<Ran> {
-    let Prepared { settings, run, typed, events, _exporter } = prepared;
+    let Prepared { settings, run, typed, events, exporter } = prepared;
     let started = root
         .procs(settings.extent.clone())
         .name(settings.name.clone())
@@ -178,16 +186,17 @@ async fn run_on(
         Ok(mesh) => mesh,
         Err(error) => {
             voice.say(format_args!("meshwarden: {error}"));
-            return Ok((USAGE, None));
+            return Ok(Ran { code: USAGE, mesh: None, events: None });
         }
     };
     typed.map(Typed::copy).transpose().context("cannot copy the standard input")?;
-    let mut logging = None;
+    let mut written = None;
     if let Some(log) = events {
         let events = mesh.subscribe(Interest::All).await.context("events cannot be written")?;
-        logging = Some(log.start(events, settings.extent.clone(), voice.clone())?);
+        written = Some(log.start(events, settings.extent.clone(), voice.clone())?);
     }
     let scene = Scene { hosts, settings: &settings, voice };
-    let code = supervise(&mut mesh, signals, scene).await;
-    Ok((code, logging))
+    let Supervised { code, is_finished } = supervise(&mut mesh, signals, scene).await;
+    drop(exporter);
+    Ok(Ran { code, mesh: is_finished.then_some(mesh), events: written })
 }

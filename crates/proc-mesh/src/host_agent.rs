@@ -39,6 +39,8 @@ pub(crate) struct HostAgent {
     /// `None` after it died, until something is to be started again.
     guard: Option<GuardLink>,
     meshes: BTreeMap<MeshId, Hosted>,
+    /// A guard has died: what it had started may have outlived it.
+    has_lost_guard: bool,
     /// The id of the next command line told to the guard.
     next_command: u32,
     notes: mpsc::Receiver<Note>,
@@ -68,7 +70,14 @@ impl HostAgent {
     pub(crate) fn new(guard: GuardLink, output: Handle) -> Self {
         let (sender, notes) = mpsc::channel(NOTES);
         let tools = Tools { output, notes: sender, mark: Mark::new() };
-        Self { guard: Some(guard), meshes: BTreeMap::new(), next_command: 0, notes, tools }
+        Self {
+            guard: Some(guard),
+            meshes: BTreeMap::new(),
+            has_lost_guard: false,
+            next_command: 0,
+            notes,
+            tools,
+        }
     }
 
     /// Serves until it is closed, or everybody who could give orders has gone. Either way the guard
@@ -213,6 +222,7 @@ impl HostAgent {
     async fn on_guard_lost(&mut self, error: &GuardError) {
         warn!(%error, "the guard is gone: its processes are killed, and lost");
         self.guard = None;
+        self.has_lost_guard = true;
         self.each_mesh(|hosted, _| hosted.on_guard_lost());
         if !self.tools.mark.sweep().await {
             error!("processes that a guard left behind could not be killed");
@@ -248,8 +258,9 @@ impl HostAgent {
             Some(guard) => guard.close(close_deadline()).await,
             None => true,
         };
-        let is_swept = self.tools.mark.sweep().await;
-        _ = closed.send(is_closed && is_swept).is_ok();
+        // A guard that ended well has seen to it that nothing is left.
+        let is_clean = (is_closed && !self.has_lost_guard) || self.tools.mark.sweep().await;
+        _ = closed.send(is_closed && is_clean).is_ok();
     }
 
     fn tell_guard(&mut self, message: ToGuard) {

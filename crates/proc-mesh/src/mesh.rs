@@ -421,6 +421,9 @@ async fn settle(
         for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
             let is_refused = change.status.is_failure()
                 && (must_be_ready || change.status.cause().is_some_and(is_refusal));
+            if is_refused && change.restart_in.is_some() {
+                continue; // it is tried again
+            }
             if is_refused {
                 refused = refused.union(&change.ranks.intersection(&waiting));
             }

@@ -68,6 +68,8 @@ enum Line<'a> {
     },
     /// Something is wrong that is no rank's failure.
     Trouble { t: f64, mesh: &'a str, detail: String },
+    /// Changes that were over before they could be written are left out here; no end is.
+    Lagged { t: f64, mesh: &'a str },
     /// The mesh is being stopped.
     Stopping { t: f64, mesh: &'a str },
     /// Every rank has ended. The last line.
@@ -115,10 +117,17 @@ impl EventLog {
         });
         spawn("meshwarden-events", move || {
             let mut result = self.empty();
+            let mut is_closed = false;
             while let Ok(()) = result
-                && let Some(event) = queue.blocking_recv()
+                && !is_closed
             {
-                result = self.write(&event, &extent);
+                result = match queue.blocking_recv() {
+                    Some(event) => {
+                        is_closed = event.news == News::Closed;
+                        self.write(&event, &extent)
+                    }
+                    None => Err(io::Error::other("the controller ended before its mesh did")),
+                };
             }
             let path = self.path.display();
             if let Err(error) = &result {
@@ -139,6 +148,9 @@ impl EventLog {
         let (t, mesh) = (self.started.elapsed().as_secs_f64(), event.mesh.name());
         match &event.news {
             News::Snapshot(snapshot) => {
+                if snapshot.lagged {
+                    self.write_line(&Line::Lagged { t, mesh })?;
+                }
                 self.write_changes(event, extent, &snapshot.alive)?;
                 self.write_changes(event, extent, &snapshot.failed)?;
                 self.write_stopped(event, extent, &snapshot.stopped)

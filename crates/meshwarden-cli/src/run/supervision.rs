@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshwarden::mesh_core::{Failures, MeshState, Reason};
+use meshwarden::mesh_core::{Failures, MeshPhase, MeshState, Reason};
 use meshwarden::mesh_shape::RankSet;
 use meshwarden::prelude::{ProcMesh, ProcNews};
 use meshwarden::proc_mesh::{HostMesh, ProcReport};
@@ -25,8 +25,19 @@ pub(crate) struct Scene<'a> {
     pub(crate) voice: &'a Voice,
 }
 
-/// Supervises the mesh until every rank has ended, or has been given up; returns the exit code.
-pub(crate) async fn supervise(mesh: &mut ProcMesh, signals: &mut Signals, scene: Scene<'_>) -> u8 {
+/// How a supervision ended.
+pub(crate) struct Supervised {
+    pub(crate) code: u8,
+    /// Every rank has ended, and everybody is told of that.
+    pub(crate) is_finished: bool,
+}
+
+/// Supervises the mesh until every rank has ended, or has been given up.
+pub(crate) async fn supervise(
+    mesh: &mut ProcMesh,
+    signals: &mut Signals,
+    scene: Scene<'_>,
+) -> Supervised {
     let readiness = mesh.readiness();
     tokio::pin!(readiness);
     let mut owner = Owner {
@@ -44,17 +55,25 @@ pub(crate) async fn supervise(mesh: &mut ProcMesh, signals: &mut Signals, scene:
             news = mesh.next() => match news {
                 Some(ProcNews::Failed(failures)) => owner.on_failed(&failures),
                 Some(ProcNews::Worker(_)) => (),
-                Some(ProcNews::Finished(_)) | None => {
+                Some(ProcNews::Finished(state)) => {
                     // All may have ended before it was known that some could not be started.
                     if owner.is_starting {
                         owner.on_started(readiness.await);
                     }
-                    return owner.exit_code();
+                    let has_failed = state.phase == MeshPhase::Failed;
+                    let code = owner.exit_code().max(u8::from(has_failed));
+                    return Supervised { code, is_finished: true };
+                }
+                None => {
+                    owner.scene.voice.say(format_args!(
+                        "meshwarden: its controller has ended before the mesh did; nothing is known"
+                    ));
+                    return Supervised { code: owner.exit_code().max(1), is_finished: false };
                 }
             },
             signal = signals.next() => owner.on_signal(signal).await,
             Some(Ok(Some(state))) = owner.stops.join_next() => if owner.is_given_up(&state) {
-                return owner.exit_code().max(1);
+                return Supervised { code: owner.exit_code().max(1), is_finished: false };
             },
         }
     }

@@ -17,31 +17,44 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_pipe_that_nobody_reads_is_refused_for_events),
         trial(a_refused_run_leaves_the_events_of_the_last_one),
         trial(a_full_standard_error_does_not_hold_up_supervision),
+        trial(failures_are_told_to_a_slow_reader),
         trial(a_failure_is_told_while_others_are_still_being_started),
     ]
 }
 
-/// N7: also those that it was too slow for.
+/// N2, N4, N7: also the ends that it was too slow for, and although the run had ended long before.
 fn a_slow_reader_of_events_is_told_every_end() -> Outcome {
+    assert_eq!(statuses_read_late("exit 0", 0)?, (600, 0));
+    assert_eq!(statuses_read_late("exit 3", 3)?, (0, 600));
+    Ok(())
+}
+
+/// How many ranks of 600 a reader finds stopped, and failed, if it begins when all have ended.
+fn statuses_read_late(end: &str, code: i32) -> Result<(usize, usize), Box<dyn std::error::Error>> {
     let pipe = temporary("events");
     mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR)?;
-    // Opened for both, so that neither side waits for the other; closed when the run has ended.
-    let keep = File::options().read(true).write(true).open(&pipe)?;
-    let args = format!("--extent procs=600 --events {}", pipe.display());
-    let run = run_script(&args, "exit 0").start()?;
-    until("the ranks to end", WITHIN, || run.alive().len() <= 2)?;
-    let mut lines = BufReader::new(keep).lines();
-    let mut n_stopped = 0;
+    // Opened for both, so that neither side waits for the other.
+    let reader = File::options().read(true).write(true).open(&pipe)?;
+    let ran = temporary("ran");
+    fs::create_dir(&ran)?;
+    let args = format!("--extent procs=600 --on-failure continue --events {}", pipe.display());
+    let run = run_script(&args, &format!(": > {}/$RANK; {end}", ran.display())).start()?;
+    let n_ran = || fs::read_dir(&ran).map_or(0, Iterator::count);
+    until("the ranks to run", WITHIN, || n_ran() == 600)?;
+    until("ranks and guards to end", WITHIN, || run.alive().len() == 1)?;
+    let mut lines = BufReader::new(reader).lines();
+    let (mut n_stopped, mut n_failed) = (0, 0);
     loop {
         let line = lines.next().ok_or("the pipe is kept open")??;
+        n_stopped += usize::from(line.contains(r#""status":"stopped""#));
+        n_failed += usize::from(line.contains(r#""status":"failed""#));
         if line.contains(r#""event":"closed""#) {
             break;
         }
-        n_stopped += usize::from(line.contains(r#""status":"stopped""#));
     }
-    run.finish()?.must_be(0)?;
-    assert_eq!(n_stopped, 600);
-    Ok(())
+    run.finish()?.must_be(code)?;
+    fs::remove_dir_all(&ran)?;
+    Ok((n_stopped, n_failed))
 }
 
 fn a_pipe_that_nobody_reads_is_refused_for_events() -> Outcome {
@@ -82,6 +95,22 @@ fn a_full_standard_error_does_not_hold_up_supervision() -> Outcome {
     stderr.read_to_end(&mut text)?;
     assert_eq!(child.wait()?.code(), Some(7), "{}", String::from_utf8_lossy(&text).len());
     assert!(!String::from_utf8_lossy(&text).contains("orphaned"));
+    Ok(())
+}
+
+/// The ranks that failed are told, however late that is read.
+fn failures_are_told_to_a_slow_reader() -> Outcome {
+    let mut command = run_script("--extent procs=1200 --on-failure continue", "exit 3");
+    command.command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mark = command.mark.clone();
+    let mut child = command.command.spawn()?;
+    let mut stderr = child.stderr.take().ok_or("it was piped")?;
+    until("the ranks to start", WITHIN, || alive(&mark).len() > 2)?;
+    until("ranks and guard to end", WITHIN, || alive(&mark).len() == 1)?;
+    let mut text = String::new();
+    stderr.read_to_string(&mut text)?;
+    assert_eq!(child.wait()?.code(), Some(3));
+    assert_eq!(text.matches("failed: exit code 3").count(), 1200);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Signals: the end of a child is an event, and what asks this process to end is ignored.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -39,10 +40,21 @@ impl AsFd for SignalPipe {
 
 /// Lets the signals that ask a process to end do nothing to this one (`GUARD-1`).
 ///
-/// By handlers that nobody asks, since children would inherit that a signal is ignored.
+/// By handlers that nobody asks, since children would inherit that a signal is ignored. What was
+/// ignored from the start stays so, for the children too (`nohup`).
 pub(super) fn outlive_ends() -> io::Result<()> {
+    let ignored = ignored();
     for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
-        flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        if ignored & (1 << (signal - 1)) == 0 {
+            flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        }
     }
     Ok(())
+}
+
+/// The signals that this process was started to ignore, signal 1 in the lowest bit.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }

@@ -8,7 +8,8 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use tokio::time::{Instant, sleep};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 /// The variable that holds the mark.
@@ -35,20 +36,29 @@ impl Mark {
     }
 
     /// Kills every process with the mark, and those that they start meanwhile. Returns whether none
-    /// is left.
+    /// is left, as far as this user may look.
+    ///
+    /// Looking at a process may wait for it: that is done on a thread that nobody else needs.
     pub(crate) async fn sweep(&self) -> bool {
         let deadline = Instant::now() + WITHIN;
-        while Instant::now() < deadline {
-            let marked = self.marked();
-            if marked.is_empty() {
-                return true;
+        loop {
+            let mark = self.clone();
+            let looking = spawn_blocking(move || mark.kill_all());
+            match timeout_at(deadline, looking).await {
+                Ok(Ok(0)) => return true,
+                Ok(Ok(_)) => sleep(PAUSE).await,
+                Ok(Err(_)) | Err(_) => return false,
             }
-            for pid in marked {
-                self.kill(pid);
-            }
-            sleep(PAUSE).await;
         }
-        false
+    }
+
+    /// Kills the processes that have the mark now; returns how many there were.
+    fn kill_all(&self) -> usize {
+        let marked = self.marked();
+        for pid in &marked {
+            self.kill(*pid);
+        }
+        marked.len()
     }
 
     /// The processes that have the mark. A dead one has no environment any more.

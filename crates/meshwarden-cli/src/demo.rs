@@ -1,7 +1,6 @@
 //! `meshwarden demo`: counts words with a mesh of workers, kills one in mid-run, and checks that all
 //! that is promised holds.
 
-mod census;
 mod corpus;
 mod counter;
 mod cuts;
@@ -25,10 +24,9 @@ use meshwarden::Root;
 use meshwarden::mesh_core::MeshId;
 use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::prelude::HostMesh;
-use meshwarden::proc_mesh::Registry;
+use meshwarden::proc_mesh::{Census, Registry};
 
 use crate::cli::{complain, usage_error};
-use census::Census;
 use corpus::{Corpus, Limits};
 use drive::Driver;
 use job::Job;
@@ -77,7 +75,7 @@ pub(crate) async fn run(root: Root, args: DemoArgs) -> Result<ExitCode> {
     for left_out in &corpus.left_out {
         complain(format_args!("note: {left_out}"));
     }
-    let mut census = Census::begin()?;
+    let mut census = Census::begin().context(CENSUS)?;
     let n_hosts = args.extent.size_of("hosts").unwrap_or(1);
     let hosts = root.hosts(n_hosts).await.context("cannot start the hosts")?;
     let mut mesh = None;
@@ -86,7 +84,7 @@ pub(crate) async fn run(root: Root, args: DemoArgs) -> Result<ExitCode> {
     if !hosts.close().await {
         complain(format_args!("error: a guard did not say that nothing is left over"));
     }
-    let left_over = census.left_over(mesh)?;
+    let left_over = census.left_over(mesh).context(CENSUS)?;
     story.tell(Instant::now(), Event::Stopped { left_over: left_over.len() });
     if !left_over.is_empty() {
         complain(format_args!("error: these processes are left over: {left_over:?}"));
@@ -100,6 +98,9 @@ pub(crate) async fn run(root: Root, args: DemoArgs) -> Result<ExitCode> {
     let is_good = broken.is_empty() && story.is_written();
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+/// What could not be done where `/proc` cannot be read.
+const CENSUS: &str = "cannot look for processes";
 
 /// What is had before anything is started.
 struct Prepared {

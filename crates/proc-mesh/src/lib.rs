@@ -12,6 +12,7 @@
 
 mod agents;
 mod bootstrap;
+mod census;
 pub mod guard;
 pub mod guard_link;
 mod host;
@@ -29,6 +30,7 @@ mod wire;
 mod worker;
 
 pub use bootstrap::{Bootstrap, bootstrap};
+pub use census::Census;
 pub use host::{HostMesh, ProcSeat};
 pub use launcher::Program;
 pub use mesh::{NoWorker, PROCS_MAX, ProcMesh, ProcNews, ProcSpec, Run, SpawnError, WorkerNews};

@@ -11,14 +11,13 @@ use meshwarden::mesh_core::{
 };
 use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::prelude::{HostMesh, ProcMesh, ProcNews, SpawnError, WorkerNews};
-use meshwarden::proc_mesh::ProcSeat;
+use meshwarden::proc_mesh::{Census, ProcSeat};
 use meshwarden::supervise::MeshEvents;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cli::complain;
-use crate::demo::census::Census;
 use crate::demo::counter::{ENTRY, Reply, encode};
 use crate::demo::job::{Job, Step};
 use crate::demo::story::{Event, Listener, Story, rounded};

@@ -8,14 +8,13 @@ use meshwarden::controller::{RestartConfig, RestartPolicy, Times};
 use meshwarden::mesh_core::{Incarnation, Interest, MeshEvent, MeshId, News, Timestamp};
 use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::prelude::{HostMesh, ProcMesh, ProcNews, WorkerNews};
-use meshwarden::proc_mesh::ProcSeat;
+use meshwarden::proc_mesh::{Census, ProcSeat};
 use meshwarden::supervise::{Clock, MeshEvents};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::VICTIM;
-use crate::census::Census;
 use crate::ledger::{Ledger, Observer};
 use crate::plan::{Deed, Plan};
 

@@ -11,7 +11,6 @@
 
 #![forbid(unsafe_code)]
 
-mod census;
 mod drive;
 mod ledger;
 mod options;
@@ -24,9 +23,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use meshwarden::prelude::Worker;
+use meshwarden::proc_mesh::Census;
 use meshwarden::{ClientError, Root};
 
-use census::Census;
 use drive::Driver;
 use ledger::Ledger;
 use options::{Options, USAGE};

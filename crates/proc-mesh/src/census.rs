@@ -4,12 +4,22 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 
-use anyhow::{Context, Result};
-use meshwarden::mesh_core::MeshId;
+use mesh_core::MeshId;
 
-/// Looks for processes that a mesh has left behind.
+/// Looks for processes that a mesh has left behind; for those who want to be sure, and for tests.
+///
+/// # Examples
+///
+/// ```
+/// use proc_mesh::Census;
+///
+/// let census = Census::begin()?;
+/// // Spawn a mesh, stop it, close its hosts.
+/// assert_eq!(census.left_over(None)?, []);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct Census {
+pub struct Census {
     /// Children that this process had before: a shell may leave it some of its own.
     before: BTreeSet<Process>,
     /// Every process that ever was a rank.
@@ -37,7 +47,7 @@ impl Census {
     /// # Errors
     ///
     /// If there is no `/proc` to look into.
-    pub(crate) fn begin() -> Result<Self> {
+    pub fn begin() -> io::Result<Self> {
         let me = std::process::id();
         let before = all()?.filter(|(_, stat)| stat.parent == me);
         let before = before.map(|(process, _)| process).collect();
@@ -45,7 +55,7 @@ impl Census {
     }
 
     /// Remembers that a rank sits there.
-    pub(crate) fn seat(&mut self, pid: u32) {
+    pub fn seat(&mut self, pid: u32) {
         let started = stat(pid).map(|stat| stat.started);
         self.seated.extend(started.map(|started| Process { pid, started }));
     }
@@ -56,7 +66,7 @@ impl Census {
     /// # Errors
     ///
     /// If there is no `/proc` to look into.
-    pub(crate) fn left_over(&self, mesh: Option<MeshId>) -> Result<Vec<u32>> {
+    pub fn left_over(&self, mesh: Option<MeshId>) -> io::Result<Vec<u32>> {
         let me = std::process::id();
         let mark = mesh.map(|mesh| format!("MESHWARDEN_MESH_ID={mesh}").into_bytes());
         let is_left = |(process, stat): &(Process, Stat)| {
@@ -69,10 +79,8 @@ impl Census {
 }
 
 /// Every process there is. One that ends meanwhile is none.
-fn all() -> Result<impl Iterator<Item = (Process, Stat)>> {
-    let found: Vec<fs::DirEntry> = fs::read_dir("/proc")
-        .and_then(Iterator::collect::<io::Result<_>>)
-        .context("cannot look for processes")?;
+fn all() -> io::Result<impl Iterator<Item = (Process, Stat)>> {
+    let found: Vec<fs::DirEntry> = fs::read_dir("/proc").and_then(Iterator::collect)?;
     let pids = found.into_iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     Ok(pids.filter_map(|pid: u32| {
         let stat = stat(pid)?;

@@ -101,8 +101,9 @@ pub enum Answer<R> {
 /// - Performing the same request twice is harmless.
 /// - An agent answers for its own ranks only, and numbers its reports about each life of a rank.
 /// - Dropping the implementation stops everything that was started through it (C2).
+/// - A beat is not sent in answer to a renewal: each would call for the other without end.
 ///
-/// `mesh_testkit::agents_suite` checks these.
+/// `mesh_testkit::agents_suite` checks the first three.
 pub trait Agents: Send {
     /// What an agent says about one rank.
     type Report;

@@ -9,6 +9,7 @@ use mesh_core::{
 };
 use mesh_shape::{Rank, RankSet};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, timeout_at};
 
 /// How the suite is to talk to the agents.
@@ -69,6 +70,9 @@ pub enum Breach {
     },
 }
 
+/// Answers that may wait to be judged; an agent that is told that there is no room says it again.
+const ANSWERS: usize = 4096;
+
 /// Starts every rank twice, polls twice, stops every rank twice, and judges all that is answered.
 ///
 /// Call it from a test of the implementation, on a tokio runtime.
@@ -83,9 +87,12 @@ pub async fn agents_suite<A: Agents>(
 where
     A::Report: Send + 'static,
 {
-    let (sender, mut heard) = mpsc::unbounded_channel();
+    let (sender, mut heard) = mpsc::channel(ANSWERS);
     let answers = Answers::new(move |answer| {
-        sender.send(answer).map_err(|refused| Undelivered::Closed(refused.0))
+        sender.try_send(answer).map_err(|refused| match refused {
+            TrySendError::Full(answer) => Undelivered::Full(answer),
+            TrySendError::Closed(answer) => Undelivered::Closed(answer),
+        })
     });
     let mut judge = Judge { suite, known: BTreeMap::new() };
     let incarnation = Incarnation::FIRST;
@@ -126,7 +133,7 @@ impl<R> Judge<R> {
     /// Judges what comes until every rank is as far as that.
     async fn wait(
         &mut self,
-        heard: &mut mpsc::UnboundedReceiver<Answer<R>>,
+        heard: &mut mpsc::Receiver<Answer<R>>,
         progress: Progress,
     ) -> Result<(), Breach> {
         let deadline = Instant::now() + self.suite.patience;
@@ -140,10 +147,7 @@ impl<R> Judge<R> {
     }
 
     /// Judges what still comes.
-    async fn listen(
-        &mut self,
-        heard: &mut mpsc::UnboundedReceiver<Answer<R>>,
-    ) -> Result<(), Breach> {
+    async fn listen(&mut self, heard: &mut mpsc::Receiver<Answer<R>>) -> Result<(), Breach> {
         let deadline = Instant::now() + self.suite.patience;
         while let Ok(Some(answer)) = timeout_at(deadline, heard.recv()).await {
             self.judge(answer)?;

@@ -1,9 +1,11 @@
 //! `cargo xtask ci`: every check there is, in order, up to the first that fails. Edits nothing.
 
 mod alone;
+mod bench;
 mod consumers;
 mod doc;
 mod edges;
+mod mutants;
 mod report;
 mod step;
 mod test;

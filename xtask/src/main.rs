@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to people")]
 
+mod bench;
 mod cargo;
 mod chaos;
 mod ci;
@@ -12,6 +13,7 @@ mod demo;
 mod fix;
 mod json;
 mod metadata;
+mod mutants;
 mod stop;
 
 use std::env;
@@ -76,5 +78,17 @@ const TASKS: &[Task] = &[
         args: "[ARGS…]",
         about: "the chaos driver, built for release: real faults, and a checker of their history",
         run: chaos::run,
+    },
+    Task {
+        name: "bench",
+        args: "[NAME…]",
+        about: "the benches, built for release, beside floors and peers; without NAME they are listed",
+        run: bench::run,
+    },
+    Task {
+        name: "mutants",
+        args: "[--list | NAME…]",
+        about: "planted bugs, each of which a test must find; or only the named ones",
+        run: mutants::run,
     },
 ];

@@ -1,14 +1,16 @@
 //! Who answers for which ranks, and how long each has been silent. Silence is an agent's, never a
 //! rank's (H8).
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{AgentId, BeatSeq, Timestamp};
+use mesh_core::{AgentId, BeatSeq, Incarnation, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use crate::config::Times;
-use crate::health::Contact;
 use crate::runs::RunMap;
+use crate::silence::{Silence, Verdict};
 
 /// The agents of one mesh.
 #[derive(Clone, Debug)]
@@ -25,26 +27,29 @@ pub(crate) struct Roster {
 
 /// One agent, as the controller hears it.
 #[derive(Clone, Debug)]
-pub(crate) struct Agent {
-    pub(crate) ranks: RankSet,
-    heard_at: Timestamp,
-    contact: Contact,
+struct Agent {
+    ranks: Arc<RankSet>,
+    silence: Silence,
+    /// Which life of it was heard last; `None` before it was heard.
+    life: Option<Incarnation>,
+    /// Of that life.
     newest_beat: Option<BeatSeq>,
-    /// Its ranks have been given up.
-    given_up: bool,
 }
 
-/// What the silence of an agent has come to mean.
+/// Whether what an agent says counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Silence {
-    Contact(Contact),
-    GivenUp { after: Duration },
+pub(crate) enum Voice {
+    /// There is no such agent, or it has been started again since.
+    Stale,
+    Known,
+    /// It has been started again and has forgotten what it knew.
+    Reborn,
 }
 
 /// What all silence has come to mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Judged {
-    pub(crate) silences: Vec<(AgentId, Silence)>,
+    pub(crate) verdicts: Vec<(AgentId, Verdict)>,
     /// How many agents are silent, if so many have just become so that this side is cut off.
     pub(crate) cut_off: Option<usize>,
 }
@@ -83,7 +88,7 @@ impl Roster {
     /// Silence is counted from now on.
     pub(crate) fn open(&mut self, now: Timestamp) {
         for agent in &mut self.agents {
-            agent.heard_at = now;
+            agent.silence = Silence::since(now);
         }
         self.earliest = (!self.agents.is_empty()).then(|| now + self.times.suspect);
     }
@@ -92,53 +97,81 @@ impl Roster {
         self.agents.len()
     }
 
-    pub(crate) fn get(&self, agent: AgentId) -> Option<&Agent> {
-        self.agents.get(agent.index())
+    /// The ranks of an agent.
+    pub(crate) fn ranks(&self, agent: AgentId) -> Option<Arc<RankSet>> {
+        self.agents.get(agent.index()).map(|agent| Arc::clone(&agent.ranks))
     }
 
     pub(crate) fn of(&self, rank: Rank) -> Option<AgentId> {
         self.by_rank.get(rank.index()).copied().flatten()
     }
 
+    /// `ranks` by the agent that has them, in the order of agents.
+    pub(crate) fn split(&self, ranks: &RankSet) -> BTreeMap<AgentId, RankSet> {
+        let mut split: BTreeMap<AgentId, RankSet> = BTreeMap::new();
+        for range in ranks.runs() {
+            for (own, agent) in self.by_rank.runs_in(range) {
+                if let Some(agent) = agent {
+                    split.entry(*agent).or_default().insert_range(own);
+                }
+            }
+        }
+        split
+    }
+
     pub(crate) fn ids(&self) -> impl Iterator<Item = AgentId> + use<> {
         (0..self.agents.len()).map(AgentId::new)
+    }
+
+    /// Whether this life of an agent may speak. A greater one takes the place of the one before.
+    pub(crate) fn hear(&mut self, agent: AgentId, life: Incarnation) -> Voice {
+        let Some(agent) = self.agents.get_mut(agent.index()) else { return Voice::Stale };
+        match agent.life {
+            Some(known) if life < known => Voice::Stale,
+            Some(known) if life > known => {
+                (agent.life, agent.newest_beat) = (Some(life), None);
+                Voice::Reborn
+            }
+            Some(_) => Voice::Known,
+            None => {
+                agent.life = Some(life);
+                Voice::Known
+            }
+        }
     }
 
     /// The agent lives. Returns whether it had been doubted.
     pub(crate) fn heard(&mut self, agent: AgentId, now: Timestamp) -> bool {
         let Some(agent) = self.agents.get_mut(agent.index()) else { return false };
-        agent.heard_at = now;
-        let doubted = agent.contact != Contact::Heard;
-        agent.contact = Contact::Heard;
-        if doubted || agent.given_up {
+        let was_given_up = agent.silence.is_given_up();
+        let was_doubted = agent.silence.heard(now);
+        if was_doubted || was_given_up {
             let due = now + self.times.suspect;
             self.earliest = Some(self.earliest.map_or(due, |earliest| earliest.min(due)));
         }
-        agent.given_up = false;
-        doubted
+        was_doubted
     }
 
-    /// The newest beat of an agent, to be echoed.
-    pub(crate) fn beat(&mut self, agent: AgentId, beat: BeatSeq) -> Option<BeatSeq> {
+    /// The life of an agent and its newest beat, to be echoed.
+    pub(crate) fn beat(&mut self, agent: AgentId, beat: BeatSeq) -> Option<(Incarnation, BeatSeq)> {
         let agent = self.agents.get_mut(agent.index())?;
         agent.newest_beat = agent.newest_beat.max(Some(beat));
-        agent.newest_beat
+        agent.life.zip(agent.newest_beat)
     }
 
     /// This side was paused for `gap`: nobody is to blame for it (rule 6 of the design).
     pub(crate) fn forgive(&mut self, gap: Duration, now: Timestamp) {
         for agent in &mut self.agents {
-            agent.heard_at = (agent.heard_at + gap).min(now);
+            agent.silence.forgive(gap, now);
         }
-        self.earliest = self.agents.iter().filter_map(|agent| agent.due(&self.times)).min();
+        self.earliest = self.first_due();
     }
 
     /// The agents that were not heard since `sent` become suspect (L3).
     pub(crate) fn unheard_since(&mut self, sent: Timestamp) -> Vec<AgentId> {
         let mut silent = Vec::new();
         for (index, agent) in self.agents.iter_mut().enumerate() {
-            if agent.contact == Contact::Heard && agent.heard_at < sent {
-                agent.contact = Contact::Suspect;
+            if agent.silence.doubt_since(sent) {
                 silent.push(AgentId::new(index));
             }
         }
@@ -150,25 +183,25 @@ impl Roster {
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return Judged::default();
         }
-        let silent = self.n_silent(now);
+        let times = self.times;
+        let silent = self.agents.iter().filter(|agent| agent.silence.is_long(now, &times)).count();
         let isolated = self.is_isolated(silent);
         let cut_off = (isolated && !self.isolated).then_some(silent);
         self.isolated = isolated;
-        let times = self.times;
-        let mut silences = Vec::new();
+        let hold = if isolated { times.lease } else { Duration::ZERO };
+        let mut verdicts = Vec::new();
         for (index, agent) in self.agents.iter_mut().enumerate() {
-            if let Some(silence) = agent.judge(now, &times, isolated) {
-                silences.push((AgentId::new(index), silence));
+            if let Some(verdict) = agent.silence.judge(now, &times, hold) {
+                verdicts.push((AgentId::new(index), verdict));
             }
         }
         let held_back = now + times.heartbeat;
-        self.earliest = self
-            .agents
-            .iter()
-            .filter_map(|agent| agent.due(&times))
-            .min()
-            .map(|due| if due <= now { held_back } else { due });
-        Judged { silences, cut_off }
+        self.earliest = self.first_due().map(|due| if due <= now { held_back } else { due });
+        Judged { verdicts, cut_off }
+    }
+
+    fn first_due(&self) -> Option<Timestamp> {
+        self.agents.iter().filter_map(|agent| agent.silence.due(&self.times)).min()
     }
 
     /// More than half, and at least three, silent at once: then it is this side that is cut off.
@@ -176,17 +209,15 @@ impl Roster {
         silent >= 3 && silent * 2 > self.agents.len()
     }
 
-    fn n_silent(&self, now: Timestamp) -> usize {
-        let bound = self.times.unreachable;
-        self.agents
-            .iter()
-            .filter(|agent| !agent.given_up && now.since(agent.heard_at) >= bound)
-            .count()
-    }
-
     /// When it was heard last, if its ranks have been given up since.
     pub(crate) fn given_up(&self, agent: AgentId) -> Option<Timestamp> {
-        self.get(agent).filter(|agent| agent.given_up).map(|agent| agent.heard_at)
+        self.agents.get(agent.index()).and_then(|agent| agent.silence.given_up_since())
+    }
+
+    /// Whether there is somebody to start each of these ranks.
+    pub(crate) fn can_start(&self, ranks: &RankSet) -> bool {
+        let mut given_up = self.agents.iter().filter(|agent| agent.silence.is_given_up());
+        given_up.all(|agent| agent.ranks.intersection(ranks).is_empty())
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
@@ -196,47 +227,7 @@ impl Roster {
 
 impl Agent {
     fn new(ranks: RankSet) -> Self {
-        Self {
-            ranks,
-            heard_at: Timestamp::START,
-            contact: Contact::Heard,
-            newest_beat: None,
-            given_up: false,
-        }
-    }
-
-    /// When its silence will mean more.
-    fn due(&self, times: &Times) -> Option<Timestamp> {
-        let bound = match self.contact {
-            Contact::Heard => times.suspect,
-            Contact::Suspect => times.unreachable,
-            Contact::Unreachable => times.timeout,
-        };
-        (!self.given_up).then(|| self.heard_at + bound)
-    }
-
-    fn judge(&mut self, now: Timestamp, times: &Times, isolated: bool) -> Option<Silence> {
-        let silence = now.since(self.heard_at);
-        let hold = if isolated { times.lease } else { Duration::ZERO };
-        if self.given_up {
-            return None;
-        }
-        if silence >= times.timeout + hold {
-            self.given_up = true;
-            self.contact = Contact::Unreachable;
-            return Some(Silence::GivenUp { after: silence });
-        }
-        let contact = if silence >= times.unreachable {
-            Contact::Unreachable
-        } else if silence >= times.suspect {
-            Contact::Suspect
-        } else {
-            Contact::Heard
-        };
-        if contact <= self.contact {
-            return None;
-        }
-        self.contact = contact;
-        Some(Silence::Contact(contact))
+        let silence = Silence::since(Timestamp::START);
+        Self { ranks: Arc::new(ranks), silence, life: None, newest_beat: None }
     }
 }

@@ -1,33 +1,44 @@
-//! The times of supervision, all derived from one lease, and the rules of restarting.
+//! The times of supervision, all derived from one lease; the rules of restarting; the limits.
 
 use std::time::Duration;
 
+use mesh_core::{RestartConfig, RestartError};
+use serde::{Deserialize, Serialize};
+
 /// How a mesh is supervised. A plain value with no `Default`: a preset says what it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// When silence means what.
     pub times: Times,
     /// What happens to a rank that has ended.
     pub restart: RestartConfig,
+    /// How many may be told and may wait.
+    pub limits: Limits,
 }
 
 impl Config {
     /// For ranks on this machine: a lease of 4 s, no restarts.
     #[must_use]
     pub const fn local() -> Self {
-        Self { times: Times::local(), restart: RestartConfig::NEVER }
+        Self::from_times(Times::local())
     }
 
     /// For ranks in one data centre: a lease of 10 s, no restarts.
     #[must_use]
     pub const fn lan() -> Self {
-        Self { times: Times::lan(), restart: RestartConfig::NEVER }
+        Self::from_times(Times::lan())
     }
 
     /// For ranks far apart: a lease of 30 s, no restarts.
     #[must_use]
     pub const fn wan() -> Self {
-        Self { times: Times::wan(), restart: RestartConfig::NEVER }
+        Self::from_times(Times::wan())
+    }
+
+    /// With these times: no restarts, large limits.
+    #[must_use]
+    pub const fn from_times(times: Times) -> Self {
+        Self { times, restart: RestartConfig::NEVER, limits: Limits::LARGE }
     }
 
     /// Whether all of it can hold together.
@@ -37,13 +48,13 @@ impl Config {
     /// See [`Times::validate`] and [`RestartConfig::validate`].
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.times.validate()?;
-        self.restart.validate()
+        Ok(self.restart.validate()?)
     }
 }
 
 /// When silence means what. Everything follows from the lease; each may be set, and
 /// [`validate`](Self::validate) refuses what cannot hold together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
     /// How long an agent keeps its ranks without hearing that its beats are heard.
     pub lease: Duration,
@@ -162,68 +173,18 @@ impl Times {
     }
 }
 
-/// What happens to a rank that has ended (OTP's words).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestartConfig {
-    /// Which ends lead to a restart.
-    pub policy: RestartPolicy,
-    /// Restarts of the whole mesh allowed within `period` (OTP: intensity).
-    pub max_restarts: u32,
-    /// The sliding window in which restarts are counted; the whole life of the mesh if `None`.
-    pub period: Option<Duration>,
-    /// The delay before the first restart of a rank; it doubles with each further one.
-    pub backoff_min: Duration,
-    /// The longest delay.
-    pub backoff_max: Duration,
+/// How many may be told, and may wait, at once. Whoever comes later is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Subscribers.
+    pub subscribers: usize,
+    /// Questions that wait for their answer: of stops and of waits.
+    pub asks: usize,
 }
 
-impl RestartConfig {
-    /// A rank that has ended stays so.
-    pub const NEVER: Self = Self {
-        policy: RestartPolicy::Temporary,
-        max_restarts: 0,
-        period: None,
-        backoff_min: Duration::from_millis(100),
-        backoff_max: Duration::from_secs(30),
-    };
-
-    /// Ranks that fail are restarted, up to `max_restarts` times in the life of the mesh.
-    #[must_use]
-    pub const fn on_failure(max_restarts: u32) -> Self {
-        Self { policy: RestartPolicy::Transient, max_restarts, ..Self::NEVER }
-    }
-
-    /// Whether the bounds bound anything.
-    ///
-    /// # Errors
-    ///
-    /// - [`ConfigError::Zero`] if the period or the first delay is zero: restarts would have no bound.
-    /// - [`ConfigError::TooShort`] if the longest delay is shorter than the first.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let (min, max) = (self.backoff_min, self.backoff_max);
-        if self.period.is_some_and(|period| period.is_zero()) {
-            return Err(ConfigError::Zero { name: "restart_period" });
-        }
-        if min.is_zero() {
-            return Err(ConfigError::Zero { name: "backoff_min" });
-        }
-        if max < min {
-            let (name, bound) = ("backoff_max", "backoff_min");
-            return Err(ConfigError::TooShort { name, time: max, bound, minimum: min });
-        }
-        Ok(())
-    }
-}
-
-/// Which ends lead to a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RestartPolicy {
-    /// Every end, also a good one.
-    Permanent,
-    /// An abnormal end.
-    Transient,
-    /// None.
-    Temporary,
+impl Limits {
+    /// More than a program needs, less than a machine minds.
+    pub const LARGE: Self = Self { subscribers: 10_000, asks: 10_000 };
 }
 
 /// Why a configuration was refused. Nothing was started.
@@ -254,6 +215,9 @@ pub enum ConfigError {
         /// The value of that.
         minimum: Duration,
     },
+    /// The rules of restarting do not hold together.
+    #[error(transparent)]
+    Restart(#[from] RestartError),
 }
 
 #[cfg(test)]
@@ -266,22 +230,6 @@ mod tests {
             [Times::LEASE_MIN, Duration::from_secs(4), Duration::from_secs(30), Times::LEASE_MAX]
         {
             assert_eq!(Times::from_lease(lease).validate(), Ok(()), "{lease:?}");
-        }
-    }
-
-    #[test]
-    fn restarts_without_bound_are_refused() {
-        let ok = RestartConfig::on_failure(3);
-        assert_eq!(ok.validate(), Ok(()));
-        let second = Duration::from_secs(1);
-        let refused = [
-            (RestartConfig { period: Some(Duration::ZERO), ..ok }, "restart_period"),
-            (RestartConfig { backoff_min: Duration::ZERO, ..ok }, "backoff_min"),
-            (RestartConfig { backoff_min: second * 2, backoff_max: second, ..ok }, "backoff_max"),
-        ];
-        for (config, named) in refused {
-            let error = config.validate().unwrap_err();
-            assert!(error.to_string().starts_with(named), "{error}");
         }
     }
 

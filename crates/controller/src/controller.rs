@@ -3,20 +3,28 @@
 use std::collections::BTreeSet;
 
 use mesh_core::{
-    AgentId, Answer, BeatSeq, Change, Epoch, Failures, Generation, Incarnation, MeshLabel,
-    MeshPhase, MeshState, News, Order, RankState, Status, StatusKind, Timestamp, Update,
+    AgentId, Answer, Epoch, Incarnation, MeshLabel, MeshPhase, MeshState, RankState, Status,
+    StatusKind, Timestamp,
 };
 use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
+use serde::{Deserialize, Serialize};
 
 use crate::agents::{Misfit, Roster};
 use crate::config::{Config, ConfigError};
 use crate::event::{Effect, Event};
-use crate::health::{Cell, Changes, Health, Reported};
+use crate::health::Health;
 use crate::kind::Controlled;
 use crate::restarts::{Restarts, SplitMix};
 use crate::subscribers::Subscribers;
+use crate::waits::Waits;
 
+mod asks;
+mod checks;
+mod life;
 mod orders;
+mod publish;
+mod reports;
+mod rounds;
 mod silence;
 mod snapshot;
 mod stop;
@@ -24,11 +32,12 @@ mod stop;
 use stop::Stop;
 
 /// What a controller is to supervise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
     /// The mesh: its id, the user's name for it, its kind.
     pub mesh: MeshLabel,
-    /// Its ranks and their coordinates.
+    /// Its ranks and their coordinates: rank 0 of the mesh is the first of the region, which may be a
+    /// slice of something larger.
     pub region: Region,
     /// Which controller of the mesh this is: higher than any before it.
     pub epoch: Epoch,
@@ -81,14 +90,17 @@ pub struct Controller<C> {
     health: Health,
     roster: Roster,
     subscribers: Subscribers,
+    waits: Waits,
     restarts: Restarts,
     spread: SplitMix,
     life: Life,
     check_due: Option<Timestamp>,
     /// The poll that is in flight, by when it was sent (L2).
     poll_sent: Option<Timestamp>,
-    /// The agents that an order did not reach.
+    /// The agents that an order did not reach, or that seem not to have got one.
     to_repeat: BTreeSet<AgentId>,
+    /// Until when ranks that an adopted mesh should have may still turn up (K3).
+    settle_at: Option<Timestamp>,
     /// The deadline last named: being called much later than that is our own pause.
     promised: Option<Timestamp>,
 }
@@ -102,6 +114,8 @@ enum Life {
     Stopping(Stop),
     /// Every rank has ended, and everybody has been told.
     Closed,
+    /// A controller of this higher epoch has taken over: nothing is said or ordered any more.
+    Replaced(Epoch),
 }
 
 impl<C: Controlled> Controller<C> {
@@ -127,13 +141,15 @@ impl<C: Controlled> Controller<C> {
             now: Timestamp::START,
             health: Health::new(size),
             roster,
-            subscribers: Subscribers::new(spec.mesh.clone()),
-            restarts: Restarts::new(spec.config.restart, spec.seed),
+            subscribers: Subscribers::new(spec.mesh.clone(), spec.region.clone()),
+            waits: Waits::new(),
+            restarts: Restarts::new(spec.config.restart, size, spec.seed),
             spread: SplitMix(spec.seed),
             life: Life::New,
             check_due: None,
             poll_sent: None,
             to_repeat: BTreeSet::new(),
+            settle_at: None,
             promised: None,
             spec,
         })
@@ -145,28 +161,24 @@ impl<C: Controlled> Controller<C> {
     ///
     /// Time never goes backwards: an earlier `now` counts as the latest one seen. Calling again with
     /// the same event is harmless.
+    ///
+    /// # Bounds
+    ///
+    /// At most five effects for each agent, three for each subscriber, one for each question that
+    /// waits, one [`Effect::TellOwner`] and one [`Effect::Finish`]; ranks share them.
     #[must_use = "an effect that is not performed is lost"]
     pub fn step(&mut self, now: Timestamp, event: Event<C::Report>) -> Vec<Effect> {
         self.advance(now);
         let mut effects = Vec::new();
         match event {
             Event::Opened => self.on_opened(&mut effects),
-            Event::Answered(Answer::Reported { agent, reports }) => {
-                self.on_reported(agent, reports, &mut effects);
-            }
-            Event::Answered(Answer::Heard { agent, beat }) => {
-                self.on_heard(agent, beat, &mut effects);
-            }
-            Event::Answered(Answer::QueryFailed { agent }) => {
-                self.on_query_failed(agent, &mut effects);
-            }
+            Event::Adopted => self.on_adopted(&mut effects),
+            Event::Answered(answer) => self.on_answered(answer, &mut effects),
             Event::Subscribed(subscription) => self.on_subscribed(subscription, &mut effects),
             Event::Unsubscribed(id) => self.subscribers.remove(id),
             Event::Lagged(id) => self.on_lagged(id, &mut effects),
-            Event::StopAsked { ask, grace } => self.on_stop_asked(ask, grace, &mut effects),
-            Event::StateAsked { ask } => {
-                effects.push(Effect::Answer { ask, state: self.state() });
-            }
+            Event::Asked { ask, request } => self.on_asked(ask, request, &mut effects),
+            Event::Withdrawn(ask) => self.on_withdrawn(ask),
             Event::Tick => self.on_tick(&mut effects),
         }
         self.close_if_ended(&mut effects);
@@ -174,25 +186,36 @@ impl<C: Controlled> Controller<C> {
         effects
     }
 
-    /// When a [`Event::Tick`] is due if nothing else happens; `None` once the mesh is closed.
+    fn on_answered(&mut self, answer: Answer<C::Report>, effects: &mut Vec<Effect>) {
+        match answer {
+            Answer::Reported { agent, life, reports } => {
+                self.on_reported((agent, life), reports, effects);
+            }
+            Answer::Heard { agent, life, beat } => self.on_heard((agent, life), beat, effects),
+            Answer::QueryFailed { agent } => self.on_query_failed(agent, effects),
+            Answer::Refused { obeyed, .. } => self.on_refused(obeyed, effects),
+        }
+    }
+
+    /// When a [`Event::Tick`] is due if nothing else happens; `None` if nothing is waited for: before
+    /// the mesh is opened, and once it is closed.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let stop = match &self.life {
-            Life::New | Life::Closed => return None,
-            Life::Open => None,
+        let watching = match &self.life {
+            Life::New | Life::Closed | Life::Replaced(_) => None,
+            Life::Open => self.watch_deadline(),
             Life::Stopping(stop) => {
-                if stop.killed {
-                    stop.give_up_at
-                } else {
-                    Some(stop.kill_at)
-                }
+                [self.watch_deadline(), stop.next_deadline()].into_iter().flatten().min()
             }
         };
+        [watching, self.waits.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn watch_deadline(&self) -> Option<Timestamp> {
         let poll = self.poll_sent.map(|sent| sent + self.spec.config.times.poll_deadline);
-        [self.check_due, poll, stop, self.restarts.next_deadline(), self.roster.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let restart = self.restarts.next_deadline();
+        let (round, silence) = (self.round_deadline(), self.roster.next_deadline());
+        [self.check_due, poll, restart, round, silence, self.settle_at].into_iter().flatten().min()
     }
 
     /// When the next check is due (L1, L4); `None` while there is nothing to check.
@@ -251,195 +274,13 @@ impl<C: Controlled> Controller<C> {
         if gap > self.spec.config.times.heartbeat {
             self.roster.forgive(gap, self.now);
             self.poll_sent = self.poll_sent.map(|sent| sent + gap);
+            self.settle_at = self.settle_at.map(|at| at + gap);
+            if let Some(round) = self.restarts.round_mut() {
+                round.kill_at = round.kill_at + gap;
+            }
             if let Life::Stopping(stop) = &mut self.life {
                 stop.put_off(gap);
             }
         }
-    }
-
-    fn on_opened(&mut self, effects: &mut Vec<Effect>) {
-        if self.life != Life::New {
-            return;
-        }
-        self.life = Life::Open;
-        self.roster.open(self.now);
-        self.schedule_check();
-        let mut changes = Changes::default();
-        // A rank of which its agent has spoken before is not started over (H2).
-        self.health.update(0..self.health.size(), self.now, &mut changes, |cell| {
-            (cell.status == Status::NotExist)
-                .then(|| Cell { status: Status::Initializing, ..cell.clone() })
-        });
-        let changes = changes.into_changes();
-        self.subscribers.tell_changes(&changes, effects);
-        for change in changes {
-            let incarnation = change.incarnation;
-            self.ask_each(&change.ranks, effects, |ranks| Order::Start { ranks, incarnation });
-        }
-    }
-
-    fn on_reported(
-        &mut self,
-        agent: AgentId,
-        reports: Overlay<Update<C::Report>>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(known) = self.roster.get(agent) else { return };
-        let own = known.ranks.clone();
-        let mut changes = Changes::default();
-        self.contact(agent, &mut changes);
-        for (range, update) in reports.into_runs() {
-            let reported = Reported {
-                incarnation: update.incarnation,
-                generation: update.generation,
-                status: self.while_stopping(self.kind.status(&update.report)),
-                evidence: self.now.before(update.age),
-            };
-            // An agent answers for its own ranks only.
-            for range in own.intersection(&RankSet::from(range)).runs() {
-                if self.life == Life::Closed {
-                    self.health.annotate(range, &reported, &mut changes);
-                } else {
-                    self.health.report(range, &reported, &mut changes);
-                }
-            }
-        }
-        self.publish(changes, effects);
-    }
-
-    /// In a mesh that is being stopped, whatever still lives is being stopped: also a life that was
-    /// not known when the stop was asked for (H3).
-    fn while_stopping(&self, status: Status) -> Status {
-        let is_live = !status.is_terminal() && status != Status::NotExist;
-        if is_live && matches!(self.life, Life::Stopping(_)) { Status::Stopping } else { status }
-    }
-
-    fn on_heard(&mut self, agent: AgentId, beat: BeatSeq, effects: &mut Vec<Effect>) {
-        let mut changes = Changes::default();
-        self.contact(agent, &mut changes);
-        self.publish(changes, effects);
-        // K1: the lease is renewed by the echo of what was heard, and by nothing else. A mesh that is
-        // closed keeps nothing alive.
-        if self.life != Life::Closed
-            && let Some(echoed) = self.roster.beat(agent, beat)
-        {
-            effects.push(self.ask(agent, Order::Renew { echoed }));
-        }
-    }
-
-    fn on_tick(&mut self, effects: &mut Vec<Effect>) {
-        if matches!(self.life, Life::New | Life::Closed) {
-            return;
-        }
-        let mut changes = Changes::default();
-        self.judge_poll(&mut changes);
-        self.judge_silence(&mut changes, effects);
-        self.press_stop(&mut changes, effects);
-        let starts = self.begin_again(&mut changes);
-        self.publish(changes, effects);
-        for (ranks, incarnation) in starts {
-            self.ask_each(&ranks, effects, |ranks| Order::Start { ranks, incarnation });
-        }
-        if self.check_due.is_some_and(|due| due <= self.now) {
-            self.check(effects);
-        }
-    }
-
-    /// Tells everybody that the controller lives, and asks every agent for the state of its ranks.
-    fn check(&mut self, effects: &mut Vec<Effect>) {
-        let period = self.spec.config.times.check;
-        self.subscribers.tell_all(&News::Heartbeat { period }, effects);
-        self.repeat_orders(effects);
-        for agent in self.roster.ids() {
-            effects.push(self.ask(agent, Order::Poll));
-        }
-        self.poll_sent = Some(self.now);
-        self.schedule_check();
-    }
-
-    /// A period from now, or a little less, so that many controllers do not tick at once (L5); but
-    /// not before the poll that may be in flight has had its time (L2).
-    fn schedule_check(&mut self) {
-        let times = self.spec.config.times;
-        let slack = times.check.saturating_sub(times.poll_deadline);
-        let less = self.spread.up_to(slack.min(times.check / 10));
-        self.check_due = Some(self.now + (times.check - less));
-    }
-
-    /// Begins the lives whose restart is due, and returns those that are to be started (RS1).
-    ///
-    /// A rank of an agent that was given up has nobody to start it: that life has timed out.
-    fn begin_again(&mut self, changes: &mut Changes) -> Vec<(RankSet, Incarnation)> {
-        let mut starts: Vec<(RankSet, Incarnation)> = Vec::new();
-        for (rank, incarnation) in self.restarts.due(self.now) {
-            let own = rank.index()..rank.index() + 1;
-            if self.health.incarnation(rank).is_none_or(|known| known >= incarnation) {
-                continue;
-            }
-            let given_up = self.roster.of(rank).and_then(|agent| self.roster.given_up(agent));
-            let status = match given_up {
-                Some(heard_at) => Status::Timeout { after: self.now.since(heard_at), cause: None },
-                None => Status::Initializing,
-            };
-            self.health.update(own, self.now, changes, |cell| {
-                let (status, generation) = (status.clone(), Generation::FIRST);
-                Some(Cell { status, incarnation, generation, contact: cell.contact })
-            });
-            if given_up.is_some() {
-                continue;
-            }
-            match starts.iter_mut().find(|(_, life)| *life == incarnation) {
-                Some((ranks, _)) => _ = ranks.insert(rank),
-                None => starts.push((RankSet::from_iter([rank]), incarnation)),
-            }
-        }
-        starts
-    }
-
-    /// Tells of the changes of one step: restarts are decided, subscribers and the owner told (H6).
-    fn publish(&mut self, changes: Changes, effects: &mut Vec<Effect>) {
-        let changes = changes.into_changes();
-        if changes.is_empty() {
-            return;
-        }
-        let (changes, escalates) = self.restarts.decide(self.now, changes);
-        self.subscribers.tell_changes(&changes, effects);
-        let failed: Vec<Change> =
-            changes.into_iter().filter(|change| change.status.is_failure()).collect();
-        if failed.is_empty() && !escalates {
-            return;
-        }
-        let escalation = escalates.then(|| self.restarts.escalation(self.failed_ranks()));
-        effects.push(Effect::TellOwner(Failures {
-            mesh: self.spec.mesh.clone(),
-            region: self.spec.region.clone(),
-            reporter: self.spec.epoch,
-            changes: failed,
-            escalation,
-        }));
-    }
-
-    fn failed_ranks(&self) -> RankSet {
-        let mut failed = RankSet::new();
-        for (range, _) in self.health.runs().filter(|(_, cell)| cell.status.is_failure()) {
-            failed.insert_range(range);
-        }
-        failed
-    }
-
-    /// The end: every rank has ended and none is to start again (N4, L6, RS2).
-    fn close_if_ended(&mut self, effects: &mut Vec<Effect>) {
-        let asked_by = match &mut self.life {
-            Life::New | Life::Closed => return,
-            _ if self.health.n_alive() > 0 || self.restarts.has_pending() => return,
-            Life::Open => Vec::new(),
-            Life::Stopping(stop) => std::mem::take(&mut stop.asked_by),
-        };
-        self.life = Life::Closed;
-        self.check_due = None;
-        self.poll_sent = None;
-        self.subscribers.tell_all(&News::Closed, effects);
-        effects.extend(asked_by.into_iter().map(|ask| Effect::Answer { ask, state: self.state() }));
-        effects.push(Effect::Finish);
     }
 }

@@ -1,16 +1,21 @@
 //! The inputs and outputs of the machine. Both are exhaustive on purpose: a new variant must break
-//! every shell.
+//! every shell. Both can be written down: a recorded list of `(time, event)` replays a run.
 
-use std::time::Duration;
-
-use mesh_core::{Answer, Failures, Interest, MeshEvent, MeshState, Request, SubscriberId};
+use mesh_core::{
+    Answer, Failures, Interest, MeshEvent, MeshRequest, Refusal, Reply, Request, SubscriberId,
+};
 use mesh_shape::Region;
+use serde::{Deserialize, Serialize};
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "R: Deserialize<'de> + PartialEq"))]
 pub enum Event<R> {
     /// The shell is ready to perform effects: start every rank. Again: no change.
     Opened,
+    /// The same, for a mesh that another controller has started (K3): nothing is started, every agent
+    /// is asked what lives, and nobody is judged for one lease. Again: no change.
+    Adopted,
     /// An agent said something.
     Answered(Answer<R>),
     /// Somebody wants to be told what happens. The same id again: no change (N5).
@@ -19,25 +24,22 @@ pub enum Event<R> {
     Unsubscribed(SubscriberId),
     /// A subscriber's queue had overflowed and has room again: it needs a snapshot (N7).
     Lagged(SubscriberId),
-    /// Somebody wants the mesh stopped, and to be answered when it is (C1).
-    StopAsked {
-        /// To be named in the answer.
+    /// Somebody asks something, and is answered once: now, or when it has come true (L7, L8).
+    Asked {
+        /// To be named in the answer. A number that still waits for an answer is not taken again.
         ask: AskId,
-        /// How long the ranks may take to end by themselves before they are killed.
-        grace: Duration,
+        /// What is asked.
+        request: MeshRequest,
     },
-    /// Somebody wants to know the state of every rank (L7).
-    StateAsked {
-        /// To be named in the answer.
-        ask: AskId,
-    },
+    /// Who asked has gone and wants no answer. An unknown one: no change.
+    Withdrawn(AskId),
     /// Time has passed: the deadline that [`next_deadline`](crate::Controller::next_deadline) named
     /// may have come. Earlier: no change.
     Tick,
 }
 
 /// Something to be done by the shell, in the order given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Effect {
     /// Give an agent an order or a question. It is not awaited.
     Ask(Request),
@@ -48,6 +50,13 @@ pub enum Effect {
         /// What.
         event: MeshEvent,
     },
+    /// A subscription that was not taken.
+    Refuse {
+        /// Whose.
+        to: SubscriberId,
+        /// Why.
+        why: Refusal,
+    },
     /// Tell the owner of every failure found in this step, together (H6, N1).
     TellOwner(Failures),
     /// Answer a question that was asked with this id.
@@ -55,26 +64,28 @@ pub enum Effect {
         /// Which question.
         ask: AskId,
         /// The answer.
-        state: MeshState,
+        reply: Reply,
     },
     /// Every rank has ended and none will be restarted: supervision is over (L6). Questions are still
-    /// answered.
+    /// answered. Also: another controller has taken over, and supervises the mesh from now on.
     Finish,
 }
 
 /// Who wants to be told, and what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscription {
     /// The subscriber, by the number its shell gave it.
     pub id: SubscriberId,
     /// Which changes it wants.
     pub interest: Interest,
     /// The part of the mesh it wants to hear of, whose ranks it is told in (H5, N6); all if `None`.
+    /// A view of the same base as the mesh's own region.
     pub region: Option<Region>,
 }
 
 /// A question, by the number that its shell gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct AskId(u64);
 
 impl AskId {
@@ -82,5 +93,11 @@ impl AskId {
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
+    }
+
+    /// The bare number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
     }
 }

@@ -2,52 +2,11 @@
 
 use std::ops::Range;
 
-use mesh_core::{
-    Cause, Change, Generation, Incarnation, Reason, Stall, Status, StatusKind, Timestamp,
-};
+use mesh_core::{Cause, Change, Generation, Incarnation, Reason, Status, StatusKind, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
+use crate::cells::{Cell, CellId, Cells};
 use crate::runs::RunMap;
-
-/// What is known of one rank. Equal neighbours share one run.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Cell {
-    pub(crate) status: Status,
-    pub(crate) contact: Contact,
-    pub(crate) incarnation: Incarnation,
-    pub(crate) generation: Generation,
-}
-
-/// Whether the agent of a rank is heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Contact {
-    Heard,
-    Suspect,
-    Unreachable,
-}
-
-impl Cell {
-    /// The status that others see: silence covers what was last reported, except where there is
-    /// nothing to doubt (an end, a stop that is asked for, a process that the kernel has suspended:
-    /// H3, H4).
-    pub(crate) fn view(&self) -> Status {
-        let is_doubtful = matches!(
-            self.status,
-            Status::Initializing
-                | Status::Running
-                | Status::Stalled(Stall::Handler { .. } | Stall::DumpingCore)
-        );
-        match self.contact {
-            Contact::Suspect if is_doubtful => Status::Suspect,
-            Contact::Unreachable if is_doubtful => Status::Unreachable,
-            Contact::Heard | Contact::Suspect | Contact::Unreachable => self.status.clone(),
-        }
-    }
-
-    fn view_kind(&self) -> StatusKind {
-        self.view().kind()
-    }
-}
 
 /// One report, with what it means.
 #[derive(Clone, Debug)]
@@ -59,23 +18,25 @@ pub(crate) struct Reported {
 }
 
 /// The health of every rank.
+///
+/// Invariant: the cells of neighbouring runs differ, and so a mesh of equal ranks is one run (H8).
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
-    runs: RunMap<Cell>,
+    runs: RunMap<CellId>,
+    cells: Cells,
     counts: [usize; StatusKind::ALL.len()],
 }
 
 impl Health {
     pub(crate) fn new(size: usize) -> Self {
-        let cell = Cell {
-            status: Status::NotExist,
-            contact: Contact::Heard,
-            incarnation: Incarnation::FIRST,
-            generation: Generation::FIRST,
-        };
+        let mut cells = Cells::default();
+        let unknown = cells.intern(Cell::UNKNOWN);
+        if size > 0 {
+            cells.add_run(unknown);
+        }
         let mut counts = [0; StatusKind::ALL.len()];
         counts[StatusKind::NotExist as usize] = size;
-        Self { runs: RunMap::uniform(size, cell), counts }
+        Self { runs: RunMap::uniform(size, unknown), cells, counts }
     }
 
     /// Puts a report about `range` into effect, and adds what changed to `changes`.
@@ -103,21 +64,67 @@ impl Health {
         changes: &mut Changes,
         rule: impl Fn(&Cell) -> Option<Cell>,
     ) {
-        let new: Vec<(Range<usize>, Cell, Cell)> = self
-            .runs
-            .runs_in(range)
-            .filter_map(|(ranks, cell)| Some((ranks, cell.clone(), rule(cell)?)))
-            .collect();
-        for (ranks, old, new) in new {
-            let (before, after) = (old.view(), new.view());
-            // The end of each life is told, also if it is the same end again (N1, N2).
-            let is_new_end = after.is_terminal() && old.incarnation != new.incarnation;
-            if is_new_end || (before != after && !annotates(&before, &after)) {
-                self.counts[old.view_kind() as usize] -= ranks.len();
-                self.counts[new.view_kind() as usize] += ranks.len();
-                changes.push(ranks.clone(), new.incarnation, after, evidence);
-            }
-            self.runs.set(ranks, new);
+        let found: Vec<Range<usize>> = self.runs.runs_in(range).map(|(ranks, _)| ranks).collect();
+        // Runs that are alike become alike: the rule is asked once for neighbours in turn.
+        let mut last: Option<(CellId, CellId)> = None;
+        for ranks in found {
+            // Read anew: the run before may have become one with this.
+            let Some(old) = self.runs.get(ranks.start).copied() else { continue };
+            let new = match last {
+                Some((from, to)) if from == old => to,
+                Some(_) | None => {
+                    let known = self.cells.get(old);
+                    let Some(cell) = rule(known).filter(|cell| cell != known) else { continue };
+                    self.cells.intern(cell)
+                }
+            };
+            last = Some((old, new));
+            self.note(&ranks, (old, new), evidence, changes);
+            self.set(ranks, new);
+        }
+    }
+
+    /// Counts the ranks that `old` was and `new` is, and tells of them if others see a difference.
+    fn note(
+        &mut self,
+        ranks: &Range<usize>,
+        (old, new): (CellId, CellId),
+        evidence: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let (old, new) = (self.cells.get(old), self.cells.get(new));
+        let (before, after) = (old.view(), new.view());
+        // The end of each life is told, also if it is the same end again (N1, N2).
+        let is_new_end = after.is_terminal() && old.incarnation != new.incarnation;
+        if is_new_end || (before != after && !annotates(&before, &after)) {
+            self.counts[before.kind() as usize] -= ranks.len();
+            self.counts[after.kind() as usize] += ranks.len();
+            changes.push(ranks.clone(), new.incarnation, after, evidence);
+        }
+    }
+
+    /// Makes `range` one run of the cell `id`, together with its neighbours that are the same.
+    fn set(&mut self, range: Range<usize>, id: CellId) {
+        let mut range = range;
+        let mut id = id;
+        let left = range.start.checked_sub(1).and_then(|rank| self.runs.get(rank)).copied();
+        if let Some(left) = left.filter(|left| self.cells.get(*left) == self.cells.get(id)) {
+            id = left;
+        }
+        if let Some((right, its)) = self.runs.runs_in(range.end..self.size()).next()
+            && *its != id
+            && self.cells.get(*its) == self.cells.get(id)
+        {
+            range.end = right.end;
+        }
+        let window = range.start.saturating_sub(1)..range.end.saturating_add(1);
+        let before: Vec<CellId> = self.runs.runs_in(window.clone()).map(|(_, id)| *id).collect();
+        self.runs.set(range, id);
+        for (_, id) in self.runs.runs_in(window) {
+            self.cells.add_run(*id);
+        }
+        for id in before {
+            self.cells.drop_run(id);
         }
     }
 
@@ -125,16 +132,21 @@ impl Health {
         &self,
         range: Range<usize>,
     ) -> impl Iterator<Item = (Range<usize>, &Cell)> {
-        self.runs.runs_in(range)
+        self.runs.runs_in(range).map(|(ranks, id)| (ranks, self.cells.get(*id)))
     }
 
     pub(crate) fn runs(&self) -> impl Iterator<Item = (Range<usize>, &Cell)> {
-        self.runs.runs()
+        self.runs_in(0..self.size())
+    }
+
+    /// What is known of one rank.
+    pub(crate) fn get(&self, rank: Rank) -> Option<&Cell> {
+        self.runs.get(rank.index()).map(|id| self.cells.get(*id))
     }
 
     /// Which life of `rank` is known.
     pub(crate) fn incarnation(&self, rank: Rank) -> Option<Incarnation> {
-        self.runs.get(rank.index()).map(|cell| cell.incarnation)
+        self.get(rank).map(|cell| cell.incarnation)
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -156,19 +168,58 @@ impl Health {
         self.size() - ended.into_iter().map(|kind| self.counts[kind as usize]).sum::<usize>()
     }
 
-    /// The ranks that have been started and live, by incarnation, in rank order.
-    pub(crate) fn alive(&self) -> Vec<(RankSet, Incarnation)> {
-        let mut alive: Vec<(RankSet, Incarnation)> = Vec::new();
-        for (range, cell) in self.runs() {
-            if cell.status.is_terminal() || cell.status == Status::NotExist {
-                continue;
-            }
-            match alive.iter_mut().find(|(_, incarnation)| *incarnation == cell.incarnation) {
-                Some((ranks, _)) => ranks.insert_range(range),
-                None => alive.push((RankSet::from(range), cell.incarnation)),
+    /// Those of `ranks` that have been started and live, by incarnation, in rank order.
+    pub(crate) fn alive(&self, ranks: &RankSet) -> Vec<(RankSet, Incarnation)> {
+        let mut alive = Vec::new();
+        for (range, cell) in ranks.runs().flat_map(|range| self.runs_in(range)) {
+            if is_alive(&cell.status) {
+                add_ranks(&mut alive, RankSet::from(range), cell.incarnation);
             }
         }
         alive
+    }
+
+    /// Whether any of `ranks` has not ended.
+    pub(crate) fn has_alive(&self, ranks: &RankSet) -> bool {
+        let mut runs = ranks.runs().flat_map(|range| self.runs_in(range));
+        runs.any(|(_, cell)| !cell.status.is_terminal())
+    }
+
+    /// Those of `ranks` that live are now being stopped. Returns them.
+    pub(crate) fn stop(
+        &mut self,
+        ranks: &RankSet,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Vec<(RankSet, Incarnation)> {
+        let alive = self.alive(ranks);
+        for range in ranks.runs() {
+            self.update(range, now, changes, |cell| {
+                let is_to_stop = is_alive(&cell.status) && cell.status != Status::Stopping;
+                is_to_stop.then(|| Cell { status: Status::Stopping, ..cell.clone() })
+            });
+        }
+        alive
+    }
+}
+
+/// Started, and not ended.
+fn is_alive(status: &Status) -> bool {
+    !status.is_terminal() && *status != Status::NotExist
+}
+
+/// Adds ranks to those of the same incarnation.
+pub(crate) fn add_ranks(
+    lives: &mut Vec<(RankSet, Incarnation)>,
+    ranks: RankSet,
+    incarnation: Incarnation,
+) {
+    if ranks.is_empty() {
+        return;
+    }
+    match lives.iter_mut().find(|(_, life)| *life == incarnation) {
+        Some((known, _)) => ranks.runs().for_each(|range| known.insert_range(range)),
+        None => lives.push((ranks, incarnation)),
     }
 }
 
@@ -183,21 +234,24 @@ fn after_report(cell: &Cell, report: &Reported) -> Option<Cell> {
         (true, begun) => begun.clone(),
         (false, reported) => next_status(&cell.status, reported),
     };
-    Some(Cell {
-        status,
-        contact: cell.contact,
-        incarnation: report.incarnation,
-        generation: report.generation,
-    })
+    let is_known = report.incarnation == cell.incarnation && cell.status.is_failure();
+    let failed_at = match status.is_failure() {
+        true if is_known => cell.failed_at,
+        true => report.evidence,
+        false => Timestamp::START,
+    };
+    let Reported { incarnation, generation, .. } = *report;
+    Some(Cell { status, contact: cell.contact, incarnation, generation, failed_at })
 }
 
 /// What a status becomes when its own incarnation is reported as `reported`.
 fn next_status(known: &Status, reported: &Status) -> Status {
     match (known, reported) {
         // H4: a late failure explains a timeout. It is no second end.
-        (Status::Timeout { after, cause: None }, Status::Failed(cause)) => {
-            Status::Timeout { after: *after, cause: Some(cause.clone()) }
-        }
+        (
+            Status::Timeout { after, cause: None },
+            Status::Failed(cause) | Status::Timeout { cause: Some(cause), .. },
+        ) => Status::Timeout { after: *after, cause: Some(cause.clone()) },
         // H2: an end is final.
         (Status::Stopped | Status::Failed(_) | Status::Timeout { .. }, _) => known.clone(),
         // A question that overtook the order to start it.
@@ -240,6 +294,10 @@ impl Changes {
         }
         let ranks = RankSet::from(ranks);
         self.0.push(Change { ranks, incarnation, status, restart_in: None, evidence });
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Change> {
+        self.0.iter()
     }
 
     pub(crate) fn into_changes(self) -> Vec<Change> {

@@ -10,7 +10,8 @@ use mesh_core::Status;
 ///
 /// - `status` is total and depends on the report alone, so that a run of equal reports of any length
 ///   costs as much as one (H8).
-/// - It never gives `Suspect`, `Unreachable` or `Timeout`: those are the controller's own words.
+/// - It gives `Suspect`, `Unreachable` or `Timeout` only for a rank that lives in another which is so
+///   ([`Status::within`]): of a rank's own silence the controller alone speaks.
 ///
 /// # Examples
 ///

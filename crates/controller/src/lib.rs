@@ -13,7 +13,8 @@
 //! - What cannot be known is not said: silence is [`Suspect`](mesh_core::Status::Suspect), only exit
 //!   evidence ends a rank, and only lease arithmetic times it out (H4).
 //!
-//! The agent's side of a lease is as pure, and is here too: [`Lease`].
+//! The agent's side is as pure, and is here too: [`Lease`], how long ranks may live without word of
+//! their controller, and [`Reporter`], which numbers what is seen of them.
 
 #![forbid(unsafe_code)]
 #![warn(
@@ -23,20 +24,26 @@
 )]
 
 mod agents;
+mod cells;
 mod config;
 mod controller;
 mod event;
 mod health;
 mod kind;
 mod lease;
+mod reporter;
 mod restarts;
 mod runs;
+mod silence;
 mod subscribers;
+mod waits;
 
-pub use config::{Config, ConfigError, RestartConfig, RestartPolicy, Times};
+pub use config::{Config, ConfigError, Limits, Times};
 pub use controller::{Controller, Spec, SpecError};
 pub use event::{AskId, Effect, Event, Subscription};
 pub use kind::Controlled;
 pub use lease::{Lease, RefusedEpoch};
+pub use mesh_core::{RestartConfig, RestartError, RestartPolicy, Strategy};
+pub use reporter::{Reporter, Waited, Waiting};
 // Its words, so that one dependency is enough for whoever takes this part alone.
 pub use {mesh_core, mesh_shape};

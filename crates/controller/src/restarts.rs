@@ -3,74 +3,201 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mesh_core::{Change, Escalation, Incarnation, LaunchProblem, Reason, Status, Timestamp};
+use mesh_core::{
+    Change, Escalation, Incarnation, LaunchProblem, Reason, RestartConfig, RestartPolicy, Status,
+    Strategy, Timestamp,
+};
 use mesh_shape::{Rank, RankSet};
-
-use crate::config::{RestartConfig, RestartPolicy};
 
 /// The restarts of one mesh.
 #[derive(Clone, Debug)]
 pub(crate) struct Restarts {
     config: RestartConfig,
+    /// The number of ranks of the mesh.
+    size: usize,
     /// When each restart of the window was granted; no more than the intensity.
     granted: VecDeque<Timestamp>,
-    /// How often each rank that ever ended was restarted.
-    attempts: BTreeMap<Rank, u32>,
+    /// How often each rank that ever ended was restarted; a group by its first rank.
+    attempts: BTreeMap<Rank, Attempts>,
     pending: BTreeMap<Timestamp, Vec<(Rank, Incarnation)>>,
-    escalated: bool,
+    round: Option<Round>,
+    escalation: Escalating,
+    /// The mesh is being stopped: nothing starts again.
+    is_cancelled: bool,
     random: SplitMix,
 }
 
+/// Ranks that are started again together, when all of them have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    pub(crate) ranks: RankSet,
+    /// Those of them that have not been told to end yet.
+    joined: RankSet,
+    /// Not before this moment.
+    pub(crate) due: Timestamp,
+    /// When those that still live are killed.
+    pub(crate) kill_at: Timestamp,
+    pub(crate) killed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempts {
+    n: u32,
+    /// When the life that the last one led to began.
+    began_at: Timestamp,
+}
+
+/// Whether it has been said that more restarts were needed than are allowed (RS3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escalating {
+    NotNeeded,
+    Due,
+    Told,
+}
+
 impl Restarts {
-    pub(crate) fn new(config: RestartConfig, seed: u64) -> Self {
+    pub(crate) const fn new(config: RestartConfig, size: usize, seed: u64) -> Self {
         Self {
             config,
+            size,
             granted: VecDeque::new(),
             attempts: BTreeMap::new(),
             pending: BTreeMap::new(),
-            escalated: false,
+            round: None,
+            escalation: Escalating::NotNeeded,
+            is_cancelled: false,
             random: SplitMix(seed),
         }
     }
 
+    /// From now on these rules hold. What is granted stays so.
+    pub(crate) const fn set_config(&mut self, config: RestartConfig) {
+        self.config = config;
+    }
+
     /// Decides for every ended rank of `changes`, splitting them where ranks are treated differently.
     ///
-    /// Returns the escalation if this asked for more restarts than are allowed, the first time.
-    pub(crate) fn decide(&mut self, now: Timestamp, changes: Vec<Change>) -> (Vec<Change>, bool) {
-        let mut refused = false;
+    /// `can_start` says whether somebody is there to start all of these ranks.
+    pub(crate) fn decide(
+        &mut self,
+        now: Timestamp,
+        changes: Vec<Change>,
+        can_start: impl Fn(&RankSet) -> bool,
+    ) -> Vec<Change> {
+        match self.config.strategy {
+            Strategy::OneForOne => self.decide_each(now, changes),
+            Strategy::OneForAll | Strategy::RestForOne => {
+                self.decide_together(now, &changes, can_start);
+                self.mark_round(now, changes)
+            }
+        }
+    }
+
+    fn decide_each(&mut self, now: Timestamp, changes: Vec<Change>) -> Vec<Change> {
         let mut decided = Vec::with_capacity(changes.len());
         for change in changes {
             if !self.wants(&change) {
                 decided.push(change);
                 continue;
             }
-            let mut left = change.clone();
-            left.ranks = RankSet::new();
+            let mut left = RankSet::new();
             for rank in change.ranks.iter() {
-                match self.grant(now, rank, change.incarnation) {
-                    Some(delay) => decided.push(Change {
-                        ranks: RankSet::from_iter([rank]),
-                        restart_in: Some(delay),
-                        ..change.clone()
-                    }),
-                    None => {
-                        left.ranks.insert(rank);
-                    }
-                }
+                let Some(delay) = self.grant(now, rank) else {
+                    left.insert(rank);
+                    continue;
+                };
+                let next = (rank, change.incarnation.next());
+                self.pending.entry(now + delay).or_default().push(next);
+                let (ranks, restart_in) = (RankSet::from_iter([rank]), Some(delay));
+                decided.push(Change { ranks, restart_in, ..change.clone() });
             }
-            if !left.ranks.is_empty() {
-                refused = true;
-                decided.push(left);
+            if !left.is_empty() {
+                self.escalate();
+                decided.push(Change { ranks: left, ..change });
             }
         }
-        let escalates = refused && !self.escalated;
-        self.escalated |= refused;
-        (decided, escalates)
+        decided
     }
 
-    /// The escalation that tells of these failed ranks.
-    pub(crate) fn escalation(&self, failed: RankSet) -> Escalation {
-        Escalation { failed, max_restarts: self.config.max_restarts, period: self.config.period }
+    /// One restart for all that ended in this step and are not yet in a round.
+    fn decide_together(
+        &mut self,
+        now: Timestamp,
+        changes: &[Change],
+        can_start: impl Fn(&RankSet) -> bool,
+    ) {
+        let in_round = self.round.as_ref().map_or_else(RankSet::new, |round| round.ranks.clone());
+        let first = changes
+            .iter()
+            .filter(|change| self.wants(change))
+            .filter_map(|change| change.ranks.difference(&in_round).first())
+            .min();
+        let Some(first) = first else { return };
+        let first = match self.config.strategy {
+            Strategy::OneForAll => Rank::new(0),
+            Strategy::OneForOne | Strategy::RestForOne => first,
+        };
+        let group = RankSet::from(first.index()..self.size);
+        let Some(delay) = can_start(&group).then(|| self.grant(now, first)).flatten() else {
+            self.escalate();
+            return;
+        };
+        let (due, kill_at) = (now + delay, now + self.config.grace);
+        let round = self.round.get_or_insert_with(|| Round {
+            ranks: RankSet::new(),
+            joined: RankSet::new(),
+            due,
+            kill_at,
+            killed: false,
+        });
+        round.joined = group.difference(&round.ranks);
+        round.ranks = round.ranks.union(&group);
+        round.due = round.due.max(due);
+        if round.killed {
+            // Those that have just joined have their own grace.
+            (round.killed, round.kill_at) = (false, kill_at);
+        }
+    }
+
+    /// Marks the ends of ranks that will be started again (RS1).
+    fn mark_round(&self, now: Timestamp, changes: Vec<Change>) -> Vec<Change> {
+        let Some(round) = &self.round else { return changes };
+        let restart_in = Some(round.due.since(now));
+        let mut marked = Vec::with_capacity(changes.len());
+        for change in changes {
+            if !matches!(change.status, Status::Failed(_) | Status::Stopped) {
+                marked.push(change);
+                continue;
+            }
+            let (inside, outside) =
+                (change.ranks.intersection(&round.ranks), change.ranks.difference(&round.ranks));
+            if !inside.is_empty() {
+                marked.push(Change { ranks: inside, restart_in, ..change.clone() });
+            }
+            if !outside.is_empty() {
+                marked.push(Change { ranks: outside, ..change });
+            }
+        }
+        marked
+    }
+
+    /// The escalation that is to be told now, with the ranks that have failed. Once.
+    pub(crate) fn take_escalation(
+        &mut self,
+        failed: impl FnOnce() -> RankSet,
+    ) -> Option<Escalation> {
+        if self.escalation != Escalating::Due {
+            return None;
+        }
+        self.escalation = Escalating::Told;
+        let RestartConfig { max_restarts, period, .. } = self.config;
+        Some(Escalation { failed: failed(), max_restarts, period })
+    }
+
+    fn escalate(&mut self) {
+        if self.escalation == Escalating::NotNeeded {
+            self.escalation = Escalating::Due;
+        }
     }
 
     fn wants(&self, change: &Change) -> bool {
@@ -82,28 +209,32 @@ impl Restarts {
                 matches!(change.status, Status::Failed(_) | Status::Stopped)
             }
         };
-        is_wanted && !is_hopeless(&change.status)
+        is_wanted && !self.is_cancelled && !is_hopeless(&change.status)
     }
 
     /// Grants one restart if the intensity allows it; returns its delay.
-    fn grant(&mut self, now: Timestamp, rank: Rank, incarnation: Incarnation) -> Option<Duration> {
+    fn grant(&mut self, now: Timestamp, rank: Rank) -> Option<Duration> {
         if let Some(period) = self.config.period {
             while self.granted.front().is_some_and(|at| now.since(*at) > period) {
                 self.granted.pop_front();
             }
         }
-        if self.escalated || self.granted.len() >= self.config.max_restarts as usize {
+        let is_spent = self.granted.len() >= self.config.max_restarts as usize;
+        if is_spent || self.escalation != Escalating::NotNeeded {
             return None;
         }
         self.granted.push_back(now);
-        let attempt = self.attempts.entry(rank).or_insert(0);
-        let delay = backoff(&self.config, *attempt, &mut self.random);
-        *attempt = attempt.saturating_add(1);
-        self.pending.entry(now + delay).or_default().push((rank, incarnation.next()));
+        let settled = self.config.backoff_max.saturating_mul(2);
+        let before = self.attempts.get(&rank).map_or(0, |attempts| {
+            if now.since(attempts.began_at) >= settled { 0 } else { attempts.n }
+        });
+        let delay = backoff(&self.config, before, &mut self.random);
+        let attempts = Attempts { n: before.saturating_add(1), began_at: now + delay };
+        self.attempts.insert(rank, attempts);
         Some(delay)
     }
 
-    /// The restarts that are due, by incarnation.
+    /// The restarts of single ranks that are due.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<(Rank, Incarnation)> {
         let mut due = Vec::new();
         while let Some(entry) = self.pending.first_entry()
@@ -114,16 +245,51 @@ impl Restarts {
         due
     }
 
+    /// When each rank that has ended, and is to start alone, will start.
+    pub(crate) fn pending(&self) -> BTreeMap<Rank, Timestamp> {
+        let each = |(at, ranks): (&Timestamp, &Vec<(Rank, Incarnation)>)| {
+            let at = *at;
+            ranks.iter().map(move |(rank, _)| (*rank, at)).collect::<Vec<_>>()
+        };
+        self.pending.iter().flat_map(each).collect()
+    }
+
+    pub(crate) const fn round(&self) -> Option<&Round> {
+        self.round.as_ref()
+    }
+
+    pub(crate) const fn round_mut(&mut self) -> Option<&mut Round> {
+        self.round.as_mut()
+    }
+
+    /// The ranks that have joined the round since this was asked last.
+    pub(crate) fn take_joined(&mut self) -> RankSet {
+        self.round.as_mut().map(|round| std::mem::take(&mut round.joined)).unwrap_or_default()
+    }
+
+    /// The ranks of the round begin again.
+    pub(crate) fn take_round(&mut self) -> Option<Round> {
+        self.round.take()
+    }
+
+    /// A rank of the round has nobody to start it: none of them starts again.
+    pub(crate) fn abandon_round(&mut self) {
+        self.round = None;
+        self.escalate();
+    }
+
     /// The mesh is being stopped: nothing starts again.
     pub(crate) fn cancel(&mut self) {
         self.pending.clear();
-        self.config.policy = RestartPolicy::Temporary;
+        self.round = None;
+        self.is_cancelled = true;
     }
 
     pub(crate) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || self.round.is_some()
     }
 
+    /// When a rank that starts alone is due.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.pending.keys().next().copied()
     }
@@ -193,7 +359,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_started_again_and_what_may_pass_is() {
-        let mut restarts = Restarts::new(RestartConfig::on_failure(9), 0);
+        let mut restarts = Restarts::new(RestartConfig::on_failure(9), 1, 0);
         let mut decide = |problem| {
             let reason = Reason::Launch { program: "it".to_owned(), problem };
             let change = Change {
@@ -203,7 +369,7 @@ mod tests {
                 restart_in: None,
                 evidence: Timestamp::START,
             };
-            restarts.decide(Timestamp::START, vec![change]).0[0].restart_in.is_some()
+            restarts.decide(Timestamp::START, vec![change], |_| true)[0].restart_in.is_some()
         };
         assert!(!decide(LaunchProblem::NotFound));
         assert!(!decide(LaunchProblem::NotExecutable));
@@ -215,21 +381,39 @@ mod tests {
     fn restarts_outside_the_period_are_forgotten() {
         let config =
             RestartConfig { period: Some(Duration::from_secs(10)), ..RestartConfig::on_failure(1) };
-        let mut restarts = Restarts::new(config, 0);
+        let mut restarts = Restarts::new(config, 1, 0);
         let at = |seconds| Timestamp::from_start(Duration::from_secs(seconds));
-        let failed = |seconds| {
-            vec![Change {
+        let mut fail = |seconds| {
+            let change = Change {
                 ranks: RankSet::from(0..1),
                 incarnation: Incarnation::FIRST,
                 status: Status::failed(Cause::new(Reason::Exit { code: 1 })),
                 restart_in: None,
                 evidence: at(seconds),
-            }]
+            };
+            let decided = restarts.decide(at(seconds), vec![change], |_| true);
+            (decided[0].restart_in.is_some(), restarts.take_escalation(RankSet::new).is_some())
         };
-        assert!(restarts.decide(at(0), failed(0)).0[0].restart_in.is_some());
-        assert!(restarts.decide(at(11), failed(11)).0[0].restart_in.is_some());
-        let (decided, escalates) = restarts.decide(at(12), failed(12));
-        assert_eq!((decided[0].restart_in, escalates), (None, true));
-        assert!(!restarts.decide(at(40), failed(40)).1, "once");
+        assert_eq!(fail(0), (true, false));
+        assert_eq!(fail(11), (true, false));
+        assert_eq!(fail(12), (false, true));
+        assert_eq!(fail(40), (false, false), "once");
+    }
+
+    #[test]
+    fn a_rank_that_has_lived_long_begins_with_the_first_delay_again() {
+        let config =
+            RestartConfig { backoff_max: Duration::from_secs(1), ..RestartConfig::on_failure(9) };
+        let mut restarts = Restarts::new(config, 1, 0);
+        let mut delay = |millis| {
+            restarts.grant(Timestamp::from_start(Duration::from_millis(millis)), Rank::new(0))
+        };
+        let near = |delay: Option<Duration>, full: u64| {
+            let full = Duration::from_millis(full);
+            delay.is_some_and(|delay| delay <= full && delay >= full * 9 / 10)
+        };
+        assert!(near(delay(0), 100));
+        assert!(near(delay(500), 200));
+        assert!(near(delay(3_000), 100), "it had lived for more than two seconds");
     }
 }

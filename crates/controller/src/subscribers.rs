@@ -1,6 +1,7 @@
 //! Who is told what: a snapshot first, then numbered messages without a gap (N2 to N7).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mesh_core::{Change, Interest, MeshEvent, MeshLabel, News, SubscriberId};
 use mesh_shape::{Rank, RankSet, Region};
@@ -11,49 +12,74 @@ use crate::event::{Effect, Subscription};
 #[derive(Clone, Debug)]
 pub(crate) struct Subscribers {
     mesh: MeshLabel,
+    /// The ranks of the mesh: what regions of subscribers are compared with.
+    whole: Region,
     by_id: BTreeMap<SubscriberId, Subscriber>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Subscriber {
-    pub(crate) interest: Interest,
-    /// The part of the mesh that it hears of; everything if `None`.
-    pub(crate) region: Option<Region>,
+struct Subscriber {
+    view: View,
     /// The number of the last message sent.
     seq: u64,
 }
 
+/// What a subscriber wants to be told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) interest: Interest,
+    /// The part of the mesh that it hears of; everything if `None`.
+    region: Option<Region>,
+}
+
 impl Subscribers {
-    pub(crate) fn new(mesh: MeshLabel) -> Self {
-        Self { mesh, by_id: BTreeMap::new() }
+    pub(crate) const fn new(mesh: MeshLabel, whole: Region) -> Self {
+        Self { mesh, whole, by_id: BTreeMap::new() }
     }
 
-    /// Returns whether it is new.
-    pub(crate) fn add(&mut self, subscription: Subscription) -> bool {
+    pub(crate) fn contains(&self, id: SubscriberId) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    pub(crate) fn add(&mut self, subscription: Subscription) {
         let Subscription { id, interest, region } = subscription;
-        if self.by_id.contains_key(&id) {
-            return false;
-        }
-        self.by_id.insert(id, Subscriber { interest, region, seq: 0 });
-        true
+        // The whole mesh in its own order needs no arithmetic.
+        let region = region.filter(|region| *region != self.whole);
+        self.by_id.insert(id, Subscriber { view: View { interest, region }, seq: 0 });
     }
 
     pub(crate) fn remove(&mut self, id: SubscriberId) {
         self.by_id.remove(&id);
     }
 
-    pub(crate) fn get(&self, id: SubscriberId) -> Option<&Subscriber> {
-        self.by_id.get(&id)
+    pub(crate) fn clear(&mut self) {
+        self.by_id.clear();
+    }
+
+    pub(crate) fn view(&self, id: SubscriberId) -> Option<&View> {
+        self.by_id.get(&id).map(|subscriber| &subscriber.view)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Tells each subscriber of the changes that meet its region and its interest.
+    /// Tells each subscriber of the changes that meet its region and its interest. Those who want the
+    /// same share it.
     pub(crate) fn tell_changes(&mut self, changes: &[Change], effects: &mut Vec<Effect>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut last: Option<(View, Arc<[Change]>)> = None;
         for (id, subscriber) in &mut self.by_id {
-            let mine = subscriber.select(changes);
+            let mine = match &last {
+                Some((view, mine)) if *view == subscriber.view => Arc::clone(mine),
+                Some(_) | None => {
+                    let mine: Arc<[Change]> = subscriber.view.select(changes, &self.whole).into();
+                    last = Some((subscriber.view.clone(), Arc::clone(&mine)));
+                    mine
+                }
+            };
             if !mine.is_empty() {
                 effects.push(subscriber.next(*id, &self.mesh, News::Changed(mine)));
             }
@@ -84,26 +110,26 @@ impl Subscriber {
         self.seq = self.seq.saturating_add(1);
         Effect::Tell { to: id, event: MeshEvent { mesh: mesh.clone(), seq: self.seq, news } }
     }
+}
 
-    /// The changes that it wants, in the ranks of its view.
-    pub(crate) fn select(&self, changes: &[Change]) -> Vec<Change> {
+impl View {
+    /// The changes that it wants, in the ranks of its region.
+    fn select(&self, changes: &[Change], whole: &Region) -> Vec<Change> {
         changes
             .iter()
             .filter(|change| self.interest == Interest::All || change.status.is_terminal())
             .filter_map(|change| {
-                let ranks = self.view(&change.ranks);
+                let ranks = self.ranks(&change.ranks, whole);
                 (!ranks.is_empty()).then(|| Change { ranks, ..change.clone() })
             })
             .collect()
     }
 
-    /// Ranks of the mesh as ranks of its view (H5).
-    pub(crate) fn view(&self, ranks: &RankSet) -> RankSet {
-        match &self.region {
-            None => ranks.clone(),
-            Some(region) => {
-                ranks.iter().filter_map(|rank: Rank| region.rank_of_base(rank)).collect()
-            }
-        }
+    /// Ranks of the mesh as ranks of the region (H5): by way of the ranks of the base, since the mesh
+    /// may itself be a slice.
+    pub(crate) fn ranks(&self, ranks: &RankSet, whole: &Region) -> RankSet {
+        let Some(region) = &self.region else { return ranks.clone() };
+        let to_region = |rank: Rank| region.rank_of_base(whole.base_rank(rank)?);
+        ranks.iter().filter_map(to_region).collect()
     }
 }

@@ -45,6 +45,13 @@ impl Cause {
         self
     }
 
+    /// The same cause, with what caused it: nearest first, the root cause last.
+    #[must_use]
+    pub fn with_chain(mut self, chain: Vec<Link>) -> Self {
+        self.chain = chain;
+        self
+    }
+
     /// The same cause, with the last lines of the rank's standard error.
     #[must_use]
     pub fn with_stderr(mut self, lines: Vec<String>) -> Self {
@@ -126,6 +133,14 @@ pub enum Reason {
         /// How long it was given.
         within: Duration,
     },
+    /// What it lived in ended, and it with it: the process of an actor, the host of a process. Which
+    /// one, and why, is the first link of the chain.
+    Inherited,
+    /// A child of it failed, and it did not handle that (E2). Why is the first link of the chain.
+    Child {
+        /// The name of the child.
+        actor: String,
+    },
 }
 
 impl Reason {
@@ -142,6 +157,8 @@ impl Reason {
             Self::LostByAgent => "lost",
             Self::Launch { .. } => "launch",
             Self::NotReady { .. } => "not_ready",
+            Self::Inherited => "inherited",
+            Self::Child { .. } => "child",
         }
     }
 
@@ -150,14 +167,16 @@ impl Reason {
     pub const fn exit_code(&self) -> i32 {
         match self {
             Self::Exit { code } => *code,
-            Self::Signal { signal, .. } => 128 + *signal,
+            Self::Signal { signal, .. } => signal.saturating_add(128),
             Self::OutOfMemory => 128 + 9,
             Self::Panic { .. }
             | Self::Error { .. }
             | Self::Orphaned
             | Self::LostByAgent
             | Self::Launch { .. }
-            | Self::NotReady { .. } => 1,
+            | Self::NotReady { .. }
+            | Self::Inherited
+            | Self::Child { .. } => 1,
         }
     }
 }
@@ -183,6 +202,10 @@ impl fmt::Display for Reason {
             Self::LostByAgent => f.write_str("lost: its agent cannot say how it ended"),
             Self::Launch { program, problem } => write!(f, "cannot start {program:?}: {problem}"),
             Self::NotReady { within } => write!(f, "not ready within {within:?}"),
+            Self::Inherited => f.write_str("ended with what it lived in"),
+            Self::Child { actor } => {
+                write!(f, "the failure of its child {actor} was not handled")
+            }
         }
     }
 }
@@ -258,5 +281,17 @@ pub const fn signal_name(signal: i32) -> Option<&'static str> {
         Some(NAMES[signal as usize - 1])
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came over a wire may be anything.
+    #[test]
+    fn every_signal_has_an_exit_code() {
+        let code = |signal| Reason::Signal { signal, core: false }.exit_code();
+        assert_eq!([code(9), code(i32::MAX), code(-128)], [137, i32::MAX, 0]);
     }
 }

@@ -1,6 +1,7 @@
 //! What owners and subscribers are told of a mesh.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_shape::{Rank, RankSet, Region, ValueMesh};
@@ -21,7 +22,8 @@ pub struct Change {
     pub status: Status,
     /// For a failure that will be restarted: after what delay (RS1). It is no end of the mesh then.
     pub restart_in: Option<Duration>,
-    /// When the evidence of it was seen, on the clock of the controller's process.
+    /// When the evidence of it was seen, on the clock of the controller's process. In a snapshot,
+    /// for ranks that did not fail: when the snapshot was taken.
     pub evidence: Timestamp,
 }
 
@@ -145,8 +147,9 @@ pub struct MeshEvent {
 pub enum News {
     /// The answer to a subscription, and to having lagged behind: all that is (N5, N7).
     Snapshot(Snapshot),
-    /// Ranks that changed, in one step. Terminal changes come exactly once (N2).
-    Changed(Vec<Change>),
+    /// Ranks that changed, in one step. Terminal changes come exactly once (N2). Shared by all who
+    /// are told the same.
+    Changed(Arc<[Change]>),
     /// Nothing else happened: the controller is alive (N3).
     Heartbeat {
         /// At least so often something is sent while any rank is alive.
@@ -168,9 +171,11 @@ pub struct Snapshot {
     /// The failed ranks with their causes.
     pub failed: Vec<Change>,
     /// The ranks that ended well.
-    pub stopped: RankSet,
+    pub stopped: Vec<Change>,
     /// The ranks that are alive, for a subscriber with [`Interest::All`]; else empty.
     pub alive: Vec<Change>,
+    /// Whether the mesh is being stopped: [`News::Stopping`] will not come again.
+    pub is_stopping: bool,
     /// Whether messages were lost before this, because the subscriber was too slow (N7).
     pub lagged: bool,
 }
@@ -199,6 +204,18 @@ pub enum Trouble {
         /// The number of all agents.
         agents: usize,
     },
+    /// An agent has been started again and has forgotten what it knew.
+    AgentRestarted {
+        /// The index of the agent.
+        agent: usize,
+        /// Which life of it speaks now.
+        life: Incarnation,
+    },
+    /// Another controller has taken the mesh over: this one says nothing any more (K3).
+    Replaced {
+        /// Its epoch.
+        by: Epoch,
+    },
     /// A ref has heard nothing of its controller for three stated periods (N10).
     ControllerLost,
 }
@@ -212,6 +229,15 @@ impl fmt::Display for Trouble {
                     f,
                     "{silent} of {agents} agents are silent at once: this side may be isolated"
                 )
+            }
+            Self::AgentRestarted { agent, life } => {
+                write!(
+                    f,
+                    "agent {agent} was started again (life {life}) and has forgotten its ranks"
+                )
+            }
+            Self::Replaced { by } => {
+                write!(f, "the controller of epoch {by} has taken the mesh over")
             }
             Self::ControllerLost => f.write_str("its controller has been silent for three periods"),
         }

@@ -5,9 +5,12 @@
 //! | [`ids`] | which mesh, which life of a rank, which report of it, which controller |
 //! | [`time`] | [`Timestamp`]: time as an argument |
 //! | [`status`] | what a rank is: [`Status`] and its [`Progress`] |
+//! | [`within`] | what a rank is, given what it lives in: [`Place`] |
 //! | [`cause`] | why a rank ended: [`Cause`], data that becomes text only when shown |
 //! | [`event`] | what owners and subscribers are told: [`Failures`], [`MeshEvent`] |
 //! | [`protocol`] | what a controller asks of agents and what they answer; the trait [`Agents`] |
+//! | [`request`] | what a program asks of a controller, and what it answers: [`MeshRequest`], [`Reply`] |
+//! | [`restart`] | which ends lead to a restart, and how many: [`RestartConfig`] |
 //! | [`launch`] | how a process is started: the trait [`Launcher`] |
 //!
 //! There is no runtime, clock, randomness, logging or I/O here.
@@ -19,8 +22,11 @@ pub mod event;
 pub mod ids;
 pub mod launch;
 pub mod protocol;
+pub mod request;
+pub mod restart;
 pub mod status;
 pub mod time;
+pub mod within;
 
 pub use cause::{Cause, LaunchProblem, Link, Reason};
 pub use event::{
@@ -30,5 +36,8 @@ pub use event::{
 pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, SubscriberId};
 pub use launch::{Command, Launcher, Seat};
 pub use protocol::{Agents, Answer, Answers, Order, Request, Undelivered, Update};
-pub use status::{Progress, Stall, Status, StatusKind};
+pub use request::{MeshRequest, Refusal, Reply};
+pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
+pub use status::{Progress, Stall, StalledHandler, Status, StatusKind};
 pub use time::Timestamp;
+pub use within::{Health, Place};

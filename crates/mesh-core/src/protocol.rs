@@ -50,7 +50,9 @@ pub enum Order {
     Poll,
     /// I live, and have heard your beats up to this one (K1).
     Renew {
-        /// The newest beat that the controller has heard from this agent.
+        /// In which life of the agent that beat was sent: another life has beats of its own.
+        life: Incarnation,
+        /// The newest beat that the controller has heard from this life of the agent.
         echoed: BeatSeq,
     },
 }
@@ -76,6 +78,9 @@ pub enum Answer<R> {
     Reported {
         /// Whose ranks they are.
         agent: AgentId,
+        /// Which life of the agent speaks: one that was started again has a greater one, and has
+        /// forgotten what the life before it knew.
+        life: Incarnation,
         /// The newest report about each of them, keyed by the rank in the mesh.
         reports: Overlay<Update<R>>,
     },
@@ -83,6 +88,8 @@ pub enum Answer<R> {
     Heard {
         /// Which agent.
         agent: AgentId,
+        /// Which life of the agent speaks.
+        life: Incarnation,
         /// The number of its beat, to be echoed.
         beat: BeatSeq,
     },
@@ -90,6 +97,13 @@ pub enum Answer<R> {
     QueryFailed {
         /// Which agent.
         agent: AgentId,
+    },
+    /// The agent obeys another controller of this mesh, and has done nothing (K3).
+    Refused {
+        /// Which agent.
+        agent: AgentId,
+        /// The epoch that it obeys.
+        obeyed: Epoch,
     },
 }
 
@@ -100,6 +114,8 @@ pub enum Answer<R> {
 /// - `perform` returns at once: it only starts the work. What comes of it is sent to `answers`.
 /// - Performing the same request twice is harmless.
 /// - An agent answers for its own ranks only, and numbers its reports about each life of a rank.
+/// - A poll is answered with every rank of the agent, those that it does not know too.
+/// - A request of a lower epoch than the highest heard is answered with [`Answer::Refused`].
 /// - Dropping the implementation stops everything that was started through it (C2).
 /// - A beat is not sent in answer to a renewal: each would call for the other without end.
 ///

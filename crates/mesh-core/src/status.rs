@@ -179,18 +179,16 @@ pub enum Progress {
 }
 
 /// Why a rank that is alive makes no progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stall {
     /// Suspended by a signal (`SIGSTOP`, `SIGTSTP`, `SIGTTIN`, `SIGTTOU`).
     Suspended {
         /// The number of the signal.
         signal: i32,
     },
-    /// A handler has been running for longer than its threshold.
-    Handler {
-        /// How long it had been running when that was seen.
-        age: Duration,
-    },
+    /// A handler has been running for longer than its threshold. Shared, so that a [`Status`] stays
+    /// small.
+    Handler(Arc<StalledHandler>),
     /// Writing a core dump, after a fatal signal.
     DumpingCore,
 }
@@ -199,9 +197,47 @@ impl fmt::Display for Stall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Suspended { signal } => write!(f, "suspended by signal {signal}"),
-            Self::Handler { age } => write!(f, "a handler has run for {:.1} s", age.as_secs_f64()),
+            Self::Handler(handler) => handler.fmt(f),
             Self::DumpingCore => f.write_str("dumping core"),
         }
+    }
+}
+
+/// A handler that has been running for longer than its threshold: whose it is, and what for.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use mesh_core::{Stall, StalledHandler, Status};
+///
+/// let handler = StalledHandler {
+///     actor: "words".to_owned(),
+///     message: "COUNT".to_owned(),
+///     age: Duration::from_millis(2_100),
+/// };
+/// assert_eq!(
+///     Status::Stalled(Stall::Handler(Arc::new(handler))).to_string(),
+///     "stalled (handler of COUNT in actor words has run for 2.1 s)"
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StalledHandler {
+    /// The name of the actor.
+    pub actor: String,
+    /// The name of the message that it handles.
+    pub message: String,
+    /// How long it had been running when that was first seen. It does not grow with each report of
+    /// the same handler: each would be a change then (H1).
+    pub age: Duration,
+}
+
+impl fmt::Display for StalledHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { actor, message, age } = self;
+        write!(f, "handler of {message} in actor {actor} has run for {:.1} s", age.as_secs_f64())
     }
 }
 
@@ -276,6 +312,13 @@ mod tests {
         for status in [Status::Stopped, Status::Timeout { after: Duration::ZERO, cause: None }] {
             assert!(status.has_reached(Progress::Ended), "{status}");
         }
+    }
+
+    /// A mesh of a million ranks keeps and sends many of them.
+    #[test]
+    fn a_status_takes_no_more_than_24_bytes() {
+        assert!(size_of::<Status>() <= 24, "{}", size_of::<Status>());
+        assert!(size_of::<Stall>() <= 16, "{}", size_of::<Stall>());
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl<R> Judge<R> {
     }
 
     fn judge(&mut self, answer: Answer<R>) -> Result<(), Breach> {
-        let Answer::Reported { agent, reports } = answer else { return Ok(()) };
+        let Answer::Reported { agent, reports, .. } = answer else { return Ok(()) };
         for (rank, update) in reports.iter() {
             let own = self.suite.ranks.get(agent.index());
             if !own.is_some_and(|own| own.contains(rank)) {

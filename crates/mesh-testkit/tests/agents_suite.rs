@@ -78,7 +78,9 @@ impl Agent {
         let others = self.fault == Fault::SpeaksForOthers;
         let rank = if others { Rank::new(rank.index() + 2) } else { rank };
         let reports = Overlay::from_rank(rank, update);
-        assert!(answers.send(Answer::Reported { agent, reports }).is_ok());
+        assert!(
+            answers.send(Answer::Reported { agent, life: Incarnation::FIRST, reports }).is_ok()
+        );
     }
 }
 

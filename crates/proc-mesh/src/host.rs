@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mesh_core::{AgentId, Answers, Epoch, Incarnation, Launcher, MeshId, MeshLabel, Request};
 use mesh_runtime::ControlThread;
-use mesh_shape::{Extent, Rank};
+use mesh_shape::{Extent, Rank, RankSet};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -75,6 +75,8 @@ pub(crate) enum HostOrder {
 pub(crate) struct Opening {
     pub(crate) label: MeshLabel,
     pub(crate) extent: Extent,
+    /// The ranks that live on this host.
+    pub(crate) ranks: RankSet,
     pub(crate) epoch: Epoch,
     pub(crate) lease: Duration,
     pub(crate) heartbeat: Duration,

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use mesh_core::{Answer, BeatSeq, MeshId, Order, Request};
+use mesh_core::{Answer, BeatSeq, Incarnation, MeshId, Order, Request};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -41,6 +41,8 @@ pub(crate) struct HostAgent {
     meshes: BTreeMap<MeshId, Hosted>,
     /// A guard has died: what it had started may have outlived it.
     has_lost_guard: bool,
+    /// Which guard this is: the first, or the one after so many that were lost.
+    guard_life: Incarnation,
     /// The id of the next command line told to the guard.
     next_command: u32,
     notes: mpsc::Receiver<Note>,
@@ -74,6 +76,7 @@ impl HostAgent {
             guard: Some(guard),
             meshes: BTreeMap::new(),
             has_lost_guard: false,
+            guard_life: Incarnation::FIRST,
             next_command: 0,
             notes,
             tools,
@@ -138,7 +141,7 @@ impl HostAgent {
         self.next_command = self.next_command.wrapping_add(1);
         let mut hosted = Hosted::new(opening, command, self.tools.clone());
         if let Some(guard) = &mut self.guard {
-            hosted.introduce(guard);
+            hosted.introduce(guard, self.guard_life);
         }
         self.meshes.insert(hosted.id(), hosted);
     }
@@ -163,7 +166,9 @@ impl HostAgent {
                 hosted.kill(&ranks, incarnation, self.guard.as_mut());
             }
             Order::Poll => hosted.poll(self.guard.is_some()),
-            Order::Renew { echoed } => {
+            // An echo of what another guard has said renews nothing.
+            Order::Renew { life, .. } if life != self.guard_life => {}
+            Order::Renew { echoed, .. } => {
                 self.tell_guard(ToGuard::Renew { mesh, epoch: request.epoch, echoed });
             }
         }
@@ -173,8 +178,9 @@ impl HostAgent {
     async fn revive_guard(&mut self) -> Result<(), GuardError> {
         if self.guard.is_none() {
             let mut guard = GuardLink::start(Path::new("/proc/self/exe")).await?;
+            self.guard_life = self.guard_life.next();
             for hosted in self.meshes.values_mut() {
-                hosted.introduce(&mut guard);
+                hosted.introduce(&mut guard, self.guard_life);
             }
             self.guard = Some(guard);
         }
@@ -213,7 +219,10 @@ impl HostAgent {
     fn on_beat(&mut self, beat: BeatSeq) {
         self.each_mesh(|hosted, _| {
             // A controller that is behind will echo the next one.
-            _ = hosted.answers().send(Answer::Heard { agent: hosted.agent(), beat }).is_ok();
+            _ = hosted
+                .answers()
+                .send(Answer::Heard { agent: hosted.agent(), life: hosted.life(), beat })
+                .is_ok();
         });
     }
 

@@ -5,8 +5,8 @@
 //! kills what is left when the agent is gone, however it went. On hosts one spawns a [`ProcMesh`]: any
 //! program, unmodified, or this program again as a registered [`Worker`].
 //!
-//! What an end means is decided in one pure place, [`ProcKind`]; who is told is decided by the
-//! controller.
+//! What an end means is decided in one pure place, [`ProcKind`] ([`HostKind`] for hosts); who is told
+//! is decided by the controller.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub mod guard;
 pub mod guard_link;
 mod host;
 mod host_agent;
+mod host_report;
 mod launcher;
 mod limits;
 mod lines;
@@ -24,7 +25,6 @@ mod link;
 mod mesh;
 mod output;
 mod report;
-mod reporter;
 mod stdin;
 mod wire;
 mod worker;
@@ -32,6 +32,7 @@ mod worker;
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use census::Census;
 pub use host::{HostMesh, ProcSeat};
+pub use host_report::{HostEnd, HostKind, HostReport};
 pub use launcher::Program;
 pub use mesh::{NoWorker, PROCS_MAX, ProcMesh, ProcNews, ProcSpec, Run, SpawnError, WorkerNews};
 pub use output::{Output, OutputSinks};

@@ -10,7 +10,7 @@ use mesh_core::{
 };
 use mesh_runtime::ControlThread;
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
-use supervise::{Clock, ControllerEnded, ControllerRef, MeshEvents, Owner, OwnerNews, Supervision};
+use supervise::{AskError, Clock, ControllerRef, MeshEvents, Owner, OwnerNews, Setup, Supervision};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -148,9 +148,9 @@ pub enum SpawnError {
         /// The failed ranks, each with its cause.
         failures: Vec<Failures>,
     },
-    /// The controller has ended.
+    /// The controller does not answer, or refuses.
     #[error(transparent)]
-    ControllerEnded(#[from] ControllerEnded),
+    Controller(#[from] AskError),
 }
 
 /// A message to a worker that was not taken. It comes back.
@@ -215,14 +215,16 @@ impl ProcMesh {
         )?;
         let refs = hosts.iter().map(|(_, host)| host.clone()).collect();
         let agents = ProcAgents::new(label.id(), refs);
-        let (supervision, run) = supervise::supervise(controller, agents, Clock::start());
+        let (supervision, run) =
+            supervise::supervise(Setup::new(controller, agents, Clock::start()));
         let Supervision { controller, owner, answers } = supervision;
         let (news, workers) = mpsc::channel(NEWS);
         let launch = spec.run.launch(&news);
-        for (index, (_, host)) in hosts.iter().enumerate() {
+        for (index, (ranks, host)) in hosts.iter().enumerate() {
             let opening = Opening {
                 label: label.clone(),
                 extent: spec.extent.clone(),
+                ranks: ranks.clone(),
                 epoch: Epoch::FIRST,
                 lease: spec.config.times.lease,
                 heartbeat: spec.config.times.heartbeat,
@@ -252,7 +254,7 @@ impl ProcMesh {
     ///
     /// - [`SpawnError::Ranks`] if some ranks could not be started; the others were stopped (C4), and
     ///   the failures were taken from those that [`next`](Self::next) tells.
-    /// - [`SpawnError::ControllerEnded`] if the controller has ended.
+    /// - [`SpawnError::Controller`] if the controller has ended.
     pub async fn ready(&mut self) -> Result<(), SpawnError> {
         if self.readiness().await?.is_empty() {
             return Ok(());
@@ -270,10 +272,8 @@ impl ProcMesh {
     ///
     /// # Errors
     ///
-    /// [`ControllerEnded`] if the controller ends before.
-    pub fn readiness(
-        &self,
-    ) -> impl Future<Output = Result<RankSet, ControllerEnded>> + Send + use<> {
+    /// [`AskError::Ended`] if the controller ends before.
+    pub fn readiness(&self) -> impl Future<Output = Result<RankSet, AskError>> + Send + use<> {
         let controller = self.controller.clone();
         let waiting = RankSet::from(0..self.extent.size());
         let must_be_ready = self.must_be_ready;
@@ -347,8 +347,8 @@ impl ProcMesh {
     ///
     /// # Errors
     ///
-    /// [`ControllerEnded`] if the controller has ended.
-    pub async fn subscribe(&self, interest: Interest) -> Result<MeshEvents, ControllerEnded> {
+    /// [`AskError::Ended`] if the controller has ended.
+    pub async fn subscribe(&self, interest: Interest) -> Result<MeshEvents, AskError> {
         self.controller.subscribe(interest, None).await
     }
 
@@ -375,8 +375,8 @@ impl ProcMesh {
     ///
     /// # Errors
     ///
-    /// [`ControllerEnded`] if the controller has ended.
-    pub async fn stop(&self, grace: Duration) -> Result<MeshState, ControllerEnded> {
+    /// [`AskError::Ended`] if the controller has ended.
+    pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
         self.controller.stop(grace).await
     }
 }
@@ -405,14 +405,13 @@ async fn settle(
     mut events: MeshEvents,
     mut waiting: RankSet,
     must_be_ready: bool,
-) -> Result<RankSet, ControllerEnded> {
+) -> Result<RankSet, AskError> {
     let mut refused = RankSet::new();
     while !waiting.is_empty() {
-        let event = events.next().await.ok_or(ControllerEnded)?;
+        let event = events.next().await.ok_or(AskError::Ended)?;
         let changes = match event.news {
             News::Snapshot(snapshot) => {
-                waiting = waiting.difference(&snapshot.stopped);
-                [snapshot.failed, snapshot.alive].concat()
+                [snapshot.failed, snapshot.stopped, snapshot.alive].concat().into()
             }
             News::Changed(changes) => changes,
             News::Closed => break,

@@ -21,6 +21,12 @@ pub enum ProcReport {
         /// The number of the signal.
         signal: i32,
     },
+    /// A fatal signal has hit it and its core is being written: it will not run again, but it has not
+    /// ended. No agent says so yet.
+    DumpingCore,
+    /// A stop was asked for and has not finished: for a controller that was not there when it was
+    /// asked for. No agent says so yet.
+    Stopping,
     /// It has ended. Shared, since it is told again with every poll.
     Ended(Arc<ProcEnd>),
 }
@@ -53,6 +59,10 @@ pub enum HowEnded {
         /// Whether it dumped core.
         core: bool,
     },
+    /// Killed by the kernel, because memory had run out. Said only if the kernel's own counter of such
+    /// kills (`memory.events` of its cgroup) says so: a mere `SIGKILL` may be anybody's. No agent says
+    /// so yet.
+    OutOfMemory,
     /// Killed by its guard, because its lease had run out.
     Culled,
     /// Stopped before it was started.
@@ -83,6 +93,9 @@ pub struct SentSignals {
 }
 
 impl SentSignals {
+    /// None.
+    pub const NONE: Self = Self { term: false, kill: false };
+
     /// One more was sent.
     pub(crate) const fn mark(&mut self, is_kill: bool) {
         if is_kill {
@@ -99,12 +112,42 @@ impl SentSignals {
     const fn includes(self, signal: i32) -> bool {
         (self.term && signal == SIGTERM) || (self.kill && signal == SIGKILL)
     }
+
+    /// Whether `code` is how a shell passes on that one of them ended its child: 128 + the signal.
+    const fn explains(self, code: i32) -> bool {
+        match code.checked_sub(128) {
+            Some(signal) => self.includes(signal),
+            None => false,
+        }
+    }
 }
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 /// Meshes of processes.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use controller::Controlled;
+/// use mesh_core::Status;
+/// use proc_mesh::{HowEnded, ProcEnd, ProcKind, ProcReport, SentSignals};
+///
+/// let end = |sent| ProcEnd {
+///     how: HowEnded::Signaled { signal: 15, core: false },
+///     sent,
+///     alive: Duration::from_secs(1),
+///     stderr: Vec::new(),
+/// };
+/// let asked = ProcReport::Ended(Arc::new(end(SentSignals { term: true, kill: false })));
+/// assert_eq!(ProcKind.status(&asked), Status::Stopped);
+/// let not_asked = ProcReport::Ended(Arc::new(end(SentSignals::NONE)));
+/// assert_eq!(ProcKind.status(&not_asked).to_string(), "failed: signal 15 (SIGTERM)");
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcKind;
 
@@ -121,99 +164,46 @@ impl Controlled for ProcKind {
             ProcReport::Suspended { signal } => {
                 Status::Stalled(Stall::Suspended { signal: *signal })
             }
+            ProcReport::DumpingCore => Status::Stalled(Stall::DumpingCore),
+            ProcReport::Stopping => Status::Stopping,
             ProcReport::Ended(end) => end_status(end),
         }
     }
 }
 
 /// Stopped if it ended with success or as it was asked to; otherwise it failed (ST4).
-///
-/// Some systems take every end after a stop, and every process that is not known, for a clean stop.
-/// That loses the exit code of what crashes while stopping, and hides a host that died.
-fn end_status(end: &ProcEnd) -> Status {
-    let reason = match &end.how {
-        HowEnded::Exited { code: 0 } | HowEnded::Cancelled => return Status::Stopped,
-        // 128 + n is how a shell passes on that signal n ended its child.
-        HowEnded::Exited { code } if end.sent.includes(*code - 128) => return Status::Stopped,
-        HowEnded::Signaled { signal, .. } if end.sent.includes(*signal) => return Status::Stopped,
-        HowEnded::Exited { code } => Reason::Exit { code: *code },
-        HowEnded::Signaled { signal, core } => Reason::Signal { signal: *signal, core: *core },
-        HowEnded::Culled => Reason::Orphaned,
-        HowEnded::NotStarted { program, problem } => {
-            Reason::Launch { program: program.clone(), problem: problem.clone() }
-        }
-        // It was we who killed it before it was ready: as asked.
-        HowEnded::NotReady { .. } if end.sent.any() => return Status::Stopped,
-        HowEnded::NotReady { within } => Reason::NotReady { within: *within },
-        HowEnded::GuardLost => Reason::LostByAgent,
-    };
+pub(crate) fn end_status(end: &ProcEnd) -> Status {
+    let Some(reason) = failure(&end.how, end.sent) else { return Status::Stopped };
     let mut cause = Cause::new(reason).with_stderr(end.stderr.clone());
+    // What was never started has not lived.
     if !matches!(end.how, HowEnded::NotStarted { .. }) {
         cause = cause.with_alive(end.alive);
     }
     Status::failed(cause)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TERM: SentSignals = SentSignals { term: true, kill: false };
-    const NONE: SentSignals = SentSignals { term: false, kill: false };
-
-    fn ended(how: HowEnded, sent: SentSignals) -> Status {
-        let end = ProcEnd { how, sent, alive: Duration::from_secs(1), stderr: Vec::new() };
-        ProcKind.status(&ProcReport::Ended(Arc::new(end)))
-    }
-
-    fn reason(status: &Status) -> Option<&Reason> {
-        status.cause().map(|cause| &cause.reason)
-    }
-
-    #[test]
-    fn every_exit_code_but_zero_is_a_failure_that_names_it() {
-        assert_eq!(ended(HowEnded::Exited { code: 0 }, NONE), Status::Stopped);
-        for code in 1..=255 {
-            let status = ended(HowEnded::Exited { code }, NONE);
-            assert_eq!(reason(&status), Some(&Reason::Exit { code }));
+/// What was wrong with an end, given the signals that its agent had sent; `None` if nothing was.
+fn failure(how: &HowEnded, sent: SentSignals) -> Option<Reason> {
+    match how {
+        HowEnded::Exited { code: 0 } | HowEnded::Cancelled => None,
+        HowEnded::Exited { code } => {
+            (!sent.explains(*code)).then_some(Reason::Exit { code: *code })
         }
-    }
-
-    /// ST4
-    #[test]
-    fn while_stopping_only_success_and_our_own_signals_count_as_stopped() {
-        let stopped = [
-            HowEnded::Exited { code: 0 },
-            HowEnded::Exited { code: 128 + 15 },
-            HowEnded::Signaled { signal: 15, core: false },
-            HowEnded::Cancelled,
-        ];
-        for how in stopped {
-            assert_eq!(ended(how.clone(), TERM), Status::Stopped, "{how:?}");
+        HowEnded::Signaled { signal, core } => {
+            let reason = Reason::Signal { signal: *signal, core: *core };
+            (!sent.includes(*signal)).then_some(reason)
         }
-        let failed = [
-            (HowEnded::Exited { code: 7 }, Reason::Exit { code: 7 }),
-            (HowEnded::Exited { code: 128 + 9 }, Reason::Exit { code: 137 }),
-            (
-                HowEnded::Signaled { signal: 11, core: true },
-                Reason::Signal { signal: 11, core: true },
-            ),
-            // The signal of somebody else: we have not killed it yet.
-            (
-                HowEnded::Signaled { signal: 9, core: false },
-                Reason::Signal { signal: 9, core: false },
-            ),
-            (HowEnded::Culled, Reason::Orphaned),
-            (HowEnded::GuardLost, Reason::LostByAgent),
-        ];
-        for (how, expected) in failed {
-            assert_eq!(reason(&ended(how.clone(), TERM)), Some(&expected), "{how:?}");
+        // It was asked to stop before it was ready, and was killed for that: as asked.
+        HowEnded::NotReady { .. } if sent.any() => None,
+        HowEnded::NotReady { within } => Some(Reason::NotReady { within: *within }),
+        HowEnded::NotStarted { program, problem } => {
+            Some(Reason::Launch { program: program.clone(), problem: problem.clone() })
         }
-    }
-
-    #[test]
-    fn a_signal_that_nobody_asked_for_is_a_failure() {
-        let status = ended(HowEnded::Signaled { signal: 15, core: false }, NONE);
-        assert_eq!(reason(&status), Some(&Reason::Signal { signal: 15, core: false }));
+        HowEnded::OutOfMemory => Some(Reason::OutOfMemory),
+        HowEnded::Culled => Some(Reason::Orphaned),
+        HowEnded::GuardLost => Some(Reason::LostByAgent),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use controller::Event;
-use mesh_core::{Answer, Answers, Interest, MeshEvent, MeshState, Undelivered};
-use mesh_shape::Region;
+use mesh_core::{
+    Answer, Answers, Interest, MeshEvent, MeshRequest, MeshState, Progress, Refusal, Reply,
+    Undelivered,
+};
+use mesh_shape::{RankSet, Region};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::subscription::MeshEvents;
@@ -13,9 +16,16 @@ use crate::subscription::MeshEvents;
 #[derive(Debug)]
 pub(crate) enum Inbox<R> {
     Event(Event<R>),
-    Subscribe { interest: Interest, region: Option<Region>, queue: mpsc::Sender<MeshEvent> },
-    Stop { grace: Duration, answer: oneshot::Sender<MeshState> },
-    State { answer: oneshot::Sender<MeshState> },
+    Subscribe {
+        interest: Interest,
+        region: Option<Region>,
+        queue: mpsc::Sender<MeshEvent>,
+        taken: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Ask {
+        request: MeshRequest,
+        answer: oneshot::Sender<Reply>,
+    },
 }
 
 /// The number of messages that may wait for the loop; whoever sends more waits, and agents keep what
@@ -37,10 +47,16 @@ impl<R> Clone for ControllerRef<R> {
     }
 }
 
-/// The controller has ended, so that nobody can answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the controller of the mesh has ended")]
-pub struct ControllerEnded;
+/// Why a question to a controller has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// It has ended, so that nobody can answer.
+    #[error("the controller of the mesh has ended")]
+    Ended,
+    /// It does not do what was asked. Nothing has changed.
+    #[error("the controller refuses")]
+    Refused(#[from] Refusal),
+}
 
 impl<R: Send + 'static> ControllerRef<R> {
     pub(crate) const fn new(inbox: mpsc::Sender<Inbox<R>>) -> Self {
@@ -52,14 +68,18 @@ impl<R: Send + 'static> ControllerRef<R> {
     ///
     /// # Errors
     ///
-    /// [`ControllerEnded`] if the controller has ended.
+    /// - [`AskError::Refused`] if the region is no view of what the mesh is one of, if there are as
+    ///   many subscribers as may be, or if another controller has taken over.
+    /// - [`AskError::Ended`] if the controller has ended.
     pub async fn subscribe(
         &self,
         interest: Interest,
         region: Option<Region>,
-    ) -> Result<MeshEvents, ControllerEnded> {
+    ) -> Result<MeshEvents, AskError> {
         let (queue, events) = mpsc::channel(SUBSCRIBER_EVENTS);
-        self.send(Inbox::Subscribe { interest, region, queue }).await?;
+        let (taken, is_taken) = oneshot::channel();
+        self.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
+        is_taken.await.or(Err(AskError::Ended))??;
         Ok(MeshEvents::new(events))
     }
 
@@ -73,26 +93,70 @@ impl<R: Send + 'static> ControllerRef<R> {
     ///
     /// # Errors
     ///
-    /// [`ControllerEnded`] if the controller has ended.
-    pub async fn stop(&self, grace: Duration) -> Result<MeshState, ControllerEnded> {
-        let (answer, state) = oneshot::channel();
-        self.send(Inbox::Stop { grace, answer }).await?;
-        state.await.or(Err(ControllerEnded))
+    /// See [`ask`](Self::ask).
+    pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
+        self.state_of(MeshRequest::Stop { grace }).await
     }
 
     /// The state of every rank, in rank order (L7).
     ///
     /// # Errors
     ///
-    /// [`ControllerEnded`] if the controller has ended.
-    pub async fn state(&self) -> Result<MeshState, ControllerEnded> {
-        let (answer, state) = oneshot::channel();
-        self.send(Inbox::State { answer }).await?;
-        state.await.or(Err(ControllerEnded))
+    /// See [`ask`](Self::ask).
+    pub async fn state(&self) -> Result<MeshState, AskError> {
+        self.state_of(MeshRequest::GetState).await
     }
 
-    async fn send(&self, message: Inbox<R>) -> Result<(), ControllerEnded> {
-        self.inbox.send(message).await.or(Err(ControllerEnded))
+    /// Waits until each of `ranks` is at least so far in its life, or `within` is over (L7). Returns
+    /// the ranks that were not, none if all were, and the state of every rank.
+    ///
+    /// A rank that has ended is as far as one gets: whoever waits for it to run finds in the state
+    /// that it does not.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchRank`] if a rank is outside the mesh; see [`ask`](Self::ask).
+    pub async fn wait(
+        &self,
+        ranks: RankSet,
+        until: Progress,
+        within: Duration,
+    ) -> Result<(RankSet, MeshState), AskError> {
+        match self.ask(MeshRequest::WaitRankStatus { ranks, until, within }).await? {
+            Reply::Waited { missing, state } => Ok((missing, state)),
+            _ => Err(AskError::Ended),
+        }
+    }
+
+    /// Asks anything (L8).
+    ///
+    /// # Cancellation
+    ///
+    /// What was asked for happens also if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// - [`AskError::Refused`] if it is not done.
+    /// - [`AskError::Ended`] if the controller has ended.
+    pub async fn ask(&self, request: MeshRequest) -> Result<Reply, AskError> {
+        let (answer, reply) = oneshot::channel();
+        self.send(Inbox::Ask { request, answer }).await?;
+        match reply.await.or(Err(AskError::Ended))? {
+            Reply::Refused(why) => Err(why.into()),
+            reply => Ok(reply),
+        }
+    }
+
+    /// A request whose answer is a state: any other answer is none.
+    async fn state_of(&self, request: MeshRequest) -> Result<MeshState, AskError> {
+        match self.ask(request).await? {
+            Reply::State(state) => Ok(state),
+            _ => Err(AskError::Ended),
+        }
+    }
+
+    async fn send(&self, message: Inbox<R>) -> Result<(), AskError> {
+        self.inbox.send(message).await.or(Err(AskError::Ended))
     }
 
     /// Where agents send what they have to say.

@@ -19,7 +19,7 @@ mod shell;
 mod subscription;
 
 pub use clock::Clock;
-pub use handle::{ControllerEnded, ControllerRef};
+pub use handle::{AskError, ControllerRef};
 pub use owner::{Owner, OwnerNews};
-pub use shell::{Supervision, supervise};
+pub use shell::{Opening, Setup, Supervision, Trace, supervise};
 pub use subscription::MeshEvents;

@@ -26,6 +26,8 @@ pub const RESTARTS: &str = "meshwarden_restarts_total";
 pub const DETECTION: &str = "meshwarden_detection_seconds";
 /// Times that a subscriber was too slow and got a snapshot instead, by `mesh_kind` (N7).
 pub const LAGS: &str = "meshwarden_subscriber_lags_total";
+/// Subscriptions and questions that were refused, by `mesh_kind`.
+pub const REFUSALS: &str = "meshwarden_refusals_total";
 
 /// The bounds of the buckets of every histogram here, in seconds: an exporter must set them.
 pub const BUCKETS_SECONDS: &[f64] =
@@ -70,6 +72,7 @@ pub fn describe() {
         Unit::Count,
         "Times that a subscriber was too slow and got a snapshot instead."
     );
+    describe_counter!(REFUSALS, Unit::Count, "Subscriptions and questions that were refused.");
     for kind in KINDS {
         _ = KindMetrics::new(kind);
     }
@@ -83,6 +86,7 @@ struct KindMetrics {
     lateness: Histogram,
     restarts: Counter,
     lags: Counter,
+    refusals: Counter,
 }
 
 impl KindMetrics {
@@ -94,10 +98,12 @@ impl KindMetrics {
             lateness: histogram!(LATENESS, "mesh_kind" => label()),
             restarts: counter!(RESTARTS, "mesh_kind" => label()),
             lags: counter!(LAGS, "mesh_kind" => label()),
+            refusals: counter!(REFUSALS, "mesh_kind" => label()),
         };
         metrics.stalls.increment(0);
         metrics.restarts.increment(0);
         metrics.lags.increment(0);
+        metrics.refusals.increment(0);
         for cause in CAUSES {
             counter!(FAILURES, "mesh_kind" => label(), "cause" => cause).increment(0);
         }
@@ -151,6 +157,10 @@ impl MeshMetrics {
 
     pub(crate) fn lagged(&self) {
         self.of_kind.lags.increment(1);
+    }
+
+    pub(crate) fn refused(&self) {
+        self.of_kind.refusals.increment(1);
     }
 
     pub(crate) fn failed(&self, failures: &Failures) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use controller::AskId;
-use mesh_core::{MeshEvent, MeshState, News, SubscriberId};
+use mesh_core::{MeshEvent, News, Reply, SubscriberId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ pub(crate) struct Outlets {
     lagging: BTreeSet<SubscriberId>,
     /// One task for each of them, that ends when its queue has room, or is gone.
     catching_up: JoinSet<SubscriberId>,
-    questions: BTreeMap<AskId, oneshot::Sender<MeshState>>,
+    questions: BTreeMap<AskId, oneshot::Sender<Reply>>,
     next_ask: u64,
     owner: mpsc::Sender<OwnerNews>,
     /// What the owner has not had room for. Bound: one entry for each step that failed something, so
@@ -63,7 +63,7 @@ impl Outlets {
         id
     }
 
-    pub(crate) fn add_question(&mut self, answer: oneshot::Sender<MeshState>) -> AskId {
+    pub(crate) fn add_question(&mut self, answer: oneshot::Sender<Reply>) -> AskId {
         let ask = AskId::new(self.next_ask);
         self.next_ask += 1;
         self.questions.insert(ask, answer);
@@ -99,11 +99,26 @@ impl Outlets {
         }
     }
 
-    pub(crate) fn answer(&mut self, ask: AskId, state: MeshState) {
+    /// A subscription that was not taken.
+    pub(crate) fn forget(&mut self, id: SubscriberId) {
+        self.subscribers.remove(&id);
+    }
+
+    pub(crate) fn answer(&mut self, ask: AskId, reply: Reply) {
         if let Some(answer) = self.questions.remove(&ask) {
             // Whoever asked may have gone; nobody else wants the answer.
-            _ = answer.send(state).is_ok();
+            _ = answer.send(reply).is_ok();
         }
+    }
+
+    /// The questions whose askers have gone.
+    pub(crate) fn withdrawn(&mut self) -> Vec<AskId> {
+        let is_gone = |(_, answer): &(&AskId, &oneshot::Sender<Reply>)| answer.is_closed();
+        let gone: Vec<AskId> = self.questions.iter().filter(is_gone).map(|(ask, _)| *ask).collect();
+        for ask in &gone {
+            self.questions.remove(ask);
+        }
+        gone
     }
 
     pub(crate) fn tell_owner(&mut self, news: OwnerNews) {

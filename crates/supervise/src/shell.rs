@@ -1,10 +1,14 @@
 //! The loop: waits for the next event or the next deadline, steps the controller, performs what it
 //! says.
 
+use std::fmt;
 use std::time::Duration;
 
 use controller::{Controlled, Controller, Effect, Event, Subscription};
-use mesh_core::{Agents, Answers, Incarnation, MeshEvent, Order, SubscriberId};
+use mesh_core::{
+    Agents, Answers, Incarnation, MeshEvent, MeshRequest, Order, Refusal, Reply, SubscriberId,
+    Timestamp,
+};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
@@ -32,6 +36,54 @@ pub struct Supervision<R> {
     pub answers: Answers<R>,
 }
 
+/// What a loop is set up with.
+pub struct Setup<C: Controlled, A> {
+    /// The machine that decides.
+    pub controller: Controller<C>,
+    /// Who reaches the ranks.
+    pub agents: A,
+    /// What time it is.
+    pub clock: Clock,
+    /// How the mesh begins.
+    pub opening: Opening,
+    /// Who is shown every step, if anybody.
+    pub trace: Option<Box<dyn Trace<C::Report>>>,
+}
+
+impl<C: Controlled, A> Setup<C, A> {
+    /// A mesh whose ranks are to be started, and of which no trace is kept.
+    #[must_use]
+    pub fn new(controller: Controller<C>, agents: A, clock: Clock) -> Self {
+        Self { controller, agents, clock, opening: Opening::Start, trace: None }
+    }
+}
+
+impl<C: Controlled, A> fmt::Debug for Setup<C, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mesh = &self.controller.spec().mesh;
+        f.debug_struct("Setup").field("mesh", mesh).finish_non_exhaustive()
+    }
+}
+
+/// How a mesh begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Its ranks are started.
+    Start,
+    /// Another controller has started them; this one takes them over (K3).
+    Adopt,
+}
+
+/// Is shown every step of a loop, as it happens.
+///
+/// # Contract
+///
+/// It must not block: the loop waits for it.
+pub trait Trace<R>: Send {
+    /// `event` came at `now` and led to `effects`, which have not been performed yet.
+    fn record(&mut self, now: Timestamp, event: &Event<R>, effects: &[Effect]);
+}
+
 /// Sets up the loop of one mesh: returns how to talk to it, and the loop itself, to be run.
 ///
 /// The loop is to be spawned on the control thread. It ends when the owner has gone; then the agents
@@ -42,15 +94,14 @@ pub struct Supervision<R> {
 ///
 /// Dropping the loop's future drops the agents (C2).
 pub fn supervise<C, A>(
-    controller: Controller<C>,
-    agents: A,
-    clock: Clock,
+    setup: Setup<C, A>,
 ) -> (Supervision<C::Report>, impl Future<Output = ()> + Send)
 where
     C: Controlled + Send + 'static,
     C::Report: Send + 'static,
     A: Agents<Report = C::Report> + Send + 'static,
 {
+    let Setup { controller, agents, clock, opening, trace } = setup;
     let mesh = controller.spec().mesh.clone();
     let (inbox, messages) = mpsc::channel(INBOX_MESSAGES);
     let (news, owner) = mpsc::channel(OWNER_NEWS);
@@ -63,6 +114,9 @@ where
         controller,
         agents,
         clock,
+        opening,
+        trace,
+        refused: None,
         passed: 0,
     };
     let supervision = Supervision {
@@ -82,7 +136,11 @@ struct Shell<C: Controlled, A> {
     outlets: Outlets,
     metrics: MeshMetrics,
     clock: Clock,
-    /// Events that have passed since a tick was due.
+    opening: Opening,
+    trace: Option<Box<dyn Trace<C::Report>>>,
+    /// Why the subscription that this step is about was not taken.
+    refused: Option<Refusal>,
+    /// Events that have passed since a tick was due. At most [`EVENTS_BEFORE_TICK`].
     passed: usize,
 }
 
@@ -101,13 +159,15 @@ where
     A: Agents<Report = C::Report>,
 {
     async fn run(mut self, mut messages: mpsc::Receiver<Inbox<C::Report>>) {
-        self.step(Event::Opened);
+        self.step(match self.opening {
+            Opening::Start => Event::Opened,
+            Opening::Adopt => Event::Adopted,
+        });
         let owner_gone = self.outlets.owner_gone();
         tokio::pin!(owner_gone);
         loop {
             let due = self.controller.next_deadline();
-            let is_due = due.is_some_and(|due| due <= self.clock.now());
-            if is_due && self.passed >= EVENTS_BEFORE_TICK {
+            if self.passed >= EVENTS_BEFORE_TICK {
                 self.tick();
                 continue;
             }
@@ -119,7 +179,8 @@ where
                 caught_up = self.outlets.room() => caught_up.map_or(Woken::Told, Woken::CaughtUp),
                 () = sleep_until_or_never(due.map(|due| self.clock.instant(due))) => Woken::Due,
             };
-            if is_due {
+            // It may have come due while the loop slept: asked after waking, so that none is missed.
+            if due.is_some_and(|due| due <= self.clock.now()) {
                 self.passed += 1;
             }
             match woken {
@@ -133,20 +194,23 @@ where
     }
 
     fn receive(&mut self, message: Inbox<C::Report>) {
-        let event = match message {
-            Inbox::Event(event) => event,
-            Inbox::Subscribe { interest, region, queue } => {
+        match message {
+            Inbox::Event(event) => self.step(event),
+            Inbox::Subscribe { interest, region, queue, taken } => {
                 let id = self.outlets.add_subscriber(queue);
-                Event::Subscribed(Subscription { id, interest, region })
+                self.step(Event::Subscribed(Subscription { id, interest, region }));
+                let answer = self.refused.take().map_or(Ok(()), Err);
+                // Whoever asked may have gone; its queue tells, too.
+                _ = taken.send(answer).is_ok();
             }
-            Inbox::Stop { grace, answer } => {
+            Inbox::Ask { request, answer } => {
+                if let MeshRequest::Stop { grace } = &request {
+                    info!(mesh = %self.mesh_name(), ?grace, "stop asked");
+                }
                 let ask = self.outlets.add_question(answer);
-                info!(mesh = %self.mesh_name(), ?grace, "stop asked");
-                Event::StopAsked { ask, grace }
+                self.step(Event::Asked { ask, request });
             }
-            Inbox::State { answer } => Event::StateAsked { ask: self.outlets.add_question(answer) },
-        };
-        self.step(event);
+        }
     }
 
     /// A deadline has come. If it is that of a check, its lateness is measured (L4).
@@ -165,6 +229,9 @@ where
             }
         }
         self.step(Event::Tick);
+        for ask in self.outlets.withdrawn() {
+            self.step(Event::Withdrawn(ask));
+        }
         // Messages come first in the loop, so whoever has waited for room is served here at last.
         for id in self.outlets.caught_up() {
             self.step(Event::Lagged(id));
@@ -180,7 +247,12 @@ where
     }
 
     fn step(&mut self, event: Event<C::Report>) {
-        let effects = self.controller.step(self.clock.now(), event);
+        let now = self.clock.now();
+        let shown = self.trace.is_some().then(|| event.clone());
+        let effects = self.controller.step(now, event);
+        if let (Some(trace), Some(event)) = (&mut self.trace, shown) {
+            trace.record(now, &event, &effects);
+        }
         self.metrics.ranks(self.controller.counts());
         for effect in effects {
             self.perform(effect);
@@ -206,9 +278,18 @@ where
                 info!(mesh = %self.mesh_name(), ranks = failures.len(), "failed");
                 self.outlets.tell_owner(OwnerNews::Failed(failures));
             }
-            Effect::Answer { ask, state } => {
-                debug!(mesh = %self.mesh_name(), phase = ?state.phase, "answer");
-                self.outlets.answer(ask, state);
+            Effect::Refuse { to, why } => {
+                warn!(mesh = %self.mesh_name(), subscriber = %to, %why, "subscription refused");
+                self.metrics.refused();
+                self.outlets.forget(to);
+                self.refused = Some(why);
+            }
+            Effect::Answer { ask, reply } => {
+                debug!(mesh = %self.mesh_name(), ask = ask.number(), "answer");
+                if matches!(reply, Reply::Refused(_)) {
+                    self.metrics.refused();
+                }
+                self.outlets.answer(ask, reply);
             }
             Effect::Finish => {
                 info!(mesh = %self.mesh_name(), "finished");

@@ -1,6 +1,6 @@
 //! `Step`: one check, and the list of all of them.
 
-use super::{alone, consumers, doc, edges, test, tidy};
+use super::{alone, bench, consumers, doc, edges, mutants, test, tidy};
 
 use crate::cargo::Cargo;
 use crate::stop::Stop;
@@ -67,6 +67,11 @@ pub(super) const STEPS: &[Step] = &[
         work: Work::Own(edges::run),
     },
     Step {
+        name: "mutants",
+        about: "every planted bug still fits the code",
+        work: Work::Own(mutants::run),
+    },
+    Step {
         name: "clippy",
         about: "no warning of the compiler or of clippy",
         work: Work::Tool {
@@ -84,6 +89,11 @@ pub(super) const STEPS: &[Step] = &[
         name: "consumers",
         about: "a part can be taken alone, from outside the workspace",
         work: Work::Own(consumers::run),
+    },
+    Step {
+        name: "bench",
+        about: "the benches build and run; their figures are not judged",
+        work: Work::Own(bench::run),
     },
     Step { name: "test", about: "every test but those in docs", work: Work::Own(test::run) },
     Step {

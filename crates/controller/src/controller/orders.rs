@@ -1,16 +1,20 @@
 //! What agents are asked, and asked again where a question did not reach them.
 
-use mesh_core::{AgentId, Incarnation, News, Order, Request, Status, Trouble};
+use std::ops::Range;
+
+use mesh_core::{AgentId, News, Order, Request, Status, Trouble};
 use mesh_shape::RankSet;
 
 use super::{Controller, Life};
 use crate::event::Effect;
+use crate::health::add_ranks;
 use crate::kind::Controlled;
 
 impl<C: Controlled> Controller<C> {
     /// No rank is judged by that (H5); with the next check the agent is asked again.
     pub(super) fn on_query_failed(&mut self, agent: AgentId, effects: &mut Vec<Effect>) {
-        if self.life == Life::Closed || self.roster.get(agent).is_none() {
+        let is_over = matches!(self.life, Life::Closed | Life::Replaced(_));
+        if is_over || self.roster.ranks(agent).is_none() {
             return;
         }
         self.to_repeat.insert(agent);
@@ -21,27 +25,51 @@ impl<C: Controlled> Controller<C> {
     /// Asks the agents that could not be asked for all that is still wanted of them.
     pub(super) fn repeat_orders(&mut self, effects: &mut Vec<Effect>) {
         for agent in std::mem::take(&mut self.to_repeat) {
-            let Some(own) = self.roster.get(agent).map(|agent| agent.ranks.clone()) else {
-                continue;
-            };
-            for range in own.runs() {
-                for (ranks, cell) in self.health.runs_in(range) {
-                    let wanted = self.wanted(&cell.status, RankSet::from(ranks), cell.incarnation);
-                    effects.extend(wanted.map(|order| self.ask(agent, order)));
+            let Some(own) = self.roster.ranks(agent) else { continue };
+            let mut starts = Vec::new();
+            for (ranks, cell) in own.runs().flat_map(|range| self.health.runs_in(range)) {
+                if cell.status == Status::Initializing && self.life == Life::Open {
+                    add_ranks(&mut starts, RankSet::from(ranks), cell.incarnation);
                 }
             }
+            for (ranks, incarnation) in starts {
+                effects.push(self.ask(agent, Order::Start { ranks, incarnation }));
+            }
+            self.repeat_stops(agent, &own, effects);
         }
     }
 
-    /// The order that leads from a status to what is wanted, if one is needed.
-    fn wanted(&self, status: &Status, ranks: RankSet, incarnation: Incarnation) -> Option<Order> {
-        match (status, &self.life) {
-            (Status::Initializing, Life::Open) => Some(Order::Start { ranks, incarnation }),
-            (Status::Stopping, Life::Stopping(stop)) if stop.killed => {
-                Some(Order::Kill { ranks, incarnation })
-            }
-            (Status::Stopping, Life::Stopping(_)) => Some(Order::Stop { ranks, incarnation }),
-            (_, _) => None,
+    /// Whether an agent that reports `status` for `range` has perhaps not got an order: it does not know
+    /// a rank that it was to start, or one that it was to kill lives.
+    pub(super) fn has_lost_order(&self, range: Range<usize>, status: &Status) -> bool {
+        let is_killed = match (&self.life, self.restarts.round()) {
+            (Life::Stopping(stop), _) => stop.killed,
+            (_, Some(round)) => round.killed,
+            (_, None) => false,
+        };
+        let is_unmet = |wanted: &Status| match (wanted, status) {
+            (Status::Initializing, Status::NotExist) => true,
+            (Status::Stopping, Status::NotExist) => false,
+            (Status::Stopping, status) => is_killed && !status.is_terminal(),
+            (_, _) => false,
+        };
+        self.health.runs_in(range).any(|(_, cell)| is_unmet(&cell.status))
+    }
+
+    /// The order to end, once more, for those of `own` that were asked to end and have not.
+    fn repeat_stops(&self, agent: AgentId, own: &RankSet, effects: &mut Vec<Effect>) {
+        let (ranks, killed) = match (&self.life, self.restarts.round()) {
+            (Life::Stopping(stop), _) => (own.clone(), stop.killed),
+            (_, Some(round)) => (own.intersection(&round.ranks), round.killed),
+            (_, None) => return,
+        };
+        for (ranks, incarnation) in self.health.alive(&ranks) {
+            let order = if killed {
+                Order::Kill { ranks, incarnation }
+            } else {
+                Order::Stop { ranks, incarnation }
+            };
+            effects.push(self.ask(agent, order));
         }
     }
 
@@ -52,15 +80,7 @@ impl<C: Controlled> Controller<C> {
         effects: &mut Vec<Effect>,
         order: impl Fn(RankSet) -> Order,
     ) {
-        let mut first = ranks.first();
-        let mut left = ranks.clone();
-        while let Some(agent) = first.and_then(|rank| self.roster.of(rank)) {
-            let Some(own) = self.roster.get(agent).map(|agent| left.intersection(&agent.ranks))
-            else {
-                return;
-            };
-            left = left.difference(&own);
-            first = left.first();
+        for (agent, own) in self.roster.split(ranks) {
             effects.push(self.ask(agent, order(own)));
         }
     }

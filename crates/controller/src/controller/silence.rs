@@ -5,10 +5,12 @@ use std::time::Duration;
 use mesh_core::{AgentId, News, Stall, Status, Trouble};
 
 use super::Controller;
-use crate::agents::{Judged, Silence};
+use crate::agents::Judged;
+use crate::cells::Cell;
 use crate::event::Effect;
-use crate::health::{Cell, Changes, Contact};
+use crate::health::Changes;
 use crate::kind::Controlled;
+use crate::silence::{Contact, Verdict};
 
 impl<C: Controlled> Controller<C> {
     /// An agent was heard: what its silence had covered shows again (H4).
@@ -19,7 +21,7 @@ impl<C: Controlled> Controller<C> {
     }
 
     pub(super) fn set_contact(&mut self, agent: AgentId, contact: Contact, changes: &mut Changes) {
-        let Some(ranks) = self.roster.get(agent).map(|agent| agent.ranks.clone()) else { return };
+        let Some(ranks) = self.roster.ranks(agent) else { return };
         for range in ranks.runs() {
             self.health.update(range, self.now, changes, |cell| {
                 (cell.contact != contact).then(|| Cell { contact, ..cell.clone() })
@@ -40,15 +42,15 @@ impl<C: Controlled> Controller<C> {
     }
 
     pub(super) fn judge_silence(&mut self, changes: &mut Changes, effects: &mut Vec<Effect>) {
-        let Judged { silences, cut_off } = self.roster.judge(self.now);
+        let Judged { verdicts, cut_off } = self.roster.judge(self.now);
         if let Some(silent) = cut_off {
             let trouble = Trouble::Isolated { silent, agents: self.roster.len() };
             self.subscribers.tell_all(&News::Trouble(trouble), effects);
         }
-        for (agent, silence) in silences {
-            match silence {
-                Silence::Contact(contact) => self.set_contact(agent, contact, changes),
-                Silence::GivenUp { after } => self.give_up(agent, after, changes),
+        for (agent, verdict) in verdicts {
+            match verdict {
+                Verdict::Contact(contact) => self.set_contact(agent, contact, changes),
+                Verdict::GivenUp { after } => self.give_up(agent, after, changes),
             }
         }
     }
@@ -64,13 +66,16 @@ impl<C: Controlled> Controller<C> {
 
     /// The leases of its ranks must have run out: they are dead, whatever they say later (H2).
     pub(super) fn give_up(&mut self, agent: AgentId, after: Duration, changes: &mut Changes) {
-        let Some(ranks) = self.roster.get(agent).map(|agent| agent.ranks.clone()) else { return };
+        let Some(ranks) = self.roster.ranks(agent) else { return };
         let timeout = Status::Timeout { after, cause: None };
         for range in ranks.runs() {
             self.health.update(range, self.now, changes, |cell| {
                 let held_back = matches!(cell.status, Status::Stalled(Stall::Suspended { .. }));
-                (!cell.status.is_terminal() && !held_back)
-                    .then(|| Cell { status: timeout.clone(), ..cell.clone() })
+                (!cell.status.is_terminal() && !held_back).then(|| Cell {
+                    status: timeout.clone(),
+                    failed_at: self.now,
+                    ..cell.clone()
+                })
             });
         }
     }

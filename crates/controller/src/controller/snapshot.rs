@@ -1,74 +1,126 @@
 //! What a new subscriber is told first, and one that lagged behind (N5, N7).
 
-use mesh_core::{Change, Interest, News, Snapshot, Status, SubscriberId};
-use mesh_shape::RankSet;
+use std::collections::BTreeMap;
+
+use mesh_core::{Change, Interest, News, Refusal, Snapshot, Status, SubscriberId, Timestamp};
+use mesh_shape::{Rank, RankSet};
 
 use super::{Controller, Life};
+use crate::cells::Cell;
 use crate::event::{Effect, Subscription};
 use crate::kind::Controlled;
-use crate::subscribers::Subscriber;
+use crate::subscribers::View;
 
 impl<C: Controlled> Controller<C> {
     pub(super) fn on_subscribed(&mut self, subscription: Subscription, effects: &mut Vec<Effect>) {
         let id = subscription.id;
-        if !self.subscribers.add(subscription) {
+        if self.subscribers.contains(id) {
             return;
         }
-        self.tell_snapshot(id, false, effects);
-        if self.life == Life::Closed {
-            self.subscribers.tell(id, News::Closed, effects);
+        if let Some(why) = self.refusal(&subscription) {
+            effects.push(Effect::Refuse { to: id, why });
+            return;
         }
+        self.subscribers.add(subscription);
+        self.tell_snapshot(id, false, effects);
     }
 
     /// Messages to it were lost, perhaps the last one too.
     pub(super) fn on_lagged(&mut self, id: SubscriberId, effects: &mut Vec<Effect>) {
         self.tell_snapshot(id, true, effects);
+    }
+
+    fn refusal(&self, subscription: &Subscription) -> Option<Refusal> {
+        if let Life::Replaced(by) = self.life {
+            return Some(Refusal::Replaced { by });
+        }
+        let has = self.spec.region.base();
+        if let Some(region) = subscription.region.as_ref().filter(|region| region.base() != has) {
+            return Some(Refusal::OtherBase { has: has.clone(), asked: region.base().clone() });
+        }
+        let limit = self.spec.config.limits.subscribers;
+        (self.subscribers.len() >= limit).then_some(Refusal::TooMany { limit })
+    }
+
+    fn tell_snapshot(&mut self, id: SubscriberId, lagged: bool, effects: &mut Vec<Effect>) {
+        let Some(view) = self.subscribers.view(id) else { return };
+        let snapshot = self.snapshot(view, lagged);
+        self.subscribers.tell(id, News::Snapshot(snapshot), effects);
         if self.life == Life::Closed {
             self.subscribers.tell(id, News::Closed, effects);
         }
     }
 
-    pub(super) fn tell_snapshot(
-        &mut self,
-        id: SubscriberId,
-        lagged: bool,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(subscriber) = self.subscribers.get(id) else { return };
-        let snapshot = self.snapshot(subscriber, lagged);
-        self.subscribers.tell(id, News::Snapshot(snapshot), effects);
-    }
-
-    pub(super) fn snapshot(&self, subscriber: &Subscriber, lagged: bool) -> Snapshot {
+    fn snapshot(&self, view: &View, lagged: bool) -> Snapshot {
         let mut snapshot = Snapshot {
             period: self.spec.config.times.check,
             failed: Vec::new(),
-            stopped: RankSet::new(),
+            stopped: Vec::new(),
             alive: Vec::new(),
+            is_stopping: matches!(self.life, Life::Stopping(_)),
             lagged,
         };
+        let alone = self.restarts.pending();
         for (range, cell) in self.health.runs() {
-            let (status, incarnation) = (cell.view(), cell.incarnation);
-            if subscriber.interest == Interest::Terminal && !status.is_terminal() {
-                continue;
-            }
-            let ranks = subscriber.view(&RankSet::from(range));
-            if ranks.is_empty() {
-                continue;
-            }
-            if status == Status::Stopped {
-                snapshot.stopped = snapshot.stopped.union(&ranks);
-                continue;
-            }
-            let is_failure = status.is_failure();
-            let change =
-                Change { ranks, incarnation, status, restart_in: None, evidence: self.now };
-            if is_failure {
-                snapshot.failed.push(change);
-            } else {
-                snapshot.alive.push(change);
+            let status = cell.view();
+            let list = match status {
+                Status::Stopped => &mut snapshot.stopped,
+                Status::Failed(_) | Status::Timeout { .. } => &mut snapshot.failed,
+                _ if view.interest == Interest::Terminal => continue,
+                _ => &mut snapshot.alive,
+            };
+            for (ranks, starts_at) in self.by_restart(range.into(), cell, &alone) {
+                let ranks = view.ranks(&ranks, &self.spec.region);
+                if ranks.is_empty() {
+                    continue;
+                }
+                let (incarnation, status) = (cell.incarnation, status.clone());
+                let restart_in = starts_at.map(|at| at.since(self.now));
+                let evidence = if status.is_failure() { cell.failed_at } else { self.now };
+                add(list, Change { ranks, incarnation, status, restart_in, evidence });
             }
         }
         snapshot
+    }
+
+    /// Ranks of one run, by when they start again (RS1).
+    fn by_restart(
+        &self,
+        ranks: RankSet,
+        cell: &Cell,
+        alone: &BTreeMap<Rank, Timestamp>,
+    ) -> Vec<(RankSet, Option<Timestamp>)> {
+        if !cell.status.is_terminal() {
+            return vec![(ranks, None)];
+        }
+        let (mut together, mut parts) = (RankSet::new(), Vec::new());
+        if let Some(round) = self.restarts.round() {
+            together = ranks.intersection(&round.ranks);
+            parts.push((together.clone(), Some(round.due)));
+        }
+        let mut left = ranks.difference(&together);
+        let bounds = left.first().zip(left.last());
+        for (rank, at) in bounds.into_iter().flat_map(|(first, last)| alone.range(first..=last)) {
+            if left.remove(*rank) {
+                parts.push((RankSet::from_iter([*rank]), Some(*at)));
+            }
+        }
+        parts.push((left, None));
+        parts
+    }
+}
+
+/// Adds a change, to the last one if they differ in their ranks only.
+fn add(changes: &mut Vec<Change>, change: Change) {
+    match changes.last_mut() {
+        Some(last)
+            if last.incarnation == change.incarnation
+                && last.status == change.status
+                && last.restart_in == change.restart_in
+                && last.evidence == change.evidence =>
+        {
+            change.ranks.runs().for_each(|range| last.ranks.insert_range(range));
+        }
+        Some(_) | None => changes.push(change),
     }
 }

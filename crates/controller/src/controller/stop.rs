@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use mesh_core::{News, Order, Status, Timestamp};
+use mesh_core::{News, Order, Reply, Status, Timestamp};
+
+use mesh_shape::RankSet;
 
 use super::{Controller, Life};
+use crate::cells::Cell;
 use crate::event::{AskId, Effect};
-use crate::health::{Cell, Changes};
+use crate::health::Changes;
 use crate::kind::Controlled;
 
 /// A stop that was asked for.
@@ -20,6 +23,11 @@ pub(super) struct Stop {
 }
 
 impl Stop {
+    /// When more is to be done for it.
+    pub(super) const fn next_deadline(&self) -> Option<Timestamp> {
+        if self.killed { self.give_up_at } else { Some(self.kill_at) }
+    }
+
     /// This side was paused for `gap`: that is not taken from anybody's grace.
     pub(super) fn put_off(&mut self, gap: Duration) {
         self.kill_at = self.kill_at + gap;
@@ -28,71 +36,74 @@ impl Stop {
 }
 
 impl<C: Controlled> Controller<C> {
-    pub(super) fn on_stop_asked(&mut self, ask: AskId, grace: Duration, effects: &mut Vec<Effect>) {
+    pub(super) fn on_stop_asked(
+        &mut self,
+        ask: AskId,
+        grace: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Reply> {
+        let too_many = self.too_many_asks();
         match &mut self.life {
-            Life::Closed => effects.push(Effect::Answer { ask, state: self.state() }),
+            Life::New | Life::Open => self.stop(ask, grace, effects),
+            Life::Closed | Life::Replaced(_) => return Some(Reply::State(self.state())),
             Life::Stopping(stop) if stop.killed && stop.give_up_at.is_none() => {
-                effects.push(Effect::Answer { ask, state: self.state() });
+                return Some(Reply::State(self.state()));
             }
             Life::Stopping(stop) => {
-                // A second stop waits for the same end; a shorter grace counts.
-                stop.asked_by.push(ask);
+                // A second stop waits for the same end; a shorter grace counts, also of one too many.
                 stop.kill_at = stop.kill_at.min(self.now + grace);
+                if too_many.is_none() {
+                    stop.asked_by.push(ask);
+                }
+                return too_many;
             }
-            Life::New | Life::Open => self.stop(ask, grace, effects),
         }
+        None
     }
 
     /// Subscribers first, then the ranks (C1).
-    pub(super) fn stop(&mut self, ask: AskId, grace: Duration, effects: &mut Vec<Effect>) {
+    fn stop(&mut self, ask: AskId, grace: Duration, effects: &mut Vec<Effect>) {
         let kill_at = self.now + grace;
         if self.life == Life::New {
             // Its ranks may run already: what lives is watched until it has ended.
-            self.roster.open(self.now);
-            self.schedule_check();
+            self.watch();
         }
         self.life =
             Life::Stopping(Stop { asked_by: vec![ask], kill_at, killed: false, give_up_at: None });
         self.restarts.cancel();
+        self.settle_at = None;
         self.subscribers.tell_all(&News::Stopping, effects);
-        let alive = self.health.alive();
+        let whole = 0..self.health.size();
         let mut changes = Changes::default();
-        self.health.update(0..self.health.size(), self.now, &mut changes, |cell| {
-            let status = match cell.status {
-                // Never started: nobody will report its end.
-                Status::NotExist => Status::Stopped,
-                Status::Stopped | Status::Failed(_) | Status::Timeout { .. } => return None,
-                Status::Initializing
-                | Status::Running
-                | Status::Stalled(_)
-                | Status::Suspect
-                | Status::Unreachable
-                | Status::Stopping => Status::Stopping,
-            };
-            Some(Cell { status, ..cell.clone() })
+        self.health.update(whole.clone(), self.now, &mut changes, |cell| {
+            // Never started: nobody will report its end.
+            (cell.status == Status::NotExist)
+                .then(|| Cell { status: Status::Stopped, ..cell.clone() })
         });
-        self.subscribers.tell_changes(&changes.into_changes(), effects);
-        for (ranks, incarnation) in alive {
+        let stops = self.health.stop(&whole.into(), self.now, &mut changes);
+        self.publish(changes, effects);
+        for (ranks, incarnation) in stops {
             self.ask_each(&ranks, effects, |ranks| Order::Stop { ranks, incarnation });
         }
     }
 
     /// What is left of the ranks after the grace is killed; and nobody waits for ever (C1).
     pub(super) fn press_stop(&mut self, changes: &mut Changes, effects: &mut Vec<Effect>) {
+        let whole = RankSet::from(0..self.health.size());
         let Life::Stopping(stop) = &mut self.life else { return };
         if !stop.killed && stop.kill_at <= self.now {
             stop.killed = true;
             stop.give_up_at = Some(self.now + self.spec.config.times.lease);
             self.give_up_rest(changes);
-            for (ranks, incarnation) in self.health.alive() {
+            for (ranks, incarnation) in self.health.alive(&whole) {
                 self.ask_each(&ranks, effects, |ranks| Order::Kill { ranks, incarnation });
             }
         } else if stop.give_up_at.is_some_and(|at| at <= self.now) {
             stop.give_up_at = None;
             let asked_by = std::mem::take(&mut stop.asked_by);
-            effects.extend(
-                asked_by.into_iter().map(|ask| Effect::Answer { ask, state: self.state() }),
-            );
+            for ask in asked_by {
+                effects.push(Effect::Answer { ask, reply: Reply::State(self.state()) });
+            }
         }
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use controller::{Config, ConfigError, Controller, Effect, Event, SpecError, Times};
-use mesh_core::{Interest, MeshPhase, News, Order, Status, StatusKind, Timestamp};
+use mesh_core::{Interest, MeshPhase, MeshRequest, News, Order, Status, StatusKind, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use crate::support::{
-    LAN, Mesh, Plain, answer, ask, ask_stop, at, beat, change, crash, crashed, ended, kinds, new,
-    query_failed, renew, report, running, secs, spec, start, statuses, stop, subscribe, tell,
-    tell_owner,
+    LAN, Mesh, Plain, answer, ask, ask_stop, asked, at, beat, change, changed, crash, crashed,
+    ended, kinds, new, query_failed, renew, report, running, secs, spec, start, statuses, stop,
+    subscribe, tell, tell_owner,
 };
 
 /// L1
@@ -38,9 +38,9 @@ fn a_check_blocks_nothing() {
     let failed = vec![change(due, [0], crash())];
     assert_eq!(
         mesh.step(due, crashed([0])),
-        [tell(1, News::Changed(failed.clone())), tell_owner(&mesh, failed)]
+        [tell(1, changed(failed.clone())), tell_owner(&mesh, failed)]
     );
-    let state = Event::StateAsked { ask: controller::AskId::new(5) };
+    let state = asked(5, MeshRequest::GetState);
     assert_eq!(mesh.step(due, state), [answer(5, mesh.state())]);
     assert_eq!(mesh.step(due, stop(1, secs(1))), [tell(2, News::Stopping), ask_stop(1, [1])]);
 }

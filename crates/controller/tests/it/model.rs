@@ -233,7 +233,7 @@ impl World {
                     self.owner.add(&failures.changes);
                 }
                 Effect::Answer { ask, .. } => self.answered.push(number(ask)),
-                Effect::Ask(_) | Effect::Finish => (),
+                Effect::Ask(_) | Effect::Refuse { .. } | Effect::Finish => (),
             }
         }
         self.naive.end();

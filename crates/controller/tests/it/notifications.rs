@@ -8,9 +8,9 @@ use mesh_core::{
 };
 
 use crate::support::{
-    LAN, Ranks, WATCHER, ask, at, beat, change, crash, crashed, ended, exit, heartbeat, is_routine,
-    nth_report, query_failed, renew, running, snapshot, statuses, subscribe, subscribe_to, tell,
-    tell_owner, tell_to,
+    LAN, WATCHER, ask, at, beat, change, changed, crash, crashed, ended, exit, heartbeat,
+    is_routine, nth_report, query_failed, renew, running, snapshot, statuses, subscribe,
+    subscribe_to, tell, tell_owner, tell_to,
 };
 
 /// N1
@@ -40,12 +40,12 @@ fn a_subscriber_gets_each_end_once_clean_ones_too() {
         [tell(0, News::Snapshot(snapshot()))]
     );
     let news = vec![change(at(1), [0], Status::Stopped)];
-    assert_eq!(mesh.step(at(1), ended([0])), [tell(1, News::Changed(news))]);
+    assert_eq!(mesh.step(at(1), ended([0])), [tell(1, changed(news))]);
     assert_eq!(mesh.step(at(1), ended([0])), []);
     let news = vec![change(at(2), [1], crash())];
     assert_eq!(
         mesh.step(at(2), crashed([0, 1])),
-        [tell(2, News::Changed(news.clone())), tell_owner(&mesh, news)]
+        [tell(2, changed(news.clone())), tell_owner(&mesh, news)]
     );
 }
 
@@ -65,7 +65,7 @@ fn only_who_wants_all_hears_of_what_is_no_end() {
     let news = vec![change(at(1), [1], stalled.clone())];
     assert_eq!(
         mesh.step(at(1), nth_report(0, [1], (0, 2), stalled)),
-        [tell_to(all, 1, News::Changed(news))]
+        [tell_to(all, 1, changed(news))]
     );
 }
 
@@ -94,7 +94,7 @@ fn closed_is_the_last_word() {
     assert_eq!(
         mesh.step(at(1), crashed([0])),
         [
-            tell(1, News::Changed(news.clone())),
+            tell(1, changed(news.clone())),
             tell_owner(&mesh, news),
             tell(2, News::Closed),
             Effect::Finish,
@@ -114,8 +114,11 @@ fn a_late_subscriber_gets_the_end_and_closed() {
     let mut mesh = running(2, 1, LAN);
     _ = mesh.step(at(1), crashed([0]));
     _ = mesh.step(at(2), ended([1]));
-    let ends =
-        Snapshot { failed: vec![change(at(3), [0], crash())], stopped: [1].set(), ..snapshot() };
+    let ends = Snapshot {
+        failed: vec![change(at(1), [0], crash())],
+        stopped: vec![change(at(3), [1], Status::Stopped)],
+        ..snapshot()
+    };
     assert_eq!(
         mesh.step(at(3), subscribe(Interest::Terminal)),
         [tell(0, News::Snapshot(ends)), tell(1, News::Closed)]
@@ -130,14 +133,11 @@ fn a_snapshot_holds_every_end_and_its_cause() {
     _ = mesh.step(at(1), nth_report(0, [2], (0, 2), exit(2)));
     _ = mesh.step(at(1), ended([3, 5]));
     let ends = Snapshot {
-        failed: vec![change(at(4), [1], crash()), change(at(4), [2], exit(2))],
-        stopped: [3, 5].set(),
+        failed: vec![change(at(1), [1], crash()), change(at(1), [2], exit(2))],
+        stopped: vec![change(at(4), [3, 5], Status::Stopped)],
         ..snapshot()
     };
-    let all = Snapshot {
-        alive: vec![change(at(4), [0], Status::Running), change(at(4), [4], Status::Running)],
-        ..ends.clone()
-    };
+    let all = Snapshot { alive: vec![change(at(4), [0, 4], Status::Running)], ..ends.clone() };
     for (interest, expected) in [(Interest::Terminal, ends), (Interest::All, all)] {
         let mut mesh = mesh.clone();
         let effects = mesh.step(at(4), subscribe(interest));
@@ -174,7 +174,7 @@ fn a_region_hears_of_its_own_ranks_in_its_own_numbers() {
     let effects = mesh.step(at(2), nth_report(1, [4, 5], (0, 2), crash()));
     let seen = vec![change(at(2), [1], crash())];
     let told = vec![change(at(2), [4, 5], crash())];
-    assert_eq!(effects, [tell(1, News::Changed(seen)), tell_owner(&mesh, told)]);
+    assert_eq!(effects, [tell(1, changed(seen)), tell_owner(&mesh, told)]);
 }
 
 /// N6: a slice is unhealthy only if a failed rank is in it; what is no rank's is for everybody.
@@ -199,8 +199,8 @@ fn a_subscriber_that_lagged_gets_all_that_is() {
     _ = mesh.step(at(1), crashed([0]));
     _ = mesh.step(at(1), ended([1]));
     let ends = Snapshot {
-        failed: vec![change(at(2), [0], crash())],
-        stopped: [1].set(),
+        failed: vec![change(at(1), [0], crash())],
+        stopped: vec![change(at(2), [1], Status::Stopped)],
         lagged: true,
         ..snapshot()
     };
@@ -208,7 +208,7 @@ fn a_subscriber_that_lagged_gets_all_that_is() {
     let news = vec![change(at(3), [2], Status::Stopped)];
     assert_eq!(
         mesh.step(at(3), ended([2])),
-        [tell(3, News::Changed(news)), tell(4, News::Closed), Effect::Finish]
+        [tell(3, changed(news)), tell(4, News::Closed), Effect::Finish]
     );
 }
 
@@ -218,7 +218,8 @@ fn a_subscriber_that_lagged_over_the_end_is_told_closed_again() {
     let mut mesh = running(1, 1, LAN);
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
     _ = mesh.step(at(1), ended([0]));
-    let ends = Snapshot { stopped: [0].set(), lagged: true, ..snapshot() };
+    let stopped = vec![change(at(2), [0], Status::Stopped)];
+    let ends = Snapshot { stopped, lagged: true, ..snapshot() };
     assert_eq!(
         mesh.step(at(2), Event::Lagged(WATCHER)),
         [tell(2, News::Snapshot(ends)), tell(3, News::Closed)]
@@ -274,6 +275,6 @@ fn a_later_life_is_told_as_such() {
     again.incarnation = Incarnation::new(1);
     assert_eq!(
         mesh.step(at(2), nth_report(0, [0], (1, 0), Status::Running)),
-        [tell(2, News::Changed(vec![again]))]
+        [tell(2, changed(vec![again]))]
     );
 }

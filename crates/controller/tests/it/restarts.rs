@@ -6,8 +6,8 @@ use controller::{Config, Effect, Event, RestartConfig, RestartPolicy};
 use mesh_core::{Change, Escalation, Incarnation, Interest, News, Order, Status, StatusKind};
 
 use crate::support::{
-    LAN, Ranks, answer, ask_stop, at, change, crash, crashed, ended, escalate, kinds, nth_report,
-    pass, running, secs, start, stop, subscribe, tell, tell_owner,
+    LAN, Ranks, answer, ask_stop, at, change, changed, crash, crashed, ended, escalate, kinds,
+    nth_report, pass, running, secs, start, stop, subscribe, tell, tell_owner,
 };
 
 /// So short that a tenth of it is nothing: the delay is exact.
@@ -30,7 +30,7 @@ fn a_failure_that_will_be_restarted_is_told_once_and_marked() {
     let news = vec![restarting(change(at(1), [0], crash()))];
     assert_eq!(
         mesh.step(at(1), crashed([0])),
-        [tell(1, News::Changed(news.clone())), tell_owner(&mesh, news)]
+        [tell(1, changed(news.clone())), tell_owner(&mesh, news)]
     );
     assert_eq!(mesh.step(at(1), crashed([0])), []);
     assert_eq!(mesh.next_deadline(), Some(at(1) + DELAY));
@@ -45,10 +45,7 @@ fn the_restart_is_an_order_to_start_the_next_life() {
     let due = at(1) + DELAY;
     let mut again = change(due, [0], Status::Initializing);
     again.incarnation = Incarnation::new(1);
-    assert_eq!(
-        mesh.step(due, Event::Tick),
-        [tell(2, News::Changed(vec![again])), start(0, [0], 1)]
-    );
+    assert_eq!(mesh.step(due, Event::Tick), [tell(2, changed(vec![again])), start(0, [0], 1)]);
     assert_eq!(mesh.step(due, crashed([0])), [], "a late word of the life before");
     assert_eq!(mesh.step(due, Event::Tick), [], "once");
     assert_eq!(kinds(&mesh), [StatusKind::Initializing, StatusKind::Running]);
@@ -71,17 +68,14 @@ fn a_mesh_is_not_closed_while_a_restart_is_due() {
     let news = vec![restarting(change(at(1), [0], crash()))];
     assert_eq!(
         mesh.step(at(1), crashed([0])),
-        [tell(1, News::Changed(news.clone())), tell_owner(&mesh, news)],
+        [tell(1, changed(news.clone())), tell_owner(&mesh, news)],
         "neither closed nor finished"
     );
     _ = mesh.step(at(1) + DELAY, Event::Tick);
     let effects = mesh.step(at(2), nth_report(0, [0], (1, 0), Status::Stopped));
     let mut ended = change(at(2), [0], Status::Stopped);
     ended.incarnation = Incarnation::new(1);
-    assert_eq!(
-        effects,
-        [tell(2, News::Changed(vec![ended])), tell(3, News::Closed), Effect::Finish]
-    );
+    assert_eq!(effects, [tell(2, changed(vec![ended])), tell(3, News::Closed), Effect::Finish]);
 }
 
 /// RS3
@@ -227,7 +221,11 @@ fn n_started(effect: &Effect) -> usize {
             Order::Start { ranks, .. } => ranks.len(),
             Order::Stop { .. } | Order::Kill { .. } | Order::Poll | Order::Renew { .. } => 0,
         },
-        Effect::Tell { .. } | Effect::TellOwner(_) | Effect::Answer { .. } | Effect::Finish => 0,
+        Effect::Tell { .. }
+        | Effect::Refuse { .. }
+        | Effect::TellOwner(_)
+        | Effect::Answer { .. }
+        | Effect::Finish => 0,
     }
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use controller::{Effect, Event};
-use mesh_core::{Interest, News, Stall, Status, StatusKind, Timestamp, Trouble};
+use mesh_core::{Interest, News, Stall, StalledHandler, Status, StatusKind, Timestamp, Trouble};
 
 use crate::support::{
-    LAN, at, at_ms, beat, change, crash, exit, is_routine, kinds, nth_report, pass, report,
-    running, secs, statuses, subscribe, tell, tell_owner,
+    LAN, ask_kill, at, at_ms, beat, change, changed, crash, exit, is_routine, kinds, nth_report,
+    pass, report, running, secs, statuses, subscribe, tell, tell_owner,
 };
 
 const TIMEOUT: Duration = LAN.times.timeout;
@@ -23,7 +23,7 @@ fn silence_means_more_and_more() {
     _ = mesh.step(at(0), subscribe(Interest::All));
     let told = |seq, millis, status| {
         let now = at_ms(millis);
-        (now, tell(seq, News::Changed(vec![change(now, [0], status)])))
+        (now, tell(seq, changed(vec![change(now, [0], status)])))
     };
     let out = pass(&mut mesh, (at(0), at_ms(12_099)), &[1]);
     // Heartbeats at the checks have the numbers between.
@@ -45,7 +45,7 @@ fn any_answer_ends_a_doubt_without_a_failure() {
             let effects = mesh.step(at_ms(until), answer.clone());
             let news = vec![change(at_ms(until), [0], Status::Running)];
             let told = effects.into_iter().filter(|effect| !is_routine(effect));
-            assert_eq!(told.collect::<Vec<_>>(), [tell(1, News::Changed(news))], "{answer:?}");
+            assert_eq!(told.collect::<Vec<_>>(), [tell(1, changed(news))], "{answer:?}");
             assert_eq!(kinds(&mesh), [StatusKind::Running; 2]);
         }
     }
@@ -55,7 +55,9 @@ fn any_answer_ends_a_doubt_without_a_failure() {
 #[test]
 fn a_doubt_forgets_nothing() {
     let mut mesh = running(2, 2, LAN);
-    let stalled = Status::Stalled(Stall::Handler { age: secs(3) });
+    let (actor, message) = ("words".to_owned(), "COUNT".to_owned());
+    let handler = StalledHandler { actor, message, age: secs(3) };
+    let stalled = Status::Stalled(Stall::Handler(handler.into()));
     _ = mesh.step(at(0), nth_report(0, [0], (0, 2), stalled.clone()));
     _ = pass(&mut mesh, (at(0), at(3)), &[1]);
     assert_eq!(statuses(&mesh), [Status::Suspect, Status::Running]);
@@ -75,7 +77,7 @@ fn a_suspension_holds_back_every_doubt() {
     let news = vec![change(at(60), [0], Status::Running)];
     let effects = mesh.step(at(60), nth_report(0, [0], (0, 3), Status::Running));
     let told = effects.into_iter().find(|effect| !is_routine(effect));
-    assert!(matches!(&told, Some(Effect::Tell { event, .. }) if event.news == News::Changed(news)));
+    assert!(matches!(&told, Some(Effect::Tell { event, .. }) if event.news == changed(news)));
 }
 
 /// H2, H4
@@ -108,7 +110,8 @@ fn a_timeout_is_explained_also_after_the_end() {
 fn a_rank_that_timed_out_stays_dead() {
     let mut mesh = running(2, 2, LAN);
     _ = pass(&mut mesh, (at(0), at(13)), &[1]);
-    assert_eq!(mesh.step(at(13), nth_report(0, [0], (0, 2), Status::Running)), []);
+    let back = nth_report(0, [0], (0, 2), Status::Running);
+    assert_eq!(mesh.step(at(13), back), [ask_kill(0, [0])], "its place may be taken");
     assert_eq!(statuses(&mesh), [timeout(), Status::Running]);
 }
 

@@ -6,8 +6,8 @@ use controller::{Effect, Event};
 use mesh_core::{Interest, News, Stall, Status, StatusKind};
 
 use crate::support::{
-    LAN, Mesh, answer, ask_kill, ask_stop, at, change, crashed, ended, kinds, new, nth_report,
-    pass, report, running, secs, statuses, stop, subscribe, tell, tell_owner,
+    LAN, Mesh, answer, ask_kill, ask_stop, at, change, changed, crashed, ended, kinds, new,
+    nth_report, pass, report, running, secs, statuses, stop, subscribe, tell, tell_owner,
 };
 
 /// C1
@@ -18,12 +18,7 @@ fn subscribers_are_told_before_any_rank_is_touched() {
     let stopping = vec![change(at(1), 0..4, Status::Stopping)];
     assert_eq!(
         mesh.step(at(1), stop(1, secs(5))),
-        [
-            tell(1, News::Stopping),
-            tell(2, News::Changed(stopping)),
-            ask_stop(0, 0..2),
-            ask_stop(1, 2..4),
-        ]
+        [tell(1, News::Stopping), tell(2, changed(stopping)), ask_stop(0, 0..2), ask_stop(1, 2..4),]
     );
 }
 
@@ -88,7 +83,7 @@ fn a_second_stop_does_nothing_and_gets_the_same_answer() {
     assert_eq!(
         effects,
         [
-            tell(2, News::Changed(news)),
+            tell(2, changed(news)),
             tell(3, News::Closed),
             answer(1, mesh.state()),
             answer(2, mesh.state()),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use controller::{AskId, Config, Controlled, Controller, Effect, Event, Spec, Subscription};
 use mesh_core::{
     AgentId, Answer, BeatSeq, Cause, Change, Epoch, Escalation, Failures, Generation, Incarnation,
-    Interest, MeshEvent, MeshId, MeshLabel, MeshState, News, Order, RankState, Reason, Request,
-    Snapshot, Status, StatusKind, SubscriberId, Timestamp, Update,
+    Interest, MeshEvent, MeshId, MeshLabel, MeshRequest, MeshState, News, Order, RankState, Reason,
+    Reply, Request, Snapshot, Status, StatusKind, SubscriberId, Timestamp, Update,
 };
 use mesh_shape::{Extent, Overlay, Rank, RankSet, Region};
 
@@ -118,7 +118,11 @@ pub(crate) fn nth_report(
 }
 
 pub(crate) fn reports(agent: usize, reports: Overlay<Update<Status>>) -> Event<Status> {
-    Event::Answered(Answer::Reported { agent: AgentId::new(agent), reports })
+    Event::Answered(Answer::Reported {
+        agent: AgentId::new(agent),
+        life: Incarnation::FIRST,
+        reports,
+    })
 }
 
 /// Ranks of agent 0 exit with code 1.
@@ -131,7 +135,11 @@ pub(crate) fn ended<const N: usize>(ranks: [usize; N]) -> Event<Status> {
 }
 
 pub(crate) fn beat(agent: usize, seq: u64) -> Event<Status> {
-    Event::Answered(Answer::Heard { agent: AgentId::new(agent), beat: BeatSeq::new(seq) })
+    Event::Answered(Answer::Heard {
+        agent: AgentId::new(agent),
+        life: Incarnation::FIRST,
+        beat: BeatSeq::new(seq),
+    })
 }
 
 pub(crate) fn query_failed(agent: usize) -> Event<Status> {
@@ -148,7 +156,11 @@ pub(crate) fn subscribe_to(region: &str, mesh: &Mesh) -> Event<Status> {
 }
 
 pub(crate) fn stop(ask: u64, grace: Duration) -> Event<Status> {
-    Event::StopAsked { ask: AskId::new(ask), grace }
+    asked(ask, MeshRequest::Stop { grace })
+}
+
+pub(crate) fn asked(ask: u64, request: MeshRequest) -> Event<Status> {
+    Event::Asked { ask: AskId::new(ask), request }
 }
 
 // Statuses.
@@ -169,6 +181,10 @@ pub(crate) fn lost() -> Status {
 
 pub(crate) fn tell(seq: u64, news: News) -> Effect {
     tell_to(WATCHER, seq, news)
+}
+
+pub(crate) fn changed(changes: Vec<Change>) -> News {
+    News::Changed(changes.into())
 }
 
 pub(crate) fn tell_to(to: SubscriberId, seq: u64, news: News) -> Effect {
@@ -211,7 +227,7 @@ pub(crate) fn ask_kill(agent: usize, ranks: impl Ranks) -> Effect {
 }
 
 pub(crate) fn renew(agent: usize, echoed: u64) -> Effect {
-    ask(agent, Order::Renew { echoed: BeatSeq::new(echoed) })
+    ask(agent, Order::Renew { life: Incarnation::FIRST, echoed: BeatSeq::new(echoed) })
 }
 
 pub(crate) fn heartbeat() -> News {
@@ -219,7 +235,11 @@ pub(crate) fn heartbeat() -> News {
 }
 
 pub(crate) fn answer(ask: u64, state: MeshState) -> Effect {
-    Effect::Answer { ask: AskId::new(ask), state }
+    reply(ask, Reply::State(state))
+}
+
+pub(crate) fn reply(ask: u64, reply: Reply) -> Effect {
+    Effect::Answer { ask: AskId::new(ask), reply }
 }
 
 /// Of a healthy mesh, for [`Interest::Terminal`].
@@ -227,8 +247,9 @@ pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         period: LAN.times.check,
         failed: Vec::new(),
-        stopped: RankSet::new(),
+        stopped: Vec::new(),
         alive: Vec::new(),
+        is_stopping: false,
         lagged: false,
     }
 }
@@ -279,7 +300,9 @@ pub(crate) fn is_routine(effect: &Effect) -> bool {
     match effect {
         Effect::Ask(request) => matches!(request.order, Order::Poll | Order::Renew { .. }),
         Effect::Tell { event, .. } => matches!(event.news, News::Heartbeat { .. }),
-        Effect::TellOwner(_) | Effect::Answer { .. } | Effect::Finish => false,
+        Effect::TellOwner(_) | Effect::Answer { .. } | Effect::Refuse { .. } | Effect::Finish => {
+            false
+        }
     }
 }
 

@@ -87,7 +87,8 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
     );
     let master_port = layers.pick("master_port", args.master_port, file.master_port, default(0));
     let impossible = "these settings cannot hold together (see `meshwarden config`)";
-    Config { times, restart }.validate().context(impossible)?;
+    let restart = RestartConfig { grace, ..restart };
+    Config { restart, ..Config::from_times(times) }.validate().context(impossible)?;
     Ok(Settings {
         extent,
         name,
@@ -116,7 +117,7 @@ fn restart(layers: &mut Layers<'_>, args: &SettingArgs, file: &FileSettings) -> 
         layers.pick("backoff_max", args.backoff_max, file.backoff_max, default(never.backoff_max));
     let period = period.map(|period| period.0);
     let policy = if max == 0 { never.policy } else { RestartConfig::on_failure(max).policy };
-    RestartConfig { policy, max_restarts: max, period, backoff_min, backoff_max }
+    RestartConfig { policy, max_restarts: max, period, backoff_min, backoff_max, ..never }
 }
 
 fn times(

@@ -281,7 +281,7 @@ async fn listen(mut events: MeshEvents, hear: mpsc::Sender<Heard>) {
         let at = Instant::now();
         let MeshEvent { mesh, news, .. } = event;
         let mut changes = match news {
-            News::Changed(changes) => changes,
+            News::Changed(changes) => changes.to_vec(),
             News::Snapshot(snapshot) => snapshot.failed,
             News::Heartbeat { .. } | News::Trouble(_) | News::Stopping | News::Closed => continue,
         };

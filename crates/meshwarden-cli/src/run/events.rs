@@ -8,10 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use meshwarden::mesh_core::{
-    Change, Incarnation, MeshEvent, News, Reason, Status, StatusKind, Timestamp,
-};
-use meshwarden::mesh_shape::{Extent, Rank, RankSet};
+use meshwarden::mesh_core::{Change, Incarnation, MeshEvent, News, Reason, Status, StatusKind};
+use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::supervise::MeshEvents;
 use rustix::fs::{OFlags, fcntl_setfl};
 use serde::Serialize;
@@ -153,7 +151,7 @@ impl EventLog {
                 }
                 self.write_changes(event, extent, &snapshot.alive)?;
                 self.write_changes(event, extent, &snapshot.failed)?;
-                self.write_stopped(event, extent, &snapshot.stopped)
+                self.write_changes(event, extent, &snapshot.stopped)
             }
             News::Changed(changes) => self.write_changes(event, extent, changes),
             News::Heartbeat { .. } => Ok(()),
@@ -180,28 +178,6 @@ impl EventLog {
                 let t = self.started.elapsed().as_secs_f64();
                 self.write_line(&line(t, event, extent, (rank, change)))?;
             }
-        }
-        Ok(())
-    }
-
-    /// Ranks that ended well before this was subscribed, or while it lagged: in the life that was
-    /// written of last.
-    fn write_stopped(
-        &mut self,
-        event: &MeshEvent,
-        extent: &Extent,
-        stopped: &RankSet,
-    ) -> io::Result<()> {
-        for rank in stopped.iter() {
-            let incarnation = self.written.get(&rank).map_or(Incarnation::FIRST, |(life, _)| *life);
-            let change = Change {
-                ranks: RankSet::from_iter([rank]),
-                incarnation,
-                status: Status::Stopped,
-                restart_in: None,
-                evidence: Timestamp::START,
-            };
-            self.write_changes(event, extent, &[change])?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use meshwarden::mesh_core::{Failures, MeshPhase, MeshState, Reason};
 use meshwarden::mesh_shape::RankSet;
 use meshwarden::prelude::{ProcMesh, ProcNews};
 use meshwarden::proc_mesh::{HostMesh, ProcReport};
-use meshwarden::supervise::{ControllerEnded, ControllerRef};
+use meshwarden::supervise::{AskError, ControllerRef};
 use tokio::task::JoinSet;
 
 use crate::cli::USAGE;
@@ -94,7 +94,7 @@ struct Owner<'a> {
 
 impl Owner<'_> {
     /// Every rank runs, has ended, or could not be started: then nothing is to be left (C4).
-    fn on_started(&mut self, refused: Result<RankSet, ControllerEnded>) {
+    fn on_started(&mut self, refused: Result<RankSet, AskError>) {
         self.is_starting = false;
         if let Some(refused) = refused.ok().filter(|refused| !refused.is_empty())
             && !self.is_stopping

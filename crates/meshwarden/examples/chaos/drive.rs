@@ -204,7 +204,7 @@ impl<'a> Driver<'a> {
         let Seen { observer, at, event } = seen;
         match event.news {
             News::Changed(changes) => {
-                for change in &changes {
+                for change in changes.iter() {
                     self.ledger.on_change(observer, at, change);
                 }
             }
@@ -247,6 +247,7 @@ const RESTART: RestartConfig = RestartConfig {
     period: Some(Duration::from_secs(60)),
     backoff_min: Duration::from_millis(10),
     backoff_max: Duration::from_millis(20),
+    ..RestartConfig::NEVER
 };
 /// What should not happen to a mesh whose ranks are always restarted.
 const ENDED: &str = "the mesh has ended by itself";

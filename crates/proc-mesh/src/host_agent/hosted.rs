@@ -8,7 +8,10 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{AgentId, Answer, Answers, Incarnation, LaunchProblem, MeshId, Undelivered};
+use controller::Reporter;
+use mesh_core::{
+    AgentId, Answer, Answers, Incarnation, LaunchProblem, MeshId, Timestamp, Undelivered,
+};
 use mesh_shape::{Rank, RankSet};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::{mpsc, oneshot};
@@ -21,8 +24,7 @@ use crate::host::{Opening, ProcSeat, Role};
 use crate::host_agent::seat::{Handles, Note, Process, RawEnd, Seat, State, WorkerHandle, problem};
 use crate::host_agent::{Tools, boot_time, tell};
 use crate::output::{Pipes, Reading};
-use crate::report::{HowEnded, ProcEnd, ProcReport};
-use crate::reporter::Reporter;
+use crate::report::{HowEnded, ProcEnd, ProcKind, ProcReport};
 use crate::wire::{Record, VERSION};
 use crate::{link, stdin};
 
@@ -46,7 +48,9 @@ pub(crate) struct Hosted {
     seats: BTreeMap<Rank, Seat>,
     queue: VecDeque<Rank>,
     n_launching: usize,
-    reporter: Reporter,
+    reporter: Reporter<ProcKind>,
+    /// Which guard answers for the ranks: a new one knows nothing of what the last one kept.
+    life: Incarnation,
     /// When the guard last said something.
     heard_at: Instant,
     tools: Tools,
@@ -54,6 +58,7 @@ pub(crate) struct Hosted {
 
 impl Hosted {
     pub(crate) fn new(opening: Opening, command: u32, tools: Tools) -> Self {
+        let reporter = Reporter::new(ProcKind, opening.ranks.clone(), ProcReport::Absent);
         Self {
             opening,
             command,
@@ -61,7 +66,8 @@ impl Hosted {
             seats: BTreeMap::new(),
             queue: VecDeque::new(),
             n_launching: 0,
-            reporter: Reporter::default(),
+            reporter,
+            life: Incarnation::FIRST,
             heard_at: Instant::now(),
             tools,
         }
@@ -75,6 +81,10 @@ impl Hosted {
         self.opening.agent
     }
 
+    pub(crate) const fn life(&self) -> Incarnation {
+        self.life
+    }
+
     pub(crate) const fn answers(&self) -> &Answers<ProcReport> {
         &self.opening.answers
     }
@@ -83,9 +93,11 @@ impl Hosted {
         self.n_launching
     }
 
-    /// Tells a guard of the mesh: its lease is armed before anything is started (K2).
-    pub(crate) fn introduce(&mut self, guard: &mut GuardLink) {
+    /// Tells a guard of the mesh: its lease is armed before anything is started (K2). It is the first
+    /// guard, or the one after so many that were lost.
+    pub(crate) fn introduce(&mut self, guard: &mut GuardLink, life: Incarnation) {
         self.heard_at = Instant::now();
+        self.life = life;
         let Opening { label, epoch, lease, heartbeat, launch, .. } = &self.opening;
         let open =
             ToGuard::Open { mesh: label.id(), epoch: *epoch, term: *lease, beat_every: *heartbeat };
@@ -298,7 +310,7 @@ impl Hosted {
             signal(guard, key, is_kill);
         }
         let report = if is_ready { ProcReport::Ready } else { ProcReport::Starting };
-        self.reporter.report(key.rank, key.incarnation, boot_time(), report);
+        self.report(key, boot_time(), report);
     }
 
     pub(crate) fn on_not_started(&mut self, key: ProcKey, problem: LaunchProblem) {
@@ -310,7 +322,7 @@ impl Hosted {
     pub(crate) fn on_suspended(&mut self, key: ProcKey, signal: i32) {
         if self.live_seat(key).is_some() {
             let report = ProcReport::Suspended { signal };
-            self.reporter.report(key.rank, key.incarnation, boot_time(), report);
+            self.report(key, boot_time(), report);
         }
     }
 
@@ -318,7 +330,7 @@ impl Hosted {
         if let Some(seat) = self.live_seat(key) {
             let is_ready = seat.ready_by().is_none();
             let report = if is_ready { ProcReport::Ready } else { ProcReport::Starting };
-            self.reporter.report(key.rank, key.incarnation, boot_time(), report);
+            self.report(key, boot_time(), report);
         }
     }
 
@@ -371,7 +383,7 @@ impl Hosted {
         };
         worker.ready_by = None;
         if is_known {
-            self.reporter.report(key.rank, key.incarnation, boot_time(), ProcReport::Ready);
+            self.report(key, boot_time(), ProcReport::Ready);
             // A link that has ended does not wait.
             _ = known.send(()).is_ok();
         } else {
@@ -439,8 +451,8 @@ impl Hosted {
         if !self.reporter.has_unsent() {
             return;
         }
-        let reports = self.reporter.take_unsent(boot_time());
-        let answer = Answer::Reported { agent: self.agent(), reports };
+        let reports = self.reporter.take_unsent(Timestamp::from_start(boot_time()));
+        let answer = Answer::Reported { agent: self.agent(), life: self.life, reports };
         if let Err(Undelivered::Full(Answer::Reported { reports, .. })) =
             self.answers().send(answer)
         {
@@ -465,7 +477,8 @@ impl Hosted {
             debug!(mesh = %self.opening.label, "the guard is silent, a poll is not answered");
             return;
         }
-        let answer = Answer::Reported { agent: self.agent(), reports: self.reporter.poll() };
+        let (agent, reports) = (self.agent(), self.reporter.poll());
+        let answer = Answer::Reported { agent, life: self.life, reports };
         if self.answers().send(answer).is_err() {
             debug!(mesh = %self.opening.label, "the answer to a poll was not taken");
         }
@@ -483,6 +496,12 @@ impl Hosted {
         }
     }
 
+    /// Numbers what was seen of a rank; nobody waits for it here.
+    fn report(&mut self, key: ProcKey, evidence: Duration, report: ProcReport) {
+        let evidence = Timestamp::from_start(evidence);
+        _ = self.reporter.report(key.rank, key.incarnation, evidence, report);
+    }
+
     /// The last report of a life, once its output has been read.
     fn report_end(&mut self, key: ProcKey, stderr: Vec<String>) {
         let Some(seat) = self.seats.get_mut(&key.rank) else { return };
@@ -494,7 +513,7 @@ impl Hosted {
             std::mem::replace(&mut seat.state, State::Ended)
         {
             let end = ProcReport::Ended(Arc::new(ProcEnd { how, sent, alive, stderr }));
-            self.reporter.report(key.rank, key.incarnation, evidence, end);
+            self.report(key, evidence, end);
         }
     }
 

@@ -114,7 +114,8 @@ pub(crate) async fn ends_to_the_close(mut events: MeshEvents) -> Vec<Change> {
         match event.news {
             News::Snapshot(snapshot) => ends.extend(snapshot.failed),
             News::Changed(changes) => {
-                ends.extend(changes.into_iter().filter(|change| change.status.is_terminal()));
+                let terminal = changes.iter().filter(|change| change.status.is_terminal());
+                ends.extend(terminal.cloned());
             }
             News::Heartbeat { .. } | News::Trouble(_) | News::Stopping => (),
             News::Closed => return ends,

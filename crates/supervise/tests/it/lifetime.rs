@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use controller::Config;
 use mesh_core::{Interest, Status};
-use supervise::{ControllerEnded, OwnerNews};
+use supervise::{AskError, OwnerNews};
 
 use crate::support::{crash, mesh, settle};
 
@@ -15,7 +15,7 @@ async fn a_dropped_owner_ends_the_loop_and_drops_the_agents() {
     drop(mesh.owner);
     mesh.task.await.expect("it does not panic");
     assert!(mesh.agent.is_dropped());
-    assert_eq!(mesh.controller.state().await, Err(ControllerEnded));
+    assert_eq!(mesh.controller.state().await, Err(AskError::Ended));
     assert!(!mesh.agent.beat(), "nobody listens");
 }
 
@@ -27,7 +27,7 @@ async fn a_dropped_loop_drops_the_agents() {
     _ = mesh.task.await.is_err();
     assert!(mesh.agent.is_dropped());
     assert_eq!(mesh.owner.next().await, None);
-    assert_eq!(mesh.controller.stop(Duration::ZERO).await, Err(ControllerEnded));
+    assert_eq!(mesh.controller.stop(Duration::ZERO).await, Err(AskError::Ended));
 }
 
 /// A reference keeps nothing alive, and its end ends nothing.

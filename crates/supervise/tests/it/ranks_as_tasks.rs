@@ -9,7 +9,7 @@ use mesh_core::{
     Request, Status, Update,
 };
 use mesh_shape::{Overlay, Rank};
-use supervise::{Clock, OwnerNews, Supervision, supervise};
+use supervise::{Clock, OwnerNews, Setup, Supervision, supervise};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -76,7 +76,9 @@ where
             Order::Renew { .. } => (),
             Order::Poll => {
                 let beat = mesh_core::BeatSeq::FIRST;
-                _ = answers.send(Answer::Heard { agent: request.agent, beat }).is_ok();
+                _ = answers
+                    .send(Answer::Heard { agent: request.agent, life: Incarnation::FIRST, beat })
+                    .is_ok();
             }
         }
     }
@@ -120,7 +122,7 @@ fn tell(
     let (generation, age) = (Generation::new(generation), Duration::ZERO);
     let update = Update { incarnation, generation, age, report };
     let (agent, reports) = (AgentId::new(0), Overlay::from_rank(rank, update));
-    _ = answers.send(Answer::Reported { agent, reports }).is_ok();
+    _ = answers.send(Answer::Reported { agent, life: Incarnation::FIRST, reports }).is_ok();
 }
 
 /// Rank 0 works; rank 1 fails twice and then works; rank 2 fails for good; then everything stops.
@@ -139,7 +141,7 @@ async fn tasks_fail_start_again_and_stop() {
     let config = Config { restart: RestartConfig::on_failure(3), ..Config::local() };
     let controller = Controller::new(spec("tasks", 3, config), Tasks).expect("it holds together");
     let (Supervision { controller, mut owner, .. }, run) =
-        supervise(controller, agent, Clock::start());
+        supervise(Setup::new(controller, agent, Clock::start()));
     let run = tokio::spawn(run);
 
     let mut told = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use controller::{Config, Controller};
 use mesh_core::{Interest, News, Status, StatusKind, Trouble};
 use mesh_shape::RankSet;
-use supervise::{Clock, Supervision, supervise};
+use supervise::{Clock, Setup, Supervision, supervise};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{FakeAgents, Plain, crash, mesh, settle, spec};
@@ -28,7 +28,10 @@ async fn a_slow_subscriber_lags_and_loses_no_end() {
         match event.news {
             News::Snapshot(snapshot) => {
                 n_lags += usize::from(snapshot.lagged);
-                (failed, stopped) = (RankSet::new(), snapshot.stopped);
+                (failed, stopped) = (RankSet::new(), RankSet::new());
+                for change in snapshot.stopped {
+                    stopped = stopped.union(&change.ranks);
+                }
                 for change in snapshot.failed {
                     failed = failed.union(&change.ranks);
                 }
@@ -39,7 +42,7 @@ async fn a_slow_subscriber_lags_and_loses_no_end() {
                     Some(event.seq),
                     "no gap but at a snapshot"
                 );
-                for change in changes {
+                for change in changes.iter() {
                     let is_failure = change.status.kind() == StatusKind::Failed;
                     let ends = if is_failure { &mut failed } else { &mut stopped };
                     *ends = ends.union(&change.ranks);
@@ -85,11 +88,15 @@ async fn a_silent_controller_is_told_of_once_and_forgiven() {
     let controller = Controller::new(spec("hung", 1, lan), Plain).expect("it holds together");
     let agents = FakeAgents::default();
     let (Supervision { controller, owner, .. }, run) =
-        supervise(controller, agents, Clock::start());
+        supervise(Setup::new(controller, agents, Clock::start()));
     let mut run = Box::pin(run);
-    let mut events = controller.subscribe(Interest::Terminal, None).await.expect("there is room");
     // A loop that is not polled is a controller that hangs.
-    assert!(timeout(Duration::from_millis(10), &mut run).await.is_err(), "the loop goes on");
+    let (events, run_on) = tokio::join!(
+        controller.subscribe(Interest::Terminal, None),
+        timeout(Duration::from_millis(10), &mut run),
+    );
+    assert!(run_on.is_err(), "the loop goes on");
+    let mut events = events.expect("there is room");
     let mut heard = vec![events.next().await.map(|event| event.news)];
     let start = Instant::now();
     heard.push(events.next().await.map(|event| event.news));

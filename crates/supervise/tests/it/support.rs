@@ -9,7 +9,7 @@ use mesh_core::{
     MeshLabel, Order, Reason, Request, Status, Update,
 };
 use mesh_shape::{Extent, Overlay, Rank, RankSet, Region};
-use supervise::{Clock, ControllerRef, Owner, Supervision, supervise};
+use supervise::{Clock, ControllerRef, Owner, Setup, Supervision, supervise};
 use tokio::task::JoinHandle;
 
 /// A kind of mesh whose agents report a status in so many words.
@@ -80,7 +80,7 @@ impl Fake {
 
     pub(crate) fn beat(&self) -> bool {
         let (agent, beat) = (AgentId::new(0), BeatSeq::new(1));
-        self.say(Answer::Heard { agent, beat })
+        self.say(Answer::Heard { agent, life: Incarnation::FIRST, beat })
     }
 
     /// Each report is newer than the one before it.
@@ -91,7 +91,7 @@ impl Fake {
         let update = Update { incarnation, generation, age, report: status.clone() };
         let reports: Overlay<_> =
             ranks.into_iter().map(|rank| (Rank::new(rank), update.clone())).collect();
-        self.say(Answer::Reported { agent: AgentId::new(0), reports })
+        self.say(Answer::Reported { agent: AgentId::new(0), life: Incarnation::FIRST, reports })
     }
 
     /// Whether it was taken.
@@ -113,7 +113,8 @@ pub(crate) struct Mesh {
 pub(crate) async fn mesh(size: usize, config: Config) -> Mesh {
     let agent = Fake::default();
     let controller = Controller::new(spec("fake", size, config), Plain).expect("it holds together");
-    let (supervision, run) = supervise(controller, FakeAgents(agent.clone()), Clock::start());
+    let (supervision, run) =
+        supervise(Setup::new(controller, FakeAgents(agent.clone()), Clock::start()));
     let task = tokio::spawn(run);
     let Supervision { controller, owner, .. } = supervision;
     settle().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use controller::{Event, Times};
-use mesh_core::{Answer, Cause, News, Reason, Stall, Status, StatusKind, Timestamp};
+use mesh_core::{Answer, Cause, MeshRequest, News, Reason, Stall, Status, StatusKind, Timestamp};
 
 use crate::support::Mesh;
 
@@ -28,6 +28,7 @@ struct Cell {
     contact: Contact,
     life: u64,
     generation: u64,
+    failed_at: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub(super) struct Naive {
     /// When the last check was, or the opening.
     pub(super) checked_at: Timestamp,
     cells: Vec<Cell>,
+    /// The life of each rank, and whether it had failed, before this step.
+    before: Vec<(u64, bool)>,
     agents: Vec<Agent>,
     times: Times,
     now: Timestamp,
@@ -58,8 +61,13 @@ pub(super) struct Naive {
 impl Naive {
     pub(super) fn new(mesh: &Mesh) -> Self {
         let spec = mesh.spec();
-        let cell =
-            Cell { status: Status::NotExist, contact: Contact::Heard, life: 0, generation: 0 };
+        let cell = Cell {
+            status: Status::NotExist,
+            contact: Contact::Heard,
+            life: 0,
+            generation: 0,
+            failed_at: Timestamp::START,
+        };
         let agent = |ranks: &mesh_shape::RankSet| Agent {
             ranks: ranks.iter().map(|rank| rank.index()).collect(),
             heard_at: Timestamp::START,
@@ -70,6 +78,7 @@ impl Naive {
             stage: Stage::New,
             checked_at: Timestamp::START,
             cells: vec![cell; spec.region.size()],
+            before: Vec::new(),
             agents: spec.agents.iter().map(agent).collect(),
             times: spec.config.times,
             now: Timestamp::START,
@@ -103,6 +112,7 @@ impl Naive {
     /// What an event does, up to what the machine alone decides: which failures it restarts.
     pub(super) fn begin(&mut self, now: Timestamp, event: &Event<Status>, mesh: &Mesh) {
         self.advance(now, mesh.next_deadline());
+        self.before = self.cells.iter().map(|cell| (cell.life, cell.status.is_failure())).collect();
         match event {
             Event::Opened if self.stage == Stage::New => {
                 (self.stage, self.checked_at) = (Stage::Open, self.now);
@@ -111,13 +121,17 @@ impl Naive {
                 unknown.for_each(|cell| cell.status = Status::Initializing);
             }
             Event::Answered(answer) => self.on_answer(answer),
-            Event::StopAsked { grace, .. } => self.on_stop(self.now + *grace),
+            Event::Asked { request: MeshRequest::Stop { grace }, .. } => {
+                self.on_stop(self.now + *grace);
+            }
             Event::Tick if self.is_watching() => self.on_tick(mesh.check_due()),
             Event::Opened
             | Event::Subscribed(_)
             | Event::Unsubscribed(_)
             | Event::Lagged(_)
-            | Event::StateAsked { .. }
+            | Event::Asked { .. }
+            | Event::Adopted
+            | Event::Withdrawn(_)
             | Event::Tick => (),
         }
     }
@@ -125,7 +139,7 @@ impl Naive {
     /// Takes from what was told which ranks will be restarted.
     pub(super) fn learn_restarts(&mut self, news: &News) {
         let News::Changed(changes) = news else { return };
-        for change in changes {
+        for change in changes.iter() {
             let Some(delay) = change.restart_in else { continue };
             for rank in change.ranks.iter() {
                 let life = change.incarnation.number() + 1;
@@ -136,6 +150,13 @@ impl Naive {
 
     /// The mesh is closed when all have ended and none starts again.
     pub(super) fn end(&mut self) {
+        for (cell, (life, was_failed)) in self.cells.iter_mut().zip(&self.before) {
+            if !cell.status.is_failure() {
+                cell.failed_at = Timestamp::START;
+            } else if cell.life != *life || !was_failed {
+                cell.failed_at = self.now;
+            }
+        }
         let all_ended = self.cells.iter().all(|cell| cell.status.is_terminal());
         if self.is_watching() && all_ended && self.restarts.is_empty() {
             (self.stage, self.poll_sent) = (Stage::Closed, None);
@@ -163,8 +184,8 @@ impl Naive {
     fn on_answer(&mut self, answer: &Answer<Status>) {
         match answer {
             Answer::Heard { agent, .. } => _ = self.hear(agent.index()),
-            Answer::QueryFailed { .. } => (),
-            Answer::Reported { agent, reports } => {
+            Answer::QueryFailed { .. } | Answer::Refused { .. } => (),
+            Answer::Reported { agent, reports, .. } => {
                 for rank in self.hear(agent.index()) {
                     if let Some(update) = reports.get(mesh_shape::Rank::new(rank)) {
                         let pair = (update.incarnation.number(), update.generation.number());

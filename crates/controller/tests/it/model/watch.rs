@@ -91,9 +91,7 @@ impl Watch {
                 self.known.clear();
                 self.learn(&snapshot.failed);
                 self.learn(&snapshot.alive);
-                for rank in snapshot.stopped.iter() {
-                    self.known.insert(rank.index(), (0, Status::Stopped));
-                }
+                self.learn(&snapshot.stopped);
                 self.fresh = true;
             }
             News::Changed(changes) => {

@@ -1,0 +1,139 @@
+//! The two programs: what they are asked for, and how they end.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "programs that talk to people")]
+
+use std::env;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::controller;
+use crate::heap::Heap;
+use crate::measure::Effort;
+use crate::report::{Record, Report};
+
+/// One bench: what to type, and what it measures.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    /// What takes how long. Gets what `bytes` has found.
+    times: fn(Effort, Vec<Vec<Record>>, &mut Report),
+    /// What takes how many bytes, one list for each work.
+    bytes: fn(Effort, Heap) -> Vec<Vec<Record>>,
+}
+
+/// What was asked for on the command line.
+struct Args {
+    /// At least one.
+    benches: Vec<&'static Bench>,
+    effort: Effort,
+    /// The folder for the figures; `None` if they are only to be shown.
+    out: Option<PathBuf>,
+}
+
+/// Measures what is named on the command line, shows the figures, and writes them where it is told.
+#[must_use]
+pub fn measure() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if words.is_empty() || words.iter().any(|word| word == "--help") {
+        help();
+        return ExitCode::SUCCESS;
+    }
+    let args = match Args::parse(words) {
+        Ok(args) => args,
+        Err(why) => return usage_error(&why),
+    };
+    match args.benches.iter().try_for_each(|bench| run(bench, &args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Counts the bytes of the bench that is named on the command line, and writes them to standard
+/// output as JSON. `live` says how many bytes of the heap are in use.
+#[must_use]
+pub fn count(live: fn() -> usize) -> ExitCode {
+    let args = match Args::parse(env::args().skip(1).collect()) {
+        Ok(args) => args,
+        Err(why) => return usage_error(&why),
+    };
+    for bench in args.benches {
+        let found = (bench.bytes)(args.effort, Heap::new(live));
+        println!("{}", serde_json::to_string(&found).expect("figures are plain data"));
+    }
+    ExitCode::SUCCESS
+}
+
+impl Args {
+    fn parse(words: Vec<String>) -> Result<Self, String> {
+        let mut args = Self { benches: Vec::new(), effort: Effort::Full, out: None };
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--quick" => args.effort = Effort::Quick,
+                "--out" => args.out = Some(words.next().ok_or("--out needs a folder")?.into()),
+                "all" => args.benches.extend(BENCHES),
+                name => match BENCHES.iter().find(|bench| bench.name == name) {
+                    Some(bench) => args.benches.push(bench),
+                    None => return Err(format!("there is no bench {name}")),
+                },
+            }
+        }
+        if args.benches.is_empty() { Err("which bench?".to_owned()) } else { Ok(args) }
+    }
+}
+
+/// Runs one bench, shows its figures, and writes them where it is told.
+fn run(bench: &Bench, args: &Args) -> Result<(), String> {
+    let bytes = bytes(bench, args.effort)?;
+    let mut report = Report::begin();
+    (bench.times)(args.effort, bytes, &mut report);
+    report.end();
+    let Some(folder) = &args.out else { return Ok(()) };
+    let path = folder.join(args.effort.file_name(bench.name));
+    report.write(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("\nwritten to {}", path.display());
+    Ok(())
+}
+
+/// What the other program counts; it lies beside this one.
+fn bytes(bench: &Bench, effort: Effort) -> Result<Vec<Vec<Record>>, String> {
+    let own = env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+    let other = own.with_file_name("meshwarden-bench-heap");
+    let failed = |why: &dyn fmt::Display| format!("{}: {why}", other.display());
+    let output = Command::new(&other)
+        .arg(bench.name)
+        .args(effort.words())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| failed(&error))?;
+    if !output.status.success() {
+        return Err(failed(&output.status));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| failed(&error))
+}
+
+/// Says what was wrong with the command line. Nothing was run.
+fn usage_error(why: &str) -> ExitCode {
+    eprintln!("bench: {why}");
+    ExitCode::from(2)
+}
+
+fn help() {
+    println!("cargo xtask bench NAME… [--quick]\n");
+    for Bench { name, about, .. } in BENCHES {
+        println!("  {name:<12} {about}");
+    }
+    println!(
+        "\n--quick: two short rounds at small sizes, to see that it works; no figures to quote"
+    );
+}
+
+const BENCHES: &[Bench] = &[Bench {
+    name: "controller",
+    about: "supervision of 10^3 to 10^6 ranks: the time of its steps, and the memory it needs",
+    times: controller::times,
+    bytes: controller::bytes,
+}];

@@ -1,0 +1,114 @@
+//! What programs ask of the controller (L7, L8).
+
+use std::time::Duration;
+
+use mesh_core::{MeshRequest, Progress, Refusal, Reply, RestartConfig};
+use mesh_shape::{RankSet, Region};
+
+use super::{Controller, Life};
+use crate::event::{AskId, Effect};
+use crate::kind::Controlled;
+use crate::waits::Wait;
+
+impl<C: Controlled> Controller<C> {
+    pub(super) fn on_asked(&mut self, ask: AskId, request: MeshRequest, effects: &mut Vec<Effect>) {
+        if self.waits.contains(ask) || self.is_stop_of(ask) {
+            return;
+        }
+        if let Some(refused) = self.is_replaced(&request) {
+            effects.push(Effect::Answer { ask, reply: refused });
+            return;
+        }
+        let reply = match request {
+            MeshRequest::GetState => Some(Reply::State(self.state())),
+            MeshRequest::GetSubscriberCount => Some(Reply::Subscribers(self.subscribers.len())),
+            MeshRequest::CreateOrUpdate { region, restart } => {
+                Some(self.on_update(region, restart))
+            }
+            MeshRequest::Stop { grace } => self.on_stop_asked(ask, grace, effects),
+            MeshRequest::WaitRankStatus { ranks, until, within } => {
+                self.on_wait_asked(ask, ranks, (until, within))
+            }
+        };
+        effects.extend(reply.map(|reply| Effect::Answer { ask, reply }));
+    }
+
+    /// A controller that was replaced still says what it knows, and does nothing any more.
+    const fn is_replaced(&self, request: &MeshRequest) -> Option<Reply> {
+        match (&self.life, request) {
+            (_, MeshRequest::GetState | MeshRequest::GetSubscriberCount) => None,
+            (Life::Replaced(by), _) => Some(Reply::Refused(Refusal::Replaced { by: *by })),
+            (Life::New | Life::Open | Life::Stopping(_) | Life::Closed, _) => None,
+        }
+    }
+
+    /// Whoever asked for a stop has gone: the stop goes on. Whoever waited is forgotten.
+    pub(super) fn on_withdrawn(&mut self, ask: AskId) {
+        self.waits.remove(ask);
+        if let Life::Stopping(stop) = &mut self.life {
+            stop.asked_by.retain(|waiting| *waiting != ask);
+        }
+    }
+
+    fn on_update(&mut self, region: Region, restart: RestartConfig) -> Reply {
+        if region != self.spec.region {
+            let has = self.spec.region.clone();
+            return Reply::Refused(Refusal::OtherRegion { has, asked: region });
+        }
+        if let Err(refused) = restart.validate() {
+            return Reply::Refused(refused.into());
+        }
+        let is_changed = restart != self.spec.config.restart;
+        self.spec.config.restart = restart;
+        self.restarts.set_config(restart);
+        Reply::Updated { is_changed }
+    }
+
+    fn on_wait_asked(
+        &mut self,
+        ask: AskId,
+        ranks: RankSet,
+        (until, within): (Progress, Duration),
+    ) -> Option<Reply> {
+        let size = self.health.size();
+        if let Some(rank) = ranks.last().filter(|rank| rank.index() >= size) {
+            return Some(Reply::Refused(Refusal::NoSuchRank { rank, size }));
+        }
+        let missing = self.not_yet(&ranks, until);
+        if missing.is_empty() || within.is_zero() {
+            return Some(Reply::Waited { missing, state: self.state() });
+        }
+        if let Some(refused) = self.too_many_asks() {
+            return Some(refused);
+        }
+        let deadline = self.now + within;
+        self.waits.add(Wait { ask, missing, until, deadline });
+        None
+    }
+
+    /// The ranks that are not known to be so far.
+    fn not_yet(&self, ranks: &RankSet, until: Progress) -> RankSet {
+        let mut missing = RankSet::new();
+        for range in ranks.runs() {
+            let runs = self.health.runs_in(range);
+            let behind = runs.filter(|(_, cell)| !cell.view().has_reached(until));
+            behind.for_each(|(ranks, _)| missing.insert_range(ranks));
+        }
+        missing
+    }
+
+    /// The refusal of one more question that must wait for its answer, if as many do as may.
+    pub(super) fn too_many_asks(&self) -> Option<Reply> {
+        let stops = match &self.life {
+            Life::Stopping(stop) => stop.asked_by.len(),
+            Life::New | Life::Open | Life::Closed | Life::Replaced(_) => 0,
+        };
+        let limit = self.spec.config.limits.asks;
+        let is_full = self.waits.len() + stops >= limit;
+        is_full.then_some(Reply::Refused(Refusal::TooMany { limit }))
+    }
+
+    fn is_stop_of(&self, ask: AskId) -> bool {
+        matches!(&self.life, Life::Stopping(stop) if stop.asked_by.contains(&ask))
+    }
+}

@@ -1,0 +1,63 @@
+//! What time brings: checks, deadlines, and lives that are due (L1 to L6).
+
+use mesh_core::{News, Order, Reply};
+
+use super::{Controller, Life};
+use crate::event::Effect;
+use crate::health::Changes;
+use crate::kind::Controlled;
+
+impl<C: Controlled> Controller<C> {
+    pub(super) fn on_tick(&mut self, effects: &mut Vec<Effect>) {
+        self.expire_waits(effects);
+        if matches!(self.life, Life::New | Life::Closed | Life::Replaced(_)) {
+            return;
+        }
+        let mut changes = Changes::default();
+        self.judge_poll(&mut changes);
+        self.judge_silence(&mut changes, effects);
+        self.settle(&mut changes);
+        self.press_stop(&mut changes, effects);
+        self.press_round(effects);
+        let starts = self.begin_again(&mut changes);
+        self.publish(changes, effects);
+        for (ranks, incarnation) in starts {
+            self.ask_each(&ranks, effects, |ranks| Order::Start { ranks, incarnation });
+        }
+        if self.check_due.is_some_and(|due| due <= self.now) {
+            self.check(effects);
+        }
+    }
+
+    /// Tells everybody that the controller lives, and asks every agent for the state of its ranks.
+    fn check(&mut self, effects: &mut Vec<Effect>) {
+        let period = self.spec.config.times.check;
+        self.subscribers.tell_all(&News::Heartbeat { period }, effects);
+        self.repeat_orders(effects);
+        self.poll(effects);
+        self.schedule_check();
+    }
+
+    pub(super) fn poll(&mut self, effects: &mut Vec<Effect>) {
+        for agent in self.roster.ids() {
+            effects.push(self.ask(agent, Order::Poll));
+        }
+        self.poll_sent = Some(self.now);
+    }
+
+    /// A period from now, or a little less, so that many controllers do not tick at once (L5); but
+    /// not before the poll that may be in flight has had its time (L2).
+    pub(super) fn schedule_check(&mut self) {
+        let times = self.spec.config.times;
+        let slack = times.check.saturating_sub(times.poll_deadline);
+        let less = self.spread.up_to(slack.min(times.check / 10));
+        self.check_due = Some(self.now + (times.check - less));
+    }
+
+    fn expire_waits(&mut self, effects: &mut Vec<Effect>) {
+        for wait in self.waits.expire(self.now) {
+            let reply = Reply::Waited { missing: wait.missing, state: self.state() };
+            effects.push(Effect::Answer { ask: wait.ask, reply });
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! How a mesh begins and ends: started here, or taken over from another controller; closed, or taken
+//! over by another one (N4, L6, K3).
+
+use mesh_core::{Cause, Epoch, News, Order, Reason, Refusal, Reply, Status, Trouble};
+
+use super::{Controller, Life};
+use crate::cells::Cell;
+use crate::event::Effect;
+use crate::health::Changes;
+use crate::kind::Controlled;
+
+impl<C: Controlled> Controller<C> {
+    pub(super) fn on_opened(&mut self, effects: &mut Vec<Effect>) {
+        if self.life != Life::New {
+            return;
+        }
+        self.watch();
+        let mut changes = Changes::default();
+        // A rank of which its agent has spoken before is not started over (H2).
+        self.health.update(0..self.health.size(), self.now, &mut changes, |cell| {
+            (cell.status == Status::NotExist)
+                .then(|| Cell { status: Status::Initializing, ..cell.clone() })
+        });
+        let starts: Vec<_> = changes.iter().map(|c| (c.ranks.clone(), c.incarnation)).collect();
+        self.publish(changes, effects);
+        for (ranks, incarnation) in starts {
+            self.ask_each(&ranks, effects, |ranks| Order::Start { ranks, incarnation });
+        }
+    }
+
+    /// Another controller has started the ranks: they are asked for, and nothing is started or missed
+    /// before every lease that it may have renewed would have run out (K3, rule 9 of the design).
+    pub(super) fn on_adopted(&mut self, effects: &mut Vec<Effect>) {
+        if self.life != Life::New {
+            return;
+        }
+        self.watch();
+        self.settle_at = Some(self.now + self.spec.config.times.lease);
+        self.poll(effects);
+    }
+
+    /// From now on silence counts, and checks are made.
+    pub(super) fn watch(&mut self) {
+        self.life = Life::Open;
+        self.roster.open(self.now);
+        self.schedule_check();
+    }
+
+    /// Ranks that have not turned up since the mesh was adopted are not there: their agents were asked
+    /// and do not know them.
+    pub(super) fn settle(&mut self, changes: &mut Changes) {
+        if self.settle_at.is_none_or(|at| self.now < at) {
+            return;
+        }
+        self.settle_at = None;
+        let lost = Status::failed(Cause::new(Reason::LostByAgent));
+        self.health.update(0..self.health.size(), self.now, changes, |cell| {
+            (cell.status == Status::NotExist && cell.contact == crate::silence::Contact::Heard)
+                .then(|| Cell { status: lost.clone(), failed_at: self.now, ..cell.clone() })
+        });
+    }
+
+    /// The end: every rank has ended and none is to start again (N4, L6, RS2).
+    pub(super) fn close_if_ended(&mut self, effects: &mut Vec<Effect>) {
+        let asked_by = match &mut self.life {
+            Life::New | Life::Closed | Life::Replaced(_) => return,
+            _ if self.health.n_alive() > 0 || self.restarts.has_pending() => return,
+            Life::Open => Vec::new(),
+            Life::Stopping(stop) => std::mem::take(&mut stop.asked_by),
+        };
+        self.rest(Life::Closed);
+        self.subscribers.tell_all(&News::Closed, effects);
+        for ask in asked_by {
+            effects.push(Effect::Answer { ask, reply: Reply::State(self.state()) });
+        }
+        effects.push(Effect::Finish);
+    }
+
+    /// An agent obeys a controller that came later: this one lets go of the mesh. It stops nothing,
+    /// since the ranks are the other's now (K3).
+    pub(super) fn on_refused(&mut self, obeyed: Epoch, effects: &mut Vec<Effect>) {
+        if obeyed <= self.spec.epoch || matches!(self.life, Life::Closed | Life::Replaced(_)) {
+            return;
+        }
+        let mut asked_by: Vec<_> = self.waits.take_all().into_iter().map(|wait| wait.ask).collect();
+        if let Life::Stopping(stop) = &mut self.life {
+            asked_by.append(&mut stop.asked_by);
+        }
+        self.rest(Life::Replaced(obeyed));
+        self.subscribers.tell_all(&News::Trouble(Trouble::Replaced { by: obeyed }), effects);
+        self.subscribers.clear();
+        for ask in asked_by {
+            let why = Refusal::Replaced { by: obeyed };
+            effects.push(Effect::Answer { ask, reply: Reply::Refused(why) });
+        }
+        effects.push(Effect::Finish);
+    }
+
+    /// Nothing is watched any more.
+    fn rest(&mut self, life: Life) {
+        self.life = life;
+        self.check_due = None;
+        self.poll_sent = None;
+        self.settle_at = None;
+        self.restarts.cancel();
+    }
+}

@@ -1,0 +1,66 @@
+//! What one step has changed is told: to whoever waits, to the subscribers, to the owner (H6, N1).
+
+use mesh_core::{Change, Failures, Order, Reply};
+use mesh_shape::RankSet;
+
+use super::{Controller, Life};
+use crate::event::Effect;
+use crate::health::Changes;
+use crate::kind::Controlled;
+
+impl<C: Controlled> Controller<C> {
+    /// Decides on restarts, and tells everybody. At most once in a step, so that all failures found
+    /// in it are told together.
+    pub(super) fn publish(&mut self, changes: Changes, effects: &mut Vec<Effect>) {
+        let changes = changes.into_changes();
+        if matches!(self.life, Life::Replaced(_)) {
+            return;
+        }
+        for change in &changes {
+            self.waits.note(&change.ranks, &change.status);
+        }
+        let roster = &self.roster;
+        let can_start = |ranks: &RankSet| roster.can_start(ranks);
+        let changes = self.restarts.decide(self.now, changes, can_start);
+        self.subscribers.tell_changes(&changes, effects);
+        let changes: Vec<Change> =
+            changes.into_iter().filter(|change| change.status.is_failure()).collect();
+        let escalation = self.restarts.take_escalation(|| failed_ranks(&self.health));
+        if !changes.is_empty() || escalation.is_some() {
+            let (mesh, region) = (self.spec.mesh.clone(), self.spec.region.clone());
+            let reporter = self.spec.epoch;
+            effects.push(Effect::TellOwner(Failures {
+                mesh,
+                region,
+                reporter,
+                changes,
+                escalation,
+            }));
+        }
+        self.begin_round(effects);
+        for wait in self.waits.take_reached() {
+            let reply = Reply::Waited { missing: wait.missing, state: self.state() };
+            effects.push(Effect::Answer { ask: wait.ask, reply });
+        }
+    }
+
+    /// The ranks of a round that still live are stopped: they start again with the others.
+    fn begin_round(&mut self, effects: &mut Vec<Effect>) {
+        let joined = self.restarts.take_joined();
+        let mut changes = Changes::default();
+        let stops = self.health.stop(&joined, self.now, &mut changes);
+        let changes = changes.into_changes();
+        self.subscribers.tell_changes(&changes, effects);
+        for (ranks, incarnation) in stops {
+            self.ask_each(&ranks, effects, |ranks| Order::Stop { ranks, incarnation });
+        }
+    }
+}
+
+fn failed_ranks(health: &crate::health::Health) -> RankSet {
+    let mut failed = RankSet::new();
+    for (range, _) in health.runs().filter(|(_, cell)| cell.status.is_failure()) {
+        failed.insert_range(range);
+    }
+    failed
+}

@@ -1,0 +1,139 @@
+//! What agents say, and what it means for their ranks (H1 to H5).
+
+use mesh_core::{AgentId, BeatSeq, Generation, Incarnation, News, Order, Status, Trouble, Update};
+use mesh_shape::{Overlay, RankSet};
+
+use super::{Controller, Life};
+use crate::agents::Voice;
+use crate::cells::Cell;
+use crate::event::Effect;
+use crate::health::{Changes, Reported, add_ranks};
+use crate::kind::Controlled;
+
+impl<C: Controlled> Controller<C> {
+    pub(super) fn on_reported(
+        &mut self,
+        from: (AgentId, Incarnation),
+        reports: Overlay<Update<C::Report>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut changes = Changes::default();
+        if !self.hear(from, &mut changes, effects) {
+            return;
+        }
+        let (agent, _) = from;
+        let Some(own) = self.roster.ranks(agent) else { return };
+        let mut zombies: Vec<(RankSet, Incarnation)> = Vec::new();
+        for (range, update) in reports.into_runs() {
+            let reported = Reported {
+                incarnation: update.incarnation,
+                generation: update.generation,
+                status: self.while_stopping(self.kind.status(&update.report)),
+                evidence: self.now.before(update.age),
+            };
+            // An agent answers for its own ranks only.
+            for range in own.intersection(&RankSet::from(range)).runs() {
+                add_ranks(
+                    &mut zombies,
+                    self.zombies(range.clone(), &reported),
+                    reported.incarnation,
+                );
+                if self.has_lost_order(range.clone(), &reported.status) {
+                    self.to_repeat.insert(agent);
+                }
+                if self.life == Life::Closed {
+                    self.health.annotate(range, &reported, &mut changes);
+                } else {
+                    self.health.report(range, &reported, &mut changes);
+                }
+            }
+        }
+        self.publish(changes, effects);
+        for (ranks, incarnation) in zombies {
+            effects.push(self.ask(agent, Order::Kill { ranks, incarnation }));
+        }
+    }
+
+    pub(super) fn on_heard(
+        &mut self,
+        from: (AgentId, Incarnation),
+        beat: BeatSeq,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut changes = Changes::default();
+        if !self.hear(from, &mut changes, effects) {
+            return;
+        }
+        self.publish(changes, effects);
+        // K1: the lease is renewed by the echo of what was heard, and by nothing else. A mesh that is
+        // closed keeps nothing alive.
+        if self.life != Life::Closed
+            && let Some((life, echoed)) = self.roster.beat(from.0, beat)
+        {
+            effects.push(self.ask(from.0, Order::Renew { life, echoed }));
+        }
+    }
+
+    /// An agent speaks: what its silence had covered shows again (H4). Returns whether it counts.
+    fn hear(
+        &mut self,
+        (agent, life): (AgentId, Incarnation),
+        changes: &mut Changes,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        if matches!(self.life, Life::Replaced(_)) {
+            return false;
+        }
+        match self.roster.hear(agent, life) {
+            Voice::Stale => return false,
+            Voice::Known => {}
+            Voice::Reborn => self.reborn(agent, life, effects),
+        }
+        self.contact(agent, changes);
+        true
+    }
+
+    /// The agent counts its reports from the start again: whatever it says now of a rank that was
+    /// alive is newer than what the life before it said.
+    fn reborn(&mut self, agent: AgentId, life: Incarnation, effects: &mut Vec<Effect>) {
+        let Some(own) = self.roster.ranks(agent) else { return };
+        let mut unseen = Changes::default();
+        for range in own.runs() {
+            self.health.update(range, self.now, &mut unseen, |cell| {
+                let is_counted = !cell.status.is_terminal() && cell.generation != Generation::FIRST;
+                is_counted.then(|| Cell { generation: Generation::FIRST, ..cell.clone() })
+            });
+        }
+        let trouble = Trouble::AgentRestarted { agent: agent.index(), life };
+        if self.life != Life::Closed {
+            self.subscribers.tell_all(&News::Trouble(trouble), effects);
+        }
+    }
+
+    /// In a mesh or a round that is being stopped, whatever still lives is being stopped: also a life
+    /// that was not known when the stop was asked for (H3).
+    fn while_stopping(&self, status: Status) -> Status {
+        let is_live = !status.is_terminal() && status != Status::NotExist;
+        if is_live && matches!(self.life, Life::Stopping(_)) { Status::Stopping } else { status }
+    }
+
+    /// The ranks of `range` that are said to be alive in a life that is over (H2): their lease must
+    /// have run out, or they were replaced. They are to be killed.
+    fn zombies(&self, range: std::ops::Range<usize>, reported: &Reported) -> RankSet {
+        let mut zombies = RankSet::new();
+        if reported.status.is_terminal() || reported.status == Status::NotExist {
+            return zombies;
+        }
+        for (ranks, cell) in self.health.runs_in(range) {
+            let is_replaced = reported.incarnation < cell.incarnation;
+            // An older report of the same life was on its way when it ended, and is no news.
+            let is_over = reported.incarnation == cell.incarnation
+                && reported.generation >= cell.generation
+                && cell.status.is_terminal();
+            if is_replaced || is_over {
+                zombies.insert_range(ranks);
+            }
+        }
+        zombies
+    }
+}

@@ -1,0 +1,108 @@
+//! Ranks that begin a new life: alone, or together in a round (RS1, RS2).
+
+use mesh_core::{Generation, Incarnation, Order, Status, Timestamp};
+use mesh_shape::RankSet;
+
+use super::{Controller, Life};
+use crate::cells::Cell;
+use crate::event::Effect;
+use crate::health::{Changes, add_ranks};
+use crate::kind::Controlled;
+
+/// The ranks of each life that begins.
+type Starts = Vec<(RankSet, Incarnation)>;
+
+impl<C: Controlled> Controller<C> {
+    /// When something is to be done for the round: its ranks begin, or those that still live are
+    /// killed. `None` while nothing can be done but wait for them.
+    pub(super) fn round_deadline(&self) -> Option<Timestamp> {
+        let round = self.restarts.round()?;
+        match self.health.has_alive(&round.ranks) {
+            false => Some(round.due),
+            true if round.killed => None,
+            true => Some(round.kill_at),
+        }
+    }
+
+    /// What is left of a round's ranks after the grace is killed.
+    pub(super) fn press_round(&mut self, effects: &mut Vec<Effect>) {
+        let now = self.now;
+        let Some(round) = self.restarts.round_mut() else { return };
+        if round.killed || now < round.kill_at {
+            return;
+        }
+        round.killed = true;
+        let ranks = round.ranks.clone();
+        for (ranks, incarnation) in self.health.alive(&ranks) {
+            self.ask_each(&ranks, effects, |ranks| Order::Kill { ranks, incarnation });
+        }
+    }
+
+    /// Begins the lives that are due, and returns those that are to be started.
+    pub(super) fn begin_again(&mut self, changes: &mut Changes) -> Starts {
+        if self.life != Life::Open {
+            return Starts::new();
+        }
+        let mut starts = self.begin_each(changes);
+        self.begin_together(changes, &mut starts);
+        starts
+    }
+
+    /// A rank of an agent that was given up has nobody to start it: that life has timed out.
+    fn begin_each(&mut self, changes: &mut Changes) -> Starts {
+        let mut starts = Starts::new();
+        for (rank, incarnation) in self.restarts.due(self.now) {
+            if self.health.incarnation(rank).is_none_or(|known| known >= incarnation) {
+                continue;
+            }
+            let given_up = self.roster.of(rank).and_then(|agent| self.roster.given_up(agent));
+            let status = match given_up {
+                Some(heard_at) => Status::Timeout { after: self.now.since(heard_at), cause: None },
+                None => Status::Initializing,
+            };
+            self.begin(rank.index()..rank.index() + 1, &status, changes);
+            if given_up.is_none() {
+                add_ranks(&mut starts, RankSet::from_iter([rank]), incarnation);
+            }
+        }
+        starts
+    }
+
+    /// A round begins when all its ranks have ended; if somebody is there to start each of them.
+    fn begin_together(&mut self, changes: &mut Changes, starts: &mut Starts) {
+        let Some(round) = self.restarts.round() else { return };
+        if self.health.has_alive(&round.ranks) {
+            return;
+        }
+        if !self.roster.can_start(&round.ranks) {
+            self.restarts.abandon_round();
+            return;
+        }
+        if self.now < round.due {
+            return;
+        }
+        let Some(round) = self.restarts.take_round() else { return };
+        for range in round.ranks.runs() {
+            for (ranks, incarnation) in self.begin(range, &Status::Initializing, changes) {
+                add_ranks(starts, ranks, incarnation);
+            }
+        }
+    }
+
+    /// The next life of every rank of `range`. All have ended.
+    fn begin(
+        &mut self,
+        range: std::ops::Range<usize>,
+        status: &Status,
+        changes: &mut Changes,
+    ) -> Starts {
+        let failed_at = if status.is_failure() { self.now } else { Timestamp::START };
+        self.health.update(range.clone(), self.now, changes, |cell| {
+            let (status, contact) = (status.clone(), cell.contact);
+            let (incarnation, generation) = (cell.incarnation.next(), Generation::FIRST);
+            Some(Cell { status, contact, incarnation, generation, failed_at })
+        });
+        let begun = self.health.runs_in(range);
+        begun.map(|(ranks, cell)| (RankSet::from(ranks), cell.incarnation)).collect()
+    }
+}

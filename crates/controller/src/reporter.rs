@@ -1,0 +1,365 @@
+//! The agent's side of reports: numbered, newest only, kept until they are taken; and who waits for
+//! them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mesh_core::{Generation, Incarnation, Progress, Timestamp, Update};
+use mesh_shape::{Overlay, Rank, RankSet};
+
+use crate::event::AskId;
+use crate::kind::Controlled;
+use crate::waits::{Wait, Waits};
+
+/// What an agent has to say about its ranks, and which of it the controller has not had.
+///
+/// The agent tells it what it sees; the reporter numbers that (H1), forgets what newer reports have
+/// overtaken, and answers polls and waits (L1, L7).
+///
+/// # Bounds
+///
+/// One report for each rank, however long the controller takes none, and
+/// [`WAITS_MAX`](Self::WAITS_MAX) waits.
+///
+/// # Examples
+///
+/// ```
+/// use controller::{Controlled, Reporter};
+/// use mesh_core::{Incarnation, Status, Timestamp};
+/// use mesh_shape::{Rank, RankSet};
+///
+/// struct Lamps;
+///
+/// impl Controlled for Lamps {
+///     type Report = Option<bool>;
+///     const KIND: &'static str = "lamp";
+///
+///     fn status(&self, lit: &Option<bool>) -> Status {
+///         match lit {
+///             None => Status::NotExist,
+///             Some(true) => Status::Running,
+///             Some(false) => Status::Stopped,
+///         }
+///     }
+/// }
+///
+/// let now = Timestamp::START;
+/// let mut reporter = Reporter::new(Lamps, RankSet::from(0..4), None);
+/// reporter.report(Rank::new(2), Incarnation::FIRST, now, Some(true));
+/// assert_eq!(reporter.take_unsent(now).len(), 1, "what is new");
+/// assert_eq!(reporter.take_unsent(now).len(), 0, "once");
+/// assert_eq!(reporter.poll().len(), 4, "every rank, known or not");
+/// ```
+#[derive(Debug)]
+pub struct Reporter<C: Controlled> {
+    kind: C,
+    ranks: RankSet,
+    /// What is said of a rank that is not known.
+    unknown: C::Report,
+    newest: BTreeMap<Rank, Newest<C::Report>>,
+    unsent: BTreeSet<Rank>,
+    waits: Waits,
+}
+
+#[derive(Clone, Debug)]
+struct Newest<R> {
+    incarnation: Incarnation,
+    generation: Generation,
+    evidence: Timestamp,
+    report: R,
+}
+
+/// A wait that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waited {
+    /// Which.
+    pub ask: AskId,
+    /// The ranks that were not so far when the time was over; empty if all were.
+    pub missing: RankSet,
+}
+
+/// What becomes of a wait when it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// It is over at once.
+    Over(Waited),
+    /// Its end will be told by [`Reporter::report`] or [`Reporter::expire`].
+    Kept,
+    /// There are as many as may be: it is not kept.
+    TooMany,
+}
+
+impl<C: Controlled> Reporter<C> {
+    /// The most waits that are kept at once.
+    pub const WAITS_MAX: usize = 1_024;
+
+    /// The agent answers for `ranks`, and says `unknown` of those that it has not reported yet.
+    pub const fn new(kind: C, ranks: RankSet, unknown: C::Report) -> Self {
+        Self {
+            kind,
+            ranks,
+            unknown,
+            newest: BTreeMap::new(),
+            unsent: BTreeSet::new(),
+            waits: Waits::new(),
+        }
+    }
+
+    /// Something was seen of a rank. Its number is greater than that of the report before it about the
+    /// same incarnation (H1). A report of an older incarnation than the newest, or of a rank of
+    /// another agent, changes nothing.
+    ///
+    /// Returns the waits that are over by it.
+    pub fn report(
+        &mut self,
+        rank: Rank,
+        incarnation: Incarnation,
+        evidence: Timestamp,
+        report: C::Report,
+    ) -> Vec<Waited> {
+        let generation = match self.newest.get(&rank) {
+            _ if !self.ranks.contains(rank) => return Vec::new(),
+            Some(newest) if newest.incarnation > incarnation => return Vec::new(),
+            Some(newest) if newest.incarnation == incarnation => newest.generation.next(),
+            Some(_) | None => Generation::FIRST,
+        };
+        let status = self.kind.status(&report);
+        self.newest.insert(rank, Newest { incarnation, generation, evidence, report });
+        self.unsent.insert(rank);
+        self.waits.note(&RankSet::from_iter([rank]), &status);
+        self.waits.take_reached().into_iter().map(Waited::from).collect()
+    }
+
+    /// What the controller has not had. It counts as sent; give it back with [`keep`](Self::keep) if
+    /// it was not taken.
+    pub fn take_unsent(&mut self, now: Timestamp) -> Overlay<Update<C::Report>> {
+        let unsent = std::mem::take(&mut self.unsent);
+        let each = unsent.into_iter().filter_map(|rank| {
+            let newest = self.newest.get(&rank)?;
+            Some((rank, newest.update(now.since(newest.evidence))))
+        });
+        each.collect()
+    }
+
+    /// These reports were not taken: they are to be sent again.
+    pub fn keep(&mut self, reports: &Overlay<Update<C::Report>>) {
+        self.unsent.extend(reports.iter().map(|(rank, _)| rank));
+    }
+
+    /// Everything is to be sent again: another controller listens now (K3, L1).
+    pub fn resend(&mut self) {
+        self.unsent = self.newest.keys().copied().collect();
+    }
+
+    /// Whether there is something that the controller has not had.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// The newest report about every rank, the unknown ones too: the answer to a poll. Old evidence
+    /// has no age here, so that ranks that are alike are one run (H8).
+    #[must_use]
+    pub fn poll(&self) -> Overlay<Update<C::Report>> {
+        let unknown = Update {
+            incarnation: Incarnation::FIRST,
+            generation: Generation::FIRST,
+            age: Duration::ZERO,
+            report: self.unknown.clone(),
+        };
+        let each = self.ranks.iter().map(|rank| {
+            let known = self.newest.get(&rank).map(|newest| newest.update(Duration::ZERO));
+            (rank, known.unwrap_or_else(|| unknown.clone()))
+        });
+        each.collect()
+    }
+
+    /// Waits until each of `ranks` is at least so far in its life, or has ended: at once if they are,
+    /// also if they do not exist yet (L7). Ranks of other agents are not waited for.
+    pub fn wait(
+        &mut self,
+        now: Timestamp,
+        ask: AskId,
+        ranks: &RankSet,
+        (until, within): (Progress, Duration),
+    ) -> Waiting {
+        let has_reached = |rank: &Rank| {
+            let newest = self.newest.get(rank);
+            newest.is_some_and(|newest| self.kind.status(&newest.report).has_reached(until))
+        };
+        let own = self.ranks.intersection(ranks);
+        let missing: RankSet = own.iter().filter(|rank| !has_reached(rank)).collect();
+        if missing.is_empty() || within.is_zero() {
+            return Waiting::Over(Waited { ask, missing });
+        }
+        if self.waits.len() >= Self::WAITS_MAX {
+            return Waiting::TooMany;
+        }
+        self.waits.add(Wait { ask, missing, until, deadline: now + within });
+        Waiting::Kept
+    }
+
+    /// Whoever asked for a wait has gone. An unknown one: no change.
+    pub fn withdraw(&mut self, ask: AskId) {
+        self.waits.remove(ask);
+    }
+
+    /// The waits whose time is over.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<Waited> {
+        self.waits.expire(now).into_iter().map(Waited::from).collect()
+    }
+
+    /// When the first wait is over for lack of time.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.waits.next_deadline()
+    }
+}
+
+impl<R: Clone> Newest<R> {
+    fn update(&self, age: Duration) -> Update<R> {
+        let Self { incarnation, generation, .. } = *self;
+        Update { incarnation, generation, age, report: self.report.clone() }
+    }
+}
+
+impl From<Wait> for Waited {
+    fn from(wait: Wait) -> Self {
+        Self { ask: wait.ask, missing: wait.missing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::Status;
+
+    use super::*;
+
+    const RANK: Rank = Rank::new(3);
+
+    #[derive(Debug)]
+    struct Plain;
+
+    impl Controlled for Plain {
+        type Report = Status;
+        const KIND: &'static str = "plain";
+
+        fn status(&self, report: &Status) -> Status {
+            report.clone()
+        }
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_start(Duration::from_secs(seconds))
+    }
+
+    fn reporter(size: usize) -> Reporter<Plain> {
+        Reporter::new(Plain, RankSet::from(0..size), Status::NotExist)
+    }
+
+    fn generations(reports: &Overlay<Update<Status>>) -> Vec<(Rank, u64, u64)> {
+        reports
+            .iter()
+            .map(|(rank, update)| (rank, update.incarnation.number(), update.generation.number()))
+            .collect()
+    }
+
+    /// H1, L1
+    #[test]
+    fn generations_rise_within_an_incarnation_and_start_again_with_the_next() {
+        let mut reporter = reporter(8);
+        let (first, second) = (Incarnation::FIRST, Incarnation::FIRST.next());
+        reporter.report(RANK, first, at(0), Status::Initializing);
+        assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 0, 0)]);
+        reporter.report(RANK, first, at(0), Status::Running);
+        assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 0, 1)]);
+        reporter.report(RANK, second, at(0), Status::Initializing);
+        reporter.report(RANK, first, at(0), Status::Running);
+        assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 1, 0)]);
+        assert!(reporter.take_unsent(at(0)).is_empty(), "each is sent once");
+        reporter.resend();
+        assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 1, 0)], "unless asked again");
+    }
+
+    #[test]
+    fn what_was_not_taken_is_sent_again_with_its_true_age() {
+        let mut reporter = reporter(8);
+        reporter.report(RANK, Incarnation::FIRST, at(5), Status::Running);
+        let refused = reporter.take_unsent(at(5));
+        reporter.keep(&refused);
+        let again = reporter.take_unsent(at(7));
+        assert_eq!(again.get(RANK).map(|update| update.age), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn an_agent_speaks_for_its_own_ranks_only() {
+        let mut reporter = reporter(3);
+        reporter.report(RANK, Incarnation::FIRST, at(0), Status::Running);
+        assert!(!reporter.has_unsent());
+        assert_eq!(reporter.poll().ranks(), RankSet::from(0..3));
+    }
+
+    /// H8
+    #[test]
+    fn ranks_that_are_alike_are_one_run_of_a_poll() {
+        let mut reporter = reporter(1_000);
+        assert_eq!(reporter.poll().n_runs(), 1, "nothing is known of any");
+        for rank in 0..1_000 {
+            let evidence = Timestamp::from_start(Duration::from_millis(rank));
+            let rank = Rank::new(usize::try_from(rank).expect("it is small"));
+            reporter.report(rank, Incarnation::FIRST, evidence, Status::Running);
+        }
+        assert_eq!(reporter.poll().n_runs(), 1);
+    }
+
+    fn waited(ask: u64, missing: RankSet) -> Waited {
+        Waited { ask: AskId::new(ask), missing }
+    }
+
+    /// L7
+    #[test]
+    fn a_wait_ends_when_every_rank_is_so_far_or_has_ended() {
+        let mut reporter = reporter(4);
+        let second = Duration::from_secs(1);
+        let both = RankSet::from(0..2);
+        let wait = |reporter: &mut Reporter<Plain>, ask| {
+            reporter.wait(at(0), AskId::new(ask), &both, (Progress::Running, second))
+        };
+        assert_eq!(wait(&mut reporter, 1), Waiting::Kept, "before the ranks exist");
+        let mut report =
+            |rank, status| reporter.report(Rank::new(rank), Incarnation::FIRST, at(0), status);
+        assert_eq!(report(0, Status::Running), []);
+        assert_eq!(report(2, Status::Running), [], "not waited for");
+        assert_eq!(report(1, Status::Initializing), []);
+        assert_eq!(report(1, Status::Stopped), [waited(1, RankSet::new())], "as far as it gets");
+        let done = Waiting::Over(waited(2, RankSet::new()));
+        assert_eq!(wait(&mut reporter, 2), done, "at once");
+    }
+
+    /// L7
+    #[test]
+    fn a_wait_ends_with_its_time_and_says_who_is_missing() {
+        let mut reporter = reporter(4);
+        let all = RankSet::from(0..4);
+        let asked = (Progress::Running, Duration::from_secs(3));
+        assert_eq!(reporter.wait(at(0), AskId::new(1), &all, asked), Waiting::Kept);
+        assert_eq!(reporter.wait(at(0), AskId::new(2), &all, asked), Waiting::Kept);
+        reporter.withdraw(AskId::new(2));
+        reporter.report(Rank::new(0), Incarnation::FIRST, at(1), Status::Running);
+        assert_eq!(reporter.next_deadline(), Some(at(3)));
+        assert_eq!(reporter.expire(at(2)), []);
+        assert_eq!(reporter.expire(at(3)), [waited(1, RankSet::from(1..4))]);
+        assert_eq!(reporter.next_deadline(), None);
+    }
+
+    #[test]
+    fn waits_are_bounded() {
+        let mut reporter = reporter(1);
+        let asked = (Progress::Running, Duration::from_secs(3));
+        let mut wait = |ask| reporter.wait(at(0), AskId::new(ask), &RankSet::from(0..1), asked);
+        for ask in 0..Reporter::<Plain>::WAITS_MAX as u64 {
+            assert_eq!(wait(ask), Waiting::Kept);
+        }
+        assert_eq!(wait(9_999), Waiting::TooMany);
+    }
+}

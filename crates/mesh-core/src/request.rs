@@ -1,0 +1,112 @@
+//! What a program asks of the controller of a mesh, and what it is answered (L7, L8).
+
+use std::time::Duration;
+
+use mesh_shape::{Rank, RankSet, Region};
+use serde::{Deserialize, Serialize};
+
+use crate::event::MeshState;
+use crate::ids::Epoch;
+use crate::restart::{RestartConfig, RestartError};
+use crate::status::Progress;
+
+/// A question or an order to a controller. Each is answered with one [`Reply`].
+///
+/// Subscriptions are not among them: who subscribes leaves an address, which a shell knows and this
+/// crate does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MeshRequest {
+    /// This is what the mesh is to be. The same as it is: nothing happens.
+    CreateOrUpdate {
+        /// Its ranks. Another region than the mesh has is refused.
+        region: Region,
+        /// Its rules of restarting; they may change while it lives.
+        restart: RestartConfig,
+    },
+    /// What every rank is (L7).
+    GetState,
+    /// End every rank. Answered when they have ended, or when no more can be done (C1).
+    Stop {
+        /// How long the ranks may take to end by themselves before they are killed.
+        grace: Duration,
+    },
+    /// Tell me when each of these ranks is at least so far in its life, or has ended (L7).
+    WaitRankStatus {
+        /// The ranks, of the whole mesh.
+        ranks: RankSet,
+        /// How far they are to be.
+        until: Progress,
+        /// How long to wait.
+        within: Duration,
+    },
+    /// How many subscribers there are (N5).
+    GetSubscriberCount,
+}
+
+/// What a controller answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The state of every rank: to `GetState`, and to `Stop` at its end.
+    State(MeshState),
+    /// The mesh is as asked.
+    Updated {
+        /// Whether it was otherwise before.
+        is_changed: bool,
+    },
+    /// To `WaitRankStatus`.
+    Waited {
+        /// The ranks that were not so far when the time was over. Empty if all were.
+        missing: RankSet,
+        /// What every rank is now: one that has ended is as far as it will get.
+        state: MeshState,
+    },
+    /// The number of subscribers.
+    Subscribers(usize),
+    /// It cannot be done. Nothing has changed.
+    Refused(Refusal),
+}
+
+/// Why a controller does not do what it is asked. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A mesh keeps its ranks for life.
+    #[error("the mesh has the ranks of {has}, not of {asked}: stop it and create another one")]
+    OtherRegion {
+        /// What it has.
+        has: Region,
+        /// What was asked for.
+        asked: Region,
+    },
+    /// A region that is a view of something else.
+    #[error("the region is a view of {asked}, and the mesh is one of {has}: slice the mesh's own")]
+    OtherBase {
+        /// What the ranks of the mesh are a view of.
+        has: mesh_shape::Extent,
+        /// What the region is a view of.
+        asked: mesh_shape::Extent,
+    },
+    /// The rules of restarting do not hold together.
+    #[error("the rules of restarting cannot hold")]
+    Restart(#[from] RestartError),
+    /// The mesh has no such rank.
+    #[error("there is no rank {rank} in a mesh of {size}")]
+    NoSuchRank {
+        /// The rank.
+        rank: Rank,
+        /// The number of ranks.
+        size: usize,
+    },
+    /// As many are told, or wait for an answer, as may.
+    #[error("{limit} already do, which is the limit: try again when one has gone")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// This controller is not in charge any more.
+    #[error("the controller of epoch {by} has taken the mesh over: ask that one")]
+    Replaced {
+        /// The epoch of the one that is.
+        by: Epoch,
+    },
+}

@@ -1,0 +1,48 @@
+//! `cargo xtask bench`: the benches, built for release, outside the workspace.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use crate::cargo::Cargo;
+use crate::metadata::Metadata;
+use crate::stop::Stop;
+
+/// Builds the benches and becomes the one that `args` names, where the caller stands; without
+/// arguments they are listed. The figures are also written below `target/bench`.
+pub(crate) fn run(args: &[String]) -> ExitCode {
+    let mut program = match build(args) {
+        Ok(program) => program,
+        Err(stop) => {
+            eprintln!("bench: {stop}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let error = program.exec();
+    eprintln!("bench: {} cannot be started: {error}", program.get_program().display());
+    ExitCode::FAILURE
+}
+
+/// Where cargo builds the benches, and where their figures go.
+///
+/// # Errors
+///
+/// - As [`Metadata::load`].
+pub(crate) fn folders() -> Result<(PathBuf, PathBuf), Stop> {
+    let target = Metadata::load()?.target_directory;
+    Ok((target.join("bench-build"), target.join("bench")))
+}
+
+fn build(args: &[String]) -> Result<Command, Stop> {
+    let (built, figures) = folders()?;
+    // Both programs: the one that reads the clock runs the one that counts bytes, beside it.
+    Cargo::new("build --release --manifest-path bench/Cargo.toml --target-dir")
+        .args([built.to_string_lossy()])
+        .run()?;
+    let mut program = Command::new(built.join("release").join("meshwarden-bench"));
+    program.args(args);
+    if !args.is_empty() {
+        program.arg("--out").arg(figures);
+    }
+    Ok(program)
+}

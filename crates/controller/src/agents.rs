@@ -22,7 +22,6 @@ pub(crate) struct Roster {
     earliest: Option<Timestamp>,
     /// Whether this side took itself for cut off when it last judged.
     isolated: bool,
-    times: Times,
 }
 
 /// One agent, as the controller hears it.
@@ -63,7 +62,7 @@ pub(crate) enum Misfit {
 }
 
 impl Roster {
-    pub(crate) fn new(ranks: Vec<RankSet>, size: usize, times: Times) -> Result<Self, Misfit> {
+    pub(crate) fn new(ranks: Vec<RankSet>, size: usize) -> Result<Self, Misfit> {
         let mut by_rank: RunMap<Option<AgentId>> = RunMap::uniform(size, None);
         for (index, set) in ranks.iter().enumerate() {
             for range in set.runs() {
@@ -82,15 +81,15 @@ impl Roster {
             return Err(Misfit::Nobody(Rank::new(range.start)));
         }
         let agents = ranks.into_iter().map(Agent::new).collect();
-        Ok(Self { agents, by_rank, earliest: None, isolated: false, times })
+        Ok(Self { agents, by_rank, earliest: None, isolated: false })
     }
 
     /// Silence is counted from now on.
-    pub(crate) fn open(&mut self, now: Timestamp) {
+    pub(crate) fn open(&mut self, now: Timestamp, times: &Times) {
         for agent in &mut self.agents {
             agent.silence = Silence::since(now);
         }
-        self.earliest = (!self.agents.is_empty()).then(|| now + self.times.suspect);
+        self.earliest = (!self.agents.is_empty()).then(|| now + times.suspect);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -141,12 +140,12 @@ impl Roster {
     }
 
     /// The agent lives. Returns whether it had been doubted.
-    pub(crate) fn heard(&mut self, agent: AgentId, now: Timestamp) -> bool {
+    pub(crate) fn heard(&mut self, agent: AgentId, now: Timestamp, times: &Times) -> bool {
         let Some(agent) = self.agents.get_mut(agent.index()) else { return false };
         let was_given_up = agent.silence.is_given_up();
         let was_doubted = agent.silence.heard(now);
         if was_doubted || was_given_up {
-            let due = now + self.times.suspect;
+            let due = now + times.suspect;
             self.earliest = Some(self.earliest.map_or(due, |earliest| earliest.min(due)));
         }
         was_doubted
@@ -160,11 +159,11 @@ impl Roster {
     }
 
     /// This side was paused for `gap`: nobody is to blame for it (rule 6 of the design).
-    pub(crate) fn forgive(&mut self, gap: Duration, now: Timestamp) {
+    pub(crate) fn forgive(&mut self, gap: Duration, now: Timestamp, times: &Times) {
         for agent in &mut self.agents {
             agent.silence.forgive(gap, now);
         }
-        self.earliest = self.first_due();
+        self.earliest = self.first_due(times);
     }
 
     /// The agents that were not heard since `sent` become suspect (L3).
@@ -179,29 +178,28 @@ impl Roster {
     }
 
     /// The agents whose silence means more at `now` than it did before.
-    pub(crate) fn judge(&mut self, now: Timestamp) -> Judged {
+    pub(crate) fn judge(&mut self, now: Timestamp, times: &Times) -> Judged {
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return Judged::default();
         }
-        let times = self.times;
-        let silent = self.agents.iter().filter(|agent| agent.silence.is_long(now, &times)).count();
+        let silent = self.agents.iter().filter(|agent| agent.silence.is_long(now, times)).count();
         let isolated = self.is_isolated(silent);
         let cut_off = (isolated && !self.isolated).then_some(silent);
         self.isolated = isolated;
         let hold = if isolated { times.lease } else { Duration::ZERO };
         let mut verdicts = Vec::new();
         for (index, agent) in self.agents.iter_mut().enumerate() {
-            if let Some(verdict) = agent.silence.judge(now, &times, hold) {
+            if let Some(verdict) = agent.silence.judge(now, times, hold) {
                 verdicts.push((AgentId::new(index), verdict));
             }
         }
         let held_back = now + times.heartbeat;
-        self.earliest = self.first_due().map(|due| if due <= now { held_back } else { due });
+        self.earliest = self.first_due(times).map(|due| if due <= now { held_back } else { due });
         Judged { verdicts, cut_off }
     }
 
-    fn first_due(&self) -> Option<Timestamp> {
-        self.agents.iter().filter_map(|agent| agent.silence.due(&self.times)).min()
+    fn first_due(&self, times: &Times) -> Option<Timestamp> {
+        self.agents.iter().filter_map(|agent| agent.silence.due(times)).min()
     }
 
     /// More than half, and at least three, silent at once: then it is this side that is cut off.

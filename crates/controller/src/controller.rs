@@ -29,6 +29,7 @@ mod silence;
 mod snapshot;
 mod stop;
 
+use life::Settling;
 use stop::Stop;
 
 /// What a controller is to supervise.
@@ -99,8 +100,8 @@ pub struct Controller<C> {
     poll_sent: Option<Timestamp>,
     /// The agents that an order did not reach, or that seem not to have got one.
     to_repeat: BTreeSet<AgentId>,
-    /// Until when ranks that an adopted mesh should have may still turn up (K3).
-    settle_at: Option<Timestamp>,
+    /// While a mesh is being adopted: which ranks have not turned up (K3).
+    settling: Option<Settling>,
     /// The deadline last named: being called much later than that is our own pause.
     promised: Option<Timestamp>,
 }
@@ -129,27 +130,25 @@ impl<C: Controlled> Controller<C> {
     pub fn new(spec: Spec, kind: C) -> Result<Self, SpecError> {
         spec.config.validate()?;
         let size = spec.region.size();
-        let roster = Roster::new(spec.agents.clone(), size, spec.config.times).map_err(
-            |misfit| match misfit {
-                Misfit::Twice(rank) => SpecError::Twice { rank },
-                Misfit::Nobody(rank) => SpecError::Nobody { rank },
-                Misfit::Outside(rank) => SpecError::Outside { rank },
-            },
-        )?;
+        let roster = Roster::new(spec.agents.clone(), size).map_err(|misfit| match misfit {
+            Misfit::Twice(rank) => SpecError::Twice { rank },
+            Misfit::Nobody(rank) => SpecError::Nobody { rank },
+            Misfit::Outside(rank) => SpecError::Outside { rank },
+        })?;
         Ok(Self {
             kind,
             now: Timestamp::START,
             health: Health::new(size),
             roster,
-            subscribers: Subscribers::new(spec.mesh.clone(), spec.region.clone()),
+            subscribers: Subscribers::new(spec.mesh.clone()),
             waits: Waits::new(),
-            restarts: Restarts::new(spec.config.restart, size, spec.seed),
+            restarts: Restarts::new(size, spec.seed),
             spread: SplitMix(spec.seed),
             life: Life::New,
             check_due: None,
             poll_sent: None,
             to_repeat: BTreeSet::new(),
-            settle_at: None,
+            settling: None,
             promised: None,
             spec,
         })
@@ -215,7 +214,8 @@ impl<C: Controlled> Controller<C> {
         let poll = self.poll_sent.map(|sent| sent + self.spec.config.times.poll_deadline);
         let restart = self.restarts.next_deadline();
         let (round, silence) = (self.round_deadline(), self.roster.next_deadline());
-        [self.check_due, poll, restart, round, silence, self.settle_at].into_iter().flatten().min()
+        let settle = self.settling.as_ref().map(|settling| settling.at);
+        [self.check_due, poll, restart, round, silence, settle].into_iter().flatten().min()
     }
 
     /// When the next check is due (L1, L4); `None` while there is nothing to check.
@@ -272,9 +272,11 @@ impl<C: Controlled> Controller<C> {
         // Each moment is forgiven once, also if the deadline stays due over many events.
         let gap = self.now.since(promised.max(before));
         if gap > self.spec.config.times.heartbeat {
-            self.roster.forgive(gap, self.now);
+            self.roster.forgive(gap, self.now, &self.spec.config.times);
             self.poll_sent = self.poll_sent.map(|sent| sent + gap);
-            self.settle_at = self.settle_at.map(|at| at + gap);
+            if let Some(settling) = &mut self.settling {
+                settling.at = settling.at + gap;
+            }
             if let Some(round) = self.restarts.round_mut() {
                 round.kill_at = round.kill_at + gap;
             }

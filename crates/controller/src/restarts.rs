@@ -12,7 +12,6 @@ use mesh_shape::{Rank, RankSet};
 /// The restarts of one mesh.
 #[derive(Clone, Debug)]
 pub(crate) struct Restarts {
-    config: RestartConfig,
     /// The number of ranks of the mesh.
     size: usize,
     /// When each restart of the window was granted; no more than the intensity.
@@ -56,9 +55,8 @@ enum Escalating {
 }
 
 impl Restarts {
-    pub(crate) const fn new(config: RestartConfig, size: usize, seed: u64) -> Self {
+    pub(crate) const fn new(size: usize, seed: u64) -> Self {
         Self {
-            config,
             size,
             granted: VecDeque::new(),
             attempts: BTreeMap::new(),
@@ -70,39 +68,38 @@ impl Restarts {
         }
     }
 
-    /// From now on these rules hold. What is granted stays so.
-    pub(crate) const fn set_config(&mut self, config: RestartConfig) {
-        self.config = config;
-    }
-
     /// Decides for every ended rank of `changes`, splitting them where ranks are treated differently.
     ///
     /// `can_start` says whether somebody is there to start all of these ranks.
     pub(crate) fn decide(
         &mut self,
-        now: Timestamp,
+        (now, config): (Timestamp, &RestartConfig),
         changes: Vec<Change>,
         can_start: impl Fn(&RankSet) -> bool,
     ) -> Vec<Change> {
-        match self.config.strategy {
-            Strategy::OneForOne => self.decide_each(now, changes),
+        match config.strategy {
+            Strategy::OneForOne => self.decide_each((now, config), changes),
             Strategy::OneForAll | Strategy::RestForOne => {
-                self.decide_together(now, &changes, can_start);
+                self.decide_together((now, config), &changes, can_start);
                 self.mark_round(now, changes)
             }
         }
     }
 
-    fn decide_each(&mut self, now: Timestamp, changes: Vec<Change>) -> Vec<Change> {
+    fn decide_each(
+        &mut self,
+        (now, config): (Timestamp, &RestartConfig),
+        changes: Vec<Change>,
+    ) -> Vec<Change> {
         let mut decided = Vec::with_capacity(changes.len());
         for change in changes {
-            if !self.wants(&change) {
+            if !self.wants(config, &change) {
                 decided.push(change);
                 continue;
             }
             let mut left = RankSet::new();
             for rank in change.ranks.iter() {
-                let Some(delay) = self.grant(now, rank) else {
+                let Some(delay) = self.grant((now, config), rank) else {
                     left.insert(rank);
                     continue;
                 };
@@ -122,33 +119,39 @@ impl Restarts {
     /// One restart for all that ended in this step and are not yet in a round.
     fn decide_together(
         &mut self,
-        now: Timestamp,
+        (now, config): (Timestamp, &RestartConfig),
         changes: &[Change],
         can_start: impl Fn(&RankSet) -> bool,
     ) {
         let in_round = self.round.as_ref().map_or_else(RankSet::new, |round| round.ranks.clone());
         let first = changes
             .iter()
-            .filter(|change| self.wants(change))
+            .filter(|change| self.wants(config, change))
             .filter_map(|change| change.ranks.difference(&in_round).first())
             .min();
         let Some(first) = first else { return };
-        let first = match self.config.strategy {
+        let first = match config.strategy {
             Strategy::OneForAll => Rank::new(0),
             Strategy::OneForOne | Strategy::RestForOne => first,
         };
         let group = RankSet::from(first.index()..self.size);
-        let Some(delay) = can_start(&group).then(|| self.grant(now, first)).flatten() else {
+        let Some(delay) = can_start(&group).then(|| self.grant((now, config), first)).flatten()
+        else {
             self.escalate();
             return;
         };
-        let (due, kill_at) = (now + delay, now + self.config.grace);
+        let (due, kill_at) = (now + delay, now + config.grace);
         let round = self.round.get_or_insert_with(|| Round {
             ranks: RankSet::new(),
             joined: RankSet::new(),
             due,
             kill_at,
             killed: false,
+        });
+        // Those that were to start alone start with the others.
+        self.pending.retain(|_, alone| {
+            alone.retain(|(rank, _)| !group.contains(*rank));
+            !alone.is_empty()
         });
         round.joined = group.difference(&round.ranks);
         round.ranks = round.ranks.union(&group);
@@ -184,14 +187,20 @@ impl Restarts {
     /// The escalation that is to be told now, with the ranks that have failed. Once.
     pub(crate) fn take_escalation(
         &mut self,
+        config: &RestartConfig,
         failed: impl FnOnce() -> RankSet,
     ) -> Option<Escalation> {
         if self.escalation != Escalating::Due {
             return None;
         }
         self.escalation = Escalating::Told;
-        let RestartConfig { max_restarts, period, .. } = self.config;
+        let RestartConfig { max_restarts, period, .. } = *config;
         Some(Escalation { failed: failed(), max_restarts, period })
+    }
+
+    /// Whether there is an escalation to be told.
+    pub(crate) fn has_escalated(&self) -> bool {
+        self.escalation == Escalating::Due
     }
 
     fn escalate(&mut self) {
@@ -200,8 +209,8 @@ impl Restarts {
         }
     }
 
-    fn wants(&self, change: &Change) -> bool {
-        let is_wanted = match self.config.policy {
+    fn wants(&self, config: &RestartConfig, change: &Change) -> bool {
+        let is_wanted = match config.policy {
             RestartPolicy::Temporary => false,
             RestartPolicy::Transient => matches!(change.status, Status::Failed(_)),
             // A rank that timed out has nobody to start it: its agent is silent.
@@ -213,22 +222,26 @@ impl Restarts {
     }
 
     /// Grants one restart if the intensity allows it; returns its delay.
-    fn grant(&mut self, now: Timestamp, rank: Rank) -> Option<Duration> {
-        if let Some(period) = self.config.period {
+    fn grant(
+        &mut self,
+        (now, config): (Timestamp, &RestartConfig),
+        rank: Rank,
+    ) -> Option<Duration> {
+        if let Some(period) = config.period {
             while self.granted.front().is_some_and(|at| now.since(*at) > period) {
                 self.granted.pop_front();
             }
         }
-        let is_spent = self.granted.len() >= self.config.max_restarts as usize;
+        let is_spent = self.granted.len() >= config.max_restarts as usize;
         if is_spent || self.escalation != Escalating::NotNeeded {
             return None;
         }
         self.granted.push_back(now);
-        let settled = self.config.backoff_max.saturating_mul(2);
+        let settled = config.backoff_max.saturating_mul(2);
         let before = self.attempts.get(&rank).map_or(0, |attempts| {
             if now.since(attempts.began_at) >= settled { 0 } else { attempts.n }
         });
-        let delay = backoff(&self.config, before, &mut self.random);
+        let delay = backoff(config, before, &mut self.random);
         let attempts = Attempts { n: before.saturating_add(1), began_at: now + delay };
         self.attempts.insert(rank, attempts);
         Some(delay)
@@ -359,7 +372,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_started_again_and_what_may_pass_is() {
-        let mut restarts = Restarts::new(RestartConfig::on_failure(9), 1, 0);
+        let config = RestartConfig::on_failure(9);
+        let mut restarts = Restarts::new(1, 0);
         let mut decide = |problem| {
             let reason = Reason::Launch { program: "it".to_owned(), problem };
             let change = Change {
@@ -369,7 +383,9 @@ mod tests {
                 restart_in: None,
                 evidence: Timestamp::START,
             };
-            restarts.decide(Timestamp::START, vec![change], |_| true)[0].restart_in.is_some()
+            restarts.decide((Timestamp::START, &config), vec![change], |_| true)[0]
+                .restart_in
+                .is_some()
         };
         assert!(!decide(LaunchProblem::NotFound));
         assert!(!decide(LaunchProblem::NotExecutable));
@@ -381,7 +397,7 @@ mod tests {
     fn restarts_outside_the_period_are_forgotten() {
         let config =
             RestartConfig { period: Some(Duration::from_secs(10)), ..RestartConfig::on_failure(1) };
-        let mut restarts = Restarts::new(config, 1, 0);
+        let mut restarts = Restarts::new(1, 0);
         let at = |seconds| Timestamp::from_start(Duration::from_secs(seconds));
         let mut fail = |seconds| {
             let change = Change {
@@ -391,8 +407,11 @@ mod tests {
                 restart_in: None,
                 evidence: at(seconds),
             };
-            let decided = restarts.decide(at(seconds), vec![change], |_| true);
-            (decided[0].restart_in.is_some(), restarts.take_escalation(RankSet::new).is_some())
+            let decided = restarts.decide((at(seconds), &config), vec![change], |_| true);
+            (
+                decided[0].restart_in.is_some(),
+                restarts.take_escalation(&config, RankSet::new).is_some(),
+            )
         };
         assert_eq!(fail(0), (true, false));
         assert_eq!(fail(11), (true, false));
@@ -404,9 +423,10 @@ mod tests {
     fn a_rank_that_has_lived_long_begins_with_the_first_delay_again() {
         let config =
             RestartConfig { backoff_max: Duration::from_secs(1), ..RestartConfig::on_failure(9) };
-        let mut restarts = Restarts::new(config, 1, 0);
+        let mut restarts = Restarts::new(1, 0);
         let mut delay = |millis| {
-            restarts.grant(Timestamp::from_start(Duration::from_millis(millis)), Rank::new(0))
+            let now = Timestamp::from_start(Duration::from_millis(millis));
+            restarts.grant((now, &config), Rank::new(0))
         };
         let near = |delay: Option<Duration>, full: u64| {
             let full = Duration::from_millis(full);

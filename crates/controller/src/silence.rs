@@ -112,3 +112,6 @@ impl Silence {
         self.given_up
     }
 }
+
+#[cfg(test)]
+mod exhaustive;

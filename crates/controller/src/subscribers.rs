@@ -12,8 +12,6 @@ use crate::event::{Effect, Subscription};
 #[derive(Clone, Debug)]
 pub(crate) struct Subscribers {
     mesh: MeshLabel,
-    /// The ranks of the mesh: what regions of subscribers are compared with.
-    whole: Region,
     by_id: BTreeMap<SubscriberId, Subscriber>,
 }
 
@@ -33,18 +31,19 @@ pub(crate) struct View {
 }
 
 impl Subscribers {
-    pub(crate) const fn new(mesh: MeshLabel, whole: Region) -> Self {
-        Self { mesh, whole, by_id: BTreeMap::new() }
+    pub(crate) const fn new(mesh: MeshLabel) -> Self {
+        Self { mesh, by_id: BTreeMap::new() }
     }
 
     pub(crate) fn contains(&self, id: SubscriberId) -> bool {
         self.by_id.contains_key(&id)
     }
 
-    pub(crate) fn add(&mut self, subscription: Subscription) {
+    /// `whole` is the region of the mesh.
+    pub(crate) fn add(&mut self, subscription: Subscription, whole: &Region) {
         let Subscription { id, interest, region } = subscription;
         // The whole mesh in its own order needs no arithmetic.
-        let region = region.filter(|region| *region != self.whole);
+        let region = region.filter(|region| region != whole);
         self.by_id.insert(id, Subscriber { view: View { interest, region }, seq: 0 });
     }
 
@@ -65,8 +64,13 @@ impl Subscribers {
     }
 
     /// Tells each subscriber of the changes that meet its region and its interest. Those who want the
-    /// same share it.
-    pub(crate) fn tell_changes(&mut self, changes: &[Change], effects: &mut Vec<Effect>) {
+    /// same share it. `whole` is the region of the mesh.
+    pub(crate) fn tell_changes(
+        &mut self,
+        changes: &[Change],
+        whole: &Region,
+        effects: &mut Vec<Effect>,
+    ) {
         if changes.is_empty() {
             return;
         }
@@ -75,7 +79,7 @@ impl Subscribers {
             let mine = match &last {
                 Some((view, mine)) if *view == subscriber.view => Arc::clone(mine),
                 Some(_) | None => {
-                    let mine: Arc<[Change]> = subscriber.view.select(changes, &self.whole).into();
+                    let mine: Arc<[Change]> = subscriber.view.select(changes, whole).into();
                     last = Some((subscriber.view.clone(), Arc::clone(&mine)));
                     mine
                 }

@@ -19,7 +19,7 @@ pub enum MeshRequest {
     /// This is what the mesh is to be. The same as it is: nothing happens.
     CreateOrUpdate {
         /// Its ranks. Another region than the mesh has is refused.
-        region: Region,
+        region: Box<Region>,
         /// Its rules of restarting; they may change while it lives.
         restart: RestartConfig,
     },
@@ -74,9 +74,9 @@ pub enum Refusal {
     #[error("the mesh has the ranks of {has}, not of {asked}: stop it and create another one")]
     OtherRegion {
         /// What it has.
-        has: Region,
+        has: Box<Region>,
         /// What was asked for.
-        asked: Region,
+        asked: Box<Region>,
     },
     /// A region that is a view of something else.
     #[error("the region is a view of {asked}, and the mesh is one of {has}: slice the mesh's own")]

@@ -50,17 +50,16 @@ impl<C: Controlled> Controller<C> {
         }
     }
 
-    fn on_update(&mut self, region: Region, restart: RestartConfig) -> Reply {
-        if region != self.spec.region {
-            let has = self.spec.region.clone();
-            return Reply::Refused(Refusal::OtherRegion { has, asked: region });
+    fn on_update(&mut self, asked: Box<Region>, restart: RestartConfig) -> Reply {
+        if *asked != self.spec.region {
+            let has = Box::new(self.spec.region.clone());
+            return Reply::Refused(Refusal::OtherRegion { has, asked });
         }
         if let Err(refused) = restart.validate() {
             return Reply::Refused(refused.into());
         }
         let is_changed = restart != self.spec.config.restart;
         self.spec.config.restart = restart;
-        self.restarts.set_config(restart);
         Reply::Updated { is_changed }
     }
 

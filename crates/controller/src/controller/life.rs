@@ -1,13 +1,25 @@
 //! How a mesh begins and ends: started here, or taken over from another controller; closed, or taken
 //! over by another one (N4, L6, K3).
 
-use mesh_core::{Cause, Epoch, News, Order, Reason, Refusal, Reply, Status, Trouble};
+use std::ops::Range;
+
+use mesh_core::{Cause, Epoch, News, Order, Reason, Refusal, Reply, Status, Timestamp, Trouble};
+use mesh_shape::RankSet;
 
 use super::{Controller, Life};
 use crate::cells::Cell;
 use crate::event::Effect;
 use crate::health::Changes;
 use crate::kind::Controlled;
+
+/// A mesh that another controller has started, while its ranks turn up.
+#[derive(Clone, Debug)]
+pub(super) struct Settling {
+    /// When those that have not are given up next.
+    pub(super) at: Timestamp,
+    /// The ranks that their agents have said not to know.
+    pub(super) unknown: RankSet,
+}
 
 impl<C: Controlled> Controller<C> {
     pub(super) fn on_opened(&mut self, effects: &mut Vec<Effect>) {
@@ -35,29 +47,46 @@ impl<C: Controlled> Controller<C> {
             return;
         }
         self.watch();
-        self.settle_at = Some(self.now + self.spec.config.times.lease);
+        let at = self.now + self.spec.config.times.lease;
+        self.settling = Some(Settling { at, unknown: RankSet::new() });
         self.poll(effects);
     }
 
     /// From now on silence counts, and checks are made.
     pub(super) fn watch(&mut self) {
         self.life = Life::Open;
-        self.roster.open(self.now);
+        self.roster.open(self.now, &self.spec.config.times);
         self.schedule_check();
     }
 
-    /// Ranks that have not turned up since the mesh was adopted are not there: their agents were asked
-    /// and do not know them.
-    pub(super) fn settle(&mut self, changes: &mut Changes) {
-        if self.settle_at.is_none_or(|at| self.now < at) {
-            return;
+    /// An agent does not know some of its ranks. In a mesh that is being adopted, they may yet be
+    /// reported by a message that is still on its way.
+    pub(super) fn note_unknown(&mut self, range: Range<usize>) {
+        if let Some(settling) = &mut self.settling {
+            settling.unknown.insert_range(range);
         }
-        self.settle_at = None;
+    }
+
+    /// Ranks that have not turned up since the mesh was adopted are lost, if their agents have said that
+    /// they do not know them. Those of which nobody has said anything are asked for again.
+    pub(super) fn settle(&mut self, changes: &mut Changes) {
+        let Some(settling) = self.settling.take_if(|settling| settling.at <= self.now) else {
+            return;
+        };
         let lost = Status::failed(Cause::new(Reason::LostByAgent));
-        self.health.update(0..self.health.size(), self.now, changes, |cell| {
-            (cell.status == Status::NotExist && cell.contact == crate::silence::Contact::Heard)
-                .then(|| Cell { status: lost.clone(), failed_at: self.now, ..cell.clone() })
-        });
+        for range in settling.unknown.runs() {
+            self.health.update(range, self.now, changes, |cell| {
+                (cell.status == Status::NotExist).then(|| Cell {
+                    status: lost.clone(),
+                    failed_at: self.now,
+                    ..cell.clone()
+                })
+            });
+        }
+        if self.health.runs().any(|(_, cell)| cell.status == Status::NotExist) {
+            let at = self.now + self.spec.config.times.check;
+            self.settling = Some(Settling { at, unknown: RankSet::new() });
+        }
     }
 
     /// The end: every rank has ended and none is to start again (N4, L6, RS2).
@@ -101,7 +130,7 @@ impl<C: Controlled> Controller<C> {
         self.life = life;
         self.check_due = None;
         self.poll_sent = None;
-        self.settle_at = None;
+        self.settling = None;
         self.restarts.cancel();
     }
 }

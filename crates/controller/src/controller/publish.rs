@@ -3,7 +3,7 @@
 use mesh_core::{Change, Failures, Order, Reply};
 use mesh_shape::RankSet;
 
-use super::{Controller, Life};
+use super::Controller;
 use crate::event::Effect;
 use crate::health::Changes;
 use crate::kind::Controlled;
@@ -13,7 +13,7 @@ impl<C: Controlled> Controller<C> {
     /// in it are told together.
     pub(super) fn publish(&mut self, changes: Changes, effects: &mut Vec<Effect>) {
         let changes = changes.into_changes();
-        if matches!(self.life, Life::Replaced(_)) {
+        if changes.is_empty() && !self.restarts.has_escalated() {
             return;
         }
         for change in &changes {
@@ -21,11 +21,13 @@ impl<C: Controlled> Controller<C> {
         }
         let roster = &self.roster;
         let can_start = |ranks: &RankSet| roster.can_start(ranks);
-        let changes = self.restarts.decide(self.now, changes, can_start);
-        self.subscribers.tell_changes(&changes, effects);
+        let changes =
+            self.restarts.decide((self.now, &self.spec.config.restart), changes, can_start);
+        self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| change.status.is_failure()).collect();
-        let escalation = self.restarts.take_escalation(|| failed_ranks(&self.health));
+        let escalation =
+            self.restarts.take_escalation(&self.spec.config.restart, || failed_ranks(&self.health));
         if !changes.is_empty() || escalation.is_some() {
             let (mesh, region) = (self.spec.mesh.clone(), self.spec.region.clone());
             let reporter = self.spec.epoch;
@@ -50,7 +52,7 @@ impl<C: Controlled> Controller<C> {
         let mut changes = Changes::default();
         let stops = self.health.stop(&joined, self.now, &mut changes);
         let changes = changes.into_changes();
-        self.subscribers.tell_changes(&changes, effects);
+        self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         for (ranks, incarnation) in stops {
             self.ask_each(&ranks, effects, |ranks| Order::Stop { ranks, incarnation });
         }

@@ -38,6 +38,9 @@ impl<C: Controlled> Controller<C> {
                     self.zombies(range.clone(), &reported),
                     reported.incarnation,
                 );
+                if reported.status == Status::NotExist {
+                    self.note_unknown(range.clone());
+                }
                 if self.has_lost_order(range.clone(), &reported.status) {
                     self.to_repeat.insert(agent);
                 }

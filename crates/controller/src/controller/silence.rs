@@ -15,7 +15,7 @@ use crate::silence::{Contact, Verdict};
 impl<C: Controlled> Controller<C> {
     /// An agent was heard: what its silence had covered shows again (H4).
     pub(super) fn contact(&mut self, agent: AgentId, changes: &mut Changes) {
-        if self.roster.heard(agent, self.now) {
+        if self.roster.heard(agent, self.now, &self.spec.config.times) {
             self.set_contact(agent, Contact::Heard, changes);
         }
     }
@@ -42,7 +42,7 @@ impl<C: Controlled> Controller<C> {
     }
 
     pub(super) fn judge_silence(&mut self, changes: &mut Changes, effects: &mut Vec<Effect>) {
-        let Judged { verdicts, cut_off } = self.roster.judge(self.now);
+        let Judged { verdicts, cut_off } = self.roster.judge(self.now, &self.spec.config.times);
         if let Some(silent) = cut_off {
             let trouble = Trouble::Isolated { silent, agents: self.roster.len() };
             self.subscribers.tell_all(&News::Trouble(trouble), effects);

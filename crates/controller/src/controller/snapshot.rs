@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{Change, Interest, News, Refusal, Snapshot, Status, SubscriberId, Timestamp};
+use mesh_core::{Change, Interest, News, Refusal, Snapshot, SubscriberId, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use super::{Controller, Life};
@@ -21,7 +21,7 @@ impl<C: Controlled> Controller<C> {
             effects.push(Effect::Refuse { to: id, why });
             return;
         }
-        self.subscribers.add(subscription);
+        self.subscribers.add(subscription, &self.spec.region);
         self.tell_snapshot(id, false, effects);
     }
 
@@ -63,11 +63,13 @@ impl<C: Controlled> Controller<C> {
         let alone = self.restarts.pending();
         for (range, cell) in self.health.runs() {
             let status = cell.view();
-            let list = match status {
-                Status::Stopped => &mut snapshot.stopped,
-                Status::Failed(_) | Status::Timeout { .. } => &mut snapshot.failed,
-                _ if view.interest == Interest::Terminal => continue,
-                _ => &mut snapshot.alive,
+            if view.interest == Interest::Terminal && !status.is_terminal() {
+                continue;
+            }
+            let list = match (status.is_failure(), status.is_terminal()) {
+                (true, _) => &mut snapshot.failed,
+                (false, true) => &mut snapshot.stopped,
+                (false, false) => &mut snapshot.alive,
             };
             for (ranks, starts_at) in self.by_restart(range.into(), cell, &alone) {
                 let ranks = view.ranks(&ranks, &self.spec.region);

@@ -71,7 +71,7 @@ impl<C: Controlled> Controller<C> {
         self.life =
             Life::Stopping(Stop { asked_by: vec![ask], kill_at, killed: false, give_up_at: None });
         self.restarts.cancel();
-        self.settle_at = None;
+        self.settling = None;
         self.subscribers.tell_all(&News::Stopping, effects);
         let whole = 0..self.health.size();
         let mut changes = Changes::default();

@@ -15,6 +15,9 @@ pub enum Event<R> {
     Opened,
     /// The same, for a mesh that another controller has started (K3): nothing is started, every agent
     /// is asked what lives, and nobody is judged for one lease. Again: no change.
+    ///
+    /// The other controller must be dead, or cut off from all agents for as long as the timeout: an
+    /// agent that has not heard of this one would still be kept alive by it while it is given up here.
     Adopted,
     /// An agent said something.
     Answered(Answer<R>),

@@ -70,7 +70,8 @@ impl<C: Controlled, A> fmt::Debug for Setup<C, A> {
 pub enum Opening {
     /// Its ranks are started.
     Start,
-    /// Another controller has started them; this one takes them over (K3).
+    /// Another controller has started them, and is dead; this one takes them over (K3), with a higher
+    /// epoch.
     Adopt,
 }
 

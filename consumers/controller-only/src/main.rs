@@ -73,7 +73,7 @@ fn report(ranks: std::ops::Range<usize>, generation: u64, report: Lamp) -> Event
     };
     let reports: Overlay<Update<Lamp>> =
         ranks.map(|rank| (Rank::new(rank), update.clone())).collect();
-    Event::Answered(Answer::Reported { agent: AgentId::new(0), reports })
+    Event::Answered(Answer::Reported { agent: AgentId::new(0), life: Incarnation::FIRST, reports })
 }
 
 fn at(seconds: u64) -> Timestamp {

@@ -47,3 +47,8 @@ pub use mesh_core::{RestartConfig, RestartError, RestartPolicy, Strategy};
 pub use reporter::{Reporter, Waited, Waiting};
 // Its words, so that one dependency is enough for whoever takes this part alone.
 pub use {mesh_core, mesh_shape};
+
+/// The examples of the README are compiled and run as the others are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

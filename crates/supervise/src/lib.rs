@@ -5,6 +5,9 @@
 //! slow subscriber delays nobody else. [`ControllerRef`] is how the rest of the program talks to it;
 //! [`Owner`] is where the failures arrive, each exactly once.
 //!
+//! [`Setup::local`] is the short way for ranks that this process starts and ends by itself: all that
+//! is left to say is how one life of one rank is lived ([`LocalRanks`]).
+//!
 //! The loop decides nothing: every decision is in the controller, where it can be tested without
 //! time.
 
@@ -12,6 +15,7 @@
 
 mod clock;
 mod handle;
+mod local;
 pub mod metrics;
 mod outlets;
 mod owner;
@@ -20,6 +24,12 @@ mod subscription;
 
 pub use clock::Clock;
 pub use handle::{AskError, ControllerRef};
+pub use local::{Life, Local, LocalAgent, LocalRanks, RankOrder, panic_reason};
 pub use owner::{Owner, OwnerNews};
 pub use shell::{Opening, Setup, Supervision, Trace, supervise};
 pub use subscription::MeshEvents;
+
+/// The example of the README is compiled and run as the others are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use controller::{Controlled, Controller, Effect, Event, Subscription};
+use controller::{Controlled, Controller, Effect, Event, Spec, Subscription};
 use mesh_core::{
     Agents, Answers, Incarnation, MeshEvent, MeshRequest, Order, Refusal, Reply, SubscriberId,
     Timestamp,
@@ -81,6 +81,12 @@ pub enum Opening {
 ///
 /// It must not block: the loop waits for it.
 pub trait Trace<R>: Send {
+    /// The loop is set up, and supervises this. Called once, before the first step: what a machine
+    /// made of the same spec is given to replay the run.
+    fn begin(&mut self, spec: &Spec) {
+        _ = spec;
+    }
+
     /// `event` came at `now` and led to `effects`, which have not been performed yet.
     fn record(&mut self, now: Timestamp, event: &Event<R>, effects: &[Effect]);
 }
@@ -102,7 +108,10 @@ where
     C::Report: Send + 'static,
     A: Agents<Report = C::Report> + Send + 'static,
 {
-    let Setup { controller, agents, clock, opening, trace } = setup;
+    let Setup { controller, agents, clock, opening, mut trace } = setup;
+    if let Some(trace) = &mut trace {
+        trace.begin(controller.spec());
+    }
     let mesh = controller.spec().mesh.clone();
     let (inbox, messages) = mpsc::channel(INBOX_MESSAGES);
     let (news, owner) = mpsc::channel(OWNER_NEWS);

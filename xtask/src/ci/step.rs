@@ -1,6 +1,6 @@
 //! `Step`: one check, and the list of all of them.
 
-use super::{alone, bench, consumers, doc, edges, mutants, test, tidy};
+use super::{alone, bench, consumers, doc, edges, examples, mutants, test, tidy};
 
 use crate::cargo::Cargo;
 use crate::stop::Stop;
@@ -104,8 +104,8 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "doc", about: "the docs build, every link leads", work: Work::Own(doc::run) },
     Step {
         name: "examples",
-        about: "every example program builds",
-        work: Work::Cargo("build --workspace --examples --all-features"),
+        about: "every example program builds, and does what it tells",
+        work: Work::Own(examples::run),
     },
     Step {
         name: "demo",

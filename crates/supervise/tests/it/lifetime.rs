@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use controller::Config;
-use mesh_core::{Interest, Status};
+use mesh_core::{Interest, MeshRequest, Reply, Status};
 use supervise::{AskError, OwnerNews};
 
 use crate::support::{crash, mesh, settle};
@@ -63,4 +63,18 @@ async fn a_dropped_subscriber_fails_nothing() {
         matches!(&news, [Some(OwnerNews::Failed(_)), Some(OwnerNews::Finished(_))]),
         "{news:?}"
     );
+}
+
+/// N7, N5: it is dropped when the first message to it cannot be delivered.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_subscriber_is_not_counted_any_more() {
+    let mesh = mesh(2, Config::lan()).await;
+    let gone = mesh.controller.subscribe(Interest::All, None).await.expect("the loop lives");
+    let _stays = mesh.controller.subscribe(Interest::All, None).await.expect("the loop lives");
+    let count = || mesh.controller.ask(MeshRequest::GetSubscriberCount);
+    assert_eq!(count().await, Ok(Reply::Subscribers(2)));
+    drop(gone);
+    mesh.agent.report([0], &crash());
+    settle().await;
+    assert_eq!(count().await, Ok(Reply::Subscribers(1)));
 }

@@ -2,7 +2,9 @@
 
 mod effects;
 mod lifetime;
+mod local;
 mod ranks_as_tasks;
+mod requests;
 mod stalls;
 mod subscribers;
 mod support;

@@ -10,6 +10,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::{FakeAgents, Plain, crash, mesh, settle, spec};
 
+/// Longer than anything takes: whoever waits for more waits for ever.
+const HANGS: Duration = Duration::from_secs(3_600);
+
 /// N7: its queue holds 256 events; what is lost is in the snapshot, and then comes closed.
 #[tokio::test(start_paused = true)]
 async fn a_slow_subscriber_lags_and_loses_no_end() {
@@ -23,7 +26,7 @@ async fn a_slow_subscriber_lags_and_loses_no_end() {
     }
     let (mut failed, mut stopped) = (RankSet::new(), RankSet::new());
     let (mut n_lags, mut is_closed, mut seq) = (0, false, None);
-    while let Some(event) = slow.next().await {
+    while let Some(event) = timeout(HANGS, slow.next()).await.expect("the last word comes") {
         assert!(!is_closed, "closed is the last word");
         match event.news {
             News::Snapshot(snapshot) => {
@@ -72,7 +75,7 @@ async fn a_heartbeat_comes_once_a_period() {
     });
     let mut heard_at = Instant::now();
     for _ in 0..20 {
-        let event = events.next().await.expect("a rank lives");
+        let event = timeout(HANGS, events.next()).await.expect("one comes").expect("a rank lives");
         assert!(heard_at.elapsed() <= Config::lan().times.check + Duration::from_millis(1));
         assert!(!matches!(event.news, News::Trouble(_)), "{event:?}");
         heard_at = Instant::now();
@@ -99,13 +102,15 @@ async fn a_silent_controller_is_told_of_once_and_forgiven() {
     let mut events = events.expect("there is room");
     let mut heard = vec![events.next().await.map(|event| event.news)];
     let start = Instant::now();
-    heard.push(events.next().await.map(|event| event.news));
+    let next = timeout(HANGS, events.next()).await.expect("one comes");
+    heard.push(next.map(|event| event.news));
     let waited = start.elapsed();
     assert!(waited.abs_diff(lan.times.check * 3) < Duration::from_millis(5), "{waited:?}");
     assert!(timeout(Duration::from_secs(60), events.next()).await.is_err(), "once");
     for _ in 0..2 {
         assert!(timeout(Duration::from_millis(10), &mut run).await.is_err(), "the loop goes on");
-        heard.push(events.next().await.map(|event| event.news));
+        let next = timeout(HANGS, events.next()).await.expect("one comes");
+        heard.push(next.map(|event| event.news));
     }
     let lost = || Some(News::Trouble(Trouble::ControllerLost));
     let heartbeat = || Some(News::Heartbeat { period: lan.times.check });

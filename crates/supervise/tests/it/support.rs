@@ -41,6 +41,13 @@ struct Seen {
 #[derive(Debug, Default)]
 pub(crate) struct FakeAgents(Fake);
 
+impl FakeAgents {
+    /// All of them are this one.
+    pub(crate) fn of(fake: &Fake) -> Self {
+        Self(fake.clone())
+    }
+}
+
 impl Agents for FakeAgents {
     type Report = Status;
 
@@ -114,7 +121,7 @@ pub(crate) async fn mesh(size: usize, config: Config) -> Mesh {
     let agent = Fake::default();
     let controller = Controller::new(spec("fake", size, config), Plain).expect("it holds together");
     let (supervision, run) =
-        supervise(Setup::new(controller, FakeAgents(agent.clone()), Clock::start()));
+        supervise(Setup::new(controller, FakeAgents::of(&agent), Clock::start()));
     let task = tokio::spawn(run);
     let Supervision { controller, owner, .. } = supervision;
     settle().await;

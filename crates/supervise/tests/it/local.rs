@@ -1,0 +1,131 @@
+//! local: ranks that are lived by a function, and what their agent does for all of them.
+
+use std::time::Duration;
+
+use controller::{Config, RestartConfig};
+use mesh_core::{
+    AgentId, Agents, Answer, Answers, Epoch, Incarnation, MeshPhase, Order, Reason, Request, Status,
+};
+use mesh_shape::{RankSet, extent};
+use mesh_testkit::{AgentsSuite, agents_suite};
+use supervise::{Life, Local, LocalRanks, OwnerNews, RankOrder, Setup, Supervision, supervise};
+use tokio::sync::mpsc;
+
+use crate::support::settle;
+
+/// Runs until it is stopped.
+async fn obey(mut life: Life<Local>) -> Status {
+    life.report(Status::Running);
+    life.ordered().await;
+    Status::Stopped
+}
+
+fn setup<F>(config: Config, live: F) -> Setup<Local, supervise::LocalAgent<Local, F>> {
+    let ranks = LocalRanks { kind: Local, unknown: Status::NotExist, live };
+    Setup::local("test", extent!(ranks = 4).expect("it is small"), config, ranks)
+        .expect("it holds together")
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_agent_keeps_the_contract() {
+    let patience = Duration::from_secs(1);
+    let suite = AgentsSuite { ranks: vec![RankSet::from(0..4)], status: Status::clone, patience };
+    assert_eq!(agents_suite(setup(Config::local(), obey).agents, suite).await, Ok(()));
+}
+
+/// K1, L3: it beats between the checks, so that it is never doubted.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_mesh_is_never_suspect() {
+    let (Supervision { controller, owner: _owner, .. }, run) =
+        supervise(setup(Config::local(), obey));
+    tokio::spawn(run);
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(99)).await;
+        let state = controller.state().await.expect("the loop lives");
+        assert!(state.ranks.iter().all(|rank| rank.status == Status::Running), "{state:?}");
+    }
+}
+
+/// ST4: a rank whose keeper is gone is lost, and is as any other failure.
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_whoever_lives_it_is_a_loss_and_is_restarted() {
+    let live = async |life: Life<Local>| {
+        if life.incarnation() == Incarnation::FIRST && life.rank().index() == 2 {
+            life.report(Status::Running);
+            panic!("a bug in the agent");
+        }
+        obey(life).await
+    };
+    let config = Config { restart: RestartConfig::on_failure(1), ..Config::local() };
+    let live = move |life| -> std::pin::Pin<Box<dyn Future<Output = Status> + Send>> {
+        Box::pin(live(life))
+    };
+    let (Supervision { controller, mut owner, .. }, run) = supervise(setup(config, live));
+    tokio::spawn(run);
+
+    let Some(OwnerNews::Failed(failures)) = owner.next().await else { panic!("it failed") };
+    let told: Vec<_> =
+        failures.each().map(|(rank, change)| (rank.index(), &change.status)).collect();
+    assert!(
+        matches!(told[..], [(2, Status::Failed(cause))] if cause.reason == Reason::LostByAgent),
+        "{told:?}"
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let state = controller.stop(Duration::from_secs(1)).await.expect("the loop lives");
+    assert_eq!(state.phase, MeshPhase::Stopped);
+}
+
+/// C1, C2
+#[tokio::test(start_paused = true)]
+async fn a_stop_comes_before_a_kill_and_a_lost_owner_ends_every_life() {
+    let (seen, mut saw) = mpsc::unbounded_channel();
+    let live = move |mut life: Life<Local>| {
+        let seen = seen.clone();
+        async move {
+            life.report(Status::Running);
+            while life.rank().index() == 0 {
+                let order = life.ordered().await;
+                seen.send(order).expect("the test listens");
+                if order == RankOrder::Kill {
+                    return Status::Stopped;
+                }
+            }
+            std::future::pending().await
+        }
+    };
+    let (Supervision { controller, owner, .. }, run) = supervise(setup(Config::local(), live));
+    tokio::spawn(run);
+    _ = controller.stop(Duration::from_secs(1)).await.expect("the loop lives");
+    assert_eq!(
+        (saw.recv().await, saw.recv().await),
+        (Some(RankOrder::Stop), Some(RankOrder::Kill))
+    );
+    drop(owner);
+    assert_eq!(saw.recv().await, None, "every life was dropped");
+}
+
+/// K3
+#[tokio::test(start_paused = true)]
+async fn a_lower_epoch_is_refused_and_starts_nothing() {
+    let (sent, mut answers) = mpsc::unbounded_channel();
+    let answers_to = Answers::new(move |answer| {
+        sent.send(answer).expect("the test listens");
+        Ok(())
+    });
+    let mut agent = setup(Config::local(), obey).agents;
+    let mut ask = |epoch, order| {
+        let request = Request { agent: AgentId::new(0), epoch: Epoch::new(epoch), order };
+        agent.perform(request, &answers_to);
+    };
+    ask(2, Order::Poll);
+    ask(1, Order::Start { ranks: RankSet::from(0..4), incarnation: Incarnation::FIRST });
+    settle().await;
+    let mut got = Vec::new();
+    while let Ok(answer) = answers.try_recv() {
+        got.push(answer);
+    }
+    let refused = Answer::Refused { agent: AgentId::new(0), obeyed: Epoch::new(2) };
+    assert!(got.contains(&refused), "{got:?}");
+    let is_report = |answer: &&Answer<Status>| matches!(answer, Answer::Reported { .. });
+    assert_eq!(got.iter().filter(is_report).count(), 1, "the answer to the poll: {got:?}");
+}

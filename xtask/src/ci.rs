@@ -5,6 +5,7 @@ mod bench;
 mod consumers;
 mod doc;
 mod edges;
+mod examples;
 mod mutants;
 mod report;
 mod step;

@@ -14,6 +14,7 @@ mod fix;
 mod json;
 mod metadata;
 mod mutants;
+mod replay;
 mod stop;
 
 use std::env;
@@ -72,6 +73,12 @@ const TASKS: &[Task] = &[
         args: "[ARGS…]",
         about: "the demonstration, built for release: meshwarden demo ARGS",
         run: demo::run,
+    },
+    Task {
+        name: "replay",
+        args: "TRACE [--json]",
+        about: "a trace of `meshwarden run --trace`, given to the controller again, and its effects",
+        run: replay::run,
     },
     Task {
         name: "chaos",

@@ -11,6 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::config::ConfigArgs;
 use crate::console::{Console, Voice};
 use crate::demo::DemoArgs;
+use crate::replay::ReplayArgs;
 use crate::run::RunArgs;
 
 /// The exit code for what was asked wrongly: nothing was started.
@@ -27,6 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Run(RunArgs),
+    Replay(ReplayArgs),
     Demo(DemoArgs),
     Config(ConfigArgs),
 }
@@ -53,6 +55,7 @@ pub(crate) async fn run(root: Root) -> Result<ExitCode> {
     log(console.voice.clone());
     match cli.task {
         Task::Run(args) => crate::run::run(root, &args, &matches, &console).await,
+        Task::Replay(args) => crate::replay::run(&args),
         Task::Demo(args) => crate::demo::run(root, args).await,
         Task::Config(args) => crate::config::run(&args, &matches),
     }

@@ -10,4 +10,4 @@ mod settings;
 
 pub(crate) use args::{ConfigArgs, SettingArgs};
 pub(crate) use print::run;
-pub(crate) use settings::{OnFailure, Settings, resolve};
+pub(crate) use settings::{OnFailure, RestartStrategy, Settings, resolve};

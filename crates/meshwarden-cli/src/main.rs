@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod console;
 mod demo;
+mod replay;
 mod run;
 
 use std::process::ExitCode;

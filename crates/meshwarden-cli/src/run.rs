@@ -1,8 +1,10 @@
 //! `meshwarden run`: any program, one process per rank, supervised as a mesh.
 
 mod events;
+mod file;
 mod outcome;
 mod printer;
+mod recording;
 mod signals;
 mod stdin;
 mod supervision;
@@ -12,7 +14,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{ArgMatches, Args};
 use meshwarden::Root;
 use meshwarden::exporter::Exporter;
@@ -27,6 +29,7 @@ use crate::config::{SettingArgs, Settings, resolve};
 use crate::console::{Console, Voice};
 use events::EventLog;
 use printer::Printers;
+use recording::{TraceFile, TraceLog};
 use signals::Signals;
 use stdin::Typed;
 use supervision::{Scene, Supervised, supervise};
@@ -78,7 +81,7 @@ pub(crate) async fn run(
     if !is_clean {
         console.voice.say(format_args!("meshwarden: it is not certain that nothing is left over"));
     }
-    let Ran { code, mesh, events } = ran?;
+    let Ran { code, mesh, events, trace } = ran?;
     let code = if is_clean { code } else { code.max(1) };
     let rest = async {
         let is_logged = match events {
@@ -87,9 +90,13 @@ pub(crate) async fn run(
         };
         // The controller tells the last subscriber of the last end before it goes.
         drop(mesh);
+        let is_recorded = match trace {
+            Some(trace) => trace.finish(&console.voice).await,
+            None => true,
+        };
         let is_printed = printers.finish().await;
         let is_said = console.voice.flush().await;
-        is_logged && is_printed && is_said
+        is_logged && is_recorded && is_printed && is_said
     };
     let is_written = write_rest(rest, &mut signals, grace).await;
     Ok(ExitCode::from(if is_written { code } else { code.max(1) }))
@@ -116,6 +123,7 @@ struct Prepared {
     run: Run,
     typed: Option<Typed>,
     events: Option<EventLog>,
+    trace: Option<TraceFile>,
     /// Serves until the run ends.
     exporter: Option<Exporter>,
 }
@@ -133,14 +141,17 @@ async fn prepare(root: &Root, args: &RunArgs, matches: &ArgMatches) -> Result<Pr
     {
         complain(format_args!("meshwarden: metrics at http://{}/metrics", exporter.address()));
     }
+    let is_one = settings.events.is_some() && settings.events == settings.trace;
+    ensure!(!is_one, "events and trace cannot be written to the same file");
     let events = settings.events.as_deref().map(EventLog::open).transpose()?;
+    let trace = settings.trace.as_deref().map(TraceFile::open).transpose()?;
     let (program, args) = args.command.split_first().context("no command was given")?;
     let command = Command::new(program, args);
     let launcher =
         Program::new(command, (Ipv4Addr::LOCALHOST.to_string(), master_port(&settings)?));
     let run = Run::Program { launcher: std::sync::Arc::new(launcher), stdin };
     let typed = typed.flatten();
-    Ok(Prepared { settings, run, typed, events, exporter })
+    Ok(Prepared { settings, run, typed, events, trace, exporter })
 }
 
 /// The port that was asked for, or one that is free now.
@@ -163,6 +174,8 @@ struct Ran {
     mesh: Option<ProcMesh>,
     /// Gets whether all events were written, in time.
     events: Option<oneshot::Receiver<bool>>,
+    /// To be waited for once the mesh has been dropped.
+    trace: Option<TraceLog>,
 }
 
 /// Starts the mesh and supervises it to its end.
@@ -172,21 +185,22 @@ async fn run_on(
     prepared: Prepared,
     (signals, voice): (&mut Signals, &Voice),
 ) -> Result<Ran> {
-    let Prepared { settings, run, typed, events, exporter } = prepared;
-    let started = root
+    let Prepared { settings, run, typed, events, trace, exporter } = prepared;
+    let (recorder, trace) = trace.map(TraceFile::start).transpose()?.unzip();
+    let mut described = root
         .procs(settings.extent.clone())
         .name(settings.name.clone())
         .times(settings.times)
         .restart(settings.restart)
-        .output(output)
-        .run(run)
-        .start(hosts)
-        .await;
-    let mut mesh = match started {
+        .output(output);
+    if let Some(recorder) = recorder {
+        described = described.trace(recorder);
+    }
+    let mut mesh = match described.run(run).start(hosts).await {
         Ok(mesh) => mesh,
         Err(error) => {
             voice.say(format_args!("meshwarden: {error}"));
-            return Ok(Ran { code: USAGE, mesh: None, events: None });
+            return Ok(Ran { code: USAGE, mesh: None, events: None, trace });
         }
     };
     typed.map(Typed::copy).transpose().context("cannot copy the standard input")?;
@@ -198,5 +212,5 @@ async fn run_on(
     let scene = Scene { hosts, settings: &settings, voice };
     let Supervised { code, is_finished } = supervise(&mut mesh, signals, scene).await;
     drop(exporter);
-    Ok(Ran { code, mesh: is_finished.then_some(mesh), events: written })
+    Ok(Ran { code, mesh: is_finished.then_some(mesh), events: written, trace })
 }

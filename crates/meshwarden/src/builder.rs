@@ -1,6 +1,7 @@
 //! Describing a mesh of processes, at the door where people come in.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use controller::{Config, RestartConfig, Times};
 use mesh_core::{Command, Launcher};
 use mesh_runtime::ControlThread;
 use mesh_shape::Extent;
-use proc_mesh::{HostMesh, OutputSinks, ProcMesh, ProcSpec, Program, Run, SpawnError};
+use proc_mesh::{HostMesh, OutputSinks, ProcMesh, ProcReport, ProcSpec, Program, Run, SpawnError};
+use supervise::Trace;
 
 /// Where rank 0 may listen for the others, where nothing else is said: the port that `torchrun` has.
 const MASTER: (&str, u16) = ("127.0.0.1", 29_500);
@@ -26,12 +28,12 @@ pub struct ProcMeshBuilder<'a> {
 }
 
 /// What was said so far.
-#[derive(Debug)]
 struct Described {
     name: String,
     extent: Extent,
     config: Config,
     output: OutputSinks,
+    trace: Option<Box<dyn Trace<ProcReport>>>,
 }
 
 /// A mesh of processes of which all is known.
@@ -45,7 +47,8 @@ pub struct Spawnable<'a> {
 impl<'a> ProcMeshBuilder<'a> {
     pub(crate) fn new(control: &'a ControlThread, extent: Extent) -> Self {
         let (name, config) = ("procs".to_owned(), Config::local());
-        Self { control, spec: Described { name, extent, config, output: OutputSinks::default() } }
+        let (output, trace) = (OutputSinks::default(), None);
+        Self { control, spec: Described { name, extent, config, output, trace } }
     }
 
     /// The name in reports, metrics and the environment of the ranks; `procs` if none is given.
@@ -73,6 +76,13 @@ impl<'a> ProcMeshBuilder<'a> {
         self
     }
 
+    /// Who is shown every step of the supervision, as it happens; nobody if nothing is said. With the
+    /// feature `trace` there is one that writes a file which can be replayed.
+    pub fn trace(mut self, trace: Box<dyn Trace<ProcReport>>) -> Self {
+        self.spec.trace = Some(trace);
+        self
+    }
+
     /// Every rank runs this program, unmodified, with the variables of [`Program`].
     pub fn command<A: Into<OsString>>(
         self,
@@ -95,8 +105,9 @@ impl<'a> ProcMeshBuilder<'a> {
 
     /// Every rank is what `run` says.
     pub fn run(self, run: Run) -> Spawnable<'a> {
-        let Described { name, extent, config, output } = self.spec;
-        Spawnable { control: self.control, spec: ProcSpec { name, extent, run, config, output } }
+        let Described { name, extent, config, output, trace } = self.spec;
+        let spec = ProcSpec { name, extent, run, config, output, trace };
+        Spawnable { control: self.control, spec }
     }
 }
 
@@ -118,5 +129,15 @@ impl Spawnable<'_> {
     /// See [`SpawnError`]: nothing was started.
     pub async fn start(self, hosts: &HostMesh) -> Result<ProcMesh, SpawnError> {
         ProcMesh::start(hosts, self.control, self.spec).await
+    }
+}
+
+impl fmt::Debug for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Described")
+            .field("name", &self.name)
+            .field("extent", &self.extent)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

@@ -23,6 +23,8 @@ mod builder;
 #[cfg(feature = "prometheus")]
 pub mod exporter;
 mod root;
+#[cfg(feature = "trace")]
+pub mod trace;
 
 pub mod prelude;
 

@@ -1,5 +1,6 @@
 //! A mesh of processes, in the hands of its owner.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use mesh_core::{
 };
 use mesh_runtime::ControlThread;
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
-use supervise::{AskError, Clock, ControllerRef, MeshEvents, Owner, OwnerNews, Setup, Supervision};
+use supervise::{
+    AskError, Clock, ControllerRef, MeshEvents, Owner, OwnerNews, Setup, Supervision, Trace,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -35,7 +38,6 @@ const ROLLBACK: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What a mesh of processes is to be.
-#[derive(Clone, Debug)]
 pub struct ProcSpec {
     /// The name in reports, metrics and the ranks' environment.
     pub name: String,
@@ -47,6 +49,8 @@ pub struct ProcSpec {
     pub config: Config,
     /// Where the output goes.
     pub output: OutputSinks,
+    /// Who is shown every step of its supervision, if anybody.
+    pub trace: Option<Box<dyn Trace<ProcReport>>>,
 }
 
 /// What each process of a mesh is.
@@ -215,8 +219,8 @@ impl ProcMesh {
         )?;
         let refs = hosts.iter().map(|(_, host)| host.clone()).collect();
         let agents = ProcAgents::new(label.id(), refs);
-        let (supervision, run) =
-            supervise::supervise(Setup::new(controller, agents, Clock::start()));
+        let setup = Setup { trace: spec.trace, ..Setup::new(controller, agents, Clock::start()) };
+        let (supervision, run) = supervise::supervise(setup);
         let Supervision { controller, owner, answers } = supervision;
         let (news, workers) = mpsc::channel(NEWS);
         let launch = spec.run.launch(&news);
@@ -378,6 +382,17 @@ impl ProcMesh {
     /// [`AskError::Ended`] if the controller has ended.
     pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
         self.controller.stop(grace).await
+    }
+}
+
+impl fmt::Debug for ProcSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcSpec")
+            .field("name", &self.name)
+            .field("extent", &self.extent)
+            .field("run", &self.run)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 

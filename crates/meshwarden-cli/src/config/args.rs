@@ -9,7 +9,7 @@ use meshwarden::mesh_shape::Extent;
 use meshwarden::proc_mesh::PROCS_MAX;
 use serde::Deserialize;
 
-use crate::config::OnFailure;
+use crate::config::{OnFailure, RestartStrategy};
 
 /// Print every setting, its value, and where it came from.
 ///
@@ -48,6 +48,10 @@ pub(crate) struct SettingArgs {
     /// How many restarts of failed ranks are made, in the whole mesh [default: 0].
     #[arg(long, value_name = "N", env = "MESHWARDEN_MAX_RESTARTS")]
     pub(crate) max_restarts: Option<u32>,
+
+    /// Which ranks start again when one has failed [default: one-for-one].
+    #[arg(long, env = "MESHWARDEN_RESTART_STRATEGY")]
+    pub(crate) restart_strategy: Option<RestartStrategy>,
 
     /// Count only the restarts of the last so long [default: of the whole run].
     #[arg(long, value_name = "TIME", env = "MESHWARDEN_RESTART_PERIOD", value_parser = parse_time)]
@@ -94,13 +98,17 @@ pub(crate) struct SettingArgs {
     pub(crate) timeout: Option<Duration>,
 
     /// Serve metrics to Prometheus at this loopback address, for example 127.0.0.1:9464.
-    // Nor are these two: a run within a rank would inherit them, and find the port in use.
+    // Nor are these: a run within a rank would inherit them, find the port in use, and overwrite files.
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
 
     /// Write one JSON line to this file for every change of a rank's status.
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+
+    /// Record the supervision to this file, for `meshwarden replay`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 
     /// The port that ranks find in MASTER_PORT [default: 0, a free one].
     #[arg(long, value_name = "PORT", env = "MESHWARDEN_MASTER_PORT")]

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use meshwarden::mesh_shape::Extent;
 use serde::{Deserialize, Deserializer};
 
-use crate::config::OnFailure;
 use crate::config::args::{Preset, parse_extent, parse_name, parse_time};
+use crate::config::{OnFailure, RestartStrategy};
 
 /// What a file may set. An unknown name is an error: it is a typo.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -22,6 +22,7 @@ pub(crate) struct FileSettings {
     pub(crate) name: Option<String>,
     pub(crate) on_failure: Option<OnFailure>,
     pub(crate) max_restarts: Option<u32>,
+    pub(crate) restart_strategy: Option<RestartStrategy>,
     #[serde(deserialize_with = "time")]
     pub(crate) restart_period: Option<Duration>,
     #[serde(deserialize_with = "time")]
@@ -46,6 +47,7 @@ pub(crate) struct FileSettings {
     pub(crate) timeout: Option<Duration>,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) events: Option<PathBuf>,
+    pub(crate) trace: Option<PathBuf>,
     pub(crate) master_port: Option<u16>,
 }
 

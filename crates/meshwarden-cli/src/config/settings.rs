@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, ValueEnum};
-use meshwarden::controller::{Config, RestartConfig, Times};
+use meshwarden::controller::{Config, RestartConfig, Strategy, Times};
 use meshwarden::mesh_shape::{Extent, extent};
 use serde::Deserialize;
 
@@ -23,6 +23,18 @@ pub(crate) enum OnFailure {
     Stop,
     /// They go on.
     Continue,
+}
+
+/// Which ranks start again when one has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RestartStrategy {
+    /// That rank only.
+    OneForOne,
+    /// All ranks: those that live are stopped first.
+    OneForAll,
+    /// That rank and all of higher rank.
+    RestForOne,
 }
 
 /// Where the value of a setting came from.
@@ -56,6 +68,7 @@ pub(crate) struct Settings {
     pub(crate) times: Times,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) events: Option<PathBuf>,
+    pub(crate) trace: Option<PathBuf>,
     pub(crate) master_port: u16,
     pub(crate) rows: Vec<Row>,
 }
@@ -80,11 +93,11 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
     let grace = layers.pick("grace", args.grace, file.grace, default(Duration::from_secs(10)));
     let times = times(&mut layers, preset, args, &file);
     let metrics = layers.pick_optional("metrics", args.metrics, file.metrics);
-    let events = layers.pick_optional(
-        "events",
-        args.events.clone().map(Shown),
-        file.events.clone().map(Shown),
-    );
+    let mut path = |key, flag: &Option<PathBuf>, file: &Option<PathBuf>| {
+        layers.pick_optional(key, flag.clone().map(Shown), file.clone().map(Shown)).map(|it| it.0)
+    };
+    let events = path("events", &args.events, &file.events);
+    let trace = path("trace", &args.trace, &file.trace);
     let master_port = layers.pick("master_port", args.master_port, file.master_port, default(0));
     let impossible = "these settings cannot hold together (see `meshwarden config`)";
     let restart = RestartConfig { grace, ..restart };
@@ -97,7 +110,8 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
         grace,
         times,
         metrics,
-        events: events.map(|events| events.0),
+        events,
+        trace,
         master_port,
         rows: layers.rows,
     })
@@ -106,6 +120,9 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
 fn restart(layers: &mut Layers<'_>, args: &SettingArgs, file: &FileSettings) -> RestartConfig {
     let never = RestartConfig::NEVER;
     let max = layers.pick("max_restarts", args.max_restarts, file.max_restarts, default(0));
+    let one_for_one = default(RestartStrategy::OneForOne);
+    let strategy =
+        layers.pick("restart_strategy", args.restart_strategy, file.restart_strategy, one_for_one);
     let period = layers.pick_optional(
         "restart_period",
         args.restart_period.map(Time),
@@ -117,7 +134,8 @@ fn restart(layers: &mut Layers<'_>, args: &SettingArgs, file: &FileSettings) -> 
         layers.pick("backoff_max", args.backoff_max, file.backoff_max, default(never.backoff_max));
     let period = period.map(|period| period.0);
     let policy = if max == 0 { never.policy } else { RestartConfig::on_failure(max).policy };
-    RestartConfig { policy, max_restarts: max, period, backoff_min, backoff_max, ..never }
+    let strategy = strategy.into();
+    RestartConfig { policy, strategy, max_restarts: max, period, backoff_min, backoff_max, ..never }
 }
 
 fn times(
@@ -243,6 +261,12 @@ impl Show for OnFailure {
     }
 }
 
+impl Show for RestartStrategy {
+    fn show(&self) -> String {
+        value_name(self)
+    }
+}
+
 macro_rules! show_by_display {
     ($($kind:ty),*) => {
         $(impl Show for $kind {
@@ -257,6 +281,16 @@ show_by_display!(Extent, String, u16, u32, SocketAddr);
 
 fn value_name(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+impl From<RestartStrategy> for Strategy {
+    fn from(strategy: RestartStrategy) -> Self {
+        match strategy {
+            RestartStrategy::OneForOne => Self::OneForOne,
+            RestartStrategy::OneForAll => Self::OneForAll,
+            RestartStrategy::RestForOne => Self::RestForOne,
+        }
+    }
 }
 
 impl fmt::Display for Source {

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use meshwarden::mesh_core::{Change, Incarnation, MeshEvent, News, Reason, Status, StatusKind};
 use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::supervise::MeshEvents;
-use rustix::fs::{OFlags, fcntl_setfl};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::console::Voice;
+use crate::run::file;
 use crate::run::printer::spawn;
 
 /// Events that may wait for the file; then this subscriber is slow.
@@ -81,15 +80,7 @@ impl EventLog {
     ///
     /// If it cannot be written; a pipe, if nobody reads it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        // Without `NONBLOCK` a pipe that nobody reads would be waited for.
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-            .open(path)
-            .and_then(|file| Ok(fcntl_setfl(&file, OFlags::empty()).map(|()| file)?))
-            .with_context(|| format!("cannot write events to {}", path.display()))?;
+        let file = file::open("events", path)?;
         let (path, started) = (path.to_owned(), Instant::now());
         Ok(Self { path, file, started, written: BTreeMap::new() })
     }
@@ -114,7 +105,7 @@ impl EventLog {
             {}
         });
         spawn("meshwarden-events", move || {
-            let mut result = self.empty();
+            let mut result = file::empty(&self.file);
             let mut is_closed = false;
             while let Ok(()) = result
                 && !is_closed
@@ -135,11 +126,6 @@ impl EventLog {
             }
             result.is_ok()
         })
-    }
-
-    fn empty(&self) -> io::Result<()> {
-        // Only a file has something in it.
-        if self.file.metadata()?.is_file() { self.file.set_len(0) } else { Ok(()) }
     }
 
     fn write(&mut self, event: &MeshEvent, extent: &Extent) -> io::Result<()> {

@@ -11,7 +11,9 @@ mod prometheus;
 mod readers;
 mod run;
 mod signals;
+mod strategies;
 mod terminal;
+mod trace;
 
 use std::any::type_name_of_val;
 use std::error::Error;
@@ -35,7 +37,9 @@ fn main() -> ExitCode {
         readers::trials(),
         run::trials(),
         signals::trials(),
+        strategies::trials(),
         terminal::trials(),
+        trace::trials(),
     ];
     let trials = groups.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

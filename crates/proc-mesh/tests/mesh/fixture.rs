@@ -73,6 +73,7 @@ fn spec(run: Run) -> ProcSpec {
         run,
         config: Config::local(),
         output: OutputSinks::default(),
+        trace: None,
     }
 }
 

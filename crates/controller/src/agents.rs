@@ -33,6 +33,8 @@ struct Agent {
     life: Option<Incarnation>,
     /// Of that life.
     newest_beat: Option<BeatSeq>,
+    /// The ranks that lived when it was started again, by life, of which it has not spoken since.
+    doubted: Vec<(RankSet, Incarnation)>,
 }
 
 /// Whether what an agent says counts.
@@ -139,6 +141,30 @@ impl Roster {
         }
     }
 
+    /// It was started again, and may have forgotten these ranks that lived.
+    pub(crate) fn doubt(&mut self, agent: AgentId, lives: Vec<(RankSet, Incarnation)>) {
+        if let Some(agent) = self.agents.get_mut(agent.index()) {
+            agent.doubted = lives;
+        }
+    }
+
+    /// It speaks of `ranks`. Returns those that it may have forgotten, for the last time.
+    pub(crate) fn settle_doubt(
+        &mut self,
+        agent: AgentId,
+        ranks: &RankSet,
+    ) -> Vec<(RankSet, Incarnation)> {
+        let Some(agent) = self.agents.get_mut(agent.index()) else { return Vec::new() };
+        let mut settled = Vec::new();
+        for (doubted, incarnation) in &mut agent.doubted {
+            settled.push((doubted.intersection(ranks), *incarnation));
+            *doubted = doubted.difference(ranks);
+        }
+        agent.doubted.retain(|(doubted, _)| !doubted.is_empty());
+        settled.retain(|(ranks, _)| !ranks.is_empty());
+        settled
+    }
+
     /// The agent lives. Returns whether it had been doubted.
     pub(crate) fn heard(&mut self, agent: AgentId, now: Timestamp, times: &Times) -> bool {
         let Some(agent) = self.agents.get_mut(agent.index()) else { return false };
@@ -226,6 +252,6 @@ impl Roster {
 impl Agent {
     fn new(ranks: RankSet) -> Self {
         let silence = Silence::since(Timestamp::START);
-        Self { ranks: Arc::new(ranks), silence, life: None, newest_beat: None }
+        Self { ranks: Arc::new(ranks), silence, life: None, newest_beat: None, doubted: Vec::new() }
     }
 }

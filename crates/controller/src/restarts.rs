@@ -54,6 +54,13 @@ enum Escalating {
     Told,
 }
 
+impl Round {
+    /// Whether those that still live were killed so long ago that what was on its way has arrived.
+    pub(crate) fn is_overdue(&self, now: Timestamp, lease: Duration) -> bool {
+        self.killed && self.kill_at + lease <= now
+    }
+}
+
 impl Restarts {
     pub(crate) const fn new(size: usize, seed: u64) -> Self {
         Self {
@@ -78,7 +85,11 @@ impl Restarts {
         can_start: impl Fn(&RankSet) -> bool,
     ) -> Vec<Change> {
         match config.strategy {
-            Strategy::OneForOne => self.decide_each((now, config), changes),
+            Strategy::OneForOne => {
+                // A round that was begun under other rules goes on.
+                let changes = self.mark_round(now, changes);
+                self.decide_each((now, config), changes)
+            }
             Strategy::OneForAll | Strategy::RestForOne => {
                 self.decide_together((now, config), &changes, can_start);
                 self.mark_round(now, changes)
@@ -153,12 +164,26 @@ impl Restarts {
             alone.retain(|(rank, _)| !group.contains(*rank));
             !alone.is_empty()
         });
-        round.joined = group.difference(&round.ranks);
+        round.joined = round.joined.union(&group.difference(&round.ranks));
         round.ranks = round.ranks.union(&group);
         round.due = round.due.max(due);
         if round.killed {
             // Those that have just joined have their own grace.
             (round.killed, round.kill_at) = (false, kill_at);
+        }
+    }
+
+    /// Lives of the round that nobody knew of, or that somebody else has begun, end with the others.
+    pub(crate) fn join_late(&mut self, kill_at: Timestamp, changes: &[Change]) {
+        let Some(round) = &mut self.round else { return };
+        let is_alive =
+            |change: &&Change| !change.status.is_terminal() && change.status != Status::Stopping;
+        for change in changes.iter().filter(is_alive) {
+            let late = change.ranks.intersection(&round.ranks);
+            if !late.is_empty() && round.killed {
+                (round.killed, round.kill_at) = (false, kill_at);
+            }
+            round.joined = round.joined.union(&late);
         }
     }
 
@@ -218,7 +243,10 @@ impl Restarts {
                 matches!(change.status, Status::Failed(_) | Status::Stopped)
             }
         };
-        is_wanted && !self.is_cancelled && !is_hopeless(&change.status)
+        is_wanted
+            && change.restart_in.is_none()
+            && !self.is_cancelled
+            && !is_hopeless(&change.status)
     }
 
     /// Grants one restart if the intensity allows it; returns its delay.

@@ -16,10 +16,11 @@ impl<C: Controlled> Controller<C> {
         let mut changes = Changes::default();
         self.judge_poll(&mut changes);
         self.judge_silence(&mut changes, effects);
-        self.settle(&mut changes);
         self.press_stop(&mut changes, effects);
         self.press_round(effects);
         let starts = self.begin_again(&mut changes);
+        // After that: an end is told before the life that follows begins.
+        self.settle(&mut changes);
         self.publish(changes, effects);
         for (ranks, incarnation) in starts {
             self.ask_each(&ranks, effects, |ranks| Order::Start { ranks, incarnation });

@@ -68,17 +68,22 @@ impl<C: Controlled> Controller<C> {
     }
 
     /// Ranks that have not turned up since the mesh was adopted are lost, if their agents have said that
-    /// they do not know them. Those of which nobody has said anything are asked for again.
+    /// they do not know them; while the mesh is being stopped, they have stopped. Those of which nobody
+    /// has said anything are asked for again.
     pub(super) fn settle(&mut self, changes: &mut Changes) {
         let Some(settling) = self.settling.take_if(|settling| settling.at <= self.now) else {
             return;
         };
         let lost = Status::failed(Cause::new(Reason::LostByAgent));
+        let is_stopping = matches!(self.life, Life::Stopping(_));
+        let (status, failed_at) =
+            if is_stopping { (Status::Stopped, Timestamp::START) } else { (lost, self.now) };
         for range in settling.unknown.runs() {
             self.health.update(range, self.now, changes, |cell| {
+                let status = status.clone();
                 (cell.status == Status::NotExist).then(|| Cell {
-                    status: lost.clone(),
-                    failed_at: self.now,
+                    status,
+                    failed_at,
                     ..cell.clone()
                 })
             });

@@ -6,8 +6,9 @@ use mesh_core::{AgentId, News, Order, Request, Status, Trouble};
 use mesh_shape::RankSet;
 
 use super::{Controller, Life};
+use crate::cells::Cell;
 use crate::event::Effect;
-use crate::health::add_ranks;
+use crate::health::{Reported, add_ranks};
 use crate::kind::Controlled;
 
 impl<C: Controlled> Controller<C> {
@@ -39,21 +40,22 @@ impl<C: Controlled> Controller<C> {
         }
     }
 
-    /// Whether an agent that reports `status` for `range` has perhaps not got an order: it does not know
-    /// a rank that it was to start, or one that it was to kill lives.
-    pub(super) fn has_lost_order(&self, range: Range<usize>, status: &Status) -> bool {
+    /// Whether an agent that reports this of `range` has perhaps not got an order: it does not know a
+    /// life that it was to start, or one that it was to kill goes on.
+    pub(super) fn has_lost_order(&self, range: Range<usize>, reported: &Reported) -> bool {
         let is_killed = match (&self.life, self.restarts.round()) {
             (Life::Stopping(stop), _) => stop.killed,
             (_, Some(round)) => round.killed,
             (_, None) => false,
         };
-        let is_unmet = |wanted: &Status| match (wanted, status) {
+        let is_unmet = |cell: &Cell| match (&cell.status, &reported.status) {
             (Status::Initializing, Status::NotExist) => true,
+            (Status::Initializing, _) => reported.incarnation < cell.incarnation,
             (Status::Stopping, Status::NotExist) => false,
             (Status::Stopping, status) => is_killed && !status.is_terminal(),
             (_, _) => false,
         };
-        self.health.runs_in(range).any(|(_, cell)| is_unmet(&cell.status))
+        self.health.runs_in(range).any(|(_, cell)| is_unmet(cell))
     }
 
     /// The order to end, once more, for those of `own` that were asked to end and have not.

@@ -19,6 +19,7 @@ impl<C: Controlled> Controller<C> {
         for change in &changes {
             self.waits.note(&change.ranks, &change.status);
         }
+        self.restarts.join_late(self.now + self.spec.config.restart.grace, &changes);
         let roster = &self.roster;
         let can_start = |ranks: &RankSet| roster.can_start(ranks);
         let changes =
@@ -52,6 +53,9 @@ impl<C: Controlled> Controller<C> {
         let mut changes = Changes::default();
         let stops = self.health.stop(&joined, self.now, &mut changes);
         let changes = changes.into_changes();
+        for change in &changes {
+            self.waits.note(&change.ranks, &change.status);
+        }
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         for (ranks, incarnation) in stops {
             self.ask_each(&ranks, effects, |ranks| Order::Stop { ranks, incarnation });

@@ -1,6 +1,8 @@
 //! What agents say, and what it means for their ranks (H1 to H5).
 
-use mesh_core::{AgentId, BeatSeq, Generation, Incarnation, News, Order, Status, Trouble, Update};
+use mesh_core::{
+    AgentId, BeatSeq, Cause, Generation, Incarnation, News, Order, Reason, Status, Trouble, Update,
+};
 use mesh_shape::{Overlay, RankSet};
 
 use super::{Controller, Life};
@@ -41,9 +43,11 @@ impl<C: Controlled> Controller<C> {
                 if reported.status == Status::NotExist {
                     self.note_unknown(range.clone());
                 }
-                if self.has_lost_order(range.clone(), &reported.status) {
+                if self.has_lost_order(range.clone(), &reported) {
                     self.to_repeat.insert(agent);
                 }
+                self.lose_forgotten(agent, range.clone(), &reported, &mut changes);
+                self.end_unbegun(range.clone(), &reported, &mut changes);
                 if self.life == Life::Closed {
                     self.health.annotate(range, &reported, &mut changes);
                 } else {
@@ -107,14 +111,72 @@ impl<C: Controlled> Controller<C> {
                 is_counted.then(|| Cell { generation: Generation::FIRST, ..cell.clone() })
             });
         }
+        let lives = self.health.alive(&own);
+        self.roster.doubt(agent, lives);
         let trouble = Trouble::AgentRestarted { agent: agent.index(), life };
         if self.life != Life::Closed {
             self.subscribers.tell_all(&News::Trouble(trouble), effects);
         }
     }
 
-    /// In a mesh or a round that is being stopped, whatever still lives is being stopped: also a life
-    /// that was not known when the stop was asked for (H3).
+    /// An agent that was started again and does not know a rank that was alive has lost it, in whatever
+    /// life it was: who knows nothing of a rank cannot know its life (ST4).
+    fn lose_forgotten(
+        &mut self,
+        agent: AgentId,
+        range: std::ops::Range<usize>,
+        reported: &Reported,
+        changes: &mut Changes,
+    ) {
+        let named = RankSet::from(range);
+        let forgotten = self.roster.settle_doubt(agent, &named);
+        if reported.status != Status::NotExist {
+            return;
+        }
+        let lost = Status::failed(Cause::new(Reason::LostByAgent));
+        for (ranks, incarnation) in forgotten {
+            for range in ranks.runs() {
+                self.health.update(range, reported.evidence, changes, |cell| {
+                    let is_lost = cell.incarnation == incarnation
+                        && !cell.status.is_terminal()
+                        && cell.status != Status::Initializing;
+                    is_lost.then(|| Cell {
+                        status: lost.clone(),
+                        failed_at: reported.evidence,
+                        ..cell.clone()
+                    })
+                });
+            }
+        }
+    }
+
+    /// A life that was to be killed, and of which its agent knows nothing one lease later, never began:
+    /// the order to start it was lost, and nobody will report its end.
+    fn end_unbegun(
+        &mut self,
+        range: std::ops::Range<usize>,
+        reported: &Reported,
+        changes: &mut Changes,
+    ) {
+        let is_gone = reported.status.is_terminal() || reported.status == Status::NotExist;
+        let range = RankSet::from(range);
+        let overdue = match (&self.life, self.restarts.round()) {
+            (Life::Stopping(stop), _) if stop.killed && stop.give_up_at.is_none() => range,
+            (_, Some(round)) if round.is_overdue(self.now, self.spec.config.times.lease) => {
+                range.intersection(&round.ranks)
+            }
+            (_, _) => return,
+        };
+        for range in overdue.runs().filter(|_| is_gone) {
+            self.health.update(range, reported.evidence, changes, |cell| {
+                (cell.status == Status::Stopping && reported.incarnation < cell.incarnation)
+                    .then(|| Cell { status: Status::Stopped, ..cell.clone() })
+            });
+        }
+    }
+
+    /// In a mesh that is being stopped, whatever still lives is being stopped: also a life that was not
+    /// known when the stop was asked for (H3).
     fn while_stopping(&self, status: Status) -> Status {
         let is_live = !status.is_terminal() && status != Status::NotExist;
         if is_live && matches!(self.life, Life::Stopping(_)) { Status::Stopping } else { status }

@@ -71,13 +71,13 @@ impl<C: Controlled> Controller<C> {
         self.life =
             Life::Stopping(Stop { asked_by: vec![ask], kill_at, killed: false, give_up_at: None });
         self.restarts.cancel();
-        self.settling = None;
         self.subscribers.tell_all(&News::Stopping, effects);
         let whole = 0..self.health.size();
+        let is_known = self.settling.is_none();
         let mut changes = Changes::default();
         self.health.update(whole.clone(), self.now, &mut changes, |cell| {
-            // Never started: nobody will report its end.
-            (cell.status == Status::NotExist)
+            // Never started: nobody will report its end. In a mesh that is being adopted it may live.
+            (cell.status == Status::NotExist && is_known)
                 .then(|| Cell { status: Status::Stopped, ..cell.clone() })
         });
         let stops = self.health.stop(&whole.into(), self.now, &mut changes);

@@ -5,8 +5,9 @@ use std::time::Duration;
 use controller::{AskId, Config, Controlled, Controller, Effect, Event, Spec, Subscription};
 use mesh_core::{
     AgentId, Answer, BeatSeq, Cause, Change, Epoch, Escalation, Failures, Generation, Incarnation,
-    Interest, MeshEvent, MeshId, MeshLabel, MeshRequest, MeshState, News, Order, RankState, Reason,
-    Reply, Request, Snapshot, Status, StatusKind, SubscriberId, Timestamp, Update,
+    Interest, MeshEvent, MeshId, MeshLabel, MeshRequest, MeshState, News, Order, Progress,
+    RankState, Reason, Refusal, Reply, Request, Snapshot, Status, StatusKind, SubscriberId,
+    Timestamp, Update,
 };
 use mesh_shape::{Extent, Overlay, Rank, RankSet, Region};
 
@@ -118,11 +119,28 @@ pub(crate) fn nth_report(
 }
 
 pub(crate) fn reports(agent: usize, reports: Overlay<Update<Status>>) -> Event<Status> {
-    Event::Answered(Answer::Reported {
-        agent: AgentId::new(agent),
-        life: Incarnation::FIRST,
-        reports,
-    })
+    let (agent, life) = (AgentId::new(agent), Incarnation::FIRST);
+    Event::Answered(Answer::Reported { agent, life, reports })
+}
+
+/// The same, said by this life of the agent.
+pub(crate) fn of_life(life: u64, event: Event<Status>) -> Event<Status> {
+    let life = Incarnation::new(life);
+    match event {
+        Event::Answered(Answer::Reported { agent, reports, .. }) => {
+            Event::Answered(Answer::Reported { agent, life, reports })
+        }
+        Event::Answered(Answer::Heard { agent, beat, .. }) => {
+            Event::Answered(Answer::Heard { agent, life, beat })
+        }
+        other => other,
+    }
+}
+
+/// The agent obeys the controller of this epoch.
+pub(crate) fn refused(agent: usize, obeyed: u64) -> Event<Status> {
+    let (agent, obeyed) = (AgentId::new(agent), Epoch::new(obeyed));
+    Event::Answered(Answer::Refused { agent, obeyed })
 }
 
 /// Ranks of agent 0 exit with code 1.
@@ -163,6 +181,14 @@ pub(crate) fn asked(ask: u64, request: MeshRequest) -> Event<Status> {
     Event::Asked { ask: AskId::new(ask), request }
 }
 
+pub(crate) fn wait(
+    ask: u64,
+    ranks: impl Ranks,
+    (until, within): (Progress, Duration),
+) -> Event<Status> {
+    asked(ask, MeshRequest::WaitRankStatus { ranks: ranks.set(), until, within })
+}
+
 // Statuses.
 
 pub(crate) fn crash() -> Status {
@@ -196,6 +222,11 @@ pub(crate) fn change(now: Timestamp, ranks: impl Ranks, status: Status) -> Chang
     Change { ranks: ranks.set(), incarnation, status, restart_in: None, evidence: now }
 }
 
+/// The change, of this life of the ranks.
+pub(crate) fn of_incarnation(incarnation: u64, change: Change) -> Change {
+    Change { incarnation: Incarnation::new(incarnation), ..change }
+}
+
 pub(crate) fn tell_owner(mesh: &Mesh, changes: Vec<Change>) -> Effect {
     escalate(mesh, changes, None)
 }
@@ -226,6 +257,11 @@ pub(crate) fn ask_kill(agent: usize, ranks: impl Ranks) -> Effect {
     ask(agent, Order::Kill { ranks: ranks.set(), incarnation: Incarnation::FIRST })
 }
 
+pub(crate) fn kill(agent: usize, ranks: impl Ranks, incarnation: u64) -> Effect {
+    let incarnation = Incarnation::new(incarnation);
+    ask(agent, Order::Kill { ranks: ranks.set(), incarnation })
+}
+
 pub(crate) fn renew(agent: usize, echoed: u64) -> Effect {
     ask(agent, Order::Renew { life: Incarnation::FIRST, echoed: BeatSeq::new(echoed) })
 }
@@ -240,6 +276,15 @@ pub(crate) fn answer(ask: u64, state: MeshState) -> Effect {
 
 pub(crate) fn reply(ask: u64, reply: Reply) -> Effect {
     Effect::Answer { ask: AskId::new(ask), reply }
+}
+
+/// To a wait: who was not so far, and what everybody is now.
+pub(crate) fn waited(ask: u64, missing: impl Ranks, mesh: &Mesh) -> Effect {
+    reply(ask, Reply::Waited { missing: missing.set(), state: mesh.state() })
+}
+
+pub(crate) fn refusal(ask: u64, why: Refusal) -> Effect {
+    reply(ask, Reply::Refused(why))
 }
 
 /// Of a healthy mesh, for [`Interest::Terminal`].
@@ -274,6 +319,7 @@ pub(crate) fn pass(
     let every = mesh.spec().config.times.heartbeat;
     let mut out = Vec::new();
     let mut next_beat = from + every;
+    let (mut last, mut n_again) = (Timestamp::START, 0);
     loop {
         let due = mesh.next_deadline().unwrap_or(Timestamp::from_start(Duration::MAX));
         let now = due.min(next_beat);
@@ -288,8 +334,9 @@ pub(crate) fn pass(
         }
         if now == due {
             effects.extend(mesh.step(now, Event::Tick));
-            let next = mesh.next_deadline();
-            assert!(next.is_none_or(|next| next > now), "a deadline that stays due");
+            n_again = if due == last { n_again + 1 } else { 0 };
+            last = due;
+            assert!(n_again < 2, "a deadline that stays due");
         }
         let news = effects.into_iter().filter(|effect| !is_routine(effect));
         out.extend(news.map(|effect| (now, effect)));

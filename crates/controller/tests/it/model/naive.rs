@@ -1,11 +1,20 @@
 //! naive: what a controller must hold, one entry per rank, recomputed in the simplest way.
 
-use std::time::Duration;
+mod asks;
+mod reports;
+mod restarts;
+mod silence;
 
-use controller::{Event, Times};
-use mesh_core::{Answer, Cause, MeshRequest, News, Reason, Stall, Status, StatusKind, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+use controller::{Config, Event};
+use mesh_core::{Stall, Status, StatusKind, Timestamp};
+use proptest::test_runner::TestCaseError;
 
 use crate::support::Mesh;
+pub(super) use asks::Answered;
+use asks::{Stop, Wait};
+use restarts::Restarts;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -13,6 +22,7 @@ pub(super) enum Stage {
     Open,
     Stopping,
     Closed,
+    Replaced,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +47,19 @@ struct Agent {
     heard_at: Timestamp,
     contact: Contact,
     given_up: bool,
+    life: Option<u64>,
+    newest_beat: Option<u64>,
+}
+
+/// What must be ordered in one step, at least.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Orders {
+    /// Rank and life.
+    pub(super) starts: BTreeSet<(usize, u64)>,
+    pub(super) kills: BTreeSet<(usize, u64)>,
+    /// Agent, its life and the beat.
+    pub(super) renew: Option<(usize, u64, u64)>,
+    pub(super) polls: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -44,18 +67,26 @@ pub(super) struct Naive {
     pub(super) stage: Stage,
     /// When the last check was, or the opening.
     pub(super) checked_at: Timestamp,
+    pub(super) orders: Orders,
+    /// What is answered in this step.
+    pub(super) answers: Vec<(u64, Answered)>,
+    pub(super) n_subscribers: usize,
     cells: Vec<Cell>,
-    /// The life of each rank, and whether it had failed, before this step.
-    before: Vec<(u64, bool)>,
+    /// The life in which each rank may have been forgotten by its agent.
+    doubted: Vec<Option<u64>>,
+    /// The cells before this step.
+    before: Vec<Cell>,
     agents: Vec<Agent>,
-    times: Times,
+    config: Config,
     now: Timestamp,
     poll_sent: Option<Timestamp>,
     /// Nobody is judged again before this moment while timeouts are held back.
     held_until: Timestamp,
-    kill_at: Option<Timestamp>,
-    /// Restarts that were promised: when, which rank, which life.
-    restarts: Vec<(Timestamp, usize, u64)>,
+    stop: Option<Stop>,
+    waits: Vec<Wait>,
+    /// Of an adopted mesh: when the ranks that their agents do not know are given up.
+    settle: Option<(Timestamp, BTreeSet<usize>)>,
+    restarts: Restarts,
 }
 
 impl Naive {
@@ -73,19 +104,27 @@ impl Naive {
             heard_at: Timestamp::START,
             contact: Contact::Heard,
             given_up: false,
+            life: None,
+            newest_beat: None,
         };
         Self {
             stage: Stage::New,
             checked_at: Timestamp::START,
+            orders: Orders::default(),
+            answers: Vec::new(),
+            n_subscribers: 0,
             cells: vec![cell; spec.region.size()],
+            doubted: vec![None; spec.region.size()],
             before: Vec::new(),
             agents: spec.agents.iter().map(agent).collect(),
-            times: spec.config.times,
+            config: spec.config,
             now: Timestamp::START,
             poll_sent: None,
             held_until: Timestamp::START,
-            kill_at: None,
-            restarts: Vec::new(),
+            stop: None,
+            waits: Vec::new(),
+            settle: None,
+            restarts: Restarts::default(),
         }
     }
 
@@ -109,252 +148,149 @@ impl Naive {
         self.is_watching() && mesh.check_due().is_some_and(|due| due <= now)
     }
 
-    /// What an event does, up to what the machine alone decides: which failures it restarts.
-    pub(super) fn begin(&mut self, now: Timestamp, event: &Event<Status>, mesh: &Mesh) {
-        self.advance(now, mesh.next_deadline());
-        self.before = self.cells.iter().map(|cell| (cell.life, cell.status.is_failure())).collect();
-        match event {
-            Event::Opened if self.stage == Stage::New => {
-                (self.stage, self.checked_at) = (Stage::Open, self.now);
-                self.agents.iter_mut().for_each(|agent| agent.heard_at = now);
-                let unknown = self.cells.iter_mut().filter(|c| c.status == Status::NotExist);
-                unknown.for_each(|cell| cell.status = Status::Initializing);
-            }
-            Event::Answered(answer) => self.on_answer(answer),
-            Event::Asked { request: MeshRequest::Stop { grace }, .. } => {
-                self.on_stop(self.now + *grace);
-            }
-            Event::Tick if self.is_watching() => self.on_tick(mesh.check_due()),
-            Event::Opened
-            | Event::Subscribed(_)
-            | Event::Unsubscribed(_)
-            | Event::Lagged(_)
-            | Event::Asked { .. }
-            | Event::Adopted
-            | Event::Withdrawn(_)
-            | Event::Tick => (),
-        }
-    }
-
-    /// Takes from what was told which ranks will be restarted.
-    pub(super) fn learn_restarts(&mut self, news: &News) {
-        let News::Changed(changes) = news else { return };
-        for change in changes.iter() {
-            let Some(delay) = change.restart_in else { continue };
-            for rank in change.ranks.iter() {
-                let life = change.incarnation.number() + 1;
-                self.restarts.push((self.now + delay, rank.index(), life));
-            }
-        }
-    }
-
-    /// The mesh is closed when all have ended and none starts again.
-    pub(super) fn end(&mut self) {
-        for (cell, (life, was_failed)) in self.cells.iter_mut().zip(&self.before) {
-            if !cell.status.is_failure() {
-                cell.failed_at = Timestamp::START;
-            } else if cell.life != *life || !was_failed {
-                cell.failed_at = self.now;
-            }
-        }
-        let all_ended = self.cells.iter().all(|cell| cell.status.is_terminal());
-        if self.is_watching() && all_ended && self.restarts.is_empty() {
-            (self.stage, self.poll_sent) = (Stage::Closed, None);
-        }
-    }
-
-    fn is_watching(&self) -> bool {
+    pub(super) fn is_watching(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::Stopping)
     }
 
-    fn advance(&mut self, now: Timestamp, promised: Option<Timestamp>) {
-        let slept_from = promised.map(|promised| promised.max(self.now));
-        self.now = self.now.max(now);
-        let Some(gap) = slept_from.map(|from| self.now.since(from)) else { return };
-        if gap > self.times.heartbeat {
-            for agent in &mut self.agents {
-                agent.heard_at = (agent.heard_at + gap).min(self.now);
-            }
-            self.poll_sent = self.poll_sent.map(|sent| sent + gap);
-            self.kill_at = self.kill_at.map(|at| at + gap);
-            self.held_until = Timestamp::START;
-        }
+    pub(super) fn has_waits(&self) -> bool {
+        !self.waits.is_empty()
     }
 
-    fn on_answer(&mut self, answer: &Answer<Status>) {
-        match answer {
-            Answer::Heard { agent, .. } => _ = self.hear(agent.index()),
-            Answer::QueryFailed { .. } | Answer::Refused { .. } => (),
-            Answer::Reported { agent, reports, .. } => {
-                for rank in self.hear(agent.index()) {
-                    if let Some(update) = reports.get(mesh_shape::Rank::new(rank)) {
-                        let pair = (update.incarnation.number(), update.generation.number());
-                        self.on_report(rank, pair, &update.report);
-                    }
+    /// What an event does, up to the restarts that it leads to.
+    pub(super) fn begin(&mut self, now: Timestamp, event: &Event<Status>, mesh: &Mesh) {
+        self.advance(now, mesh.next_deadline());
+        self.before = self.cells.clone();
+        self.orders = Orders::default();
+        self.answers.clear();
+        match event {
+            Event::Opened if self.stage == Stage::New => self.on_opened(),
+            Event::Adopted if self.stage == Stage::New => self.on_adopted(),
+            Event::Answered(answer) => self.on_answer(answer),
+            Event::Asked { ask, request } => self.on_asked(ask.number(), request),
+            Event::Withdrawn(ask) => self.on_withdrawn(ask.number()),
+            Event::Tick => {
+                self.expire_waits();
+                if self.is_watching() {
+                    self.on_tick(mesh.check_due());
                 }
             }
+            Event::Opened
+            | Event::Adopted
+            | Event::Subscribed(_)
+            | Event::Unsubscribed(_)
+            | Event::Lagged(_) => (),
         }
     }
 
-    /// The agent lives; returns its ranks.
-    fn hear(&mut self, agent: usize) -> Vec<usize> {
-        if agent >= self.agents.len() {
-            return Vec::new();
-        }
-        self.set_contact(agent, Contact::Heard);
-        let agent = &mut self.agents[agent];
-        (agent.heard_at, agent.given_up) = (self.now, false);
-        agent.ranks.clone()
-    }
-
-    fn on_report(&mut self, rank: usize, (life, generation): (u64, u64), reported: &Status) {
-        let is_stopping = self.stage == Stage::Stopping;
-        let cell = &mut self.cells[rank];
-        let is_new_life = life > cell.life;
-        let is_noise =
-            is_new_life && (*reported == Status::NotExist || self.stage == Stage::Closed);
-        if (life, generation) < (cell.life, cell.generation) || is_noise {
-            return;
-        }
-        (cell.life, cell.generation) = (life, generation);
-        let is_live = !reported.is_terminal() && *reported != Status::NotExist;
-        let reported = if is_stopping && is_live { Status::Stopping } else { reported.clone() };
-        let lost = Status::failed(Cause::new(Reason::LostByAgent));
-        cell.status = match (&cell.status, reported) {
-            (_, reported) if is_new_life => reported,
-            (Status::Timeout { after, cause: None }, Status::Failed(cause)) => {
-                Status::Timeout { after: *after, cause: Some(cause) }
-            }
-            (known, _) if known.is_terminal() => known.clone(),
-            (known @ (Status::NotExist | Status::Initializing), Status::NotExist) => known.clone(),
-            (_, Status::NotExist) => lost,
-            (Status::Stopping, reported) if !reported.is_terminal() => Status::Stopping,
-            (_, reported) => reported,
-        };
-    }
-
-    fn on_stop(&mut self, kill_at: Timestamp) {
-        match self.stage {
-            Stage::Closed => (),
-            Stage::Stopping => self.kill_at = self.kill_at.map(|at| at.min(kill_at)),
-            Stage::New | Stage::Open => {
-                if self.stage == Stage::New {
-                    self.checked_at = self.now;
-                    self.agents.iter_mut().for_each(|agent| agent.heard_at = self.now);
-                }
-                (self.stage, self.kill_at) = (Stage::Stopping, Some(kill_at));
-                self.restarts.clear();
-                for cell in &mut self.cells {
-                    cell.status = match cell.status.clone() {
-                        Status::NotExist => Status::Stopped,
-                        end if end.is_terminal() => end,
-                        _ => Status::Stopping,
-                    };
-                }
+    fn on_opened(&mut self) {
+        self.watch(Stage::Open);
+        for (rank, cell) in self.cells.iter_mut().enumerate() {
+            if cell.status == Status::NotExist {
+                cell.status = Status::Initializing;
+                self.orders.starts.insert((rank, cell.life));
             }
         }
+    }
+
+    fn on_adopted(&mut self) {
+        self.watch(Stage::Open);
+        self.settle = Some((self.now + self.config.times.lease, BTreeSet::new()));
+        (self.poll_sent, self.orders.polls) = (Some(self.now), true);
+    }
+
+    fn watch(&mut self, stage: Stage) {
+        (self.stage, self.checked_at) = (stage, self.now);
+        self.agents.iter_mut().for_each(|agent| agent.heard_at = self.now);
     }
 
     fn on_tick(&mut self, check_due: Option<Timestamp>) {
-        if let Some(sent) = self.poll_sent
-            && self.now >= sent + self.times.poll_deadline
-        {
-            self.poll_sent = None;
-            for agent in 0..self.agents.len() {
-                let Agent { contact, heard_at, .. } = self.agents[agent];
-                if contact == Contact::Heard && heard_at < sent {
-                    self.set_contact(agent, Contact::Suspect);
-                }
-            }
-        }
+        self.judge_poll();
         self.judge();
-        if self.kill_at.is_some_and(|at| at <= self.now) {
-            self.kill_at = None;
-            for agent in 0..self.agents.len() {
-                if self.agents[agent].given_up {
-                    self.give_up(agent);
-                }
-            }
+        self.press_stop();
+        self.press_round();
+        if self.stage == Stage::Open {
+            self.begin_each();
+            self.begin_together();
         }
-        self.restart();
+        self.settle();
         if check_due.is_some_and(|due| due <= self.now) {
-            self.poll_sent = Some(self.now);
-            self.checked_at = self.now;
+            (self.poll_sent, self.checked_at) = (Some(self.now), self.now);
+            self.orders.polls = true;
         }
     }
 
-    fn judge(&mut self) {
-        if self.now < self.held_until {
-            return;
-        }
-        let silence = |agent: &Agent| self.now.since(agent.heard_at);
-        let is_silent =
-            |agent: &&Agent| !agent.given_up && silence(agent) >= self.times.unreachable;
-        let n_silent = self.agents.iter().filter(is_silent).count();
-        let is_isolated = n_silent >= 3 && n_silent * 2 > self.agents.len();
-        let hold = if is_isolated { self.times.lease } else { Duration::ZERO };
-        for agent in 0..self.agents.len() {
-            let silence = self.now.since(self.agents[agent].heard_at);
-            if self.agents[agent].given_up {
-                continue;
-            }
-            if silence >= self.times.timeout + hold {
-                self.agents[agent].given_up = true;
-                self.agents[agent].contact = Contact::Unreachable;
-                self.give_up(agent);
-                continue;
-            }
-            if silence >= self.times.timeout {
-                self.held_until = self.now + self.times.heartbeat;
-            }
-            let meant = if silence >= self.times.unreachable {
-                Contact::Unreachable
-            } else if silence >= self.times.suspect {
-                Contact::Suspect
-            } else {
-                Contact::Heard
-            };
-            if meant > self.agents[agent].contact {
-                self.set_contact(agent, meant);
+    /// Restarts and rounds by what ended, given the delays that were told; waits; and the end.
+    /// Returns whether more restarts were needed than are allowed, for the first time.
+    pub(super) fn end(
+        &mut self,
+        delays: &BTreeMap<usize, Option<std::time::Duration>>,
+    ) -> Result<bool, TestCaseError> {
+        for (cell, was) in self.cells.iter_mut().zip(&self.before) {
+            if !cell.status.is_failure() {
+                cell.failed_at = Timestamp::START;
+            } else if cell.life != was.life || !was.status.is_failure() {
+                cell.failed_at = self.now;
             }
         }
+        let before: Vec<_> = self.before.iter().map(|cell| (cell.life, view(cell))).collect();
+        let ends = ends(&before, &self.views());
+        self.decide(&ends, delays)?;
+        self.answer_reached();
+        let all_ended = self.cells.iter().all(|cell| cell.status.is_terminal());
+        if self.is_watching() && all_ended && !self.restarts.has_pending() {
+            self.rest(Stage::Closed);
+        }
+        Ok(self.restarts.take_escalation())
     }
 
-    fn set_contact(&mut self, agent: usize, contact: Contact) {
-        if self.agents[agent].contact == contact {
-            return;
+    /// Nothing is watched any more.
+    fn rest(&mut self, stage: Stage) {
+        for ask in self.stop.take().into_iter().flat_map(|stop| stop.asked_by) {
+            let is_replaced = stage == Stage::Replaced;
+            let answer = if is_replaced { Answered::Refused } else { Answered::State };
+            self.answers.push((ask, answer));
         }
-        self.agents[agent].contact = contact;
-        for rank in self.agents[agent].ranks.clone() {
-            self.cells[rank].contact = contact;
+        if stage == Stage::Replaced {
+            let waits = std::mem::take(&mut self.waits);
+            self.answers.extend(waits.into_iter().map(|wait| (wait.ask, Answered::Refused)));
         }
+        (self.stage, self.poll_sent, self.settle) = (stage, None, None);
+        self.restarts.cancel();
     }
 
-    fn give_up(&mut self, agent: usize) {
-        let after = self.now.since(self.agents[agent].heard_at);
-        for rank in self.agents[agent].ranks.clone() {
-            let status = &mut self.cells[rank].status;
-            let is_suspended = matches!(status, Status::Stalled(Stall::Suspended { .. }));
-            if !status.is_terminal() && !is_suspended {
-                *status = Status::Timeout { after, cause: None };
-            }
-        }
+    /// The ranks that have failed.
+    pub(super) fn failed(&self) -> Vec<usize> {
+        let each = self.cells.iter().enumerate();
+        each.filter(|(_, cell)| cell.status.is_failure()).map(|(rank, _)| rank).collect()
     }
 
-    fn restart(&mut self) {
-        let now = self.now;
-        let due: Vec<_> = self.restarts.extract_if(.., |(at, ..)| *at <= now).collect();
-        for (_, rank, life) in due {
-            let is_own = |agent: &&Agent| agent.ranks.contains(&rank);
-            let Some(agent) = self.agents.iter().find(is_own) else { continue };
-            let after = now.since(agent.heard_at);
-            let timeout = Status::Timeout { after, cause: None };
-            let status = if agent.given_up { timeout } else { Status::Initializing };
-            let cell = &mut self.cells[rank];
-            if cell.life < life {
-                (cell.life, cell.generation, cell.status) = (life, 0, status);
-            }
-        }
+    /// Whether this life of a rank may be ordered to start now: it is the one that begins.
+    pub(super) fn is_begun(&self, rank: usize, life: u64) -> bool {
+        let cell = &self.cells[rank];
+        let is_young = matches!(cell.status, Status::Initializing | Status::Stopping);
+        self.is_watching() && cell.life == life && is_young
+    }
+
+    /// Whether this life of a rank may be ordered to end now.
+    pub(super) fn may_stop(&self, rank: usize) -> bool {
+        self.stop.is_some() || self.restarts.is_in_round(rank)
+    }
+
+    /// Whether this life of a rank may be killed: its time is over, or it should be dead.
+    pub(super) fn may_kill(&self, rank: usize, life: u64) -> bool {
+        let cell = &self.cells[rank];
+        let is_over = life < cell.life || (life == cell.life && cell.status.is_terminal());
+        let is_killed = self.stop.as_ref().is_some_and(|stop| stop.killed)
+            || self.restarts.is_in_killed_round(rank);
+        is_over || is_killed
+    }
+
+    /// How many different lives the ranks of an agent are in.
+    pub(super) fn n_lives(&self, agent: usize) -> usize {
+        let lives = |cells: &[Cell]| {
+            self.agents[agent].ranks.iter().map(|rank| cells[*rank].life).collect::<BTreeSet<_>>()
+        };
+        lives(&self.cells).union(&lives(&self.before)).count()
     }
 }
 
@@ -371,14 +307,19 @@ pub(super) fn ends(before: &[(u64, Status)], after: &[(u64, Status)]) -> Vec<(us
 }
 
 fn view(cell: &Cell) -> Status {
-    match (&cell.status, cell.contact) {
-        (Status::Stalled(Stall::Suspended { .. }), _) | (_, Contact::Heard) => cell.status.clone(),
-        (Status::Initializing | Status::Running | Status::Stalled(_), Contact::Suspect) => {
-            Status::Suspect
-        }
-        (Status::Initializing | Status::Running | Status::Stalled(_), Contact::Unreachable) => {
-            Status::Unreachable
-        }
-        (_, Contact::Suspect | Contact::Unreachable) => cell.status.clone(),
+    let is_doubtful = match &cell.status {
+        Status::Initializing | Status::Running | Status::Suspect => true,
+        Status::Stalled(stall) => !matches!(stall, Stall::Suspended { .. }),
+        _ => false,
+    };
+    match cell.contact {
+        Contact::Suspect if is_doubtful => Status::Suspect,
+        Contact::Unreachable if is_doubtful => Status::Unreachable,
+        _ => cell.status.clone(),
     }
+}
+
+/// Started, and not ended.
+fn is_alive(status: &Status) -> bool {
+    !status.is_terminal() && *status != Status::NotExist
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{Change, Interest, MeshEvent, News, Status, SubscriberId};
+use mesh_core::{Change, Interest, MeshEvent, News, Status, SubscriberId, Trouble};
 use mesh_shape::{Rank, Region};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -28,18 +28,28 @@ impl Told {
     }
 }
 
+/// After which nothing is told any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastWord {
+    Closed,
+    /// Another controller has taken over.
+    Replaced,
+}
+
 /// One subscriber: what it knows from what it was told alone.
 #[derive(Debug)]
 pub(super) struct Watch {
     interest: Interest,
     region: Option<Region>,
+    /// The ranks of the mesh.
+    whole: Region,
     seq: Option<u64>,
     told: Told,
     /// The life and status of each rank of its view, as far as it was told.
     known: BTreeMap<usize, (u64, Status)>,
     /// Since they were asked for last.
     n_heartbeats: usize,
-    closed: bool,
+    last: Option<LastWord>,
     /// Its last word may have been lost, so it may come again.
     lagging: bool,
     /// What has just come was a snapshot, so the ends of this step may be in it.
@@ -47,15 +57,16 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(interest: Interest, region: Option<Region>) -> Self {
+    pub(super) fn new(interest: Interest, region: Option<Region>, whole: Region) -> Self {
         Self {
             interest,
             region,
+            whole,
             seq: None,
             told: Told::default(),
             known: BTreeMap::new(),
             n_heartbeats: 0,
-            closed: false,
+            last: None,
             lagging: false,
             fresh: false,
         }
@@ -66,7 +77,11 @@ impl Watch {
     }
 
     pub(super) const fn is_closed(&self) -> bool {
-        self.closed
+        matches!(self.last, Some(LastWord::Closed))
+    }
+
+    pub(super) const fn is_let_go(&self) -> bool {
+        matches!(self.last, Some(LastWord::Replaced))
     }
 
     pub(super) const fn take_heartbeat(&mut self) -> bool {
@@ -76,7 +91,12 @@ impl Watch {
     /// N4, N5: numbers without a gap, a snapshot first, nothing after the last word.
     pub(super) fn take(&mut self, event: MeshEvent) -> TestCaseResult {
         let is_snapshot = matches!(event.news, News::Snapshot(_));
-        prop_assert!(!self.closed || self.lagging, "nothing after closed: {:?}", event);
+        let may_hear = match self.last {
+            None => true,
+            Some(LastWord::Closed) => self.lagging,
+            Some(LastWord::Replaced) => false,
+        };
+        prop_assert!(may_hear, "nothing after {:?}: {:?}", self.last, event);
         let expected = match self.seq {
             None => 0,
             Some(seq) if is_snapshot => seq,
@@ -100,7 +120,10 @@ impl Watch {
                 self.learn(&changes);
             }
             News::Heartbeat { .. } => self.n_heartbeats += 1,
-            News::Closed => self.closed = true,
+            News::Closed => self.last = Some(LastWord::Closed),
+            News::Trouble(Trouble::Replaced { .. }) => {
+                self.last = Some(LastWord::Replaced);
+            }
             News::Trouble(_) | News::Stopping => (),
         }
         Ok(())
@@ -124,7 +147,7 @@ impl Watch {
             prop_assert_eq!(&told, &mine, "the ends told to {}", id);
         }
         (self.fresh, self.lagging) = (false, false);
-        prop_assert_eq!(self.closed, is_over, "closed with the last end, {}", id);
+        prop_assert_eq!(self.is_closed(), is_over, "closed with the last end, {}", id);
         for (rank, (_, status)) in all.iter().enumerate() {
             let Some(rank) = self.view(rank) else { continue };
             let known = self.known.get(&rank).map(|(_, status)| status.kind());
@@ -147,7 +170,10 @@ impl Watch {
     fn view(&self, rank: usize) -> Option<usize> {
         match &self.region {
             None => Some(rank),
-            Some(region) => region.rank_of_base(Rank::new(rank)).map(Rank::index),
+            Some(region) => {
+                let base = self.whole.base_rank(Rank::new(rank))?;
+                region.rank_of_base(base).map(Rank::index)
+            }
         }
     }
 }

@@ -295,6 +295,12 @@ impl Restarts {
         self.pending.iter().flat_map(each).collect()
     }
 
+    /// The ranks that will begin another life.
+    pub(crate) fn starting(&self) -> RankSet {
+        let alone = self.pending.values().flatten().map(|(rank, _)| *rank).collect();
+        self.round.as_ref().map_or(RankSet::new(), |round| round.ranks.clone()).union(&alone)
+    }
+
     pub(crate) const fn round(&self) -> Option<&Round> {
         self.round.as_ref()
     }

@@ -47,6 +47,18 @@ impl Waits {
         }
     }
 
+    /// Keeps of what each waits for only what `not_yet` leaves of it.
+    pub(crate) fn recheck(&mut self, not_yet: impl Fn(&RankSet, Progress) -> RankSet) {
+        for wait in &mut self.0 {
+            wait.missing = not_yet(&wait.missing, wait.until);
+        }
+    }
+
+    /// Whether [`take_reached`](Self::take_reached) has something to give.
+    pub(crate) fn has_reached(&self) -> bool {
+        self.0.iter().any(|wait| wait.missing.is_empty())
+    }
+
     /// The waits that are over because every rank was so far.
     pub(crate) fn take_reached(&mut self) -> Vec<Wait> {
         self.0.extract_if(.., |wait| wait.missing.is_empty()).collect()

@@ -8,7 +8,7 @@ use mesh_shape::{RankSet, Region};
 use super::{Controller, Life};
 use crate::event::{AskId, Effect};
 use crate::kind::Controlled;
-use crate::waits::Wait;
+use crate::waits::{Wait, Waits};
 
 impl<C: Controlled> Controller<C> {
     pub(super) fn on_asked(&mut self, ask: AskId, request: MeshRequest, effects: &mut Vec<Effect>) {
@@ -85,15 +85,27 @@ impl<C: Controlled> Controller<C> {
         None
     }
 
-    /// The ranks that are not known to be so far.
+    /// The ranks that are not known to be so far. One that has ended and will begin again is not.
     fn not_yet(&self, ranks: &RankSet, until: Progress) -> RankSet {
+        let starting = self.restarts.starting();
         let mut missing = RankSet::new();
         for range in ranks.runs() {
-            let runs = self.health.runs_in(range);
-            let behind = runs.filter(|(_, cell)| !cell.view().has_reached(until));
-            behind.for_each(|(ranks, _)| missing.insert_range(ranks));
+            for (ranks, cell) in self.health.runs_in(range) {
+                if !cell.view().has_reached(until) {
+                    missing.insert_range(ranks);
+                } else if cell.status.is_terminal() {
+                    missing = missing.union(&starting.intersection(&ranks.into()));
+                }
+            }
         }
         missing
+    }
+
+    /// Ranks that were to begin again are not: their ends are how far they get.
+    pub(super) fn recheck_waits(&mut self) {
+        let mut waits = std::mem::replace(&mut self.waits, Waits::new());
+        waits.recheck(|ranks, until| self.not_yet(ranks, until));
+        self.waits = waits;
     }
 
     /// The refusal of one more question that must wait for its answer, if as many do as may.

@@ -13,17 +13,18 @@ impl<C: Controlled> Controller<C> {
     /// in it are told together.
     pub(super) fn publish(&mut self, changes: Changes, effects: &mut Vec<Effect>) {
         let changes = changes.into_changes();
-        if changes.is_empty() && !self.restarts.has_escalated() {
+        if changes.is_empty() && !self.restarts.has_escalated() && !self.waits.has_reached() {
             return;
-        }
-        for change in &changes {
-            self.waits.note(&change.ranks, &change.status);
         }
         self.restarts.join_late(self.now + self.spec.config.restart.grace, &changes);
         let roster = &self.roster;
         let can_start = |ranks: &RankSet| roster.can_start(ranks);
         let changes =
             self.restarts.decide((self.now, &self.spec.config.restart), changes, can_start);
+        // An end that another life follows is not how far the rank gets.
+        for change in changes.iter().filter(|change| change.restart_in.is_none()) {
+            self.waits.note(&change.ranks, &change.status);
+        }
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| change.status.is_failure()).collect();

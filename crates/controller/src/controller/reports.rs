@@ -55,7 +55,11 @@ impl<C: Controlled> Controller<C> {
                 }
             }
         }
+        let late = self.late_stops(&changes);
         self.publish(changes, effects);
+        for (ranks, incarnation) in late {
+            effects.push(self.ask(agent, Order::Stop { ranks, incarnation }));
+        }
         for (ranks, incarnation) in zombies {
             effects.push(self.ask(agent, Order::Kill { ranks, incarnation }));
         }
@@ -180,6 +184,16 @@ impl<C: Controlled> Controller<C> {
     fn while_stopping(&self, status: Status) -> Status {
         let is_live = !status.is_terminal() && status != Status::NotExist;
         if is_live && matches!(self.life, Life::Stopping(_)) { Status::Stopping } else { status }
+    }
+
+    /// The lives that a mesh which is being stopped has just learned of: they are to be told, too. After
+    /// the grace they are killed as the others are.
+    fn late_stops(&self, changes: &Changes) -> Vec<(RankSet, Incarnation)> {
+        if !matches!(&self.life, Life::Stopping(stop) if !stop.killed) {
+            return Vec::new();
+        }
+        let late = changes.iter().filter(|change| change.status == Status::Stopping);
+        late.map(|change| (change.ranks.clone(), change.incarnation)).collect()
     }
 
     /// The ranks of `range` that are said to be alive in a life that is over (H2): their lease must

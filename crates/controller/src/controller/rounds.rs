@@ -76,6 +76,7 @@ impl<C: Controlled> Controller<C> {
         }
         if !self.roster.can_start(&round.ranks) {
             self.restarts.abandon_round();
+            self.recheck_waits();
             return;
         }
         if self.now < round.due {

@@ -71,6 +71,7 @@ impl<C: Controlled> Controller<C> {
         self.life =
             Life::Stopping(Stop { asked_by: vec![ask], kill_at, killed: false, give_up_at: None });
         self.restarts.cancel();
+        self.recheck_waits();
         self.subscribers.tell_all(&News::Stopping, effects);
         let whole = 0..self.health.size();
         let is_known = self.settling.is_none();

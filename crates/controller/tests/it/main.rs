@@ -155,6 +155,7 @@
 //! L7 requests::the_state_is_answered_from_the_first_moment_to_the_last
 //! L7 waits::a_closed_mesh_answers_at_once
 //! L7 waits::a_wait_ends_in_time_also_before_the_mesh_is_opened
+//! L7 waits::a_wait_ends_with_a_restart_that_is_cancelled
 //! L7 waits::a_wait_ends_with_its_time_and_names_who_is_missing
 //! L7 waits::a_wait_for_a_stop_is_answered_when_it_is_asked_for
 //! L7 waits::a_wait_for_what_has_ended_is_over_at_once
@@ -250,6 +251,7 @@
 //! RS3 strategies::a_rank_of_a_lost_agent_prevents_a_round
 //! RS3 strategies::a_round_counts_once_against_the_intensity
 //! RS3 strategies::a_round_without_an_agent_is_given_up_at_once
+//! RS3 waits::a_wait_ends_with_a_restart_that_is_cancelled
 //! K1 agents::a_closed_mesh_kills_who_still_lives_and_renews_nothing
 //! K1 agents::a_renewal_echoes_the_beats_of_the_life_that_speaks
 //! K1 honest::all_is_well_when_the_world_has_healed

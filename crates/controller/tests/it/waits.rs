@@ -112,13 +112,26 @@ fn a_wait_remembers_who_has_been_so_far() {
     _ = mesh.step(at(0), wait(1, [0, 1], RUNNING));
     _ = mesh.step(at(0), report(0, [0], Status::Running));
     _ = mesh.step(at(1), crashed([0]));
+    let effects = mesh.step(at(1), wait(3, [0], RUNNING));
+    assert_eq!(effects, [], "its end is not how far it gets");
     assert_eq!(mesh.step(at_ms_after_one(), Event::Tick), [start(0, [0], 1)]);
     let effects = mesh.step(at_ms_after_one(), report(0, [1], Status::Running));
     assert_eq!(effects, [waited(1, [], &mesh)]);
     let effects = mesh.step(at_ms_after_one(), wait(2, [0], RUNNING));
     assert_eq!(effects, [], "the next life is not so far");
     let effects = mesh.step(at_ms_after_one(), nth_report(0, [0], (1, 1), Status::Running));
-    assert_eq!(effects, [waited(2, [], &mesh)]);
+    assert_eq!(effects, [waited(3, [], &mesh), waited(2, [], &mesh)]);
+}
+
+/// L7, RS3: what was to begin again, and is not, has come as far as it gets.
+#[test]
+fn a_wait_ends_with_a_restart_that_is_cancelled() {
+    let restart = RestartConfig { backoff_min: secs(9), ..RestartConfig::on_failure(9) };
+    let mut mesh = running(2, 1, Config { restart, ..LAN });
+    _ = mesh.step(at(1), crashed([0]));
+    assert_eq!(mesh.step(at(1), wait(1, [0], RUNNING)), []);
+    let effects = mesh.step(at(2), stop(2, secs(9)));
+    assert!(effects.contains(&waited(1, [], &mesh)), "{effects:?}");
 }
 
 const fn at_ms_after_one() -> mesh_core::Timestamp {

@@ -155,7 +155,7 @@ impl Naive {
         if ranks.iter().any(|rank| *rank >= self.cells.len()) {
             return Some(Answered::Refused);
         }
-        let is_missing = |rank: &usize| !view(&self.cells[*rank]).has_reached(until);
+        let is_missing = |rank: &usize| !self.has_reached(*rank, until);
         let missing: BTreeSet<usize> = ranks.into_iter().filter(is_missing).collect();
         if missing.is_empty() || within.is_zero() {
             return Some(Answered::Waited(missing.into_iter().collect()));
@@ -167,6 +167,13 @@ impl Naive {
         None
     }
 
+    /// An end that another life follows is not how far a rank gets.
+    fn has_reached(&self, rank: usize, until: Progress) -> bool {
+        let cell = &self.cells[rank];
+        let goes_on = cell.status.is_terminal() && self.restarts.is_starting(rank);
+        view(cell).has_reached(until) && !goes_on
+    }
+
     pub(super) fn expire_waits(&mut self) {
         for wait in self.waits.extract_if(.., |wait| wait.deadline <= self.now) {
             let missing = wait.missing.into_iter().collect();
@@ -176,10 +183,11 @@ impl Naive {
 
     /// Whoever was so far once does not count as missing any more.
     pub(super) fn answer_reached(&mut self) {
-        for wait in &mut self.waits {
-            let cells = &self.cells;
-            wait.missing.retain(|rank| !view(&cells[*rank]).has_reached(wait.until));
+        let mut waits = std::mem::take(&mut self.waits);
+        for wait in &mut waits {
+            wait.missing.retain(|rank| !self.has_reached(*rank, wait.until));
         }
+        self.waits = waits;
         for wait in self.waits.extract_if(.., |wait| wait.missing.is_empty()) {
             self.answers.push((wait.ask, Answered::Waited(Vec::new())));
         }

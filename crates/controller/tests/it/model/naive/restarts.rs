@@ -36,6 +36,11 @@ impl Restarts {
         !self.alone.is_empty() || self.round.is_some()
     }
 
+    /// Whether the rank begins another life when it has ended.
+    pub(super) fn is_starting(&self, rank: usize) -> bool {
+        self.is_in_round(rank) || self.alone.iter().any(|(_, alone, _)| *alone == rank)
+    }
+
     pub(super) fn is_in_round(&self, rank: usize) -> bool {
         self.round.as_ref().is_some_and(|round| rank >= round.first)
     }

@@ -160,3 +160,14 @@ fn busy_for(seconds: u64) -> Status {
     let (actor, message) = ("words".to_owned(), "COUNT".to_owned());
     Status::Stalled(Stall::Handler(StalledHandler { actor, message, age: secs(seconds) }.into()))
 }
+
+/// C1, K3: a life that nobody knew of when the stop was asked for has its grace, too.
+#[test]
+fn a_life_that_turns_up_in_a_stop_is_told_to_end() {
+    let mut mesh = new(2, 1, LAN);
+    _ = mesh.step(at(0), Event::Adopted);
+    _ = mesh.step(at(1), stop(1, secs(5)));
+    let effects = mesh.step(at(2), report(0, [0], Status::Running));
+    assert_eq!(effects, [ask_stop(0, [0])]);
+    assert_eq!(mesh.step(at(2), report(0, [0], Status::Running)), [], "once");
+}

@@ -18,6 +18,7 @@
 //! ST4 health::a_running_rank_that_its_agent_does_not_know_has_failed_as_lost
 //! ST4 health::an_unknown_life_says_nothing_of_the_known_one
 //! ST4 honest::all_is_well_when_the_world_has_healed
+//! ST4 killers::what_a_new_life_of_an_agent_has_told_of_is_not_lost_by_an_old_word
 //! H1 agents::an_agent_that_was_not_started_again_loses_no_later_life_by_an_old_word
 //! H1 agents::an_older_generation_of_an_ended_life_is_not_killed
 //! H1 agents::an_older_life_of_an_agent_is_ignored_wholly
@@ -27,6 +28,7 @@
 //! H1 health::a_report_of_a_lower_incarnation_changes_nothing
 //! H1 health::an_equal_pair_replaces_the_stored_status
 //! H1 health::the_same_status_again_is_no_change
+//! H1 killers::what_a_new_life_of_an_agent_has_told_of_is_not_lost_by_an_old_word
 //! H1 model::no_history_breaks_an_invariant
 //! H1 reporter::generations_rise_within_an_incarnation_and_start_again_with_the_next
 //! H1 restarts::a_life_that_is_reported_already_is_not_started_over
@@ -47,6 +49,7 @@
 //! H3 agents::a_rank_that_is_lost_while_it_stops_has_failed
 //! H3 health::a_crash_during_a_stop_keeps_its_cause
 //! H3 health::stopping_is_left_only_for_an_end
+//! H3 killers::what_its_agent_says_to_be_stopping_does_not_run_again
 //! H3 model::no_history_breaks_an_invariant
 //! H4 agents::a_late_timeout_with_a_cause_explains_one_without
 //! H4 agents::a_reported_suspicion_is_covered_by_the_silence_of_its_own_agent
@@ -73,9 +76,12 @@
 //! H6 model::no_history_breaks_an_invariant
 //! H7 health::one_failure_ends_neither_checks_nor_renewals_nor_reports
 //! H7 honest::all_is_well_when_the_world_has_healed
+//! H7 killers::every_rank_is_what_it_said_last_however_often_all_change
 //! H7 model::no_history_breaks_an_invariant
 //! H8 health::a_million_healthy_ranks_are_one_run
 //! H8 health::the_silence_of_an_agent_costs_a_run
+//! H8 killers::every_rank_is_what_it_said_last_however_often_all_change
+//! H8 killers::ranks_that_have_become_alike_are_one_run_again
 //! H8 reporter::ranks_that_are_alike_are_one_run_of_a_poll
 //! H9 health::no_event_troubles_the_empty_mesh
 //! H9 health::the_empty_mesh_is_stopped_and_closed_at_once
@@ -126,6 +132,9 @@
 //! N9 adoption::nothing_is_declared_dead_for_one_lease
 //! N9 adoption::ranks_of_an_agent_that_comes_back_late_are_found
 //! N9 adoption::what_nobody_reports_is_lost_after_one_lease
+//! N9 killers::a_pause_of_ours_does_not_shorten_an_adoption
+//! N9 killers::a_pause_of_ours_does_not_use_up_the_grace_of_a_round
+//! N9 killers::a_poll_is_judged_after_its_time_by_who_was_heard_since
 //! N9 notifications::nothing_but_evidence_fails_a_rank
 //! L1 loop::opening_starts_every_rank_and_schedules_the_first_check
 //! L1 reporter::generations_rise_within_an_incarnation_and_start_again_with_the_next
@@ -135,6 +144,7 @@
 //! L2 loop::an_order_that_did_not_arrive_is_given_again_with_the_next_check
 //! L2 model::no_history_breaks_an_invariant
 //! L2 strategies::the_orders_of_a_round_are_repeated_where_they_did_not_arrive
+//! L3 killers::a_poll_is_judged_after_its_time_by_who_was_heard_since
 //! L3 loop::a_check_blocks_nothing
 //! L3 loop::a_poll_doubts_only_those_that_were_not_heard_since
 //! L4 loop::a_check_that_is_late_is_made_once
@@ -167,6 +177,7 @@
 //! L7 waits::a_wait_sees_ranks_that_a_round_stops
 //! L7 waits::the_number_of_a_question_that_waits_is_not_taken_again
 //! L7 waits::who_has_gone_is_not_answered
+//! L8 killers::a_mesh_can_be_stopped_while_as_many_wait_as_may
 //! L8 model::no_history_breaks_an_invariant
 //! L8 requests::a_rank_that_was_to_start_alone_is_taken_into_a_round
 //! L8 requests::a_round_goes_on_under_other_rules
@@ -183,6 +194,8 @@
 //! C1 adoption::a_stop_right_after_the_adoption_ends_what_is_found
 //! C1 agents::a_life_that_never_began_ends_with_the_stop
 //! C1 honest::all_is_well_when_the_world_has_healed
+//! C1 killers::a_life_that_turns_up_in_a_stop_is_told_to_end
+//! C1 killers::a_mesh_can_be_stopped_while_as_many_wait_as_may
 //! C1 model::no_history_breaks_an_invariant
 //! C1 requests::a_snapshot_knows_the_round_and_a_stop
 //! C1 restarts::a_stop_cancels_what_was_to_start_again
@@ -204,6 +217,8 @@
 //! RS1 agents::a_life_that_never_began_ends_with_the_stop
 //! RS1 agents::a_reported_timeout_is_a_failure_and_is_not_restarted
 //! RS1 honest::all_is_well_when_the_world_has_healed
+//! RS1 killers::a_life_that_turns_up_in_a_round_ends_with_it
+//! RS1 killers::a_pause_of_ours_does_not_use_up_the_grace_of_a_round
 //! RS1 model::no_history_breaks_an_invariant
 //! RS1 notifications::a_later_life_is_told_as_such
 //! RS1 requests::a_rank_that_was_to_start_alone_is_taken_into_a_round
@@ -289,6 +304,8 @@
 //! K3 adoption::restarts_of_an_adopted_mesh_go_on_with_the_next_life
 //! K3 adoption::what_nobody_reports_is_lost_after_one_lease
 //! K3 honest::all_is_well_when_the_world_has_healed
+//! K3 killers::a_life_that_turns_up_in_a_stop_is_told_to_end
+//! K3 killers::a_pause_of_ours_does_not_shorten_an_adoption
 //! K3 lease::a_lower_epoch_is_refused_and_a_higher_one_adopts
 //! K3 model::no_history_breaks_an_invariant
 //! E2 agents::the_chain_of_causes_reaches_the_owner_as_it_was_said

@@ -15,11 +15,12 @@ const ELSEWHERE: [(&str, &str); 4] = [
 ];
 
 /// The tests, by the module that has them.
-const SOURCES: [(&str, &str); 16] = [
+const SOURCES: [(&str, &str); 17] = [
     ("adoption", include_str!("adoption.rs")),
     ("agents", include_str!("agents.rs")),
     ("health", include_str!("health.rs")),
     ("lease", include_str!("../../src/lease/tests.rs")),
+    ("killers", include_str!("killers.rs")),
     ("loop", include_str!("loop.rs")),
     ("model", include_str!("model.rs")),
     ("honest", include_str!("model/honest.rs")),

@@ -21,10 +21,7 @@ impl<C: Controlled> Controller<C> {
         let can_start = |ranks: &RankSet| roster.can_start(ranks);
         let changes =
             self.restarts.decide((self.now, &self.spec.config.restart), changes, can_start);
-        // An end that another life follows is not how far the rank gets.
-        for change in changes.iter().filter(|change| change.restart_in.is_none()) {
-            self.waits.note(&change.ranks, &change.status);
-        }
+        self.note_for_waits(&changes);
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| change.status.is_failure()).collect();
@@ -48,15 +45,28 @@ impl<C: Controlled> Controller<C> {
         }
     }
 
+    /// An end that another life follows is not how far the rank gets.
+    fn note_for_waits(&mut self, changes: &[Change]) {
+        if self.waits.len() == 0 {
+            return;
+        }
+        let starting = self.restarts.starting();
+        for change in changes {
+            if change.status.is_terminal() {
+                self.waits.note(&change.ranks.difference(&starting), &change.status);
+            } else {
+                self.waits.note(&change.ranks, &change.status);
+            }
+        }
+    }
+
     /// The ranks of a round that still live are stopped: they start again with the others.
     fn begin_round(&mut self, effects: &mut Vec<Effect>) {
         let joined = self.restarts.take_joined();
         let mut changes = Changes::default();
         let stops = self.health.stop(&joined, self.now, &mut changes);
         let changes = changes.into_changes();
-        for change in &changes {
-            self.waits.note(&change.ranks, &change.status);
-        }
+        self.note_for_waits(&changes);
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         for (ranks, incarnation) in stops {
             self.ask_each(&ranks, effects, |ranks| Order::Stop { ranks, incarnation });

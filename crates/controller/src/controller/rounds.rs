@@ -1,7 +1,7 @@
 //! Ranks that begin a new life: alone, or together in a round (RS1, RS2).
 
 use mesh_core::{Generation, Incarnation, Order, Status, Timestamp};
-use mesh_shape::RankSet;
+use mesh_shape::{Rank, RankSet};
 
 use super::{Controller, Life};
 use crate::cells::Cell;
@@ -51,7 +51,15 @@ impl<C: Controlled> Controller<C> {
     /// A rank of an agent that was given up has nobody to start it: that life has timed out.
     fn begin_each(&mut self, changes: &mut Changes) -> Starts {
         let mut starts = Starts::new();
-        for (rank, incarnation) in self.restarts.due(self.now) {
+        let due = self.restarts.due(self.now);
+        let is_begun = |(rank, incarnation): &(Rank, Incarnation)| {
+            self.health.incarnation(*rank).is_none_or(|known| known >= *incarnation)
+        };
+        if due.iter().any(is_begun) {
+            // Somebody else has begun that life already: what it has become is no longer waited for.
+            self.recheck_waits();
+        }
+        for (rank, incarnation) in due {
             if self.health.incarnation(rank).is_none_or(|known| known >= incarnation) {
                 continue;
             }

@@ -52,7 +52,7 @@ pub struct Seat<'a> {
     /// The mesh.
     pub mesh: &'a MeshLabel,
     /// Where in the mesh: the rank and its coordinates.
-    pub point: &'a Point,
+    pub point: Point<'a>,
     /// Which life of the rank.
     pub incarnation: Incarnation,
 }

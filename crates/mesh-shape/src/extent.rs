@@ -16,11 +16,13 @@ use crate::shape_error::ShapeError;
 
 use dims::Dims;
 pub use points::Points;
+pub(crate) use ravel::split as ravel_split;
 
 /// The named dims of a mesh and their sizes, outermost first.
 ///
 /// The order of ranks is row-major: the last dim varies fastest. A dim of size 0 is legal and makes
-/// an extent without ranks; an extent without dims has one rank. A clone shares its contents.
+/// an extent without ranks; an extent without dims has one rank. A clone shares the names; up to six
+/// dims take no room on the heap.
 ///
 /// The text form is `hosts=2,gpus=8`. A name of other characters than letters, digits, `_`, `-`,
 /// `.` and `/` is written in quotes; the extent without dims is written `()`.
@@ -41,14 +43,14 @@ pub use points::Points;
 ///
 /// NumPy's shape, with the named dims of xarray.
 #[derive(Clone)]
-pub struct Extent(Arc<Inner>);
-
-// Invariants: names are unique and not empty; the product of the sizes other than 0 is at most
-// `isize::MAX`; a stride is the product of the later sizes, 1 taken for 0, so it is never 0.
-struct Inner {
-    names: Arc<[Arc<str>]>,
+pub struct Extent {
+    // Invariants: names are unique and not empty; the product of the sizes other than 0 is at most
+    // `isize::MAX`.
+    /// The names of the extent that was made first; views of it name theirs by their places in it.
+    table: Arc<[Box<str>]>,
+    /// The place of each dim's name in the table.
+    names: InlineVec<u8>,
     sizes: InlineVec<usize>,
-    strides: InlineVec<usize>,
     size: usize,
 }
 
@@ -117,7 +119,7 @@ impl Extent {
     #[must_use]
     #[inline]
     pub fn size(&self) -> usize {
-        self.0.size
+        self.size
     }
 
     /// Whether there are no ranks, because a dim has size 0.
@@ -129,27 +131,38 @@ impl Extent {
     /// The number of dims.
     #[must_use]
     pub fn ndim(&self) -> usize {
-        self.0.sizes.len()
+        self.sizes.len()
     }
 
     /// The names of the dims, outermost first.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> + DoubleEndedIterator + Clone {
-        self.0.names.iter().map(|name| &**name)
+        self.names.iter().map(|at| self.table.get(usize::from(*at)).map_or("", |name| name))
     }
 
     /// The sizes of the dims, outermost first.
     #[must_use]
     #[doc(alias = "shape")]
     pub fn sizes(&self) -> &[usize] {
-        &self.0.sizes
+        &self.sizes
     }
 
     /// How far apart, in ranks, two neighbours along each axis are; the last is 1.
     ///
     /// The stride of a dim takes the size 0 of a later one as 1.
-    #[must_use]
-    pub fn strides(&self) -> &[usize] {
-        &self.0.strides
+    pub fn strides(&self) -> impl ExactSizeIterator<Item = usize> + DoubleEndedIterator {
+        let strides = self.row_major();
+        (0..self.ndim()).map(move |axis| strides.get(axis).copied().unwrap_or(1))
+    }
+
+    /// The strides, 1 taken for the size 0: never 0.
+    pub(crate) fn row_major(&self) -> InlineVec<usize> {
+        let mut strides = InlineVec::of_len(self.ndim());
+        let mut stride = 1;
+        for (slot, &size) in strides.iter_mut().zip(self.sizes.iter()).rev() {
+            *slot = stride;
+            stride *= size.max(1);
+        }
+        strides
     }
 
     /// The name and size of each dim, outermost first.
@@ -188,8 +201,8 @@ impl Extent {
     /// # Ok::<(), mesh_shape::ShapeError>(())
     /// ```
     #[must_use]
-    pub fn points(&self) -> Points {
-        Points::new(self.clone())
+    pub fn points(&self) -> Points<'_> {
+        Points::new(self)
     }
 
     /// Every rank: `0..size`.
@@ -198,15 +211,16 @@ impl Extent {
         RankSet::from(0..self.size())
     }
 
-    /// The extent of a view: the kept axes of this one, each no larger than it was.
-    pub(crate) fn view(&self, kept: impl Fn(usize) -> bool, sizes: InlineVec<usize>) -> Self {
-        let names = if sizes.len() == self.ndim() {
-            Arc::clone(&self.0.names)
-        } else {
-            let names = self.0.names.iter().enumerate();
-            names.filter(|(axis, _)| kept(*axis)).map(|(_, name)| Arc::clone(name)).collect()
-        };
-        Self::from_parts(names, sizes)
+    /// The extent whose dims are these axes of this one, each no larger than it was.
+    pub(crate) fn select(&self, axes: &[usize], sizes: InlineVec<usize>) -> Self {
+        let name = |axis: &usize| self.names.get(*axis).copied().unwrap_or_default();
+        let names = InlineVec::from_fn(axes.len(), |at| axes.get(at).map(name).unwrap_or_default());
+        Self::from_parts(Arc::clone(&self.table), names, sizes)
+    }
+
+    /// The same dims with other sizes, none larger than it was.
+    pub(crate) fn resize(&self, sizes: InlineVec<usize>) -> Self {
+        Self::from_parts(Arc::clone(&self.table), self.names.clone(), sizes)
     }
 
     pub(crate) fn out_of_bounds(&self, axis: usize, coordinate: usize) -> ShapeError {
@@ -220,22 +234,20 @@ impl Extent {
     }
 
     // The product of the sizes other than 0 must be known not to overflow.
-    fn from_parts(names: Arc<[Arc<str>]>, sizes: InlineVec<usize>) -> Self {
-        let mut strides = InlineVec::of_len(sizes.len());
-        let mut stride = 1;
-        for (slot, &size) in strides.iter_mut().zip(sizes.iter()).rev() {
-            *slot = stride;
-            stride *= size.max(1);
-        }
-        let size = if sizes.contains(&0) { 0 } else { stride };
-        Self(Arc::new(Inner { names, sizes, strides, size }))
+    fn from_parts(table: Arc<[Box<str>]>, names: InlineVec<u8>, sizes: InlineVec<usize>) -> Self {
+        let size = sizes.iter().product();
+        Self { table, names, sizes, size }
+    }
+
+    fn has_names_of(&self, other: &Self) -> bool {
+        (Arc::ptr_eq(&self.table, &other.table) && self.names == other.names)
+            || self.names().eq(other.names())
     }
 }
 
 impl PartialEq for Extent {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.sizes == other.0.sizes && self.0.names == other.0.names)
+        self.sizes == other.sizes && self.has_names_of(other)
     }
 }
 
@@ -243,8 +255,8 @@ impl Eq for Extent {}
 
 impl Hash for Extent {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.names.hash(state);
-        self.0.sizes.hash(state);
+        self.names().for_each(|name| name.hash(state));
+        self.sizes.hash(state);
     }
 }
 

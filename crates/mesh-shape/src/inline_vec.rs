@@ -1,11 +1,11 @@
-//! A fixed list of a few small values, kept without allocation while it has at most four.
+//! A fixed list of a few small values, kept without allocation while it has at most six.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 
-/// Meshes have rarely more than four dims, and a point is made for every rank that is looked at.
-const INLINE: usize = 4;
+/// Meshes have rarely more than six dims, and a view is made for every slice that is looked at.
+const INLINE: usize = 6;
 
 /// A list whose length is set when it is made.
 #[derive(Clone)]
@@ -24,6 +24,18 @@ impl<T: Copy + Default> InlineVec<T> {
         } else {
             Self::Heap(vec![T::default(); len].into())
         }
+    }
+}
+
+impl<T: Copy + Default> InlineVec<T> {
+    /// The values that `item` gives for `0..len`.
+    #[inline]
+    pub(crate) fn from_fn(len: usize, mut item: impl FnMut(usize) -> T) -> Self {
+        let mut list = Self::of_len(len);
+        for (at, slot) in list.iter_mut().enumerate() {
+            *slot = item(at);
+        }
+        list
     }
 }
 

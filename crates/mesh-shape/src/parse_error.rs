@@ -61,6 +61,9 @@ pub enum ParseReason {
         /// The largest number.
         limit: usize,
     },
+    /// The size of a dim is not followed by `@`.
+    #[error("expected @ and a stride after the size")]
+    MissingStride,
     /// An entry is followed by something that is neither a comma nor the end.
     #[error("expected a comma or the end")]
     MissingComma,

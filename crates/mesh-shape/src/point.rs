@@ -1,6 +1,7 @@
 //! The coordinates of one rank in an extent.
 
 use std::fmt;
+use std::ops::Deref;
 
 use crate::extent::Extent;
 use crate::inline_vec::InlineVec;
@@ -9,32 +10,35 @@ use crate::rank::Rank;
 use crate::shape_error::ShapeError;
 use crate::text::{self, Cursor};
 
-/// The coordinates of one rank in an extent.
+/// One rank of an extent, by its coordinates.
 ///
-/// A point is always inside its extent. Its text form is `hosts=0,gpus=3`, or `()` without dims.
+/// It borrows the extent and holds the rank: two words, made in no time, and the coordinates are
+/// computed when they are asked for. [`PointBuf`] is the one that owns its extent. A point is always
+/// inside. Its text form is `hosts=0,gpus=3`, or `()` without dims.
 ///
 /// # Examples
 ///
 /// ```
 /// use mesh_shape::{Point, Rank, extent};
 ///
-/// let point = Point::parse("hosts=1,gpus=3", &extent!(hosts = 2, gpus = 8)?)?;
+/// let extent = extent!(hosts = 2, gpus = 8)?;
+/// let point = Point::parse("hosts=1,gpus=3", &extent)?;
 /// assert_eq!(point.rank(), Rank::new(11));
+/// assert_eq!(point.coordinates(), [1, 3]);
 /// assert_eq!(point.coordinate("gpus"), Some(3));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Point {
-    extent: Extent,
-    // Invariant: `extent.ravel(coordinates) == rank`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Point<'a> {
+    extent: &'a Extent,
+    // Invariant: inside the extent.
     rank: Rank,
-    coordinates: InlineVec<usize>,
 }
 
-impl Point {
+impl<'a> Point<'a> {
     #[inline]
-    pub(crate) fn at(extent: Extent, rank: Rank, coordinates: InlineVec<usize>) -> Self {
-        Self { extent, rank, coordinates }
+    pub(crate) const fn at(extent: &'a Extent, rank: Rank) -> Self {
+        Self { extent, rank }
     }
 
     /// Reads a point of `extent`: every dim once, in any order.
@@ -53,7 +57,7 @@ impl Point {
     /// assert!(Point::parse("hosts=0", &extent).is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn parse(text: &str, extent: &Extent) -> Result<Self, ParseShapeError> {
+    pub fn parse(text: &str, extent: &'a Extent) -> Result<Self, ParseShapeError> {
         let mut cursor = Cursor::new(text, "a point such as hosts=0,gpus=3")?;
         let mut coordinates = vec![None; extent.ndim()];
         let mut goes_on = !cursor.take(text::NO_DIMS);
@@ -87,44 +91,127 @@ impl Point {
 
     /// The extent this is a point of.
     #[must_use]
-    pub fn extent(&self) -> &Extent {
-        &self.extent
+    pub const fn extent(&self) -> &'a Extent {
+        self.extent
     }
 
     /// One coordinate for each axis, outermost first.
     #[must_use]
     #[inline]
-    pub fn coordinates(&self) -> &[usize] {
-        &self.coordinates
+    pub fn coordinates(&self) -> Coordinates {
+        self.extent.coordinates_of(self.rank)
     }
 
     /// The coordinate along the dim `name`.
     #[must_use]
     pub fn coordinate(&self, name: &str) -> Option<usize> {
-        self.extent.axis(name).and_then(|axis| self.coordinates.get(axis)).copied()
+        self.extent.axis(name).and_then(|axis| self.coordinates().get(axis).copied())
     }
 
     /// The rank at this point.
     #[must_use]
     #[inline]
-    pub fn rank(&self) -> Rank {
+    pub const fn rank(&self) -> Rank {
         self.rank
+    }
+
+    /// The same point, with an extent of its own.
+    #[must_use]
+    pub fn to_owned(&self) -> PointBuf {
+        PointBuf { extent: self.extent.clone(), rank: self.rank }
     }
 }
 
-impl fmt::Debug for Point {
+impl fmt::Debug for Point<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Point({self} in {})", self.extent)
     }
 }
 
-impl fmt::Display for Point {
+impl fmt::Display for Point<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = self.extent.names().zip(self.coordinates());
+        let coordinates = self.coordinates();
+        let entries = self.extent.names().zip(coordinates.iter());
         text::write_entries(f, entries, |f, (name, coordinate)| {
             text::write_name(f, name)?;
             write!(f, "={coordinate}")
         })
+    }
+}
+
+/// A [`Point`] that owns its extent: to be kept and sent.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{PointBuf, Rank, extent};
+///
+/// let point: PointBuf = extent!(hosts = 2, gpus = 8)?.unravel(Rank::new(11))?.to_owned();
+/// assert_eq!(point.as_point().to_string(), "hosts=1,gpus=3");
+/// # Ok::<(), mesh_shape::ShapeError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PointBuf {
+    extent: Extent,
+    rank: Rank,
+}
+
+impl PointBuf {
+    /// The point, as what looks at it takes it.
+    #[must_use]
+    pub const fn as_point(&self) -> Point<'_> {
+        Point::at(&self.extent, self.rank)
+    }
+}
+
+impl fmt::Debug for PointBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_point().fmt(f)
+    }
+}
+
+impl fmt::Display for PointBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.as_point())
+    }
+}
+
+/// One coordinate for each axis of an extent, outermost first: a slice that owns its numbers, on the
+/// stack while there are at most six.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Coordinates(InlineVec<usize>);
+
+impl Coordinates {
+    #[inline]
+    pub(crate) const fn new(coordinates: InlineVec<usize>) -> Self {
+        Self(coordinates)
+    }
+}
+
+impl Deref for Coordinates {
+    type Target = [usize];
+
+    #[inline]
+    fn deref(&self) -> &[usize] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Coordinates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<const N: usize> PartialEq<[usize; N]> for Coordinates {
+    fn eq(&self, other: &[usize; N]) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<[usize]> for Coordinates {
+    fn eq(&self, other: &[usize]) -> bool {
+        **self == *other
     }
 }
 

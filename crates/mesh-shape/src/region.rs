@@ -1,8 +1,12 @@
 //! A strided view of a base extent.
 
-mod axis;
+mod aligned;
 mod base_ranks;
 mod lookup;
+mod parts;
+mod reshape;
+mod sets;
+mod take;
 mod text;
 
 use std::fmt;
@@ -10,28 +14,29 @@ use std::fmt;
 use crate::extent::Extent;
 use crate::inline_vec::InlineVec;
 use crate::parse_error::ParseShapeError;
-use crate::rank::Rank;
 use crate::rank_set::RankSet;
 use crate::shape_error::ShapeError;
-use crate::slice::Slice;
 
-pub(crate) use axis::Axis;
-use axis::Refusal;
 pub use base_ranks::BaseRanks;
 pub(crate) use base_ranks::Loop;
+pub use parts::Parts;
+pub use take::Take;
 
 /// A strided view of a base extent: which of its ranks, in which order, under which dims.
 ///
 /// A region has two kinds of ranks. A *base rank* is one of the extent that was sliced first; a
 /// *view rank* is dense, `0..size`, in the row-major order of the view. Slicing, looking a rank up
-/// and comparing do not depend on the number of ranks. Two regions are equal when they show the
-/// same ranks of equal bases in the same order under the same dims, however they were sliced.
+/// and comparing do not depend on the number of ranks, and take no room on the heap while there are
+/// at most six dims. Two regions are equal when they show the same ranks of equal bases in the same
+/// order under the same dims, however they were made.
 ///
 /// ```text
 /// base a=3,b=4        a=0:2,b=::2           the same, as view ranks
 ///  0  1  2  3          0  ·  2  ·            0  1
 ///  4  5  6  7          4  ·  6  ·            2  3
 ///  8  9 10 11          ·  ·  ·  ·
+///
+/// offset 0, strides (4, 2): view rank (i, j) is base rank 0 + 4 i + 2 j
 /// ```
 ///
 /// # Examples
@@ -43,42 +48,56 @@ pub(crate) use base_ranks::Loop;
 /// let view = base.slice("a", 0..2)?.parse_slice("b=::2")?;
 /// assert_eq!(view.iter().map(Rank::index).collect::<Vec<_>>(), [0, 2, 4, 6]);
 /// assert_eq!(view.rank_of_base(Rank::new(6)), Some(Rank::new(3)));
-/// assert_eq!(view.slice_text(), "a=0:2,b=0:3:2");
+/// assert_eq!(view.to_string(), "a=0:2,b=0:3:2");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Source
 ///
-/// NumPy's basic indexing, with the named dims of xarray.
+/// NumPy's strided views and basic indexing, with the named dims of xarray.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Region {
     base: Extent,
-    // Invariants: one for each axis of the base; `extent` is the kept ones; if the region is empty,
-    // every start is 0 and every step 1, so that equal regions are equal structures.
-    axes: InlineVec<Axis>,
     extent: Extent,
+    // Invariants: every rank that is shown is one of the base. A dim of at most one position has the
+    // stride 0, and so has every dim of an empty region, whose offset is 0. Ordered by the size of
+    // their strides, each dim's stride is greater than the way that all smaller ones go together: so
+    // no rank is shown twice, and its positions are found by division.
+    offset: usize,
+    strides: InlineVec<isize>,
 }
 
 impl Region {
     /// The whole of `base`.
     #[must_use]
     pub fn all(base: Extent) -> Self {
-        let mut axes = InlineVec::of_len(base.ndim());
-        for (axis, size) in axes.iter_mut().zip(base.sizes()) {
-            *axis = Axis::all(*size);
+        let strides = base.row_major();
+        let strides = InlineVec::from_fn(strides.len(), |axis| {
+            strides.get(axis).map_or(0, |s| s.cast_signed())
+        });
+        Self::new(base.clone(), base, (0, strides))
+    }
+
+    /// The region of these parts, which must show ranks of the base, none twice.
+    fn new(base: Extent, extent: Extent, (offset, mut strides): (usize, InlineVec<isize>)) -> Self {
+        let is_empty = extent.is_empty();
+        for (stride, size) in strides.iter_mut().zip(extent.sizes()) {
+            if is_empty || *size <= 1 {
+                *stride = 0;
+            }
         }
-        Self { extent: base.clone(), axes, base }
+        Self { offset: if is_empty { 0 } else { offset }, base, extent, strides }
     }
 
     /// The extent that was sliced first.
     #[must_use]
-    pub fn base(&self) -> &Extent {
+    pub const fn base(&self) -> &Extent {
         &self.base
     }
 
-    /// The extent of the view: the dims that no index dropped, with what is left of them.
+    /// The extent of the view: its dims, with what is left of them.
     #[must_use]
-    pub fn extent(&self) -> &Extent {
+    pub const fn extent(&self) -> &Extent {
         &self.extent
     }
 
@@ -93,53 +112,6 @@ impl Region {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.size() == 0
-    }
-
-    /// What `slice` takes of the dim `name`: an index drops the dim, a range keeps it.
-    ///
-    /// # Shape
-    ///
-    /// `name` is a dim of the view, and positions count within it: slices of slices compose.
-    ///
-    /// # Errors
-    ///
-    /// - [`ShapeError::UnknownDim`] if the view has no such dim.
-    /// - [`ShapeError::IndexOutOfBounds`] if an index is not in `-size..size`. Ranges are clamped.
-    /// - [`ShapeError::ZeroStep`] if the step of a range is 0.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use mesh_shape::{Rank, Region, Slice, extent};
-    ///
-    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
-    /// let last = all.slice("hosts", -1)?.slice("gpus", Slice::from(..).by(-3))?;
-    /// assert_eq!(last.extent(), &extent!(gpus = 3)?);
-    /// assert_eq!(last.iter().map(Rank::index).collect::<Vec<_>>(), [15, 12, 9]);
-    /// # Ok::<(), mesh_shape::ShapeError>(())
-    /// ```
-    pub fn slice(&self, name: &str, slice: impl Into<Slice>) -> Result<Self, ShapeError> {
-        let Some(view_axis) = self.extent.axis(name) else {
-            return Err(self.extent.unknown_dim(name));
-        };
-        let kept = self.axes.iter().enumerate().filter(|(_, axis)| axis.kept);
-        let Some((at, axis)) = kept.map(|(at, axis)| (at, *axis)).nth(view_axis) else {
-            return Err(self.extent.unknown_dim(name));
-        };
-        let taken = axis.slice(slice.into()).map_err(|refusal| {
-            let dim = name.to_owned();
-            match refusal {
-                Refusal::ZeroStep => ShapeError::ZeroStep { dim },
-                Refusal::OutOfBounds(index) => {
-                    ShapeError::IndexOutOfBounds { dim, index, size: axis.len }
-                }
-            }
-        })?;
-        let mut axes = self.axes.clone();
-        if let Some(slot) = axes.get_mut(at) {
-            *slot = taken;
-        }
-        Ok(Self::from_axes(self.base.clone(), axes, Some((&self.extent, view_axis))))
     }
 
     /// What a text such as `hosts=0,gpus=0:8:2` takes; dims that it does not name are kept whole.
@@ -168,26 +140,42 @@ impl Region {
         text::parse_slice(self, text)
     }
 
-    /// The text that takes this region of its whole base: every dim of the base, bounds written out.
-    #[must_use]
-    pub fn slice_text(&self) -> String {
-        self.to_string()
-    }
-
-    /// What was taken of each dim of the base, outermost first.
-    pub fn slices(&self) -> impl ExactSizeIterator<Item = (&str, Slice)> {
-        self.base.names().zip(self.axes.iter().map(|axis| axis.to_slice()))
+    /// Reads the text of a region of `base`, as it is displayed.
+    ///
+    /// Two forms are read: slices of the dims of `base`, `hosts=0,gpus=0:8:2`; and, for a region that
+    /// was permuted, flattened or split, its offset and the size and stride of each dim,
+    /// `3+gpus=4@2,hosts=2@8`.
+    ///
+    /// # Errors
+    ///
+    /// A [`ParseShapeError`] at the byte where the text stops being a region of `base`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let base = extent!(hosts = 2, gpus = 8)?;
+    /// let turned = Region::all(base.clone()).permute(&["gpus", "hosts"])?;
+    /// assert_eq!(turned.to_string(), "0+gpus=8@1,hosts=2@8");
+    /// assert_eq!(Region::parse("0+gpus=8@1,hosts=2@8", &base)?, turned);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn parse(text: &str, base: &Extent) -> Result<Self, ParseShapeError> {
+        text::parse_region(text, base)
     }
 
     /// The base rank of the first view rank; 0 if there is none.
     #[must_use]
-    pub fn offset(&self) -> usize {
-        self.axes.iter().zip(self.base.strides()).map(|(axis, stride)| axis.start * stride).sum()
+    pub const fn offset(&self) -> usize {
+        self.offset
     }
 
-    /// How far apart, in base ranks, two neighbours along each axis of the view are.
-    pub fn strides(&self) -> impl Iterator<Item = isize> {
-        self.loops().map(|each| each.stride)
+    /// How far apart, in base ranks, two neighbours along each axis of the view are; 0 along an axis
+    /// of at most one position.
+    #[must_use]
+    pub fn strides(&self) -> &[isize] {
+        &self.strides
     }
 
     /// The base ranks of the view, in the order of view ranks.
@@ -197,13 +185,56 @@ impl Region {
     /// ```
     /// use mesh_shape::{Rank, Region, extent};
     ///
-    /// let backwards = Region::all(extent!(gpus = 3)?).parse_slice("gpus=::-1")?;
+    /// let backwards = Region::all(extent!(gpus = 3)?).flip("gpus")?;
     /// assert_eq!(backwards.iter().map(Rank::index).collect::<Vec<_>>(), [2, 1, 0]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn iter(&self) -> BaseRanks {
-        BaseRanks::new(self.offset(), &self.loops().collect::<Vec<_>>())
+        let mut loops = InlineVec::of_len(self.extent.ndim());
+        for (slot, each) in loops.iter_mut().zip(self.loops()) {
+            *slot = each;
+        }
+        BaseRanks::new(self.offset, &loops)
+    }
+
+    /// The nested loops over the view, outermost first.
+    pub(crate) fn loops(&self) -> impl DoubleEndedIterator<Item = Loop> + ExactSizeIterator {
+        let lens = self.extent.sizes().iter().zip(self.strides.iter());
+        lens.map(|(len, stride)| Loop { len: *len, stride: *stride })
+    }
+
+    /// The dims that have more than one position, by the size of their strides, the largest first.
+    fn by_stride(&self) -> InlineVec<usize> {
+        let mut axes =
+            InlineVec::of_len(self.strides.iter().filter(|stride| **stride != 0).count());
+        let moving = self.strides.iter().enumerate().filter(|(_, stride)| **stride != 0);
+        for (slot, (axis, _)) in axes.iter_mut().zip(moving) {
+            *slot = axis;
+        }
+        let stride =
+            |axis: &usize| self.strides.get(*axis).map_or(0, |stride| stride.unsigned_abs());
+        axes.sort_unstable_by_key(|axis| std::cmp::Reverse(stride(axis)));
+        axes
+    }
+
+    /// The lowest and the highest base rank. Not empty.
+    fn ends(&self) -> (usize, usize) {
+        let mut ends = (self.offset, self.offset);
+        for Loop { len, stride } in self.loops() {
+            let way = stride.wrapping_mul(len.saturating_sub(1).cast_signed());
+            if way < 0 {
+                ends.0 = ends.0.wrapping_add_signed(way);
+            } else {
+                ends.1 = ends.1.wrapping_add_signed(way);
+            }
+        }
+        ends
+    }
+
+    /// The axis of the view that has this name.
+    fn axis(&self, name: &str) -> Result<usize, ShapeError> {
+        self.extent.axis(name).ok_or_else(|| self.extent.unknown_dim(name))
     }
 
     /// The base ranks of the view, as a set.
@@ -222,72 +253,38 @@ impl Region {
     /// ```
     #[must_use]
     pub fn ranks(&self) -> RankSet {
-        let mut ranks = RankSet::new();
-        if self.is_empty() {
-            return ranks;
-        }
-        // Whole axes from the right, and the first that is not whole, make one run.
-        let rising: Vec<Axis> = self.axes.iter().map(|axis| axis.rising()).collect();
-        let (mut n_outer, mut run_len) = (rising.len(), 1);
-        for (axis, size) in rising.iter().zip(self.base.sizes()).rev() {
-            if axis.step != 1 {
-                break;
-            }
-            n_outer -= 1;
-            run_len *= axis.len;
-            if axis.len != *size {
-                break;
-            }
-        }
-        let steps = || rising.iter().zip(self.base.strides());
-        let start = steps().map(|(axis, stride)| axis.start * stride).sum();
-        let outer: Vec<Loop> =
-            steps().take(n_outer).map(|(axis, stride)| walk(*axis, *stride)).collect();
-        for rank in BaseRanks::new(start, &outer) {
-            ranks.insert_range(rank.index()..rank.index() + run_len);
-        }
-        ranks
-    }
-
-    /// The region with these axes, `extent` of the view aside; `was` says which extent the view
-    /// had, and which of its axes is new.
-    fn from_axes(base: Extent, mut axes: InlineVec<Axis>, was: Option<(&Extent, usize)>) -> Self {
-        if axes.iter().any(|axis| axis.len == 0) {
-            for axis in axes.iter_mut() {
-                (axis.start, axis.step) = (0, 1);
-            }
-        }
-        let n_kept = axes.iter().filter(|axis| axis.kept).count();
-        let mut sizes = InlineVec::of_len(n_kept);
-        for (size, axis) in sizes.iter_mut().zip(axes.iter().filter(|axis| axis.kept)) {
-            *size = axis.len;
-        }
-        let extent = match was {
-            Some((was, axis)) => was.view(|known| known != axis, sizes),
-            None => base.view(|at| axes.get(at).is_some_and(|axis| axis.kept), sizes),
-        };
-        Self { base, axes, extent }
-    }
-
-    /// The nested loops over the view, outermost first.
-    pub(crate) fn loops(&self) -> impl Iterator<Item = Loop> {
-        let kept = self.axes.iter().zip(self.base.strides()).filter(|(axis, _)| axis.kept);
-        kept.map(|(axis, stride)| walk(*axis, *stride))
+        sets::ranks(self)
     }
 }
 
-#[cfg(feature = "serde")]
 impl Region {
-    /// What was taken of each dim of the base, as it is sent.
-    pub(crate) fn axes(&self) -> &[Axis] {
-        &self.axes
-    }
-
-    /// The region with these axes, unless one breaks an invariant.
-    pub(crate) fn checked(base: Extent, mut axes: Vec<Axis>) -> Option<Self> {
-        let fit = |(axis, size): (&mut Axis, &usize)| axis.make_fit(*size);
-        let is_whole = axes.len() == base.ndim() && axes.iter_mut().zip(base.sizes()).all(fit);
-        is_whole.then(|| Self::from_axes(base, (&*axes).into(), None))
+    /// The region of these parts, unless one breaks an invariant.
+    pub(crate) fn checked(
+        base: Extent,
+        extent: Extent,
+        (offset, strides): (usize, &[isize]),
+    ) -> Option<Self> {
+        if strides.len() != extent.ndim() || (offset >= base.size() && !extent.is_empty()) {
+            return None;
+        }
+        let region = Self::new(base, extent, (offset, strides.into()));
+        let (mut low, mut high, mut way) = (region.offset, region.offset, 0_usize);
+        for axis in region.by_stride().iter().rev() {
+            let Loop { len, stride } = region.loops().nth(*axis)?;
+            if stride.unsigned_abs() <= way {
+                return None;
+            }
+            let own = stride.unsigned_abs().checked_mul(len - 1)?;
+            way = way.checked_add(own)?;
+            if stride < 0 {
+                low = low.checked_sub(own)?;
+            } else {
+                high = high.checked_add(own)?;
+            }
+        }
+        let moves = region.loops().all(|each| each.stride != 0 || each.len <= 1);
+        let is_inside = high < region.base.size() && low <= high;
+        (region.is_empty() || (moves && is_inside)).then_some(region)
     }
 }
 
@@ -298,7 +295,7 @@ impl From<Extent> for Region {
 }
 
 impl IntoIterator for &Region {
-    type Item = Rank;
+    type Item = crate::rank::Rank;
     type IntoIter = BaseRanks;
 
     fn into_iter(self) -> BaseRanks {
@@ -314,10 +311,6 @@ impl fmt::Debug for Region {
 
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::write_slices(f, self.slices())
+        text::write_region(f, self)
     }
-}
-
-fn walk(axis: Axis, base_stride: usize) -> Loop {
-    Loop { len: axis.len, stride: axis.step.wrapping_mul(base_stride.cast_signed()) }
 }

@@ -93,6 +93,76 @@ pub enum ShapeError {
         /// The name of the dim.
         dim: String,
     },
+    /// A dim is not named that must be.
+    #[error("expected every dim, found none of the name {name}")]
+    MissingDim {
+        /// Its name.
+        name: String,
+    },
+    /// There is no such axis.
+    #[error("axis {axis} is outside a view of {ndim} dims")]
+    AxisOutOfBounds {
+        /// The axis given, counted from the outermost.
+        axis: usize,
+        /// The number of dims: axes are `0..ndim`.
+        ndim: usize,
+    },
+    /// There are more slices than dims.
+    #[error("expected at most {ndim} slices, one for each dim, found {found}")]
+    TooManySlices {
+        /// The number of slices.
+        found: usize,
+        /// The number of dims.
+        ndim: usize,
+    },
+    /// The dims that are left over are named twice.
+    #[error("expected ... at most once")]
+    TwoRests,
+    /// Some slices are by name and some by position.
+    #[error("expected slices all by name, or all by position")]
+    MixedSlices,
+    /// Parts of no length.
+    #[error("expected parts of at least one position of the dim {dim}")]
+    ZeroLength {
+        /// The name of the dim.
+        dim: String,
+    },
+    /// The sizes do not make up the dim that is split.
+    #[error("the sizes {into:?} do not make up the {size} of the dim {dim}")]
+    WrongSplit {
+        /// The name of the dim.
+        dim: String,
+        /// Its size.
+        size: usize,
+        /// The sizes given.
+        into: Vec<usize>,
+    },
+    /// No one stride leads through several dims.
+    #[error(
+        "{outer} and {inner} cannot be one dim: neighbours along {outer} are {stride} ranks apart, \
+         and {steps} steps along {inner} are {way}"
+    )]
+    NotFlat {
+        /// The outer dim.
+        outer: String,
+        /// The inner one.
+        inner: String,
+        /// How far apart neighbours along the outer one are.
+        stride: isize,
+        /// The length of the inner one.
+        steps: usize,
+        /// How far its length goes.
+        way: isize,
+    },
+    /// Two regions are views of different extents.
+    #[error("the regions are views of different extents")]
+    OtherBase,
+    /// What two regions share cannot be said dim by dim.
+    #[error("a dim lies across several dims of the base: intersect the sets of ranks")]
+    NotAligned,
+    /// An offset and strides that lead outside of the base, or to a rank twice.
+    #[error("expected a view that stays inside its base and shows no rank twice")]
+    NotAView,
     /// There is not one value for each rank.
     #[error("expected {expected} values, found {found}")]
     WrongLength {

@@ -110,3 +110,44 @@ impl fmt::Display for Slice {
         if *step == 1 { Ok(()) } else { write!(f, ":{step}") }
     }
 }
+
+/// Writes what is taken of several dims, for [`Region::take`](crate::Region::take): by name,
+/// `slice!(hosts = 0, gpus = 0..8;2)`, or by position, `slice!(0, ..., ..;-1)`.
+///
+/// An index, a range, and after a semicolon its step; any of them may be an expression of type `isize`.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{Rank, Region, extent, slice};
+///
+/// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+/// let some = all.take(&slice!(hosts = -1, gpus = 1..;3))?;
+/// assert_eq!(some.iter().map(Rank::index).collect::<Vec<_>>(), [9, 12, 15]);
+/// assert_eq!(all.take(&slice!(-1, 1..;3))?, some);
+/// assert_eq!(all.take(&slice!(..., 0))?.extent(), &extent!(hosts = 2)?);
+/// # Ok::<(), mesh_shape::ShapeError>(())
+/// ```
+#[macro_export]
+macro_rules! slice {
+    (@take $($done:expr,)* ;) => { [$($done),*] };
+    (@take $($done:expr,)* ; ... $(, $($rest:tt)*)?) => {
+        $crate::slice!(@take $($done,)* $crate::Take::Rest, ; $($($rest)*)?)
+    };
+    (@take $($done:expr,)* ; $name:ident = $what:expr; $step:expr $(, $($rest:tt)*)?) => {
+        $crate::slice!(@take $($done,)* $crate::Take::Of(
+            ::core::stringify!($name), $crate::Slice::from($what).by($step)), ; $($($rest)*)?)
+    };
+    (@take $($done:expr,)* ; $name:ident = $what:expr $(, $($rest:tt)*)?) => {
+        $crate::slice!(@take $($done,)* $crate::Take::Of(
+            ::core::stringify!($name), $crate::Slice::from($what)), ; $($($rest)*)?)
+    };
+    (@take $($done:expr,)* ; $what:expr; $step:expr $(, $($rest:tt)*)?) => {
+        $crate::slice!(@take $($done,)*
+            $crate::Take::At($crate::Slice::from($what).by($step)), ; $($($rest)*)?)
+    };
+    (@take $($done:expr,)* ; $what:expr $(, $($rest:tt)*)?) => {
+        $crate::slice!(@take $($done,)* $crate::Take::At($crate::Slice::from($what)), ; $($($rest)*)?)
+    };
+    ($($slices:tt)*) => { $crate::slice!(@take ; $($slices)*) };
+}

@@ -7,15 +7,12 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::extent::Extent;
 use crate::overlay::Overlay;
-use crate::point::Point;
+use crate::point::{Point, PointBuf};
 use crate::rank::Rank;
 use crate::rank_set::RankSet;
-use crate::region::{Axis, Region};
+use crate::region::Region;
 use crate::runs::Runs;
 use crate::value_mesh::ValueMesh;
-
-/// An axis of a region: start, step, length, whether the dim is kept.
-type RawAxis = (usize, isize, usize, bool);
 
 /// Sent as a list of names and sizes.
 impl Serialize for Extent {
@@ -31,32 +28,39 @@ impl<'de> Deserialize<'de> for Extent {
 }
 
 /// Sent as its extent and its rank.
-impl Serialize for Point {
+impl Serialize for Point<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.extent(), self.rank()).serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Point {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (extent, rank) = <(Extent, Rank)>::deserialize(deserializer)?;
-        extent.unravel(rank).map_err(D::Error::custom)
+/// Sent as its extent and its rank.
+impl Serialize for PointBuf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_point().serialize(serializer)
     }
 }
 
-/// Sent as its base and the coordinates taken of each dim.
+impl<'de> Deserialize<'de> for PointBuf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (extent, rank) = <(Extent, Rank)>::deserialize(deserializer)?;
+        let point = extent.unravel(rank).map(|point| point.to_owned());
+        point.map_err(D::Error::custom)
+    }
+}
+
+/// Sent as its base, its offset, and its dims with their strides.
 impl Serialize for Region {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let axes = self.axes().iter().map(|axis| (axis.start, axis.step, axis.len, axis.kept));
-        (self.base(), axes.collect::<Vec<RawAxis>>()).serialize(serializer)
+        (self.base(), self.offset(), self.extent(), self.strides()).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Region {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (base, axes) = <(Extent, Vec<RawAxis>)>::deserialize(deserializer)?;
-        let axes = axes.into_iter().map(|(start, step, len, kept)| Axis { start, step, len, kept });
-        Self::checked(base, axes.collect())
+        let (base, offset, extent, strides) =
+            <(Extent, usize, Extent, Vec<isize>)>::deserialize(deserializer)?;
+        Self::checked(base, extent, (offset, &strides))
             .ok_or_else(|| D::Error::custom("expected a region inside its base"))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use mesh_shape::{Extent, Overlay, Point, Rank, RankSet, Region, ValueMesh, extent};
+use mesh_shape::{Extent, Overlay, PointBuf, Rank, RankSet, Region, ValueMesh, extent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,7 +26,8 @@ fn hosts_and_gpus() -> Extent {
 fn every_type_comes_back_as_it_was() {
     comes_back(&Rank::new(7), "7");
     comes_back(&hosts_and_gpus(), r#"[["hosts",2],["gpus",8]]"#);
-    let point = hosts_and_gpus().unravel(Rank::new(9)).expect("it is inside");
+    let extent = hosts_and_gpus();
+    let point = extent.unravel(Rank::new(9)).expect("it is inside").to_owned();
     comes_back(&point, r#"[[["hosts",2],["gpus",8]],9]"#);
     comes_back(&"0..4,7".parse::<RankSet>().expect("it is a set"), "[[0,4],[7,8]]");
     comes_back(&ValueMesh::from_fn(3, |rank| rank.index() / 2), "[[2,0],[3,1]]");
@@ -40,9 +41,11 @@ fn a_region_comes_back_as_it_was() {
     let all = Region::all(hosts_and_gpus());
     let base = r#"[["hosts",2],["gpus",8]]"#;
     let view = all.parse_slice("hosts=1,gpus=::-3").expect("it is a slice");
-    comes_back(&view, &format!("[{base},[[1,1,1,false],[7,-3,3,true]]]"));
+    comes_back(&view, &format!(r#"[{base},15,[["gpus",3]],[-3]]"#));
     let empty = all.parse_slice("hosts=1,gpus=4:2").expect("it is a slice");
-    comes_back(&empty, &format!("[{base},[[0,1,1,false],[0,1,0,true]]]"));
+    comes_back(&empty, &format!(r#"[{base},0,[["gpus",0]],[0]]"#));
+    let turned = all.permute(&["gpus", "hosts"]).expect("it is every dim");
+    comes_back(&turned, &format!(r#"[{base},0,[["gpus",8],["hosts",2]],[1,8]]"#));
 }
 
 #[test]
@@ -53,32 +56,40 @@ fn extents_and_points_that_cannot_be_are_refused() {
         r#"[["a",4294967296],["b",4294967296]]"#,
         r#"[["a",-1]]"#,
     ]);
-    is_refused::<Point>(&[r#"[[["a",2]],2]"#, r#"[[["a",0]],0]"#]);
+    is_refused::<PointBuf>(&[r#"[[["a",2]],2]"#, r#"[[["a",0]],0]"#]);
 }
 
 #[test]
-fn regions_that_leave_their_base_are_refused() {
+fn regions_that_leave_their_base_or_show_a_rank_twice_are_refused() {
     is_refused::<Region>(&[
-        r#"[[["a",4]],[]]"#,
-        r#"[[["a",4]],[[0,1,4,true],[0,1,1,true]]]"#,
-        r#"[[["a",4]],[[0,1,5,true]]]"#,
-        r#"[[["a",4]],[[4,1,1,true]]]"#,
-        r#"[[["a",4]],[[0,0,2,true]]]"#,
-        r#"[[["a",4]],[[0,-1,2,true]]]"#,
-        r#"[[["a",4]],[[3,2,2,true]]]"#,
-        r#"[[["a",4]],[[0,1,2,false]]]"#,
-        r#"[[["a",4]],[[0,1,0,false]]]"#,
-        r#"[[["a",4]],[[1,9223372036854775807,3,true]]]"#,
-        r#"[[["a",4]],[[1,-9223372036854775808,2,true]]]"#,
-        r#"[[["a",4]],[[0,1,18446744073709551615,true]]]"#,
+        r#"[[["a",4]],0,[["a",4]],[]]"#,
+        r#"[[["a",4]],0,[["a",4]],[1,1]]"#,
+        r#"[[["a",4]],0,[["a",5]],[1]]"#,
+        r#"[[["a",4]],1,[["a",4]],[1]]"#,
+        r#"[[["a",4]],4,[["a",1]],[0]]"#,
+        r#"[[["a",4]],4,[],[]]"#,
+        r#"[[["a",4]],0,[["a",2]],[0]]"#,
+        r#"[[["a",4]],0,[["a",2]],[-1]]"#,
+        r#"[[["a",4]],3,[["a",2]],[2]]"#,
+        r#"[[["a",4]],0,[["a",2],["b",2]],[1,1]]"#,
+        r#"[[["a",4]],0,[["a",3],["b",2]],[1,1]]"#,
+        r#"[[["a",9]],0,[["a",3],["b",3]],[2,1]]"#,
+        r#"[[["a",4]],0,[["a",2],["a",2]],[2,1]]"#,
+        r#"[[["a",4]],1,[["a",3]],[9223372036854775807]]"#,
+        r#"[[["a",4]],1,[["a",2]],[-9223372036854775808]]"#,
+        r#"[[["a",4]],0,[["a",9223372036854775807]],[1]]"#,
     ]);
 }
 
 #[test]
 fn an_unusual_form_of_a_region_becomes_the_usual_one() {
-    let read: Region = serde_json::from_str(r#"[[["a",4]],[[2,7,1,true]]]"#).expect("it is inside");
+    let text = r#"[[["a",4]],2,[["a",1]],[7]]"#;
+    let read: Region = serde_json::from_str(text).expect("it is inside");
     let all = Region::all(extent!(a = 4).expect("it is an extent"));
     assert_eq!(read, all.slice("a", 2..3).expect("it is a slice"));
+    let text = r#"[[["a",4]],2,[["a",0]],[7]]"#;
+    let read: Region = serde_json::from_str(text).expect("it is empty");
+    assert_eq!(read, all.slice("a", 3..3).expect("it is a slice"));
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn local(seat: &Seat<'_>) -> (usize, usize) {
     let extent: &Extent = seat.point.extent();
     let mut rank = 0;
     let mut size = 1;
-    for ((name, dim), coordinate) in extent.dims().zip(seat.point.coordinates()) {
+    for ((name, dim), coordinate) in extent.dims().zip(seat.point.coordinates().iter()) {
         if name != HOSTS {
             rank = rank * dim + coordinate;
             size *= dim;
@@ -125,7 +125,7 @@ mod tests {
         let extent: Extent = "hosts=2,procs=4".parse().unwrap();
         let point = extent.unravel(Rank::new(6)).unwrap();
         let mesh = MeshLabel::new(MeshId::from_random(7), "train", "proc");
-        let seat = Seat { mesh: &mesh, point: &point, incarnation: Incarnation::new(2) };
+        let seat = Seat { mesh: &mesh, point, incarnation: Incarnation::new(2) };
         let program = Program::new(Command::new("true", [""; 0]), ("127.0.0.1".into(), 29_500));
         let env: BTreeMap<OsString, OsString> = program.env(&seat).into_iter().collect();
         let expected = [
@@ -151,7 +151,7 @@ mod tests {
         let extent: Extent = "a=2,hosts=3,b=5".parse().unwrap();
         let mesh = MeshLabel::new(MeshId::from_random(7), "m", "proc");
         let point = extent.point(&[1, 2, 4]).unwrap();
-        let seat = Seat { mesh: &mesh, point: &point, incarnation: Incarnation::FIRST };
+        let seat = Seat { mesh: &mesh, point, incarnation: Incarnation::FIRST };
         assert_eq!(local(&seat), (9, 10));
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mesh_core::{Incarnation, MeshLabel};
 use mesh_runtime::{ControlThread, ThreadError};
-use mesh_shape::{Extent, Point, Rank};
+use mesh_shape::{Extent, Point, PointBuf, Rank};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
@@ -60,7 +60,7 @@ impl fmt::Debug for Registry {
 #[derive(Debug)]
 pub struct Worker {
     record: Record,
-    point: Point,
+    point: PointBuf,
     inbox: mpsc::Receiver<Vec<u8>>,
     outbox: mpsc::Sender<Vec<u8>>,
 }
@@ -86,8 +86,8 @@ impl Worker {
 
     /// The coordinates of this process.
     #[must_use]
-    pub const fn point(&self) -> &Point {
-        &self.point
+    pub const fn point(&self) -> Point<'_> {
+        self.point.as_point()
     }
 
     /// Which life of the rank this is.
@@ -181,7 +181,8 @@ pub(crate) fn run(mut registry: Registry) -> Result<ExitCode, WorkerError> {
     }
     let unregistered = || WorkerError::Unregistered { name: record.entry.clone() };
     let entry = registry.entries.remove(record.entry.as_str()).ok_or_else(unregistered)?;
-    let point = record.extent.unravel(record.rank).map_err(|error| {
+    let point = record.extent.unravel(record.rank).map(|point| point.to_owned());
+    let point = point.map_err(|error| {
         WorkerError::NoRecord(io::Error::new(io::ErrorKind::InvalidData, error))
     })?;
     // If the conversation has ended, so does the process.

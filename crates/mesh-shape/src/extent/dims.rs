@@ -1,13 +1,12 @@
 //! The dims of an extent that is being made, checked one by one.
 
-use std::sync::Arc;
-
 use super::Extent;
+use crate::inline_vec::InlineVec;
 use crate::shape_error::ShapeError;
 
 /// The dims that were checked so far.
 pub(super) struct Dims {
-    names: Vec<Arc<str>>,
+    names: Vec<Box<str>>,
     sizes: Vec<usize>,
     product: usize,
 }
@@ -44,6 +43,7 @@ impl Dims {
     }
 
     pub(super) fn into_extent(self) -> Extent {
-        Extent::from_parts(self.names.into(), (&*self.sizes).into())
+        let places = InlineVec::from_fn(self.names.len(), |at| u8::try_from(at).unwrap_or(u8::MAX));
+        Extent::from_parts(self.names.into(), places, (&*self.sizes).into())
     }
 }

@@ -1,43 +1,33 @@
 //! The points of an extent, one after another.
 
 use super::Extent;
-use crate::inline_vec::InlineVec;
 use crate::point::Point;
 use crate::rank::Rank;
 
 /// Every point of an extent, in the order of ranks; made by [`Extent::points`].
 #[derive(Clone, Debug)]
-pub struct Points {
-    extent: Extent,
+pub struct Points<'a> {
+    extent: &'a Extent,
     next: usize,
-    coordinates: InlineVec<usize>,
 }
 
-impl Points {
-    pub(super) fn new(extent: Extent) -> Self {
-        Self { next: 0, coordinates: InlineVec::of_len(extent.ndim()), extent }
+impl<'a> Points<'a> {
+    pub(super) const fn new(extent: &'a Extent) -> Self {
+        Self { extent, next: 0 }
     }
 }
 
-impl Iterator for Points {
-    type Item = Point;
+impl<'a> Iterator for Points<'a> {
+    type Item = Point<'a>;
 
     #[inline]
-    fn next(&mut self) -> Option<Point> {
-        let rank = Rank::new(self.next);
-        if !self.extent.contains(rank) {
+    fn next(&mut self) -> Option<Point<'a>> {
+        if self.next >= self.extent.size() {
             return None;
         }
-        let coordinates = self.coordinates.clone();
+        let rank = Rank::new(self.next);
         self.next += 1;
-        for (coordinate, &size) in self.coordinates.iter_mut().zip(self.extent.sizes()).rev() {
-            *coordinate += 1;
-            if *coordinate < size {
-                break;
-            }
-            *coordinate = 0;
-        }
-        Some(Point::at(self.extent.clone(), rank, coordinates))
+        Some(Point::at(self.extent, rank))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -46,4 +36,4 @@ impl Iterator for Points {
     }
 }
 
-impl ExactSizeIterator for Points {}
+impl ExactSizeIterator for Points<'_> {}

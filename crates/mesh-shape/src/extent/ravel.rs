@@ -2,7 +2,7 @@
 
 use super::Extent;
 use crate::inline_vec::InlineVec;
-use crate::point::Point;
+use crate::point::{Coordinates, Point};
 use crate::rank::Rank;
 use crate::shape_error::ShapeError;
 
@@ -57,8 +57,8 @@ impl Extent {
     /// ```
     /// use mesh_shape::{Rank, extent};
     ///
-    /// let point = extent!(hosts = 2, gpus = 3)?.unravel(Rank::new(5))?;
-    /// assert_eq!(point.coordinates(), [1, 2]);
+    /// let extent = extent!(hosts = 2, gpus = 3)?;
+    /// assert_eq!(extent.unravel(Rank::new(5))?.coordinates(), [1, 2]);
     /// # Ok::<(), mesh_shape::ShapeError>(())
     /// ```
     ///
@@ -67,41 +67,23 @@ impl Extent {
     /// `numpy.unravel_index(rank, sizes, order="C")`.
     #[doc(alias = "unravel_index")]
     #[inline]
-    pub fn unravel(&self, rank: Rank) -> Result<Point, ShapeError> {
-        let Some(coordinates) = self.coordinates(rank) else {
-            return Err(ShapeError::RankOutOfBounds { rank, size: self.size() });
-        };
-        let mut kept = InlineVec::of_len(self.ndim());
-        for (slot, coordinate) in kept.iter_mut().zip(coordinates) {
-            *slot = coordinate;
+    pub fn unravel(&self, rank: Rank) -> Result<Point<'_>, ShapeError> {
+        if self.contains(rank) {
+            Ok(Point::at(self, rank))
+        } else {
+            Err(ShapeError::RankOutOfBounds { rank, size: self.size() })
         }
-        Ok(Point::at(self.clone(), rank, kept))
     }
 
-    /// The coordinates of `rank`, outermost first, one by one: cheaper than a [`Point`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use mesh_shape::{Rank, extent};
-    ///
-    /// let extent = extent!(hosts = 2, gpus = 3)?;
-    /// let coordinates = extent.coordinates(Rank::new(5)).map(Vec::from_iter);
-    /// assert_eq!(coordinates, Some(vec![1, 2]));
-    /// assert!(extent.coordinates(Rank::new(6)).is_none());
-    /// # Ok::<(), mesh_shape::ShapeError>(())
-    /// ```
-    #[must_use]
+    /// The coordinates of a rank that is inside.
     #[inline]
-    pub fn coordinates(&self, rank: Rank) -> Option<impl Iterator<Item = usize>> {
+    pub(crate) fn coordinates_of(&self, rank: Rank) -> Coordinates {
         let mut rest = rank.index();
-        let coordinates = self.strides().iter().map(move |&stride| {
-            // A division costs more than the rest of the loop, and the last stride is 1.
-            let coordinate = if stride == 1 { rest } else { rest / stride };
-            rest -= coordinate * stride;
-            coordinate
-        });
-        self.contains(rank).then_some(coordinates)
+        let mut coordinates = InlineVec::of_len(self.ndim());
+        for (slot, &size) in coordinates.iter_mut().zip(self.sizes()).rev() {
+            (*slot, rest) = split(rest, size);
+        }
+        Coordinates::new(coordinates)
     }
 
     /// The point at `coordinates`.
@@ -119,12 +101,18 @@ impl Extent {
     /// ```
     /// use mesh_shape::extent;
     ///
-    /// let point = extent!(hosts = 2, gpus = 3)?.point(&[1, 2])?;
-    /// assert_eq!(point.to_string(), "hosts=1,gpus=2");
+    /// let extent = extent!(hosts = 2, gpus = 3)?;
+    /// assert_eq!(extent.point(&[1, 2])?.to_string(), "hosts=1,gpus=2");
     /// # Ok::<(), mesh_shape::ShapeError>(())
     /// ```
-    pub fn point(&self, coordinates: &[usize]) -> Result<Point, ShapeError> {
-        let rank = self.ravel(coordinates)?;
-        Ok(Point::at(self.clone(), rank, coordinates.into()))
+    pub fn point(&self, coordinates: &[usize]) -> Result<Point<'_>, ShapeError> {
+        Ok(Point::at(self, self.ravel(coordinates)?))
     }
+}
+
+/// What is left of `rest` within a dim of `size`, and how often it holds the dim. Of the outermost dim
+/// nothing is held, and that costs no division.
+#[inline]
+pub(crate) const fn split(rest: usize, size: usize) -> (usize, usize) {
+    if rest < size { (rest, 0) } else { (rest % size, rest / size) }
 }

@@ -1,12 +1,13 @@
 //! Between the ranks of a base and those of a view.
 
-use super::{Axis, Region};
+use super::{Loop, Region};
+use crate::extent::ravel_split;
 use crate::inline_vec::InlineVec;
 use crate::point::Point;
 use crate::rank::Rank;
 
 impl Region {
-    /// The base rank of a view rank.
+    /// The base rank of a view rank. O(dims).
     #[must_use]
     #[inline]
     pub fn base_rank(&self, view: Rank) -> Option<Rank> {
@@ -14,99 +15,111 @@ impl Region {
             return None;
         }
         let mut rest = view.index();
-        let mut base = 0;
-        let mut view_strides = self.extent.strides().iter();
-        for (axis, base_stride) in self.axes.iter().zip(self.base.strides()) {
-            let position = match axis.kept.then(|| view_strides.next()).flatten() {
-                None => 0,
-                Some(1) => std::mem::take(&mut rest),
-                Some(stride) => {
-                    let position = rest / stride;
-                    rest -= position * stride;
-                    position
-                }
-            };
-            base += axis.coordinate(position) * base_stride;
+        let mut base = self.offset;
+        for (&len, &stride) in self.extent.sizes().iter().zip(self.strides.iter()).rev() {
+            let position;
+            (position, rest) = ravel_split(rest, len);
+            base = base.wrapping_add_signed(stride.wrapping_mul(position.cast_signed()));
         }
         Some(Rank::new(base))
     }
 
-    /// The view rank of a base rank: the inverse of [`Region::base_rank`].
+    /// The view rank of a base rank: the inverse of [`Region::base_rank`]. O(dims).
     #[must_use]
     #[inline]
     pub fn rank_of_base(&self, base: Rank) -> Option<Rank> {
-        let mut view = 0;
-        self.each_position(base, |axis, position| view = view * axis.len + position)?;
+        let positions = self.positions(base.index())?;
+        let lens = self.extent.sizes().iter();
+        let view =
+            positions.iter().zip(lens).fold(0, |view, (position, len)| view * len + position);
         Some(Rank::new(view))
     }
 
-    /// The point in the view of a base rank.
+    /// The point in the view of a base rank. O(dims).
     ///
     /// # Shape
     ///
     /// The point is in [`Region::extent`]; its rank is the view rank.
     #[must_use]
     #[inline]
-    pub fn point_of_base(&self, base: Rank) -> Option<Point> {
-        let mut view = 0;
-        let mut coordinates = InlineVec::of_len(self.extent.ndim());
-        let mut slots = coordinates.iter_mut();
-        self.each_position(base, |axis, position| {
-            view = view * axis.len + position;
-            if let Some(slot) = slots.next() {
-                *slot = position;
-            }
-        })?;
-        Some(Point::at(self.extent.clone(), Rank::new(view), coordinates))
+    pub fn point_of_base(&self, base: Rank) -> Option<Point<'_>> {
+        self.rank_of_base(base).map(|rank| Point::at(&self.extent, rank))
     }
 
-    /// Whether the view holds a base rank.
+    /// Whether the view holds a base rank. O(dims).
     #[must_use]
     #[inline]
     pub fn contains(&self, base: Rank) -> bool {
-        self.each_position(base, |_, _| ()).is_some()
+        self.positions(base.index()).is_some()
     }
 
-    /// Whether `other` is a view of an equal base and holds every rank of this one.
+    /// The rank in the view `to` of what is `view` here: the same rank of an equal base. O(dims).
     ///
     /// # Examples
     ///
     /// ```
-    /// use mesh_shape::{Region, extent};
+    /// use mesh_shape::{Rank, Region, extent};
     ///
-    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
-    /// let even = all.parse_slice("gpus=::2")?;
-    /// assert!(all.parse_slice("hosts=1,gpus=::-4")?.is_subset(&all));
-    /// assert!(all.parse_slice("hosts=1,gpus=6::-4")?.is_subset(&even));
-    /// assert!(!even.is_subset(&all.parse_slice("gpus=::4")?));
+    /// let all = Region::all(extent!(hosts = 2, gpus = 4)?);
+    /// let (second, even) = (all.parse_slice("hosts=1")?, all.parse_slice("gpus=::2")?);
+    /// assert_eq!(second.remap(Rank::new(2), &even), Some(Rank::new(3)));
+    /// assert_eq!(second.remap(Rank::new(1), &even), None, "an odd one");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn is_subset(&self, other: &Self) -> bool {
-        self.base == other.base
-            && (self.is_empty()
-                || self
-                    .axes
-                    .iter()
-                    .zip(other.axes.iter())
-                    .all(|(axis, other)| axis.is_subset(*other)))
-    }
-
-    /// Hands every kept axis and the position of `base` along it to `each`, outermost first.
-    #[inline]
-    fn each_position(&self, base: Rank, mut each: impl FnMut(Axis, usize)) -> Option<()> {
-        if !self.base.contains(base) {
+    pub fn remap(&self, view: Rank, to: &Self) -> Option<Rank> {
+        if self.base != to.base {
             return None;
         }
-        let mut rest = base.index();
-        for (axis, &stride) in self.axes.iter().zip(self.base.strides()) {
-            let coordinate = if stride == 1 { rest } else { rest / stride };
-            rest -= coordinate * stride;
-            let position = axis.position(coordinate)?;
-            if axis.kept {
-                each(*axis, position);
+        to.rank_of_base(self.base_rank(view)?)
+    }
+
+    /// The position of a base rank along each axis, if the view holds it.
+    ///
+    /// The largest stride is taken out first: what the smaller ones make up together is less than it
+    /// (an invariant), so the quotient is the position.
+    #[inline]
+    pub(super) fn positions(&self, base: usize) -> Option<InlineVec<usize>> {
+        if self.is_empty() {
+            return None;
+        }
+        let (low, high) = self.ends();
+        if base < low || base > high {
+            return None;
+        }
+        let mut rest = base - low;
+        let mut positions = InlineVec::of_len(self.strides.len());
+        let mut place = |axis: usize, each: Loop| {
+            let distance = each.stride.unsigned_abs();
+            let steps = if distance == 1 { rest } else { rest / distance };
+            if steps >= each.len {
+                return None;
+            }
+            rest -= steps * distance;
+            if let Some(slot) = positions.get_mut(axis) {
+                *slot = if each.stride < 0 { each.len - 1 - steps } else { steps };
+            }
+            Some(())
+        };
+        if self.is_in_order() {
+            for (axis, each) in self.loops().enumerate().filter(|(_, each)| each.stride != 0) {
+                place(axis, each)?;
+            }
+        } else {
+            for axis in self.by_stride().iter() {
+                place(*axis, self.loops().nth(*axis)?)?;
             }
         }
-        Some(())
+        (rest == 0).then_some(positions)
+    }
+
+    /// Whether the strides of the axes fall from the outermost on, as they do unless permuted.
+    fn is_in_order(&self) -> bool {
+        let mut last = usize::MAX;
+        self.strides.iter().filter(|stride| **stride != 0).all(|stride| {
+            let falls = stride.unsigned_abs() < last;
+            last = stride.unsigned_abs();
+            falls
+        })
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::Region;
+use super::Take;
+use super::{Region, sets};
+use crate::extent::Extent;
 use crate::parse_error::{ParseReason, ParseShapeError};
 use crate::shape_error::ShapeError;
 use crate::slice::Slice;
@@ -13,6 +15,9 @@ pub(super) fn parse_slice(region: &Region, text: &str) -> Result<Region, ParseSh
     let mut cursor = Cursor::new(text, "a slice such as hosts=0,gpus=0:8:2")?;
     let mut sliced = region.clone();
     let mut named = vec![false; region.extent().ndim()];
+    if !is_named(text) {
+        return parse_positional(region, cursor);
+    }
     let mut goes_on = !cursor.take(text::NO_DIMS);
     while goes_on {
         let (at, name) = cursor.key()?;
@@ -29,6 +34,40 @@ pub(super) fn parse_slice(region: &Region, text: &str) -> Result<Region, ParseSh
         goes_on = cursor.another()?;
     }
     if cursor.at_end() { Ok(sliced) } else { Err(cursor.error(ParseReason::MissingComma)) }
+}
+
+/// Whether the text names dims. What has no `=` is slices by position.
+fn is_named(text: &str) -> bool {
+    text.contains('=') || text.trim_start().starts_with(text::NO_DIMS)
+}
+
+/// Slices by position: `0,...,::2`.
+fn parse_positional(region: &Region, mut cursor: Cursor<'_>) -> Result<Region, ParseShapeError> {
+    let mut takes = Vec::new();
+    loop {
+        let at = cursor.at();
+        let is_name = cursor.peek().is_some_and(|c| c.is_alphabetic() || matches!(c, '_' | '"'));
+        if is_name {
+            // A name without a value, rather than a bad number.
+            cursor.key()?;
+        }
+        let take = if cursor.take("...") { Take::Rest } else { Take::At(parse_one(&mut cursor)?) };
+        takes.push((at, take));
+        if !cursor.another()? {
+            break;
+        }
+    }
+    // The first that is refused, with those before it, is where the text is wrong.
+    let all: Vec<Take<'_>> = takes.iter().map(|(_, take)| *take).collect();
+    region.take(&all).map_err(|refused| {
+        let wrong = (1..=all.len()).find(|n| {
+            // What is left over is taken whole, so that positions stay what they are.
+            let rest = all.get(..*n).unwrap_or_default();
+            region.take(rest).is_err()
+        });
+        let at = wrong.and_then(|n| takes.get(n - 1)).map_or(0, |(at, _)| *at);
+        cursor.error_at(at, refused)
+    })
 }
 
 /// `3`, `0:8`, `0:8:2`, each bound and the step optional once there is a colon.
@@ -49,20 +88,60 @@ fn bound(cursor: &mut Cursor<'_>) -> Result<Option<isize>, ParseShapeError> {
     }
 }
 
-pub(super) fn write_slices<'a>(
-    f: &mut fmt::Formatter<'_>,
-    slices: impl Iterator<Item = (&'a str, Slice)>,
-) -> fmt::Result {
-    text::write_entries(f, slices, |f, (name, slice)| {
+/// Reads what [`write_region`] writes.
+pub(super) fn parse_region(text: &str, base: &Extent) -> Result<Region, ParseShapeError> {
+    let Some((offset, _)) = text.split_once('+').filter(|(offset, _)| is_number(offset)) else {
+        return parse_slice(&Region::all(base.clone()), text);
+    };
+    let mut cursor = Cursor::new(text, "a region such as hosts=0,gpus=0:8:2")?;
+    let start = cursor.number()?;
+    cursor.take("+");
+    let (mut dims, mut strides) = (Vec::new(), Vec::new());
+    let mut goes_on = !cursor.take(text::NO_DIMS);
+    while goes_on {
+        let (_, name) = cursor.key()?;
+        let size = cursor.number()?;
+        if !cursor.take("@") {
+            return Err(cursor.error(ParseReason::MissingStride));
+        }
+        dims.push((name, size));
+        strides.push(cursor.signed()?);
+        goes_on = cursor.another()?;
+    }
+    if !cursor.at_end() {
+        return Err(cursor.error(ParseReason::MissingComma));
+    }
+    let at = offset.len() + 1;
+    let extent = Extent::new(dims).map_err(|refused| cursor.error_at(at, refused))?;
+    Region::checked(base.clone(), extent, (start, &strides))
+        .ok_or_else(|| cursor.error_at(0, ShapeError::NotAView))
+}
+
+fn is_number(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// As slices of the dims of the base where that is what it is, else by offset and strides.
+pub(super) fn write_region(f: &mut fmt::Formatter<'_>, region: &Region) -> fmt::Result {
+    if let Some(slices) = sets::slices(region) {
+        let entries = region.base().names().zip(slices);
+        return text::write_entries(f, entries, |f, (name, slice)| {
+            text::write_name(f, name)?;
+            write!(f, "={slice}")
+        });
+    }
+    write!(f, "{}+", region.offset())?;
+    let entries = region.extent().dims().zip(region.strides());
+    text::write_entries(f, entries, |f, ((name, size), stride)| {
         text::write_name(f, name)?;
-        write!(f, "={slice}")
+        write!(f, "={size}@{stride}")
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extent::Extent;
 
     fn all() -> Region {
         Region::all(Extent::new([("hosts", 2), ("gpus", 8)]).expect("it is an extent"))
@@ -108,7 +187,7 @@ mod tests {
         ];
         for (text, written) in cases {
             let region = all().parse_slice(text).expect("the text is right");
-            assert_eq!(region.slice_text(), written);
+            assert_eq!(region.to_string(), written);
             assert_eq!(all().parse_slice(written), Ok(region));
         }
     }

@@ -187,7 +187,7 @@ impl Hosted {
             .map_err(|error| LaunchProblem::Os { errno: 0, message: error.to_string() })?;
         let seat = mesh_core::Seat {
             mesh: &self.opening.label,
-            point: &point,
+            point,
             incarnation: key.incarnation,
         };
         let mut env = self.opening.launch.launcher.env(&seat);

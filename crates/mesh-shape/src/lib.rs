@@ -36,6 +36,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "ndarray")]
+mod array;
 mod extent;
 mod inline_vec;
 mod overlay;
@@ -61,7 +63,7 @@ pub use rank_set::{RankSet, RankSetIter};
 pub use region::{BaseRanks, Parts, Region, Take};
 pub use shape_error::ShapeError;
 pub use slice::Slice;
-pub use value_mesh::ValueMesh;
+pub use value_mesh::{CollectMesh, ValueMesh};
 
 /// The example of the README is compiled and run as the others are.
 #[cfg(doctest)]

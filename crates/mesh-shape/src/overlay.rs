@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::rank::Rank;
 use crate::rank_set::RankSet;
 use crate::runs::Runs;
+use crate::value_mesh::ValueMesh;
 
 /// Values for some ranks, kept as sorted, disjoint runs; where two overlays meet the right one wins.
 ///
@@ -104,11 +105,33 @@ impl<T> Overlay<T> {
         Overlay(mapped)
     }
 
+    /// The mesh of these values, if each of `0..size` has one.
+    ///
+    /// # Errors
+    ///
+    /// The ranks that have none, and those that are outside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Overlay, RankSet, ValueMesh};
+    ///
+    /// let replies = Overlay::from_range(0..3, "ok");
+    /// assert_eq!(replies.clone().into_mesh(4), Err(RankSet::from(3..4)));
+    /// assert_eq!(replies.into_mesh(3), Ok(ValueMesh::uniform(3, "ok")));
+    /// ```
+    pub fn into_mesh(self, size: usize) -> Result<ValueMesh<T>, RankSet> {
+        let (ranks, all) = (self.ranks(), RankSet::from(0..size));
+        if ranks == all {
+            return Ok(ValueMesh::from_runs(self.0));
+        }
+        Err(all.difference(&ranks).union(&ranks.difference(&all)))
+    }
+
     pub(crate) fn as_runs(&self) -> &Runs<T> {
         &self.0
     }
 
-    #[cfg(feature = "serde")]
     pub(crate) const fn from_runs(runs: Runs<T>) -> Self {
         Self(runs)
     }

@@ -163,6 +163,17 @@ pub enum ShapeError {
     /// An offset and strides that lead outside of the base, or to a rank twice.
     #[error("expected a view that stays inside its base and shows no rank twice")]
     NotAView,
+    /// An array has another shape than the extent that it is to be over.
+    #[error("expected an array of the shape {expected:?}, found {found:?}")]
+    WrongArray {
+        /// The sizes of the extent.
+        expected: Vec<usize>,
+        /// The shape of the array.
+        found: Vec<usize>,
+    },
+    /// An array does not lie row-major in one piece.
+    #[error("expected an array in row-major order without gaps: see `as_standard_layout`")]
+    NotRowMajor,
     /// There is not one value for each rank.
     #[error("expected {expected} values, found {found}")]
     WrongLength {

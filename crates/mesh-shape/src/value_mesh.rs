@@ -1,5 +1,7 @@
 //! One value for each rank of a mesh.
 
+mod combine;
+
 use std::ops::Range;
 
 use crate::overlay::Overlay;
@@ -8,6 +10,8 @@ use crate::rank_set::RankSet;
 use crate::region::{Loop, Region};
 use crate::runs::Runs;
 use crate::shape_error::ShapeError;
+
+pub use combine::CollectMesh;
 
 /// One value for each rank `0..size`, kept as runs of equal values.
 ///
@@ -112,7 +116,6 @@ impl<T> ValueMesh<T> {
         Err(ShapeError::RangeOutOfBounds { start: range.start, end: range.end, size: self.size() })
     }
 
-    #[cfg(feature = "serde")]
     pub(crate) const fn from_runs(runs: Runs<T>) -> Self {
         Self { runs }
     }

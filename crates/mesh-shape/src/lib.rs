@@ -38,6 +38,7 @@
 
 #[cfg(feature = "ndarray")]
 mod array;
+pub mod coming_from;
 mod extent;
 mod inline_vec;
 mod overlay;

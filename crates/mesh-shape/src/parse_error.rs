@@ -105,7 +105,9 @@ impl fmt::Display for ParseShapeError {
         // One column for each character, so that the caret stands where it should.
         let shown = shown.replace(char::is_control, "�");
         let column = n_before - n_hidden + cut_left.chars().count();
-        write!(f, "{}\n  {cut_left}{shown}{cut_right}\n  {:column$}^", self.reason, "")
+        // A reason may name a dim, and any character may be in its name.
+        let reason = self.reason.to_string().replace(char::is_control, "�");
+        write!(f, "{reason}\n  {cut_left}{shown}{cut_right}\n  {:column$}^", "")
     }
 }
 
@@ -128,6 +130,13 @@ mod tests {
     #[test]
     fn a_line_break_in_the_text_does_not_break_the_caret_line() {
         assert_eq!(shown("a\nb=", 4), "expected a number\n  a�b=\n      ^");
+    }
+
+    #[test]
+    fn nor_does_one_in_the_name_of_a_dim() {
+        let error = "a=1,\"\\u{a}\"=1,\"\\u{a}\"=2".parse::<crate::Extent>().expect_err("twice");
+        assert_eq!(error.to_string().lines().next(), Some("the dim � is there twice"));
+        assert_eq!(error.to_string().lines().count(), 3);
     }
 
     #[test]

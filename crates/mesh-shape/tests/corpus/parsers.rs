@@ -10,14 +10,14 @@ use mesh_shape::{Extent, ParseShapeError, Point, Rank, RankSet, Region};
 /// A region of more ranks is not walked.
 const WALKED: usize = 512;
 
-pub fn extent(text: &str) {
+pub(crate) fn extent(text: &str) {
     match text.parse::<Extent>() {
         Ok(extent) => assert_eq!(extent.to_string().parse(), Ok(extent)),
         Err(error) => is_shown(&error, text),
     }
 }
 
-pub fn rank_set(text: &str) {
+pub(crate) fn rank_set(text: &str) {
     match text.parse::<RankSet>() {
         Ok(ranks) => {
             assert_eq!(ranks.to_string().parse().as_ref(), Ok(&ranks));
@@ -30,7 +30,7 @@ pub fn rank_set(text: &str) {
 }
 
 /// The first line is the extent, the rest the point.
-pub fn point(text: &str) {
+pub(crate) fn point(text: &str) {
     let Some((extent, text)) = with_extent(text) else { return };
     match Point::parse(text, &extent) {
         Ok(point) => {
@@ -42,7 +42,7 @@ pub fn point(text: &str) {
 }
 
 /// The first line is the extent, the rest what is taken of it.
-pub fn slice(text: &str) {
+pub(crate) fn slice(text: &str) {
     let Some((extent, text)) = with_extent(text) else { return };
     match Region::all(extent).parse_slice(text) {
         Ok(region) => {
@@ -54,7 +54,7 @@ pub fn slice(text: &str) {
 }
 
 /// The first line is the base, the rest the region.
-pub fn region(text: &str) {
+pub(crate) fn region(text: &str) {
     let Some((base, text)) = with_extent(text) else { return };
     match Region::parse(text, &base) {
         Ok(region) => {

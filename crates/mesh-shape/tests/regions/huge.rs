@@ -1,0 +1,63 @@
+//! Regions of 2⁶² ranks: what looked at each of them would not end.
+
+use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError, Slice, ValueMesh};
+
+fn huge() -> Region {
+    let side = 1 << 31;
+    Region::all(Extent::new([("hosts", side), ("gpus", side)]).expect("an isize counts them"))
+}
+
+#[test]
+fn a_region_of_whole_rows_is_one_run_however_large() {
+    let rows = huge().slice("hosts", 1..).expect("it is a slice");
+    assert_eq!(rows.ranks(), RankSet::from(1 << 31..1 << 62));
+    let backwards = rows.slice("gpus", Slice::ALL.by(-1)).expect("it is a slice");
+    assert_eq!(backwards.ranks(), rows.ranks());
+    assert!(rows.is_subset(&huge()) && backwards.is_subset(&rows));
+}
+
+#[test]
+fn equal_values_are_sliced_without_looking_at_each() {
+    let half = huge().parse_slice("hosts=::2,gpus=::-2").expect("it is a slice");
+    let mut values = ValueMesh::uniform(1 << 62, 'a');
+    assert_eq!(values.slice(&half), Ok(ValueMesh::uniform(1 << 60, 'a')));
+
+    // The last of row 0 is the first of the view.
+    values.set(Rank::new((1 << 31) - 1), 'b').expect("it is inside");
+    let runs = values.slice(&half).expect("the sizes are equal").into_runs();
+    assert_eq!(runs, [(0..1, 'b'), (1..1 << 60, 'a')]);
+}
+
+#[test]
+fn values_over_another_size_are_not_sliced() {
+    let wrong = ShapeError::WrongLength { expected: 1 << 62, found: 4 };
+    assert_eq!(ValueMesh::uniform(4, 0).slice(&huge()), Err(wrong));
+}
+
+#[test]
+fn regions_are_compared_without_looking_at_each_rank() {
+    let all = huge();
+    let (even, third) = (all.parse_slice("gpus=::2"), all.parse_slice("hosts=1:,gpus=::-3"));
+    let (even, third) = (even.expect("it is a slice"), third.expect("it is a slice"));
+    let common = even.intersection(&third).expect("both are aligned").expect("some is shared");
+    // 2³¹ - 1 is 1 modulo 3: what is even too is 4 modulo 6.
+    assert_eq!(common.to_string(), "hosts=1:2147483648,gpus=4:2147483645:6");
+    assert!(common.is_subset(&even) && common.is_subset(&third) && !even.is_subset(&third));
+    assert!(even.is_subset(&all) && even.intersects(&third));
+    assert_eq!(even.bounds(), Some(0..(1 << 62) - 1));
+    assert!(!even.is_contiguous() && all.is_contiguous());
+}
+
+#[test]
+fn dims_are_made_one_and_several_without_looking_at_each_rank() {
+    let flat = huge().flatten(&["hosts", "gpus"], "procs").expect("one stride leads through them");
+    let some = flat.slice("procs", Slice::from(1..).by(3)).expect("it is a slice");
+    let last = Rank::new(some.size() - 1);
+    let base = some.base_rank(last).expect("it is inside");
+    assert_eq!(base.index() % 3, 1);
+    assert_eq!(some.rank_of_base(base), Some(last));
+    assert_eq!(some.rank_of_base(Rank::new(base.index() - 1)), None);
+    assert!(some.is_subset(&flat));
+    let whole = flat.split("procs", &[("hosts", 1 << 31), ("gpus", 1 << 31)]);
+    assert_eq!(whole, Ok(huge()));
+}

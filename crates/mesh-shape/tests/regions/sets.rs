@@ -1,0 +1,74 @@
+//! Two regions of one base, as sets of its ranks.
+
+use mesh_shape::{Rank, RankSet, Region, ShapeError};
+use proptest::prelude::*;
+
+use super::array::Array;
+use super::cases;
+use super::program::pairs;
+
+fn set(array: &Array, is_wanted: impl Fn(&usize) -> bool) -> RankSet {
+    array.ranks.iter().filter(|rank| is_wanted(rank)).copied().map(Rank::new).collect()
+}
+
+/// What both show, in the order and under the dims of the left one.
+fn is_intersection(common: &Region, left: &Array, right: &Array) {
+    let expected = left.ranks.iter().filter(|rank| right.ranks.contains(rank));
+    assert!(common.iter().map(Rank::index).eq(expected.copied()), "{common:?}");
+    assert!(common.extent().names().eq(left.dims.iter().map(|(name, _)| name.as_str())));
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    #[test]
+    fn two_regions_compare_as_their_ranks(([left, right], _) in pairs()) {
+        let ((model, left), (other, right)) = (left, right);
+        let same = model.dims == other.dims && model.ranks == other.ranks;
+        prop_assert_eq!(left == right, same);
+        let is_subset = model.ranks.iter().all(|rank| other.ranks.contains(rank));
+        prop_assert_eq!(left.is_subset(&right), is_subset, "{:?} {:?}", left, right);
+        prop_assert!(left.is_subset(&left) && left.is_subset(&Region::all(left.base().clone())));
+        let difference = set(&model, |rank| !other.ranks.contains(rank));
+        prop_assert_eq!(left.difference(&right), difference);
+    }
+
+    #[test]
+    fn what_two_regions_share_is_what_both_show(([left, right], is_plain) in pairs()) {
+        let ((model, left), (other, right)) = (left, right);
+        let common = set(&model, |rank| other.ranks.contains(rank));
+        prop_assert_eq!(left.intersects(&right), !common.is_empty(), "{:?} {:?}", left, right);
+        match left.intersection(&right) {
+            Ok(Some(region)) => {
+                prop_assert!(!region.is_empty());
+                is_intersection(&region, &model, &other);
+            }
+            Ok(None) => prop_assert!(common.is_empty(), "{:?} {:?}", left, right),
+            Err(error) => {
+                prop_assert_eq!(error, ShapeError::NotAligned);
+                prop_assert!(!is_plain, "{:?} {:?}", left, right);
+            }
+        }
+        prop_assert_eq!(left.ranks().intersection(&right.ranks()), common);
+    }
+
+    #[test]
+    fn a_rank_is_found_again_in_another_view(([left, right], _) in pairs()) {
+        let ((model, left), (other, right)) = (left, right);
+        for view in 0..model.ranks.len() + 1 {
+            let base = model.ranks.get(view);
+            let expected = base.and_then(|base| other.ranks.iter().position(|rank| rank == base));
+            prop_assert_eq!(left.remap(Rank::new(view), &right), expected.map(Rank::new));
+        }
+    }
+}
+
+#[test]
+fn regions_of_other_bases_have_nothing_in_common() {
+    let (small, large) = (Array::all(&[2]), Array::all(&[3]));
+    let (small, large) = (Region::all(small.extent()), Region::all(large.extent()));
+    assert!(!small.is_subset(&large) && !small.intersects(&large));
+    assert_eq!(small.intersection(&large), Err(ShapeError::OtherBase));
+    assert_eq!(small.difference(&large), RankSet::from(0..2));
+    assert_eq!(small.remap(Rank::new(0), &large), None);
+}

@@ -158,7 +158,7 @@ pub enum ShapeError {
     #[error("the regions are views of different extents")]
     OtherBase,
     /// What two regions share cannot be said dim by dim.
-    #[error("a dim lies across several dims of the base: intersect the sets of ranks")]
+    #[error("a dim was flattened across dims of the base, or split: intersect the sets of ranks")]
     NotAligned,
     /// An offset and strides that lead outside of the base, or to a rank twice.
     #[error("expected a view that stays inside its base and shows no rank twice")]

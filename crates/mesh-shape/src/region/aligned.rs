@@ -1,5 +1,5 @@
-//! Regions whose dims each lie in one dim of the base: all that were never flattened across dims and
-//! sliced again. What sets of ranks have in common can be computed dim by dim then.
+//! Regions whose dims each lie in one dim of the base, alone: all that were neither flattened across
+//! dims nor split. What sets of ranks have in common can be computed dim by dim then.
 
 use super::Region;
 use crate::inline_vec::InlineVec;

@@ -12,7 +12,7 @@ use crate::slice::Slice;
 impl Region {
     /// Whether `other` is a view of an equal base and holds every rank of this one.
     ///
-    /// O(dims²); O(runs) only if a dim was flattened across dims of the base and sliced again.
+    /// O(dims²); at worst O(runs) if a dim was flattened across dims of the base, or split.
     ///
     /// # Examples
     ///
@@ -66,7 +66,7 @@ impl Region {
 
     /// Whether some base rank is in both views of an equal base.
     ///
-    /// O(dims); O(runs) only if a dim was flattened across dims of the base and sliced again.
+    /// O(dims); O(runs) if a dim of either was flattened across dims of the base, or split.
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         match self.intersection(other) {
@@ -82,8 +82,9 @@ impl Region {
     /// # Errors
     ///
     /// - [`ShapeError::OtherBase`] if the bases differ.
-    /// - [`ShapeError::NotAligned`] if a dim of either was flattened across dims of the base and sliced
-    ///   again: what they share may be no region. Intersect their [`ranks`](Self::ranks) then.
+    /// - [`ShapeError::NotAligned`] if a dim of either was flattened across dims of the base, or split
+    ///   and not sliced to one part since: what they share may be no region. Intersect their
+    ///   [`ranks`](Self::ranks) then.
     ///
     /// # Examples
     ///

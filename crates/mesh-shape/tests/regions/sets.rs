@@ -1,6 +1,6 @@
 //! Two regions of one base, as sets of its ranks.
 
-use mesh_shape::{Rank, RankSet, Region, ShapeError};
+use mesh_shape::{Rank, RankSet, Region, ShapeError, Slice, extent};
 use proptest::prelude::*;
 
 use super::array::Array;
@@ -71,4 +71,22 @@ fn regions_of_other_bases_have_nothing_in_common() {
     assert_eq!(small.intersection(&large), Err(ShapeError::OtherBase));
     assert_eq!(small.difference(&large), RankSet::from(0..2));
     assert_eq!(small.remap(Rank::new(0), &large), None);
+}
+
+#[test]
+fn dims_that_were_split_or_made_one_are_compared_by_their_ranks() {
+    let all = Region::all(extent!(procs = 16).expect("it is an extent"));
+    let split = all.split("procs", &[("hosts", 2), ("gpus", 8)]).expect("the sizes fit");
+    let second = split.slice("hosts", 1).expect("it is an index");
+    let even = split.slice("gpus", Slice::ALL.by(2)).expect("it is a slice");
+    assert_eq!(second.intersection(&even), Err(ShapeError::NotAligned));
+    assert!(second.intersects(&even) && !second.is_subset(&even));
+    // One of the two dims is left: it lies along the dim of the base, alone.
+    let even = even.slice("hosts", 1).expect("it is an index");
+    assert_eq!(second.intersection(&even), Ok(Some(even.clone())));
+
+    let all = Region::all(extent!(hosts = 2, gpus = 8).expect("it is an extent"));
+    let flat = all.flatten(&["hosts", "gpus"], "procs").expect("one stride leads through them");
+    assert_eq!(flat.intersection(&all), Err(ShapeError::NotAligned));
+    assert!(flat.intersects(&all) && flat.is_subset(&all) && all.is_subset(&flat));
 }

@@ -57,17 +57,37 @@ fn parse_positional(region: &Region, mut cursor: Cursor<'_>) -> Result<Region, P
             break;
         }
     }
-    // The first that is refused, with those before it, is where the text is wrong.
     let all: Vec<Take<'_>> = takes.iter().map(|(_, take)| *take).collect();
     region.take(&all).map_err(|refused| {
-        let wrong = (1..=all.len()).find(|n| {
-            // What is left over is taken whole, so that positions stay what they are.
-            let rest = all.get(..*n).unwrap_or_default();
-            region.take(rest).is_err()
-        });
-        let at = wrong.and_then(|n| takes.get(n - 1)).map_or(0, |(at, _)| *at);
+        let wrong = wrong_one(region, &all, &refused);
+        let at = wrong.and_then(|wrong| takes.get(wrong)).map_or(0, |(at, _)| *at);
         cursor.error_at(at, refused)
     })
+}
+
+/// The place of the first of several slices that makes them refused.
+fn wrong_one(region: &Region, all: &[Take<'_>], refused: &ShapeError) -> Option<usize> {
+    let places = all.iter().enumerate().map(|(at, take)| (at, *take == Take::Rest));
+    match refused {
+        ShapeError::TwoRests => places.filter(|(_, is_rest)| *is_rest).nth(1).map(|(at, _)| at),
+        ShapeError::TooManySlices { ndim, .. } => {
+            places.filter(|(_, is_rest)| !is_rest).nth(*ndim).map(|(at, _)| at)
+        }
+        _ => {
+            // Those after it take everything, so that positions stay what they are.
+            let whole = all.iter().map(|take| match take {
+                Take::At(_) => Take::At(Slice::ALL),
+                other => *other,
+            });
+            let mut some: Vec<Take<'_>> = whole.collect();
+            (0..all.len()).find(|at| {
+                if let (Some(slot), Some(take)) = (some.get_mut(*at), all.get(*at)) {
+                    *slot = *take;
+                }
+                region.take(&some).is_err()
+            })
+        }
+    }
 }
 
 /// `3`, `0:8`, `0:8:2`, each bound and the step optional once there is a colon.

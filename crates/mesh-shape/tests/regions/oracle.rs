@@ -90,12 +90,12 @@ fn all_sliced<'a>(view: &ArrayViewD<'a, usize>, slices: &[Slice]) -> Option<Arra
 fn merged<'a>(view: &ArrayViewD<'a, usize>, axis: usize) -> Option<ArrayViewD<'a, usize>> {
     let mut view = view.clone();
     let len = view.len_of(Axis(axis)) * view.len_of(Axis(axis + 1));
-    if len == 0 {
+    if view.is_empty() {
+        // Any strides will do where there are no elements, but ndarray looks at them all the same.
         let mut shape = view.shape().to_vec();
-        shape.splice(axis..axis + 2, [0]);
+        shape.splice(axis..axis + 2, [len]);
         return ArrayViewD::from_shape(IxDyn(&shape), &[]).ok();
     }
-    // In a view without elements any strides will do, and ndarray looks at them all the same.
     let is_merged = view.merge_axes(Axis(axis), Axis(axis + 1));
     is_merged.then(|| view.index_axis_move(Axis(axis), 0))
 }

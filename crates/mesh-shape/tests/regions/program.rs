@@ -11,12 +11,27 @@ use super::python::{keeps_empty, sizes, slice};
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Slice(Index, Slice),
-    Take { slices: Vec<Slice>, rest: Option<Index>, is_named: bool },
+    Take {
+        slices: Vec<Slice>,
+        rest: Option<Index>,
+        is_named: bool,
+    },
     Permute([u8; 8]),
     Flip(Index),
     Squeeze,
-    Flatten { first: Index, count: Index, old_name: bool },
+    Flatten {
+        first: Index,
+        count: Index,
+        old_name: bool,
+    },
     FlattenAny([u8; 8], Index),
+    /// Dims made one, of which every few positions are taken: what no dim of the base lies along.
+    Stripe {
+        first: Index,
+        count: Index,
+        start: Index,
+        step: usize,
+    },
     Split(Index, Index, bool),
     Chunk(Index, usize, Index),
     Window(Index, usize, Index),
@@ -38,6 +53,8 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         5 => (index(), index(), any::<bool>())
             .prop_map(|(first, count, old_name)| Step::Flatten { first, count, old_name }),
         1 => (any::<[u8; 8]>(), index()).prop_map(|(keys, n)| Step::FlattenAny(keys, n)),
+        4 => (index(), index(), index(), 2..9_usize)
+            .prop_map(|(first, count, start, step)| Step::Stripe { first, count, start, step }),
         3 => (index(), index(), any::<bool>()).prop_map(|(axis, n, same)| Step::Split(axis, n, same)),
         1 => (index(), 1..4_usize, index()).prop_map(|(axis, len, at)| Step::Chunk(axis, len, at)),
         1 => (index(), 1..4_usize, index()).prop_map(|(axis, len, at)| Step::Window(axis, len, at)),
@@ -166,9 +183,20 @@ pub(crate) fn run(array: &Array, region: &Region, step: &Step, at: usize) -> Mad
             let first = axis(first);
             let axes: Vec<usize> = (first..=first + count.index(ndim - first)).collect();
             // A name that the base has and the view has lost makes the hardest texts.
-            let lost = region.base().names().find(|name| region.extent().axis(name).is_none());
-            let lost = lost.filter(|_| *old_name).map(str::to_owned);
-            flatten(array, region, &axes, &lost.unwrap_or_else(|| format!("f{at}")))
+            let is_lost =
+                |name: &&str| region.extent().axis(name).is_none_or(|axis| axes.contains(&axis));
+            let lost: Vec<&str> = region.base().names().filter(is_lost).collect();
+            let fresh = format!("f{at}");
+            let lost = lost.get(count.index(lost.len().max(1))).filter(|_| *old_name);
+            flatten(array, region, &axes, lost.unwrap_or(&&*fresh))
+        }
+        Step::Stripe { first, count, start, step } => {
+            let first = axis(first);
+            let axes: Vec<usize> = (first..=first + count.index(ndim - first)).collect();
+            let (array, region) = flatten(array, region, &axes, &format!("f{at}"))?;
+            let start = start.index(array.dims[first].1.min(*step).max(1)).cast_signed();
+            let stripe = Slice::from(start..).by(step.cast_signed());
+            together(array.slice(first, stripe), region.slice_at(first, stripe))
         }
         Step::FlattenAny(keys, count) => {
             let axes = shuffled(array, keys);
@@ -221,7 +249,10 @@ pub(crate) fn pairs() -> impl Strategy<Value = ([(Array, Region); 2], bool)> {
     let steps = || prop::collection::vec(step(), 0..5);
     (sizes(), steps(), steps(), keeps_empty()).prop_map(|(sizes, left, right, keeps_empty)| {
         let is_reshaped = |step: &Step| {
-            matches!(step, Step::Flatten { .. } | Step::FlattenAny(..) | Step::Split(..))
+            matches!(
+                step,
+                Step::Flatten { .. } | Step::FlattenAny(..) | Step::Stripe { .. } | Step::Split(..)
+            )
         };
         let is_plain = !left.iter().chain(&right).any(is_reshaped);
         ([made(&sizes, &left, keeps_empty), made(&sizes, &right, keeps_empty)], is_plain)

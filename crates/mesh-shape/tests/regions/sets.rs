@@ -90,3 +90,45 @@ fn dims_that_were_split_or_made_one_are_compared_by_their_ranks() {
     assert_eq!(flat.intersection(&all), Err(ShapeError::NotAligned));
     assert!(flat.intersects(&all) && flat.is_subset(&all) && all.is_subset(&flat));
 }
+
+/// The base ranks as bits.
+fn bits(region: &Region) -> u16 {
+    region.iter().fold(0, |bits, rank| bits | 1 << rank.index())
+}
+
+/// Every progression of one position or more along the eight positions of a dim.
+fn progressions() -> Vec<Slice> {
+    let mut all = Vec::new();
+    for start in 0..8_isize {
+        for step in [-5, -3, -2, -1, 1, 2, 3, 5] {
+            let last = |len: isize| start + step * (len - 1);
+            let lens = (1..=8).filter(|len| (0..8).contains(&last(*len)));
+            // Before 0 a falling one has no end that could be written.
+            let end = |len| Some(last(len) + step.signum()).filter(|end| *end >= 0);
+            all.extend(lens.map(|len| Slice::Range { start: Some(start), end: end(len), step }));
+        }
+    }
+    all
+}
+
+/// In both rows of eight and in the second alone, also where the rows were split from one dim.
+#[test]
+fn every_two_progressions_are_compared_as_their_ranks() {
+    let all = Region::all(extent!(a = 2, b = 8).expect("it is an extent"));
+    let split = Region::all(extent!(c = 16).expect("it is an extent"));
+    let split = split.split("c", &[("a", 2), ("b", 8)]).expect("the sizes fit");
+    for base in [all, split] {
+        let rows = base.slice("a", 1).expect("it is an index");
+        let views = |of: &Region| -> Vec<Region> {
+            progressions().into_iter().map(|b| of.slice("b", b).expect("it is a slice")).collect()
+        };
+        let (wholes, rows) = (views(&base), views(&rows));
+        for left in wholes.iter().step_by(3).chain(&rows) {
+            for right in wholes.iter().chain(rows.iter().step_by(3)) {
+                let (mine, its) = (bits(left), bits(right));
+                assert_eq!(left.is_subset(right), mine & !its == 0, "{left:?} {right:?}");
+                assert_eq!(left.intersects(right), mine & its != 0, "{left:?} {right:?}");
+            }
+        }
+    }
+}

@@ -79,7 +79,7 @@ fn spec(layout: Layout) -> Spec {
     let extent = Extent::new(vec![("ranks", layout.n_ranks)]).expect("the size is small");
     Spec {
         mesh: MeshLabel::new(MeshId::from_random(7), "bench", Plain::KIND),
-        region: Region::all(extent),
+        region: Region::all(extent).into(),
         epoch: Epoch::FIRST,
         agents: layout.blocks().map(RankSet::from).collect(),
         config: Config::lan(),

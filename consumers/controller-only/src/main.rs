@@ -56,7 +56,7 @@ fn three_lamps() -> Controller<Lamps> {
     let spec = Spec {
         mesh: MeshLabel::new(MeshId::from_random(1), "street", Lamps::KIND),
         agents: vec![extent.ranks()],
-        region: Region::all(extent),
+        region: Region::all(extent).into(),
         epoch: Epoch::FIRST,
         config: Config::lan(),
         seed: 0,

@@ -1,6 +1,7 @@
 //! The state machine itself: what each event means, and when to come back.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use mesh_core::{
     AgentId, Answer, Epoch, Incarnation, MeshLabel, MeshPhase, MeshState, RankState, Status,
@@ -39,7 +40,7 @@ pub struct Spec {
     pub mesh: MeshLabel,
     /// Its ranks and their coordinates: rank 0 of the mesh is the first of the region, which may be a
     /// slice of something larger.
-    pub region: Region,
+    pub region: Arc<Region>,
     /// Which controller of the mesh this is: higher than any before it.
     pub epoch: Epoch,
     /// The ranks of each agent; together every rank, once.

@@ -1,6 +1,8 @@
 //! The inputs and outputs of the machine. Both are exhaustive on purpose: a new variant must break
 //! every shell. Both can be written down: a recorded list of `(time, event)` replays a run.
 
+use std::sync::Arc;
+
 use mesh_core::{
     Answer, Failures, Interest, MeshEvent, MeshRequest, Refusal, Reply, Request, SubscriberId,
 };
@@ -83,7 +85,7 @@ pub struct Subscription {
     pub interest: Interest,
     /// The part of the mesh it wants to hear of, whose ranks it is told in (H5, N6); all if `None`.
     /// A view of the same base as the mesh's own region.
-    pub region: Option<Region>,
+    pub region: Option<Arc<Region>>,
 }
 
 /// A question, by the number that its shell gave it.

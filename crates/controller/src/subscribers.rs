@@ -27,7 +27,7 @@ struct Subscriber {
 pub(crate) struct View {
     pub(crate) interest: Interest,
     /// The part of the mesh that it hears of; everything if `None`.
-    region: Option<Region>,
+    region: Option<Arc<Region>>,
 }
 
 impl Subscribers {
@@ -43,7 +43,7 @@ impl Subscribers {
     pub(crate) fn add(&mut self, subscription: Subscription, whole: &Region) {
         let Subscription { id, interest, region } = subscription;
         // The whole mesh in its own order needs no arithmetic.
-        let region = region.filter(|region| region != whole);
+        let region = region.filter(|region| **region != *whole);
         self.by_id.insert(id, Subscriber { view: View { interest, region }, seq: 0 });
     }
 

@@ -38,7 +38,7 @@ pub struct Failures {
     /// The mesh.
     pub mesh: MeshLabel,
     /// The view that the ranks of `changes` are of.
-    pub region: Region,
+    pub region: Arc<Region>,
     /// Which controller reports.
     pub reporter: Epoch,
     /// The failures. Each status is a failure.

@@ -1,8 +1,9 @@
 //! What a program asks of the controller of a mesh, and what it is answered (L7, L8).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_shape::{Rank, RankSet, Region};
+use mesh_shape::{Extent, Rank, RankSet, Region};
 use serde::{Deserialize, Serialize};
 
 use crate::event::MeshState;
@@ -19,7 +20,7 @@ pub enum MeshRequest {
     /// This is what the mesh is to be. The same as it is: nothing happens.
     CreateOrUpdate {
         /// Its ranks. Another region than the mesh has is refused.
-        region: Box<Region>,
+        region: Arc<Region>,
         /// Its rules of restarting; they may change while it lives.
         restart: RestartConfig,
     },
@@ -74,17 +75,17 @@ pub enum Refusal {
     #[error("the mesh has the ranks of {has}, not of {asked}: stop it and create another one")]
     OtherRegion {
         /// What it has.
-        has: Box<Region>,
+        has: Arc<Region>,
         /// What was asked for.
-        asked: Box<Region>,
+        asked: Arc<Region>,
     },
     /// A region that is a view of something else.
     #[error("the region is a view of {asked}, and the mesh is one of {has}: slice the mesh's own")]
     OtherBase {
         /// What the ranks of the mesh are a view of.
-        has: mesh_shape::Extent,
+        has: Box<Extent>,
         /// What the region is a view of.
-        asked: mesh_shape::Extent,
+        asked: Box<Extent>,
     },
     /// The rules of restarting do not hold together.
     #[error("the rules of restarting cannot hold")]

@@ -11,7 +11,7 @@ use mesh_shape::{Rank, RankSet, Region, extent};
 fn failures(changes: Vec<Change>) -> Failures {
     Failures {
         mesh: MeshLabel::new(MeshId::from_random(1), "trainers", "proc"),
-        region: Region::all(extent!(hosts = 2, procs = 4).expect("it is an extent")),
+        region: Region::all(extent!(hosts = 2, procs = 4).expect("it is an extent")).into(),
         reporter: Epoch::new(3),
         changes,
         escalation: None,

@@ -1,4 +1,4 @@
-//! For those who know NumPy, xarray or PyTorch's `DeviceMesh`: how they write it, how it reads here.
+//! For those who know NumPy, xarray or `PyTorch`'s `DeviceMesh`: how they write it, how it reads here.
 //!
 //! Nothing but this page is in the module. What it shows is compiled and run.
 //!

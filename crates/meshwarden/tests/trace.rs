@@ -141,7 +141,7 @@ fn spec(seed: u64, dice: &mut Dice) -> Spec {
     };
     Spec {
         mesh: MeshLabel::new(MeshId::from_random(seed.into()), "fickle", "plain"),
-        region: Region::all(Extent::new([("a", 2), ("b", 3)]).expect("it is a shape")),
+        region: Region::all(Extent::new([("a", 2), ("b", 3)]).expect("it is a shape")).into(),
         epoch: Epoch::FIRST,
         agents: vec![RankSet::from(0..4), RankSet::from(4..RANKS)],
         config: Config { restart, ..Config::local() },

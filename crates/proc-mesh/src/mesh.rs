@@ -209,7 +209,7 @@ impl ProcMesh {
         let controller = Controller::new(
             Spec {
                 mesh: label.clone(),
-                region: Region::all(spec.extent.clone()),
+                region: Region::all(spec.extent.clone()).into(),
                 epoch: Epoch::FIRST,
                 agents: hosts.iter().map(|(ranks, _)| ranks.clone()).collect(),
                 config: spec.config,

@@ -1,5 +1,6 @@
 //! How a program talks to a running controller.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller::Event;
@@ -18,7 +19,7 @@ pub(crate) enum Inbox<R> {
     Event(Event<R>),
     Subscribe {
         interest: Interest,
-        region: Option<Region>,
+        region: Option<Arc<Region>>,
         queue: mpsc::Sender<MeshEvent>,
         taken: oneshot::Sender<Result<(), Refusal>>,
     },
@@ -78,6 +79,7 @@ impl<R: Send + 'static> ControllerRef<R> {
     ) -> Result<MeshEvents, AskError> {
         let (queue, events) = mpsc::channel(SUBSCRIBER_EVENTS);
         let (taken, is_taken) = oneshot::channel();
+        let region = region.map(Arc::new);
         self.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
         is_taken.await.or(Err(AskError::Ended))??;
         Ok(MeshEvents::new(events))

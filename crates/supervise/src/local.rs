@@ -133,7 +133,7 @@ where
         let all = extent.ranks();
         let spec = Spec {
             mesh: MeshLabel::new(id, name, C::KIND),
-            region: Region::all(extent),
+            region: Region::all(extent).into(),
             epoch: Epoch::FIRST,
             agents: vec![all.clone()],
             config,

@@ -1,5 +1,6 @@
 //! What programs ask of the controller (L7, L8).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::{MeshRequest, Progress, Refusal, Reply, RestartConfig};
@@ -50,9 +51,9 @@ impl<C: Controlled> Controller<C> {
         }
     }
 
-    fn on_update(&mut self, asked: Box<Region>, restart: RestartConfig) -> Reply {
-        if *asked != self.spec.region {
-            let has = Box::new(self.spec.region.clone());
+    fn on_update(&mut self, asked: Arc<Region>, restart: RestartConfig) -> Reply {
+        if asked != self.spec.region {
+            let has = Arc::clone(&self.spec.region);
             return Reply::Refused(Refusal::OtherRegion { has, asked });
         }
         if let Err(refused) = restart.validate() {

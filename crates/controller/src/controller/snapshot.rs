@@ -36,7 +36,8 @@ impl<C: Controlled> Controller<C> {
         }
         let has = self.spec.region.base();
         if let Some(region) = subscription.region.as_ref().filter(|region| region.base() != has) {
-            return Some(Refusal::OtherBase { has: has.clone(), asked: region.base().clone() });
+            let (has, asked) = (Box::new(has.clone()), Box::new(region.base().clone()));
+            return Some(Refusal::OtherBase { has, asked });
         }
         let limit = self.spec.config.limits.subscribers;
         (self.subscribers.len() >= limit).then_some(Refusal::TooMany { limit })

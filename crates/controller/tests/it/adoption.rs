@@ -236,7 +236,7 @@ fn a_controller_that_was_replaced_does_nothing_any_more() {
     let restart = RestartConfig::NEVER;
     for request in [
         MeshRequest::Stop { grace: secs(1) },
-        MeshRequest::CreateOrUpdate { region: region.into(), restart },
+        MeshRequest::CreateOrUpdate { region, restart },
         MeshRequest::WaitRankStatus {
             ranks: mesh_shape::RankSet::new(),
             until: mesh_core::Progress::Running,

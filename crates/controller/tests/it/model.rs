@@ -76,7 +76,14 @@ fn mesh_of(plan: &Plan) -> Mesh {
     }
     let limits = Limits { subscribers: 4, asks: 3 };
     let config = Config { restart: plan.rules, limits, ..LAN };
-    let spec = Spec { mesh: label(), region, epoch: Epoch::FIRST, agents, config, seed: plan.seed };
+    let spec = Spec {
+        mesh: label(),
+        region: region.into(),
+        epoch: Epoch::FIRST,
+        agents,
+        config,
+        seed: plan.seed,
+    };
     Controller::new(spec, Plain).expect("every rank has one agent")
 }
 

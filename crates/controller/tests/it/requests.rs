@@ -18,7 +18,7 @@ use crate::support::{
 const DELAY: Duration = Duration::from_nanos(9);
 
 fn update(ask: u64, mesh: &Mesh, restart: RestartConfig) -> Event<Status> {
-    asked(ask, MeshRequest::CreateOrUpdate { region: mesh.spec().region.clone().into(), restart })
+    asked(ask, MeshRequest::CreateOrUpdate { region: mesh.spec().region.clone(), restart })
 }
 
 fn updated(ask: u64, is_changed: bool) -> Effect {
@@ -47,7 +47,7 @@ fn another_region_is_refused() {
     for asked_for in others {
         let request =
             MeshRequest::CreateOrUpdate { region: asked_for.clone().into(), restart: LAN.restart };
-        let why = Refusal::OtherRegion { has: has.clone().into(), asked: asked_for.into() };
+        let why = Refusal::OtherRegion { has: has.clone(), asked: asked_for.into() };
         assert_eq!(mesh.step(at(1), asked(1, request)), [refusal(1, why)]);
     }
     assert_eq!(mesh.spec().region, has);
@@ -175,8 +175,8 @@ fn a_region_of_another_base_is_refused() {
     let other = Region::all(extent!(hosts = 4, procs = 2).expect("it is small"));
     let has = mesh.spec().region.base().clone();
     let subscription =
-        Subscription { id: WATCHER, interest: Interest::All, region: Some(other.clone()) };
-    let why = Refusal::OtherBase { has, asked: other.base().clone() };
+        Subscription { id: WATCHER, interest: Interest::All, region: Some(other.clone().into()) };
+    let why = Refusal::OtherBase { has: has.into(), asked: other.base().clone().into() };
     assert_eq!(
         mesh.step(at(1), Event::Subscribed(subscription)),
         [Effect::Refuse { to: WATCHER, why }]
@@ -189,7 +189,7 @@ fn sliced() -> Mesh {
     let base = Region::all(extent!(hosts = 4, procs = 3).expect("it is small"));
     let region = base.parse_slice("hosts=1::2,procs=::-1").expect("it is a slice of it");
     let agents = vec![RankSet::from(0..3), RankSet::from(3..6)];
-    let spec = Spec { region, agents, ..spec(6, 2, LAN) };
+    let spec = Spec { region: region.into(), agents, ..spec(6, 2, LAN) };
     let mut mesh = Controller::new(spec, Plain).expect("the spec holds together");
     _ = mesh.step(at(0), Event::Opened);
     _ = mesh.step(at(0), nth_report(0, 0..3, (0, 1), Status::Running));
@@ -221,7 +221,7 @@ fn a_sliced_mesh_tells_each_view_its_own_ranks() {
 fn a_view_of_the_same_base_hears_of_the_ranks_that_both_have() {
     let mut mesh = sliced();
     let base = Region::all(mesh.spec().region.base().clone());
-    let region = Some(base.parse_slice("hosts=0:2").expect("it is a slice of it"));
+    let region = Some(base.parse_slice("hosts=0:2").expect("it is a slice of it").into());
     let alive = vec![change(at(0), 3..6, Status::Running)];
     assert_eq!(
         mesh.step(

@@ -63,7 +63,7 @@ pub(crate) fn spec(size: usize, n_agents: usize, config: Config) -> Spec {
     let own = |agent: usize| (agent * each).min(size)..((agent + 1) * each).min(size);
     Spec {
         mesh: label(),
-        region: Region::all(extent),
+        region: Region::all(extent).into(),
         epoch: Epoch::new(3),
         agents: (0..n_agents).map(|agent| RankSet::from(own(agent))).collect(),
         config,
@@ -170,7 +170,11 @@ pub(crate) fn subscribe(interest: Interest) -> Event<Status> {
 
 pub(crate) fn subscribe_to(region: &str, mesh: &Mesh) -> Event<Status> {
     let region = mesh.spec().region.parse_slice(region).expect("it is a slice of the mesh");
-    Event::Subscribed(Subscription { id: WATCHER, interest: Interest::All, region: Some(region) })
+    Event::Subscribed(Subscription {
+        id: WATCHER,
+        interest: Interest::All,
+        region: Some(region.into()),
+    })
 }
 
 pub(crate) fn stop(ask: u64, grace: Duration) -> Event<Status> {

@@ -70,7 +70,7 @@ mod tests {
         let extent: Extent = "procs=4".parse().unwrap();
         Failures {
             mesh: MeshLabel::new(MeshId::from_random(1), "m", "proc"),
-            region: Region::all(extent),
+            region: Region::all(extent).into(),
             reporter: Epoch::FIRST,
             changes: changes.collect(),
             escalation: None,

@@ -185,11 +185,8 @@ impl Hosted {
             .extent
             .unravel(key.rank)
             .map_err(|error| LaunchProblem::Os { errno: 0, message: error.to_string() })?;
-        let seat = mesh_core::Seat {
-            mesh: &self.opening.label,
-            point,
-            incarnation: key.incarnation,
-        };
+        let seat =
+            mesh_core::Seat { mesh: &self.opening.label, point, incarnation: key.incarnation };
         let mut env = self.opening.launch.launcher.env(&seat);
         env.push(self.tools.mark.variable());
         let env = env.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();

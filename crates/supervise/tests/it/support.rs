@@ -134,7 +134,7 @@ pub(crate) async fn mesh(size: usize, config: Config) -> Mesh {
 pub(crate) fn spec(name: &str, size: usize, config: Config) -> Spec {
     Spec {
         mesh: MeshLabel::new(MeshId::from_random(1), name, "plain"),
-        region: Region::all(Extent::new([("procs", size)]).expect("the size is small")),
+        region: Region::all(Extent::new([("procs", size)]).expect("the size is small")).into(),
         epoch: Epoch::FIRST,
         agents: vec![RankSet::from(0..size)],
         config,

@@ -142,8 +142,8 @@ impl World {
             Question::Count => MeshRequest::GetSubscriberCount,
             Question::Update { rules, fits } => {
                 let half = whole.parse_slice("procs=::2").expect("it is a slice");
-                let region = if fits { whole } else { half };
-                MeshRequest::CreateOrUpdate { region: region.into(), restart: *rules }
+                let region = if fits { whole } else { half.into() };
+                MeshRequest::CreateOrUpdate { region, restart: *rules }
             }
         }
     }
@@ -158,9 +158,10 @@ impl World {
             || self.watches.len() >= self.mesh.spec().config.limits.subscribers;
         let is_new = !self.watches.contains_key(&id);
         if is_new && !is_refused {
-            let whole = self.mesh.spec().region.clone();
+            let whole = (*self.mesh.spec().region).clone();
             self.watches.insert(id, Watch::new(interest, region.clone(), whole));
         }
+        let region = region.map(Into::into);
         let out = self.step(Event::Subscribed(Subscription { id, interest, region }))?;
         let refusals = out.iter().filter(|effect| matches!(effect, Effect::Refuse { .. })).count();
         prop_assert_eq!(refusals, usize::from(is_new && is_refused));

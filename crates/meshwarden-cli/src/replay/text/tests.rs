@@ -106,7 +106,7 @@ fn every_event_is_one_line() {
         ),
         (subscribed(Interest::All, None), "subscriber 3 wants every change"),
         (
-            subscribed(Interest::Terminal, Some(part)),
+            subscribed(Interest::Terminal, Some(part.into())),
             "subscriber 3 wants ends of hosts=1,procs=0:2",
         ),
         (Event::Unsubscribed(id), "subscriber 3 has gone"),
@@ -185,7 +185,7 @@ fn everything_that_is_told_is_one_line() {
     };
     let failures = Failures {
         mesh: label(),
-        region: region(),
+        region: region().into(),
         reporter: Epoch::FIRST,
         changes: vec![change(2..3, crashed()), change(0..2, crashed())],
         escalation: Some(Escalation { failed: RankSet::from(0..4), max_restarts: 1, period: None }),
@@ -242,7 +242,7 @@ fn every_answer_is_one_line() {
 fn what_is_supervised_is_one_line() {
     let given = Spec {
         mesh: label(),
-        region: region(),
+        region: region().into(),
         epoch: Epoch::FIRST,
         agents: vec![RankSet::from(0..2), RankSet::from(2..4)],
         config: Config::local(),

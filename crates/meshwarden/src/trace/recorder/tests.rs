@@ -63,7 +63,7 @@ impl Write for Disk {
 fn spec() -> Spec {
     Spec {
         mesh: MeshLabel::new(MeshId::from_random(1), "m", "plain"),
-        region: Region::all(Extent::new([("a", 2)]).expect("it is a shape")),
+        region: Region::all(Extent::new([("a", 2)]).expect("it is a shape")).into(),
         epoch: Epoch::FIRST,
         agents: vec![RankSet::from(0..2)],
         config: Config::local(),

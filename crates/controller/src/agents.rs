@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{AgentId, BeatSeq, Incarnation, Timestamp};
+use mesh_core::{AgentId, BeatSeq, Echo, Incarnation, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use crate::config::Times;
@@ -177,11 +177,18 @@ impl Roster {
         was_doubted
     }
 
+    /// This life of an agent is gone. Returns whether that is news: not of a life before the present one.
+    pub(crate) fn lost(&mut self, agent: AgentId, life: Incarnation) -> bool {
+        let Some(agent) = self.agents.get_mut(agent.index()) else { return false };
+        let is_present = agent.life.is_none_or(|known| life >= known);
+        is_present && agent.silence.lost()
+    }
+
     /// The life of an agent and its newest beat, to be echoed.
-    pub(crate) fn beat(&mut self, agent: AgentId, beat: BeatSeq) -> Option<(Incarnation, BeatSeq)> {
-        let agent = self.agents.get_mut(agent.index())?;
-        agent.newest_beat = agent.newest_beat.max(Some(beat));
-        agent.life.zip(agent.newest_beat)
+    pub(crate) fn beat(&mut self, agent: AgentId, beat: BeatSeq) -> Option<Echo> {
+        let heard = self.agents.get_mut(agent.index())?;
+        heard.newest_beat = heard.newest_beat.max(Some(beat));
+        Some(Echo { life: heard.life?, beat: heard.newest_beat? })
     }
 
     /// This side was paused for `gap`: nobody is to blame for it (rule 6 of the design).

@@ -13,6 +13,8 @@ pub(crate) struct Cell {
     pub(crate) contact: Contact,
     pub(crate) incarnation: Incarnation,
     pub(crate) generation: Generation,
+    /// Whether its agent has spoken of this life: the order to start it has arrived.
+    pub(crate) is_begun: bool,
     /// When the evidence of its failure was seen; the start of time if it has not failed, so that
     /// ranks which end well at different times are alike.
     pub(crate) failed_at: Timestamp,
@@ -25,6 +27,7 @@ impl Cell {
         contact: Contact::Heard,
         incarnation: Incarnation::FIRST,
         generation: Generation::FIRST,
+        is_begun: false,
         failed_at: Timestamp::START,
     };
 

@@ -141,9 +141,9 @@ impl<C: Controlled> Controller<C> {
             now: Timestamp::START,
             health: Health::new(size),
             roster,
-            subscribers: Subscribers::new(spec.mesh.clone()),
+            subscribers: Subscribers::new(spec.mesh.clone(), spec.epoch),
             waits: Waits::new(),
-            restarts: Restarts::new(size, spec.seed),
+            restarts: Restarts::new(size, !spec.seed),
             spread: SplitMix(spec.seed),
             life: Life::New,
             check_due: None,
@@ -194,7 +194,8 @@ impl<C: Controlled> Controller<C> {
             }
             Answer::Heard { agent, life, beat } => self.on_heard((agent, life), beat, effects),
             Answer::QueryFailed { agent } => self.on_query_failed(agent, effects),
-            Answer::Refused { obeyed, .. } => self.on_refused(obeyed, effects),
+            Answer::Refused { agent, obeyed } => self.on_refused(agent, obeyed, effects),
+            Answer::Lost { agent, life } => self.on_lost((agent, life), effects),
         }
     }
 

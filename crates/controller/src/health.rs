@@ -232,7 +232,7 @@ fn after_report(cell: &Cell, report: &Reported) -> Option<Cell> {
         // A life that nobody knows and nobody has begun says nothing of the one that is known.
         (true, Status::NotExist) => return None,
         (true, begun) => begun.clone(),
-        (false, reported) => next_status(&cell.status, reported),
+        (false, reported) => next_status(cell, reported),
     };
     let is_known = report.incarnation == cell.incarnation && cell.status.is_failure();
     let failed_at = match status.is_failure() {
@@ -240,12 +240,15 @@ fn after_report(cell: &Cell, report: &Reported) -> Option<Cell> {
         true => report.evidence,
         false => Timestamp::START,
     };
+    let is_same = report.incarnation == cell.incarnation;
+    let is_begun = report.status != Status::NotExist || (is_same && cell.is_begun);
     let Reported { incarnation, generation, .. } = *report;
-    Some(Cell { status, contact: cell.contact, incarnation, generation, failed_at })
+    Some(Cell { status, contact: cell.contact, incarnation, generation, is_begun, failed_at })
 }
 
 /// What a status becomes when its own incarnation is reported as `reported`.
-fn next_status(known: &Status, reported: &Status) -> Status {
+fn next_status(cell: &Cell, reported: &Status) -> Status {
+    let known = &cell.status;
     match (known, reported) {
         // H4: a late failure explains a timeout. It is no second end.
         (
@@ -256,6 +259,8 @@ fn next_status(known: &Status, reported: &Status) -> Status {
         (Status::Stopped | Status::Failed(_) | Status::Timeout { .. }, _) => known.clone(),
         // A question that overtook the order to start it.
         (Status::NotExist | Status::Initializing, Status::NotExist) => known.clone(),
+        // Nobody has spoken of this life: the order to start it may be on its way still.
+        (Status::Stopping, Status::NotExist) if !cell.is_begun => known.clone(),
         // ST4: somebody knew it, and now nobody can say how it ended.
         (_, Status::NotExist) => Status::failed(Cause::new(Reason::LostByAgent)),
         // H3: a stop that is asked for ends in an end and in nothing else.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use mesh_core::{
-    Change, Escalation, Incarnation, LaunchProblem, Reason, RestartConfig, RestartPolicy, Status,
-    Strategy, Timestamp,
+    Change, Escalation, EscalationReason, Incarnation, LaunchProblem, Reason, RestartConfig,
+    RestartPolicy, Status, Strategy, Timestamp,
 };
 use mesh_shape::{Rank, RankSet};
 
@@ -14,8 +14,10 @@ use mesh_shape::{Rank, RankSet};
 pub(crate) struct Restarts {
     /// The number of ranks of the mesh.
     size: usize,
-    /// When each restart of the window was granted; no more than the intensity.
+    /// When each restart of the window was granted, where there is one; no more than the intensity.
     granted: VecDeque<Timestamp>,
+    /// How many were granted in the life of the mesh.
+    n_granted: usize,
     /// How often each rank that ever ended was restarted; a group by its first rank.
     attempts: BTreeMap<Rank, Attempts>,
     pending: BTreeMap<Timestamp, Vec<(Rank, Incarnation)>>,
@@ -50,7 +52,7 @@ struct Attempts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Escalating {
     NotNeeded,
-    Due,
+    Due(EscalationReason),
     Told,
 }
 
@@ -66,6 +68,7 @@ impl Restarts {
         Self {
             size,
             granted: VecDeque::new(),
+            n_granted: 0,
             attempts: BTreeMap::new(),
             pending: BTreeMap::new(),
             round: None,
@@ -120,7 +123,7 @@ impl Restarts {
                 decided.push(Change { ranks, restart_in, ..change.clone() });
             }
             if !left.is_empty() {
-                self.escalate();
+                self.escalate(EscalationReason::Intensity);
                 decided.push(Change { ranks: left, ..change });
             }
         }
@@ -135,6 +138,17 @@ impl Restarts {
         can_start: impl Fn(&RankSet) -> bool,
     ) {
         let in_round = self.round.as_ref().map_or_else(RankSet::new, |round| round.ranks.clone());
+        // Who cannot be started again keeps all from it: that is more than restarts can mend.
+        let is_beyond = |change: &Change| {
+            change.status.is_failure() && !change.ranks.difference(&in_round).is_empty()
+        };
+        if config.strategy == Strategy::OneForAll
+            && config.policy != RestartPolicy::Temporary
+            && !self.is_cancelled
+            && changes.iter().any(|change| is_beyond(change) && !self.wants(config, change))
+        {
+            self.escalate(EscalationReason::CannotStart);
+        }
         let first = changes
             .iter()
             .filter(|change| self.wants(config, change))
@@ -146,9 +160,13 @@ impl Restarts {
             Strategy::OneForOne | Strategy::RestForOne => first,
         };
         let group = RankSet::from(first.index()..self.size);
-        let Some(delay) = can_start(&group).then(|| self.grant((now, config), first)).flatten()
-        else {
-            self.escalate();
+        let is_startable = can_start(&group);
+        let Some(delay) = is_startable.then(|| self.grant((now, config), first)).flatten() else {
+            self.escalate(if is_startable {
+                EscalationReason::Intensity
+            } else {
+                EscalationReason::CannotStart
+            });
             return;
         };
         let (due, kill_at) = (now + delay, now + config.grace);
@@ -209,28 +227,31 @@ impl Restarts {
         marked
     }
 
+    /// The rules have changed: what was too much before may not be any more.
+    pub(crate) fn forgive(&mut self) {
+        self.escalation = Escalating::NotNeeded;
+    }
+
     /// The escalation that is to be told now, with the ranks that have failed. Once.
     pub(crate) fn take_escalation(
         &mut self,
         config: &RestartConfig,
         failed: impl FnOnce() -> RankSet,
     ) -> Option<Escalation> {
-        if self.escalation != Escalating::Due {
-            return None;
-        }
+        let Escalating::Due(reason) = self.escalation else { return None };
         self.escalation = Escalating::Told;
         let RestartConfig { max_restarts, period, .. } = *config;
-        Some(Escalation { failed: failed(), max_restarts, period })
+        Some(Escalation { reason, failed: failed(), max_restarts, period })
     }
 
     /// Whether there is an escalation to be told.
     pub(crate) fn has_escalated(&self) -> bool {
-        self.escalation == Escalating::Due
+        matches!(self.escalation, Escalating::Due(_))
     }
 
-    fn escalate(&mut self) {
+    fn escalate(&mut self, reason: EscalationReason) {
         if self.escalation == Escalating::NotNeeded {
-            self.escalation = Escalating::Due;
+            self.escalation = Escalating::Due(reason);
         }
     }
 
@@ -260,11 +281,15 @@ impl Restarts {
                 self.granted.pop_front();
             }
         }
-        let is_spent = self.granted.len() >= config.max_restarts as usize;
+        let spent = if config.period.is_some() { self.granted.len() } else { self.n_granted };
+        let is_spent = spent >= config.max_restarts as usize;
         if is_spent || self.escalation != Escalating::NotNeeded {
             return None;
         }
-        self.granted.push_back(now);
+        self.n_granted = self.n_granted.saturating_add(1);
+        if config.period.is_some() {
+            self.granted.push_back(now);
+        }
         let settled = config.backoff_max.saturating_mul(2);
         let before = self.attempts.get(&rank).map_or(0, |attempts| {
             if now.since(attempts.began_at) >= settled { 0 } else { attempts.n }
@@ -322,7 +347,7 @@ impl Restarts {
     /// A rank of the round has nobody to start it: none of them starts again.
     pub(crate) fn abandon_round(&mut self) {
         self.round = None;
-        self.escalate();
+        self.escalate(EscalationReason::CannotStart);
     }
 
     /// The mesh is being stopped: nothing starts again.

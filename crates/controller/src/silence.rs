@@ -48,6 +48,13 @@ impl Silence {
         self.heard_at = (self.heard_at + gap).min(now);
     }
 
+    /// It is gone, and will not answer. Returns whether that is news.
+    pub(crate) fn lost(&mut self) -> bool {
+        let is_news = self.contact != Contact::Unreachable;
+        self.contact = Contact::Unreachable;
+        is_news
+    }
+
     /// It was asked at `sent` and has had the time to answer (L3). Returns whether it becomes suspect.
     pub(crate) fn doubt_since(&mut self, sent: Timestamp) -> bool {
         let becomes = self.contact == Contact::Heard && self.heard_at < sent;
@@ -69,7 +76,7 @@ impl Silence {
         if self.given_up {
             return None;
         }
-        if silence >= times.timeout + hold {
+        if silence >= times.timeout.saturating_add(hold) {
             self.given_up = true;
             self.contact = Contact::Unreachable;
             return Some(Verdict::GivenUp { after: silence });

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_core::{Change, Interest, MeshEvent, MeshLabel, News, SubscriberId};
-use mesh_shape::{Rank, RankSet, Region};
+use mesh_core::{Change, Epoch, Interest, MeshEvent, MeshLabel, News, SubscriberId};
+use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
 
 use crate::event::{Effect, Subscription};
 
@@ -12,6 +12,7 @@ use crate::event::{Effect, Subscription};
 #[derive(Clone, Debug)]
 pub(crate) struct Subscribers {
     mesh: MeshLabel,
+    reporter: Epoch,
     by_id: BTreeMap<SubscriberId, Subscriber>,
 }
 
@@ -31,8 +32,8 @@ pub(crate) struct View {
 }
 
 impl Subscribers {
-    pub(crate) const fn new(mesh: MeshLabel) -> Self {
-        Self { mesh, by_id: BTreeMap::new() }
+    pub(crate) const fn new(mesh: MeshLabel, reporter: Epoch) -> Self {
+        Self { mesh, reporter, by_id: BTreeMap::new() }
     }
 
     pub(crate) fn contains(&self, id: SubscriberId) -> bool {
@@ -85,7 +86,8 @@ impl Subscribers {
                 }
             };
             if !mine.is_empty() {
-                effects.push(subscriber.next(*id, &self.mesh, News::Changed(mine)));
+                let from = (&self.mesh, self.reporter);
+                effects.push(subscriber.next(*id, from, News::Changed(mine)));
             }
         }
     }
@@ -93,7 +95,7 @@ impl Subscribers {
     /// Tells every subscriber the same, whatever its region.
     pub(crate) fn tell_all(&mut self, news: &News, effects: &mut Vec<Effect>) {
         for (id, subscriber) in &mut self.by_id {
-            effects.push(subscriber.next(*id, &self.mesh, news.clone()));
+            effects.push(subscriber.next(*id, (&self.mesh, self.reporter), news.clone()));
         }
     }
 
@@ -101,18 +103,25 @@ impl Subscribers {
     pub(crate) fn tell(&mut self, id: SubscriberId, news: News, effects: &mut Vec<Effect>) {
         let Some(subscriber) = self.by_id.get_mut(&id) else { return };
         if matches!(news, News::Snapshot(_)) {
-            let event = MeshEvent { mesh: self.mesh.clone(), seq: subscriber.seq, news };
+            let (mesh, reporter) = (self.mesh.clone(), self.reporter);
+            let event = MeshEvent { mesh, reporter, seq: subscriber.seq, news };
             effects.push(Effect::Tell { to: id, event });
         } else {
-            effects.push(subscriber.next(id, &self.mesh, news));
+            effects.push(subscriber.next(id, (&self.mesh, self.reporter), news));
         }
     }
 }
 
 impl Subscriber {
-    fn next(&mut self, id: SubscriberId, mesh: &MeshLabel, news: News) -> Effect {
+    fn next(
+        &mut self,
+        id: SubscriberId,
+        (mesh, reporter): (&MeshLabel, Epoch),
+        news: News,
+    ) -> Effect {
         self.seq = self.seq.saturating_add(1);
-        Effect::Tell { to: id, event: MeshEvent { mesh: mesh.clone(), seq: self.seq, news } }
+        let event = MeshEvent { mesh: mesh.clone(), reporter, seq: self.seq, news };
+        Effect::Tell { to: id, event }
     }
 }
 
@@ -133,7 +142,25 @@ impl View {
     /// may itself be a slice.
     pub(crate) fn ranks(&self, ranks: &RankSet, whole: &Region) -> RankSet {
         let Some(region) = &self.region else { return ranks.clone() };
+        if *whole == Region::all(whole.base().clone())
+            && let Some(shown) = by_runs(ranks, region)
+        {
+            return shown;
+        }
         let to_region = |rank: Rank| region.rank_of_base(whole.base_rank(rank)?);
         ranks.iter().filter_map(to_region).collect()
     }
+}
+
+/// The ranks of the base as ranks of a region of it, without looking at each: a part of the region that
+/// is all in or all out is taken as one.
+fn by_runs(ranks: &RankSet, region: &Region) -> Option<RankSet> {
+    let size = region.base().size();
+    let mut mask = ValueMesh::uniform(size, false);
+    let is_in: Overlay<bool> = ranks.runs_within(0..size).fold(Overlay::new(), |mut is_in, run| {
+        is_in.insert(run, true);
+        is_in
+    });
+    mask.apply(&is_in).ok()?;
+    Some(mask.slice(region).ok()?.ranks_where(|is_in| *is_in))
 }

@@ -43,7 +43,8 @@ pub struct Failures {
     pub reporter: Epoch,
     /// The failures. Each status is a failure.
     pub changes: Vec<Change>,
-    /// Set once in the life of a mesh: when more restarts were asked for than are allowed (RS3).
+    /// Set once, and once more after the rules of restarting were changed: when restarts cannot mend the
+    /// mesh (RS3).
     pub escalation: Option<Escalation>,
 }
 
@@ -110,9 +111,12 @@ fn fmt_details(change: &Change, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// More restarts were needed than are allowed: from now on failed ranks stay failed (RS3).
+/// Restarts cannot mend the mesh: from now on failed ranks stay failed, also those that were told to be
+/// started again and have not been (RS3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
+    /// What was too much.
+    pub reason: EscalationReason,
     /// Every rank that has failed, those that will still be restarted too.
     pub failed: RankSet,
     /// The restarts allowed (OTP: intensity).
@@ -121,11 +125,28 @@ pub struct Escalation {
     pub period: Option<Duration>,
 }
 
+/// Why restarts cannot mend a mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EscalationReason {
+    /// More were needed than are allowed.
+    Intensity,
+    /// Ranks are started again together, and one of them cannot be: its agent is gone, or what is to be
+    /// started is not there.
+    CannotStart,
+}
+
 impl fmt::Display for Escalation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "more than {} restarts", self.max_restarts)?;
-        if let Some(period) = self.period {
-            write!(f, " within {} s", period.as_secs_f64())?;
+        match self.reason {
+            EscalationReason::Intensity => {
+                write!(f, "more than {} restarts", self.max_restarts)?;
+                if let Some(period) = self.period {
+                    write!(f, " within {} s", period.as_secs_f64())?;
+                }
+            }
+            EscalationReason::CannotStart => {
+                f.write_str("a rank that cannot be started again")?;
+            }
         }
         write!(f, ": no more are made; failed ranks: {}", self.failed)
     }
@@ -136,6 +157,8 @@ impl fmt::Display for Escalation {
 pub struct MeshEvent {
     /// The mesh.
     pub mesh: MeshLabel,
+    /// Which controller says it: another one numbers its messages from the start (N8).
+    pub reporter: Epoch,
     /// Its number: one more than that of the message before it to this subscriber (N5).
     pub seq: u64,
     /// What is new.
@@ -157,6 +180,8 @@ pub enum News {
     },
     /// Something is wrong that is no rank's failure (H5).
     Trouble(Trouble),
+    /// No restarts are made any more: the failed ranks that it names stay failed (RS3).
+    Escalated(Escalation),
     /// The mesh is being stopped. Comes before any rank is touched (C1).
     Stopping,
     /// Every rank has ended; the last message (N4).

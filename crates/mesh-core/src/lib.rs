@@ -30,12 +30,12 @@ pub mod within;
 
 pub use cause::{Cause, LaunchProblem, Link, Reason};
 pub use event::{
-    Change, Escalation, Failures, Interest, MeshEvent, MeshPhase, MeshState, News, RankState,
-    Snapshot, Trouble,
+    Change, Escalation, EscalationReason, Failures, Interest, MeshEvent, MeshPhase, MeshState,
+    News, RankState, Snapshot, Trouble,
 };
 pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, SubscriberId};
 pub use launch::{Command, Launcher, Seat};
-pub use protocol::{Agents, Answer, Answers, Order, Request, Undelivered, Update};
+pub use protocol::{Agents, Answer, Answers, Echo, Order, Request, Undelivered, Update};
 pub use request::{MeshRequest, Refusal, Reply};
 pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
 pub use status::{Progress, Stall, StalledHandler, Status, StatusKind};

@@ -7,13 +7,15 @@ use std::time::Duration;
 use mesh_shape::{Overlay, RankSet};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation};
+use crate::ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId};
 
 /// One order or question of a controller to one agent.
 ///
 /// Performing it twice is harmless: it names ranks *and* incarnation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
+    /// Which mesh it is about: an agent may keep ranks of several.
+    pub mesh: MeshId,
     /// Whom it is for.
     pub agent: AgentId,
     /// Who asks: an agent refuses an epoch lower than the highest it has heard.
@@ -50,11 +52,18 @@ pub enum Order {
     Poll,
     /// I live, and have heard your beats up to this one (K1).
     Renew {
-        /// In which life of the agent that beat was sent: another life has beats of its own.
-        life: Incarnation,
-        /// The newest beat that the controller has heard from this life of the agent.
-        echoed: BeatSeq,
+        /// The newest beat that the controller has heard.
+        echoed: Echo,
     },
+}
+
+/// A beat that a controller has heard of an agent, as it says it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Echo {
+    /// In which life of the agent it was sent: another life has beats of its own.
+    pub life: Incarnation,
+    /// Its number.
+    pub beat: BeatSeq,
 }
 
 /// What an agent reports about one rank.
@@ -97,6 +106,14 @@ pub enum Answer<R> {
     QueryFailed {
         /// Which agent.
         agent: AgentId,
+    },
+    /// The agent itself is gone: its process has ended, or its connection has broken. Of its ranks that
+    /// is no evidence, but nobody need wait for its silence.
+    Lost {
+        /// Which agent.
+        agent: AgentId,
+        /// Which life of it.
+        life: Incarnation,
     },
     /// The agent obeys another controller of this mesh, and has done nothing (K3).
     Refused {

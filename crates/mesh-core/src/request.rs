@@ -48,7 +48,7 @@ pub enum MeshRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// The state of every rank: to `GetState`, and to `Stop` at its end.
-    State(MeshState),
+    State(Arc<MeshState>),
     /// The mesh is as asked.
     Updated {
         /// Whether it was otherwise before.
@@ -59,7 +59,7 @@ pub enum Reply {
         /// The ranks that were not so far when the time was over. Empty if all were.
         missing: RankSet,
         /// What every rank is now: one that has ended is as far as it will get.
-        state: MeshState,
+        state: Arc<MeshState>,
     },
     /// The number of subscribers.
     Subscribers(usize),
@@ -104,6 +104,9 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// Every rank has ended.
+    #[error("the mesh has ended: create another one")]
+    Closed,
     /// This controller is not in charge any more.
     #[error("the controller of epoch {by} has taken the mesh over: ask that one")]
     Replaced {

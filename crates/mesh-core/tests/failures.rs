@@ -75,6 +75,7 @@ fn an_escalation_names_all_that_failed() {
         change([7], 1, timeout),
     ]);
     failures.escalation = Some(Escalation {
+        reason: mesh_core::EscalationReason::Intensity,
         failed: RankSet::from_ranks([0, 1, 2, 7].map(Rank::new)),
         max_restarts: 3,
         period: Some(Duration::from_secs(10)),

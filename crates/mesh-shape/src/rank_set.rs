@@ -136,6 +136,29 @@ impl RankSet {
         self.0.as_slice().iter().map(|(run, ())| run.clone())
     }
 
+    /// The runs of the ranks that are in `range`, in rising order. Finding the first takes the logarithm
+    /// of the number of runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// let ranks: RankSet = "0..4,7,9..12".parse()?;
+    /// assert_eq!(ranks.runs_within(2..10).collect::<Vec<_>>(), [2..4, 7..8, 9..10]);
+    /// # Ok::<(), mesh_shape::ParseShapeError>(())
+    /// ```
+    pub fn runs_within(&self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let runs = self.0.as_slice();
+        let first = runs.partition_point(|(run, ())| run.end <= range.start);
+        let (start, end) = (range.start, range.end);
+        let within = runs.get(first..).unwrap_or_default().iter();
+        within
+            .take_while(move |(run, ())| run.start < end)
+            .map(move |(run, ())| run.start.max(start)..run.end.min(end))
+            .filter(|run| !run.is_empty())
+    }
+
     /// The ranks, in rising order.
     #[must_use]
     pub fn iter(&self) -> RankSetIter<'_> {

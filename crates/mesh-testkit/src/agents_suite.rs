@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mesh_core::{
-    AgentId, Agents, Answer, Answers, Epoch, Generation, Incarnation, Order, Progress, Request,
-    Status, Undelivered,
+    AgentId, Agents, Answer, Answers, Epoch, Generation, Incarnation, MeshId, Order, Progress,
+    Request, Status, Undelivered,
 };
 use mesh_shape::{Rank, RankSet};
 use tokio::sync::mpsc;
@@ -125,7 +125,15 @@ impl<R> Judge<R> {
         for (index, ranks) in self.suite.ranks.iter().enumerate() {
             let (agent, epoch) = (AgentId::new(index), Epoch::FIRST);
             for _ in 0..2 {
-                agents.perform(Request { agent, epoch, order: order(ranks.clone()) }, answers);
+                agents.perform(
+                    Request {
+                        mesh: MeshId::from_random(1),
+                        agent,
+                        epoch,
+                        order: order(ranks.clone()),
+                    },
+                    answers,
+                );
             }
         }
     }

@@ -167,8 +167,9 @@ impl HostAgent {
             }
             Order::Poll => hosted.poll(self.guard.is_some()),
             // An echo of what another guard has said renews nothing.
-            Order::Renew { life, .. } if life != self.guard_life => {}
-            Order::Renew { echoed, .. } => {
+            Order::Renew { echoed } if echoed.life != self.guard_life => {}
+            Order::Renew { echoed } => {
+                let echoed = echoed.beat;
                 self.tell_guard(ToGuard::Renew { mesh, epoch: request.epoch, echoed });
             }
         }

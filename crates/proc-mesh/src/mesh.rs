@@ -430,6 +430,13 @@ async fn settle(
             }
             News::Changed(changes) => changes,
             News::Closed => break,
+            News::Escalated(escalation) => {
+                // What was told to be tried again is not.
+                let failed = escalation.failed.intersection(&waiting);
+                refused = refused.union(&failed);
+                waiting = waiting.difference(&failed);
+                continue;
+            }
             News::Heartbeat { .. } | News::Trouble(_) | News::Stopping => continue,
         };
         for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {

@@ -125,7 +125,7 @@ impl<R: Send + 'static> ControllerRef<R> {
         within: Duration,
     ) -> Result<(RankSet, MeshState), AskError> {
         match self.ask(MeshRequest::WaitRankStatus { ranks, until, within }).await? {
-            Reply::Waited { missing, state } => Ok((missing, state)),
+            Reply::Waited { missing, state } => Ok((missing, Arc::unwrap_or_clone(state))),
             _ => Err(AskError::Ended),
         }
     }
@@ -152,7 +152,7 @@ impl<R: Send + 'static> ControllerRef<R> {
     /// A request whose answer is a state: any other answer is none.
     async fn state_of(&self, request: MeshRequest) -> Result<MeshState, AskError> {
         match self.ask(request).await? {
-            Reply::State(state) => Ok(state),
+            Reply::State(state) => Ok(Arc::unwrap_or_clone(state)),
             _ => Err(AskError::Ended),
         }
     }

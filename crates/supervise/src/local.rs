@@ -167,7 +167,7 @@ where
     type Report = C::Report;
 
     fn perform(&mut self, request: Request, answers: &Answers<C::Report>) {
-        let Request { agent, epoch, order } = request;
+        let Request { agent, epoch, order, .. } = request;
         let (reporter, answers) = (Arc::clone(&self.reporter), answers.clone());
         let voice = Voice { agent, reporter, clock: self.clock, answers };
         if epoch < self.epoch {

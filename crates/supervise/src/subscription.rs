@@ -54,10 +54,10 @@ impl MeshEvents {
             News::Snapshot(snapshot) => self.period = Some(snapshot.period),
             News::Heartbeat { period } => self.period = Some(*period),
             News::Closed => self.closed = true,
-            News::Changed(_) | News::Trouble(_) | News::Stopping => (),
+            News::Changed(_) | News::Trouble(_) | News::Escalated(_) | News::Stopping => (),
         }
-        let (mesh, seq) = (event.mesh.clone(), event.seq);
-        self.last = Some(MeshEvent { mesh, seq, news: News::Trouble(Trouble::ControllerLost) });
+        let news = News::Trouble(Trouble::ControllerLost);
+        self.last = Some(MeshEvent { mesh: event.mesh.clone(), news, ..event });
         Some(event)
     }
 

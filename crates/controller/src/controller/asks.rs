@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{MeshRequest, Progress, Refusal, Reply, RestartConfig};
+use mesh_core::{Change, MeshRequest, Progress, Refusal, Reply, RestartConfig};
 use mesh_shape::{RankSet, Region};
 
 use super::{Controller, Life};
@@ -21,7 +21,7 @@ impl<C: Controlled> Controller<C> {
             return;
         }
         let reply = match request {
-            MeshRequest::GetState => Some(Reply::State(self.state())),
+            MeshRequest::GetState => Some(Reply::State(self.state().into())),
             MeshRequest::GetSubscriberCount => Some(Reply::Subscribers(self.subscribers.len())),
             MeshRequest::CreateOrUpdate { region, restart } => {
                 Some(self.on_update(region, restart))
@@ -59,7 +59,13 @@ impl<C: Controlled> Controller<C> {
         if let Err(refused) = restart.validate() {
             return Reply::Refused(refused.into());
         }
+        if self.life == Life::Closed {
+            return Reply::Refused(Refusal::Closed);
+        }
         let is_changed = restart != self.spec.config.restart;
+        if is_changed {
+            self.restarts.forgive();
+        }
         self.spec.config.restart = restart;
         Reply::Updated { is_changed }
     }
@@ -76,7 +82,7 @@ impl<C: Controlled> Controller<C> {
         }
         let missing = self.not_yet(&ranks, until);
         if missing.is_empty() || within.is_zero() {
-            return Some(Reply::Waited { missing, state: self.state() });
+            return Some(Reply::Waited { missing, state: self.state().into() });
         }
         if let Some(refused) = self.too_many_asks() {
             return Some(refused);
@@ -102,11 +108,50 @@ impl<C: Controlled> Controller<C> {
         missing
     }
 
+    /// Takes note of what ranks have become in this step. A rank that has once been so far counts, also if
+    /// it begins again while others are waited for; an end that another life follows is not how far it
+    /// gets.
+    pub(super) fn note_for_waits(&mut self, changes: &[Change]) {
+        if self.waits.len() == 0 {
+            return;
+        }
+        let changed = changes.iter().fold(RankSet::new(), |all, it| all.union(&it.ranks));
+        let mut waits = std::mem::replace(&mut self.waits, Waits::new());
+        waits.recheck(|missing, until| {
+            let still = self.not_yet(&missing.intersection(&changed), until);
+            missing.difference(&changed).union(&still)
+        });
+        self.waits = waits;
+    }
+
     /// Ranks that were to begin again are not: their ends are how far they get.
     pub(super) fn recheck_waits(&mut self) {
         let mut waits = std::mem::replace(&mut self.waits, Waits::new());
         waits.recheck(|ranks, until| self.not_yet(ranks, until));
         self.waits = waits;
+    }
+
+    /// Answers those whose waiting is over. They share what every rank is.
+    pub(super) fn answer_waits(&self, over: Vec<Wait>, effects: &mut Vec<Effect>) {
+        if over.is_empty() {
+            return;
+        }
+        let state = Arc::new(self.state());
+        for Wait { ask, missing, .. } in over {
+            let reply = Reply::Waited { missing, state: Arc::clone(&state) };
+            effects.push(Effect::Answer { ask, reply });
+        }
+    }
+
+    /// Answers those who asked for the stop. They share what every rank is.
+    pub(super) fn answer_stops(&self, asked_by: Vec<AskId>, effects: &mut Vec<Effect>) {
+        if asked_by.is_empty() {
+            return;
+        }
+        let state = Arc::new(self.state());
+        for ask in asked_by {
+            effects.push(Effect::Answer { ask, reply: Reply::State(Arc::clone(&state)) });
+        }
     }
 
     /// The refusal of one more question that must wait for its answer, if as many do as may.

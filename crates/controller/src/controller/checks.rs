@@ -1,6 +1,6 @@
 //! What time brings: checks, deadlines, and lives that are due (L1 to L6).
 
-use mesh_core::{News, Order, Reply};
+use mesh_core::{News, Order};
 
 use super::{Controller, Life};
 use crate::event::Effect;
@@ -22,9 +22,7 @@ impl<C: Controlled> Controller<C> {
         // After that: an end is told before the life that follows begins.
         self.settle(&mut changes);
         self.publish(changes, effects);
-        for (ranks, incarnation) in starts {
-            self.ask_each(&ranks, effects, |ranks| Order::Start { ranks, incarnation });
-        }
+        self.ask_starts(starts, effects);
         if self.check_due.is_some_and(|due| due <= self.now) {
             self.check(effects);
         }
@@ -35,7 +33,10 @@ impl<C: Controlled> Controller<C> {
         let period = self.spec.config.times.check;
         self.subscribers.tell_all(&News::Heartbeat { period }, effects);
         self.repeat_orders(effects);
-        self.poll(effects);
+        // After a pause of ours, the poll before this may have its time yet (L2).
+        if self.poll_sent.is_none() {
+            self.poll(effects);
+        }
         self.schedule_check();
     }
 
@@ -56,9 +57,7 @@ impl<C: Controlled> Controller<C> {
     }
 
     fn expire_waits(&mut self, effects: &mut Vec<Effect>) {
-        for wait in self.waits.expire(self.now) {
-            let reply = Reply::Waited { missing: wait.missing, state: self.state() };
-            effects.push(Effect::Answer { ask: wait.ask, reply });
-        }
+        let expired = self.waits.expire(self.now);
+        self.answer_waits(expired, effects);
     }
 }

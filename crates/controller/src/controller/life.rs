@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use mesh_core::{Cause, Epoch, News, Order, Reason, Refusal, Reply, Status, Timestamp, Trouble};
+use mesh_core::{AgentId, Cause, Epoch, News, Reason, Refusal, Reply, Status, Timestamp, Trouble};
 use mesh_shape::RankSet;
 
 use super::{Controller, Life};
@@ -35,9 +35,7 @@ impl<C: Controlled> Controller<C> {
         });
         let starts: Vec<_> = changes.iter().map(|c| (c.ranks.clone(), c.incarnation)).collect();
         self.publish(changes, effects);
-        for (ranks, incarnation) in starts {
-            self.ask_each(&ranks, effects, |ranks| Order::Start { ranks, incarnation });
-        }
+        self.ask_starts(starts, effects);
     }
 
     /// Another controller has started the ranks: they are asked for, and nothing is started or missed
@@ -104,16 +102,18 @@ impl<C: Controlled> Controller<C> {
         };
         self.rest(Life::Closed);
         self.subscribers.tell_all(&News::Closed, effects);
-        for ask in asked_by {
-            effects.push(Effect::Answer { ask, reply: Reply::State(self.state()) });
-        }
+        self.answer_stops(asked_by, effects);
         effects.push(Effect::Finish);
     }
 
     /// An agent obeys a controller that came later: this one lets go of the mesh. It stops nothing,
     /// since the ranks are the other's now (K3).
-    pub(super) fn on_refused(&mut self, obeyed: Epoch, effects: &mut Vec<Effect>) {
-        if obeyed <= self.spec.epoch || matches!(self.life, Life::Closed | Life::Replaced(_)) {
+    pub(super) fn on_refused(&mut self, agent: AgentId, obeyed: Epoch, effects: &mut Vec<Effect>) {
+        let is_none = self.roster.ranks(agent).is_none();
+        if is_none
+            || obeyed <= self.spec.epoch
+            || matches!(self.life, Life::Closed | Life::Replaced(_))
+        {
             return;
         }
         let mut asked_by: Vec<_> = self.waits.take_all().into_iter().map(|wait| wait.ask).collect();

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use mesh_core::{AgentId, News, Order, Request, Status, Trouble};
+use mesh_core::{AgentId, Incarnation, News, Order, Request, Status, Trouble};
 use mesh_shape::RankSet;
 
 use super::{Controller, Life};
@@ -34,7 +34,7 @@ impl<C: Controlled> Controller<C> {
                 }
             }
             for (ranks, incarnation) in starts {
-                effects.push(self.ask(agent, Order::Start { ranks, incarnation }));
+                effects.push(self.ask_start(agent, ranks, incarnation));
             }
             self.repeat_stops(agent, &own, effects);
         }
@@ -87,7 +87,24 @@ impl<C: Controlled> Controller<C> {
         }
     }
 
-    pub(super) const fn ask(&self, agent: AgentId, order: Order) -> Effect {
-        Effect::Ask(Request { agent, epoch: self.spec.epoch, order })
+    /// The orders to start these lives, each to the agents of its ranks.
+    pub(super) fn ask_starts(
+        &self,
+        starts: Vec<(RankSet, Incarnation)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (ranks, incarnation) in starts {
+            for (agent, own) in self.roster.split(&ranks) {
+                effects.push(self.ask_start(agent, own, incarnation));
+            }
+        }
+    }
+
+    fn ask_start(&self, agent: AgentId, ranks: RankSet, incarnation: Incarnation) -> Effect {
+        self.ask(agent, Order::Start { ranks, incarnation })
+    }
+
+    pub(super) fn ask(&self, agent: AgentId, order: Order) -> Effect {
+        Effect::Ask(Request { mesh: self.spec.mesh.id(), agent, epoch: self.spec.epoch, order })
     }
 }

@@ -1,6 +1,6 @@
 //! What one step has changed is told: to whoever waits, to the subscribers, to the owner (H6, N1).
 
-use mesh_core::{Change, Failures, Order, Reply};
+use mesh_core::{Change, Failures, News, Order};
 use mesh_shape::RankSet;
 
 use super::Controller;
@@ -28,6 +28,9 @@ impl<C: Controlled> Controller<C> {
         let escalation =
             self.restarts.take_escalation(&self.spec.config.restart, || failed_ranks(&self.health));
         if !changes.is_empty() || escalation.is_some() {
+            if let Some(escalation) = &escalation {
+                self.subscribers.tell_all(&News::Escalated(escalation.clone()), effects);
+            }
             let (mesh, region) = (self.spec.mesh.clone(), self.spec.region.clone());
             let reporter = self.spec.epoch;
             effects.push(Effect::TellOwner(Failures {
@@ -39,25 +42,8 @@ impl<C: Controlled> Controller<C> {
             }));
         }
         self.begin_round(effects);
-        for wait in self.waits.take_reached() {
-            let reply = Reply::Waited { missing: wait.missing, state: self.state() };
-            effects.push(Effect::Answer { ask: wait.ask, reply });
-        }
-    }
-
-    /// An end that another life follows is not how far the rank gets.
-    fn note_for_waits(&mut self, changes: &[Change]) {
-        if self.waits.len() == 0 {
-            return;
-        }
-        let starting = self.restarts.starting();
-        for change in changes {
-            if change.status.is_terminal() {
-                self.waits.note(&change.ranks.difference(&starting), &change.status);
-            } else {
-                self.waits.note(&change.ranks, &change.status);
-            }
-        }
+        let reached = self.waits.take_reached();
+        self.answer_waits(reached, effects);
     }
 
     /// The ranks of a round that still live are stopped: they start again with the others.

@@ -1,7 +1,8 @@
 //! What agents say, and what it means for their ranks (H1 to H5).
 
 use mesh_core::{
-    AgentId, BeatSeq, Cause, Generation, Incarnation, News, Order, Reason, Status, Trouble, Update,
+    AgentId, BeatSeq, Cause, Generation, Incarnation, News, Order, Reason, Status, Timestamp,
+    Trouble, Update,
 };
 use mesh_shape::{Overlay, RankSet};
 
@@ -34,7 +35,7 @@ impl<C: Controlled> Controller<C> {
                 evidence: self.now.before(update.age),
             };
             // An agent answers for its own ranks only.
-            for range in own.intersection(&RankSet::from(range)).runs() {
+            for range in own.runs_within(range) {
                 add_ranks(
                     &mut zombies,
                     self.zombies(range.clone(), &reported),
@@ -79,9 +80,9 @@ impl<C: Controlled> Controller<C> {
         // K1: the lease is renewed by the echo of what was heard, and by nothing else. A mesh that is
         // closed keeps nothing alive.
         if self.life != Life::Closed
-            && let Some((life, echoed)) = self.roster.beat(from.0, beat)
+            && let Some(echoed) = self.roster.beat(from.0, beat)
         {
-            effects.push(self.ask(from.0, Order::Renew { life, echoed }));
+            effects.push(self.ask(from.0, Order::Renew { echoed }));
         }
     }
 
@@ -104,14 +105,14 @@ impl<C: Controlled> Controller<C> {
         true
     }
 
-    /// The agent counts its reports from the start again: whatever it says now of a rank that was
-    /// alive is newer than what the life before it said.
+    /// The agent counts its reports from the start again: whatever it says now of a rank is newer than
+    /// what the life before it said. An end stays one (H2), and whoever lives after it is found.
     fn reborn(&mut self, agent: AgentId, life: Incarnation, effects: &mut Vec<Effect>) {
         let Some(own) = self.roster.ranks(agent) else { return };
         let mut unseen = Changes::default();
         for range in own.runs() {
             self.health.update(range, self.now, &mut unseen, |cell| {
-                let is_counted = !cell.status.is_terminal() && cell.generation != Generation::FIRST;
+                let is_counted = cell.generation != Generation::FIRST;
                 is_counted.then(|| Cell { generation: Generation::FIRST, ..cell.clone() })
             });
         }
@@ -144,11 +145,13 @@ impl<C: Controlled> Controller<C> {
                     let is_lost = cell.incarnation == incarnation
                         && !cell.status.is_terminal()
                         && cell.status != Status::Initializing;
-                    is_lost.then(|| Cell {
-                        status: lost.clone(),
-                        failed_at: reported.evidence,
-                        ..cell.clone()
-                    })
+                    // Of a life that nobody has spoken of, nothing is lost.
+                    let (status, failed_at) = if cell.is_begun {
+                        (lost.clone(), reported.evidence)
+                    } else {
+                        (Status::Stopped, Timestamp::START)
+                    };
+                    is_lost.then(|| Cell { status, failed_at, ..cell.clone() })
                 });
             }
         }
@@ -173,7 +176,9 @@ impl<C: Controlled> Controller<C> {
         };
         for range in overdue.runs().filter(|_| is_gone) {
             self.health.update(range, reported.evidence, changes, |cell| {
-                (cell.status == Status::Stopping && reported.incarnation < cell.incarnation)
+                let is_unknown = reported.incarnation < cell.incarnation
+                    || (reported.status == Status::NotExist && !cell.is_begun);
+                (cell.status == Status::Stopping && is_unknown)
                     .then(|| Cell { status: Status::Stopped, ..cell.clone() })
             });
         }

@@ -109,7 +109,8 @@ impl<C: Controlled> Controller<C> {
         self.health.update(range.clone(), self.now, changes, |cell| {
             let (status, contact) = (status.clone(), cell.contact);
             let (incarnation, generation) = (cell.incarnation.next(), Generation::FIRST);
-            Some(Cell { status, contact, incarnation, generation, failed_at })
+            let is_begun = false;
+            Some(Cell { status, contact, incarnation, generation, is_begun, failed_at })
         });
         let begun = self.health.runs_in(range);
         begun.map(|(ranks, cell)| (RankSet::from(ranks), cell.incarnation)).collect()

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mesh_core::{AgentId, News, Stall, Status, Trouble};
+use mesh_core::{AgentId, Incarnation, News, Stall, Status, Trouble};
 
-use super::Controller;
+use super::{Controller, Life};
 use crate::agents::Judged;
 use crate::cells::Cell;
 use crate::event::Effect;
@@ -17,6 +17,22 @@ impl<C: Controlled> Controller<C> {
     pub(super) fn contact(&mut self, agent: AgentId, changes: &mut Changes) {
         if self.roster.heard(agent, self.now, &self.spec.config.times) {
             self.set_contact(agent, Contact::Heard, changes);
+        }
+    }
+
+    /// An agent is gone: its ranks cannot be reached, and are given up when their leases have run out.
+    pub(super) fn on_lost(
+        &mut self,
+        (agent, life): (AgentId, Incarnation),
+        effects: &mut Vec<Effect>,
+    ) {
+        if matches!(self.life, Life::New | Life::Closed | Life::Replaced(_)) {
+            return;
+        }
+        if self.roster.lost(agent, life) {
+            let mut changes = Changes::default();
+            self.set_contact(agent, Contact::Unreachable, &mut changes);
+            self.publish(changes, effects);
         }
     }
 

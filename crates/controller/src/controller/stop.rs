@@ -45,17 +45,17 @@ impl<C: Controlled> Controller<C> {
         let too_many = self.too_many_asks();
         match &mut self.life {
             Life::New | Life::Open => self.stop(ask, grace, effects),
-            Life::Closed | Life::Replaced(_) => return Some(Reply::State(self.state())),
+            Life::Closed | Life::Replaced(_) => return Some(Reply::State(self.state().into())),
             Life::Stopping(stop) if stop.killed && stop.give_up_at.is_none() => {
-                return Some(Reply::State(self.state()));
+                return Some(Reply::State(self.state().into()));
             }
             Life::Stopping(stop) => {
-                // A second stop waits for the same end; a shorter grace counts, also of one too many.
-                stop.kill_at = stop.kill_at.min(self.now + grace);
-                if too_many.is_none() {
-                    stop.asked_by.push(ask);
+                if too_many.is_some() {
+                    return too_many;
                 }
-                return too_many;
+                // A second stop waits for the same end; a shorter grace counts.
+                stop.kill_at = stop.kill_at.min(self.now + grace);
+                stop.asked_by.push(ask);
             }
         }
         None
@@ -102,9 +102,7 @@ impl<C: Controlled> Controller<C> {
         } else if stop.give_up_at.is_some_and(|at| at <= self.now) {
             stop.give_up_at = None;
             let asked_by = std::mem::take(&mut stop.asked_by);
-            for ask in asked_by {
-                effects.push(Effect::Answer { ask, reply: Reply::State(self.state()) });
-            }
+            self.answer_stops(asked_by, effects);
         }
     }
 }

@@ -40,7 +40,7 @@ fn a_renewal_echoes_the_beats_of_the_life_that_speaks() {
     assert_eq!(mesh.step(at(1), beat(0, 900)), [renew(0, 900)]);
     let echo = |life, echoed| {
         let (life, echoed) = (Incarnation::new(life), BeatSeq::new(echoed));
-        ask(0, Order::Renew { life, echoed })
+        ask(0, Order::Renew { echoed: mesh_core::Echo { life, beat: echoed } })
     };
     assert_eq!(mesh.step(at(1), of_life(2, beat(0, 3))), [echo(2, 3)]);
     assert_eq!(mesh.step(at(1), of_life(1, beat(0, 901))), [], "that life is over");

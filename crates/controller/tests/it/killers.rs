@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use controller::{Config, Effect, Event, Limits, RestartConfig, Times};
 use mesh_core::{
-    Incarnation, Interest, Order, Progress, Stall, StalledHandler, Status, StatusKind, Strategy,
+    AgentId, Answer, Incarnation, Interest, Order, Progress, Stall, StalledHandler, Status,
+    StatusKind, Strategy,
 };
 
 use crate::support::{
     LAN, Ranks, answer, ask, ask_kill, ask_stop, at, beat, change, changed, crash, crashed, ended,
-    exit, kinds, new, nth_report, of_life, pass, report, running, secs, start, statuses, stop,
-    subscribe, tell, wait, waited,
+    exit, kinds, new, nth_report, of_life, opened, pass, query_failed, report, running, secs,
+    start, statuses, stop, subscribe, tell, wait, waited,
 };
 
 const ONE_FOR_ALL: RestartConfig =
@@ -170,4 +171,56 @@ fn a_life_that_turns_up_in_a_stop_is_told_to_end() {
     let effects = mesh.step(at(2), report(0, [0], Status::Running));
     assert_eq!(effects, [ask_stop(0, [0])]);
     assert_eq!(mesh.step(at(2), report(0, [0], Status::Running)), [], "once");
+}
+
+/// N9, ST4: an order to start that was lost is no failure of a rank that never began; it has stopped.
+#[test]
+fn a_life_that_never_began_has_not_failed_in_a_stop() {
+    let mut mesh = opened(2, 2, LAN);
+    _ = mesh.step(at(0), report(0, [0], Status::Running));
+    _ = mesh.step(at(0), query_failed(1));
+    _ = mesh.step(at(1), stop(1, secs(1)));
+    let unknown = || nth_report(1, [1], (0, 0), Status::NotExist);
+    assert_eq!(mesh.step(at(1), unknown()), [], "the order may be on its way");
+    assert_eq!(kinds(&mesh)[1], StatusKind::Stopping);
+    _ = mesh.step(at(1), ended([0]));
+    _ = pass(&mut mesh, (at(1), at(13)), &[0, 1]);
+    let effects = mesh.step(at(13), unknown());
+    assert_eq!(effects, [Effect::Finish], "one lease after it was killed");
+    assert_eq!(kinds(&mesh)[1], StatusKind::Stopped);
+}
+
+/// H2: also by the first words of a new life of its agent.
+#[test]
+fn who_lives_after_its_end_is_killed_by_whatever_life_of_its_agent_it_is_told() {
+    let mut mesh = running(2, 2, LAN);
+    _ = mesh.step(at(0), nth_report(1, [1], (0, 7), Status::Running));
+    _ = pass(&mut mesh, (at(0), at(13)), &[0]);
+    assert_eq!(kinds(&mesh)[1], StatusKind::Timeout);
+    let back = of_life(1, nth_report(1, [1], (0, 0), Status::Running));
+    assert_eq!(mesh.step(at(13), back), [ask_kill(1, [1])]);
+}
+
+/// H4, L3: an agent that is known to be gone is not waited for; its ranks are not judged by it.
+#[test]
+fn an_agent_that_is_gone_makes_its_ranks_unreachable_at_once() {
+    let mut mesh = running(2, 2, LAN);
+    let gone = |life| {
+        Event::Answered(Answer::Lost { agent: AgentId::new(1), life: Incarnation::new(life) })
+    };
+    assert_eq!(mesh.step(at(1), gone(0)), []);
+    assert_eq!(kinds(&mesh), [StatusKind::Running, StatusKind::Unreachable]);
+    _ = mesh.step(at(2), of_life(1, beat(1, 0)));
+    assert_eq!(kinds(&mesh), [StatusKind::Running; 2]);
+    _ = mesh.step(at(2), gone(0));
+    assert_eq!(kinds(&mesh), [StatusKind::Running; 2], "that life is over anyway");
+}
+
+/// H4: no times are so long that adding to them goes wrong.
+#[test]
+fn who_never_times_out_is_held_back_without_harm() {
+    let times = Times { timeout: Duration::MAX, ..LAN.times };
+    let mut mesh = running(4, 4, Config { times, ..LAN });
+    _ = pass(&mut mesh, (at(0), at(99)), &[]);
+    assert_eq!(kinds(&mesh), [StatusKind::Unreachable; 4]);
 }

@@ -18,6 +18,7 @@
 //! ST4 health::a_running_rank_that_its_agent_does_not_know_has_failed_as_lost
 //! ST4 health::an_unknown_life_says_nothing_of_the_known_one
 //! ST4 honest::all_is_well_when_the_world_has_healed
+//! ST4 killers::a_life_that_never_began_has_not_failed_in_a_stop
 //! ST4 killers::what_a_new_life_of_an_agent_has_told_of_is_not_lost_by_an_old_word
 //! H1 agents::an_agent_that_was_not_started_again_loses_no_later_life_by_an_old_word
 //! H1 agents::an_older_generation_of_an_ended_life_is_not_killed
@@ -42,6 +43,7 @@
 //! H2 health::the_end_of_each_life_is_told
 //! H2 health::what_was_known_before_opening_is_not_started_over
 //! H2 honest::all_is_well_when_the_world_has_healed
+//! H2 killers::who_lives_after_its_end_is_killed_by_whatever_life_of_its_agent_it_is_told
 //! H2 model::no_history_breaks_an_invariant
 //! H2 silence::a_late_failure_explains_a_timeout_and_is_no_second_end
 //! H2 silence::a_rank_that_timed_out_stays_dead
@@ -54,6 +56,8 @@
 //! H4 agents::a_late_timeout_with_a_cause_explains_one_without
 //! H4 agents::a_reported_suspicion_is_covered_by_the_silence_of_its_own_agent
 //! H4 agents::a_reported_timeout_is_a_failure_and_is_not_restarted
+//! H4 killers::an_agent_that_is_gone_makes_its_ranks_unreachable_at_once
+//! H4 killers::who_never_times_out_is_held_back_without_harm
 //! H4 model::no_history_breaks_an_invariant
 //! H4 restarts::a_restart_on_a_lost_agent_times_out_at_once
 //! H4 silence::a_doubt_forgets_nothing
@@ -132,6 +136,7 @@
 //! N9 adoption::nothing_is_declared_dead_for_one_lease
 //! N9 adoption::ranks_of_an_agent_that_comes_back_late_are_found
 //! N9 adoption::what_nobody_reports_is_lost_after_one_lease
+//! N9 killers::a_life_that_never_began_has_not_failed_in_a_stop
 //! N9 killers::a_pause_of_ours_does_not_shorten_an_adoption
 //! N9 killers::a_pause_of_ours_does_not_use_up_the_grace_of_a_round
 //! N9 killers::a_poll_is_judged_after_its_time_by_who_was_heard_since
@@ -145,6 +150,7 @@
 //! L2 model::no_history_breaks_an_invariant
 //! L2 strategies::the_orders_of_a_round_are_repeated_where_they_did_not_arrive
 //! L3 killers::a_poll_is_judged_after_its_time_by_who_was_heard_since
+//! L3 killers::an_agent_that_is_gone_makes_its_ranks_unreachable_at_once
 //! L3 loop::a_check_blocks_nothing
 //! L3 loop::a_poll_doubts_only_those_that_were_not_heard_since
 //! L4 loop::a_check_that_is_late_is_made_once

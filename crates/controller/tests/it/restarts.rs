@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use controller::{Config, Effect, Event, RestartConfig, RestartPolicy};
-use mesh_core::{Change, Escalation, Incarnation, Interest, News, Order, Status, StatusKind};
+use mesh_core::{
+    Change, Escalation, EscalationReason, Incarnation, Interest, News, Order, Status, StatusKind,
+};
 
 use crate::support::{
     LAN, Ranks, answer, ask_stop, at, change, changed, crash, crashed, ended, escalate, kinds,
@@ -85,7 +87,12 @@ fn more_than_the_intensity_escalates_once_naming_all_that_failed() {
     _ = mesh.step(at(1), crashed([3]));
     let effects = mesh.step(at(1), crashed([0, 1]));
     let failed = [0, 1, 3].set();
-    let escalation = Some(Escalation { failed, max_restarts: 1, period: None });
+    let escalation = Some(Escalation {
+        reason: EscalationReason::Intensity,
+        failed,
+        max_restarts: 1,
+        period: None,
+    });
     let news = vec![change(at(1), [0, 1], crash())];
     assert_eq!(effects, [escalate(&mesh, news, escalation)]);
     let news = vec![change(at(2), [2], crash())];
@@ -98,7 +105,12 @@ fn more_than_the_intensity_escalates_once_naming_all_that_failed() {
 fn the_last_restarts_go_to_the_first_ranks() {
     let mut mesh = running(3, 1, at_most(2));
     let effects = mesh.step(at(1), crashed([0, 1, 2]));
-    let escalation = Some(Escalation { failed: [0, 1, 2].set(), max_restarts: 2, period: None });
+    let escalation = Some(Escalation {
+        reason: EscalationReason::Intensity,
+        failed: [0, 1, 2].set(),
+        max_restarts: 2,
+        period: None,
+    });
     let news = vec![
         restarting(change(at(1), [0], crash())),
         restarting(change(at(1), [1], crash())),
@@ -139,7 +151,12 @@ fn the_intensity_is_one_within_a_period() {
     }
     let effects = mesh.step(at(13), crashed([2]));
     let failed = [0, 1, 2].set();
-    let escalation = Some(Escalation { failed, max_restarts: 1, period: Some(secs(10)) });
+    let escalation = Some(Escalation {
+        reason: EscalationReason::Intensity,
+        failed,
+        max_restarts: 1,
+        period: Some(secs(10)),
+    });
     assert_eq!(effects, [escalate(&mesh, vec![change(at(13), [2], crash())], escalation)]);
 }
 
@@ -166,7 +183,12 @@ fn the_policy_says_what_starts_again() {
 fn too_many_clean_ends_escalate_too() {
     let restart = RestartConfig { policy: RestartPolicy::Permanent, ..at_most(0).restart };
     let mut mesh = running(2, 1, Config { restart, ..LAN });
-    let escalation = Some(Escalation { failed: [].set(), max_restarts: 0, period: None });
+    let escalation = Some(Escalation {
+        reason: EscalationReason::Intensity,
+        failed: [].set(),
+        max_restarts: 0,
+        period: None,
+    });
     assert_eq!(mesh.step(at(1), ended([0])), [escalate(&mesh, Vec::new(), escalation)]);
 }
 

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use controller::{Config, Effect, Event, RestartConfig, RestartPolicy};
 use mesh_core::{
-    Change, Escalation, Incarnation, Interest, News, Order, Status, StatusKind, Strategy, Timestamp,
+    Change, Escalation, EscalationReason, Incarnation, Interest, News, Order, Status, StatusKind,
+    Strategy, Timestamp,
 };
 
 use crate::support::{
     LAN, Mesh, Ranks, answer, ask, ask_kill, ask_stop, at, at_ms, change, changed, crash, crashed,
-    ended, escalate, exit, is_routine, kinds, nth_report, of_incarnation, pass, query_failed,
-    running, secs, start, statuses, stop, subscribe, tell, tell_owner,
+    ended, escalate, exit, is_routine, nth_report, of_incarnation, pass, query_failed, running,
+    secs, start, statuses, stop, subscribe, tell, tell_owner,
 };
 
 /// So short that a tenth of it is nothing: the delay is exact.
@@ -164,7 +165,12 @@ fn a_round_counts_once_against_the_intensity() {
     _ = mesh.step(at(1), ended([2]));
     assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, 0..3, 1)]);
     let news = vec![of_incarnation(1, change(at_ms(1_500), [1], crash()))];
-    let escalation = Some(Escalation { failed: [1].set(), max_restarts: 1, period: None });
+    let escalation = Some(Escalation {
+        reason: EscalationReason::Intensity,
+        failed: [1].set(),
+        max_restarts: 1,
+        period: None,
+    });
     let effects = mesh.step(at_ms(1_500), nth_report(0, [1], (1, 1), crash()));
     assert_eq!(effects, [escalate(&mesh, news, escalation)], "and nobody is stopped");
 }
@@ -185,7 +191,12 @@ fn a_failure_outside_of_a_round_extends_it() {
 
     let third = kill_at + Duration::from_millis(50);
     let news = vec![change(third, [0], crash())];
-    let escalation = Some(Escalation { failed: [0].set(), max_restarts: 2, period: None });
+    let escalation = Some(Escalation {
+        reason: EscalationReason::Intensity,
+        failed: [0].set(),
+        max_restarts: 2,
+        period: None,
+    });
     assert_eq!(mesh.step(third, crashed([0])), [escalate(&mesh, news, escalation)]);
 }
 
@@ -210,7 +221,12 @@ fn a_member_that_times_out_ends_the_round_and_escalates() {
     let gone = at(0) + LAN.times.timeout;
     let timeout = Status::Timeout { after: LAN.times.timeout, cause: None };
     let news = vec![change(gone, [1], timeout)];
-    let escalation = Some(Escalation { failed: [0, 1].set(), max_restarts: 9, period: None });
+    let escalation = Some(Escalation {
+        reason: EscalationReason::CannotStart,
+        failed: [0, 1].set(),
+        max_restarts: 9,
+        period: None,
+    });
     assert_eq!(
         out,
         [
@@ -235,19 +251,22 @@ fn a_round_without_an_agent_is_given_up_at_once() {
     assert_eq!(out.last(), Some(&(gone, Effect::Finish)));
 }
 
-/// RS3: no round begins if nobody is there to start one of its ranks.
+/// RS3: who is gone for good keeps all from starting together: that is told at once, and no round begins.
 #[test]
 fn a_rank_of_a_lost_agent_prevents_a_round() {
     let mut mesh = running(3, 3, one_for_all(9));
-    _ = pass(&mut mesh, (at(0), at(13)), &[0, 1]);
-    assert_eq!(kinds(&mesh)[2], StatusKind::Timeout);
+    let out = pass(&mut mesh, (at(0), at(13)), &[0, 1]);
+    let gone = at(0) + LAN.times.timeout;
+    let timeout = Status::Timeout { after: LAN.times.timeout, cause: None };
+    let escalation = Some(Escalation {
+        reason: EscalationReason::CannotStart,
+        failed: [2].set(),
+        max_restarts: 9,
+        period: None,
+    });
+    assert_eq!(out, [(gone, escalate(&mesh, vec![change(gone, [2], timeout)], escalation))]);
     let news = vec![change(at(13), [0], crash())];
-    let escalation = Some(Escalation { failed: [0, 2].set(), max_restarts: 9, period: None });
-    assert_eq!(mesh.step(at(13), crashed([0])), [escalate(&mesh, news, escalation)]);
-    assert_eq!(kinds(&mesh)[1], StatusKind::Running, "it is left alone");
-    let alone = vec![change(at(13), [1], crash())];
-    let effects = mesh.step(at(13), nth_report(1, [1], (0, 2), crash()));
-    assert_eq!(effects, [tell_owner(&mesh, alone), Effect::Finish], "said once");
+    assert_eq!(mesh.step(at(13), crashed([0])), [tell_owner(&mesh, news)]);
 }
 
 /// RS3: a round of ranks whose agents are all there is made, whoever else was lost.

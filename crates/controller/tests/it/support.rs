@@ -218,7 +218,7 @@ pub(crate) fn changed(changes: Vec<Change>) -> News {
 }
 
 pub(crate) fn tell_to(to: SubscriberId, seq: u64, news: News) -> Effect {
-    Effect::Tell { to, event: MeshEvent { mesh: label(), seq, news } }
+    Effect::Tell { to, event: MeshEvent { mesh: label(), reporter: Epoch::new(3), seq, news } }
 }
 
 pub(crate) fn change(now: Timestamp, ranks: impl Ranks, status: Status) -> Change {
@@ -245,7 +245,8 @@ pub(crate) fn escalate(
 }
 
 pub(crate) fn ask(agent: usize, order: Order) -> Effect {
-    Effect::Ask(Request { agent: AgentId::new(agent), epoch: Epoch::new(3), order })
+    let (mesh, agent) = (label().id(), AgentId::new(agent));
+    Effect::Ask(Request { mesh, agent, epoch: Epoch::new(3), order })
 }
 
 pub(crate) fn start(agent: usize, ranks: impl Ranks, incarnation: u64) -> Effect {
@@ -267,7 +268,12 @@ pub(crate) fn kill(agent: usize, ranks: impl Ranks, incarnation: u64) -> Effect 
 }
 
 pub(crate) fn renew(agent: usize, echoed: u64) -> Effect {
-    ask(agent, Order::Renew { life: Incarnation::FIRST, echoed: BeatSeq::new(echoed) })
+    ask(
+        agent,
+        Order::Renew {
+            echoed: mesh_core::Echo { life: Incarnation::FIRST, beat: BeatSeq::new(echoed) },
+        },
+    )
 }
 
 pub(crate) fn heartbeat() -> News {
@@ -275,7 +281,7 @@ pub(crate) fn heartbeat() -> News {
 }
 
 pub(crate) fn answer(ask: u64, state: MeshState) -> Effect {
-    reply(ask, Reply::State(state))
+    reply(ask, Reply::State(state.into()))
 }
 
 pub(crate) fn reply(ask: u64, reply: Reply) -> Effect {
@@ -284,7 +290,7 @@ pub(crate) fn reply(ask: u64, reply: Reply) -> Effect {
 
 /// To a wait: who was not so far, and what everybody is now.
 pub(crate) fn waited(ask: u64, missing: impl Ranks, mesh: &Mesh) -> Effect {
-    reply(ask, Reply::Waited { missing: missing.set(), state: mesh.state() })
+    reply(ask, Reply::Waited { missing: missing.set(), state: mesh.state().into() })
 }
 
 pub(crate) fn refusal(ask: u64, why: Refusal) -> Effect {

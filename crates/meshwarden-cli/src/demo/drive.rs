@@ -283,7 +283,11 @@ async fn listen(mut events: MeshEvents, hear: mpsc::Sender<Heard>) {
         let mut changes = match news {
             News::Changed(changes) => changes.to_vec(),
             News::Snapshot(snapshot) => snapshot.failed,
-            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping | News::Closed => continue,
+            News::Heartbeat { .. }
+            | News::Trouble(_)
+            | News::Escalated(_)
+            | News::Stopping
+            | News::Closed => continue,
         };
         changes.retain(|change| change.status.is_failure());
         if !changes.is_empty() && hear.send(Heard { at, changes, mesh }).await.is_err() {

@@ -70,6 +70,7 @@ fn answered<C: Controlled>(kind: &C, answer: &Answer<C::Report>) -> String {
             format!("agent {agent}{}: beat {beat}", again(*life))
         }
         Answer::QueryFailed { agent } => format!("agent {agent} could not be asked"),
+        Answer::Lost { agent, life } => format!("agent {agent}{} is gone", again(*life)),
         Answer::Refused { agent, obeyed } => {
             format!("agent {agent} refuses: it obeys epoch {obeyed}")
         }
@@ -150,8 +151,9 @@ fn order(request: &Request) -> String {
             format!("ask agent {agent} to kill {ranks} (incarnation {incarnation})")
         }
         Order::Poll => format!("poll agent {agent}"),
-        Order::Renew { life, echoed } => {
-            format!("renew the lease of agent {agent}{}: beat {echoed}", again(*life))
+        Order::Renew { echoed } => {
+            let (life, beat) = (again(echoed.life), echoed.beat);
+            format!("renew the lease of agent {agent}{life}: beat {beat}")
         }
     }
 }
@@ -162,6 +164,7 @@ fn news(news: &News) -> String {
         News::Changed(changes) => list(changes.iter(), changed),
         News::Heartbeat { period } => format!("heartbeat, every {}", time(*period)),
         News::Trouble(trouble) => trouble.to_string(),
+        News::Escalated(escalation) => format!("needed {escalation}"),
         News::Stopping => "stopping".to_owned(),
         News::Closed => "closed".to_owned(),
     }

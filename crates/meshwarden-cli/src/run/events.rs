@@ -144,6 +144,9 @@ impl EventLog {
             News::Trouble(trouble) => {
                 self.write_line(&Line::Trouble { t, mesh, detail: trouble.to_string() })
             }
+            News::Escalated(escalation) => {
+                self.write_line(&Line::Trouble { t, mesh, detail: format!("needed {escalation}") })
+            }
             News::Stopping => self.write_line(&Line::Stopping { t, mesh }),
             News::Closed => self.write_line(&Line::Closed { t, mesh }),
         }

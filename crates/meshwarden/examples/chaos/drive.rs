@@ -214,7 +214,11 @@ impl<'a> Driver<'a> {
             News::Trouble(trouble) => {
                 self.ledger.on_oddity(format!("the {} heard: {trouble}", observer.label()));
             }
-            News::Snapshot(_) | News::Heartbeat { .. } | News::Stopping | News::Closed => (),
+            News::Snapshot(_)
+            | News::Heartbeat { .. }
+            | News::Escalated(_)
+            | News::Stopping
+            | News::Closed => (),
         }
     }
 }

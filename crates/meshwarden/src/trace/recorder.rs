@@ -283,7 +283,10 @@ fn weight<R>(event: &Event<R>) -> usize {
     match event {
         Event::Answered(Answer::Reported { reports, .. }) => 1 + reports.n_runs(),
         Event::Answered(
-            Answer::Heard { .. } | Answer::QueryFailed { .. } | Answer::Refused { .. },
+            Answer::Heard { .. }
+            | Answer::QueryFailed { .. }
+            | Answer::Lost { .. }
+            | Answer::Refused { .. },
         )
         | Event::Opened
         | Event::Adopted

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use controller::{Config, RestartConfig};
 use mesh_core::{
-    AgentId, Agents, Answer, Answers, Epoch, Incarnation, MeshPhase, Order, Reason, Request, Status,
+    AgentId, Agents, Answer, Answers, Epoch, Incarnation, MeshId, MeshPhase, Order, Reason,
+    Request, Status,
 };
 use mesh_shape::{RankSet, extent};
 use mesh_testkit::{AgentsSuite, agents_suite};
@@ -114,7 +115,12 @@ async fn a_lower_epoch_is_refused_and_starts_nothing() {
     });
     let mut agent = setup(Config::local(), obey).agents;
     let mut ask = |epoch, order| {
-        let request = Request { agent: AgentId::new(0), epoch: Epoch::new(epoch), order };
+        let request = Request {
+            mesh: MeshId::from_random(1),
+            agent: AgentId::new(0),
+            epoch: Epoch::new(epoch),
+            order,
+        };
         agent.perform(request, &answers_to);
     };
     ask(2, Order::Poll);

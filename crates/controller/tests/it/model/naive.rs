@@ -38,6 +38,8 @@ struct Cell {
     contact: Contact,
     life: u64,
     generation: u64,
+    /// Its agent has spoken of this life.
+    is_begun: bool,
     failed_at: Timestamp,
 }
 
@@ -97,6 +99,7 @@ impl Naive {
             contact: Contact::Heard,
             life: 0,
             generation: 0,
+            is_begun: false,
             failed_at: Timestamp::START,
         };
         let agent = |ranks: &mesh_shape::RankSet| Agent {
@@ -214,8 +217,10 @@ impl Naive {
         }
         self.settle();
         if check_due.is_some_and(|due| due <= self.now) {
-            (self.poll_sent, self.checked_at) = (Some(self.now), self.now);
-            self.orders.polls = true;
+            self.checked_at = self.now;
+            if self.poll_sent.is_none() {
+                (self.poll_sent, self.orders.polls) = (Some(self.now), true);
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 
 use meshwarden::controller::{AskId, Config};
 use meshwarden::mesh_core::{
-    AgentId, BeatSeq, Cause, Epoch, Escalation, Generation, MeshEvent, MeshId, MeshLabel,
-    RankState, Reason, Refusal, Status, SubscriberId, Timestamp, Trouble,
+    AgentId, BeatSeq, Cause, Echo, Epoch, Escalation, EscalationReason, Generation, MeshEvent,
+    MeshId, MeshLabel, RankState, Reason, Refusal, Status, SubscriberId, Timestamp, Trouble,
 };
 use meshwarden::mesh_shape::{Extent, Overlay, Rank, ValueMesh};
 
@@ -67,12 +67,12 @@ fn asked_for(request: MeshRequest) -> Event<Status> {
 }
 
 fn tell(news: News) -> Effect {
-    let event = MeshEvent { mesh: label(), seq: 5, news };
+    let event = MeshEvent { mesh: label(), reporter: Epoch::FIRST, seq: 5, news };
     Effect::Tell { to: SubscriberId::new(3), event }
 }
 
 fn ask(order: Order) -> Effect {
-    Effect::Ask(Request { agent: AGENT, epoch: Epoch::FIRST, order })
+    Effect::Ask(Request { mesh: label().id(), agent: AGENT, epoch: Epoch::FIRST, order })
 }
 
 fn reply(reply: Reply) -> Effect {
@@ -166,7 +166,7 @@ fn every_order_is_one_line() {
         (ask(Order::Kill { ranks, incarnation }), "ask agent 0 to kill 0..4 (incarnation 1)"),
         (ask(Order::Poll), "poll agent 0"),
         (
-            ask(Order::Renew { life: FIRST.next(), echoed: BeatSeq::new(9) }),
+            ask(Order::Renew { echoed: Echo { life: FIRST.next(), beat: BeatSeq::new(9) } }),
             "renew the lease of agent 0 (life 1): beat 9",
         ),
         (Effect::Finish, "finish"),
@@ -188,7 +188,12 @@ fn everything_that_is_told_is_one_line() {
         region: region().into(),
         reporter: Epoch::FIRST,
         changes: vec![change(2..3, crashed()), change(0..2, crashed())],
-        escalation: Some(Escalation { failed: RankSet::from(0..4), max_restarts: 1, period: None }),
+        escalation: Some(Escalation {
+            reason: EscalationReason::Intensity,
+            failed: RankSet::from(0..4),
+            max_restarts: 1,
+            period: None,
+        }),
     };
     reads([
         (
@@ -223,9 +228,9 @@ fn everything_that_is_told_is_one_line() {
 #[test]
 fn every_answer_is_one_line() {
     let all = "failed: 0..2 running (inc 0); 2 failed: exit code 7 (inc 0); 3 running (inc 0)";
-    let waited = |missing| reply(Reply::Waited { missing, state: state() });
+    let waited = |missing| reply(Reply::Waited { missing, state: state().into() });
     reads([
-        (reply(Reply::State(state())), &format!("answer question 4: {all}")),
+        (reply(Reply::State(state().into())), &format!("answer question 4: {all}")),
         (reply(Reply::Updated { is_changed: true }), "answer question 4: changed"),
         (reply(Reply::Updated { is_changed: false }), "answer question 4: as it was"),
         (waited(RankSet::new()), &format!("answer question 4: reached; {all}")),

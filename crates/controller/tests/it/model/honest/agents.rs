@@ -127,11 +127,11 @@ impl SimAgent {
         let mut fates = Vec::new();
         match &request.order {
             Order::Poll => return Ok((Some(self.poll()), fates)),
-            Order::Renew { life, echoed } => {
+            Order::Renew { echoed: mesh_core::Echo { life, beat } } => {
                 if life.number() == self.life
                     && let Some(lease) = &mut self.lease
                 {
-                    lease.renewed(now, request.epoch, *echoed).map_err(|e| e.to_string())?;
+                    lease.renewed(now, request.epoch, *beat).map_err(|e| e.to_string())?;
                 }
                 return Ok((None, fates));
             }

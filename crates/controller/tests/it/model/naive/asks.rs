@@ -84,7 +84,13 @@ impl Naive {
         if size != self.cells.len() || restart.validate().is_err() {
             return Answered::Refused;
         }
+        if self.stage == Stage::Closed {
+            return Answered::Refused;
+        }
         let is_changed = restart != self.config.restart;
+        if is_changed {
+            self.restarts.forgive();
+        }
         self.config.restart = restart;
         Answered::Updated(is_changed)
     }
@@ -103,10 +109,10 @@ impl Naive {
             if stop.killed && stop.give_up_at.is_none() {
                 return Some(Answered::State);
             }
-            stop.kill_at = stop.kill_at.min(kill_at);
             if is_full {
                 return Some(Answered::Refused);
             }
+            stop.kill_at = stop.kill_at.min(kill_at);
             stop.asked_by.push(ask);
             return None;
         }

@@ -11,8 +11,10 @@ impl Naive {
             Answer::Heard { agent, life, beat } => {
                 self.on_beat(agent.index(), life.number(), beat.number());
             }
-            Answer::Refused { obeyed, .. } => {
-                let is_over = matches!(self.stage, Stage::Closed | Stage::Replaced);
+            Answer::Lost { .. } => (),
+            Answer::Refused { agent, obeyed } => {
+                let is_over = agent.index() >= self.agents.len()
+                    || matches!(self.stage, Stage::Closed | Stage::Replaced);
                 if *obeyed > mesh_core::Epoch::FIRST && !is_over {
                     self.rest(Stage::Replaced);
                 }
@@ -53,9 +55,7 @@ impl Naive {
             self.agents[agent].newest_beat = None;
             for rank in &ranks {
                 let cell = &mut self.cells[*rank];
-                if !cell.status.is_terminal() {
-                    cell.generation = 0;
-                }
+                cell.generation = 0;
                 self.doubted[*rank] = is_alive(&cell.status).then_some(cell.life);
             }
         }
@@ -81,7 +81,8 @@ impl Naive {
         let cell = &mut self.cells[rank];
         let is_known = is_alive(&cell.status) && cell.status != Status::Initializing;
         if *reported == Status::NotExist && doubted == Some(cell.life) && is_known {
-            cell.status = Status::failed(Cause::new(Reason::LostByAgent));
+            let lost = Status::failed(Cause::new(Reason::LostByAgent));
+            cell.status = if cell.is_begun { lost } else { Status::Stopped };
         }
     }
 
@@ -91,7 +92,8 @@ impl Naive {
         let is_overdue = self.restarts.is_overdue(rank, self.now, lease)
             || self.stop.as_ref().is_some_and(|stop| stop.killed && stop.give_up_at.is_none());
         let cell = &mut self.cells[rank];
-        let is_unknown = life < cell.life && !is_alive(reported);
+        let is_unmet = *reported == Status::NotExist && !cell.is_begun;
+        let is_unknown = (life < cell.life && !is_alive(reported)) || is_unmet;
         if is_overdue && is_unknown && cell.status == Status::Stopping {
             cell.status = Status::Stopped;
         }
@@ -111,7 +113,9 @@ impl Naive {
         if (life, generation) < (cell.life, cell.generation) || is_noise {
             return;
         }
+        let was_begun = cell.is_begun && !is_new_life;
         (cell.life, cell.generation) = (life, generation);
+        cell.is_begun = was_begun || *reported != Status::NotExist;
         let reported =
             if is_stopping && is_alive(reported) { Status::Stopping } else { reported.clone() };
         let lost = Status::failed(Cause::new(Reason::LostByAgent));
@@ -123,6 +127,7 @@ impl Naive {
             ) => Status::Timeout { after: *after, cause: Some(cause) },
             (known, _) if known.is_terminal() => known.clone(),
             (known @ (Status::NotExist | Status::Initializing), Status::NotExist) => known.clone(),
+            (Status::Stopping, Status::NotExist) if !was_begun => Status::Stopping,
             (_, Status::NotExist) => lost,
             (Status::Stopping, reported) if !reported.is_terminal() => Status::Stopping,
             (_, reported) => reported,

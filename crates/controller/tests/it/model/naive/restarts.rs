@@ -12,6 +12,7 @@ use super::{Naive, is_alive};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Restarts {
     granted: Vec<Timestamp>,
+    n_granted: usize,
     /// Restarts that were promised: when, which rank, which life.
     alone: Vec<(Timestamp, usize, u64)>,
     round: Option<Round>,
@@ -69,6 +70,11 @@ impl Restarts {
         std::mem::take(&mut self.is_escalating)
     }
 
+    /// The rules have changed.
+    pub(super) fn forgive(&mut self) {
+        (self.has_escalated, self.is_escalating) = (false, false);
+    }
+
     fn escalate(&mut self) {
         self.is_escalating |= !self.has_escalated;
         self.has_escalated = true;
@@ -113,11 +119,19 @@ impl Naive {
         ends: &[(usize, u64, Status)],
         told: &impl Fn(usize) -> Option<Duration>,
     ) -> TestCaseResult {
+        let is_beyond = |(rank, _, status): &(usize, u64, Status)| {
+            status.is_failure() && !self.wants(status) && !self.restarts.is_in_round(*rank)
+        };
+        let is_all = self.config.restart.strategy == Strategy::OneForAll;
+        let can_restart =
+            self.config.restart.policy != RestartPolicy::Temporary && !self.restarts.is_cancelled;
+        if is_all && can_restart && ends.iter().any(is_beyond) {
+            self.restarts.escalate();
+        }
         let is_wanted = |(rank, _, status): &&(usize, u64, Status)| {
             self.wants(status) && !self.restarts.is_in_round(*rank)
         };
         let Some((ended, ..)) = ends.iter().find(is_wanted) else { return Ok(()) };
-        let is_all = self.config.restart.strategy == Strategy::OneForAll;
         let first = if is_all { 0 } else { *ended };
         let delay = told(*ended);
         if !self.can_start(first) {
@@ -164,7 +178,9 @@ impl Naive {
         if let Some(period) = rules.period {
             self.restarts.granted.retain(|at| self.now.since(*at) <= period);
         }
-        let is_spent = self.restarts.granted.len() >= rules.max_restarts as usize;
+        let n_in_period = self.restarts.granted.len();
+        let spent = if rules.period.is_some() { n_in_period } else { self.restarts.n_granted };
+        let is_spent = spent >= rules.max_restarts as usize;
         if is_spent || self.restarts.has_escalated {
             prop_assert_eq!(told, None, "more than the intensity");
             self.restarts.escalate();
@@ -172,7 +188,10 @@ impl Naive {
         }
         let shortest = rules.backoff_min * 9 / 10;
         prop_assert!(told.is_some_and(|delay| delay >= shortest), "granted: {:?}", told);
-        self.restarts.granted.push(self.now);
+        self.restarts.n_granted += 1;
+        if rules.period.is_some() {
+            self.restarts.granted.push(self.now);
+        }
         Ok(true)
     }
 
@@ -258,6 +277,7 @@ impl Naive {
     fn begin_rank(&mut self, rank: usize, life: u64) {
         let cell = &mut self.cells[rank];
         (cell.life, cell.generation, cell.status) = (life, 0, Status::Initializing);
+        cell.is_begun = false;
         self.orders.starts.insert((rank, life));
     }
 }

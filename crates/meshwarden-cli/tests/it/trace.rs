@@ -199,8 +199,8 @@ fn a_trace_of_something_else_is_refused() -> Outcome {
         (r#"[[0,2]],[[2,4]]"#, r#"[[0,2]],[[3,4]]"#, "no agent answers for rank 2"),
         (r#""lease":{"secs":4"#, r#""lease":{"secs":0"#, "is outside"),
         (
-            r#"[["hosts",2],["procs",2]],[[0,1,2,true],[0,1,2,true]]"#,
-            r#"[["procs",1048577]],[[0,1,1048577,true]]"#,
+            r#"[["hosts",2],["procs",2]],0,[["hosts",2],["procs",2]],[2,1]"#,
+            r#"[["procs",1048577]],0,[["procs",1048577]],[1]"#,
             "a mesh of 1048577 processes, more than 1048576",
         ),
     ] {

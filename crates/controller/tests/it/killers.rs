@@ -224,3 +224,14 @@ fn who_never_times_out_is_held_back_without_harm() {
     _ = pass(&mut mesh, (at(0), at(99)), &[]);
     assert_eq!(kinds(&mesh), [StatusKind::Unreachable; 4]);
 }
+
+/// RS3: nobody is stopped for a round that cannot begin.
+#[test]
+fn a_lost_agent_of_higher_ranks_prevents_a_round_of_the_rest() {
+    let restart = RestartConfig { strategy: Strategy::RestForOne, ..ONE_FOR_ALL };
+    let mut mesh = running(3, 3, Config { restart, ..LAN });
+    _ = pass(&mut mesh, (at(0), at(13)), &[0, 1]);
+    let effects = mesh.step(at(13), crashed([0]));
+    assert_eq!(effects.len(), 1, "the owner is told: {effects:?}");
+    assert_eq!(kinds(&mesh)[1], StatusKind::Running);
+}

@@ -259,6 +259,7 @@
 //! RS2 strategies::a_stop_cancels_a_round
 //! RS2 waits::a_wait_remembers_who_has_been_so_far
 //! RS3 adoption::a_rank_that_is_lost_in_a_round_costs_no_second_one
+//! RS3 killers::a_lost_agent_of_higher_ranks_prevents_a_round_of_the_rest
 //! RS3 model::no_history_breaks_an_invariant
 //! RS3 restarts::more_than_the_intensity_escalates_once_naming_all_that_failed
 //! RS3 restarts::no_order_of_crashes_breaks_the_bounds

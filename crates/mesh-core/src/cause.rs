@@ -71,20 +71,58 @@ impl fmt::Display for Cause {
     }
 }
 
-/// One step of a chain of causes: which rank of which mesh ended, and why.
+/// One step of a chain of causes: who ended, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// The mesh of the rank.
-    pub mesh: MeshLabel,
-    /// The rank that ended.
-    pub rank: Rank,
-    /// Why it ended.
+    /// Who ended.
+    pub subject: Subject,
+    /// Why.
     pub reason: Reason,
+}
+
+impl Link {
+    /// A rank of a mesh ended for this reason.
+    #[must_use]
+    pub const fn rank(mesh: MeshLabel, rank: Rank, reason: Reason) -> Self {
+        Self { subject: Subject::Rank { mesh, rank }, reason }
+    }
+
+    /// An actor that is no rank of a mesh ended for this reason.
+    #[must_use]
+    pub fn actor(name: impl Into<String>, reason: Reason) -> Self {
+        Self { subject: Subject::Actor { name: name.into() }, reason }
+    }
 }
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rank {} of {}: {}", self.rank, self.mesh, self.reason)
+        write!(f, "{}: {}", self.subject, self.reason)
+    }
+}
+
+/// Who a link of a chain of causes is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subject {
+    /// A rank of a mesh: a host, a process, an actor of an actor mesh.
+    Rank {
+        /// The mesh.
+        mesh: MeshLabel,
+        /// The rank, in the mesh as it was created.
+        rank: Rank,
+    },
+    /// An actor that belongs to no mesh: the child of another one.
+    Actor {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rank { mesh, rank } => write!(f, "rank {rank} of {mesh}"),
+            Self::Actor { name } => write!(f, "actor {name}"),
+        }
     }
 }
 

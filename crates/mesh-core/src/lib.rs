@@ -7,6 +7,8 @@
 //! | [`status`] | what a rank is: [`Status`] and its [`Progress`] |
 //! | [`within`] | what a rank is, given what it lives in: [`Place`] |
 //! | [`cause`] | why a rank ended: [`Cause`], data that becomes text only when shown |
+//! | [`message`] | what actors are sent: [`Message`] |
+//! | [`address`] | where it is sent: processes, actors, typed ports ([`PortRef`]) |
 //! | [`event`] | what owners and subscribers are told: [`Failures`], [`MeshEvent`] |
 //! | [`protocol`] | what a controller asks of agents and what they answer; the trait [`Agents`] |
 //! | [`request`] | what a program asks of a controller, and what it answers: [`MeshRequest`], [`Reply`] |
@@ -17,10 +19,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod cause;
 pub mod event;
 pub mod ids;
 pub mod launch;
+pub mod message;
 pub mod protocol;
 pub mod request;
 pub mod restart;
@@ -28,13 +32,15 @@ pub mod status;
 pub mod time;
 pub mod within;
 
-pub use cause::{Cause, LaunchProblem, Link, Reason};
+pub use address::{ActorId, PortId, PortRef, ProcId};
+pub use cause::{Cause, LaunchProblem, Link, Reason, Subject};
 pub use event::{
     Change, Escalation, EscalationReason, Failures, Interest, MeshEvent, MeshPhase, MeshState,
     News, RankState, Snapshot, Trouble,
 };
 pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, SubscriberId};
 pub use launch::{Command, Launcher, Seat};
+pub use message::Message;
 pub use protocol::{Agents, Answer, Answers, Echo, Order, Request, Undelivered, Update};
 pub use request::{MeshRequest, Refusal, Reply};
 pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};

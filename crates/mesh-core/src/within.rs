@@ -187,7 +187,7 @@ impl Default for Place {
 /// Why a rank ended whose place, `rank` of `mesh`, ended for `cause`. The last words of the place are
 /// its own: whoever is told of it gets them.
 fn inherited(cause: &Cause, mesh: &MeshLabel, rank: Rank) -> Cause {
-    let link = Link { mesh: mesh.clone(), rank, reason: cause.reason.clone() };
+    let link = Link::rank(mesh.clone(), rank, cause.reason.clone());
     let chain = std::iter::once(link).chain(cause.chain.iter().cloned()).collect();
     Cause::new(Reason::Inherited).with_chain(chain)
 }

@@ -100,8 +100,8 @@ fn a_chain_of_causes_is_told_down_to_its_root() {
     let mesh = MeshLabel::new(MeshId::from_random(2), "hosts", "host");
     let mut cause = Cause::new(Reason::LostByAgent);
     cause.chain = vec![
-        Link { mesh: mesh.clone(), rank: Rank::new(1), reason: Reason::Orphaned },
-        Link { mesh, rank: Rank::new(0), reason: Reason::OutOfMemory },
+        Link::rank(mesh.clone(), Rank::new(1), Reason::Orphaned),
+        Link::rank(mesh, Rank::new(0), Reason::OutOfMemory),
     ];
     assert_eq!(
         failures(vec![change([3], 0, Status::failed(cause))]).to_string(),

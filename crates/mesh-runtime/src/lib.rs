@@ -1,13 +1,63 @@
-//! The runtime of a Meshwarden process.
+//! The runtime of a Meshwarden process: typed actors, and a thread of its own for supervision.
 //!
-//! Today it holds the [`ControlThread`]: supervision runs on an OS thread of its own, so that a user
-//! program that blocks or is busy neither looks dead nor stops being supervised.
+//! | item | what it is |
+//! |---|---|
+//! | [`Actor`], [`Handler`] | what a user implements: a state of its own, and what it does with messages |
+//! | [`Proc`] | one process that takes part: actors are spawned in it and found in it |
+//! | [`Context`] | what an actor can do: send, spawn children, attach work |
+//! | [`ActorRef`] | talks to one actor: cast, call, stop, wait for its end |
+//! | [`Port`], [`Handlers`] | the same by address, for those who do not know its type |
+//! | [`ReplyTo`] | an answer that comes later, or from somebody else |
+//! | [`ControlThread`] | a runtime on an OS thread of its own, which a busy program does not disturb |
 //!
-//! To come here: typed actors with bounded two-lane mailboxes, ports, routing in one process, timers
-//! and the in-memory transport.
+//! An actor has a parent, and ends with it. Its failure is told to its parent, who handles it or fails
+//! with it; what nobody handles is told to whoever set up the process. Its mailbox is bounded: a sender
+//! that is faster waits. Stops and news of children overtake messages.
 
 #![forbid(unsafe_code)]
 
+mod actor;
+mod actor_ref;
+mod answer;
+mod call;
+mod context;
 mod control_thread;
+mod deadlines;
+mod endpoint;
+mod error;
+mod failure;
+mod fault;
+mod handlers;
+mod kind;
+mod letter;
+mod mailbox;
+pub mod metrics;
+mod name;
+mod panics;
+mod port;
+mod proc;
+mod reply;
+mod sender;
+mod shared;
+mod task;
+mod undelivered;
 
+pub use actor::{Actor, ChildFailure, End, Handler, Stop, Verdict};
+pub use actor_ref::ActorRef;
+pub use call::Call;
+pub use context::Context;
 pub use control_thread::{ControlThread, ThreadError};
+pub use error::{CallError, CastError, TryCastError};
+pub use failure::Failure;
+pub use handlers::{Handlers, NameConflict};
+pub use name::Name;
+pub use port::{Port, PortReceiver};
+pub use proc::{NoRuntime, Proc, ProcConfig, StillRunning};
+pub use reply::ReplyTo;
+pub use sender::{Origin, Sender};
+pub use undelivered::{Undelivered, WhyUndelivered};
+
+/// The example of the README is compiled and run as the others are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,7 +27,7 @@ fn procs() -> MeshLabel {
 fn chain() -> Vec<Link> {
     let mesh = MeshLabel::new(MeshId::from_random(2), "words", "actor");
     let reason = Reason::Panic { message: "boom".to_owned(), location: None };
-    vec![Link { mesh, rank: Rank::new(2), reason }]
+    vec![Link::rank(mesh, Rank::new(2), reason)]
 }
 
 fn end(how: HowActorEnded, chain: Vec<Link>) -> ActorState {

@@ -250,10 +250,8 @@ fn a_reported_suspicion_is_covered_by_the_silence_of_its_own_agent() {
 #[test]
 fn the_chain_of_causes_reaches_the_owner_as_it_was_said() {
     let mut mesh = running(2, 1, LAN);
-    let link = |rank, reason| mesh_core::Link {
-        mesh: crate::support::label(),
-        rank: mesh_shape::Rank::new(rank),
-        reason,
+    let link = |rank, reason| {
+        mesh_core::Link::rank(crate::support::label(), mesh_shape::Rank::new(rank), reason)
     };
     let chain =
         vec![link(4, Reason::Inherited), link(1, Reason::Signal { signal: 9, core: false })];

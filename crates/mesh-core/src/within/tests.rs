@@ -63,11 +63,8 @@ fn pairs() -> impl Iterator<Item = (Status, Status)> {
 /// ST3
 #[test]
 fn every_pair_is_as_the_table_says() {
-    let root = Link {
-        mesh: procs(),
-        rank: Rank::new(3),
-        reason: Reason::Error { message: "place".to_owned() },
-    };
+    let reason = Reason::Error { message: "place".to_owned() };
+    let root = Link::rank(procs(), Rank::new(3), reason);
     let inherited = Status::failed(Cause::new(Reason::Inherited).with_chain(vec![root]));
     for ((said, child), row) in each("rank").into_iter().zip(TABLE) {
         for ((is, parent), word) in each("place").into_iter().zip(row) {

@@ -1,0 +1,205 @@
+//! What an actor is: the traits that a user implements, and the words of its life.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mesh_core::{ActorId, Cause, Message};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::handlers::Handlers;
+use crate::name::Name;
+use crate::undelivered::Undelivered;
+
+/// A thing with a state of its own that handles messages one after the other.
+///
+/// It is created by [`start`](Self::start) on a task of its own, has a parent who is told how it ends,
+/// and ends with its parent. All functions may await; while they do, the actor handles nothing else, and
+/// only a kill gets through. An `Err` or a panic from any of them ends the actor (E1).
+///
+/// # Examples
+///
+/// ```
+/// use mesh_core::Message;
+/// use mesh_runtime::{Actor, Context, Failure, Handler, Proc};
+///
+/// struct Counter { words: usize }
+///
+/// impl Actor for Counter {
+///     const NAME: &'static str = "counter";
+///     type Params = ();
+///
+///     async fn start(_: (), _: &mut Context<Self>) -> Result<Self, Failure> {
+///         Ok(Self { words: 0 })
+///     }
+/// }
+///
+/// struct Count(String);
+///
+/// impl Message for Count {
+///     const NAME: &'static str = "words.Count";
+///     type Reply = usize;
+/// }
+///
+/// impl Handler<Count> for Counter {
+///     async fn handle(&mut self, Count(text): Count, _: &mut Context<Self>) -> Result<usize, Failure> {
+///         self.words += text.split_whitespace().count();
+///         Ok(self.words)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let proc = Proc::local()?;
+/// let counter = proc.spawn::<Counter>(());
+/// counter.cast(&proc, Count("one word more".to_owned())).await?;
+/// assert_eq!(counter.call(&proc, Count("than that".to_owned())).await?, 5);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Source
+///
+/// `gen_server` of Erlang/OTP: `start` is its `init`, `stop` its `terminate`, a failed child the exit
+/// signal of a linked process.
+pub trait Actor: Sized + Send + 'static {
+    /// The name of the type: of its actors where they get no other one, in metrics and in logs.
+    const NAME: &'static str;
+    /// How many messages may wait for it; a sender of more waits. At least one.
+    const MAILBOX: usize = 1024;
+    /// What it is created from.
+    type Params: Send + 'static;
+
+    /// Creates it. Messages that are sent meanwhile wait.
+    ///
+    /// # Errors
+    ///
+    /// Whatever makes it impossible: the actor has failed then, and its parent is told.
+    fn start(
+        params: Self::Params,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<Self, Failure>> + Send;
+
+    /// Decides what the failure of a child means. By default the actor fails with it (E2).
+    ///
+    /// # Errors
+    ///
+    /// The actor fails, with its own error before that of the child in the chain of causes.
+    fn on_failure(
+        &mut self,
+        failure: ChildFailure,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<Verdict, Failure>> + Send {
+        _ = (failure, cx);
+        async { Ok(Verdict::Escalate) }
+    }
+
+    /// Is told of a message of its own that could not be delivered (R3). By default nothing comes of it:
+    /// it has been counted and logged already.
+    ///
+    /// # Errors
+    ///
+    /// The actor fails.
+    fn on_undelivered(
+        &mut self,
+        undelivered: Undelivered,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        _ = (undelivered, cx);
+        async { Ok(()) }
+    }
+
+    /// Cleans up. Its children have ended. Not called after a panic, whose state nobody can trust, and
+    /// not for an actor that is killed.
+    ///
+    /// # Errors
+    ///
+    /// The actor has failed instead of stopped.
+    fn stop(&mut self, cx: &mut Context<Self>) -> impl Future<Output = Result<(), Failure>> + Send {
+        _ = cx;
+        async { Ok(()) }
+    }
+
+    /// Names the messages that can be sent to it by address, through a
+    /// [`PortRef`](mesh_core::PortRef): from elsewhere, or by those who do not know its type. None by
+    /// default; whoever has an [`ActorRef`](crate::ActorRef) needs none of them.
+    fn handlers(handlers: &mut Handlers<Self>) {
+        _ = handlers;
+    }
+}
+
+/// Handles messages of type `M`.
+pub trait Handler<M: Message>: Actor {
+    /// Handles one message. What it returns is the answer, if it was a call.
+    ///
+    /// # Errors
+    ///
+    /// The actor cannot go on: it has failed, and the caller is told so. An error that is the caller's
+    /// belongs into the reply.
+    fn handle(
+        &mut self,
+        message: M,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<M::Reply, Failure>> + Send;
+}
+
+/// A child that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildFailure {
+    /// The name of the child.
+    pub child: Name,
+    /// Which child.
+    pub id: ActorId,
+    /// Why it failed.
+    pub cause: Arc<Cause>,
+}
+
+impl fmt::Display for ChildFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "actor {} failed: {}", self.child, self.cause)
+    }
+}
+
+/// What the failure of a child means for its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The parent has dealt with it, and goes on.
+    Handled,
+    /// The parent fails with it (E2).
+    Escalate,
+}
+
+/// How an actor is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Handle what has been accepted, then end.
+    Drain,
+    /// End after the message that is being handled. The others come back to their senders.
+    Now,
+    /// End at the next await. The message that is being handled is cut off there.
+    Kill,
+}
+
+/// How an actor has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As asked, or with its parent.
+    Stopped,
+    /// As asked, without waiting for anything.
+    Killed,
+    /// It failed.
+    Failed(Arc<Cause>),
+    /// Its task was dropped by somebody else, as when a runtime is shut down.
+    Lost,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("stopped"),
+            Self::Killed => f.write_str("been killed"),
+            Self::Failed(cause) => write!(f, "failed ({cause})"),
+            Self::Lost => f.write_str("been dropped with its runtime"),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! A call of an actor.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use crate::actor::{Actor, End};
+use crate::answer::{Answer, Outcome};
+use crate::error::CallError;
+use crate::fault::Fault;
+use crate::letter::Parcel;
+use crate::mailbox::Refused;
+use crate::shared::Shared;
+
+/// A call that is sent when it is first polled, and ends with the answer, or with the reason why there
+/// is none.
+///
+/// # Cancellation
+///
+/// Dropped before the actor has taken the message, nothing is done; dropped later, the message is
+/// handled and its answer goes nowhere.
+#[must_use = "nothing is sent before it is awaited"]
+pub struct Call<A: Actor, R> {
+    actor: Arc<Shared<A>>,
+    state: State<A>,
+    answer: Answer<R>,
+}
+
+enum State<A: Actor> {
+    Unsent(Box<dyn Parcel<A>>),
+    /// The mailbox is full.
+    Waiting(Box<dyn Parcel<A>>, Room),
+    Sent,
+}
+
+/// Ends when there is room for one message; `false` if there will never be.
+type Room = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+impl<A: Actor, R> Call<A, R> {
+    pub(crate) const fn new(
+        actor: Arc<Shared<A>>,
+        parcel: Box<dyn Parcel<A>>,
+        answer: Answer<R>,
+    ) -> Self {
+        Self { actor, state: State::Unsent(parcel), answer }
+    }
+
+    /// How long to wait for the answer, room in the mailbox included, instead of
+    /// [`ProcConfig::call_within`](crate::ProcConfig::call_within).
+    pub const fn within(mut self, within: Duration) -> Self {
+        self.answer.set_within(within);
+        self
+    }
+
+    /// Sends the message, if that is still to be done.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Sent) {
+                State::Sent => return Poll::Ready(Ok(())),
+                State::Unsent(parcel) => match self.actor.mailbox.try_push(parcel) {
+                    Ok(()) => return Poll::Ready(Ok(())),
+                    Err(Refused::Closed(_)) => return Poll::Ready(Err(self.not_taken(None))),
+                    Err(Refused::Full(parcel)) => {
+                        let actor = Arc::clone(&self.actor);
+                        let room = Box::pin(async move { actor.mailbox.room().await });
+                        self.state = State::Waiting(parcel, room);
+                    }
+                },
+                State::Waiting(parcel, mut room) => match room.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.state = State::Waiting(parcel, room);
+                        return self.answer.poll_over(cx).map(|over| Err(self.error(over)));
+                    }
+                    Poll::Ready(true) if self.actor.mailbox.push_permitted(parcel).is_ok() => {
+                        return Poll::Ready(Ok(()));
+                    }
+                    Poll::Ready(_) => return Poll::Ready(Err(self.not_taken(None))),
+                },
+            }
+        }
+    }
+
+    fn not_taken(&self, end: Option<End>) -> CallError {
+        let end = end.or_else(|| self.actor.leaving().cloned()).unwrap_or(End::Stopped);
+        CallError::NotTaken { actor: self.actor.name.to_string(), end }
+    }
+
+    /// What an outcome without an answer means.
+    fn error(&self, outcome: Outcome<R>) -> CallError {
+        let actor = self.actor.name.to_string();
+        match outcome {
+            Outcome::Refused(Fault::NotTaken(end)) => self.not_taken(Some(end)),
+            Outcome::Refused(Fault::Failed(cause)) => CallError::Failed { actor, cause },
+            Outcome::Over(within) => {
+                self.actor.proc.metrics().deadline_passed();
+                CallError::Deadline { actor, within }
+            }
+            Outcome::Unanswered | Outcome::Answered(_) => match self.actor.leaving() {
+                Some(End::Killed | End::Lost) => CallError::Killed { actor },
+                _ => CallError::Unanswered { actor },
+            },
+        }
+    }
+}
+
+impl<A: Actor, R> Future for Call<A, R> {
+    type Output = Result<R, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<R, CallError>> {
+        let call = self.get_mut();
+        ready!(call.poll_sent(cx))?;
+        Pin::new(&mut call.answer).poll(cx).map(|outcome| match outcome {
+            Outcome::Answered(reply) => Ok(reply),
+            outcome => Err(call.error(outcome)),
+        })
+    }
+}
+
+// Nothing in it is pinned where it stands.
+impl<A: Actor, R> Unpin for Call<A, R> {}
+
+impl<A: Actor, R> fmt::Debug for Call<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("actor", &self.actor.name).finish_non_exhaustive()
+    }
+}

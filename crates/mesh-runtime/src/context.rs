@@ -1,0 +1,159 @@
+//! What an actor can do besides handling messages.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_core::{ActorId, Message, PortRef};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::actor::{Actor, Handler, Stop};
+use crate::actor_ref::ActorRef;
+use crate::failure::Failure;
+use crate::name::Name;
+use crate::panics::caught_async;
+use crate::proc::Proc;
+use crate::sender::{Origin, Sender};
+use crate::shared::{Control, Parent, Shared};
+
+/// The surroundings of one actor: its own address, its process, its children, and work that ends with
+/// it. Whatever an actor sends, it sends through its context, so that what cannot be delivered comes
+/// back to it.
+pub struct Context<A: Actor> {
+    me: ActorRef<A>,
+    /// Made when something is attached: most actors have nothing.
+    attached: Option<JoinSet<()>>,
+}
+
+impl<A: Actor> Context<A> {
+    pub(crate) const fn new(shared: Arc<Shared<A>>) -> Self {
+        Self { me: ActorRef::new(shared), attached: None }
+    }
+
+    /// The actor itself.
+    #[must_use]
+    pub const fn me(&self) -> &ActorRef<A> {
+        &self.me
+    }
+
+    /// The identity of the actor. From now on it can be found by it.
+    #[must_use]
+    pub fn id(&self) -> ActorId {
+        self.me.id()
+    }
+
+    /// The process that the actor lives in.
+    #[must_use]
+    pub fn proc(&self) -> &Proc {
+        self.me.proc()
+    }
+
+    /// Its own port for messages of type `M`, to be sent to others.
+    #[must_use]
+    pub fn port<M: Message>(&self) -> PortRef<M>
+    where
+        A: Handler<M>,
+    {
+        self.me.port()
+    }
+
+    /// Spawns a child, under the name of its type. It ends before this actor does, and its failure is
+    /// told to [`on_failure`](Actor::on_failure).
+    pub fn spawn<B: Actor>(&mut self, params: B::Params) -> ActorRef<B> {
+        self.spawn_named(Name::of_type(B::NAME), params)
+    }
+
+    /// The same, under a name of its own.
+    pub fn spawn_named<B: Actor>(
+        &mut self,
+        name: impl Into<Name>,
+        params: B::Params,
+    ) -> ActorRef<B> {
+        let me = self.me.shared();
+        let parent = Arc::clone(me) as Arc<dyn Parent>;
+        self.proc().spawn_child(name.into(), params, parent, |child| {
+            me.children().insert(child.index(), child);
+        })
+    }
+
+    /// The number of its children that have not ended.
+    #[must_use]
+    pub fn n_children(&self) -> usize {
+        self.me.shared().children().len()
+    }
+
+    /// Asks the actor itself to end, after the message that it handles.
+    pub fn stop(&self, how: Stop) {
+        self.me.stop(how);
+    }
+
+    /// Runs `work` beside the actor, on the same runtime. It is dropped when the actor ends; if it fails
+    /// or panics, so does the actor.
+    pub fn attach(&mut self, work: impl Future<Output = Result<(), Failure>> + Send + 'static) {
+        let me = Arc::clone(self.me.shared());
+        let work = async move {
+            if let Err(failure) = caught_async(work).await {
+                me.control(Control::AttachmentFailed(failure));
+            }
+        };
+        let runtime = self.proc().runtime().clone();
+        let attached = self.attached.get_or_insert_with(JoinSet::new);
+        // Those that have ended are let go of, so that the set holds no more than what runs.
+        while attached.try_join_next().is_some() {}
+        attached.spawn_on(work, &runtime);
+    }
+
+    /// Sends itself `message` after `delay`, unless it has ended by then.
+    pub fn send_after<M: Message>(&mut self, delay: Duration, message: M)
+    where
+        A: Handler<M>,
+    {
+        let me = self.me.clone();
+        self.attach(async move {
+            tokio::time::sleep(delay).await;
+            // It may be about to end; then nobody wants it.
+            _ = me.cast_from(None, message).await.is_ok();
+            Ok(())
+        });
+    }
+
+    /// Sends itself a message every `period`, which must be more than zero, beginning after one. A
+    /// message is skipped while the one before it has not been taken.
+    pub fn send_every<M: Message>(
+        &mut self,
+        period: Duration,
+        mut message: impl FnMut() -> M + Send + 'static,
+    ) where
+        A: Handler<M>,
+    {
+        let me = self.me.clone();
+        // The shortest period that tokio's timer knows; zero would be refused with a panic.
+        let period = period.max(Duration::from_millis(1));
+        self.attach(async move {
+            let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            loop {
+                ticks.tick().await;
+                if me.cast_from(None, message()).await.is_err() {
+                    return Ok(());
+                }
+            }
+        });
+    }
+}
+
+impl<A: Actor> Sender for Context<A> {
+    fn origin(&self) -> Origin<'_> {
+        let me = self.me.shared();
+        // What comes back must find it.
+        me.list();
+        Origin { proc: &me.proc, actor: Some(me.index) }
+    }
+}
+
+impl<A: Actor> fmt::Debug for Context<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("me", &self.me).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! Which messages an actor takes by address.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use mesh_core::{Message, PortId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::actor::{Actor, Handler};
+use crate::letter::{Letter, Parcel};
+
+/// The messages that actors of type `A` take by address, through a [`PortRef`](mesh_core::PortRef).
+///
+/// # Examples
+///
+/// ```
+/// # use mesh_core::Message;
+/// # use mesh_runtime::{Actor, Context, Failure, Handler, Handlers};
+/// # use serde::{Deserialize, Serialize};
+/// # struct Counter;
+/// #[derive(Serialize, Deserialize)]
+/// struct Count(String);
+///
+/// # impl Message for Count { const NAME: &'static str = "words.Count"; type Reply = usize; }
+/// # impl Handler<Count> for Counter {
+/// #     async fn handle(&mut self, _: Count, _: &mut Context<Self>) -> Result<usize, Failure> { Ok(0) }
+/// # }
+/// impl Actor for Counter {
+///     // …
+/// #    const NAME: &'static str = "counter";
+/// #    type Params = ();
+/// #    async fn start(_: (), _: &mut Context<Self>) -> Result<Self, Failure> { Ok(Self) }
+///     fn handlers(handlers: &mut Handlers<Self>) {
+///         handlers.takes::<Count>();
+///     }
+/// }
+///
+/// assert_eq!(Handlers::<Counter>::of().names().collect::<Vec<_>>(), ["words.Count"]);
+/// ```
+pub struct Handlers<A> {
+    takers: BTreeMap<PortId, Taker<A>>,
+    conflicts: Vec<NameConflict>,
+}
+
+struct Taker<A> {
+    name: &'static str,
+    version: u32,
+    parcel: ToParcel<A>,
+}
+
+/// A letter of the right type as a parcel for the actor; any other one comes back.
+type ToParcel<A> = fn(Box<dyn Any + Send>) -> Result<Box<dyn Parcel<A>>, Box<dyn Any + Send>>;
+
+/// Two messages that cannot be told apart by their address: they have the same name, or names with the
+/// same hash. The second was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the messages {first:?} and {second:?} have the same port: give one of them another NAME")]
+pub struct NameConflict {
+    /// The name that was there first.
+    pub first: &'static str,
+    /// The name that was refused.
+    pub second: &'static str,
+}
+
+impl<A: Actor> Handlers<A> {
+    /// What [`Actor::handlers`] names.
+    #[must_use]
+    pub fn of() -> Self {
+        let mut handlers = Self { takers: BTreeMap::new(), conflicts: Vec::new() };
+        A::handlers(&mut handlers);
+        handlers
+    }
+
+    /// Messages of type `M` can be sent by address.
+    pub fn takes<M>(&mut self) -> &mut Self
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned> + Serialize + DeserializeOwned,
+    {
+        let taker = Taker { name: M::NAME, version: M::VERSION, parcel: to_parcel::<M, A> };
+        match self.takers.entry(PortId::of::<M>()) {
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(taker);
+            }
+            std::collections::btree_map::Entry::Occupied(entry) => {
+                self.conflicts.push(NameConflict { first: entry.get().name, second: M::NAME });
+            }
+        }
+        self
+    }
+
+    /// The names of the messages, in the order of their ports.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.takers.values().map(|taker| taker.name)
+    }
+
+    /// Each port with the name and the version of its message, in order: what two processes compare
+    /// before they talk.
+    pub fn ports(&self) -> impl Iterator<Item = (PortId, &'static str, u32)> {
+        self.takers.iter().map(|(port, taker)| (*port, taker.name, taker.version))
+    }
+
+    /// Fails if two messages have the same port.
+    ///
+    /// # Errors
+    ///
+    /// The first [`NameConflict`].
+    pub fn check(&self) -> Result<(), NameConflict> {
+        self.conflicts.first().map_or(Ok(()), |conflict| Err(*conflict))
+    }
+
+    /// The letter as a parcel for the actor, if it takes what comes through `port`.
+    pub(crate) fn parcel(
+        &self,
+        port: PortId,
+        letter: Box<dyn Any + Send>,
+    ) -> Result<Box<dyn Parcel<A>>, Box<dyn Any + Send>> {
+        match self.takers.get(&port) {
+            Some(taker) => (taker.parcel)(letter),
+            None => Err(letter),
+        }
+    }
+}
+
+fn to_parcel<M: Message, A: Handler<M>>(
+    letter: Box<dyn Any + Send>,
+) -> Result<Box<dyn Parcel<A>>, Box<dyn Any + Send>> {
+    Ok(letter.downcast::<Letter<M>>()?)
+}
+
+impl<A> fmt::Debug for Handlers<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.takers.values().map(|taker| taker.name)).finish()
+    }
+}

@@ -1,0 +1,29 @@
+//! What all actors of one type share in a process.
+
+use std::sync::OnceLock;
+
+use crate::actor::Actor;
+use crate::handlers::Handlers;
+use crate::metrics::{Alive, KindMetrics};
+
+/// The messages that actors of type `A` take by address, and their metrics.
+pub(crate) struct Kind<A: Actor> {
+    /// Made when the first message comes by address.
+    handlers: OnceLock<Handlers<A>>,
+    metrics: KindMetrics,
+}
+
+impl<A: Actor> Kind<A> {
+    pub(crate) fn new() -> Self {
+        Self { handlers: OnceLock::new(), metrics: KindMetrics::new(A::NAME) }
+    }
+
+    pub(crate) fn handlers(&self) -> &Handlers<A> {
+        self.handlers.get_or_init(Handlers::of)
+    }
+
+    /// Counts one more actor while it is kept.
+    pub(crate) fn alive(&self) -> Alive {
+        self.metrics.alive()
+    }
+}

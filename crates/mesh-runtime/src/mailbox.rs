@@ -1,0 +1,241 @@
+//! The mailbox of an actor: two lanes, one bounded, and one waker.
+//!
+//! The lanes share one lock, which the reader takes once for many messages: it swaps the whole data
+//! lane for the empty one that it has read. The bound is a semaphore, so that senders wait in turn and
+//! a sender that gives up loses nothing.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use tokio::sync::{Semaphore, TryAcquireError};
+
+/// A data lane of messages `T` with a bound, and a control lane of `C` that overtakes it.
+///
+/// The control lane has no bound of its own: each of its messages belongs to something of which there
+/// is a bounded number, or comes from somebody who waits for what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Mailbox<T, C> {
+    queue: Mutex<Queue<T, C>>,
+    /// One permit for each message that the data lane may still take. Closed with the mailbox.
+    room: Semaphore,
+    /// Whether the control lane has something: asked between any two messages, without the lock.
+    is_urgent: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Queue<T, C> {
+    data: VecDeque<T>,
+    control: VecDeque<C>,
+    reader: Reader,
+    state: State,
+}
+
+/// Who is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// No more data is taken; the reader still reads.
+    Closed,
+    /// Nobody reads any more.
+    Abandoned,
+}
+
+/// What the reader sleeps for.
+#[derive(Debug)]
+enum Reader {
+    Awake,
+    /// It handles a message, and cannot take another one.
+    Control(Waker),
+    Anything(Waker),
+}
+
+/// A message that was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused<T> {
+    Full(T),
+    Closed(T),
+}
+
+/// What the reader waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitFor {
+    Control,
+    Anything,
+}
+
+impl<T, C> Mailbox<T, C> {
+    /// An empty mailbox whose data lane takes `capacity` messages, at least one.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            queue: Mutex::new(Queue {
+                data: VecDeque::new(),
+                control: VecDeque::new(),
+                reader: Reader::Awake,
+                state: State::Open,
+            }),
+            room: Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)),
+            is_urgent: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts a message into the data lane if there is room.
+    pub(crate) fn try_push(&self, message: T) -> Result<(), Refused<T>> {
+        match self.room.try_acquire() {
+            Ok(permit) => permit.forget(),
+            Err(TryAcquireError::NoPermits) => return Err(Refused::Full(message)),
+            Err(TryAcquireError::Closed) => return Err(Refused::Closed(message)),
+        }
+        self.push_permitted(message).map_err(Refused::Closed)
+    }
+
+    /// Waits until there is room for one message, which [`push_permitted`](Self::push_permitted) then
+    /// takes. `false` if the mailbox has been closed.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost.
+    pub(crate) async fn room(&self) -> bool {
+        self.room.acquire().await.map(tokio::sync::SemaphorePermit::forget).is_ok()
+    }
+
+    /// Waits until there is room for one message, and leaves it to whoever comes first. Ends also when
+    /// the mailbox is closed.
+    pub(crate) async fn wait_for_room(&self) {
+        drop(self.room.acquire().await);
+    }
+
+    /// Puts a message into the data lane, for which there was room. Gives it back if the mailbox has
+    /// been closed.
+    pub(crate) fn push_permitted(&self, message: T) -> Result<(), T> {
+        let mut queue = self.lock();
+        if queue.state != State::Open {
+            return Err(message);
+        }
+        queue.data.push_back(message);
+        let reader = queue.reader.wake_for(WaitFor::Anything);
+        drop(queue);
+        wake(reader);
+        Ok(())
+    }
+
+    /// Puts a message into the control lane. Gives it back if the reader has gone.
+    pub(crate) fn push_control(&self, message: C) -> Result<(), C> {
+        let mut queue = self.lock();
+        if queue.state == State::Abandoned {
+            return Err(message);
+        }
+        queue.control.push_back(message);
+        self.is_urgent.store(true, Ordering::Release);
+        let reader = queue.reader.wake_for(WaitFor::Control);
+        drop(queue);
+        wake(reader);
+        Ok(())
+    }
+
+    /// Whether the control lane may have something.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.is_urgent.load(Ordering::Acquire)
+    }
+
+    /// The next message of the control lane.
+    pub(crate) fn pop_control(&self) -> Option<C> {
+        let mut queue = self.lock();
+        let message = queue.control.pop_front();
+        if queue.control.is_empty() {
+            self.is_urgent.store(false, Ordering::Release);
+        }
+        message
+    }
+
+    /// Takes everything from the data lane into `batch`, which must be empty.
+    pub(crate) fn take(&self, batch: &mut VecDeque<T>) {
+        debug_assert!(batch.is_empty(), "what was taken is handled before more is");
+        mem::swap(&mut self.lock().data, batch);
+    }
+
+    /// Lets go of `n` messages that were taken: so many more may be sent.
+    pub(crate) fn release(&self, n: usize) {
+        if n > 0 {
+            self.room.add_permits(n);
+        }
+    }
+
+    /// Asks to be woken for what arrives; `true` if it has arrived already.
+    pub(crate) fn sleep(&self, wait_for: WaitFor, waker: &Waker) -> bool {
+        let mut queue = self.lock();
+        let has_data = wait_for == WaitFor::Anything && !queue.data.is_empty();
+        if has_data || !queue.control.is_empty() {
+            return true;
+        }
+        queue.reader = match (wait_for, mem::replace(&mut queue.reader, Reader::Awake)) {
+            (WaitFor::Anything, Reader::Anything(old)) if old.will_wake(waker) => {
+                Reader::Anything(old)
+            }
+            (WaitFor::Control, Reader::Control(old)) if old.will_wake(waker) => {
+                Reader::Control(old)
+            }
+            (WaitFor::Anything, _) => Reader::Anything(waker.clone()),
+            (WaitFor::Control, _) => Reader::Control(waker.clone()),
+        };
+        false
+    }
+
+    /// Takes no more data. What is in the lane stays there to be taken.
+    pub(crate) fn close(&self) {
+        let mut queue = self.lock();
+        if queue.state == State::Open {
+            queue.state = State::Closed;
+        }
+        drop(queue);
+        self.room.close();
+    }
+
+    /// The reader goes away. Returns what it has not read; nothing is taken any more.
+    pub(crate) fn abandon(&self) -> (VecDeque<T>, VecDeque<C>) {
+        let mut queue = self.lock();
+        queue.state = State::Abandoned;
+        queue.reader = Reader::Awake;
+        let unread = (mem::take(&mut queue.data), mem::take(&mut queue.control));
+        drop(queue);
+        self.room.close();
+        unread
+    }
+
+    /// How many messages wait in the data lane.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().data.len()
+    }
+
+    /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
+    fn lock(&self) -> MutexGuard<'_, Queue<T, C>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader {
+    /// The waker, if what has arrived is waited for.
+    fn wake_for(&mut self, arrived: WaitFor) -> Option<Waker> {
+        let is_waited_for = match self {
+            Self::Awake => false,
+            Self::Control(_) => arrived == WaitFor::Control,
+            Self::Anything(_) => true,
+        };
+        if !is_waited_for {
+            return None;
+        }
+        match mem::replace(self, Self::Awake) {
+            Self::Awake => None,
+            Self::Control(waker) | Self::Anything(waker) => Some(waker),
+        }
+    }
+}
+
+/// Outside of the lock: whoever is woken may run at once.
+fn wake(reader: Option<Waker>) {
+    if let Some(reader) = reader {
+        reader.wake();
+    }
+}

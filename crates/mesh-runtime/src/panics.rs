@@ -1,0 +1,118 @@
+//! Panics of actors: caught, with message, place and, if asked for, backtrace.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::pin::{Pin, pin};
+use std::sync::Once;
+use std::task::{Context, Poll};
+
+use crate::failure::Failure;
+
+thread_local! {
+    /// Whether the code that runs on this thread is an actor's, so that a panic is told by its failure
+    /// and not by the hook that was there before.
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
+    /// What the hook saw of the panic that unwinds.
+    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+}
+
+/// What only the hook can see.
+struct Seen {
+    location: Option<String>,
+    backtrace: Option<String>,
+}
+
+/// Installs the hook, once for the whole process. It passes on every panic that is not an actor's.
+pub(crate) fn install_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(
+            move |info| {
+                if IS_CAUGHT.get() { see(info) } else { before(info) }
+            },
+        ));
+    });
+}
+
+/// Runs a piece of an actor; a panic becomes its failure.
+pub(crate) fn caught<T>(piece: impl FnOnce() -> T) -> Result<T, Failure> {
+    let was_caught = IS_CAUGHT.replace(true);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(piece));
+    IS_CAUGHT.set(was_caught);
+    outcome.map_err(|payload| failure(&*payload))
+}
+
+/// Runs a function of an actor to its end; a panic becomes its failure.
+pub(crate) async fn caught_async<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut work = pin!(work);
+    std::future::poll_fn(move |cx| poll_caught(work.as_mut(), cx)).await
+}
+
+fn poll_caught<T>(
+    work: Pin<&mut impl Future<Output = Result<T, Failure>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, Failure>> {
+    caught(|| work.poll(cx)).unwrap_or_else(|failure| Poll::Ready(Err(failure)))
+}
+
+fn see(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string);
+    let backtrace = Backtrace::capture();
+    let backtrace =
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    SEEN.set(Some(Seen { location, backtrace }));
+}
+
+fn failure(payload: &(dyn Any + Send)) -> Failure {
+    let message = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned());
+    let seen = SEEN.take();
+    if let Some(backtrace) = seen.as_ref().and_then(|seen| seen.backtrace.as_ref()) {
+        tracing::error!(message, "panic of an actor\n{backtrace}");
+    }
+    Failure::panicked(message, seen.and_then(|seen| seen.location))
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::Reason;
+
+    use super::*;
+
+    /// E1
+    #[test]
+    fn a_panic_is_told_with_its_message_and_its_place() {
+        install_hook();
+        let line = line!() + 1;
+        let failure = caught(|| -> () { panic!("no {}", "luck") }).unwrap_err();
+        let Reason::Panic { message, location: Some(place) } = &failure.cause().reason else {
+            panic!("{failure}")
+        };
+        assert_eq!(message, "no luck");
+        assert!(place.starts_with(&format!("{}:{line}:", file!())), "{place}");
+    }
+
+    #[test]
+    fn a_panic_with_a_value_is_told_too() {
+        install_hook();
+        let failure = caught(|| panic::panic_any(7)).unwrap_err();
+        let Reason::Panic { message, .. } = &failure.cause().reason else { panic!("{failure}") };
+        assert_eq!(message, "a value that is no text");
+    }
+
+    #[test]
+    fn a_panic_within_what_was_caught_does_not_hide_the_next() {
+        install_hook();
+        let inner = caught(|| caught(|| panic!("inner")).is_err()).unwrap();
+        let outer = caught(|| -> () { panic!("outer") }).unwrap_err();
+        assert!(inner && outer.to_string().ends_with("outer"), "{outer}");
+    }
+}

@@ -1,0 +1,329 @@
+//! One process that takes part: its actors, its address table, its roots.
+
+use std::any::{Any, TypeId};
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use mesh_core::{ActorId, Incarnation, ProcId};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::actor::{Actor, ChildFailure, End, Stop};
+use crate::actor_ref::ActorRef;
+use crate::deadlines::Deadlines;
+use crate::endpoint::Endpoint;
+use crate::kind::Kind;
+use crate::metrics::ProcMetrics;
+use crate::name::Name;
+use crate::panics;
+use crate::sender::{Origin, Sender};
+use crate::shared::{Children, Parent, Shared};
+use crate::task::ActorTask;
+use crate::undelivered::Undelivered;
+
+/// One process that takes part: actors are spawned in it and found in it. Cheap to clone.
+///
+/// A program may have several, as tests do. What is spawned here has the process for its parent; a
+/// failure that nobody handles ends at [`ProcConfig::on_failure`].
+///
+/// # Examples
+///
+/// See [`Actor`].
+#[derive(Clone)]
+pub struct Proc(Arc<Inner>);
+
+/// How a process is set up.
+pub struct ProcConfig {
+    /// Who it is.
+    pub id: ProcId,
+    /// Which life of it.
+    pub life: Incarnation,
+    /// How long a call waits for its answer, unless it says otherwise.
+    pub call_within: Duration,
+    /// Is told of every failure that no actor has handled (E2). It must not block.
+    pub on_failure: Box<dyn Fn(&ChildFailure) + Send + Sync>,
+}
+
+/// There is no tokio runtime here to run actors on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no tokio runtime is entered here: call it within one, or give its handle to Proc::start")]
+pub struct NoRuntime;
+
+/// Actors that have not ended in time: how many of those that the process is the parent of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{n} actors have not ended: a handler of theirs, or of a child, does not return or await")]
+pub struct StillRunning {
+    /// How many.
+    pub n: usize,
+}
+
+struct Inner {
+    id: ProcId,
+    life: Incarnation,
+    call_within: Duration,
+    on_failure: Box<dyn Fn(&ChildFailure) + Send + Sync>,
+    runtime: Handle,
+    next_index: AtomicU64,
+    /// Whoever can be found by an address.
+    listed: DashMap<NonZeroU64, Arc<dyn Endpoint>>,
+    /// One [`Kind`] for each type of actor.
+    kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// The living actors that have no actor for a parent.
+    roots: Mutex<Children>,
+    root_ended: Notify,
+    deadlines: Arc<Deadlines>,
+    sweeper: AbortHandle,
+    metrics: ProcMetrics,
+}
+
+impl ProcConfig {
+    /// A process of its own, with an identity drawn at random: calls wait for 10 s, and a failure that
+    /// nobody handles is logged.
+    #[must_use]
+    pub fn local() -> Self {
+        let id = u128::from(random()) << 64 | u128::from(random());
+        Self {
+            id: ProcId::from_random(id),
+            life: Incarnation::FIRST,
+            call_within: Duration::from_secs(10),
+            on_failure: Box::new(|failure| tracing::error!("{failure}")),
+        }
+    }
+}
+
+impl Proc {
+    /// A process of its own on the runtime that is entered here, as [`ProcConfig::local`] has it.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRuntime`] if none is.
+    pub fn local() -> Result<Self, NoRuntime> {
+        let runtime = Handle::try_current().or(Err(NoRuntime))?;
+        Ok(Self::start(ProcConfig::local(), runtime))
+    }
+
+    /// A process whose actors run on `runtime`.
+    #[must_use]
+    pub fn start(config: ProcConfig, runtime: Handle) -> Self {
+        panics::install_hook();
+        let deadlines = Arc::new(Deadlines::default());
+        let sweeper = runtime.spawn(Arc::clone(&deadlines).sweep()).abort_handle();
+        Self(Arc::new(Inner {
+            id: config.id,
+            life: config.life,
+            call_within: config.call_within,
+            on_failure: config.on_failure,
+            runtime,
+            next_index: AtomicU64::new(1),
+            listed: DashMap::new(),
+            kinds: DashMap::new(),
+            roots: Mutex::default(),
+            root_ended: Notify::new(),
+            deadlines,
+            sweeper,
+            metrics: ProcMetrics::new(),
+        }))
+    }
+
+    /// Spawns an actor whose parent is the process, under the name of its type.
+    pub fn spawn<A: Actor>(&self, params: A::Params) -> ActorRef<A> {
+        self.spawn_named(Name::of_type(A::NAME), params)
+    }
+
+    /// The same, under a name of its own.
+    pub fn spawn_named<A: Actor>(&self, name: impl Into<Name>, params: A::Params) -> ActorRef<A> {
+        let parent = Arc::clone(&self.0) as Arc<dyn Parent>;
+        self.spawn_child(name.into(), params, parent, |child| {
+            self.0.roots().insert(child.index(), child);
+        })
+    }
+
+    /// Ends every actor, the youngest first of those that have the process for a parent; those that
+    /// have not ended after `grace` are killed.
+    ///
+    /// # Errors
+    ///
+    /// [`StillRunning`] if even that did not end all of them within another `grace`: a handler that
+    /// blocks its thread cannot be ended.
+    pub async fn stop(&self, grace: Duration) -> Result<(), StillRunning> {
+        if self.end_roots(Stop::Now, grace).await.is_ok() {
+            return Ok(());
+        }
+        self.end_roots(Stop::Kill, grace).await
+    }
+
+    /// Who the process is.
+    #[must_use]
+    pub fn id(&self) -> ProcId {
+        self.0.id
+    }
+
+    /// Which life of the process it is.
+    #[must_use]
+    pub fn life(&self) -> Incarnation {
+        self.0.life
+    }
+
+    /// The runtime that its actors run on.
+    #[must_use]
+    pub fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
+    /// How many of its actors live that have no actor for a parent.
+    #[must_use]
+    pub fn n_roots(&self) -> usize {
+        self.0.roots().len()
+    }
+
+    pub(crate) fn spawn_child<A: Actor>(
+        &self,
+        name: Name,
+        params: A::Params,
+        parent: Arc<dyn Parent>,
+        adopt: impl FnOnce(Arc<dyn Endpoint>),
+    ) -> ActorRef<A> {
+        let shared = Arc::new(Shared::<A>::new(self, name));
+        // Before it runs: its end must find it among the children.
+        adopt(Arc::clone(&shared) as Arc<dyn Endpoint>);
+        let task = ActorTask::new(Arc::clone(&shared), parent, params);
+        drop(self.0.runtime.spawn(task));
+        ActorRef::new(shared)
+    }
+
+    pub(crate) fn next_index(&self) -> NonZeroU64 {
+        let index = self.0.next_index.fetch_add(1, Ordering::Relaxed);
+        NonZeroU64::new(index).unwrap_or(NonZeroU64::MAX)
+    }
+
+    pub(crate) fn actor_id(&self, index: NonZeroU64) -> ActorId {
+        ActorId { proc: self.0.id, life: self.0.life, index: index.get() }
+    }
+
+    /// Whom `id` names, if it is here.
+    pub(crate) fn find(&self, id: ActorId) -> Option<Arc<dyn Endpoint>> {
+        let index = NonZeroU64::new(id.index)?;
+        Some(Arc::clone(&*self.0.listed.get(&index)?))
+    }
+
+    pub(crate) fn list(&self, endpoint: Arc<dyn Endpoint>) {
+        self.0.listed.insert(endpoint.index(), endpoint);
+    }
+
+    pub(crate) fn unlist(&self, index: NonZeroU64) {
+        self.0.listed.remove(&index);
+    }
+
+    /// What all actors of type `A` share.
+    pub(crate) fn kind<A: Actor>(&self) -> Arc<Kind<A>> {
+        let key = TypeId::of::<A>();
+        let known = self.0.kinds.get(&key).map(|kind| Arc::clone(&*kind));
+        let kind = known.unwrap_or_else(|| {
+            let new = || Arc::new(Kind::<A>::new()) as Arc<dyn Any + Send + Sync>;
+            Arc::clone(&*self.0.kinds.entry(key).or_insert_with(new))
+        });
+        kind.downcast().unwrap_or_else(|_| Arc::new(Kind::new()))
+    }
+
+    pub(crate) fn call_within(&self) -> Duration {
+        self.0.call_within
+    }
+
+    pub(crate) fn deadlines(&self) -> Arc<Deadlines> {
+        Arc::clone(&self.0.deadlines)
+    }
+
+    pub(crate) fn metrics(&self) -> &ProcMetrics {
+        &self.0.metrics
+    }
+
+    /// A message could not be delivered: it is counted, logged, and goes back to who sent it (R3).
+    pub(crate) fn give_back(&self, undelivered: Undelivered) {
+        self.0.metrics.undelivered(undelivered.why);
+        tracing::warn!(%undelivered, "undelivered");
+        if let Some(sender) = undelivered.from.and_then(|from| self.find(from)) {
+            sender.returned(undelivered);
+        }
+    }
+
+    /// Asks the roots to end, the youngest first, and waits for all of them until `grace` is over.
+    async fn end_roots(&self, how: Stop, grace: Duration) -> Result<(), StillRunning> {
+        let until = Instant::now().checked_add(grace);
+        self.0.roots().values().rev().for_each(|root| root.stop(how));
+        loop {
+            let ended = self.0.root_ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            let n = self.n_roots();
+            if n == 0 {
+                return Ok(());
+            }
+            match until {
+                Some(until) if timeout_at(until, ended.as_mut()).await.is_err() => {
+                    return Err(StillRunning { n });
+                }
+                Some(_) => (),
+                None => ended.await,
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn roots(&self) -> MutexGuard<'_, Children> {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Parent for Inner {
+    /// What nobody has handled ends here (E2).
+    fn child_ended(&self, index: NonZeroU64, name: &Name, end: &End) {
+        self.roots().remove(&index);
+        self.root_ended.notify_waiters();
+        if let End::Failed(cause) = end {
+            let id = ActorId { proc: self.id, life: self.life, index: index.get() };
+            (self.on_failure)(&ChildFailure { child: name.clone(), id, cause: Arc::clone(cause) });
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
+}
+
+impl Sender for Proc {
+    fn origin(&self) -> Origin<'_> {
+        Origin { proc: self, actor: None }
+    }
+}
+
+impl fmt::Debug for Proc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proc").field("id", &self.0.id).field("life", &self.0.life).finish()
+    }
+}
+
+impl fmt::Debug for ProcConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcConfig")
+            .field("id", &self.id)
+            .field("life", &self.life)
+            .field("call_within", &self.call_within)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A number that differs from call to call: the standard library seeds its maps with such.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

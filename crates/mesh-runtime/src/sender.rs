@@ -1,0 +1,34 @@
+//! Who sends.
+
+use std::num::NonZeroU64;
+
+use crate::proc::Proc;
+
+/// Whoever can send: an actor by its [`Context`](crate::Context), a program by its [`Proc`].
+///
+/// Nothing is ambient: what is sent has a process that knows the way, and, from an actor, a sender to
+/// whom it comes back if it cannot be delivered (R3).
+pub trait Sender {
+    /// Where it is sent from.
+    fn origin(&self) -> Origin<'_>;
+}
+
+/// Where something is sent from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub(crate) proc: &'a Proc,
+    /// The actor that sends; `None` for a program.
+    pub(crate) actor: Option<NonZeroU64>,
+}
+
+impl<S: Sender> Sender for &S {
+    fn origin(&self) -> Origin<'_> {
+        S::origin(self)
+    }
+}
+
+impl<S: Sender> Sender for &mut S {
+    fn origin(&self) -> Origin<'_> {
+        S::origin(self)
+    }
+}

@@ -1,0 +1,171 @@
+//! What everybody who knows an actor shares: its mailbox, its name, its children, and how it ended.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use mesh_core::{ActorId, PortId};
+use tokio::sync::Notify;
+
+use crate::actor::{Actor, End, Stop};
+use crate::endpoint::{Endpoint, Rejected};
+use crate::failure::Failure;
+use crate::kind::Kind;
+use crate::letter::Parcel;
+use crate::mailbox::{Mailbox, Refused};
+use crate::name::Name;
+use crate::proc::Proc;
+use crate::undelivered::{Undelivered, WhyUndelivered};
+
+/// One actor, as everybody else sees it.
+pub(crate) struct Shared<A: Actor> {
+    pub(crate) mailbox: Mailbox<Box<dyn Parcel<A>>, Control>,
+    pub(crate) proc: Proc,
+    pub(crate) index: NonZeroU64,
+    pub(crate) name: Name,
+    /// What all actors of its type share.
+    pub(crate) kind: Arc<Kind<A>>,
+    children: Mutex<Children>,
+    /// Whether it can be found by its address.
+    is_listed: AtomicBool,
+    /// How it is going to end, from when it takes no more messages.
+    leaving: OnceLock<End>,
+    /// How it has ended.
+    end: OnceLock<End>,
+    ended: Notify,
+}
+
+/// The living children of an actor, in the order in which they were spawned.
+pub(crate) type Children = BTreeMap<NonZeroU64, Arc<dyn Endpoint>>;
+
+/// What overtakes the messages of an actor.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// End.
+    Stop(Stop),
+    /// A child has ended. At most one for each child.
+    ChildEnded { index: NonZeroU64, name: Name, end: End },
+    /// A message of its own comes back. At most one for each that it has sent.
+    Returned(Undelivered),
+    /// What was attached to it failed. At most one for each attachment.
+    AttachmentFailed(Failure),
+}
+
+/// Who is told when an actor has ended.
+pub(crate) trait Parent: Send + Sync {
+    /// The child has ended, and so have its own.
+    fn child_ended(&self, index: NonZeroU64, name: &Name, end: &End);
+}
+
+impl<A: Actor> Shared<A> {
+    pub(crate) fn new(proc: &Proc, name: Name) -> Self {
+        Self {
+            mailbox: Mailbox::new(A::MAILBOX),
+            proc: proc.clone(),
+            index: proc.next_index(),
+            name,
+            kind: proc.kind(),
+            children: Mutex::default(),
+            is_listed: AtomicBool::new(false),
+            leaving: OnceLock::new(),
+            end: OnceLock::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> ActorId {
+        self.proc.actor_id(self.index)
+    }
+
+    /// Sees to it that it can be found by its address, until it has ended.
+    pub(crate) fn list(self: &Arc<Self>) {
+        if !self.is_listed.swap(true, Ordering::Relaxed) {
+            self.proc.list(Arc::clone(self) as Arc<dyn Endpoint>);
+            // It may have ended in between, and was not there to be taken off the list.
+            if self.end.get().is_some() {
+                self.proc.unlist(self.index);
+            }
+        }
+    }
+
+    pub(crate) fn children(&self) -> MutexGuard<'_, Children> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it is going to end, once that is known.
+    pub(crate) fn leaving(&self) -> Option<&End> {
+        self.end.get().or_else(|| self.leaving.get())
+    }
+
+    pub(crate) fn leave(&self, end: &End) {
+        _ = self.leaving.set(end.clone()).is_ok();
+    }
+
+    /// It has ended: whoever waits for that is told.
+    pub(crate) fn finish(&self, end: End) {
+        _ = self.end.set(end).is_ok();
+        self.ended.notify_waiters();
+        if self.is_listed.load(Ordering::Relaxed) {
+            self.proc.unlist(self.index);
+        }
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&self) -> End {
+        loop {
+            let ended = self.ended.notified();
+            if let Some(end) = self.end.get() {
+                return end.clone();
+            }
+            ended.await;
+        }
+    }
+
+    /// Gives a control message, unless nobody is there to read it.
+    pub(crate) fn control(&self, control: Control) {
+        // What the message is about has ended with the actor.
+        _ = self.mailbox.push_control(control).is_ok();
+    }
+}
+
+impl<A: Actor> Parent for Shared<A> {
+    fn child_ended(&self, index: NonZeroU64, name: &Name, end: &End) {
+        self.control(Control::ChildEnded { index, name: name.clone(), end: end.clone() });
+    }
+}
+
+impl<A: Actor> Endpoint for Shared<A> {
+    fn index(&self) -> NonZeroU64 {
+        self.index
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn deliver(&self, port: PortId, letter: Box<dyn Any + Send>) -> Result<(), Rejected> {
+        let parcel = match self.kind.handlers().parcel(port, letter) {
+            Ok(parcel) => parcel,
+            Err(letter) => return Err(Rejected::Never(WhyUndelivered::NoPort, letter)),
+        };
+        self.mailbox.try_push(parcel).map_err(|refused| match refused {
+            Refused::Full(parcel) => Rejected::Full(parcel.into_any()),
+            Refused::Closed(parcel) => Rejected::Never(WhyUndelivered::Ended, parcel.into_any()),
+        })
+    }
+
+    fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { self.mailbox.wait_for_room().await })
+    }
+
+    fn returned(&self, undelivered: Undelivered) {
+        self.control(Control::Returned(undelivered));
+    }
+
+    fn stop(&self, how: Stop) {
+        self.control(Control::Stop(how));
+    }
+}

@@ -1,0 +1,466 @@
+//! The task of an actor: one step after the other, with the control lane looked at between any two.
+//!
+//! It is a future of its own and not an `async fn`, so that whatever the actor awaits, the control lane
+//! is read, and a kill gets through.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use mesh_core::{Cause, Reason};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::ReusableBoxFuture;
+
+use crate::actor::{Actor, ChildFailure, End, Stop, Verdict};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::letter::Parcel;
+use crate::mailbox::WaitFor;
+use crate::metrics::Alive;
+use crate::panics::{caught, caught_async};
+use crate::shared::{Control, Parent, Shared};
+use crate::undelivered::Undelivered;
+
+/// An actor and its context: what every function of it is given.
+pub(crate) struct Life<A: Actor> {
+    pub(crate) actor: A,
+    pub(crate) cx: Context<A>,
+}
+
+/// What a function of an actor comes to.
+pub(crate) struct Turn<A: Actor> {
+    /// `None` if there is no actor, since it could not be created.
+    pub(crate) life: Option<Box<Life<A>>>,
+    pub(crate) outcome: Result<(), Failure>,
+}
+
+/// Where the function runs. Its memory is used again, so that most messages take none.
+pub(crate) type TurnSlot<A> = ReusableBoxFuture<'static, Turn<A>>;
+
+/// Runs one actor from its start to its end.
+pub(crate) struct ActorTask<A: Actor> {
+    shared: Arc<Shared<A>>,
+    parent: Arc<dyn Parent>,
+    turn: TurnSlot<A>,
+    /// Whether a function of the actor runs in `turn`, and has its life with it.
+    is_busy: bool,
+    life: Option<Box<Life<A>>>,
+    stage: Stage,
+    /// Messages that were taken from the mailbox and are not handled yet.
+    batch: VecDeque<Box<dyn Parcel<A>>>,
+    /// How many messages have been begun that the mailbox has not been told of.
+    n_begun: usize,
+    /// What the actor is told before its next message. Bound: [`ASIDES_MAX`] and one for each child.
+    asides: VecDeque<Aside>,
+    /// How it has been asked to end; the strictest counts.
+    stop: Option<Stop>,
+    failure: Option<Failure>,
+    born: Instant,
+    alive: Alive,
+}
+
+/// How far the actor is.
+enum Stage {
+    /// It is created, or handles messages.
+    Serving,
+    /// It takes no more, and its children end, the youngest first.
+    EndingChildren(Option<Box<EndingChild>>),
+    /// It cleans up.
+    Cleaning,
+    /// It has ended, and everybody has been told.
+    Ended,
+}
+
+/// A child that was asked to end.
+struct EndingChild {
+    index: NonZeroU64,
+    grace: Pin<Box<Sleep>>,
+    is_killed: bool,
+}
+
+/// Something the actor is told that is no message.
+enum Aside {
+    ChildFailed(ChildFailure),
+    Returned(Undelivered),
+}
+
+/// What to do after a step.
+enum Next {
+    Step,
+    Sleep(WaitFor),
+    End,
+}
+
+impl<A: Actor> ActorTask<A> {
+    /// The task of an actor that is created from `params`.
+    pub(crate) fn new(shared: Arc<Shared<A>>, parent: Arc<dyn Parent>, params: A::Params) -> Self {
+        let mut cx = Context::new(Arc::clone(&shared));
+        let alive = shared.kind.alive();
+        let turn = TurnSlot::new(async move {
+            match caught_async(A::start(params, &mut cx)).await {
+                Ok(actor) => Turn { life: Some(Box::new(Life { actor, cx })), outcome: Ok(()) },
+                Err(failure) => Turn { life: None, outcome: Err(failure) },
+            }
+        });
+        Self {
+            shared,
+            parent,
+            turn,
+            is_busy: true,
+            life: None,
+            stage: Stage::Serving,
+            batch: VecDeque::new(),
+            n_begun: 0,
+            asides: VecDeque::new(),
+            stop: None,
+            failure: None,
+            born: Instant::now(),
+            alive,
+        }
+    }
+
+    fn step(&mut self, cx: &mut TaskContext<'_>) -> Next {
+        if self.is_busy {
+            return self.go_on(cx);
+        }
+        match &mut self.stage {
+            Stage::Serving => self.serve(),
+            Stage::EndingChildren(_) => self.end_children(cx),
+            Stage::Cleaning => self.end(),
+            Stage::Ended => Next::End,
+        }
+    }
+
+    /// Goes on with the function that runs.
+    fn go_on(&mut self, cx: &mut TaskContext<'_>) -> Next {
+        // The functions catch their own panics; this is for what they leave behind.
+        match caught(|| self.turn.poll(cx)) {
+            Ok(Poll::Pending) => return Next::Sleep(WaitFor::Control),
+            Ok(Poll::Ready(turn)) => self.turn_ended(turn),
+            Err(failure) => self.turn_ended(Turn { life: None, outcome: Err(failure) }),
+        }
+        Next::Step
+    }
+
+    fn turn_ended(&mut self, Turn { life, outcome }: Turn<A>) {
+        self.is_busy = false;
+        self.life = life;
+        if let Err(failure) = outcome {
+            if matches!(failure.cause().reason, Reason::Panic { .. }) {
+                self.drop_life();
+            }
+            self.fail(failure);
+        }
+    }
+
+    /// The first failure is the one that counts.
+    fn fail(&mut self, failure: Failure) {
+        if self.failure.is_none() {
+            self.failure = Some(failure);
+        }
+    }
+
+    /// Begins what comes next, or sleeps.
+    fn serve(&mut self) -> Next {
+        if self.failure.is_some() || self.stop >= Some(Stop::Now) {
+            return self.leave();
+        }
+        if let Some(aside) = self.asides.pop_front() {
+            self.begin_aside(aside);
+            return Next::Step;
+        }
+        if self.batch.is_empty() {
+            self.release();
+            self.shared.mailbox.take(&mut self.batch);
+        }
+        if let Some(parcel) = self.batch.pop_front() {
+            return self.begin(parcel);
+        }
+        if self.stop == Some(Stop::Drain) {
+            return self.leave();
+        }
+        Next::Sleep(WaitFor::Anything)
+    }
+
+    fn begin(&mut self, parcel: Box<dyn Parcel<A>>) -> Next {
+        let Some(life) = self.life.take() else {
+            // Not reached: without a life there is a failure, which is looked at first.
+            self.batch.push_front(parcel);
+            return self.leave();
+        };
+        self.n_begun += 1;
+        if self.n_begun >= RELEASED_TOGETHER {
+            self.release();
+        }
+        self.life = parcel.begin(life, &mut self.turn);
+        self.is_busy = self.life.is_none();
+        Next::Step
+    }
+
+    /// Tells the mailbox that there is room.
+    fn release(&mut self) {
+        self.shared.mailbox.release(std::mem::take(&mut self.n_begun));
+    }
+
+    fn begin_aside(&mut self, aside: Aside) {
+        let Some(mut life) = self.life.take() else { return };
+        self.is_busy = true;
+        match aside {
+            Aside::ChildFailed(failure) => self.turn.set(async move {
+                let Life { actor, cx } = &mut *life;
+                let outcome = caught_async(on_failure(actor, failure, cx)).await;
+                Turn { life: Some(life), outcome }
+            }),
+            Aside::Returned(undelivered) => self.turn.set(async move {
+                let Life { actor, cx } = &mut *life;
+                let outcome = caught_async(actor.on_undelivered(undelivered, cx)).await;
+                Turn { life: Some(life), outcome }
+            }),
+        }
+    }
+
+    /// Takes no more messages; those that wait go back to who sent them.
+    fn leave(&mut self) -> Next {
+        let end = self.how_it_ends();
+        self.shared.leave(&end);
+        self.shared.mailbox.close();
+        let mut waiting = std::mem::take(&mut self.batch);
+        self.give_back(&mut waiting, &end);
+        self.shared.mailbox.take(&mut waiting);
+        self.give_back(&mut waiting, &end);
+        self.stage = Stage::EndingChildren(None);
+        Next::Step
+    }
+
+    fn give_back(&self, parcels: &mut VecDeque<Box<dyn Parcel<A>>>, end: &End) {
+        for parcel in parcels.drain(..) {
+            parcel.give_back(self.shared.index, end, &self.shared.proc);
+        }
+    }
+
+    fn how_it_ends(&self) -> End {
+        match (&self.failure, self.stop) {
+            (Some(failure), _) => {
+                let cause = Cause::clone(failure.cause());
+                End::Failed(Arc::new(cause.with_alive(self.born.elapsed())))
+            }
+            (None, Some(Stop::Kill)) => End::Killed,
+            (None, _) => End::Stopped,
+        }
+    }
+
+    /// Ends the children, the youngest first; all at once if the actor is killed.
+    fn end_children(&mut self, cx: &mut TaskContext<'_>) -> Next {
+        let Stage::EndingChildren(ending) = &mut self.stage else { return Next::Step };
+        let children = self.shared.children();
+        let Some((&youngest, child)) = children.last_key_value() else {
+            drop(children);
+            return self.clean();
+        };
+        if self.stop == Some(Stop::Kill) {
+            if ending.as_ref().is_none_or(|ending| !ending.is_killed) {
+                children.values().for_each(|child| child.stop(Stop::Kill));
+                *ending = Some(Box::new(EndingChild::new(youngest, true)));
+            }
+            return Next::Sleep(WaitFor::Control);
+        }
+        let current = match ending {
+            Some(current) if current.index == youngest => current,
+            _ => {
+                child.stop(Stop::Now);
+                ending.insert(Box::new(EndingChild::new(youngest, false)))
+            }
+        };
+        if !current.is_killed && current.grace.as_mut().poll(cx).is_ready() {
+            current.is_killed = true;
+            child.stop(Stop::Kill);
+        }
+        Next::Sleep(WaitFor::Control)
+    }
+
+    /// Lets the actor clean up, if its state can be trusted.
+    fn clean(&mut self) -> Next {
+        self.stage = Stage::Cleaning;
+        let Some(mut life) = self.life.take() else { return Next::Step };
+        if self.stop == Some(Stop::Kill) {
+            self.life = Some(life);
+            self.drop_life();
+            return Next::Step;
+        }
+        self.is_busy = true;
+        self.turn.set(async move {
+            let Life { actor, cx } = &mut *life;
+            let outcome = caught_async(actor.stop(cx)).await;
+            Turn { life: Some(life), outcome }
+        });
+        Next::Step
+    }
+
+    /// The end, unless there are children that were spawned in cleaning up.
+    fn end(&mut self) -> Next {
+        self.drop_life();
+        if self.shared.children().is_empty() {
+            return Next::End;
+        }
+        self.stage = Stage::EndingChildren(None);
+        Next::Step
+    }
+
+    fn drop_life(&mut self) {
+        let life = self.life.take();
+        if let Err(failure) = caught(|| drop(life)) {
+            self.fail(failure);
+        }
+    }
+
+    /// Cuts off the function that runs.
+    fn drop_turn(&mut self) {
+        if std::mem::take(&mut self.is_busy)
+            && let Err(failure) = caught(|| self.turn.set(std::future::pending()))
+        {
+            self.fail(failure);
+        }
+    }
+
+    /// Everything on the control lane.
+    fn read_control(&mut self) {
+        while let Some(control) = self.shared.mailbox.pop_control() {
+            match control {
+                Control::Stop(how) => self.stop_asked(how),
+                Control::ChildEnded { index, name, end } => {
+                    self.shared.children().remove(&index);
+                    if let End::Failed(cause) = end {
+                        self.child_failed(ChildFailure {
+                            child: name,
+                            id: self.shared.proc.actor_id(index),
+                            cause,
+                        });
+                    }
+                }
+                Control::Returned(undelivered) if self.asides.len() < ASIDES_MAX => {
+                    self.asides.push_back(Aside::Returned(undelivered));
+                }
+                // It has been counted and logged.
+                Control::Returned(_) => (),
+                Control::AttachmentFailed(failure) => self.fail(failure),
+            }
+        }
+    }
+
+    fn stop_asked(&mut self, how: Stop) {
+        self.stop = self.stop.max(Some(how));
+        if how == Stop::Drain {
+            self.shared.mailbox.close();
+        }
+        if how == Stop::Kill {
+            self.shared.leave(&self.how_it_ends());
+            self.drop_turn();
+        }
+    }
+
+    /// A child that fails while its parent ends was not handled by anybody (E2).
+    fn child_failed(&mut self, failure: ChildFailure) {
+        match self.stage {
+            Stage::Serving => self.asides.push_back(Aside::ChildFailed(failure)),
+            Stage::EndingChildren(_) | Stage::Cleaning | Stage::Ended => {
+                self.fail(Failure::of_child(&failure.child, &failure.cause));
+            }
+        }
+    }
+
+    /// The actor has ended: everybody is told.
+    fn finish(&mut self, end: End) {
+        self.stage = Stage::Ended;
+        self.drop_turn();
+        self.drop_life();
+        let (mut unread, control) = self.shared.mailbox.abandon();
+        self.shared.finish(end.clone());
+        self.alive.ended(&end);
+        let mut batch = std::mem::take(&mut self.batch);
+        self.give_back(&mut batch, &end);
+        self.give_back(&mut unread, &end);
+        drop(control);
+        self.parent.child_ended(self.shared.index, &self.shared.name, &end);
+    }
+}
+
+impl<A: Actor> Future for ActorTask<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        for _ in 0..STEPS_PER_POLL {
+            if task.shared.mailbox.is_urgent() {
+                task.read_control();
+            }
+            match task.step(cx) {
+                Next::Step => (),
+                Next::Sleep(wait_for) => {
+                    task.release();
+                    if !task.shared.mailbox.sleep(wait_for, cx.waker()) {
+                        return Poll::Pending;
+                    }
+                }
+                Next::End => {
+                    let end = task.how_it_ends();
+                    task.finish(end);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        // Others on this thread have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<A: Actor> Drop for ActorTask<A> {
+    /// Dropped before its end, by whoever runs it: its children are killed, and nobody waits for it in
+    /// vain.
+    fn drop(&mut self) {
+        if !matches!(self.stage, Stage::Ended) {
+            self.shared.leave(&End::Lost);
+            self.shared.children().values().for_each(|child| child.stop(Stop::Kill));
+            self.finish(End::Lost);
+        }
+    }
+}
+
+// Nothing in it is pinned where it stands.
+impl<A: Actor> Unpin for ActorTask<A> {}
+
+impl EndingChild {
+    fn new(index: NonZeroU64, is_killed: bool) -> Self {
+        Self { index, grace: Box::pin(sleep(CHILD_GRACE)), is_killed }
+    }
+}
+
+/// What the parent makes of the failure of a child (E2).
+async fn on_failure<A: Actor>(
+    actor: &mut A,
+    failure: ChildFailure,
+    cx: &mut Context<A>,
+) -> Result<(), Failure> {
+    let ChildFailure { child, cause, .. } = failure.clone();
+    match actor.on_failure(failure, cx).await {
+        Ok(Verdict::Handled) => Ok(()),
+        Ok(Verdict::Escalate) => Err(Failure::of_child(&child, &cause)),
+        Err(own) => Err(own.while_handling(&child, &cause)),
+    }
+}
+
+/// How many steps may pass before other tasks have their turn.
+const STEPS_PER_POLL: usize = 512;
+
+/// After how many messages a mailbox that is never empty is told that there is room.
+const RELEASED_TOGETHER: usize = 32;
+
+/// How many messages that came back may wait for the actor to be told of them.
+const ASIDES_MAX: usize = 1024;
+
+/// How long a child may take to end before it is killed.
+const CHILD_GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,9 @@
+//! The runtime through its public interface.
+
+mod calls;
+mod failures;
+mod life;
+mod mailboxes;
+mod ports;
+mod script;
+mod work;

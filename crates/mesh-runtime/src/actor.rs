@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::handlers::Handlers;
 use crate::name::Name;
+use crate::reply::ReplyTo;
 use crate::undelivered::Undelivered;
 
 /// A thing with a state of its own that handles messages one after the other.
@@ -129,6 +130,11 @@ pub trait Actor: Sized + Send + 'static {
 }
 
 /// Handles messages of type `M`.
+///
+/// # Source
+///
+/// `handle_cast` and `handle_call` of `gen_server` in Erlang/OTP: `handle_call` gets its `From`, and may
+/// return before it has answered.
 pub trait Handler<M: Message>: Actor {
     /// Handles one message. What it returns is the answer, if it was a call.
     ///
@@ -141,6 +147,35 @@ pub trait Handler<M: Message>: Actor {
         message: M,
         cx: &mut Context<Self>,
     ) -> impl Future<Output = Result<M::Reply, Failure>> + Send;
+
+    /// Handles a call, and answers it now, or later, or leaves that to somebody else. By default it is
+    /// answered with what [`handle`](Self::handle) returns.
+    ///
+    /// Whoever called is told at once when `reply` is dropped unanswered.
+    ///
+    /// # Errors
+    ///
+    /// As of [`handle`](Self::handle).
+    fn handle_call(
+        &mut self,
+        message: M,
+        reply: ReplyTo<M::Reply>,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        async {
+            match self.handle(message, cx).await {
+                Ok(answer) => {
+                    // Whoever called may have given up meanwhile.
+                    _ = reply.send(answer).is_ok();
+                    Ok(())
+                }
+                Err(failure) => {
+                    reply.fail(&failure);
+                    Err(failure)
+                }
+            }
+        }
+    }
 }
 
 /// A child that failed.

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::name::Name;
 use crate::panics::caught_async;
 use crate::proc::Proc;
-use crate::sender::{Origin, Sender};
+use crate::sender::{Deputy, Origin, Sender};
 use crate::shared::{Control, Parent, Shared};
 
 /// The surroundings of one actor: its own address, its process, its children, and work that ends with
@@ -86,6 +86,14 @@ impl<A: Actor> Context<A> {
     /// Asks the actor itself to end, after the message that it handles.
     pub fn stop(&self, how: Stop) {
         self.me.stop(how);
+    }
+
+    /// Sends in the name of this actor: what cannot be delivered comes back to it.
+    #[must_use]
+    pub fn deputy(&self) -> Deputy {
+        let me = self.me.shared();
+        me.list();
+        Deputy { proc: me.proc.clone(), actor: me.index }
     }
 
     /// Runs `work` beside the actor, on the same runtime. It is dropped when the actor ends; if it fails

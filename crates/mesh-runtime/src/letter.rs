@@ -6,7 +6,6 @@ use std::num::NonZeroU64;
 use mesh_core::Message;
 
 use crate::actor::{Actor, End, Handler};
-use crate::failure::Failure;
 use crate::fault::Fault;
 use crate::panics::caught_async;
 use crate::proc::Proc;
@@ -42,8 +41,11 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
         turn.set(async move {
             let mut life = life;
             let Life { actor, cx } = &mut *life;
-            let outcome = caught_async(actor.handle(message, cx)).await;
-            Turn { outcome: answer(reply, outcome), life: Some(life) }
+            let outcome = match reply {
+                None => caught_async(actor.handle(message, cx)).await.map(drop),
+                Some(reply) => caught_async(actor.handle_call(message, reply, cx)).await,
+            };
+            Turn { outcome, life: Some(life) }
         });
         None
     }
@@ -62,21 +64,5 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
                 proc.give_back(Undelivered::new(way, M::NAME, WhyUndelivered::Ended, message));
             }
         }
-    }
-}
-
-/// Answers whoever called. What is left is what matters to the actor.
-fn answer<R>(reply: Option<ReplyTo<R>>, outcome: Result<R, Failure>) -> Result<(), Failure> {
-    match (reply, outcome) {
-        (Some(reply), Ok(answer)) => {
-            // Whoever called may have given up meanwhile.
-            _ = reply.send(answer).is_ok();
-            Ok(())
-        }
-        (Some(reply), Err(failure)) => {
-            reply.refuse(Fault::Failed(failure.shared()));
-            Err(failure)
-        }
-        (None, outcome) => outcome.map(drop),
     }
 }

@@ -54,7 +54,7 @@ pub use name::Name;
 pub use port::{Port, PortReceiver};
 pub use proc::{NoRuntime, Proc, ProcConfig, StillRunning};
 pub use reply::ReplyTo;
-pub use sender::{Origin, Sender};
+pub use sender::{Deputy, Origin, Sender};
 pub use undelivered::{Undelivered, WhyUndelivered};
 
 /// The example of the README is compiled and run as the others are.

@@ -239,3 +239,6 @@ fn wake(reader: Option<Waker>) {
         reader.wake();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,8 +18,9 @@ thread_local! {
     static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
 }
 
-/// What only the hook can see.
+/// What the hook sees of a panic. The place and the backtrace only it can see.
 struct Seen {
+    message: String,
     location: Option<String>,
     backtrace: Option<String>,
 }
@@ -60,25 +61,41 @@ fn poll_caught<T>(
     caught(|| work.poll(cx)).unwrap_or_else(|failure| Poll::Ready(Err(failure)))
 }
 
+/// The failure that the panic which unwinds here will be, if it is an actor's.
+pub(crate) fn unwinding() -> Option<Failure> {
+    if !std::thread::panicking() {
+        return None;
+    }
+    SEEN.with_borrow(|seen| {
+        let Seen { message, location, .. } = seen.as_ref()?;
+        Some(Failure::panicked(message.clone(), location.clone()))
+    })
+}
+
 fn see(info: &PanicHookInfo<'_>) {
+    let message = message(info.payload());
     let location = info.location().map(ToString::to_string);
     let backtrace = Backtrace::capture();
     let backtrace =
         (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    SEEN.set(Some(Seen { location, backtrace }));
+    SEEN.set(Some(Seen { message, location, backtrace }));
 }
 
 fn failure(payload: &(dyn Any + Send)) -> Failure {
-    let message = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is no text".to_owned());
+    let message = message(payload);
     let seen = SEEN.take();
     if let Some(backtrace) = seen.as_ref().and_then(|seen| seen.backtrace.as_ref()) {
         tracing::error!(message, "panic of an actor\n{backtrace}");
     }
     Failure::panicked(message, seen.and_then(|seen| seen.location))
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
 #[cfg(test)]

@@ -21,6 +21,20 @@ pub struct Origin<'a> {
     pub(crate) actor: Option<NonZeroU64>,
 }
 
+/// Sends in the name of an actor, for work that is attached to it: see
+/// [`Context::deputy`](crate::Context::deputy).
+#[derive(Clone, Debug)]
+pub struct Deputy {
+    pub(crate) proc: Proc,
+    pub(crate) actor: NonZeroU64,
+}
+
+impl Sender for Deputy {
+    fn origin(&self) -> Origin<'_> {
+        Origin { proc: &self.proc, actor: Some(self.actor) }
+    }
+}
+
 impl<S: Sender> Sender for &S {
     fn origin(&self) -> Origin<'_> {
         S::origin(self)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mesh_runtime::{CallError, Stop};
 use tokio::time::Instant;
 
-use crate::script::{Later, WaitFor, gate, one, say};
+use crate::script::{Deferred, Later, WaitFor, gate, one, say};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -95,4 +95,32 @@ async fn a_call_of_an_actor_that_has_ended_is_refused_at_once() {
     let end = actor.ended().await;
     let answer = actor.call(&proc, say("hello")).await;
     assert_eq!(answer, Err(CallError::NotTaken { actor: "a".to_owned(), end }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_leave_the_answer_to_work_beside_it() {
+    let (proc, actor, _log) = one("a");
+    let begun = Instant::now();
+    let call = actor.call(&proc, Deferred { after: 2 * SECOND, panics: false });
+    let (answer, meanwhile) = tokio::join!(call, actor.call(&proc, say("not blocked")));
+    assert_eq!((answer, begun.elapsed().as_secs()), (Ok(8), 2));
+    assert!(meanwhile.is_ok());
+}
+
+/// R1: a reply that goes down with a panic is told with it, wherever that was.
+#[tokio::test(start_paused = true)]
+async fn a_panic_with_a_reply_in_hand_is_told_to_the_caller() {
+    let (proc, actor, _log) = one("a");
+    let answer = actor.call(&proc, Deferred { after: SECOND, panics: true }).await;
+    let Err(CallError::Failed { cause, .. }) = &answer else { panic!("{answer:?}") };
+    assert!(cause.to_string().ends_with("no answer"), "{cause}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_for_an_answer_learns_that_nobody_waits_for_it() {
+    let (proc, actor, log) = one("a");
+    let call = actor.call(&proc, Deferred { after: 9 * SECOND, panics: false }).within(SECOND);
+    assert!(call.await.is_err());
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(log.lines(), ["a starts", "abandoned"]);
 }

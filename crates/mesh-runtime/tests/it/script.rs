@@ -205,6 +205,41 @@ impl Handler<Later> for Scripted {
     }
 }
 
+/// Is answered by work beside the actor, after so long, or not at all.
+pub(crate) struct Deferred {
+    pub(crate) after: Duration,
+    pub(crate) panics: bool,
+}
+
+message!(Deferred, u32);
+
+impl Handler<Deferred> for Scripted {
+    async fn handle(&mut self, _: Deferred, _: &mut Context<Self>) -> Result<u32, Failure> {
+        Ok(0)
+    }
+
+    async fn handle_call(
+        &mut self,
+        message: Deferred,
+        mut reply: ReplyTo<u32>,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        let log = self.0.log.clone();
+        cx.attach(async move {
+            tokio::select! {
+                () = reply.abandoned() => log.add("abandoned"),
+                () = tokio::time::sleep(message.after) => {
+                    assert!(!message.panics, "no answer");
+                    // Whoever asked may have given up.
+                    _ = reply.send(8).is_ok();
+                }
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+}
+
 /// A script of this name that writes to `log`.
 pub(crate) fn script(name: &'static str, log: &Log) -> Script {
     Script { name, log: log.clone(), ..Script::default() }

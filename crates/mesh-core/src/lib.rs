@@ -10,6 +10,7 @@
 //! | [`message`] | what actors are sent: [`Message`] |
 //! | [`address`] | where it is sent: processes, actors, typed ports ([`PortRef`]) |
 //! | [`event`] | what owners and subscribers are told: [`Failures`], [`MeshEvent`] |
+//! | [`owner_news`] | what the owner of a mesh is told: [`OwnerNews`] |
 //! | [`protocol`] | what a controller asks of agents and what they answer; the trait [`Agents`] |
 //! | [`request`] | what a program asks of a controller, and what it answers: [`MeshRequest`], [`Reply`] |
 //! | [`restart`] | which ends lead to a restart, and how many: [`RestartConfig`] |
@@ -25,6 +26,7 @@ pub mod event;
 pub mod ids;
 pub mod launch;
 pub mod message;
+pub mod owner_news;
 pub mod protocol;
 pub mod request;
 pub mod restart;
@@ -41,8 +43,9 @@ pub use event::{
 pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, SubscriberId};
 pub use launch::{Command, Launcher, Seat};
 pub use message::Message;
+pub use owner_news::OwnerNews;
 pub use protocol::{Agents, Answer, Answers, Echo, Order, Request, Undelivered, Update};
-pub use request::{MeshRequest, Refusal, Reply};
+pub use request::{MeshRequest, Refusal, Reply, Subscribe, Unsubscribe};
 pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
 pub use status::{Progress, Stall, StalledHandler, Status, StatusKind};
 pub use time::Timestamp;

@@ -6,15 +6,17 @@ use std::time::Duration;
 use mesh_shape::{Extent, Rank, RankSet, Region};
 use serde::{Deserialize, Serialize};
 
-use crate::event::MeshState;
+use crate::address::PortRef;
+use crate::event::{Interest, MeshEvent, MeshState};
 use crate::ids::Epoch;
+use crate::message::Message;
 use crate::restart::{RestartConfig, RestartError};
 use crate::status::Progress;
 
 /// A question or an order to a controller. Each is answered with one [`Reply`].
 ///
-/// Subscriptions are not among them: who subscribes leaves an address, which a shell knows and this
-/// crate does not.
+/// Subscriptions are messages of their own, [`Subscribe`] and [`Unsubscribe`]: who subscribes leaves an
+/// address, and the machine that decides knows subscribers by number only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MeshRequest {
     /// This is what the mesh is to be. The same as it is: nothing happens.
@@ -63,8 +65,52 @@ pub enum Reply {
     },
     /// The number of subscribers.
     Subscribers(usize),
+    /// It has been taken up, and nobody waits for what comes of it: the request was a cast.
+    Taken,
     /// It cannot be done. Nothing has changed.
     Refused(Refusal),
+}
+
+impl Message for MeshRequest {
+    const NAME: &'static str = "meshwarden.MeshRequest";
+    type Reply = Reply;
+}
+
+/// Tell this port what happens in the mesh, first a snapshot (N5). The same port twice counts once, and
+/// keeps what it asked for first.
+///
+/// Answered when it is taken, or with why it is not. The subscription ends with
+/// [`News::Closed`](crate::News::Closed), with [`Unsubscribe`], or when the port is gone (N7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// Who is to be told.
+    pub to: PortRef<MeshEvent>,
+    /// Which changes.
+    pub interest: Interest,
+    /// Only what meets this region, told in its ranks (H5, N6); all of the mesh if `None`.
+    pub region: Option<Arc<Region>>,
+}
+
+impl Message for Subscribe {
+    const NAME: &'static str = "meshwarden.Subscribe";
+    type Reply = Result<(), Refusal>;
+}
+
+/// Tell this port nothing any more. Of a port that is unknown this is a no-op (N5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsubscribe {
+    /// Who was told.
+    pub to: PortRef<MeshEvent>,
+}
+
+impl Message for Unsubscribe {
+    const NAME: &'static str = "meshwarden.Unsubscribe";
+    type Reply = ();
+}
+
+impl Message for MeshEvent {
+    const NAME: &'static str = "meshwarden.MeshEvent";
+    type Reply = ();
 }
 
 /// Why a controller does not do what it is asked. Nothing has changed.

@@ -54,9 +54,8 @@ impl<R> ReplyTo<R> {
     ///
     /// Nothing is lost.
     pub async fn abandoned(&mut self) {
-        match &mut self.answer {
-            Some(answer) => answer.closed().await,
-            None => (),
+        if let Some(answer) = &mut self.answer {
+            answer.closed().await;
         }
     }
 

@@ -157,7 +157,7 @@ impl<R: Send + 'static> ControllerRef<R> {
         }
     }
 
-    async fn send(&self, message: Inbox<R>) -> Result<(), AskError> {
+    pub(crate) async fn send(&self, message: Inbox<R>) -> Result<(), AskError> {
         self.inbox.send(message).await.or(Err(AskError::Ended))
     }
 

@@ -8,11 +8,16 @@
 //! [`Setup::local`] is the short way for ranks that this process starts and ends by itself: all that
 //! is left to say is how one life of one rank is lived ([`LocalRanks`]).
 //!
+//! With the feature `actor` the controller is an actor too ([`ControllerActor`]): it answers over ports,
+//! and subscribers and owner are ports.
+//!
 //! The loop decides nothing: every decision is in the controller, where it can be tested without
 //! time.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "actor")]
+mod actor;
 mod clock;
 mod handle;
 mod local;
@@ -22,10 +27,13 @@ mod owner;
 mod shell;
 mod subscription;
 
+#[cfg(feature = "actor")]
+pub use actor::{ControllerActor, ControllerParams};
 pub use clock::Clock;
 pub use handle::{AskError, ControllerRef};
 pub use local::{Life, Local, LocalAgent, LocalRanks, RankOrder, panic_reason};
-pub use owner::{Owner, OwnerNews};
+pub use mesh_core::OwnerNews;
+pub use owner::Owner;
 pub use shell::{Opening, Setup, Supervision, Trace, supervise};
 pub use subscription::MeshEvents;
 

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use controller::AskId;
-use mesh_core::{MeshEvent, News, Reply, SubscriberId};
+use mesh_core::{MeshEvent, News, OwnerNews, Reply, SubscriberId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::handle::SUBSCRIBER_EVENTS;
-use crate::owner::OwnerNews;
 
 /// The queues out of one controller.
 #[derive(Debug)]
@@ -97,6 +96,21 @@ impl Outlets {
                 Told::Lagged
             }
         }
+    }
+
+    /// Forgets the subscribers that have gone, and says which.
+    pub(crate) fn gone(&mut self) -> Vec<SubscriberId> {
+        let is_gone = |queue: &mpsc::Sender<MeshEvent>| queue.is_closed();
+        let gone: Vec<SubscriberId> = self
+            .subscribers
+            .iter()
+            .filter(|(_, queue)| is_gone(queue))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &gone {
+            self.subscribers.remove(id);
+        }
+        gone
     }
 
     /// A subscription that was not taken.

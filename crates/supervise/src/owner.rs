@@ -1,19 +1,10 @@
 //! Where the failures of a mesh arrive: at its owner, each exactly once.
 
-use mesh_core::{Failures, MeshState};
+use mesh_core::OwnerNews;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::metrics::Detection;
-
-/// What the owner of a mesh is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnerNews {
-    /// Ranks failed; all that were found together (H6).
-    Failed(Failures),
-    /// Every rank has ended and none starts again. The last news.
-    Finished(MeshState),
-}
 
 /// The owner's end of a mesh. Dropping it ends the mesh: no mesh outlives its owner (C2).
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use controller::{Controlled, Controller, Effect, Event, Spec, Subscription};
 use mesh_core::{
-    Agents, Answers, Incarnation, MeshEvent, MeshRequest, Order, Refusal, Reply, SubscriberId,
-    Timestamp,
+    Agents, Answers, Incarnation, MeshEvent, MeshRequest, Order, OwnerNews, Refusal, Reply,
+    SubscriberId, Timestamp,
 };
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::handle::{ControllerRef, INBOX_MESSAGES, Inbox};
 use crate::metrics::{Detection, MeshMetrics};
 use crate::outlets::{Outlets, Told};
-use crate::owner::{Owner, OwnerNews};
+use crate::owner::Owner;
 
 /// How many queued events may pass before a tick that is due.
 const EVENTS_BEFORE_TICK: usize = 256;
@@ -214,12 +214,25 @@ where
                 _ = taken.send(answer).is_ok();
             }
             Inbox::Ask { request, answer } => {
-                if let MeshRequest::Stop { grace } = &request {
-                    info!(mesh = %self.mesh_name(), ?grace, "stop asked");
+                match &request {
+                    MeshRequest::Stop { grace } => {
+                        info!(mesh = %self.mesh_name(), ?grace, "stop asked");
+                    }
+                    // The number is exact: whoever has gone since is not in it (N5).
+                    MeshRequest::GetSubscriberCount => self.forget_the_gone(),
+                    MeshRequest::CreateOrUpdate { .. }
+                    | MeshRequest::GetState
+                    | MeshRequest::WaitRankStatus { .. } => (),
                 }
                 let ask = self.outlets.add_question(answer);
                 self.step(Event::Asked { ask, request });
             }
+        }
+    }
+
+    fn forget_the_gone(&mut self) {
+        for id in self.outlets.gone() {
+            self.step(Event::Unsubscribed(id));
         }
     }
 

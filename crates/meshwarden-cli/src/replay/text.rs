@@ -213,6 +213,7 @@ fn replied(reply: &Reply) -> String {
             format!("reached; {}", state_text(state))
         }
         Reply::Waited { missing, state } => format!("not {missing}; {}", state_text(state)),
+        Reply::Taken => "taken".to_owned(),
         Reply::Subscribers(n_subscribers) => format!("{n_subscribers} subscribers"),
         Reply::Refused(why) => format!("refused: {why}"),
     }

@@ -1,5 +1,7 @@
 //! supervise: the loop on paused time, one module for each topic.
 
+#[cfg(feature = "actor")]
+mod actor;
 mod effects;
 mod lifetime;
 mod local;

@@ -29,6 +29,7 @@ impl From<&Reply> for Answered {
             }
             Reply::Subscribers(n) => Self::Subscribers(*n),
             Reply::Refused(_) => Self::Refused,
+            Reply::Taken => panic!("the machine answers what it was asked"),
         }
     }
 }

@@ -1,0 +1,264 @@
+//! The controller as an actor: it answers over ports, and tells ports.
+//!
+//! The loop is the same, attached to the actor: when the actor ends, in whatever way, the loop is
+//! dropped, and with it the agents and what they have started (C2). The actor only carries messages to
+//! the loop and news from it, and waits for none of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use controller::Controlled;
+use mesh_core::{
+    Agents, MeshEvent, MeshRequest, Message, OwnerNews, PortRef, Refusal, Reply, Subscribe,
+    Unsubscribe,
+};
+use mesh_runtime::{
+    Actor, Context, Deputy, Failure, Handler, Handlers, Port, ReplyTo, Stop, Undelivered,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::handle::{ControllerRef, Inbox, SUBSCRIBER_EVENTS};
+use crate::shell::{Setup, supervise};
+
+/// A controller that answers over ports (L8). Spawn it on the control thread.
+///
+/// It takes [`MeshRequest`], [`Subscribe`] and [`Unsubscribe`]. However it ends, the mesh ends with it, and
+/// it ends when the owner's port turns out to be gone (C2).
+///
+/// # Examples
+///
+/// ```
+/// use controller::Config;
+/// use controller::mesh_core::{MeshRequest, OwnerNews, PortRef, Reply, Status};
+/// use controller::mesh_shape::extent;
+/// use mesh_runtime::{Port, Proc};
+/// use supervise::{ControllerActor, ControllerParams, Life, Local, LocalRanks, Setup};
+///
+/// /// Is lit until it is asked to end.
+/// async fn shine(mut lamp: Life<Local>) -> Status {
+///     lamp.report(Status::Running);
+///     lamp.ordered().await;
+///     Status::Stopped
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ranks = LocalRanks { kind: Local, unknown: Status::NotExist, live: shine };
+/// let setup = Setup::local("street", extent!(lamps = 4)?, Config::local(), ranks)?;
+/// let proc = Proc::local()?;
+/// let mut news = proc.open_port::<OwnerNews>(16);
+/// let params = ControllerParams { setup, owner: news.port() };
+/// let controller = proc.spawn::<ControllerActor<_, _>>(params);
+///
+/// // The address can be sent to anybody, who need not know what is supervised.
+/// let home: PortRef<MeshRequest> = controller.port();
+/// let stop = MeshRequest::Stop { grace: std::time::Duration::from_secs(1) };
+/// let Reply::State(state) = home.call(&proc, stop).await? else { panic!("a stop tells the state") };
+/// assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped));
+/// assert!(matches!(news.recv().await, OwnerNews::Finished(_)));
+/// # Ok(())
+/// # }
+/// ```
+pub struct ControllerActor<C: Controlled, A> {
+    controller: ControllerRef<C::Report>,
+    /// One for each port that is told. Bound: the limit of the machine for subscribers.
+    subscriptions: BTreeMap<PortRef<MeshEvent>, Forwarding>,
+    agents: PhantomData<fn(A)>,
+}
+
+/// What a [`ControllerActor`] is created from.
+pub struct ControllerParams<C: Controlled, A> {
+    /// The machine, its agents, and how the mesh begins.
+    pub setup: Setup<C, A>,
+    /// Where the failures go, each once (N1). When it is gone, so is the mesh (C2).
+    pub owner: PortRef<OwnerNews>,
+}
+
+impl<C: Controlled, A> fmt::Debug for ControllerActor<C, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControllerActor")
+            .field("n_ports", &self.subscriptions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Controlled, A> fmt::Debug for ControllerParams<C, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControllerParams")
+            .field("setup", &self.setup)
+            .field("owner", &self.owner)
+            .finish()
+    }
+}
+
+/// Carries the events of one subscription to its port. Ends when it is dropped.
+struct Forwarding(JoinHandle<()>);
+
+impl Forwarding {
+    /// Ends it now: when this returns, the loop can see that the subscriber has gone.
+    async fn end(mut self) {
+        self.0.abort();
+        // That it was aborted is what was asked for.
+        _ = (&mut self.0).await.is_ok();
+    }
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<C, A> Actor for ControllerActor<C, A>
+where
+    C: Controlled + Send + 'static,
+    C::Report: Send + 'static,
+    A: Agents<Report = C::Report> + Send + 'static,
+{
+    const NAME: &'static str = "controller";
+    type Params = ControllerParams<C, A>;
+
+    async fn start(
+        ControllerParams { setup, owner }: ControllerParams<C, A>,
+        cx: &mut Context<Self>,
+    ) -> Result<Self, Failure> {
+        let (supervision, run) = supervise(setup);
+        let me = cx.me().clone();
+        cx.attach(async move {
+            run.await;
+            me.stop(Stop::Now);
+            Ok(())
+        });
+        let (mut news, deputy) = (supervision.owner, cx.deputy());
+        cx.attach(async move {
+            while let Some(news) = news.next().await {
+                owner.cast(&deputy, news).await;
+            }
+            // The mesh has ended, and can still be asked; who drops `news` ends the loop.
+            std::future::pending().await
+        });
+        let subscriptions = BTreeMap::new();
+        let controller = supervision.controller;
+        Ok(Self { controller, subscriptions, agents: PhantomData })
+    }
+
+    /// A subscriber that is gone is dropped (N7); without its owner the mesh ends (C2).
+    async fn on_undelivered(
+        &mut self,
+        undelivered: Undelivered,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        match undelivered.name {
+            OwnerNews::NAME => cx.stop(Stop::Now),
+            MeshEvent::NAME => {
+                if let Some(gone) = self.subscriptions.remove(&PortRef::of(undelivered.to)) {
+                    gone.end().await;
+                }
+            }
+            _ => (),
+        }
+        Ok(())
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<MeshRequest>().takes::<Subscribe>().takes::<Unsubscribe>();
+    }
+}
+
+impl<C, A> Handler<MeshRequest> for ControllerActor<C, A>
+where
+    C: Controlled + Send + 'static,
+    C::Report: Send + 'static,
+    A: Agents<Report = C::Report> + Send + 'static,
+{
+    async fn handle(
+        &mut self,
+        request: MeshRequest,
+        _: &mut Context<Self>,
+    ) -> Result<Reply, Failure> {
+        let (answer, _) = oneshot::channel();
+        self.controller.send(Inbox::Ask { request, answer }).await?;
+        Ok(Reply::Taken)
+    }
+
+    /// Hands the question to the loop, in the order of arrival, and does not wait for what it says (L2).
+    async fn handle_call(
+        &mut self,
+        request: MeshRequest,
+        mut reply: ReplyTo<Reply>,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.controller.send(Inbox::Ask { request, answer }).await?;
+        cx.attach(async move {
+            tokio::select! {
+                biased;
+                Ok(answer) = answered => {
+                    // Whoever asked may have given up meanwhile.
+                    _ = reply.send(answer).is_ok();
+                }
+                // The loop sees that nobody waits any more, and forgets the question.
+                () = reply.abandoned() => (),
+                else => (),
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+}
+
+impl<C, A> Handler<Subscribe> for ControllerActor<C, A>
+where
+    C: Controlled + Send + 'static,
+    C::Report: Send + 'static,
+    A: Agents<Report = C::Report> + Send + 'static,
+{
+    async fn handle(
+        &mut self,
+        Subscribe { to, interest, region }: Subscribe,
+        cx: &mut Context<Self>,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        self.subscriptions.retain(|_, forwarding| !forwarding.0.is_finished());
+        if self.subscriptions.contains_key(&to) {
+            return Ok(Ok(()));
+        }
+        let (queue, events) = mpsc::channel(SUBSCRIBER_EVENTS);
+        let (taken, is_taken) = oneshot::channel();
+        self.controller.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
+        // The loop answers at its next step.
+        if let Err(refusal) = is_taken.await? {
+            return Ok(Err(refusal));
+        }
+        let forwarding = cx.proc().runtime().spawn(forward(events, to, cx.deputy()));
+        self.subscriptions.insert(to, Forwarding(forwarding));
+        Ok(Ok(()))
+    }
+}
+
+impl<C, A> Handler<Unsubscribe> for ControllerActor<C, A>
+where
+    C: Controlled + Send + 'static,
+    C::Report: Send + 'static,
+    A: Agents<Report = C::Report> + Send + 'static,
+{
+    async fn handle(
+        &mut self,
+        Unsubscribe { to }: Unsubscribe,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if let Some(forwarding) = self.subscriptions.remove(&to) {
+            forwarding.end().await;
+        }
+        Ok(())
+    }
+}
+
+/// Tells the port every event, and waits while it has no room: then the queue fills, and the loop
+/// knows that the subscriber lags (N7).
+async fn forward(mut events: mpsc::Receiver<MeshEvent>, to: PortRef<MeshEvent>, from: Deputy) {
+    while let Some(event) = events.recv().await {
+        to.cast(&from, event).await;
+    }
+}

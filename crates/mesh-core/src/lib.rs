@@ -9,6 +9,8 @@
 //! | [`cause`] | why a rank ended: [`Cause`], data that becomes text only when shown |
 //! | [`message`] | what actors are sent: [`Message`] |
 //! | [`address`] | where it is sent: processes, actors, typed ports ([`PortRef`]) |
+//! | [`envelope`] | what goes from process to process: [`Envelope`] |
+//! | [`transport`] | who carries it: the traits [`Transport`], [`Outbound`], [`Inbound`] |
 //! | [`event`] | what owners and subscribers are told: [`Failures`], [`MeshEvent`] |
 //! | [`owner_news`] | what the owner of a mesh is told: [`OwnerNews`] |
 //! | [`protocol`] | what a controller asks of agents and what they answer; the trait [`Agents`] |
@@ -22,6 +24,7 @@
 
 pub mod address;
 pub mod cause;
+pub mod envelope;
 pub mod event;
 pub mod ids;
 pub mod launch;
@@ -32,10 +35,14 @@ pub mod request;
 pub mod restart;
 pub mod status;
 pub mod time;
+pub mod transport;
 pub mod within;
 
 pub use address::{ActorId, PortId, PortRef, ProcId};
 pub use cause::{Cause, LaunchProblem, Link, Reason, Subject};
+pub use envelope::{
+    Body, CallId, EncodeError, End, Envelope, Fault, Head, Payload, PeerId, WhyUndelivered,
+};
 pub use event::{
     Change, Escalation, EscalationReason, Failures, Interest, MeshEvent, MeshPhase, MeshState,
     News, RankState, Snapshot, Trouble,
@@ -49,4 +56,8 @@ pub use request::{MeshRequest, Refusal, Reply, Subscribe, Unsubscribe};
 pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
 pub use status::{Progress, Stall, StalledHandler, Status, StatusKind};
 pub use time::Timestamp;
+pub use transport::{
+    Addr, AddrError, Credit, DialError, Identity, Inbound, Lane, ListenError, Lost, Outbound,
+    Returned, Transport, WhyReturned,
+};
 pub use within::{Health, Place};

@@ -214,27 +214,3 @@ pub enum Stop {
     /// End at the next await. The message that is being handled is cut off there.
     Kill,
 }
-
-/// How an actor has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// As asked, or with its parent.
-    Stopped,
-    /// As asked, without waiting for anything.
-    Killed,
-    /// It failed.
-    Failed(Arc<Cause>),
-    /// Its task was dropped by somebody else, as when a runtime is shut down.
-    Lost,
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stopped => f.write_str("stopped"),
-            Self::Killed => f.write_str("been killed"),
-            Self::Failed(cause) => write!(f, "failed ({cause})"),
-            Self::Lost => f.write_str("been dropped with its runtime"),
-        }
-    }
-}

@@ -4,13 +4,13 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use mesh_core::{ActorId, Message, PortRef};
+use mesh_core::{ActorId, End, Message, PortRef};
 
-use crate::actor::{Actor, End, Handler, Stop};
+use crate::actor::{Actor, Handler, Stop};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::{CastError, TryCastError};
-use crate::letter::{Letter, Parcel};
+use crate::letter::{Back, Letter, Parcel};
 use crate::mailbox::Refused;
 use crate::name::Name;
 use crate::proc::Proc;
@@ -71,7 +71,7 @@ impl<A: Actor> ActorRef<A> {
         A: Handler<M>,
     {
         let from = from.origin().actor;
-        let letter = Box::new(Letter { message, from, reply: None });
+        let letter = Box::new(Letter { message, back: Back::here(from) });
         self.0.mailbox.try_push(letter).map_err(|refused| match refused {
             Refused::Full(parcel) => {
                 TryCastError::Full { actor: self.name().to_string(), message: message_of(parcel) }
@@ -93,7 +93,7 @@ impl<A: Actor> ActorRef<A> {
     {
         let origin = from.origin();
         let (reply, answer) = Answer::new(origin.proc, origin.proc.call_within());
-        let letter = Letter { message, from: origin.actor, reply: Some(reply) };
+        let letter = Letter { message, back: Back::Caller(reply) };
         Call::new(Arc::clone(&self.0), Box::new(letter), answer)
     }
 
@@ -114,7 +114,7 @@ impl<A: Actor> ActorRef<A> {
     {
         let origin = from.origin();
         let (reply, answer) = Answer::new(origin.proc, origin.proc.call_within());
-        let letter = Letter { message: message(reply), from: origin.actor, reply: None };
+        let letter = Letter { message: message(reply), back: Back::here(origin.actor) };
         Call::new(Arc::clone(&self.0), Box::new(letter), answer)
     }
 
@@ -170,7 +170,7 @@ impl<A: Actor> ActorRef<A> {
     where
         A: Handler<M>,
     {
-        let letter: Box<dyn Parcel<A>> = Box::new(Letter { message, from, reply: None });
+        let letter: Box<dyn Parcel<A>> = Box::new(Letter { message, back: Back::here(from) });
         let letter = match self.0.mailbox.try_push(letter) {
             Ok(()) => return Ok(()),
             Err(Refused::Closed(letter)) => return Err(self.refused(letter)),

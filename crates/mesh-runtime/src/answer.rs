@@ -4,10 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use mesh_core::Fault;
 use tokio::sync::oneshot;
 
 use crate::deadlines::Deadline;
-use crate::fault::Fault;
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
 
@@ -16,8 +16,6 @@ use crate::reply::ReplyTo;
 pub(crate) enum Outcome<R> {
     Answered(R),
     Refused(Fault),
-    /// The address to answer to was dropped.
-    Unanswered,
     Over(Duration),
 }
 
@@ -33,7 +31,7 @@ impl<R> Answer<R> {
     pub(crate) fn new(proc: &Proc, within: Duration) -> (ReplyTo<R>, Self) {
         let (reply, answer) = oneshot::channel();
         let deadline = Deadline::new(proc.deadlines(), within);
-        (ReplyTo::new(reply), Self { answer, deadline })
+        (ReplyTo::here(reply), Self { answer, deadline })
     }
 
     pub(crate) const fn set_within(&mut self, within: Duration) {
@@ -56,7 +54,7 @@ impl<R> Future for Answer<R> {
         match Pin::new(&mut self.answer).poll(cx) {
             Poll::Ready(Ok(Ok(reply))) => Poll::Ready(Outcome::Answered(reply)),
             Poll::Ready(Ok(Err(fault))) => Poll::Ready(Outcome::Refused(fault)),
-            Poll::Ready(Err(_)) => Poll::Ready(Outcome::Unanswered),
+            Poll::Ready(Err(_)) => Poll::Ready(Outcome::Refused(Fault::Unanswered(None))),
             Poll::Pending => self.poll_over(cx),
         }
     }

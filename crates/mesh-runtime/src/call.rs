@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use crate::actor::{Actor, End};
+use mesh_core::{End, Fault};
+
+use crate::actor::Actor;
 use crate::answer::{Answer, Outcome};
 use crate::error::CallError;
-use crate::fault::Fault;
 use crate::letter::Parcel;
 use crate::mailbox::Refused;
 use crate::shared::Shared;
@@ -89,19 +90,19 @@ impl<A: Actor, R> Call<A, R> {
 
     /// What an outcome without an answer means.
     fn error(&self, outcome: Outcome<R>) -> CallError {
-        let actor = self.actor.name.to_string();
-        match outcome {
-            Outcome::Refused(Fault::NotTaken(end)) => self.not_taken(Some(end)),
-            Outcome::Refused(Fault::Failed(cause)) => CallError::Failed { actor, cause },
+        let fault = match outcome {
+            Outcome::Refused(Fault::NotTaken(end)) => return self.not_taken(Some(end)),
+            Outcome::Refused(Fault::Unanswered(None)) => {
+                Fault::Unanswered(self.actor.leaving().cloned())
+            }
+            Outcome::Refused(fault) => fault,
+            Outcome::Answered(_) => Fault::Unanswered(None),
             Outcome::Over(within) => {
                 self.actor.proc.metrics().deadline_passed();
-                CallError::Deadline { actor, within }
+                return CallError::Deadline { actor: self.actor.name.to_string(), within };
             }
-            Outcome::Unanswered | Outcome::Answered(_) => match self.actor.leaving() {
-                Some(End::Killed | End::Lost) => CallError::Killed { actor },
-                _ => CallError::Unanswered { actor },
-            },
-        }
+        };
+        CallError::new(self.actor.name.to_string(), fault)
     }
 }
 

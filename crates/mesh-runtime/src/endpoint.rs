@@ -1,15 +1,15 @@
 //! What can be found by an address, whatever its type.
 
-use std::any::Any;
-use std::future::Future;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use mesh_core::PortId;
+use mesh_core::{ActorId, Body, CallId, PeerId, PortId, WhyUndelivered};
 
 use crate::actor::Stop;
-use crate::undelivered::{Undelivered, WhyUndelivered};
+use crate::letter::AnyLetter;
+use crate::proc::Proc;
+use crate::undelivered::Undelivered;
 
 /// An actor, or a queue that somebody reads.
 pub(crate) trait Endpoint: Send + Sync {
@@ -19,8 +19,17 @@ pub(crate) trait Endpoint: Send + Sync {
     /// Its name.
     fn name(&self) -> &str;
 
-    /// Takes a [`Letter`](crate::letter::Letter) whose message is of the type that `port` stands for.
-    fn deliver(&self, port: PortId, letter: Box<dyn Any + Send>) -> Result<(), Rejected>;
+    /// Makes a letter of a message that came from another process. The body comes back if it is none
+    /// that the port takes.
+    fn open(
+        &self,
+        port: PortId,
+        body: Body,
+        from: Away<'_>,
+    ) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)>;
+
+    /// Takes a letter whose message is of the type that `port` stands for.
+    fn deliver(&self, port: PortId, letter: Box<dyn AnyLetter>) -> Result<(), Rejected>;
 
     /// Ends when there is room for another letter, or will never be.
     fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -32,10 +41,19 @@ pub(crate) trait Endpoint: Send + Sync {
     fn stop(&self, how: Stop);
 }
 
+/// Who in another process has sent a message.
+#[derive(Clone, Copy)]
+pub(crate) enum Away<'a> {
+    /// It was cast, by this actor if it was one.
+    Cast(Option<ActorId>),
+    /// It was called.
+    Call { proc: &'a Proc, from: PeerId, call: CallId },
+}
+
 /// A letter that was not taken. It comes back.
 pub(crate) enum Rejected {
     /// There is no room now.
-    Full(Box<dyn Any + Send>),
+    Full(Box<dyn AnyLetter>),
     /// It will not be taken.
-    Never(WhyUndelivered, Box<dyn Any + Send>),
+    Never(WhyUndelivered, Box<dyn AnyLetter>),
 }

@@ -5,10 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::Cause;
-
-use crate::actor::End;
-use crate::undelivered::WhyUndelivered;
+use mesh_core::{Cause, End, Fault, WhyUndelivered};
 
 /// A message that an actor does not take, since it has ended or is about to. It comes back, and
 /// nothing has changed.
@@ -124,4 +121,17 @@ pub enum CallError {
         /// Why.
         why: WhyUndelivered,
     },
+}
+
+impl CallError {
+    /// What the side that was called says, as the caller is told it.
+    pub(crate) fn new(actor: String, fault: Fault) -> Self {
+        match fault {
+            Fault::NotTaken(end) => Self::NotTaken { actor, end },
+            Fault::Failed(cause) => Self::Failed { actor, cause },
+            Fault::Unanswered(Some(End::Killed | End::Lost)) => Self::Killed { actor },
+            Fault::Unanswered(_) => Self::Unanswered { actor },
+            Fault::Undelivered(why) => Self::Undelivered { actor, why },
+        }
+    }
 }

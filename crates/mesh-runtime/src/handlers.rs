@@ -1,15 +1,17 @@
 //! Which messages an actor takes by address.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mesh_core::{Message, PortId};
+use mesh_core::{Body, Message, PortId, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::actor::{Actor, Handler};
-use crate::letter::{Letter, Parcel};
+use crate::codec::{self, Outgoing};
+use crate::endpoint::Away;
+use crate::letter::{AnyLetter, Back, BackAway, Letter, Parcel};
+use crate::reply::ReplyTo;
 
 /// The messages that actors of type `A` take by address, through a [`PortRef`](mesh_core::PortRef).
 ///
@@ -48,10 +50,14 @@ struct Taker<A> {
     name: &'static str,
     version: u32,
     parcel: ToParcel<A>,
+    open: Open,
 }
 
 /// A letter of the right type as a parcel for the actor; any other one comes back.
-type ToParcel<A> = fn(Box<dyn Any + Send>) -> Result<Box<dyn Parcel<A>>, Box<dyn Any + Send>>;
+type ToParcel<A> = fn(Box<dyn AnyLetter>) -> Result<Box<dyn Parcel<A>>, Box<dyn AnyLetter>>;
+
+/// A letter made of a message of another process. The body comes back if it is none.
+type Open = fn(Body, Away<'_>) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)>;
 
 /// Two messages that cannot be told apart by their address: they have the same name, or names with the
 /// same hash. The second was not taken.
@@ -79,7 +85,12 @@ impl<A: Actor> Handlers<A> {
         A: Handler<M>,
         M: Message<Reply: Serialize + DeserializeOwned> + Serialize + DeserializeOwned,
     {
-        let taker = Taker { name: M::NAME, version: M::VERSION, parcel: to_parcel::<M, A> };
+        let taker = Taker {
+            name: M::NAME,
+            version: M::VERSION,
+            parcel: to_parcel::<M, A>,
+            open: open::<M>,
+        };
         match self.takers.entry(PortId::of::<M>()) {
             std::collections::btree_map::Entry::Vacant(entry) => {
                 entry.insert(taker);
@@ -115,19 +126,75 @@ impl<A: Actor> Handlers<A> {
     pub(crate) fn parcel(
         &self,
         port: PortId,
-        letter: Box<dyn Any + Send>,
-    ) -> Result<Box<dyn Parcel<A>>, Box<dyn Any + Send>> {
+        letter: Box<dyn AnyLetter>,
+    ) -> Result<Box<dyn Parcel<A>>, Box<dyn AnyLetter>> {
         match self.takers.get(&port) {
             Some(taker) => (taker.parcel)(letter),
             None => Err(letter),
         }
     }
+
+    /// A letter made of a message of another process.
+    pub(crate) fn open(
+        &self,
+        port: PortId,
+        body: Body,
+        from: Away<'_>,
+    ) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)> {
+        match self.takers.get(&port) {
+            Some(taker) => (taker.open)(body, from),
+            None => Err((WhyUndelivered::NoPort, body)),
+        }
+    }
 }
 
 fn to_parcel<M: Message, A: Handler<M>>(
-    letter: Box<dyn Any + Send>,
-) -> Result<Box<dyn Parcel<A>>, Box<dyn Any + Send>> {
-    Ok(letter.downcast::<Letter<M>>()?)
+    letter: Box<dyn AnyLetter>,
+) -> Result<Box<dyn Parcel<A>>, Box<dyn AnyLetter>> {
+    let letter: Box<Letter<M>> = downcast(letter)?;
+    Ok(letter)
+}
+
+/// The letter, if its message is of type `M`.
+pub(crate) fn downcast<M: Message>(
+    letter: Box<dyn AnyLetter>,
+) -> Result<Box<Letter<M>>, Box<dyn AnyLetter>> {
+    if !letter.as_any().is::<Letter<M>>() {
+        return Err(letter);
+    }
+    match letter.into_any().downcast() {
+        Ok(letter) => Ok(letter),
+        Err(_) => unreachable!("it was looked at"),
+    }
+}
+
+/// A letter made of a message of another process.
+pub(crate) fn open<M>(
+    body: Body,
+    from: Away<'_>,
+) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)>
+where
+    M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
+{
+    let message = match body {
+        Body::Bytes(bytes) => match codec::decode(&bytes) {
+            Ok(message) => message,
+            Err(_) => return Err((WhyUndelivered::Malformed, Body::Bytes(bytes))),
+        },
+        Body::Value(value) => match value.into_any().downcast::<M>() {
+            Ok(message) => *message,
+            Err(_) => return Err((WhyUndelivered::Malformed, Body::EMPTY)),
+        },
+    };
+    let body = |message| Body::Value(Box::new(Outgoing(message)));
+    let back = match from {
+        Away::Cast(None) => Back::Nobody,
+        Away::Cast(Some(from)) => Back::Away(Box::new(BackAway { from, body })),
+        Away::Call { proc, from, call } => {
+            Back::Caller(ReplyTo::away(proc.reply_away(M::NAME, from, call)))
+        }
+    };
+    Ok(Box::new(Letter { message, back }))
 }
 
 impl<A> fmt::Debug for Handlers<A> {

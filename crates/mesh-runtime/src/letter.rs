@@ -1,43 +1,78 @@
-//! One message on its way, with who sent it and where its answer goes.
+//! One message on its way within a process, with who is to know what becomes of it.
 
 use std::any::Any;
 use std::num::NonZeroU64;
 
-use mesh_core::Message;
+use mesh_core::{ActorId, Body, End, Fault, Head, Message, PortId, WhyUndelivered};
 
-use crate::actor::{Actor, End, Handler};
-use crate::fault::Fault;
+use crate::actor::{Actor, Handler};
 use crate::panics::caught_async;
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
 use crate::task::{Life, Turn, TurnSlot};
-use crate::undelivered::{Undelivered, WhyUndelivered};
+use crate::undelivered::Undelivered;
 
-/// A message, its sender if that is an actor of this process, and whom to answer if it is a call.
+/// A message, and who is to know what becomes of it.
 pub(crate) struct Letter<M: Message> {
     pub(crate) message: M,
-    pub(crate) from: Option<NonZeroU64>,
-    pub(crate) reply: Option<ReplyTo<M::Reply>>,
+    pub(crate) back: Back<M>,
+}
+
+/// Who is to know what becomes of a message.
+pub(crate) enum Back<M: Message> {
+    /// Nobody: a program has cast it.
+    Nobody,
+    /// The actor of this process that has cast it.
+    Here(NonZeroU64),
+    /// The actor of another process that has cast it.
+    Away(Box<BackAway<M>>),
+    /// Whoever has called.
+    Caller(ReplyTo<M::Reply>),
+}
+
+/// The way back of a message from another process.
+pub(crate) struct BackAway<M> {
+    pub(crate) from: ActorId,
+    /// The message as it travels.
+    pub(crate) body: fn(M) -> Body,
+}
+
+impl<M: Message> Back<M> {
+    /// To the actor of this process that has cast it, if it was one.
+    pub(crate) const fn here(from: Option<NonZeroU64>) -> Self {
+        match from {
+            Some(from) => Self::Here(from),
+            None => Self::Nobody,
+        }
+    }
+}
+
+/// A letter of any type.
+pub(crate) trait AnyLetter: Send {
+    /// The letter, to be looked at.
+    fn as_any(&self) -> &dyn Any;
+
+    /// The letter, to be taken.
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
+
+    /// It was not delivered to `to`: a caller is told `fault`, and a cast goes back to who sent it.
+    fn undelivered(self: Box<Self>, proc: &Proc, to: ActorId, why: WhyUndelivered, fault: Fault);
 }
 
 /// A letter for an actor of type `A`: its type is not known to the mailbox.
-pub(crate) trait Parcel<A: Actor>: Send {
+pub(crate) trait Parcel<A: Actor>: AnyLetter {
     /// Begins to handle it. Gives `life` back if there is nothing to do, since whoever called has gone.
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>>;
-
-    /// The actor `to` leaves without having handled it.
-    fn give_back(self: Box<Self>, to: NonZeroU64, end: &End, proc: &Proc);
-
-    /// The letter, of whatever type.
-    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }
 
 impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
-        let Self { message, reply, .. } = *self;
-        if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
-            return Some(life);
-        }
+        let Self { message, back } = *self;
+        let reply = match back {
+            Back::Caller(reply) if reply.is_abandoned() => return Some(life),
+            Back::Caller(reply) => Some(reply),
+            Back::Nobody | Back::Here(_) | Back::Away(_) => None,
+        };
         turn.set(async move {
             let mut life = life;
             let Life { actor, cx } = &mut *life;
@@ -49,20 +84,34 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
         });
         None
     }
+}
+
+impl<M: Message> AnyLetter for Letter<M> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
         self
     }
 
-    fn give_back(self: Box<Self>, to: NonZeroU64, end: &End, proc: &Proc) {
-        let Self { message, from, reply } = *self;
-        match reply {
-            Some(reply) => reply.refuse(Fault::NotTaken(end.clone())),
-            None => {
-                let way = (from.map(|from| proc.actor_id(from)), proc.actor_id(to));
-                let message: Box<dyn Any + Send> = Box::new(message);
-                proc.give_back(Undelivered::new(way, M::NAME, WhyUndelivered::Ended, message));
+    fn undelivered(self: Box<Self>, proc: &Proc, to: ActorId, why: WhyUndelivered, fault: Fault) {
+        let Self { message, back } = *self;
+        let from = match back {
+            Back::Caller(reply) => return reply.refuse(fault),
+            Back::Away(back) => {
+                let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
+                return proc.return_away(head, (back.body)(message));
             }
-        }
+            Back::Nobody => None,
+            Back::Here(from) => Some(proc.actor_id(from)),
+        };
+        proc.give_back(Undelivered::here((from, to), M::NAME, why, message));
     }
+}
+
+/// The actor `to` leaves, so, without having handled the letter.
+pub(crate) fn give_back(letter: Box<dyn AnyLetter>, to: NonZeroU64, end: &End, proc: &Proc) {
+    let fault = Fault::NotTaken(end.clone());
+    letter.undelivered(proc, proc.actor_id(to), WhyUndelivered::Ended, fault);
 }

@@ -1,9 +1,7 @@
 //! Every metric of this crate: its name, unit and labels.
 
+use mesh_core::{End, WhyUndelivered};
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
-
-use crate::actor::End;
-use crate::undelivered::WhyUndelivered;
 
 /// Actors that live, by `actor`, the name of their type.
 const ACTORS: &str = "meshwarden_actors";
@@ -25,20 +23,14 @@ pub fn describe() {
 /// The metrics of a process. Made with it, after the recorder was installed.
 #[derive(Debug)]
 pub(crate) struct ProcMetrics {
-    undelivered: [(WhyUndelivered, Counter); 4],
+    undelivered: [(WhyUndelivered, Counter); WhyUndelivered::ALL.len()],
     deadlines: Counter,
 }
 
 impl ProcMetrics {
     pub(crate) fn new() -> Self {
-        let reasons = [
-            WhyUndelivered::Ended,
-            WhyUndelivered::NoActor,
-            WhyUndelivered::NoPort,
-            WhyUndelivered::NoRoute,
-        ];
         Self {
-            undelivered: reasons
+            undelivered: WhyUndelivered::ALL
                 .map(|why| (why, counter!(UNDELIVERED_TOTAL, "reason" => why.label()))),
             deadlines: counter!(DEADLINES_TOTAL),
         }

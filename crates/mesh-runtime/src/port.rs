@@ -1,26 +1,28 @@
 //! Sending by address: to an actor whose type the sender does not know, or to a queue.
 
-use std::any::Any;
 use std::fmt;
+use std::future::poll_fn;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use mesh_core::{ActorId, Message, PortId, PortRef};
+use mesh_core::{Body, Fault, Message, PortId, PortRef, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::actor::Stop;
-use crate::answer::{Answer, Outcome};
-use crate::endpoint::{Endpoint, Rejected};
+use crate::deadlines::Deadline;
+use crate::endpoint::{Away, Endpoint, Rejected};
 use crate::error::{CallError, TryCastError};
-use crate::fault::Fault;
-use crate::letter::Letter;
+use crate::handlers::{downcast, open};
+use crate::letter::{AnyLetter, Back, Letter};
 use crate::proc::Proc;
+use crate::reply::ReplyTo;
 use crate::sender::{Origin, Sender};
-use crate::undelivered::{Undelivered, WhyUndelivered};
+use crate::undelivered::Undelivered;
 
 /// Sending through a [`PortRef`]. What cannot be delivered comes back to the actor that sent it (R3), and
 /// is no error of the sender.
@@ -62,25 +64,29 @@ where
         let Origin { proc, actor } = from.origin();
         let (proc, to) = (proc.clone(), *self);
         async move {
-            let letter = Letter { message, from: actor, reply: None };
+            if to.actor().peer() != proc.peer() {
+                return proc.cast_away(to, actor, message).await;
+            }
+            let letter = Box::new(Letter { message, back: Back::here(actor) });
             if let Err((why, letter)) = send(&proc, to, letter).await {
-                let way = (actor.map(|actor| proc.actor_id(actor)), to.actor());
-                proc.give_back(Undelivered::new(way, M::NAME, why, Box::new(letter.message)));
+                letter.undelivered(&proc, to.actor(), why, Fault::Undelivered(why));
             }
         }
     }
 
     fn try_cast(&self, from: &impl Sender, message: M) -> Result<(), TryCastError<M>> {
         let Origin { proc, actor } = from.origin();
-        let letter = Letter { message, from: actor, reply: None };
+        if self.actor().peer() != proc.peer() {
+            return proc.try_cast_away(*self, actor, message);
+        }
+        let letter = Letter { message, back: Back::here(actor) };
         match try_send(proc, *self, Box::new(letter)) {
             Ok(()) => Ok(()),
             Err(Unsent::Full(to, letter)) => {
                 Err(TryCastError::Full { actor: to.name().to_owned(), message: letter.message })
             }
             Err(Unsent::Never(why, letter)) => {
-                let way = (actor.map(|actor| proc.actor_id(actor)), self.actor());
-                proc.give_back(Undelivered::new(way, M::NAME, why, Box::new(letter.message)));
+                letter.undelivered(proc, self.actor(), why, Fault::Undelivered(why));
                 Ok(())
             }
         }
@@ -91,32 +97,43 @@ where
         from: &impl Sender,
         message: M,
     ) -> impl Future<Output = Result<M::Reply, CallError>> + Send {
-        let Origin { proc, actor: from } = from.origin();
-        let (proc, to) = (proc.clone(), *self);
+        let proc = from.origin().proc.clone();
+        let to = *self;
         async move {
-            let actor = to.actor().to_string();
-            let (reply, mut answer) = Answer::new(&proc, proc.call_within());
-            let letter = Letter { message, from, reply: Some(reply) };
+            let within = proc.call_within();
+            let mut deadline = Deadline::new(proc.deadlines(), within);
+            let over = poll_fn(|cx| match deadline.is_over(cx.waker()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            });
             let outcome = tokio::select! {
                 biased;
-                sent = send(&proc, to, letter) => match sent {
-                    Ok(()) => answer.await,
-                    Err((why, _)) => return Err(CallError::Undelivered { actor, why }),
-                },
-                over = std::future::poll_fn(|cx| answer.poll_over(cx)) => over,
-            };
-            match outcome {
-                Outcome::Answered(reply) => Ok(reply),
-                Outcome::Refused(Fault::NotTaken(end)) => Err(CallError::NotTaken { actor, end }),
-                Outcome::Refused(Fault::Failed(cause)) => Err(CallError::Failed { actor, cause }),
-                Outcome::Unanswered => Err(CallError::Unanswered { actor }),
-                Outcome::Over(within) => {
+                outcome = call(&proc, to, message) => outcome,
+                () = over => {
                     proc.metrics().deadline_passed();
-                    Err(CallError::Deadline { actor, within })
+                    let actor = to.actor().to_string();
+                    return Err(CallError::Deadline { actor, within });
                 }
-            }
+            };
+            outcome.map_err(|fault| CallError::new(to.actor().to_string(), fault))
         }
     }
+}
+
+/// Calls a port, wherever it is, for as long as it takes.
+async fn call<M>(proc: &Proc, to: PortRef<M>, message: M) -> Result<M::Reply, Fault>
+where
+    M: Message<Reply: DeserializeOwned> + Serialize,
+{
+    if to.actor().peer() != proc.peer() {
+        return proc.call_away(to, message).await;
+    }
+    let (reply, answer) = oneshot::channel();
+    let letter = Letter { message, back: Back::Caller(ReplyTo::here(reply)) };
+    if let Err((why, _)) = send(proc, to, Box::new(letter)).await {
+        return Err(Fault::Undelivered(why));
+    }
+    answer.await.unwrap_or(Err(Fault::Unanswered(None)))
 }
 
 /// A letter that was not taken. It comes back.
@@ -127,13 +144,12 @@ enum Unsent<M: Message> {
     Never(WhyUndelivered, Box<Letter<M>>),
 }
 
-/// Sends a letter, and waits while there is no room for it.
+/// Sends a letter within the process, and waits while there is no room for it.
 async fn send<M: Message>(
     proc: &Proc,
     to: PortRef<M>,
-    letter: Letter<M>,
+    mut letter: Box<Letter<M>>,
 ) -> Result<(), (WhyUndelivered, Box<Letter<M>>)> {
-    let mut letter = Box::new(letter);
     loop {
         let (full, back) = match try_send(proc, to, letter) {
             Ok(()) => return Ok(()),
@@ -150,9 +166,8 @@ fn try_send<M: Message>(
     to: PortRef<M>,
     letter: Box<Letter<M>>,
 ) -> Result<(), Unsent<M>> {
-    let endpoint = match route(proc, to.actor()) {
-        Ok(endpoint) => endpoint,
-        Err(why) => return Err(Unsent::Never(why, letter)),
+    let Some(endpoint) = proc.find(to.actor()) else {
+        return Err(Unsent::Never(WhyUndelivered::NoActor, letter));
     };
     // What came over a wire may name another port than that of its type.
     if to.port() != PortId::of::<M>() {
@@ -164,19 +179,8 @@ fn try_send<M: Message>(
     })
 }
 
-/// Who is to get it.
-fn route(proc: &Proc, to: ActorId) -> Result<Arc<dyn Endpoint>, WhyUndelivered> {
-    if to.proc != proc.id() {
-        return Err(WhyUndelivered::NoRoute);
-    }
-    if to.life != proc.life() {
-        return Err(WhyUndelivered::NoActor);
-    }
-    proc.find(to).ok_or(WhyUndelivered::NoActor)
-}
-
-fn letter_of<M: Message>(letter: Box<dyn Any + Send>) -> Box<Letter<M>> {
-    match letter.downcast() {
+fn letter_of<M: Message>(letter: Box<dyn AnyLetter>) -> Box<Letter<M>> {
+    match downcast(letter) {
         Ok(letter) => letter,
         Err(_) => unreachable!("what comes back is what was sent"),
     }
@@ -200,7 +204,10 @@ struct Queue<M: Message> {
 impl Proc {
     /// A port that is no actor's: what is sent to it is queued for whoever has the receiver, `capacity`
     /// messages at most, and at least one. Calls get no answer from it.
-    pub fn open_port<M: Message>(&self, capacity: usize) -> PortReceiver<M> {
+    pub fn open_port<M>(&self, capacity: usize) -> PortReceiver<M>
+    where
+        M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
+    {
         let (sender, messages) = mpsc::channel(capacity.clamp(1, CAPACITY_MAX));
         let index = self.next_index();
         self.list(Arc::new(Queue { index, messages: sender }));
@@ -241,10 +248,10 @@ impl<M: Message> Drop for PortReceiver<M> {
         if let Some(index) = NonZeroU64::new(self.port.actor().index) {
             self.proc.unlist(index);
         }
-        while let Ok(Letter { message, from, .. }) = self.messages.try_recv() {
-            let way = (from.map(|from| self.proc.actor_id(from)), self.port.actor());
-            let message = Box::new(message);
-            self.proc.give_back(Undelivered::new(way, M::NAME, WhyUndelivered::Ended, message));
+        let why = WhyUndelivered::Ended;
+        while let Ok(letter) = self.messages.try_recv() {
+            let (to, fault) = (self.port.actor(), Fault::Undelivered(why));
+            Box::new(letter).undelivered(&self.proc, to, why, fault);
         }
     }
 }
@@ -255,7 +262,10 @@ impl<M: Message> fmt::Debug for PortReceiver<M> {
     }
 }
 
-impl<M: Message> Endpoint for Queue<M> {
+impl<M> Endpoint for Queue<M>
+where
+    M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
+{
     fn index(&self) -> NonZeroU64 {
         self.index
     }
@@ -264,10 +274,22 @@ impl<M: Message> Endpoint for Queue<M> {
         M::NAME
     }
 
-    fn deliver(&self, port: PortId, letter: Box<dyn Any + Send>) -> Result<(), Rejected> {
-        let letter = match letter.downcast::<Letter<M>>() {
-            Ok(letter) if port == PortId::of::<M>() => letter,
-            Ok(letter) => return Err(Rejected::Never(WhyUndelivered::NoPort, letter)),
+    fn open(
+        &self,
+        port: PortId,
+        body: Body,
+        from: Away<'_>,
+    ) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)> {
+        if port == PortId::of::<M>() {
+            open::<M>(body, from)
+        } else {
+            Err((WhyUndelivered::NoPort, body))
+        }
+    }
+
+    fn deliver(&self, _: PortId, letter: Box<dyn AnyLetter>) -> Result<(), Rejected> {
+        let letter = match downcast::<M>(letter) {
+            Ok(letter) => letter,
             Err(letter) => return Err(Rejected::Never(WhyUndelivered::NoPort, letter)),
         };
         self.messages.try_send(*letter).map_err(|refused| match refused {

@@ -6,24 +6,26 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use mesh_core::{ActorId, Incarnation, ProcId};
+use mesh_core::{ActorId, End, Incarnation, Lane, PeerId, ProcId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::actor::{Actor, ChildFailure, End, Stop};
+use crate::actor::{Actor, ChildFailure, Stop};
 use crate::actor_ref::ActorRef;
 use crate::deadlines::Deadlines;
 use crate::endpoint::Endpoint;
+use crate::inbound::Overflow;
 use crate::kind::Kind;
 use crate::metrics::ProcMetrics;
 use crate::name::Name;
 use crate::panics;
+use crate::remote::Remote;
 use crate::sender::{Origin, Sender};
 use crate::shared::{Children, Parent, Shared};
 use crate::task::ActorTask;
@@ -40,12 +42,24 @@ use crate::undelivered::Undelivered;
 #[derive(Clone)]
 pub struct Proc(Arc<Inner>);
 
+/// A process that may have gone.
+#[derive(Clone)]
+pub(crate) struct WeakProc(Weak<Inner>);
+
+impl WeakProc {
+    pub(crate) fn upgrade(&self) -> Option<Proc> {
+        self.0.upgrade().map(Proc)
+    }
+}
+
 /// How a process is set up.
 pub struct ProcConfig {
     /// Who it is.
     pub id: ProcId,
     /// Which life of it.
     pub life: Incarnation,
+    /// For what its messages to other processes are.
+    pub lane: Lane,
     /// How long a call waits for its answer, unless it says otherwise.
     pub call_within: Duration,
     /// Is told of every failure that no actor has handled (E2). It must not block.
@@ -68,6 +82,7 @@ pub struct StillRunning {
 struct Inner {
     id: ProcId,
     life: Incarnation,
+    lane: Lane,
     call_within: Duration,
     on_failure: Box<dyn Fn(&ChildFailure) + Send + Sync>,
     runtime: Handle,
@@ -82,6 +97,8 @@ struct Inner {
     deadlines: Arc<Deadlines>,
     sweeper: AbortHandle,
     metrics: ProcMetrics,
+    remote: Remote,
+    overflow: Overflow,
 }
 
 impl ProcConfig {
@@ -93,6 +110,7 @@ impl ProcConfig {
         Self {
             id: ProcId::from_random(id),
             life: Incarnation::FIRST,
+            lane: Lane::Data,
             call_within: Duration::from_secs(10),
             on_failure: Box::new(|failure| tracing::error!("{failure}")),
         }
@@ -119,6 +137,7 @@ impl Proc {
         Self(Arc::new(Inner {
             id: config.id,
             life: config.life,
+            lane: config.lane,
             call_within: config.call_within,
             on_failure: config.on_failure,
             runtime,
@@ -130,6 +149,8 @@ impl Proc {
             deadlines,
             sweeper,
             metrics: ProcMetrics::new(),
+            remote: Remote::default(),
+            overflow: Overflow::default(),
         }))
     }
 
@@ -170,6 +191,12 @@ impl Proc {
     #[must_use]
     pub fn life(&self) -> Incarnation {
         self.0.life
+    }
+
+    /// Which life of which process it is.
+    #[must_use]
+    pub fn peer(&self) -> PeerId {
+        PeerId { proc: self.0.id, life: self.0.life }
     }
 
     /// The runtime that its actors run on.
@@ -239,6 +266,23 @@ impl Proc {
 
     pub(crate) fn deadlines(&self) -> Arc<Deadlines> {
         Arc::clone(&self.0.deadlines)
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        self.0.lane
+    }
+
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.0.remote
+    }
+
+    pub(crate) fn overflow(&self) -> &Overflow {
+        &self.0.overflow
+    }
+
+    /// The same process, without keeping it alive.
+    pub(crate) fn downgrade(&self) -> WeakProc {
+        WeakProc(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn metrics(&self) -> &ProcMetrics {

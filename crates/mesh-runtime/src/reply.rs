@@ -2,38 +2,52 @@
 
 use std::fmt;
 
+use mesh_core::Fault;
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
-use crate::fault::Fault;
 use crate::panics;
+use crate::remote::AwayReply;
 
-/// Where the one answer to a question goes. Whoever asked is told at once when it is dropped
-/// unanswered, and why, if that was in a panic.
+/// Where the one answer to a question goes, in this process or another. Whoever asked is told at once
+/// when it is dropped unanswered, and why, if that was in a panic.
 ///
 /// A handler answers by returning; this is for answers that come later, or from somebody else. See
 /// [`Handler::handle_call`](crate::Handler::handle_call) and
 /// [`ActorRef::call_with`](crate::ActorRef::call_with).
 #[must_use = "whoever asked waits for it"]
-pub struct ReplyTo<R> {
-    /// `None` once it was answered.
-    answer: Option<oneshot::Sender<Result<R, Fault>>>,
+pub struct ReplyTo<R>(Way<R>);
+
+/// How the answer gets to whoever asked.
+enum Way<R> {
+    Here(oneshot::Sender<Result<R, Fault>>),
+    Away(Box<AwayReply<R>>),
+    /// It has been answered.
+    Done,
 }
 
 impl<R> ReplyTo<R> {
-    pub(crate) const fn new(answer: oneshot::Sender<Result<R, Fault>>) -> Self {
-        Self { answer: Some(answer) }
+    pub(crate) const fn here(answer: oneshot::Sender<Result<R, Fault>>) -> Self {
+        Self(Way::Here(answer))
+    }
+
+    pub(crate) const fn away(answer: Box<AwayReply<R>>) -> Self {
+        Self(Way::Away(answer))
     }
 
     /// Answers.
     ///
     /// # Errors
     ///
-    /// The answer comes back if nobody waits for it any more.
+    /// The answer comes back if nobody waits for it any more, as far as is known here.
     pub fn send(mut self, reply: R) -> Result<(), R> {
-        match self.answer.take().map(|answer| answer.send(Ok(reply))) {
-            Some(Err(Ok(reply))) => Err(reply),
-            Some(Ok(()) | Err(Err(_))) | None => Ok(()),
+        match self.take() {
+            Way::Here(answer) => match answer.send(Ok(reply)) {
+                Err(Ok(reply)) => Err(reply),
+                Ok(()) | Err(Err(_)) => Ok(()),
+            },
+            Way::Away(answer) => answer.send(reply),
+            Way::Done => Ok(()),
         }
     }
 
@@ -45,7 +59,11 @@ impl<R> ReplyTo<R> {
     /// Whether whoever asked has given up.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.answer.as_ref().is_none_or(oneshot::Sender::is_closed)
+        match &self.0 {
+            Way::Here(answer) => answer.is_closed(),
+            Way::Away(answer) => answer.is_withdrawn(),
+            Way::Done => true,
+        }
     }
 
     /// Waits until whoever asked gives up, so that the work for the answer can be dropped.
@@ -54,8 +72,10 @@ impl<R> ReplyTo<R> {
     ///
     /// Nothing is lost.
     pub async fn abandoned(&mut self) {
-        if let Some(answer) = &mut self.answer {
-            answer.closed().await;
+        match &mut self.0 {
+            Way::Here(answer) => answer.closed().await,
+            Way::Away(answer) => answer.withdrawn().await,
+            Way::Done => (),
         }
     }
 
@@ -65,19 +85,27 @@ impl<R> ReplyTo<R> {
     }
 
     fn give_up(&mut self, fault: Fault) {
-        if let Some(answer) = self.answer.take() {
+        match self.take() {
             // Whoever asked may have gone; nobody else wants to know.
-            _ = answer.send(Err(fault)).is_ok();
+            Way::Here(answer) => _ = answer.send(Err(fault)).is_ok(),
+            Way::Away(answer) => answer.refuse(fault),
+            Way::Done => (),
         }
+    }
+
+    const fn take(&mut self) -> Way<R> {
+        std::mem::replace(&mut self.0, Way::Done)
     }
 }
 
 impl<R> Drop for ReplyTo<R> {
     fn drop(&mut self) {
-        if self.answer.is_some()
-            && let Some(failure) = panics::unwinding()
-        {
-            self.give_up(Fault::Failed(failure.shared()));
+        if matches!(self.0, Way::Done) {
+            return;
+        }
+        match panics::unwinding() {
+            Some(failure) => self.give_up(Fault::Failed(failure.shared())),
+            None => self.give_up(Fault::Unanswered(None)),
         }
     }
 }

@@ -1,24 +1,23 @@
 //! What everybody who knows an actor shares: its mailbox, its name, its children, and how it ended.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mesh_core::{ActorId, PortId};
+use mesh_core::{ActorId, Body, End, PortId, WhyUndelivered};
 use tokio::sync::Notify;
 
-use crate::actor::{Actor, End, Stop};
-use crate::endpoint::{Endpoint, Rejected};
+use crate::actor::{Actor, Stop};
+use crate::endpoint::{Away, Endpoint, Rejected};
 use crate::failure::Failure;
 use crate::kind::Kind;
-use crate::letter::Parcel;
+use crate::letter::{AnyLetter, Parcel};
 use crate::mailbox::{Mailbox, Refused};
 use crate::name::Name;
 use crate::proc::Proc;
-use crate::undelivered::{Undelivered, WhyUndelivered};
+use crate::undelivered::Undelivered;
 
 /// One actor, as everybody else sees it.
 pub(crate) struct Shared<A: Actor> {
@@ -146,14 +145,23 @@ impl<A: Actor> Endpoint for Shared<A> {
         &self.name
     }
 
-    fn deliver(&self, port: PortId, letter: Box<dyn Any + Send>) -> Result<(), Rejected> {
+    fn open(
+        &self,
+        port: PortId,
+        body: Body,
+        from: Away<'_>,
+    ) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)> {
+        self.kind.handlers().open(port, body, from)
+    }
+
+    fn deliver(&self, port: PortId, letter: Box<dyn AnyLetter>) -> Result<(), Rejected> {
         let parcel = match self.kind.handlers().parcel(port, letter) {
             Ok(parcel) => parcel,
             Err(letter) => return Err(Rejected::Never(WhyUndelivered::NoPort, letter)),
         };
         self.mailbox.try_push(parcel).map_err(|refused| match refused {
-            Refused::Full(parcel) => Rejected::Full(parcel.into_any()),
-            Refused::Closed(parcel) => Rejected::Never(WhyUndelivered::Ended, parcel.into_any()),
+            Refused::Full(parcel) => Rejected::Full(parcel),
+            Refused::Closed(parcel) => Rejected::Never(WhyUndelivered::Ended, parcel),
         })
     }
 

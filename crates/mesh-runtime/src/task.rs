@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use mesh_core::{Cause, Reason};
+use mesh_core::{Cause, End, Reason};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::actor::{Actor, ChildFailure, End, Stop, Verdict};
+use crate::actor::{Actor, ChildFailure, Stop, Verdict};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::letter::Parcel;
+use crate::letter::{Parcel, give_back};
 use crate::mailbox::WaitFor;
 use crate::metrics::Alive;
 use crate::panics::{caught, caught_async};
@@ -238,7 +238,7 @@ impl<A: Actor> ActorTask<A> {
 
     fn give_back(&self, parcels: &mut VecDeque<Box<dyn Parcel<A>>>, end: &End) {
         for parcel in parcels.drain(..) {
-            parcel.give_back(self.shared.index, end, &self.shared.proc);
+            give_back(parcel, self.shared.index, end, &self.shared.proc);
         }
     }
 

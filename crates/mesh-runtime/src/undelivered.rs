@@ -3,7 +3,11 @@
 use std::any::Any;
 use std::fmt;
 
-use mesh_core::ActorId;
+use bytes::Bytes;
+use mesh_core::{ActorId, Body, WhyUndelivered};
+use serde::de::DeserializeOwned;
+
+use crate::codec::{self, DecodeError};
 
 /// A message that was accepted and could not be delivered. It comes back to its sender.
 pub struct Undelivered {
@@ -15,38 +19,14 @@ pub struct Undelivered {
     pub name: &'static str,
     /// Why it could not be delivered.
     pub why: WhyUndelivered,
-    message: Box<dyn Any + Send>,
+    message: Content,
 }
 
-/// Why a message could not be delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum WhyUndelivered {
-    /// The actor ended before it handled the message.
-    #[error("the actor ended before it handled it")]
-    Ended,
-    /// There is no such actor, or no longer.
-    #[error("there is no such actor here, or no longer")]
-    NoActor,
-    /// The actor is there, and takes no messages of that kind by address.
-    #[error("the actor takes no such message by address: name it in its handlers")]
-    NoPort,
-    /// It is for another process, to which there is no way from here.
-    #[error("there is no way to its process from here")]
-    NoRoute,
-}
-
-impl WhyUndelivered {
-    /// The value of the `reason` label of metrics.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Ended => "ended",
-            Self::NoActor => "no_actor",
-            Self::NoPort => "no_port",
-            Self::NoRoute => "no_route",
-        }
-    }
+/// The message, as far as it had come.
+enum Content {
+    Value(Box<dyn Any + Send>),
+    /// It has been to another process.
+    Bytes(Bytes),
 }
 
 impl Undelivered {
@@ -54,21 +34,53 @@ impl Undelivered {
         (from, to): (Option<ActorId>, ActorId),
         name: &'static str,
         why: WhyUndelivered,
-        message: Box<dyn Any + Send>,
+        message: Body,
     ) -> Self {
+        let message = match message {
+            Body::Bytes(bytes) => Content::Bytes(bytes),
+            Body::Value(value) => Content::Value(value.into_any()),
+        };
         Self { to, from, name, why, message }
     }
 
-    /// The message, if it is of type `M`.
+    /// One that was never to leave its process, and perhaps cannot.
+    pub(crate) fn here(
+        (from, to): (Option<ActorId>, ActorId),
+        name: &'static str,
+        why: WhyUndelivered,
+        message: impl Any + Send,
+    ) -> Self {
+        Self { to, from, name, why, message: Content::Value(Box::new(message)) }
+    }
+
+    /// The message, if it is of type `M` and has not left this process.
     ///
     /// # Errors
     ///
-    /// All of it comes back if it is not.
-    pub fn into_message<M: 'static>(self) -> Result<M, Self> {
+    /// All of it comes back otherwise; see [`decode`](Self::decode).
+    pub fn into_message<M: 'static>(self) -> Result<M, Box<Self>> {
         let Self { to, from, name, why, message } = self;
-        match message.downcast() {
-            Ok(message) => Ok(*message),
-            Err(message) => Err(Self { to, from, name, why, message }),
+        let message = match message {
+            Content::Value(value) => match value.downcast() {
+                Ok(message) => return Ok(*message),
+                Err(value) => Content::Value(value),
+            },
+            bytes @ Content::Bytes(_) => bytes,
+        };
+        Err(Box::new(Self { to, from, name, why, message }))
+    }
+
+    /// The message, if it is of type `M`, also if it has been to another process.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if it is of another type.
+    pub fn decode<M: DeserializeOwned + 'static>(self) -> Result<M, DecodeError> {
+        match self.message {
+            Content::Bytes(bytes) => codec::decode(&bytes),
+            Content::Value(value) => {
+                value.downcast().map(|message| *message).or(Err(DecodeError::OtherType))
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mesh_core::Reason;
-use mesh_runtime::{ActorRef, CallError, End, Proc, Stop};
+use mesh_core::{End, Reason};
+use mesh_runtime::{ActorRef, CallError, Proc, Stop};
 
 use crate::script::{
     Behaviour, Fail, Log, Panic, Reaction, Script, Scripted, Spawn, one, proc, say, script,

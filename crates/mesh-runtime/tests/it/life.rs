@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mesh_runtime::{CallError, End, Proc, Stop};
+use mesh_core::End;
+use mesh_runtime::{CallError, Proc, Stop};
 
 use crate::script::{Behaviour, Log, Scripted, Spawn, WaitFor, gate, one, proc, say, script};
 

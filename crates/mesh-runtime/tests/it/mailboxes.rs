@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mesh_runtime::{End, Stop, TryCastError};
+use mesh_core::End;
+use mesh_runtime::{Stop, TryCastError};
 
 use crate::script::{WaitFor, gate, one, say};
 

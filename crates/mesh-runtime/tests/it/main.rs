@@ -5,5 +5,6 @@ mod failures;
 mod life;
 mod mailboxes;
 mod ports;
+mod remote;
 mod script;
 mod work;

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use mesh_core::{ActorId, Incarnation, Message, PortRef, ProcId};
+use mesh_core::{ActorId, Incarnation, Message, PortRef, ProcId, WhyUndelivered};
 use mesh_runtime::{
-    Actor, ActorRef, CallError, Context, Failure, Handler, Handlers, Port, Proc, Stop,
-    TryCastError, WhyUndelivered,
+    Actor, ActorRef, CallError, Context, Failure, Handler, Handlers, Port, Proc, Stop, TryCastError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +115,8 @@ async fn a_queue_is_read_by_whoever_opened_it() {
     let answer = port.call(&proc, say("call"));
     let drop_it = async { drop(queue) };
     let (answer, ()) = tokio::join!(answer, drop_it);
-    assert!(matches!(answer, Err(CallError::Unanswered { .. })), "{answer:?}");
+    let (actor, why) = (port.actor().to_string(), WhyUndelivered::Ended);
+    assert_eq!(answer, Err(CallError::Undelivered { actor, why }));
 }
 
 /// R3: what was queued and not read comes back too.

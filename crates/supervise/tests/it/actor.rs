@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use controller::{Config, Controller};
 use mesh_core::{
-    Interest, MeshEvent, MeshPhase, MeshRequest, MeshState, News, OwnerNews, PortRef, Progress,
-    Refusal, Reply, Status, Subscribe, Unsubscribe,
+    End, Interest, Lane, MeshEvent, MeshPhase, MeshRequest, MeshState, News, OwnerNews, PortRef,
+    Progress, Refusal, Reply, Status, Subscribe, Transport, Unsubscribe,
 };
-use mesh_runtime::{ActorRef, End, Port, PortReceiver, Proc, Stop};
+use mesh_runtime::{ActorRef, LocalTransport, Port, PortReceiver, Proc, Stop};
 use mesh_shape::{RankSet, Region, extent};
 use supervise::{Clock, ControllerActor, ControllerParams, Setup};
 
@@ -313,4 +313,36 @@ async fn the_empty_mesh_is_closed_at_once() {
     assert_eq!(events.recv().await.news, News::Closed);
     assert!(matches!(mesh.owner.recv().await, OwnerNews::Finished(_)));
     assert_eq!(mesh.state().await.phase, MeshPhase::Stopped);
+}
+
+/// L8: from another process, with everything encoded on the way.
+#[tokio::test(start_paused = true)]
+async fn a_controller_answers_and_tells_another_process() {
+    let mesh = mesh(3).await;
+    let client = Proc::local().expect("a test has a runtime");
+    let transport = LocalTransport::encoding();
+    let at = "local://controller".parse().expect("it is an address");
+    let inbound = mesh.proc.inbound(0);
+    transport.listen(&at, Lane::Control, inbound).await.expect("nobody else listens");
+    let session = transport.dial(&at, mesh.proc.id(), Lane::Control, client.inbound(0)).await;
+    client.connect(Lane::Control, session.expect("it listens"));
+
+    let mut events = client.open_port::<MeshEvent>(16);
+    let subscribe = Subscribe { to: events.port(), interest: Interest::All, region: None };
+    let port = PortRef::<Subscribe>::of(mesh.home.actor());
+    assert_eq!(port.call(&client, subscribe).await, Ok(Ok(())));
+    let News::Snapshot(snapshot) = events.recv().await.news else { panic!("first a snapshot") };
+    assert_eq!(snapshot.alive.len(), 1);
+    mesh.agent.report([1], &crash());
+    let News::Changed(changes) = events.recv().await.news else { panic!("then a change") };
+    assert_eq!(changes[0].status, crash());
+    let state = mesh.home.call(&client, MeshRequest::GetState).await;
+    let Ok(Reply::State(state)) = state else { panic!("{state:?}") };
+    assert_eq!(state.phase, MeshPhase::Failed);
+
+    // N7: the session breaks, and with it the subscriber is gone.
+    transport.cut(client.id());
+    mesh.agent.report([2], &crash());
+    settle().await;
+    assert_eq!(mesh.n_subscribers().await, 0);
 }

@@ -1,0 +1,384 @@
+//! The seam between the runtime and whatever carries envelopes: [`Transport`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::address::ProcId;
+use crate::envelope::{Envelope, PeerId};
+use crate::ids::Incarnation;
+
+/// Opens sessions between processes. It spawns its tasks on the runtime that it is called from.
+///
+/// # Contract
+///
+/// - Envelopes of one session arrive in the order in which they were sent, each at most once.
+/// - An envelope that was taken arrives, or comes back through [`Inbound::lost`], once.
+/// - A peer that is lost is told once. Nothing of it arrives after that.
+/// - Dropping the transport ends its sessions and its listeners.
+///
+/// `mesh_testkit::transport_suite` checks it.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Takes sessions at `at`. Returns where it really listens: a port 0 becomes a real one.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`]; then nothing listens.
+    async fn listen(
+        &self,
+        at: &Addr,
+        lane: Lane,
+        into: Arc<dyn Inbound>,
+    ) -> Result<Addr, ListenError>;
+
+    /// Opens a session to `peer`, which listens at `to`.
+    ///
+    /// # Errors
+    ///
+    /// [`DialError`]; then there is no session.
+    async fn dial(
+        &self,
+        to: &Addr,
+        peer: ProcId,
+        lane: Lane,
+        into: Arc<dyn Inbound>,
+    ) -> Result<Arc<dyn Outbound>, DialError>;
+}
+
+/// The sending end of a session.
+pub trait Outbound: Send + Sync {
+    /// Who is at the other end.
+    fn peer(&self) -> PeerId;
+
+    /// Takes the envelope out of `envelope` if there is room for it. Otherwise it stays there, and the
+    /// task is woken when there is.
+    ///
+    /// An answer ([`Head::is_answer`](crate::Head::is_answer)) is always taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Returned`] gives it back if the session has ended, or if it can never be sent.
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        envelope: &mut Option<Envelope>,
+    ) -> Poll<Result<(), Box<Returned>>>;
+}
+
+/// The receiving end of all sessions of a process.
+pub trait Inbound: Send + Sync {
+    /// Who we are.
+    fn identity(&self) -> Identity;
+
+    /// A peer has opened a session: this is the way back to it.
+    fn joined(&self, lane: Lane, back: Arc<dyn Outbound>);
+
+    /// An envelope has arrived. Must not block. `credit` is to be kept as long as the envelope waits for
+    /// room: dropping it lets the peer send more.
+    fn deliver(&self, envelope: Envelope, credit: Credit);
+
+    /// The session with a peer has ended. `back` is what it has not acknowledged.
+    fn lost(&self, peer: PeerId, lane: Lane, why: Lost, back: Vec<Envelope>);
+}
+
+/// Who a process is, as it tells its peers first of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// Which life of which process.
+    pub peer: PeerId,
+    /// A hash of the names and versions of all messages that it knows: processes of different programs
+    /// refuse each other. 0 if it is not to be compared.
+    pub registry: u64,
+}
+
+/// What connections are for. Each has its own, so that much data never delays a heartbeat; only the
+/// deaths of the first two are evidence of anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Lane {
+    /// Orders, reports and questions.
+    Control,
+    /// Heartbeats.
+    Liveness,
+    /// What programs send.
+    Data,
+}
+
+impl Lane {
+    /// The value of the `lane` label of metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Liveness => "liveness",
+            Self::Data => "data",
+        }
+    }
+}
+
+/// Room that the receiver has given its peer for one envelope, in bytes. Given back when it is dropped.
+pub struct Credit(Option<Box<dyn FnOnce() + Send>>);
+
+impl Credit {
+    /// Room that counts nothing: for envelopes that never wait.
+    pub const NONE: Self = Self(None);
+
+    /// Room that is given back by calling `give_back`, once.
+    #[must_use]
+    pub fn new(give_back: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(give_back)))
+    }
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        if let Some(give_back) = self.0.take() {
+            give_back();
+        }
+    }
+}
+
+impl fmt::Debug for Credit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Credit").field(&self.0.is_some()).finish()
+    }
+}
+
+/// An envelope that cannot be sent. It comes back.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Returned {
+    /// The envelope.
+    pub envelope: Envelope,
+    /// Why.
+    pub why: WhyReturned,
+}
+
+/// Why an envelope cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WhyReturned {
+    /// The session has ended.
+    #[error("the session with {0} has ended")]
+    Ended(PeerId),
+    /// It is larger than an envelope may be.
+    #[error(
+        "it has {bytes} bytes, and {max} are allowed: send less, or raise the limit on both sides"
+    )]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+        /// What is allowed.
+        max: usize,
+    },
+    /// It cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] crate::envelope::EncodeError),
+}
+
+/// Why the session with a peer has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lost {
+    /// One side has closed it, as it was to be.
+    #[error("closed")]
+    Closed,
+    /// No connection could be made for so long.
+    #[error("no contact for {0:?}")]
+    NoContact(Duration),
+    /// Another life of the process is there now.
+    #[error("another life of it, {0}, is there now")]
+    Replaced(Incarnation),
+    /// It has sent what no peer may send.
+    #[error("it does not keep to the protocol")]
+    Protocol,
+}
+
+/// Why nothing listens.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The transport does not know such addresses.
+    #[error("{0} is no address of this transport")]
+    Scheme(Addr),
+    /// The address is not loopback, and nothing proves who connects.
+    #[error("{0} can be reached from other machines: set up TLS, or bind to 127.0.0.1")]
+    NotLoopback(Addr),
+    /// The system refuses.
+    #[error("cannot listen at {at}: {kind}")]
+    Os {
+        /// Where.
+        at: Addr,
+        /// What it said.
+        kind: std::io::ErrorKind,
+    },
+}
+
+/// Why there is no session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The transport does not know such addresses.
+    #[error("{0} is no address of this transport")]
+    Scheme(Addr),
+    /// The address is not loopback, and nothing proves who is there.
+    #[error("{0} is on another machine: set up TLS")]
+    NotLoopback(Addr),
+    /// Nobody answers there.
+    #[error("cannot connect to {to}: {kind}")]
+    Os {
+        /// Where.
+        to: Addr,
+        /// What the system said.
+        kind: std::io::ErrorKind,
+    },
+    /// Somebody is there who is not the one that was asked for.
+    #[error("{to} is not {wanted}, but {found}")]
+    Stranger {
+        /// Where.
+        to: Addr,
+        /// Who was asked for.
+        wanted: ProcId,
+        /// Who is there.
+        found: ProcId,
+    },
+    /// Whoever is there does not know the secret of the mesh.
+    #[error("{0} does not know the secret of this mesh")]
+    Unauthenticated(Addr),
+    /// The two programs differ.
+    #[error("{0} runs another program or version: its messages are not ours")]
+    OtherProgram(Addr),
+    /// Nothing was heard in time.
+    #[error("{to} did not answer within {within:?}")]
+    Deadline {
+        /// Where.
+        to: Addr,
+        /// How long it was given.
+        within: Duration,
+    },
+}
+
+/// Where a process listens.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_core::Addr;
+///
+/// let addr: Addr = "tcp://127.0.0.1:7070".parse()?;
+/// assert_eq!(addr, Addr::Tcp { host: "127.0.0.1".to_owned(), port: 7070 });
+/// assert_eq!("tcp://[::1]:0".parse::<Addr>()?.to_string(), "tcp://[::1]:0");
+/// assert!("7070".parse::<Addr>().is_err());
+/// # Ok::<(), mesh_core::AddrError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Addr {
+    /// `tcp://host:port`: a host name or an IP address, in brackets if it is of version 6.
+    Tcp {
+        /// The host, without brackets.
+        host: String,
+        /// The port; 0 to listen at any that is free.
+        port: u16,
+    },
+    /// `unix:///path`: a socket in the file system.
+    Unix {
+        /// Its path, which is absolute.
+        path: PathBuf,
+    },
+    /// `local://name`: within this process.
+    Local {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no address: write tcp://host:port, unix:///path or local://name")]
+pub struct AddrError(pub String);
+
+impl FromStr for Addr {
+    type Err = AddrError;
+
+    fn from_str(text: &str) -> Result<Self, AddrError> {
+        let parsed = match text.split_once("://") {
+            Some(("tcp", rest)) => tcp(rest),
+            Some(("unix", path)) if path.starts_with('/') => {
+                Some(Self::Unix { path: PathBuf::from(path) })
+            }
+            Some(("local", name)) if !name.is_empty() => {
+                Some(Self::Local { name: name.to_owned() })
+            }
+            _ => None,
+        };
+        parsed.ok_or_else(|| AddrError(text.to_owned()))
+    }
+}
+
+fn tcp(rest: &str) -> Option<Addr> {
+    let (host, port) = rest.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_plain = !host.is_empty() && !host.contains([':', '[', ']', '/', '@']);
+    let host = match bare {
+        Some(bare) if bare.parse::<std::net::Ipv6Addr>().is_ok() => bare,
+        None if is_plain => host,
+        _ => return None,
+    };
+    Some(Addr::Tcp { host: host.to_owned(), port })
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Unix { path } => write!(f, "unix://{}", path.display()),
+            Self::Local { name } => write!(f, "local://{name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_they_are_written() {
+        for text in [
+            "tcp://127.0.0.1:0",
+            "tcp://localhost:65535",
+            "tcp://[::1]:7070",
+            "unix:///run/mesh.sock",
+            "local://a",
+        ] {
+            assert_eq!(text.parse::<Addr>().map(|addr| addr.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "",
+            "tcp",
+            "tcp://",
+            "tcp://host",
+            "tcp://:7070",
+            "tcp://host:65536",
+            "tcp://::1:7070",
+            "tcp://[host]:1",
+            "tcp://user@host:1",
+            "unix://relative",
+            "local://",
+            "http://host:1",
+        ] {
+            assert_eq!(text.parse::<Addr>(), Err(AddrError(text.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What comes from other processes: found its actor, or answered.
+//!
+//! Nothing here blocks. What finds no room waits, with the credit that it was sent on, so that no more
+//! can wait than the peers were given room for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mesh_core::{
+    ActorId, Body, Credit, Envelope, Fault, Head, Identity, Inbound, Lane, Lost, Outbound, PeerId,
+    PortId, Returned, WhyReturned, WhyUndelivered,
+};
+
+use crate::endpoint::{Away, Endpoint, Rejected};
+use crate::letter::AnyLetter;
+use crate::proc::{Proc, WeakProc};
+use crate::undelivered::Undelivered;
+
+/// Letters that wait for room, by whom they are for. One task for each endpoint that is full.
+#[derive(Default)]
+pub(crate) struct Overflow(Mutex<BTreeMap<NonZeroU64, VecDeque<Waiting>>>);
+
+/// A letter that waits, and the room that its sender was given for it.
+struct Waiting {
+    port: PortId,
+    letter: Box<dyn AnyLetter>,
+    credit: Credit,
+}
+
+/// The receiving end of all sessions of a process. It keeps nothing alive.
+struct Receiver {
+    proc: WeakProc,
+    identity: Identity,
+}
+
+impl Proc {
+    /// Where transports are to deliver what comes for this process. `registry` is a hash of the messages
+    /// that its program knows, or 0.
+    #[must_use]
+    pub fn inbound(&self, registry: u64) -> Arc<dyn Inbound> {
+        let identity = Identity { peer: self.peer(), registry };
+        Arc::new(Receiver { proc: self.downgrade(), identity })
+    }
+
+    /// From now on messages for its peer go through this session.
+    pub fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
+        self.remote().connect(lane, session);
+    }
+
+    fn receive(&self, Envelope { head, body }: Envelope, credit: Credit) {
+        if head.peer() != self.peer() {
+            return self.refuse(&head, WhyUndelivered::NoActor, body);
+        }
+        match head {
+            Head::Cast { to, port, from } => {
+                if let Err((why, body)) = self.open((to, port), body, Away::Cast(from), credit) {
+                    self.refuse(&Head::Cast { to, port, from }, why, body);
+                }
+            }
+            Head::Call { to, port, from, call } => {
+                let away = Away::Call { proc: self, from, call };
+                if let Err((why, body)) = self.open((to, port), body, away, credit) {
+                    self.refuse(&Head::Call { to, port, from, call }, why, body);
+                }
+            }
+            Head::Answer { call, .. } => self.remote().settle(call, Ok(body)),
+            Head::Fault { call, fault, .. } => self.remote().settle(call, Err(fault)),
+            Head::Withdrawn { from, call, .. } => self.remote().withdrawn(from, call),
+            Head::Returned { to, of, port, why } => {
+                let name = self.remote().name(port);
+                self.give_back(Undelivered::new((Some(to), of), name, why, body));
+            }
+        }
+    }
+
+    /// Opens a message and delivers it, now or when there is room.
+    fn open(
+        &self,
+        (to, port): (ActorId, PortId),
+        body: Body,
+        from: Away<'_>,
+        credit: Credit,
+    ) -> Result<(), (WhyUndelivered, Body)> {
+        let Some(endpoint) = self.find(to) else { return Err((WhyUndelivered::NoActor, body)) };
+        let letter = endpoint.open(port, body, from)?;
+        self.deliver(endpoint, Waiting { port, letter, credit });
+        Ok(())
+    }
+
+    fn deliver(&self, endpoint: Arc<dyn Endpoint>, waiting: Waiting) {
+        let mut overflow = self.overflow().lock();
+        if let Some(queue) = overflow.get_mut(&endpoint.index()) {
+            return queue.push_back(waiting);
+        }
+        match try_deliver(&*endpoint, waiting) {
+            Delivery::Done => (),
+            Delivery::Full(waiting) => {
+                overflow.insert(endpoint.index(), VecDeque::from([waiting]));
+                drop(overflow);
+                drop(self.runtime().spawn(drain(self.downgrade(), endpoint)));
+            }
+            Delivery::Never(why, letter) => {
+                drop(overflow);
+                self.bounce(&*endpoint, why, letter);
+            }
+        }
+    }
+
+    /// Delivers what waits until there is no room; `false` if nothing waits any more.
+    fn drain_once(&self, endpoint: &dyn Endpoint) -> bool {
+        let mut overflow = self.overflow().lock();
+        let Some(queue) = overflow.get_mut(&endpoint.index()) else { return false };
+        let mut never = Vec::new();
+        while let Some(waiting) = queue.pop_front() {
+            match try_deliver(endpoint, waiting) {
+                Delivery::Done => (),
+                Delivery::Never(why, letter) => never.push((why, letter)),
+                Delivery::Full(waiting) => {
+                    queue.push_front(waiting);
+                    break;
+                }
+            }
+        }
+        let is_left = !queue.is_empty();
+        if !is_left {
+            overflow.remove(&endpoint.index());
+        }
+        drop(overflow);
+        for (why, letter) in never {
+            self.bounce(endpoint, why, letter);
+        }
+        is_left
+    }
+
+    /// Whoever sent the letter is told. Not under a lock: that may be in this process.
+    fn bounce(&self, endpoint: &dyn Endpoint, why: WhyUndelivered, letter: Box<dyn AnyLetter>) {
+        let to = self.actor_id(endpoint.index());
+        letter.undelivered(self, to, why, Fault::Undelivered(why));
+    }
+
+    /// A message that reaches nobody here goes back.
+    fn refuse(&self, head: &Head, why: WhyUndelivered, body: Body) {
+        match *head {
+            Head::Cast { to, port, from: Some(from) } => {
+                self.return_away(Head::Returned { to: from, of: to, port, why }, body);
+            }
+            Head::Call { from, call, .. } => {
+                let fault = Fault::Undelivered(why);
+                self.return_away(Head::Fault { to: from, call, fault }, Body::EMPTY);
+            }
+            Head::Cast { to, port, from: None } => {
+                self.metrics().undelivered(why);
+                tracing::warn!(%to, %port, %why, "undelivered");
+            }
+            // Answers of a life that is over.
+            Head::Answer { .. }
+            | Head::Fault { .. }
+            | Head::Withdrawn { .. }
+            | Head::Returned { .. } => (),
+        }
+    }
+}
+
+/// What becomes of a letter that is offered.
+enum Delivery {
+    Done,
+    Full(Waiting),
+    Never(WhyUndelivered, Box<dyn AnyLetter>),
+}
+
+fn try_deliver(endpoint: &dyn Endpoint, waiting: Waiting) -> Delivery {
+    let Waiting { port, letter, credit } = waiting;
+    match endpoint.deliver(port, letter) {
+        Ok(()) => Delivery::Done,
+        Err(Rejected::Full(letter)) => Delivery::Full(Waiting { port, letter, credit }),
+        Err(Rejected::Never(why, letter)) => Delivery::Never(why, letter),
+    }
+}
+
+impl Overflow {
+    /// A lock that is poisoned is as good as any: what runs under it catches its panics.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NonZeroU64, VecDeque<Waiting>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Delivers what waits for one endpoint, in order, until nothing does.
+async fn drain(proc: WeakProc, endpoint: Arc<dyn Endpoint>) {
+    loop {
+        Arc::clone(&endpoint).room().await;
+        let Some(proc) = proc.upgrade() else { return };
+        if !proc.drain_once(&*endpoint) {
+            return;
+        }
+    }
+}
+
+impl Inbound for Receiver {
+    fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    fn joined(&self, lane: Lane, back: Arc<dyn Outbound>) {
+        if let Some(proc) = self.proc.upgrade() {
+            proc.connect(lane, back);
+        }
+    }
+
+    fn deliver(&self, envelope: Envelope, credit: Credit) {
+        if let Some(proc) = self.proc.upgrade() {
+            proc.receive(envelope, credit);
+        }
+    }
+
+    fn lost(&self, peer: PeerId, lane: Lane, why: Lost, back: Vec<Envelope>) {
+        let Some(proc) = self.proc.upgrade() else { return };
+        tracing::info!(%peer, lane = lane.label(), %why, "a session has ended");
+        proc.remote().disconnect(peer, lane);
+        for envelope in back {
+            proc.came_back(Returned { envelope, why: WhyReturned::Ended(peer) });
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Sessions between processes that live in one: nothing is serialised.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use async_trait::async_trait;
+use mesh_core::{
+    Addr, Credit, DialError, Envelope, Inbound, Lane, ListenError, Lost, Outbound, PeerId, ProcId,
+    Returned, Transport, WhyReturned,
+};
+
+/// Carries envelopes between [`Proc`](crate::Proc)s of one OS process, at addresses `local://name`.
+///
+/// Messages are moved, and never serialised. A session takes [`WINDOW`](Self::WINDOW) messages that the
+/// receiver has no room for, each way. Dropping the transport ends its sessions.
+#[derive(Clone, Default)]
+pub struct LocalTransport(Arc<Sessions>);
+
+#[derive(Default)]
+struct Sessions {
+    /// Whether messages are encoded, as between machines.
+    encodes: bool,
+    listeners: Mutex<BTreeMap<(String, Lane), Listener>>,
+    /// To be ended with the transport; those that have ended are gone.
+    ends: Mutex<Vec<Weak<Session>>>,
+}
+
+struct Listener {
+    peer: PeerId,
+    into: Arc<dyn Inbound>,
+}
+
+impl LocalTransport {
+    /// How many messages of one session may wait for room at their receiver.
+    pub const WINDOW: usize = 1024;
+
+    /// The same, but every message is encoded and decoded, as if it went to another machine: for tests of
+    /// what is to work there.
+    #[must_use]
+    pub fn encoding() -> Self {
+        let (listeners, ends) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Sessions { encodes: true, listeners, ends }))
+    }
+
+    /// Ends every session that leads to `peer`, as if its process had died.
+    pub fn cut(&self, peer: ProcId) {
+        let mut ends = lock(&self.0.ends);
+        let (cut, rest): (Vec<_>, Vec<_>) = ends
+            .drain(..)
+            .filter_map(|session| session.upgrade())
+            .partition(|session| session.leads_to(peer));
+        ends.extend(rest.iter().map(Arc::downgrade));
+        drop(ends);
+        lock(&self.0.listeners).retain(|_, listener| listener.peer.proc != peer);
+        for session in cut {
+            session.end(Lost::Closed);
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for LocalTransport {
+    async fn listen(
+        &self,
+        at: &Addr,
+        lane: Lane,
+        into: Arc<dyn Inbound>,
+    ) -> Result<Addr, ListenError> {
+        let Addr::Local { name } = at else { return Err(ListenError::Scheme(at.clone())) };
+        let mut listeners = lock(&self.0.listeners);
+        let key = (name.clone(), lane);
+        if listeners.contains_key(&key) {
+            return Err(ListenError::Os { at: at.clone(), kind: std::io::ErrorKind::AddrInUse });
+        }
+        listeners.insert(key, Listener { peer: into.identity().peer, into });
+        Ok(at.clone())
+    }
+
+    async fn dial(
+        &self,
+        to: &Addr,
+        peer: ProcId,
+        lane: Lane,
+        into: Arc<dyn Inbound>,
+    ) -> Result<Arc<dyn Outbound>, DialError> {
+        let Addr::Local { name } = to else { return Err(DialError::Scheme(to.clone())) };
+        let there = {
+            let listeners = lock(&self.0.listeners);
+            let Some(listener) = listeners.get(&(name.clone(), lane)) else {
+                let kind = std::io::ErrorKind::ConnectionRefused;
+                return Err(DialError::Os { to: to.clone(), kind });
+            };
+            Arc::clone(&listener.into)
+        };
+        let (here_id, there_id) = (into.identity(), there.identity());
+        if there_id.peer.proc != peer {
+            let found = there_id.peer.proc;
+            return Err(DialError::Stranger { to: to.clone(), wanted: peer, found });
+        }
+        if here_id.registry != there_id.registry && here_id.registry != 0 && there_id.registry != 0
+        {
+            return Err(DialError::OtherProgram(to.clone()));
+        }
+        let session = Arc::new(Session {
+            lane,
+            encodes: self.0.encodes,
+            dialler: Half::new(here_id.peer, into),
+            listener: Half::new(there_id.peer, Arc::clone(&there)),
+        });
+        lock(&self.0.ends).push(Arc::downgrade(&session));
+        there.joined(lane, Arc::new(End { session: Arc::clone(&session), is_dialler: false }));
+        Ok(Arc::new(End { session, is_dialler: true }))
+    }
+}
+
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        let ends = std::mem::take(&mut *lock(&self.ends));
+        for session in ends.iter().filter_map(Weak::upgrade) {
+            session.end(Lost::Closed);
+        }
+    }
+}
+
+impl fmt::Debug for LocalTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = lock(&self.0.listeners).keys().cloned().collect::<Vec<_>>();
+        f.debug_struct("LocalTransport").field("listeners", &names).finish_non_exhaustive()
+    }
+}
+
+/// Two processes that talk.
+struct Session {
+    lane: Lane,
+    encodes: bool,
+    dialler: Half,
+    listener: Half,
+}
+
+/// One of them, as a receiver.
+struct Half {
+    peer: PeerId,
+    into: Arc<dyn Inbound>,
+    window: Arc<Mutex<Window>>,
+}
+
+/// The room that a receiver gives, and who waits for it.
+struct Window {
+    room: usize,
+    waiting: Vec<Waker>,
+    is_ended: bool,
+}
+
+/// One end of a session, as a sender.
+struct End {
+    session: Arc<Session>,
+    is_dialler: bool,
+}
+
+impl Session {
+    fn leads_to(&self, proc: ProcId) -> bool {
+        self.dialler.peer.proc == proc || self.listener.peer.proc == proc
+    }
+
+    /// Both sides are told, once.
+    fn end(&self, why: Lost) {
+        let was_ended = [&self.dialler, &self.listener].map(Half::end);
+        if was_ended == [false, false] {
+            self.dialler.into.lost(self.listener.peer, self.lane, why, Vec::new());
+            self.listener.into.lost(self.dialler.peer, self.lane, why, Vec::new());
+        }
+    }
+}
+
+impl Half {
+    fn new(peer: PeerId, into: Arc<dyn Inbound>) -> Self {
+        let window = Window { room: LocalTransport::WINDOW, waiting: Vec::new(), is_ended: false };
+        Self { peer, into, window: Arc::new(Mutex::new(window)) }
+    }
+
+    /// Whether it had ended before.
+    fn end(&self) -> bool {
+        let mut window = lock(&self.window);
+        let was_ended = std::mem::replace(&mut window.is_ended, true);
+        let waiting = std::mem::take(&mut window.waiting);
+        drop(window);
+        waiting.into_iter().for_each(Waker::wake);
+        was_ended
+    }
+
+    /// Takes room for one message, to be given back with the credit.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Option<Credit>> {
+        let mut window = lock(&self.window);
+        if window.is_ended {
+            return Poll::Ready(None);
+        }
+        if window.room == 0 {
+            if !window.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                window.waiting.push(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        window.room -= 1;
+        drop(window);
+        let window = Arc::clone(&self.window);
+        Poll::Ready(Some(Credit::new(move || give_back(&window))))
+    }
+}
+
+fn give_back(window: &Mutex<Window>) {
+    let mut window = lock(window);
+    window.room += 1;
+    let waiting = std::mem::take(&mut window.waiting);
+    drop(window);
+    waiting.into_iter().for_each(Waker::wake);
+}
+
+impl Outbound for End {
+    fn peer(&self) -> PeerId {
+        self.receiver().peer
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        envelope: &mut Option<Envelope>,
+    ) -> Poll<Result<(), Box<Returned>>> {
+        let Some(mut taken) = envelope.take() else { return Poll::Ready(Ok(())) };
+        let receiver = self.receiver();
+        let credit = if taken.head.is_answer() {
+            Some(Credit::NONE).filter(|_| !lock(&receiver.window).is_ended)
+        } else {
+            match receiver.poll_room(cx) {
+                Poll::Ready(credit) => credit,
+                Poll::Pending => {
+                    *envelope = Some(taken);
+                    return Poll::Pending;
+                }
+            }
+        };
+        match credit {
+            Some(credit) => {
+                if self.session.encodes
+                    && let Err(error) = taken.body.bytes()
+                {
+                    let why = WhyReturned::Encode(error);
+                    return Poll::Ready(Err(Box::new(Returned { envelope: taken, why })));
+                }
+                receiver.into.deliver(taken, credit);
+                Poll::Ready(Ok(()))
+            }
+            None => {
+                let why = WhyReturned::Ended(receiver.peer);
+                Poll::Ready(Err(Box::new(Returned { envelope: taken, why })))
+            }
+        }
+    }
+}
+
+impl End {
+    fn receiver(&self) -> &Half {
+        if self.is_dialler { &self.session.listener } else { &self.session.dialler }
+    }
+}
+
+/// A lock that is poisoned is as good as any: nothing that can panic runs under it.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,346 @@
+//! Messages for other processes: the sessions to them, the calls that wait for their answers, and the
+//! answers to theirs.
+
+use std::future::poll_fn;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use dashmap::DashMap;
+use mesh_core::{
+    ActorId, Body, CallId, Envelope, Fault, Head, Lane, Message, Outbound, PeerId, PortId, PortRef,
+    Returned, WhyReturned, WhyUndelivered,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, oneshot};
+
+use crate::codec::{self, Outgoing, OutgoingReply};
+use crate::error::TryCastError;
+use crate::proc::Proc;
+use crate::undelivered::Undelivered;
+
+/// What a process knows of others.
+#[derive(Default)]
+pub(crate) struct Remote {
+    sessions: DashMap<(PeerId, Lane), Arc<dyn Outbound>>,
+    next_call: AtomicU64,
+    /// Calls of ours that wait for an answer.
+    pending: DashMap<CallId, Pending>,
+    /// Calls of others that are not answered yet: dropped or told when they are withdrawn.
+    serving: DashMap<(PeerId, CallId), Arc<Withdrawal>>,
+    /// What ports are called, of the messages that were sent away.
+    names: DashMap<PortId, &'static str>,
+}
+
+/// A call of ours that waits for an answer.
+struct Pending {
+    /// Who is to answer.
+    by: PeerId,
+    settle: oneshot::Sender<Result<Body, Fault>>,
+}
+
+/// Whether nobody waits any more for the answer to a call of a peer.
+#[derive(Default)]
+struct Withdrawal {
+    has_come: AtomicBool,
+    told: Notify,
+}
+
+impl Withdrawal {
+    fn tell(&self) {
+        self.has_come.store(true, Ordering::Release);
+        self.told.notify_waiters();
+    }
+}
+
+impl Remote {
+    /// From now on messages for the peer go this way.
+    pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
+        self.sessions.insert((session.peer(), lane), session);
+    }
+
+    /// The session has ended. Calls that wait for the peer get no answer, if nothing else leads there.
+    pub(crate) fn disconnect(&self, peer: PeerId, lane: Lane) {
+        self.sessions.remove(&(peer, lane));
+        if self.sessions.iter().any(|session| session.key().0 == peer) {
+            return;
+        }
+        let lost: Vec<CallId> =
+            self.pending.iter().filter(|call| call.by == peer).map(|call| *call.key()).collect();
+        for call in lost {
+            self.settle(call, Err(Fault::Undelivered(WhyUndelivered::PeerLost)));
+        }
+        self.serving.retain(|(caller, _), withdrawal| {
+            if *caller == peer {
+                withdrawal.tell();
+            }
+            *caller != peer
+        });
+    }
+
+    /// The way to a peer; on the lane that is asked for, or else on any.
+    fn session(&self, peer: PeerId, lane: Lane) -> Option<Arc<dyn Outbound>> {
+        [lane, Lane::Data, Lane::Control]
+            .into_iter()
+            .find_map(|lane| self.sessions.get(&(peer, lane)).map(|session| Arc::clone(&*session)))
+    }
+
+    /// An answer has come, or there will be none.
+    pub(crate) fn settle(&self, call: CallId, outcome: Result<Body, Fault>) {
+        if let Some((_, pending)) = self.pending.remove(&call) {
+            // The call may have been given up meanwhile.
+            _ = pending.settle.send(outcome).is_ok();
+        }
+    }
+
+    /// Nobody waits any more for the answer to a call of a peer.
+    pub(crate) fn withdrawn(&self, from: PeerId, call: CallId) {
+        if let Some((_, withdrawal)) = self.serving.remove(&(from, call)) {
+            withdrawal.tell();
+        }
+    }
+
+    /// What comes back from elsewhere has no name with it.
+    fn learn_name<M: Message>(&self) {
+        let port = PortId::of::<M>();
+        if !self.names.contains_key(&port) {
+            self.names.insert(port, M::NAME);
+        }
+    }
+
+    /// What the messages of a port are called, if any were sent there.
+    pub(crate) fn name(&self, port: PortId) -> &'static str {
+        self.names.get(&port).map_or("?", |name| *name)
+    }
+}
+
+impl Proc {
+    /// Sends an envelope, and waits while there is no room.
+    pub(crate) async fn send_away(&self, envelope: Envelope) -> Result<(), Box<Returned>> {
+        let mut envelope = Some(envelope);
+        let peer = envelope.as_ref().map(|envelope| envelope.head.peer());
+        let session = peer.and_then(|peer| self.remote().session(peer, self.lane()));
+        match session {
+            Some(session) => poll_fn(|cx| session.poll_send(cx, &mut envelope)).await,
+            None => returned_without_route(envelope),
+        }
+    }
+
+    /// Sends an answer, which never waits. It may be that nobody is there for it any more.
+    pub(crate) fn answer_away(&self, head: Head, body: Body) {
+        let Some(session) = self.remote().session(head.peer(), self.lane()) else { return };
+        let mut envelope = Some(Envelope { head, body });
+        _ = session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope).is_ready();
+    }
+
+    /// A cast of another process that could not be delivered goes back, counted and logged (R3).
+    pub(crate) fn return_away(&self, head: Head, body: Body) {
+        if let Head::Returned { why, of, port, .. } = &head {
+            self.metrics().undelivered(*why);
+            tracing::warn!(to = %of, %port, %why, "undelivered, and returned to another process");
+        }
+        self.answer_away(head, body);
+    }
+
+    /// Casts a message to another process.
+    pub(crate) async fn cast_away<M: Message + Serialize>(
+        &self,
+        to: PortRef<M>,
+        from: Option<NonZeroU64>,
+        message: M,
+    ) {
+        self.remote().learn_name::<M>();
+        let from = from.map(|from| self.actor_id(from));
+        let head = Head::Cast { to: to.actor(), port: to.port(), from };
+        let body = Body::Value(Box::new(Outgoing(message)));
+        if let Err(returned) = self.send_away(Envelope { head, body }).await {
+            self.came_back(*returned);
+        }
+    }
+
+    /// Casts a message to another process if there is room for it now.
+    pub(crate) fn try_cast_away<M: Message + Serialize>(
+        &self,
+        to: PortRef<M>,
+        from: Option<NonZeroU64>,
+        message: M,
+    ) -> Result<(), TryCastError<M>> {
+        self.remote().learn_name::<M>();
+        let from = from.map(|from| self.actor_id(from));
+        let head = Head::Cast { to: to.actor(), port: to.port(), from };
+        let mut envelope = Some(Envelope { head, body: Body::Value(Box::new(Outgoing(message))) });
+        let session = self.remote().session(to.actor().peer(), self.lane());
+        let sent = match session {
+            Some(session) => {
+                session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope)
+            }
+            None => Poll::Ready(returned_without_route(envelope.take())),
+        };
+        match sent {
+            Poll::Ready(Ok(())) => Ok(()),
+            Poll::Ready(Err(returned)) => {
+                self.came_back(*returned);
+                Ok(())
+            }
+            Poll::Pending => match envelope.map(|envelope| envelope.body) {
+                Some(Body::Value(value)) => match value.into_any().downcast() {
+                    Ok(message) => {
+                        let actor = to.actor().to_string();
+                        Err(TryCastError::Full { actor, message: *message })
+                    }
+                    Err(_) => unreachable!("what comes back is what was sent"),
+                },
+                // Not reached: what waits for room has not been encoded.
+                Some(Body::Bytes(_)) | None => Ok(()),
+            },
+        }
+    }
+
+    /// An envelope that was not sent: a cast goes back to its sender, and a call is told.
+    pub(crate) fn came_back(&self, Returned { envelope, why }: Returned) {
+        let Envelope { head, body } = envelope;
+        let why = match why {
+            WhyReturned::Encode(error) => {
+                tracing::error!(%error, "a message cannot be encoded");
+                WhyUndelivered::Malformed
+            }
+            // Another life of this very process.
+            WhyReturned::Ended(peer) if peer.proc == self.id() => WhyUndelivered::NoActor,
+            WhyReturned::Ended(peer) if self.remote().session(peer, self.lane()).is_none() => {
+                WhyUndelivered::NoRoute
+            }
+            _ => WhyUndelivered::PeerLost,
+        };
+        match head {
+            Head::Cast { to, port, from } => {
+                let name = self.remote().name(port);
+                self.give_back(Undelivered::new((from, to), name, why, body));
+            }
+            Head::Call { call, .. } => {
+                self.remote().settle(call, Err(Fault::Undelivered(why)));
+            }
+            // Whoever waits for these learns of the lost peer by itself.
+            Head::Answer { .. }
+            | Head::Fault { .. }
+            | Head::Withdrawn { .. }
+            | Head::Returned { .. } => (),
+        }
+    }
+
+    /// Calls a port of another process.
+    ///
+    /// # Cancellation
+    ///
+    /// The peer is told that nobody waits any more.
+    pub(crate) async fn call_away<M>(&self, to: PortRef<M>, message: M) -> Result<M::Reply, Fault>
+    where
+        M: Message<Reply: DeserializeOwned> + Serialize,
+    {
+        let remote = self.remote();
+        let call = CallId::new(remote.next_call.fetch_add(1, Ordering::Relaxed));
+        let (settle, settled) = oneshot::channel();
+        remote.pending.insert(call, Pending { by: to.actor().peer(), settle });
+        let _withdraw = Withdraw { proc: self, to: to.actor(), call };
+        let head = Head::Call { to: to.actor(), port: to.port(), from: self.peer(), call };
+        let body = Body::Value(Box::new(Outgoing(message)));
+        if let Err(returned) = self.send_away(Envelope { head, body }).await {
+            self.came_back(*returned);
+        }
+        reply_of(settled.await.unwrap_or(Err(Fault::Undelivered(WhyUndelivered::PeerLost)))?)
+    }
+
+    /// A call of a peer has come: its answer goes there.
+    pub(crate) fn reply_away<R>(
+        &self,
+        name: &'static str,
+        to: PeerId,
+        call: CallId,
+    ) -> Box<AwayReply<R>>
+    where
+        R: Serialize + Send + 'static,
+    {
+        let withdrawal = Arc::new(Withdrawal::default());
+        self.remote().serving.insert((to, call), Arc::clone(&withdrawal));
+        let body = |name, reply| Body::Value(Box::new(OutgoingReply { name, reply }));
+        Box::new(AwayReply { proc: self.clone(), name, to, call, withdrawal, body })
+    }
+}
+
+fn returned_without_route(envelope: Option<Envelope>) -> Result<(), Box<Returned>> {
+    let Some(envelope) = envelope else { return Ok(()) };
+    let why = WhyReturned::Ended(envelope.head.peer());
+    Err(Box::new(Returned { envelope, why }))
+}
+
+/// The reply in a body.
+fn reply_of<R: DeserializeOwned + 'static>(body: Body) -> Result<R, Fault> {
+    let malformed = Fault::Undelivered(WhyUndelivered::Malformed);
+    match body {
+        Body::Bytes(bytes) => codec::decode(&bytes).or(Err(malformed)),
+        Body::Value(value) => value.into_any().downcast().map(|reply| *reply).or(Err(malformed)),
+    }
+}
+
+/// Tells the peer when nobody waits for the answer any more. Once it is there, nothing is pending.
+struct Withdraw<'a> {
+    proc: &'a Proc,
+    to: ActorId,
+    call: CallId,
+}
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        if self.proc.remote().pending.remove(&self.call).is_some() {
+            let head = Head::Withdrawn { to: self.to, from: self.proc.peer(), call: self.call };
+            self.proc.answer_away(head, Body::EMPTY);
+        }
+    }
+}
+
+/// Where the answer to a call of another process goes.
+pub(crate) struct AwayReply<R> {
+    proc: Proc,
+    name: &'static str,
+    to: PeerId,
+    call: CallId,
+    withdrawal: Arc<Withdrawal>,
+    body: fn(&'static str, R) -> Body,
+}
+
+impl<R> AwayReply<R> {
+    /// Answers. The answer comes back if it is known that nobody waits.
+    pub(crate) fn send(self, reply: R) -> Result<(), R> {
+        if self.is_withdrawn() {
+            return Err(reply);
+        }
+        self.proc.remote().serving.remove(&(self.to, self.call));
+        let head = Head::Answer { to: self.to, call: self.call };
+        self.proc.answer_away(head, (self.body)(self.name, reply));
+        Ok(())
+    }
+
+    /// There will be no answer, and this is why.
+    pub(crate) fn refuse(self, fault: Fault) {
+        if !self.is_withdrawn() {
+            self.proc.remote().serving.remove(&(self.to, self.call));
+            let head = Head::Fault { to: self.to, call: self.call, fault };
+            self.proc.answer_away(head, Body::EMPTY);
+        }
+    }
+
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.withdrawal.has_come.load(Ordering::Acquire)
+    }
+
+    pub(crate) async fn withdrawn(&self) {
+        loop {
+            let told = self.withdrawal.told.notified();
+            if self.is_withdrawn() {
+                return;
+            }
+            told.await;
+        }
+    }
+}

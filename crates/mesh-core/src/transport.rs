@@ -19,7 +19,8 @@ use crate::ids::Incarnation;
 /// # Contract
 ///
 /// - Envelopes of one session arrive in the order in which they were sent, each at most once.
-/// - An envelope that was taken arrives, or comes back through [`Inbound::lost`], once.
+/// - An envelope that was taken arrives, or comes back through [`Inbound::lost`], or both: of one that was
+///   on its way to a peer that is lost nobody can know. Nothing is gone without a word.
 /// - A peer that is lost is told once. Nothing of it arrives after that.
 /// - Dropping the transport ends its sessions and its listeners.
 ///
@@ -195,6 +196,9 @@ pub enum Lost {
     /// Another life of the process is there now.
     #[error("another life of it, {0}, is there now")]
     Replaced(Incarnation),
+    /// Nobody listens any more where it did: its process is gone.
+    #[error("nobody listens any more where it did")]
+    Gone,
     /// It has sent what no peer may send.
     #[error("it does not keep to the protocol")]
     Protocol,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -13,48 +14,74 @@ use mesh_core::{
 
 /// Carries envelopes between [`Proc`](crate::Proc)s of one OS process, at addresses `local://name`.
 ///
+/// Each process has one of its own, made by [`another`](Self::another) of the first; they reach each other.
 /// Messages are moved, and never serialised. A session takes [`WINDOW`](Self::WINDOW) messages that the
-/// receiver has no room for, each way. Dropping the transport ends its sessions.
-#[derive(Clone, Default)]
-pub struct LocalTransport(Arc<Sessions>);
+/// receiver has no room for, each way. Dropping a transport ends its sessions and its listeners.
+pub struct LocalTransport {
+    board: Arc<Board>,
+    /// Which transport of the board it is.
+    number: u64,
+}
 
+/// Where the transports of one program find each other.
 #[derive(Default)]
-struct Sessions {
+struct Board {
     /// Whether messages are encoded, as between machines.
     encodes: bool,
+    n_transports: AtomicU64,
     listeners: Mutex<BTreeMap<(String, Lane), Listener>>,
-    /// To be ended with the transport; those that have ended are gone.
-    ends: Mutex<Vec<Weak<Session>>>,
+    /// To be ended with one of their transports; those that have ended are gone.
+    sessions: Mutex<Vec<Weak<Session>>>,
 }
 
 struct Listener {
-    peer: PeerId,
+    transport: u64,
     into: Arc<dyn Inbound>,
+}
+
+impl Default for LocalTransport {
+    fn default() -> Self {
+        Self::on(Arc::default())
+    }
 }
 
 impl LocalTransport {
     /// How many messages of one session may wait for room at their receiver.
     pub const WINDOW: usize = 1024;
 
-    /// The same, but every message is encoded and decoded, as if it went to another machine: for tests of
-    /// what is to work there.
+    /// One that encodes and decodes every message, as if it went to another machine: for tests of what
+    /// is to work there.
     #[must_use]
     pub fn encoding() -> Self {
-        let (listeners, ends) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Sessions { encodes: true, listeners, ends }))
+        Self::on(Arc::new(Board { encodes: true, ..Board::default() }))
     }
 
-    /// Ends every session that leads to `peer`, as if its process had died.
-    pub fn cut(&self, peer: ProcId) {
-        let mut ends = lock(&self.0.ends);
-        let (cut, rest): (Vec<_>, Vec<_>) = ends
-            .drain(..)
-            .filter_map(|session| session.upgrade())
-            .partition(|session| session.leads_to(peer));
-        ends.extend(rest.iter().map(Arc::downgrade));
-        drop(ends);
-        lock(&self.0.listeners).retain(|_, listener| listener.peer.proc != peer);
-        for session in cut {
+    /// One for another process, that reaches this one and every other.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::on(Arc::clone(&self.board))
+    }
+
+    fn on(board: Arc<Board>) -> Self {
+        let number = board.n_transports.fetch_add(1, Ordering::Relaxed);
+        Self { board, number }
+    }
+
+    /// Ends every session of the process, as if it had died.
+    pub fn cut(&self, process: ProcId) {
+        self.board.end(|session| session.halves().any(|half| half.peer.proc == process));
+    }
+}
+
+impl Board {
+    /// Ends the sessions that are chosen.
+    fn end(&self, is_chosen: impl Fn(&Session) -> bool) {
+        let mut sessions = lock(&self.sessions);
+        let alive = sessions.drain(..).filter_map(|session| session.upgrade());
+        let (chosen, rest): (Vec<_>, Vec<_>) = alive.partition(|session| is_chosen(session));
+        sessions.extend(rest.iter().map(Arc::downgrade));
+        drop(sessions);
+        for session in chosen {
             session.end(Lost::Closed);
         }
     }
@@ -69,12 +96,12 @@ impl Transport for LocalTransport {
         into: Arc<dyn Inbound>,
     ) -> Result<Addr, ListenError> {
         let Addr::Local { name } = at else { return Err(ListenError::Scheme(at.clone())) };
-        let mut listeners = lock(&self.0.listeners);
+        let mut listeners = lock(&self.board.listeners);
         let key = (name.clone(), lane);
         if listeners.contains_key(&key) {
             return Err(ListenError::Os { at: at.clone(), kind: std::io::ErrorKind::AddrInUse });
         }
-        listeners.insert(key, Listener { peer: into.identity().peer, into });
+        listeners.insert(key, Listener { transport: self.number, into });
         Ok(at.clone())
     }
 
@@ -86,13 +113,12 @@ impl Transport for LocalTransport {
         into: Arc<dyn Inbound>,
     ) -> Result<Arc<dyn Outbound>, DialError> {
         let Addr::Local { name } = to else { return Err(DialError::Scheme(to.clone())) };
-        let there = {
-            let listeners = lock(&self.0.listeners);
-            let Some(listener) = listeners.get(&(name.clone(), lane)) else {
-                let kind = std::io::ErrorKind::ConnectionRefused;
-                return Err(DialError::Os { to: to.clone(), kind });
-            };
-            Arc::clone(&listener.into)
+        let found = lock(&self.board.listeners)
+            .get(&(name.clone(), lane))
+            .map(|listener| (listener.transport, Arc::clone(&listener.into)));
+        let Some((transport, there)) = found else {
+            let kind = std::io::ErrorKind::ConnectionRefused;
+            return Err(DialError::Os { to: to.clone(), kind });
         };
         let (here_id, there_id) = (into.identity(), there.identity());
         if there_id.peer.proc != peer {
@@ -105,29 +131,26 @@ impl Transport for LocalTransport {
         }
         let session = Arc::new(Session {
             lane,
-            encodes: self.0.encodes,
-            dialler: Half::new(here_id.peer, into),
-            listener: Half::new(there_id.peer, Arc::clone(&there)),
+            encodes: self.board.encodes,
+            dialler: Half::new(self.number, here_id.peer, into),
+            listener: Half::new(transport, there_id.peer, Arc::clone(&there)),
         });
-        lock(&self.0.ends).push(Arc::downgrade(&session));
+        lock(&self.board.sessions).push(Arc::downgrade(&session));
         there.joined(lane, Arc::new(End { session: Arc::clone(&session), is_dialler: false }));
         Ok(Arc::new(End { session, is_dialler: true }))
     }
 }
 
-impl Drop for Sessions {
+impl Drop for LocalTransport {
     fn drop(&mut self) {
-        let ends = std::mem::take(&mut *lock(&self.ends));
-        for session in ends.iter().filter_map(Weak::upgrade) {
-            session.end(Lost::Closed);
-        }
+        lock(&self.board.listeners).retain(|_, listener| listener.transport != self.number);
+        self.board.end(|session| session.halves().any(|half| half.transport == self.number));
     }
 }
 
 impl fmt::Debug for LocalTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = lock(&self.0.listeners).keys().cloned().collect::<Vec<_>>();
-        f.debug_struct("LocalTransport").field("listeners", &names).finish_non_exhaustive()
+        f.debug_struct("LocalTransport").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
@@ -141,6 +164,7 @@ struct Session {
 
 /// One of them, as a receiver.
 struct Half {
+    transport: u64,
     peer: PeerId,
     into: Arc<dyn Inbound>,
     window: Arc<Mutex<Window>>,
@@ -160,8 +184,8 @@ struct End {
 }
 
 impl Session {
-    fn leads_to(&self, proc: ProcId) -> bool {
-        self.dialler.peer.proc == proc || self.listener.peer.proc == proc
+    fn halves(&self) -> impl Iterator<Item = &Half> {
+        [&self.dialler, &self.listener].into_iter()
     }
 
     /// Both sides are told, once.
@@ -175,9 +199,9 @@ impl Session {
 }
 
 impl Half {
-    fn new(peer: PeerId, into: Arc<dyn Inbound>) -> Self {
+    fn new(transport: u64, peer: PeerId, into: Arc<dyn Inbound>) -> Self {
         let window = Window { room: LocalTransport::WINDOW, waiting: Vec::new(), is_ended: false };
-        Self { peer, into, window: Arc::new(Mutex::new(window)) }
+        Self { transport, peer, into, window: Arc::new(Mutex::new(window)) }
     }
 
     /// Whether it had ended before.

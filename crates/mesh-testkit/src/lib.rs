@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`history`] | judges what everybody saw of a run against the faults that were injected |
 //! | [`agents_suite`] | checks the contract of [`mesh_core::Agents`] |
+//! | [`transport_suite`] | checks the contract of [`mesh_core::Transport`] |
 //!
 //! Whatever is in here is used from tests only.
 
@@ -11,5 +12,7 @@
 
 mod agents_suite;
 pub mod history;
+mod transport_suite;
 
 pub use agents_suite::{AgentsSuite, Breach, agents_suite};
+pub use transport_suite::{TransportBreach, TransportSuite, transport_suite};

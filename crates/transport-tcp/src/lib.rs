@@ -1,8 +1,27 @@
-//! Sessions over TCP and TLS.
+//! Sessions over TCP on loopback, and over Unix sockets: authenticated, resumable, bounded.
 //!
-//! **Not written yet: this crate is empty.** It will have a pure session machine (hello, numbered
-//! frames, acknowledgements, credits, resume) and a socket shell around it.
-//!
-//! No frame will be lost, repeated or reordered over a reconnect, and what a peer that is gone has
-//! not acknowledged will come back with the reason. Off loopback it will need mutual TLS.
+//! [`TcpTransport`] implements [`mesh_core::Transport`]. Within it, two pure machines decide: the
+//! handshake, whose types are the order of its messages, and the session, which numbers envelopes,
+//! acknowledges them, and goes on where it was after a reconnect. Around them is a thin shell of
+//! sockets.
+
 #![forbid(unsafe_code)]
+
+mod acceptor;
+mod backoff;
+mod config;
+mod connection;
+mod dialler;
+mod handshake;
+mod link;
+mod meet;
+pub mod metrics;
+mod secret;
+mod session;
+mod stream;
+mod transport;
+mod wire;
+
+pub use config::{ConfigError, TcpConfig};
+pub use secret::{Secret, SecretError};
+pub use transport::TcpTransport;

@@ -7,4 +7,5 @@ mod mailboxes;
 mod ports;
 mod remote;
 mod script;
+mod transport;
 mod work;

@@ -1,0 +1,196 @@
+//! Takes sessions that others open.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mesh_core::{Inbound, Lane, Lost, ProcId};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use crate::config::TcpConfig;
+use crate::connection::{Ended, carry};
+use crate::handshake::Peer;
+use crate::link::Link;
+use crate::meet::{NotMet, answer, welcome};
+use crate::metrics;
+use crate::stream::{Accepted, Listener, Stream};
+
+/// One address at which we listen, and the sessions that came in there.
+pub(crate) struct Acceptor {
+    pub(crate) into: Arc<dyn Inbound>,
+    pub(crate) lane: Lane,
+    pub(crate) config: Arc<TcpConfig>,
+    /// The session of each peer: one, since a newer one shows that the older is forgotten.
+    sessions: Mutex<BTreeMap<ProcId, Arc<Link>>>,
+}
+
+/// What becomes of a peer that has proved itself.
+enum Admitted {
+    New(Arc<Link>),
+    Resumed(Arc<Link>),
+    /// It wants a session that is not there any more.
+    Forgotten,
+    /// A later life of it has been here.
+    Outdated,
+}
+
+impl Acceptor {
+    pub(crate) fn new(into: Arc<dyn Inbound>, lane: Lane, config: Arc<TcpConfig>) -> Self {
+        Self { into, lane, config, sessions: Mutex::default() }
+    }
+
+    /// Takes connections for as long as it is run.
+    pub(crate) async fn accept(self: Arc<Self>, listener: Listener) {
+        let handshakes = Arc::new(Semaphore::new(self.config.unauthenticated_max));
+        loop {
+            // Whoever comes while all are taken waits in the kernel's queue.
+            let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok(stream) => {
+                    let acceptor = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        let met = acceptor.meet(stream).await;
+                        drop(permit);
+                        if let Some((link, number, stream)) = met {
+                            acceptor.keep(link, number, stream).await;
+                        }
+                    });
+                }
+                Err(error) => {
+                    metrics::refused("accept");
+                    tracing::warn!(%error, "a connection could not be taken");
+                    // Without descriptors the next one would fail at once, too.
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Ends every session that came in here.
+    pub(crate) fn end(&self) {
+        let sessions = std::mem::take(&mut *self.sessions());
+        for link in sessions.into_values() {
+            link.end(Lost::Closed);
+        }
+    }
+
+    /// The handshake, within its deadline.
+    async fn meet(&self, stream: Accepted) -> Option<(Arc<Link>, u64, Box<dyn Stream>)> {
+        match timeout(self.config.handshake, self.try_meet(stream)).await {
+            Ok(Ok(met)) => met,
+            Ok(Err(NotMet::Refused(refused))) => {
+                metrics::refused(metrics::reason(refused));
+                tracing::warn!(%refused, "a connection was refused");
+                None
+            }
+            Ok(Err(NotMet::Broken(error))) => {
+                metrics::refused("broken");
+                tracing::debug!(%error, "a connection broke in its handshake");
+                None
+            }
+            Err(_) => {
+                metrics::refused("deadline");
+                tracing::warn!("a connection was too slow in its handshake");
+                None
+            }
+        }
+    }
+
+    async fn try_meet(
+        &self,
+        mut stream: Accepted,
+    ) -> Result<Option<(Arc<Link>, u64, Box<dyn Stream>)>, NotMet> {
+        let us = self.into.identity();
+        let peer = answer(stream.as_stream(), us, &self.config.secret).await?;
+        if peer.lane != self.lane {
+            metrics::refused("lane");
+            return Ok(None);
+        }
+        let (link, is_new) = match self.admit(&peer) {
+            Admitted::New(link) => (link, true),
+            Admitted::Resumed(link) => (link, false),
+            Admitted::Forgotten => {
+                metrics::refused("forgotten");
+                welcome(stream.as_stream(), peer.ack, true).await?;
+                return Ok(None);
+            }
+            Admitted::Outdated => {
+                metrics::refused("outdated");
+                return Ok(None);
+            }
+        };
+        // Before the connection is taken over: nothing else may be written first.
+        welcome(stream.as_stream(), link.ack(), is_new).await?;
+        let stream = stream.prepared(self.lane, self.config.silence)?;
+        let Ok(number) = link.connected(peer.ack) else {
+            link.end(Lost::Protocol);
+            return Ok(None);
+        };
+        if is_new {
+            self.into.joined(self.lane, Arc::clone(&link) as Arc<dyn mesh_core::Outbound>);
+        }
+        Ok(Some((link, number, stream)))
+    }
+
+    /// Finds the session of a peer, or begins one.
+    fn admit(&self, peer: &Peer) -> Admitted {
+        let who = peer.identity.peer;
+        let mut sessions = self.sessions();
+        let old = sessions.get(&who.proc).filter(|link| link.ended().is_none()).cloned();
+        if let Some(link) = &old {
+            if link.peer.life > who.life {
+                return Admitted::Outdated;
+            }
+            if link.id == peer.session && link.peer == who {
+                return Admitted::Resumed(Arc::clone(link));
+            }
+        }
+        if peer.resumes {
+            return Admitted::Forgotten;
+        }
+        let limits = (self.config.window, self.config.frame_max(self.lane));
+        let known = (peer.session, who, self.lane);
+        let link = Arc::new(Link::new(known, Arc::clone(&self.into), limits));
+        sessions.insert(who.proc, Arc::clone(&link));
+        drop(sessions);
+        if let Some(old) = old {
+            old.end(if old.peer == who { Lost::Closed } else { Lost::Replaced(who.life) });
+        }
+        Admitted::New(link)
+    }
+
+    /// Carries the session over this connection, and then waits for the peer to come back.
+    async fn keep(&self, link: Arc<Link>, number: u64, stream: Box<dyn Stream>) {
+        let limits = (self.config.watch(self.lane), self.config.frame_max(self.lane));
+        match carry(&link, number, stream, limits).await {
+            Ended::Left => (),
+            Ended::Session(why) => link.end(why),
+            Ended::Broken => {
+                if timeout(self.config.no_contact, link.left(number)).await.is_err() {
+                    link.end(Lost::NoContact(self.config.no_contact));
+                }
+            }
+        }
+        if link.ended().is_some() {
+            let mut sessions = self.sessions();
+            if sessions.get(&link.peer.proc).is_some_and(|known| Arc::ptr_eq(known, &link)) {
+                sessions.remove(&link.peer.proc);
+            }
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<ProcId, Arc<Link>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<NotMet> for io::Error {
+    fn from(not_met: NotMet) -> Self {
+        Self::other(not_met)
+    }
+}
+
+/// How long nobody is taken after taking somebody has failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,145 @@
+//! One connection that carries a session: reads frames into it, writes frames out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mesh_core::Lost;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
+
+use crate::link::{Link, Write, goodbye, ping};
+use crate::wire::take_frame;
+
+/// How often something is said at least, and after what silence the connection is given up.
+pub(crate) type Watch = Option<(Duration, Duration)>;
+
+/// Why a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It broke: another one may carry the session on.
+    Broken,
+    /// The session is over.
+    Session(Lost),
+    /// Another connection carries the session, or it has ended here.
+    Left,
+}
+
+/// Carries the session until the connection ends, or another one carries it.
+pub(crate) async fn carry<S>(
+    link: &Arc<Link>,
+    number: u64,
+    stream: S,
+    (watch, frame_max): (Watch, usize),
+) -> Ended
+where
+    S: AsyncRead + AsyncWrite + Send,
+{
+    let (reader, writer) = tokio::io::split(stream);
+    tokio::select! {
+        ended = read(link, reader, (watch, frame_max)) => ended,
+        ended = write(link, number, writer, watch) => ended,
+    }
+}
+
+async fn read<R>(link: &Arc<Link>, mut reader: R, (watch, frame_max): (Watch, usize)) -> Ended
+where
+    R: AsyncRead + Unpin,
+{
+    let mut buffer = BytesMut::new();
+    loop {
+        if !read_some(&mut reader, &mut buffer, watch).await {
+            return Ended::Broken;
+        }
+        loop {
+            match take_frame(&mut buffer, frame_max) {
+                Ok(None) => break,
+                Ok(Some(frame)) => match link.receive(frame) {
+                    Ok(true) => (),
+                    Ok(false) => return Ended::Session(Lost::Closed),
+                    Err(violation) => {
+                        tracing::warn!(peer = %link.peer, %violation, "a peer breaks the protocol");
+                        return Ended::Session(Lost::Protocol);
+                    }
+                },
+                Err(malformed) => {
+                    tracing::warn!(peer = %link.peer, %malformed, "a peer sends no frames");
+                    return Ended::Session(Lost::Protocol);
+                }
+            }
+        }
+        link.wake_writer();
+    }
+}
+
+/// Reads what there is; `false` if the connection has ended, or was silent for too long.
+async fn read_some<R>(reader: &mut R, buffer: &mut BytesMut, watch: Watch) -> bool
+where
+    R: AsyncRead + Unpin,
+{
+    // Grows with what arrives, and not with what a frame says of itself.
+    buffer.reserve(READ_TOGETHER);
+    let Some((ping, silence)) = watch else {
+        return matches!(reader.read_buf(buffer).await, Ok(n) if n > 0);
+    };
+    loop {
+        let begun = Instant::now();
+        match timeout(silence, reader.read_buf(buffer)).await {
+            Ok(Ok(n)) => return n > 0,
+            Ok(Err(_)) => return false,
+            // Woken long after that: it was this process that was paused, and what has come meanwhile is
+            // to be read before anybody is judged.
+            Err(_) if begun.elapsed() > silence + ping => (),
+            Err(_) => return false,
+        }
+    }
+}
+
+async fn write<W>(link: &Arc<Link>, number: u64, mut writer: W, watch: Watch) -> Ended
+where
+    W: AsyncWrite + Unpin,
+{
+    loop {
+        let is_written = match link.next_write(number) {
+            Write::Chunks(chunks) => write_all(&mut writer, chunks).await,
+            Write::Wait => match watch {
+                None => {
+                    link.to_write().await;
+                    true
+                }
+                Some((every, _)) => match timeout(every, link.to_write()).await {
+                    Ok(()) => true,
+                    Err(_) => write_all(&mut writer, vec![ping()]).await,
+                },
+            },
+            Write::Close => {
+                // It has a deadline: the peer may not read any more, and learns of the end by itself.
+                let bye = async {
+                    _ = write_all(&mut writer, vec![goodbye()]).await;
+                    writer.shutdown().await.is_ok()
+                };
+                _ = timeout(GOODBYE, bye).await.is_ok();
+                return Ended::Left;
+            }
+            Write::Superseded => return Ended::Left,
+        };
+        if !is_written {
+            return Ended::Broken;
+        }
+    }
+}
+
+async fn write_all<W: AsyncWrite + Unpin>(writer: &mut W, chunks: Vec<Bytes>) -> bool {
+    for chunk in chunks {
+        if writer.write_all(&chunk).await.is_err() {
+            return false;
+        }
+    }
+    writer.flush().await.is_ok()
+}
+
+/// About how many bytes are read at once.
+const READ_TOGETHER: usize = 64 * 1024;
+
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);

@@ -1,0 +1,304 @@
+//! One session with what surrounds it: who sends, who receives, and which connection carries it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use mesh_core::{Credit, Envelope, Inbound, Lane, Lost, Outbound, PeerId, Returned, WhyReturned};
+use tokio::sync::Notify;
+
+use crate::handshake::SessionId;
+use crate::metrics::SessionMetrics;
+use crate::session::{Incoming, Outgoing, Session, Violation};
+use crate::wire::{Ack, Encoded, Frame, put_close, put_ping};
+
+/// One session. It lives on while connections come and go.
+pub(crate) struct Link {
+    pub(crate) id: SessionId,
+    pub(crate) peer: PeerId,
+    pub(crate) lane: Lane,
+    into: Arc<dyn Inbound>,
+    frame_max: usize,
+    /// Senders one after the other, so that whoever found room still has it when it has encoded.
+    sending: Mutex<()>,
+    state: Mutex<State>,
+    /// There is something to write, or the session has ended, or another connection carries it.
+    to_write: Notify,
+    /// The session has ended, or another connection carries it.
+    changed: Notify,
+    metrics: SessionMetrics,
+}
+
+struct State {
+    session: Session,
+    /// Senders that wait for room.
+    waiting: Vec<Waker>,
+    /// Which connection carries the session: the newest.
+    connection: u64,
+    ended: Option<Lost>,
+}
+
+/// What a connection is to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// Write these.
+    Chunks(Vec<Bytes>),
+    /// Wait until there is something.
+    Wait,
+    /// Say goodbye and close.
+    Close,
+    /// Another connection carries the session.
+    Superseded,
+}
+
+impl Link {
+    pub(crate) fn new(
+        (id, peer, lane): (SessionId, PeerId, Lane),
+        into: Arc<dyn Inbound>,
+        (window, frame_max): (u64, usize),
+    ) -> Self {
+        let session = Session::new(window);
+        Self {
+            id,
+            peer,
+            lane,
+            into,
+            frame_max,
+            sending: Mutex::default(),
+            state: Mutex::new(State { session, waiting: Vec::new(), connection: 0, ended: None }),
+            to_write: Notify::new(),
+            changed: Notify::new(),
+            metrics: SessionMetrics::new(lane),
+        }
+    }
+
+    /// How far we have received: what the peer is told first on a connection.
+    pub(crate) fn ack(&self) -> Ack {
+        lock(&self.state).session.ack()
+    }
+
+    pub(crate) fn ended(&self) -> Option<Lost> {
+        lock(&self.state).ended
+    }
+
+    /// A connection has been made, on which the peer has said this. Returns its number. The connection
+    /// before it is done with.
+    pub(crate) fn connected(&self, peer: Ack) -> Result<u64, Violation> {
+        let mut state = lock(&self.state);
+        state.session.connected(peer)?;
+        state.connection += 1;
+        let number = state.connection;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+        self.to_write.notify_waiters();
+        self.changed.notify_waiters();
+        if number > 1 {
+            self.metrics.reconnected();
+        }
+        Ok(number)
+    }
+
+    /// Waits until the session has ended, or another connection than this one carries it.
+    pub(crate) async fn left(&self, connection: u64) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_left(connection) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn is_left(&self, connection: u64) -> bool {
+        let state = lock(&self.state);
+        state.ended.is_some() || state.connection != connection
+    }
+
+    /// Waits until there may be something to write.
+    pub(crate) async fn to_write(&self) {
+        self.to_write.notified().await;
+    }
+
+    /// What the connection is to write next.
+    pub(crate) fn next_write(&self, connection: u64) -> Write {
+        let mut state = lock(&self.state);
+        if state.connection != connection {
+            return Write::Superseded;
+        }
+        if state.ended.is_some() {
+            return Write::Close;
+        }
+        let (mut chunks, mut buffer, mut n_bytes) = (Vec::new(), BytesMut::new(), 0);
+        while n_bytes < WRITTEN_TOGETHER {
+            match state.session.next_outgoing() {
+                None => break,
+                Some(Outgoing::Ack(ack)) => {
+                    ack.put(&mut buffer);
+                    n_bytes += ACK_BYTES;
+                }
+                Some(Outgoing::Data { seq, encoded }) => {
+                    n_bytes += encoded.len();
+                    encoded.put_head(seq, &mut buffer);
+                    if encoded.body.len() <= COPIED_MAX {
+                        buffer.extend_from_slice(&encoded.body);
+                    } else {
+                        chunks.push(buffer.split().freeze());
+                        chunks.push(encoded.body);
+                    }
+                }
+            }
+        }
+        if !buffer.is_empty() {
+            chunks.push(buffer.freeze());
+        }
+        if chunks.is_empty() { Write::Wait } else { Write::Chunks(chunks) }
+    }
+
+    /// A frame has arrived. `Ok(false)` if the peer ends the session.
+    pub(crate) fn receive(self: &Arc<Self>, frame: Frame) -> Result<bool, Violation> {
+        let mut state = lock(&self.state);
+        if state.ended.is_some() {
+            return Ok(true);
+        }
+        match state.session.receive(frame)? {
+            Incoming::Nothing => (),
+            Incoming::Closed => return Ok(false),
+            Incoming::Room => {
+                let waiting = std::mem::take(&mut state.waiting);
+                drop(state);
+                waiting.into_iter().for_each(Waker::wake);
+            }
+            Incoming::Envelope(envelope, cost) => {
+                drop(state);
+                // Without the lock: whoever gets it may answer at once.
+                self.into.deliver(envelope, self.credit(cost));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Everything that has arrived was looked at: the peer may be told.
+    pub(crate) fn wake_writer(&self) {
+        if !lock(&self.state).session.is_idle() {
+            self.to_write.notify_one();
+        }
+    }
+
+    /// The session is over. Tells the receiver, once, and gives back what was not acknowledged.
+    pub(crate) fn end(&self, why: Lost) {
+        let mut state = lock(&self.state);
+        if state.ended.is_some() {
+            return;
+        }
+        state.ended = Some(why);
+        let back = state.session.end();
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+        self.to_write.notify_one();
+        self.changed.notify_waiters();
+        self.metrics.lost();
+        self.into.lost(self.peer, self.lane, why, back);
+    }
+
+    fn credit(self: &Arc<Self>, cost: u64) -> Credit {
+        if cost == 0 {
+            return Credit::NONE;
+        }
+        let link = Arc::downgrade(self);
+        Credit::new(move || {
+            if let Some(link) = link.upgrade() {
+                lock(&link.state).session.release(cost);
+                link.wake_writer();
+            }
+        })
+    }
+}
+
+impl Outbound for Link {
+    fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        envelope: &mut Option<Envelope>,
+    ) -> Poll<Result<(), Box<Returned>>> {
+        let _one_sender = lock(&self.sending);
+        let Some(mut taken) = envelope.take() else { return Poll::Ready(Ok(())) };
+        let mut state = lock(&self.state);
+        if state.ended.is_some() {
+            return returned(taken, WhyReturned::Ended(self.peer));
+        }
+        if !taken.head.is_answer() && !state.session.has_room() {
+            if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.waiting.push(cx.waker().clone());
+            }
+            *envelope = Some(taken);
+            return Poll::Pending;
+        }
+        drop(state);
+        // Without the lock of the state: a large message takes its time, and the reader goes on.
+        let body = match taken.body.bytes() {
+            Ok(body) => body,
+            Err(error) => return returned(taken, WhyReturned::Encode(error)),
+        };
+        let Some(encoded) =
+            Encoded::new(&taken.head, body).filter(|encoded| encoded.len() <= self.frame_max)
+        else {
+            let bytes = taken.body.bytes().map_or(0, |body| body.len());
+            return returned(taken, WhyReturned::TooLarge { bytes, max: self.frame_max });
+        };
+        let mut state = lock(&self.state);
+        if state.ended.is_some() {
+            return returned(taken, WhyReturned::Ended(self.peer));
+        }
+        state.session.send(taken.head, encoded);
+        drop(state);
+        self.to_write.notify_one();
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn returned(envelope: Envelope, why: WhyReturned) -> Poll<Result<(), Box<Returned>>> {
+    Poll::Ready(Err(Box::new(Returned { envelope, why })))
+}
+
+/// The bytes of a ping, and of a goodbye.
+pub(crate) fn ping() -> Bytes {
+    let mut buffer = BytesMut::new();
+    put_ping(&mut buffer);
+    buffer.freeze()
+}
+
+pub(crate) fn goodbye() -> Bytes {
+    let mut buffer = BytesMut::new();
+    put_close(&mut buffer);
+    buffer.freeze()
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("peer", &self.peer).field("lane", &self.lane).finish()
+    }
+}
+
+/// A lock that is poisoned is as good as any: nothing that can panic runs under it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// About how many bytes go out in one write.
+const WRITTEN_TOGETHER: usize = 256 * 1024;
+
+/// Bodies up to this length are copied, so that many go out in one write; larger ones are written as
+/// they are.
+const COPIED_MAX: usize = 16 * 1024;
+
+/// An acknowledgement on the wire.
+const ACK_BYTES: usize = 21;

@@ -1,0 +1,74 @@
+//! Every metric of this crate: its name, unit and labels.
+
+use mesh_core::Lane;
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+
+use crate::handshake::Refused;
+
+/// Sessions that live, by `lane`.
+const SESSIONS: &str = "meshwarden_sessions";
+/// Connections that were made again for a session, by `lane`.
+const RECONNECTS_TOTAL: &str = "meshwarden_reconnects_total";
+/// Sessions that were lost, by `lane`.
+const LOST_TOTAL: &str = "meshwarden_sessions_lost_total";
+/// Connections that did not become a peer, by `reason`.
+const REFUSED_TOTAL: &str = "meshwarden_handshakes_refused_total";
+
+/// Gives the recorder the unit and the help text of each metric. Call once, after installing it.
+pub fn describe() {
+    describe_gauge!(SESSIONS, Unit::Count, "Sessions with other processes.");
+    describe_counter!(RECONNECTS_TOTAL, Unit::Count, "Connections made again for a session.");
+    describe_counter!(LOST_TOTAL, Unit::Count, "Sessions that were lost.");
+    describe_counter!(REFUSED_TOTAL, Unit::Count, "Connections that did not become a peer.");
+}
+
+/// The metrics of one session.
+#[derive(Debug)]
+pub(crate) struct SessionMetrics {
+    alive: Gauge,
+    reconnects: Counter,
+    lost: Counter,
+}
+
+impl SessionMetrics {
+    pub(crate) fn new(lane: Lane) -> Self {
+        let lane = lane.label();
+        let alive = gauge!(SESSIONS, "lane" => lane);
+        alive.increment(1.0);
+        Self {
+            alive,
+            reconnects: counter!(RECONNECTS_TOTAL, "lane" => lane),
+            lost: counter!(LOST_TOTAL, "lane" => lane),
+        }
+    }
+
+    pub(crate) fn reconnected(&self) {
+        self.reconnects.increment(1);
+    }
+
+    pub(crate) fn lost(&self) {
+        self.lost.increment(1);
+    }
+}
+
+impl Drop for SessionMetrics {
+    fn drop(&mut self) {
+        self.alive.decrement(1.0);
+    }
+}
+
+/// A connection did not become a peer.
+pub(crate) fn refused(reason: &'static str) {
+    counter!(REFUSED_TOTAL, "reason" => reason).increment(1);
+}
+
+/// The value of the `reason` label.
+pub(crate) const fn reason(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Garbled => "garbled",
+        Refused::Version(_) => "version",
+        Refused::Stranger(_) => "stranger",
+        Refused::OtherProgram => "other_program",
+        Refused::Unauthenticated => "unauthenticated",
+    }
+}

@@ -1,0 +1,205 @@
+//! The secret of a mesh: who knows it belongs to it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+/// 256 bits that every process of a mesh knows, and nobody else. Overwritten when it is dropped, and
+/// never shown.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<[u8; Self::LEN]>);
+
+/// A proof that its sender knows the secret.
+pub(crate) type Proof = [u8; 32];
+
+/// Why there is no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// The system has no random bytes.
+    #[error("the system has no random bytes: {0}")]
+    Random(String),
+    /// The file cannot be read.
+    #[error("cannot read {path:?}: {kind}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        kind: std::io::ErrorKind,
+    },
+    /// Others can read the file.
+    #[error("{path:?} can be read by others (mode {mode:o}): chmod 600 it, and make a new secret")]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file belongs to somebody else.
+    #[error("{path:?} belongs to user {owner}, and we are {us}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        us: u32,
+    },
+    /// It has another length.
+    #[error("a secret has 32 bytes, or 64 hexadecimal digits, and this one has neither")]
+    WrongLength,
+}
+
+impl Secret {
+    /// How many bytes it has.
+    pub const LEN: usize = 32;
+
+    /// A fresh one: one for each mesh.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Random`] if the system has no random bytes.
+    pub fn generate() -> Result<Self, SecretError> {
+        let mut bytes = Zeroizing::new([0; Self::LEN]);
+        getrandom::fill(&mut *bytes).map_err(|error| SecretError::Random(error.to_string()))?;
+        Ok(Self(bytes))
+    }
+
+    /// The one with these bytes, which a bootstrap record has brought.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The one in a file: 32 bytes, or 64 hexadecimal digits. The file must be ours, and nobody else's to
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// Every other [`SecretError`].
+    pub fn from_file(path: &Path) -> Result<Self, SecretError> {
+        let unreadable = |error: std::io::Error| SecretError::Unreadable {
+            path: path.into(),
+            kind: error.kind(),
+        };
+        let mut file = File::open(path).map_err(unreadable)?;
+        // Of the file that was opened, so that it cannot be another one by now.
+        let metadata = file.metadata().map_err(unreadable)?;
+        let us = rustix::process::geteuid().as_raw();
+        if metadata.uid() != us {
+            return Err(SecretError::Foreign { path: path.into(), owner: metadata.uid(), us });
+        }
+        let mode = metadata.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(SecretError::TooOpen { path: path.into(), mode });
+        }
+        let mut text = Zeroizing::new(Vec::with_capacity(256));
+        file.by_ref().take(256).read_to_end(&mut text).map_err(unreadable)?;
+        Self::parse(&text).ok_or(SecretError::WrongLength)
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        if let Ok(bytes) = <[u8; Self::LEN]>::try_from(text) {
+            return Some(Self::from_bytes(bytes));
+        }
+        let digits = text.trim_ascii();
+        if digits.len() != 2 * Self::LEN {
+            return None;
+        }
+        let mut bytes = Zeroizing::new([0; Self::LEN]);
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let [high, low] = [pair[0], pair[1]].map(|digit| (digit as char).to_digit(16));
+            *byte = u8::try_from(high? * 16 + low?).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// Proves that we know the secret: `who` is the side that proves, `said` all that was said before.
+    ///
+    /// # Source
+    ///
+    /// HMAC-SHA-256, RFC 2104 and FIPS 180-4.
+    pub(crate) fn prove(&self, who: &[u8], said: &[&[u8]]) -> Proof {
+        self.mac(who, said).finalize().into_bytes().into()
+    }
+
+    /// Whether the proof is right. Takes the same time whatever is wrong with it.
+    pub(crate) fn check(&self, who: &[u8], said: &[&[u8]], proof: &Proof) -> bool {
+        self.mac(who, said).verify_slice(proof).is_ok()
+    }
+
+    fn mac(&self, who: &[u8], said: &[&[u8]]) -> Hmac<Sha256> {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+        for part in [who].iter().chain(said) {
+            // With its length, so that no two lists of parts are the same bytes.
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// RFC 4231, test case 2, without our framing of parts.
+    #[test]
+    fn the_proof_is_hmac_sha_256() {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();
+        mac.update(b"what do ya want for nothing?");
+        let expected = [0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e];
+        assert_eq!(mac.finalize().into_bytes()[..8], expected);
+    }
+
+    #[test]
+    fn only_who_knows_the_secret_can_prove_it() {
+        let (ours, other) = (Secret::generate().unwrap(), Secret::generate().unwrap());
+        let proof = ours.prove(b"dialler", &[b"hello", b"you"]);
+        assert!(ours.check(b"dialler", &[b"hello", b"you"], &proof));
+        assert!(!other.check(b"dialler", &[b"hello", b"you"], &proof));
+        assert!(!ours.check(b"listener", &[b"hello", b"you"], &proof), "the other side");
+        assert!(!ours.check(b"dialler", &[b"helloyou"], &proof), "other parts, the same bytes");
+    }
+
+    #[test]
+    fn it_is_never_shown() {
+        assert_eq!(format!("{:?}", Secret::from_bytes([7; 32])), "Secret(…)");
+    }
+
+    #[test]
+    fn a_file_must_be_nobody_elses_to_read() {
+        let path = std::env::temp_dir().join(format!("mesh-secret-{}", std::process::id()));
+        let digits = "00ff".repeat(16) + "\n";
+        fs::write(&path, digits).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let open = Secret::from_file(&path).map(|_| ());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let read = Secret::from_file(&path).map(|secret| secret.0[..4].to_vec());
+        fs::write(&path, "short").unwrap();
+        let short = Secret::from_file(&path).map(|_| ());
+        fs::remove_file(&path).unwrap();
+        assert_eq!(open, Err(SecretError::TooOpen { path: path.clone(), mode: 0o640 }));
+        assert_eq!(read, Ok(vec![0, 255, 0, 255]));
+        assert_eq!(short, Err(SecretError::WrongLength));
+        let gone =
+            SecretError::Unreadable { path: path.clone(), kind: std::io::ErrorKind::NotFound };
+        assert_eq!(Secret::from_file(&path).map(|_| ()), Err(gone));
+    }
+}

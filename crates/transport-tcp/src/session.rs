@@ -1,0 +1,225 @@
+//! One session, pure: what is sent and not acknowledged, what was received, and how much may be sent.
+//!
+//! It outlives its connections. Envelopes are numbered; an acknowledgement is cumulative; after a
+//! reconnect both sides say how far they have received, and go on from there, so that nothing is lost,
+//! repeated or reordered. Bytes come in as frames and go out as frames; there is no clock and no I/O.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use mesh_core::{Body, Envelope, Head};
+
+use crate::wire::{Ack, Encoded, Frame};
+
+/// What both sides keep of their session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// How many bytes the peer may have sent that nobody here has taken.
+    window: u64,
+
+    /// Envelopes that were taken and not acknowledged, in order. The first has the number
+    /// `first_unacked`. Bound: what the peer has granted and one envelope, besides answers.
+    unacked: VecDeque<Sent>,
+    first_unacked: u64,
+    /// The number of the next envelope to be written on this connection.
+    next_to_write: u64,
+    /// How many bytes were taken in the whole session that count.
+    spent: u64,
+    /// How many bytes may be taken in the whole session.
+    granted: u64,
+
+    /// The number of the next envelope that is expected.
+    received: u64,
+    /// How many bytes were received in the whole session that count.
+    arrived: u64,
+    /// How many of them were taken.
+    released: u64,
+    /// What the peer was told last on this connection.
+    told: Option<Ack>,
+}
+
+/// An envelope that is sent until it is acknowledged.
+#[derive(Debug)]
+struct Sent {
+    head: Head,
+    encoded: Encoded,
+}
+
+/// The next thing to write.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    Ack(Ack),
+    Data { seq: u64, encoded: Encoded },
+}
+
+/// What a frame comes to.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// Nothing for anybody.
+    Nothing,
+    /// An envelope, which counts so many bytes until [`Session::release`].
+    Envelope(Envelope, u64),
+    /// There may be room that was not there before.
+    Room,
+    /// The peer ends the session.
+    Closed,
+}
+
+/// The peer does what no peer may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Violation {
+    #[error("envelope {found} where {expected} was expected")]
+    Gap { expected: u64, found: u64 },
+    #[error("{acknowledged} envelopes acknowledged, of {sent}")]
+    NeverSent { acknowledged: u64, sent: u64 },
+    #[error("more than the window of {window} bytes was sent")]
+    OverWindow { window: u64 },
+}
+
+impl Session {
+    /// A session that gives its peer a window of so many bytes.
+    pub(crate) const fn new(window: u64) -> Self {
+        Self {
+            window,
+            unacked: VecDeque::new(),
+            first_unacked: 0,
+            next_to_write: 0,
+            spent: 0,
+            granted: 0,
+            received: 0,
+            arrived: 0,
+            released: 0,
+            told: None,
+        }
+    }
+
+    /// How far we have received, and how much we may be sent: what the peer is told first.
+    pub(crate) const fn ack(&self) -> Ack {
+        Ack { received: self.received, granted: self.released + self.window }
+    }
+
+    /// A connection has been made, and the peer has said this. What it has not received is written again.
+    pub(crate) fn connected(&mut self, peer: Ack) -> Result<(), Violation> {
+        self.acknowledged(peer)?;
+        self.next_to_write = self.first_unacked;
+        self.told = Some(self.ack());
+        Ok(())
+    }
+
+    /// Whether an envelope may be taken. One more than what is granted may, so that none is too large
+    /// for the window.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.spent < self.granted
+    }
+
+    /// Takes an envelope: it is sent until it is acknowledged. Answers may be taken without room.
+    pub(crate) fn send(&mut self, head: Head, encoded: Encoded) {
+        self.spent += cost(&head, encoded.body.len());
+        self.unacked.push_back(Sent { head, encoded });
+    }
+
+    /// The next thing to write on this connection, if there is any.
+    pub(crate) fn next_outgoing(&mut self) -> Option<Outgoing> {
+        if self.is_ack_due() {
+            let ack = self.ack();
+            self.told = Some(ack);
+            return Some(Outgoing::Ack(ack));
+        }
+        let seq = self.next_to_write;
+        let index = usize::try_from(seq - self.first_unacked).ok()?;
+        let encoded = self.unacked.get(index)?.encoded.clone();
+        self.next_to_write += 1;
+        Some(Outgoing::Data { seq, encoded })
+    }
+
+    /// Whether there is anything to write.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.is_ack_due() && self.next_to_write == self.next_seq()
+    }
+
+    /// A frame has arrived.
+    pub(crate) fn receive(&mut self, frame: Frame) -> Result<Incoming, Violation> {
+        match frame {
+            Frame::Data { seq, head, body } => self.received(seq, head, body),
+            Frame::Ack(ack) => {
+                let had_room = self.has_room();
+                self.acknowledged(ack)?;
+                let is_new = !had_room && self.has_room();
+                Ok(if is_new { Incoming::Room } else { Incoming::Nothing })
+            }
+            Frame::Ping => Ok(Incoming::Nothing),
+            Frame::Close => Ok(Incoming::Closed),
+        }
+    }
+
+    /// Somebody has taken what was received: the peer may send so much more.
+    pub(crate) const fn release(&mut self, bytes: u64) {
+        self.released += bytes;
+    }
+
+    /// The session is over: what was not acknowledged comes back, in order.
+    pub(crate) fn end(&mut self) -> Vec<Envelope> {
+        let unacked = self.unacked.drain(..);
+        unacked.map(|Sent { head, encoded }| envelope(head, encoded.body)).collect()
+    }
+
+    fn received(&mut self, seq: u64, head: Head, body: Bytes) -> Result<Incoming, Violation> {
+        // Written again, since our acknowledgement was lost with the last connection.
+        if seq < self.received {
+            return Ok(Incoming::Nothing);
+        }
+        if seq > self.received {
+            return Err(Violation::Gap { expected: self.received, found: seq });
+        }
+        let cost = cost(&head, body.len());
+        if cost > 0 && self.arrived >= self.released + self.window {
+            return Err(Violation::OverWindow { window: self.window });
+        }
+        self.received += 1;
+        self.arrived += cost;
+        Ok(Incoming::Envelope(envelope(head, body), cost))
+    }
+
+    fn acknowledged(&mut self, Ack { received, granted }: Ack) -> Result<(), Violation> {
+        let sent = self.next_seq();
+        if received > sent {
+            return Err(Violation::NeverSent { acknowledged: received, sent });
+        }
+        while self.first_unacked < received {
+            self.unacked.pop_front();
+            self.first_unacked += 1;
+        }
+        self.next_to_write = self.next_to_write.max(self.first_unacked);
+        self.granted = self.granted.max(granted);
+        Ok(())
+    }
+
+    /// The number that the next envelope will have.
+    fn next_seq(&self) -> u64 {
+        self.first_unacked + self.unacked.len() as u64
+    }
+
+    /// Whether the peer is to be told how far we are: it waits for nothing less than that, or has used
+    /// up much of what it was given.
+    fn is_ack_due(&self) -> bool {
+        let now = self.ack();
+        self.told.is_none_or(|told| {
+            now.received > told.received || now.granted - told.granted >= self.window.div_ceil(4)
+        })
+    }
+}
+
+/// How many bytes of the window an envelope takes. Answers take none: they never wait.
+fn cost(head: &Head, body: usize) -> u64 {
+    if head.is_answer() { 0 } else { (ENVELOPE + body) as u64 }
+}
+
+fn envelope(head: Head, body: Bytes) -> Envelope {
+    Envelope { head, body: Body::Bytes(body) }
+}
+
+/// What an envelope counts besides its body: about what it takes in memory.
+const ENVELOPE: usize = 256;
+
+#[cfg(test)]
+mod tests;

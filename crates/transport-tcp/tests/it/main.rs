@@ -1,0 +1,6 @@
+//! TCP with real sockets.
+
+mod hostile;
+mod proxy;
+mod sessions;
+mod support;

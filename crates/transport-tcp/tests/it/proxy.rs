@@ -1,0 +1,131 @@
+//! A link between two sockets that can be cut at any byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use mesh_core::Addr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Passes bytes on, and breaks each connection after so many of them.
+pub(crate) struct Proxy {
+    pub(crate) at: Addr,
+    pub(crate) n_connections: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    /// A way to `to`. `after` says after how many bytes, each way, the connection of that number breaks.
+    pub(crate) async fn new(
+        to: u16,
+        after: impl Fn(usize) -> usize + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let n_connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&n_connections);
+        let task = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let number = counter.fetch_add(1, Ordering::SeqCst);
+                let limit = after(number);
+                tokio::spawn(async move {
+                    let to = SocketAddr::from(([127, 0, 0, 1], to));
+                    if let Ok(far) = TcpStream::connect(to).await {
+                        pass(near, far, limit).await;
+                    }
+                });
+            }
+        });
+        let at = Addr::Tcp { host: "127.0.0.1".to_owned(), port };
+        Self { at, n_connections, task }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Passes bytes both ways until one side is done, or so many have passed one way.
+async fn pass(near: TcpStream, far: TcpStream, limit: usize) {
+    let (mut near_read, mut near_write) = near.into_split();
+    let (mut far_read, mut far_write) = far.into_split();
+    let there = async {
+        let mut left = limit;
+        let mut buffer = vec![0; 4096];
+        while left > 0 {
+            let room = left.min(buffer.len());
+            let Ok(n @ 1..) = near_read.read(&mut buffer[..room]).await else { return };
+            if far_write.write_all(&buffer[..n]).await.is_err() {
+                return;
+            }
+            left -= n;
+        }
+    };
+    let back = async {
+        let mut left = limit;
+        let mut buffer = vec![0; 4096];
+        while left > 0 {
+            let room = left.min(buffer.len());
+            let Ok(n @ 1..) = far_read.read(&mut buffer[..room]).await else { return };
+            if near_write.write_all(&buffer[..n]).await.is_err() {
+                return;
+            }
+            left -= n;
+        }
+    };
+    tokio::select! {
+        () = there => (),
+        () = back => (),
+    }
+}
+
+/// Passes bytes on until it is told to swallow them: then the kernels go on acknowledging, and nothing
+/// arrives.
+pub(crate) struct Hole {
+    pub(crate) at: Addr,
+    swallows: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Hole {
+    pub(crate) async fn new(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let swallows = Arc::new(AtomicBool::new(false));
+        let is_hole = Arc::clone(&swallows);
+        let task = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+                let (near_read, near_write) = near.into_split();
+                let (far_read, far_write) = far.into_split();
+                tokio::spawn(leak(near_read, far_write, Arc::clone(&is_hole)));
+                tokio::spawn(leak(far_read, near_write, Arc::clone(&is_hole)));
+            }
+        });
+        Self { at: Addr::Tcp { host: "127.0.0.1".to_owned(), port }, swallows, task }
+    }
+
+    pub(crate) fn swallow(&self) {
+        self.swallows.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Hole {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Passes bytes one way, or swallows them.
+async fn leak(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_hole: Arc<AtomicBool>) {
+    let mut buffer = [0; 4096];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        if !is_hole.load(Ordering::SeqCst) && to.write_all(&buffer[..n]).await.is_err() {
+            return;
+        }
+    }
+}

@@ -21,6 +21,8 @@ pub(crate) struct Silence {
     contact: Contact,
     /// Its ranks have been given up: by now their lease has run out.
     given_up: bool,
+    /// This side was paused since it was heard, and has begun to count anew for that.
+    excused: bool,
 }
 
 /// What a silence has come to mean.
@@ -33,7 +35,7 @@ pub(crate) enum Verdict {
 impl Silence {
     /// Counted from `now` on.
     pub(crate) const fn since(now: Timestamp) -> Self {
-        Self { heard_at: now, contact: Contact::Heard, given_up: false }
+        Self { heard_at: now, contact: Contact::Heard, given_up: false, excused: false }
     }
 
     /// It was heard. Returns whether it had been doubted.
@@ -43,9 +45,15 @@ impl Silence {
         was_doubted
     }
 
-    /// This side was paused for `gap`: nobody is to blame for it (rule 6 of the design).
+    /// This side was paused for `gap` at least: nobody is to blame for it (rule 6 of the design).
+    ///
+    /// When it is called, what came meanwhile may not have been read, and the pause may have begun
+    /// long before the deadline that was missed. So who was not doubted has the whole time to be heard
+    /// again; but once only, or a side that is always late would never doubt anybody.
     pub(crate) fn forgive(&mut self, gap: Duration, now: Timestamp) {
-        self.heard_at = (self.heard_at + gap).min(now);
+        let begins_anew = self.contact == Contact::Heard && !self.excused;
+        self.heard_at = if begins_anew { now } else { (self.heard_at + gap).min(now) };
+        self.excused = true;
     }
 
     /// It is gone, and will not answer. Returns whether that is news.

@@ -93,7 +93,7 @@ fn a_poll_has_had_its_time_before_the_next_is_sent() {
 /// L3
 #[test]
 fn a_poll_doubts_only_those_that_were_not_heard_since() {
-    let times = Times { suspect: secs(3), ..LAN.times };
+    let times = Times { suspect: secs(5), unreachable: secs(5), ..LAN.times };
     let mut mesh = running(3, 3, Config { times, ..LAN });
     let sent = mesh.check_due().expect("ranks live");
     _ = mesh.step(sent, beat(1, 1));

@@ -115,8 +115,7 @@ fn a_rank_that_timed_out_stays_dead() {
     assert_eq!(statuses(&mesh), [timeout(), Status::Running]);
 }
 
-/// Rule 6: after our own pause nobody is judged by it; what was queued is read first, and silence is
-/// then counted from where it was.
+/// Rule 6: after our own pause nobody is judged by it; what was queued is read first.
 #[test]
 fn nobody_is_blamed_for_our_own_pause() {
     for pause in [3, 11, 60, 3_600] {
@@ -130,6 +129,37 @@ fn nobody_is_blamed_for_our_own_pause() {
         assert_eq!(kinds(&mesh), [StatusKind::Running; 4]);
         assert_eq!(pass(&mut mesh, (awake, awake + secs(9)), &[0, 1, 2, 3]), []);
     }
+}
+
+/// Rule 6: when the tick comes, what was said during the pause may still be unread; and the pause may
+/// have begun when the deadline was still far.
+#[test]
+fn whoever_was_heard_has_the_whole_time_to_be_heard_again_after_our_pause() {
+    let mut mesh = running(2, 2, LAN);
+    let awake = mesh.next_deadline().expect("ranks live") + secs(60);
+    _ = mesh.step(awake, Event::Tick);
+    let due = awake + LAN.times.suspect;
+    _ = mesh.step(due.before(Duration::from_millis(1)), Event::Tick);
+    assert_eq!(kinds(&mesh), [StatusKind::Running; 2]);
+    _ = mesh.step(due, beat(1, 1));
+    _ = mesh.step(due, Event::Tick);
+    assert_eq!(kinds(&mesh), [StatusKind::Suspect, StatusKind::Running]);
+}
+
+/// Rule 6: or a controller that is late each time would never doubt anybody.
+#[test]
+fn it_is_given_the_whole_time_once_until_it_is_heard() {
+    let mut mesh = running(1, 1, LAN);
+    let awake = mesh.next_deadline().expect("a rank lives") + secs(60);
+    _ = mesh.step(awake, Event::Tick);
+    assert_eq!(mesh.next_deadline(), Some(awake + LAN.times.suspect));
+    let again = awake + LAN.times.suspect + secs(60);
+    _ = mesh.step(again, Event::Tick);
+    assert_eq!(kinds(&mesh), [StatusKind::Suspect]);
+    _ = mesh.step(again, beat(0, 1));
+    let awake = mesh.next_deadline().expect("a rank lives") + secs(60);
+    _ = mesh.step(awake, Event::Tick);
+    assert_eq!(kinds(&mesh), [StatusKind::Running], "it was heard since");
 }
 
 /// Rule 6: an agent that stays silent after our pause is found out.
@@ -154,9 +184,9 @@ fn events_that_come_before_a_late_tick_do_not_forgive_again() {
         let now = due + Duration::from_millis(600 + event * 10);
         _ = mesh.step(now, beat(1, event));
     }
-    // Agent 0 was silent for 2 s before the deadline and for 3.4 s after the pause of 0.6 s.
+    // Agent 0 was silent for 3.4 s after the pause of 0.6 s.
     _ = mesh.step(due + secs(4), Event::Tick);
-    assert_eq!(kinds(&mesh), [StatusKind::Unreachable, StatusKind::Running]);
+    assert_eq!(kinds(&mesh), [StatusKind::Suspect, StatusKind::Running]);
 }
 
 /// Rule 6: short delays are nobody's pause, and judge as always.

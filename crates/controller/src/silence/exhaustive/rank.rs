@@ -152,7 +152,8 @@ impl Rank {
 
     fn silence(&self, by: usize, now: Timestamp, model: &Model) -> Silence {
         let heard_at = now.before(model.steps[by] * u32::from(self.silent));
-        Silence { heard_at, contact: self.contact, given_up: self.is_given_up }
+        // Excused already: then the verdict is the earliest that can be.
+        Silence { heard_at, contact: self.contact, given_up: self.is_given_up, excused: true }
     }
 
     fn set_silence(&mut self, silence: &Silence, by: usize, now: Timestamp, model: &Model) {

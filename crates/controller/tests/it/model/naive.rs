@@ -47,6 +47,8 @@ struct Cell {
 struct Agent {
     ranks: Vec<usize>,
     heard_at: Timestamp,
+    /// We were paused since.
+    excused: bool,
     contact: Contact,
     given_up: bool,
     life: Option<u64>,
@@ -105,6 +107,7 @@ impl Naive {
         let agent = |ranks: &mesh_shape::RankSet| Agent {
             ranks: ranks.iter().map(|rank| rank.index()).collect(),
             heard_at: Timestamp::START,
+            excused: false,
             contact: Contact::Heard,
             given_up: false,
             life: None,

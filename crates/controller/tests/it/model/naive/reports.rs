@@ -61,7 +61,8 @@ impl Naive {
         }
         self.set_contact(agent, Contact::Heard);
         let agent = &mut self.agents[agent];
-        (agent.heard_at, agent.given_up, agent.life) = (self.now, false, Some(life));
+        (agent.heard_at, agent.excused) = (self.now, false);
+        (agent.given_up, agent.life) = (false, Some(life));
         ranks
     }
 

@@ -14,7 +14,9 @@ impl Naive {
         let Some(gap) = slept_from.map(|from| self.now.since(from)) else { return };
         if gap > self.config.times.heartbeat {
             for agent in &mut self.agents {
-                agent.heard_at = (agent.heard_at + gap).min(self.now);
+                let is_first = agent.contact == Contact::Heard && !agent.excused;
+                let from = if is_first { self.now } else { agent.heard_at + gap };
+                (agent.heard_at, agent.excused) = (from.min(self.now), true);
             }
             self.poll_sent = self.poll_sent.map(|sent| sent + gap);
             if let Some((at, _)) = &mut self.settle {

@@ -148,9 +148,12 @@ impl<'fd> Guard<'fd> {
         self.obey()?;
         // Renewals that had come already are taken first: what they echo was heard in time, or else
         // extends nothing.
-        self.keeper.cull();
+        let now = clock::now();
+        self.keeper.cull(now);
         self.flush()?;
-        self.keeper.beat();
+        // Of the same moment: this process may have been suspended since, and the echo of a beat from
+        // after the end of a lease would bring it back.
+        self.keeper.beat(now);
         Ok(())
     }
 

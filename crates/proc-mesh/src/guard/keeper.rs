@@ -92,8 +92,7 @@ impl Keeper {
     ///
     /// What has ended before that is told first, as it ended: this process may have been suspended
     /// when it did.
-    pub(super) fn cull(&mut self) {
-        let now = clock::now();
+    pub(super) fn cull(&mut self, now: Timestamp) {
         if !self.lease_ends().any(|ends_at| now >= ends_at) {
             return;
         }
@@ -110,9 +109,9 @@ impl Keeper {
         self.children.kill_all();
     }
 
-    /// Puts in a beat if one is due and all the rest has been sent.
-    pub(super) fn beat(&mut self) {
-        let now = clock::now();
+    /// Puts in a beat if one is due and all the rest has been sent. It counts as sent at `now`, at
+    /// which no lease had run out.
+    pub(super) fn beat(&mut self, now: Timestamp) {
         let Some(every) = self.beat_every().filter(|_| now >= self.beat_at) else { return };
         self.beat_at = now + every;
         if !self.outbox.is_empty() {

@@ -155,7 +155,10 @@ fn ranks_of_a_killed_guard_are_lost_and_gone() -> Outcome {
 /// H4, D8
 fn ranks_of_a_silent_guard_time_out_and_nothing_is_left() -> Outcome {
     let path = temporary("events");
-    let args = format!("--extent hosts=2,procs=2 --lease 1s --events {}", path.display());
+    // A busy machine is not to be what casts a doubt on the other guard.
+    let times = "--lease 2s --suspect 1s --unreachable 1500ms --timeout 3100ms --check 1500ms \
+        --poll-deadline 1500ms";
+    let args = format!("--extent hosts=2,procs=2 {times} --events {}", path.display());
     let running = run_script(&args, "echo up; exec sleep 1000").start()?;
     running.until_printed("up", 4)?;
     let guards = guards_of(running.pid());

@@ -112,7 +112,10 @@ fn a_hangup_ends_it_unless_it_was_started_to_ignore_that() -> Outcome {
 
 fn suspended_by_hand_its_ranks_are_too_and_its_leases_wait() -> Outcome {
     let path = temporary("events");
-    let args = format!("--extent hosts=2,procs=2 --lease 1s --events {}", path.display());
+    // A busy machine is not to be what casts a doubt on somebody: doubts come as late as they can.
+    let times = "--lease 1500ms --suspect 1500ms --unreachable 1500ms --timeout 3s --check 1500ms \
+        --poll-deadline 1500ms";
+    let args = format!("--extent hosts=2,procs=2 {times} --events {}", path.display());
     let running = run_script(&args, "sleep 1000 & echo up; exec sleep 1000").start()?;
     running.until_printed("up", 4)?;
     let sleeps = || alive_as(&running.mark, "sleep");
@@ -126,8 +129,8 @@ fn suspended_by_hand_its_ranks_are_too_and_its_leases_wait() -> Outcome {
     std::thread::sleep(Duration::from_millis(3_500));
     running.signal(Signal::CONT)?;
     until("all go on", WITHIN, || running.in_state('T') == 0)?;
-    // Time for whoever would complain.
-    std::thread::sleep(Duration::from_millis(1_500));
+    // Time for whoever would complain: longer than a lease.
+    std::thread::sleep(Duration::from_millis(1_800));
     assert_eq!(sleeps().len(), 8);
     running.signal(Signal::INT)?;
     let ended = running.finish()?.must_be(130)?;

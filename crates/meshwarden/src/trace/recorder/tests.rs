@@ -23,17 +23,31 @@ struct Written {
     bytes: Vec<u8>,
     size: usize,
     is_shut: bool,
+    /// Somebody wants to write while it is shut.
+    is_awaited: bool,
 }
 
 impl Disk {
     fn new(size: usize, is_shut: bool) -> Self {
-        let written = Written { bytes: Vec::new(), size, is_shut };
+        let written = Written { bytes: Vec::new(), size, is_shut, is_awaited: false };
         Self(Arc::new((Mutex::new(written), Condvar::new())))
     }
 
     fn open(&self) {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).is_shut = false;
         self.0.1.notify_all();
+    }
+
+    /// Waits until somebody stands before it and it is shut.
+    fn until_awaited(&self) {
+        let written = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let within = Duration::from_secs(30);
+        let (_written, timed_out) = self
+            .0
+            .1
+            .wait_timeout_while(written, within, |it| !it.is_awaited)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!timed_out.timed_out(), "nobody wanted to write within {within:?}");
     }
 
     fn text(&self) -> String {
@@ -44,7 +58,9 @@ impl Disk {
 
 impl Write for Disk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.is_awaited = written.is_shut;
+        self.0.1.notify_all();
         let mut written =
             self.0.1.wait_while(written, |it| it.is_shut).unwrap_or_else(PoisonError::into_inner);
         let n_bytes = bytes.len().min(written.size - written.bytes.len());
@@ -133,6 +149,8 @@ async fn steps_that_come_too_fast_are_lost_and_the_trace_says_where() {
     let disk = Disk::new(usize::MAX, true);
     let (mut recorder, recording) = Recorder::<Report>::with_limit(disk.clone(), 10).unwrap();
     recorder.begin(&spec());
+    // Whoever writes has the header in hand, and takes no step away before the disk is opened.
+    disk.until_awaited();
     for _ in 0..10 {
         recorder.record(at(1), &Event::Tick, &[]);
     }

@@ -55,10 +55,7 @@ impl<C: Controlled> Controller<C> {
         let is_begun = |(rank, incarnation): &(Rank, Incarnation)| {
             self.health.incarnation(*rank).is_none_or(|known| known >= *incarnation)
         };
-        if due.iter().any(is_begun) {
-            // Somebody else has begun that life already: what it has become is no longer waited for.
-            self.recheck_waits();
-        }
+        let is_any_begun = due.iter().any(is_begun);
         for (rank, incarnation) in due {
             if self.health.incarnation(rank).is_none_or(|known| known >= incarnation) {
                 continue;
@@ -72,6 +69,11 @@ impl<C: Controlled> Controller<C> {
             if given_up.is_none() {
                 add_ranks(&mut starts, RankSet::from_iter([rank]), incarnation);
             }
+        }
+        if is_any_begun {
+            // Somebody else has begun that life already: what it has become is no longer waited for.
+            // After the others have begun, since one of them may be the next life of the same rank.
+            self.recheck_waits();
         }
         starts
     }

@@ -181,6 +181,7 @@
 //! L7 waits::a_wait_may_come_before_the_mesh_is_opened
 //! L7 waits::a_wait_remembers_who_has_been_so_far
 //! L7 waits::a_wait_sees_ranks_that_a_round_stops
+//! L7 waits::an_order_that_came_too_late_hides_no_life_that_begins
 //! L7 waits::the_number_of_a_question_that_waits_is_not_taken_again
 //! L7 waits::who_has_gone_is_not_answered
 //! L8 killers::a_mesh_can_be_stopped_while_as_many_wait_as_may

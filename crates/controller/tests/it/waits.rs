@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use controller::{AskId, Config, Effect, Event, Limits, RestartConfig};
+use controller::{AskId, Config, Effect, Event, Limits, RestartConfig, RestartPolicy};
 use mesh_core::{Interest, MeshRequest, Progress, Refusal, Status};
 use mesh_shape::Rank;
 
@@ -43,6 +43,23 @@ fn a_wait_is_answered_when_the_last_rank_is_so_far() {
     let effects = mesh.step(at(1), report(0, [1], Status::Running));
     assert_eq!(effects, [waited(1, [], &mesh)]);
     assert_eq!(mesh.step(at(40), beat(0, 1)).len(), 1, "answered once: an echo, no more");
+}
+
+/// L7: a life that was reported before it was ordered leaves its order behind. When that comes due
+/// together with the order of another life, that life is waited for all the same.
+#[test]
+fn an_order_that_came_too_late_hides_no_life_that_begins() {
+    let restart =
+        RestartConfig { policy: RestartPolicy::Permanent, ..RestartConfig::on_failure(2) };
+    let mut mesh = running(1, 1, Config { restart, ..LAN });
+    _ = mesh.step(at(1), ended([0]));
+    assert_eq!(mesh.step(at(1), wait(1, [0], RUNNING)), []);
+    _ = mesh.step(at(1), nth_report(0, [0], (1, 0), Status::Stopped));
+    let mut effects = mesh.step(at(2), Event::Tick);
+    effects.retain(|effect| !is_routine(effect));
+    assert_eq!(effects, [start(0, [0], 2)]);
+    let effects = mesh.step(at(2), nth_report(0, [0], (2, 0), Status::Running));
+    assert_eq!(effects, [waited(1, [], &mesh)]);
 }
 
 /// L7

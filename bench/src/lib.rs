@@ -8,5 +8,6 @@ mod heap;
 mod measure;
 mod program;
 mod report;
+mod shape;
 
 pub use program::{count, measure};

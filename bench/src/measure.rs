@@ -1,6 +1,7 @@
 //! Rounds of everybody in turn, so that a change of the machine's mood meets all alike.
 
-use std::time::Duration;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use crate::report::{Record, Stats};
 
@@ -75,6 +76,31 @@ impl<'a> Case<'a> {
     /// A case whose batches take long against the reading of a clock, some 50 ns.
     pub(crate) fn new(by: impl Into<String>, batch: impl FnMut() -> Batch + 'a) -> Self {
         Self { by: by.into(), batch: Box::new(batch) }
+    }
+
+    /// A case that does `work` with each of `items`, one after another, in one batch.
+    pub(crate) fn each<T: 'a, R>(
+        by: impl Into<String>,
+        items: Vec<T>,
+        mut work: impl FnMut(&T) -> R + 'a,
+    ) -> Self {
+        Self::new(by, move || {
+            let started = Instant::now();
+            for item in &items {
+                // Looked at where it lies: to be moved is no part of the work.
+                black_box(&work(black_box(item)));
+            }
+            Batch { n: items.len(), elapsed: started.elapsed() }
+        })
+    }
+
+    /// A case that does `work` so many times in one batch.
+    pub(crate) fn repeat<R>(
+        by: impl Into<String>,
+        n: usize,
+        mut work: impl FnMut() -> R + 'a,
+    ) -> Self {
+        Self::each(by, vec![(); n], move |()| work())
     }
 
     /// Runs batches for at least `slice`, and adds them to `turns`.

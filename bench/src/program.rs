@@ -10,6 +10,7 @@ use crate::controller;
 use crate::heap::Heap;
 use crate::measure::Effort;
 use crate::report::{Record, Report};
+use crate::shape;
 
 /// One bench: what to type, and what it measures.
 struct Bench {
@@ -131,9 +132,17 @@ fn help() {
     );
 }
 
-const BENCHES: &[Bench] = &[Bench {
-    name: "controller",
-    about: "supervision of 10^3 to 10^6 ranks: the time of its steps, and the memory it needs",
-    times: controller::times,
-    bytes: controller::bytes,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "controller",
+        about: "supervision of 10^3 to 10^6 ranks: the time of its steps, and the memory it needs",
+        times: controller::times,
+        bytes: controller::bytes,
+    },
+    Bench {
+        name: "shape",
+        about: "rank arithmetic of 64 to 10^9 ranks beside ndslice and ndarray, and the memory it needs",
+        times: shape::times,
+        bytes: shape::bytes,
+    },
+];

@@ -59,6 +59,11 @@ impl Report {
         self.verdicts.push(format!("{verdict:<7} {target}: {found}, to be at most {max}"));
     }
 
+    /// Adds that something was not measured, and why.
+    pub(crate) fn skipped(&mut self, what: &str, why: &str) {
+        self.verdicts.push(format!("SKIPPED {what}: {why}"));
+    }
+
     /// Shows which targets hold.
     pub(crate) fn end(&self) {
         println!();
@@ -93,6 +98,11 @@ impl Record {
     /// What it is a figure of.
     pub(crate) fn work(&self) -> &str {
         &self.work
+    }
+
+    /// Who did it.
+    pub(crate) fn by(&self) -> &str {
+        &self.by
     }
 
     pub(crate) const fn median(&self) -> f64 {
@@ -143,7 +153,8 @@ fn shown(value: f64, unit: &str) -> String {
     match unit {
         "ns" if value >= 1e6 => format!("{:.2} ms", value / 1e6),
         "ns" if value >= 1e3 => format!("{:.2} µs", value / 1e3),
-        "ns" => format!("{value:.0} ns"),
+        "ns" if value >= 100.0 => format!("{value:.0} ns"),
+        "ns" => format!("{value:.1} ns"),
         "×" => times(value),
         "B" if value >= f64::from(1 << 20) => format!("{:.2} MiB", value / f64::from(1 << 20)),
         "B" => format!("{value:.0} B"),
@@ -164,7 +175,7 @@ fn times(ratio: f64) -> String {
 
 /// The widths of the columns of text.
 const WORK: usize = 65;
-const BY: usize = 6;
+const BY: usize = 14;
 
 #[cfg(test)]
 mod tests {

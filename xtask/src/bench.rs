@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the benches, built for release, outside the workspace.
 
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::cargo::Cargo;
@@ -35,14 +35,39 @@ pub(crate) fn folders() -> Result<(PathBuf, PathBuf), Stop> {
 
 fn build(args: &[String]) -> Result<Command, Stop> {
     let (built, figures) = folders()?;
-    // Both programs: the one that reads the clock runs the one that counts bytes, beside it.
-    Cargo::new("build --release --manifest-path bench/Cargo.toml --target-dir")
-        .args([built.to_string_lossy()])
-        .run()?;
+    let has_peer = args.iter().any(|arg| arg == "shape" || arg == "all");
+    let built = match has_peer.then(|| with_ndslice(&built)).transpose() {
+        Ok(Some(with_peer)) => with_peer,
+        Ok(None) => alone(built)?,
+        Err(why) => {
+            eprintln!("bench: WITHOUT ITS PEER, ndslice does not build here: {why}");
+            alone(built)?
+        }
+    };
     let mut program = Command::new(built.join("release").join("meshwarden-bench"));
     program.args(args);
     if !args.is_empty() {
         program.arg("--out").arg(figures);
     }
     Ok(program)
+}
+
+/// Builds both programs into a folder: the one that reads the clock runs the one that counts bytes,
+/// beside it.
+fn cargo(built: &Path) -> Cargo {
+    Cargo::new("build --release --manifest-path bench/Cargo.toml --target-dir")
+        .args([built.to_string_lossy()])
+}
+
+fn alone(built: PathBuf) -> Result<PathBuf, Stop> {
+    cargo(&built).run()?;
+    Ok(built)
+}
+
+/// With the peer of the bench `shape`, whose unstable features are allowed to that one crate. In a
+/// folder of its own: build scripts look at the variable, and would run again each time.
+fn with_ndslice(built: &Path) -> Result<PathBuf, Stop> {
+    let built = built.with_file_name("bench-build-ndslice");
+    cargo(&built).args(["--features", "ndslice"]).env("RUSTC_BOOTSTRAP", "ndslice").run()?;
+    Ok(built)
 }

@@ -3,6 +3,7 @@
 mod dims;
 mod points;
 mod ravel;
+mod table;
 mod text;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::shape_error::ShapeError;
 use dims::Dims;
 pub use points::Points;
 pub(crate) use ravel::split as ravel_split;
+use table::Table;
 
 /// The named dims of a mesh and their sizes, outermost first.
 ///
@@ -46,8 +48,8 @@ pub(crate) use ravel::split as ravel_split;
 pub struct Extent {
     // Invariants: names are unique and not empty; the product of the sizes other than 0 is at most
     // `isize::MAX`.
-    /// The names of the extent that was made first; views of it name theirs by their places in it.
-    table: Arc<[Box<str>]>,
+    /// What all that are made of this one share with it.
+    table: Arc<Table>,
     /// The place of each dim's name in the table.
     names: InlineVec<u8>,
     sizes: InlineVec<usize>,
@@ -136,7 +138,7 @@ impl Extent {
 
     /// The names of the dims, outermost first.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> + DoubleEndedIterator + Clone {
-        self.names.iter().map(|at| self.table.get(usize::from(*at)).map_or("", |name| name))
+        self.names.iter().map(|at| self.table.name(*at))
     }
 
     /// The sizes of the dims, outermost first.
@@ -218,9 +220,21 @@ impl Extent {
         Self::from_parts(Arc::clone(&self.table), names, sizes)
     }
 
-    /// The same dims with other sizes, none larger than it was.
-    pub(crate) fn resize(&self, sizes: InlineVec<usize>) -> Self {
-        Self::from_parts(Arc::clone(&self.table), self.names.clone(), sizes)
+    /// Takes out the dim at an axis.
+    #[inline]
+    pub(crate) fn remove(&mut self, axis: usize) {
+        self.names.remove(axis);
+        self.sizes.remove(axis);
+        self.size = self.sizes.iter().product();
+    }
+
+    /// Gives the dim at an axis another size, no larger than it was.
+    #[inline]
+    pub(crate) fn resize(&mut self, axis: usize, size: usize) {
+        if let Some(slot) = self.sizes.get_mut(axis) {
+            *slot = size;
+        }
+        self.size = self.sizes.iter().product();
     }
 
     pub(crate) fn out_of_bounds(&self, axis: usize, coordinate: usize) -> ShapeError {
@@ -234,7 +248,7 @@ impl Extent {
     }
 
     // The product of the sizes other than 0 must be known not to overflow.
-    fn from_parts(table: Arc<[Box<str>]>, names: InlineVec<u8>, sizes: InlineVec<usize>) -> Self {
+    fn from_parts(table: Arc<Table>, names: InlineVec<u8>, sizes: InlineVec<usize>) -> Self {
         let size = sizes.iter().product();
         Self { table, names, sizes, size }
     }

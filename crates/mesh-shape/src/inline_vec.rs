@@ -10,8 +10,8 @@ const INLINE: usize = 6;
 /// A list whose length is set when it is made.
 #[derive(Clone)]
 pub(crate) enum InlineVec<T> {
-    // Invariant: `len <= INLINE`.
-    Inline { items: [T; INLINE], len: usize },
+    // Invariant: `len <= INLINE`. A byte, so that the list is one word larger than its items.
+    Inline { items: [T; INLINE], len: u8 },
     Heap(Box<[T]>),
 }
 
@@ -19,10 +19,24 @@ impl<T: Copy + Default> InlineVec<T> {
     /// `len` default values.
     #[inline]
     pub(crate) fn of_len(len: usize) -> Self {
-        if len <= INLINE {
-            Self::Inline { items: [T::default(); INLINE], len }
-        } else {
-            Self::Heap(vec![T::default(); len].into())
+        match u8::try_from(len) {
+            Ok(inline) if len <= INLINE => {
+                Self::Inline { items: [T::default(); INLINE], len: inline }
+            }
+            _ => Self::Heap(vec![T::default(); len].into()),
+        }
+    }
+
+    /// Takes the item at `place` out, if there is one.
+    #[inline]
+    pub(crate) fn remove(&mut self, place: usize) {
+        let n_left = self.len().saturating_sub(usize::from(place < self.len()));
+        for at in place..n_left {
+            self[at] = self[at + 1];
+        }
+        match self {
+            Self::Inline { len, .. } => *len = (*len).min(n_left as u8),
+            Self::Heap(items) => *self = Self::from(items.get(..n_left).unwrap_or_default()),
         }
     }
 }
@@ -53,7 +67,7 @@ impl<T> Deref for InlineVec<T> {
     #[inline]
     fn deref(&self) -> &[T] {
         match self {
-            Self::Inline { items, len } => items.get(..*len).unwrap_or(items),
+            Self::Inline { items, len } => items.get(..usize::from(*len)).unwrap_or(items),
             Self::Heap(items) => items,
         }
     }
@@ -63,7 +77,7 @@ impl<T> DerefMut for InlineVec<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
         match self {
-            Self::Inline { items, len } => &mut items[..(*len).min(INLINE)],
+            Self::Inline { items, len } => &mut items[..usize::from(*len).min(INLINE)],
             Self::Heap(items) => items,
         }
     }
@@ -100,6 +114,12 @@ mod tests {
             let list = InlineVec::from(&*items);
             assert_eq!(*list, *items);
             assert_eq!(matches!(list, InlineVec::Heap(_)), len > INLINE);
+            for place in 0..len + 2 {
+                let mut shorter = list.clone();
+                shorter.remove(place);
+                assert!(shorter.iter().eq(items.iter().filter(|item| **item != place)));
+                assert_eq!(matches!(shorter, InlineVec::Heap(_)), shorter.len() > INLINE);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod take;
 mod text;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::extent::Extent;
 use crate::inline_vec::InlineVec;
@@ -55,9 +56,9 @@ pub use take::Take;
 /// # Source
 ///
 /// NumPy's strided views and basic indexing, with the named dims of xarray.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Region {
-    base: Extent,
+    // Knows the base: what it shares with the extents of other views of it.
     extent: Extent,
     // Invariants: every rank that is shown is one of the base. A dim of at most one position has the
     // stride 0, and so has every dim of an empty region, whose offset is 0. Ordered by the size of
@@ -71,28 +72,40 @@ impl Region {
     /// The whole of `base`.
     #[must_use]
     pub fn all(base: Extent) -> Self {
-        let strides = base.row_major();
+        let extent = base.view_of(&base);
+        let strides = extent.base_strides();
         let strides = InlineVec::from_fn(strides.len(), |axis| {
-            strides.get(axis).map_or(0, |s| s.cast_signed())
+            strides.get(axis).map_or(0, |stride| stride.cast_signed())
         });
-        Self::new(base.clone(), base, (0, strides))
+        Self::new(extent, (0, strides))
     }
 
-    /// The region of these parts, which must show ranks of the base, none twice.
-    fn new(base: Extent, extent: Extent, (offset, mut strides): (usize, InlineVec<isize>)) -> Self {
-        let is_empty = extent.is_empty();
-        for (stride, size) in strides.iter_mut().zip(extent.sizes()) {
-            if is_empty || *size <= 1 {
-                *stride = 0;
-            }
+    /// The region of these parts, which must show ranks of the base of `extent`, none twice.
+    fn new(extent: Extent, (offset, strides): (usize, InlineVec<isize>)) -> Self {
+        let mut region = Self { extent, offset, strides };
+        for axis in 0..region.strides.len() {
+            region.still(axis);
         }
-        Self { offset: if is_empty { 0 } else { offset }, base, extent, strides }
+        region
+    }
+
+    /// Upholds the invariants of what does not move, after a change of an axis.
+    #[inline]
+    fn still(&mut self, axis: usize) {
+        if self.extent.is_empty() {
+            self.offset = 0;
+            self.strides.fill(0);
+        } else if self.extent.sizes().get(axis).is_some_and(|len| *len <= 1)
+            && let Some(stride) = self.strides.get_mut(axis)
+        {
+            *stride = 0;
+        }
     }
 
     /// The extent that was sliced first.
     #[must_use]
-    pub const fn base(&self) -> &Extent {
-        &self.base
+    pub fn base(&self) -> &Extent {
+        self.extent.base()
     }
 
     /// The extent of the view: its dims, with what is left of them.
@@ -218,6 +231,11 @@ impl Region {
         axes
     }
 
+    /// Whether both are views of equal bases.
+    fn has_base_of(&self, other: &Self) -> bool {
+        self.extent.is_of_base_of(&other.extent)
+    }
+
     /// The lowest and the highest base rank. Not empty.
     fn ends(&self) -> (usize, usize) {
         let mut ends = (self.offset, self.offset);
@@ -260,14 +278,14 @@ impl Region {
 impl Region {
     /// The region of these parts, unless one breaks an invariant.
     pub(crate) fn checked(
-        base: Extent,
-        extent: Extent,
+        base: &Extent,
+        extent: &Extent,
         (offset, strides): (usize, &[isize]),
     ) -> Option<Self> {
         if strides.len() != extent.ndim() || (offset >= base.size() && !extent.is_empty()) {
             return None;
         }
-        let region = Self::new(base, extent, (offset, strides.into()));
+        let region = Self::new(extent.view_of(base), (offset, strides.into()));
         let (mut low, mut high, mut way) = (region.offset, region.offset, 0_usize);
         for axis in region.by_stride().iter().rev() {
             let Loop { len, stride } = region.loops().nth(*axis)?;
@@ -283,8 +301,25 @@ impl Region {
             }
         }
         let moves = region.loops().all(|each| each.stride != 0 || each.len <= 1);
-        let is_inside = high < region.base.size() && low <= high;
+        let is_inside = high < region.base().size() && low <= high;
         (region.is_empty() || (moves && is_inside)).then_some(region)
+    }
+}
+
+impl PartialEq for Region {
+    fn eq(&self, other: &Self) -> bool {
+        self.offset == other.offset
+            && self.strides == other.strides
+            && self.extent == other.extent
+            && self.has_base_of(other)
+    }
+}
+
+impl Eq for Region {}
+
+impl Hash for Region {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.base(), &self.extent, self.offset, &self.strides).hash(state);
     }
 }
 
@@ -305,7 +340,7 @@ impl IntoIterator for &Region {
 
 impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Region({self} of {})", self.base)
+        write!(f, "Region({self} of {})", self.base())
     }
 }
 

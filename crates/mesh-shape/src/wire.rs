@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for Region {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (base, offset, extent, strides) =
             <(Extent, usize, Extent, Vec<isize>)>::deserialize(deserializer)?;
-        Self::checked(base, extent, (offset, &strides))
+        Self::checked(&base, &extent, (offset, &strides))
             .ok_or_else(|| D::Error::custom("expected a region inside its base"))
     }
 }

@@ -1,6 +1,6 @@
 //! The dims of an extent that is being made, checked one by one.
 
-use super::Extent;
+use super::{Extent, Table};
 use crate::inline_vec::InlineVec;
 use crate::shape_error::ShapeError;
 
@@ -44,6 +44,7 @@ impl Dims {
 
     pub(super) fn into_extent(self) -> Extent {
         let places = InlineVec::from_fn(self.names.len(), |at| u8::try_from(at).unwrap_or(u8::MAX));
-        Extent::from_parts(self.names.into(), places, (&*self.sizes).into())
+        let table = Table::of_names(self.names.into());
+        Extent::from_parts(table.into(), places, (&*self.sizes).into())
     }
 }

@@ -19,16 +19,16 @@ impl Region {
     /// What is taken of each dim of the base, if every axis goes along one dim of its own. The region
     /// is not empty.
     pub(super) fn lanes(&self) -> Option<InlineVec<Lane>> {
-        let starts = self.base.coordinates_of(crate::rank::Rank::new(self.offset));
-        let mut lanes = InlineVec::from_fn(self.base.ndim(), |at| {
+        let starts = self.base().coordinates_of(crate::rank::Rank::new(self.offset));
+        let mut lanes = InlineVec::from_fn(self.base().ndim(), |at| {
             let start = starts.get(at).copied().unwrap_or_default();
             Lane { start, step: 1, len: 1, axis: None }
         });
-        let strides = self.base.row_major();
+        let strides = self.extent.base_strides();
         for (axis, each) in self.loops().enumerate().filter(|(_, each)| each.stride != 0) {
             // The innermost dim whose stride is no larger: the next one further out begins beyond it.
             let distance = each.stride.unsigned_abs();
-            let dims = strides.iter().zip(self.base.sizes()).zip(lanes.iter_mut());
+            let dims = strides.iter().zip(self.base().sizes()).zip(lanes.iter_mut());
             let within = dims.rev().filter(|((_, size), _)| **size > 1);
             let ((stride, size), lane) =
                 within.take_while(|((stride, _), _)| **stride <= distance).last()?;

@@ -25,13 +25,28 @@ impl Region {
     }
 
     /// The view rank of a base rank: the inverse of [`Region::base_rank`]. O(dims).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, Region, extent};
+    ///
+    /// let odd = Region::all(extent!(gpus = 8)?).parse_slice("gpus=1::2")?;
+    /// assert_eq!(odd.rank_of_base(Rank::new(5)), Some(Rank::new(2)));
+    /// assert_eq!(odd.rank_of_base(Rank::new(4)), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn rank_of_base(&self, base: Rank) -> Option<Rank> {
-        let positions = self.positions(base.index())?;
-        let lens = self.extent.sizes().iter();
-        let view =
-            positions.iter().zip(lens).fold(0, |view, (position, len)| view * len + position);
+        let mut view = 0;
+        if self.is_in_order() {
+            self.locate(base, |_, len, position| view = view * len + position)?;
+        } else {
+            let positions = self.positions(base)?;
+            let lens = self.extent.sizes().iter();
+            view = positions.iter().zip(lens).fold(0, |view, (at, len)| view * len + at);
+        }
         Some(Rank::new(view))
     }
 
@@ -50,7 +65,7 @@ impl Region {
     #[must_use]
     #[inline]
     pub fn contains(&self, base: Rank) -> bool {
-        self.positions(base.index()).is_some()
+        self.locate(base, |_, _, _| ()).is_some()
     }
 
     /// The rank in the view `to` of what is `view` here: the same rank of an equal base. O(dims).
@@ -68,41 +83,52 @@ impl Region {
     /// ```
     #[must_use]
     pub fn remap(&self, view: Rank, to: &Self) -> Option<Rank> {
-        if self.base != to.base {
+        if !self.has_base_of(to) {
             return None;
         }
         to.rank_of_base(self.base_rank(view)?)
     }
 
     /// The position of a base rank along each axis, if the view holds it.
+    #[inline]
+    pub(super) fn positions(&self, base: Rank) -> Option<InlineVec<usize>> {
+        let mut positions = InlineVec::of_len(self.strides.len());
+        self.locate(base, |axis, _, position| {
+            if let Some(slot) = positions.get_mut(axis) {
+                *slot = position;
+            }
+        })?;
+        Some(positions)
+    }
+
+    /// Calls `found` with each axis, its length, and the position of a base rank along it, if the view
+    /// holds that; else with some of them. The order is that of the axes if it [is](Self::is_in_order)
+    /// that of strides.
     ///
     /// The largest stride is taken out first: what the smaller ones make up together is less than it
     /// (an invariant), so the quotient is the position.
     #[inline]
-    pub(super) fn positions(&self, base: usize) -> Option<InlineVec<usize>> {
+    fn locate(&self, base: Rank, mut found: impl FnMut(usize, usize, usize)) -> Option<()> {
         if self.is_empty() {
             return None;
         }
-        let (low, high) = self.ends();
-        if base < low || base > high {
-            return None;
-        }
-        let mut rest = base - low;
-        let mut positions = InlineVec::of_len(self.strides.len());
-        let mut place = |axis: usize, each: Loop| {
-            let distance = each.stride.unsigned_abs();
-            let steps = if distance == 1 { rest } else { rest / distance };
-            if steps >= each.len {
+        let mut rest = base.index().checked_sub(self.lowest())?;
+        let mut place = |axis: usize, Loop { len, stride }: Loop| {
+            let distance = stride.unsigned_abs();
+            let steps = match distance {
+                0 => 0,
+                1 => rest,
+                _ => rest / distance,
+            };
+            if steps >= len {
                 return None;
             }
             rest -= steps * distance;
-            if let Some(slot) = positions.get_mut(axis) {
-                *slot = if each.stride < 0 { each.len - 1 - steps } else { steps };
-            }
+            found(axis, len, if stride < 0 { len - 1 - steps } else { steps });
             Some(())
         };
         if self.is_in_order() {
-            for (axis, each) in self.loops().enumerate().filter(|(_, each)| each.stride != 0) {
+            for (axis, each) in self.loops().enumerate() {
                 place(axis, each)?;
             }
         } else {
@@ -110,10 +136,20 @@ impl Region {
                 place(*axis, self.loops().nth(*axis)?)?;
             }
         }
-        (rest == 0).then_some(positions)
+        (rest == 0).then_some(())
+    }
+
+    /// The lowest base rank. Not empty.
+    #[inline]
+    fn lowest(&self) -> usize {
+        self.loops().fold(self.offset, |low, Loop { len, stride }| {
+            let way = stride.wrapping_mul(len.saturating_sub(1).cast_signed());
+            low.wrapping_add_signed(way.min(0))
+        })
     }
 
     /// Whether the strides of the axes fall from the outermost on, as they do unless permuted.
+    #[inline]
     fn is_in_order(&self) -> bool {
         let mut last = usize::MAX;
         self.strides.iter().filter(|stride| **stride != 0).all(|stride| {

@@ -51,7 +51,6 @@ impl Region {
         let part = |axes: &[usize]| self.extent.select(axes, pick(self.extent.sizes(), axes));
         let by = part(&axes);
         let region = Self {
-            base: self.base.clone(),
             extent: part(&rest),
             offset: self.offset,
             strides: pick(&self.strides, &rest),
@@ -129,13 +128,15 @@ impl Parts {
                 let ways = coordinates.iter().zip(strides.iter());
                 let way = |(at, stride): (&usize, &isize)| stride.wrapping_mul(at.cast_signed());
                 let offset = ways.map(way).fold(self.region.offset, usize::wrapping_add_signed);
-                let Region { base, extent, strides, .. } = self.region.clone();
-                Region::new(base, extent, (offset, strides))
+                let Region { extent, strides, .. } = self.region.clone();
+                Region::new(extent, (offset, strides))
             }
             How::Ranges { axis, len, step } => {
                 let size = self.region.extent.sizes().get(*axis).copied().unwrap_or_default();
                 let start = at * step;
-                self.region.narrow(*axis, (start, 1, (*len).min(size - start)))
+                let mut part = self.region.clone();
+                part.narrow(*axis, (start, 1, (*len).min(size - start)));
+                part
             }
         }
     }

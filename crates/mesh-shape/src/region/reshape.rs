@@ -41,7 +41,7 @@ impl Region {
         let sizes = pick(self.extent.sizes(), &axes);
         let strides = pick(&self.strides, &axes);
         let extent = self.extent.select(&axes, sizes);
-        Ok(Self::new(self.base.clone(), extent, (self.offset, strides)))
+        Ok(Self::new(extent, (self.offset, strides)))
     }
 
     /// The same view with one dim backwards.
@@ -56,7 +56,9 @@ impl Region {
     pub fn flip(&self, name: &str) -> Result<Self, ShapeError> {
         let axis = self.axis(name)?;
         let len = self.extent.sizes().get(axis).copied().unwrap_or_default();
-        Ok(self.narrow(axis, (len.saturating_sub(1), -1, len)))
+        let mut flipped = self.clone();
+        flipped.narrow(axis, (len.saturating_sub(1), -1, len));
+        Ok(flipped)
     }
 
     /// The same view without the dims of one position.
@@ -79,7 +81,7 @@ impl Region {
         let is_kept = |axis: &usize| self.extent.sizes().get(*axis).is_some_and(|len| *len != 1);
         let kept: Vec<usize> = (0..self.extent.ndim()).filter(is_kept).collect();
         let extent = self.extent.select(&kept, pick(self.extent.sizes(), &kept));
-        Self::new(self.base.clone(), extent, (self.offset, pick(&self.strides, &kept)))
+        Self::new(extent, (self.offset, pick(&self.strides, &kept)))
     }
 
     /// The same view with some dims made one, named `into`, in the place of the first of them.
@@ -151,7 +153,7 @@ impl Region {
             strides.push(0);
         }
         let strides = InlineVec::from(&*strides);
-        Ok(Self::new(self.base.clone(), Extent::new(dims)?, (self.offset, strides)))
+        Ok(Self::new(Extent::new(dims)?.view_like(&self.extent), (self.offset, strides)))
     }
 
     /// The same view with one dim made several.
@@ -202,7 +204,7 @@ impl Region {
             }
         }
         let strides = InlineVec::from(&*strides);
-        Ok(Self::new(self.base.clone(), Extent::new(dims)?, (self.offset, strides)))
+        Ok(Self::new(Extent::new(dims)?.view_like(&self.extent), (self.offset, strides)))
     }
 
     /// The axes of these dims, each named once.

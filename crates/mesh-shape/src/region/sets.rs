@@ -28,8 +28,8 @@ impl Region {
     /// ```
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
-        if self.base != other.base || self.is_empty() || self.size() > other.size() {
-            return self.base == other.base && self.is_empty();
+        if !self.has_base_of(other) || self.is_empty() || self.size() > other.size() {
+            return self.is_empty() && self.has_base_of(other);
         }
         self.is_box_in(other).unwrap_or_else(|| self.ranks().is_subset(&other.ranks()))
     }
@@ -40,12 +40,12 @@ impl Region {
     /// stay inside, and so do their sums, every rank is inside; and where a sum goes beyond, that very
     /// rank tells whether it is really outside.
     fn is_box_in(&self, other: &Self) -> Option<bool> {
-        let Some(first) = other.positions(self.offset) else { return Some(false) };
+        let Some(first) = other.positions(Rank::new(self.offset)) else { return Some(false) };
         let mut low = InlineVec::from_fn(first.len(), |at| signed(&first, at));
         let mut high = low.clone();
         for each in self.loops().filter(|each| each.stride != 0) {
             let next = self.offset.wrapping_add_signed(each.stride);
-            let Some(next) = other.positions(next) else { return Some(false) };
+            let Some(next) = other.positions(Rank::new(next)) else { return Some(false) };
             for (at, (low, high)) in low.iter_mut().zip(high.iter_mut()).enumerate() {
                 let way = (signed(&next, at) - signed(&first, at))
                     .checked_mul(each.len.saturating_sub(1).cast_signed())?;
@@ -98,7 +98,7 @@ impl Region {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn intersection(&self, other: &Self) -> Result<Option<Self>, ShapeError> {
-        if self.base != other.base {
+        if !self.has_base_of(other) {
             return Err(ShapeError::OtherBase);
         }
         if self.is_empty() || other.is_empty() {
@@ -111,7 +111,7 @@ impl Region {
         for (lane, other) in lanes.iter().zip(others.iter()) {
             let Some((first, distance, count)) = lane.common(*other) else { return Ok(None) };
             if let Some(axis) = lane.axis {
-                common = common.narrow(axis, (first, distance.cast_signed(), count));
+                common.narrow(axis, (first, distance.cast_signed(), count));
             }
         }
         Ok(Some(common))
@@ -131,7 +131,7 @@ impl Region {
     /// ```
     #[must_use]
     pub fn difference(&self, other: &Self) -> RankSet {
-        if self.base != other.base {
+        if !self.has_base_of(other) {
             return self.ranks();
         }
         self.ranks().difference(&other.ranks())

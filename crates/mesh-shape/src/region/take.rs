@@ -1,7 +1,6 @@
 //! Taking slices of the dims of a region, by name or by position.
 
 use super::Region;
-use crate::inline_vec::InlineVec;
 use crate::shape_error::ShapeError;
 use crate::slice::Slice;
 
@@ -53,7 +52,10 @@ impl Region {
     /// # Ok::<(), mesh_shape::ShapeError>(())
     /// ```
     pub fn slice(&self, name: &str, slice: impl Into<Slice>) -> Result<Self, ShapeError> {
-        self.cut(self.axis(name)?, slice.into())
+        let axis = self.axis(name)?;
+        let mut taken = self.clone();
+        taken.cut(axis, slice.into())?;
+        Ok(taken)
     }
 
     /// What `slice` takes of the dim at `axis`, counted from the outermost.
@@ -77,7 +79,9 @@ impl Region {
         if axis >= ndim {
             return Err(ShapeError::AxisOutOfBounds { axis, ndim });
         }
-        self.cut(axis, slice.into())
+        let mut taken = self.clone();
+        taken.cut(axis, slice.into())?;
+        Ok(taken)
     }
 
     /// What several slices take together, as [`slice!`](crate::slice!) writes them: all by name, or all
@@ -122,7 +126,7 @@ impl Region {
             }
             // A dim that was dropped by an index is one of this region still.
             self.axis(name)?;
-            taken = taken.slice(name, *slice)?;
+            taken.cut(taken.axis(name)?, *slice)?;
         }
         Ok(taken)
     }
@@ -143,7 +147,7 @@ impl Region {
             match take {
                 Take::Rest => axis += ndim - found,
                 Take::At(slice) | Take::Of(_, slice) => {
-                    taken = taken.cut(axis, *slice)?;
+                    taken.cut(axis, *slice)?;
                     axis += usize::from(!matches!(slice, Slice::Index(_)));
                 }
             }
@@ -151,50 +155,45 @@ impl Region {
         Ok(taken)
     }
 
-    /// What `slice` takes of the dim at `axis`, which is there.
-    pub(super) fn cut(&self, axis: usize, slice: Slice) -> Result<Self, ShapeError> {
+    /// Keeps what `slice` takes of the dim at `axis`, which is there; a refusal changes nothing.
+    #[inline]
+    fn cut(&mut self, axis: usize, slice: Slice) -> Result<(), ShapeError> {
         let len = self.extent.sizes().get(axis).copied().unwrap_or_default();
-        let taken = resolve(len, slice).map_err(|refusal| {
-            let dim = self.extent.names().nth(axis).unwrap_or_default().to_owned();
-            match refusal {
-                Refusal::ZeroStep => ShapeError::ZeroStep { dim },
-                Refusal::OutOfBounds(index) => {
-                    ShapeError::IndexOutOfBounds { dim, index, size: len }
-                }
-            }
-        })?;
-        Ok(match taken {
-            Taken::Index { at } => self.drop_axis(axis, at),
-            Taken::Range { start, step, len } => self.narrow(axis, (start, step, len)),
-        })
+        match resolve(len, slice) {
+            Ok(Taken::Index { at }) => self.drop_axis(axis, at),
+            Ok(Taken::Range { start, step, len }) => self.narrow(axis, (start, step, len)),
+            Err(refusal) => return Err(self.refused(axis, &refusal)),
+        }
+        Ok(())
     }
 
-    /// The view at one position of an axis, which it loses.
-    pub(super) fn drop_axis(&self, axis: usize, at: usize) -> Self {
-        let ndim = self.extent.ndim().saturating_sub(1);
-        let kept = |place: usize| if place < axis { place } else { place + 1 };
-        let kept = InlineVec::from_fn(ndim, kept);
-        let sizes = InlineVec::from_fn(ndim, |place| {
-            kept.get(place).and_then(|axis| self.extent.sizes().get(*axis)).copied().unwrap_or(0)
-        });
-        let strides = InlineVec::from_fn(ndim, |place| {
-            kept.get(place).and_then(|axis| self.strides.get(*axis)).copied().unwrap_or(0)
-        });
-        let extent = self.extent.select(&kept, sizes);
-        Self::new(self.base.clone(), extent, (self.offset_at(axis, at), strides))
+    #[cold]
+    fn refused(&self, axis: usize, refusal: &Refusal) -> ShapeError {
+        let (dim, size) = self.extent.dims().nth(axis).unwrap_or_default();
+        let dim = dim.to_owned();
+        match *refusal {
+            Refusal::ZeroStep => ShapeError::ZeroStep { dim },
+            Refusal::OutOfBounds(index) => ShapeError::IndexOutOfBounds { dim, index, size },
+        }
     }
 
-    /// The view of `len` positions of an axis, `start`, `start + step`, and so on.
-    pub(super) fn narrow(&self, axis: usize, (start, step, len): (usize, isize, usize)) -> Self {
-        let mut sizes = InlineVec::from(self.extent.sizes());
-        let mut strides = self.strides.clone();
-        if let (Some(size), Some(stride)) = (sizes.get_mut(axis), strides.get_mut(axis)) {
-            *size = len;
+    /// Keeps one position of an axis, and drops that.
+    fn drop_axis(&mut self, axis: usize, at: usize) {
+        self.offset = self.offset_at(axis, at);
+        self.extent.remove(axis);
+        self.strides.remove(axis);
+    }
+
+    /// Keeps `len` positions of an axis, `start`, `start + step`, and so on.
+    #[inline]
+    pub(super) fn narrow(&mut self, axis: usize, (start, step, len): (usize, isize, usize)) {
+        self.offset = self.offset_at(axis, start);
+        self.extent.resize(axis, len);
+        if let Some(stride) = self.strides.get_mut(axis) {
             // With two positions or more, the product is smaller than the base.
             *stride = stride.wrapping_mul(step);
         }
-        let extent = self.extent.resize(sizes);
-        Self::new(self.base.clone(), extent, (self.offset_at(axis, start), strides))
+        self.still(axis);
     }
 
     /// The base rank of the first view rank at a position of an axis.

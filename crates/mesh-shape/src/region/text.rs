@@ -133,7 +133,7 @@ pub(super) fn parse_region(text: &str, base: &Extent) -> Result<Region, ParseSha
     }
     let at = offset.len() + 1;
     let extent = Extent::new(dims).map_err(|refused| cursor.error_at(at, refused))?;
-    Region::checked(base.clone(), extent, (start, &strides))
+    Region::checked(base, &extent, (start, &strides))
         .ok_or_else(|| cursor.error_at(0, ShapeError::NotAView))
 }
 

@@ -1,141 +1,225 @@
-//! Regions whose dims each lie in one dim of the base, alone: all that were neither flattened across
-//! dims nor split. What sets of ranks have in common can be computed dim by dim then.
+//! Two regions digit by digit: what their sets of ranks have in common is computed for each digit alone.
+//!
+//! Some *units*, each a multiple of the next and the last of them 1, write every rank as digits, as
+//! hours, minutes and seconds write a time. The strides of the base are such units, and its coordinates
+//! the digits:
+//!
+//! ```text
+//! base hosts=3,gpus=4        units 4, 1: rank 7 is the digits 1, 3
+//! hosts=1:,gpus=::2          of the first digit 1 and 2, of the second 0 and 2: any of these with any
+//! ```
+//!
+//! A region whose axes each go along one digit, without a carry, holds *any of these with any of those*,
+//! and two such regions share what they share in each digit. Regions that were sliced or permuted are so
+//! in the units of the base; those that were flattened or split are in other ones, or in none.
 
-use super::Region;
-use crate::inline_vec::InlineVec;
+use super::{Loop, Region};
 
-/// What a region takes of one dim of its base: `start`, `start + step`, and so on.
+/// What a region takes of one digit, rising: `first`, `first + step`, and so on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lane {
-    pub(super) start: usize,
+    pub(super) first: usize,
     /// 1 if there is one position.
-    pub(super) step: isize,
+    pub(super) step: usize,
     pub(super) len: usize,
     /// The axis of the view that goes along it; none where there is one position.
     pub(super) axis: Option<usize>,
+    /// Whether that axis goes the other way.
+    pub(super) falls: bool,
+}
+
+/// What a region takes of one digit after another, the largest unit first.
+#[derive(Debug)]
+pub(super) struct Digits<'a> {
+    region: &'a Region,
+    /// The unit before.
+    above: usize,
+    /// What smaller units are to say of the distance of the lowest rank.
+    rest: usize,
+}
+
+impl<'a> Digits<'a> {
+    /// The digits of distances from `origin`. The region is not empty, and the origin not above it.
+    #[inline]
+    pub(super) fn new(region: &'a Region, origin: usize) -> Self {
+        Self { region, above: usize::MAX, rest: region.lowest().saturating_sub(origin) }
+    }
+
+    /// What is taken of the digit of the next unit; `None` if an axis does not go along that digit, alone
+    /// and without a carry.
+    #[inline]
+    pub(super) fn lane(&mut self, unit: usize) -> Option<Lane> {
+        let first = if self.rest < unit { 0 } else { self.rest / unit };
+        self.rest -= first * unit;
+        let mut lane = Lane { first, step: 1, len: 1, axis: None, falls: false };
+        for (axis, Loop { len, stride }) in self.region.loops().enumerate() {
+            let distance = stride.unsigned_abs();
+            if distance < unit || distance >= self.above {
+                continue;
+            }
+            let step = if distance == unit { 1 } else { distance / unit };
+            let carries = first * unit + (len - 1) * distance >= self.above;
+            if carries || step * unit != distance || lane.axis.is_some() {
+                return None;
+            }
+            lane = Lane { first, step, len, axis: Some(axis), falls: stride < 0 };
+        }
+        self.above = unit;
+        Some(lane)
+    }
 }
 
 impl Region {
-    /// What is taken of each dim of the base, if every axis goes along one dim of its own. The region
-    /// is not empty.
-    pub(super) fn lanes(&self) -> Option<InlineVec<Lane>> {
-        let starts = self.base().coordinates_of(crate::rank::Rank::new(self.offset));
-        let mut lanes = InlineVec::from_fn(self.base().ndim(), |at| {
-            let start = starts.get(at).copied().unwrap_or_default();
-            Lane { start, step: 1, len: 1, axis: None }
-        });
-        let strides = self.extent.base_strides();
-        for (axis, each) in self.loops().enumerate().filter(|(_, each)| each.stride != 0) {
-            // The innermost dim whose stride is no larger: the next one further out begins beyond it.
-            let distance = each.stride.unsigned_abs();
-            let dims = strides.iter().zip(self.base().sizes()).zip(lanes.iter_mut());
-            let within = dims.rev().filter(|((_, size), _)| **size > 1);
-            let ((stride, size), lane) =
-                within.take_while(|((stride, _), _)| **stride <= distance).last()?;
-            let step = each.stride / stride.cast_signed();
-            let last = step.checked_mul(each.len.saturating_sub(1).cast_signed())?;
-            let last = lane.start.checked_add_signed(last)?;
-            if distance % stride != 0 || last >= *size || lane.axis.is_some() {
-                return None;
+    /// What `step` makes of `start` with what this and a region of an equal base take of each digit, in
+    /// units in which both can be said, if there are such. Neither is empty.
+    #[inline]
+    pub(super) fn fold_digits<T>(
+        &self,
+        other: &Self,
+        start: impl Fn() -> T,
+        step: impl Fn(&mut T, Lane, Lane),
+    ) -> Option<T> {
+        let in_units = |units: &[usize], origin| {
+            let (mut mine, mut its) = (Digits::new(self, origin), Digits::new(other, origin));
+            let mut folded = start();
+            for unit in units {
+                step(&mut folded, mine.lane(*unit)?, its.lane(*unit)?);
             }
-            *lane = Lane { step, len: each.len, axis: Some(axis), ..*lane };
+            Some(folded)
+        };
+        in_units(self.extent.base_strides(), 0).or_else(|| {
+            let lowest = self.lowest().min(other.lowest());
+            let origins = [0, lowest].into_iter();
+            let mut found = origins.filter_map(|at| in_units(&self.units_with(other, at), at));
+            found.next()
+        })
+    }
+
+    /// Units that part the axes of both regions, as far as there are any; the largest first.
+    fn units_with(&self, other: &Self, origin: usize) -> Vec<usize> {
+        let strides = [self, other].into_iter().flat_map(|region| region.strides.iter());
+        let mut units: Vec<usize> = strides.map(|stride| stride.unsigned_abs()).collect();
+        units.extend(self.extent.base_strides());
+        units.push(1);
+        units.sort_unstable();
+        units.dedup();
+        let mut last = 1;
+        units.retain(|unit| {
+            let is_unit = *unit > 0
+                && unit.is_multiple_of(last)
+                && self.is_parted_by(*unit, origin)
+                && other.is_parted_by(*unit, origin);
+            if is_unit {
+                last = *unit;
+            }
+            is_unit
+        });
+        units.reverse();
+        units
+    }
+
+    /// Whether each axis either goes in steps of `unit`, or stays below it together with all others that
+    /// do.
+    fn is_parted_by(&self, unit: usize, origin: usize) -> bool {
+        let mut low = self.lowest().saturating_sub(origin) % unit;
+        for Loop { len, stride } in self.loops() {
+            let distance = stride.unsigned_abs();
+            if distance < unit {
+                low += distance * len.saturating_sub(1);
+            } else if !distance.is_multiple_of(unit) {
+                return false;
+            }
         }
-        Some(lanes)
+        low < unit
     }
 }
 
 impl Lane {
-    /// The positions of this lane that are also in `other`: the first, the distance, the number.
+    /// Whether `other` has every position of this lane.
+    #[inline]
+    pub(super) fn is_within(self, other: Self) -> bool {
+        let is_between = self.first >= other.first && self.last() <= other.last();
+        let is_on = |way: usize| other.step == 1 || way.is_multiple_of(other.step);
+        is_between && is_on(self.first - other.first) && (self.len == 1 || is_on(self.step))
+    }
+
+    /// Whether some position is in both lanes.
+    #[inline]
+    pub(super) fn meets(self, other: Self) -> bool {
+        self.rising_common(other).is_some()
+    }
+
+    /// The positions of this lane that are also in `other`, in the direction of its axis: the first, the
+    /// distance, the number.
     pub(super) fn common(self, other: Self) -> Option<(usize, usize, usize)> {
-        let (mine, its) = (self.rising(), other.rising());
-        let (first, distance, count) = common(mine, its)?;
+        let (first, distance, count) = self.rising_common(other)?;
         // Counted from the end of a falling lane.
         let first =
-            if self.step < 0 { self.len - 1 - (first + (count - 1) * distance) } else { first };
+            if self.falls { self.len - 1 - (first + (count - 1) * distance) } else { first };
         Some((first, distance, count))
     }
 
-    /// The same coordinates, in rising order: the first, the step, the number.
-    fn rising(self) -> (i128, i128, i128) {
-        let last = self.step.wrapping_mul(self.len.saturating_sub(1).cast_signed());
-        let start = if self.step < 0 { self.start.wrapping_add_signed(last) } else { self.start };
-        (start as i128, self.step.unsigned_abs() as i128, self.len as i128)
+    /// # Source
+    ///
+    /// The Chinese remainder theorem, with the extended Euclidean algorithm.
+    fn rising_common(self, other: Self) -> Option<(usize, usize, usize)> {
+        let from = self.first.max(other.first);
+        let to = self.last().min(other.last());
+        if from > to {
+            return None;
+        }
+        if self.step == 1 && other.step == 1 {
+            return Some((from - self.first, 1, to - from + 1));
+        }
+        let (gcd, inverse) = gcd_and_inverse(self.step, other.step);
+        let way = other.first.abs_diff(self.first);
+        if !way.is_multiple_of(gcd) {
+            return None;
+        }
+        let distance = other.step / gcd;
+        // The smallest position that is right modulo the distance, then the first in both.
+        let right = product_modulo(way / gcd % distance, inverse, distance);
+        let right = if other.first < self.first && right > 0 { distance - right } else { right };
+        let lowest = (from - self.first).div_ceil(self.step);
+        let behind = lowest % distance;
+        let first =
+            lowest + if right >= behind { right - behind } else { distance - (behind - right) };
+        let at = self.step.checked_mul(first)?.checked_add(self.first)?;
+        let room = to.checked_sub(at)?;
+        let count = self.step.checked_mul(distance).map_or(0, |each| room / each) + 1;
+        Some((first, distance, count))
     }
-}
 
-/// The positions of one rising progression whose terms are also in another.
-///
-/// # Source
-///
-/// The Chinese remainder theorem, with the extended Euclidean algorithm.
-fn common(
-    (start, step, len): (i128, i128, i128),
-    (other, its_step, its_len): (i128, i128, i128),
-) -> Option<(usize, usize, usize)> {
-    let (gcd, inverse) = gcd_and_inverse(step, its_step);
-    if (other - start) % gcd != 0 {
-        return None;
+    #[inline]
+    const fn last(self) -> usize {
+        self.first + self.step * (self.len - 1)
     }
-    let distance = its_step / gcd;
-    // The smallest position that is right modulo the distance, then the first in both.
-    let right = ((other - start) / gcd * inverse).rem_euclid(distance);
-    let lowest = (other - start).max(0);
-    let lowest = (lowest + step - 1) / step;
-    let first = lowest + (right - lowest).rem_euclid(distance);
-    let last = (start + step * (len - 1)).min(other + its_step * (its_len - 1));
-    let room = last - (start + step * first);
-    if room < 0 {
-        return None;
-    }
-    let count = room / (step * distance) + 1;
-    let as_usize = |number: i128| usize::try_from(number).ok();
-    Some((as_usize(first)?, as_usize(distance)?, as_usize(count)?))
 }
 
 /// The greatest common divisor of two positive numbers, and what `a / gcd` has to be multiplied with to
-/// be 1 modulo `b / gcd`.
-fn gcd_and_inverse(a: i128, b: i128) -> (i128, i128) {
-    let (mut old, mut new) = ((a, 1), (b, 0));
-    while new.0 != 0 {
-        let quotient = old.0 / new.0;
-        (old, new) = (new, (old.0 - quotient * new.0, old.1 - quotient * new.1));
+/// be 1 modulo `b / gcd`; smaller than that.
+fn gcd_and_inverse(a: usize, b: usize) -> (usize, usize) {
+    // The factors are no larger than the numbers, which an `isize` holds.
+    let ((mut old, mut factor), (mut new, mut next)) = ((a, 1_isize), (b, 0_isize));
+    while new != 0 {
+        let quotient = old / new;
+        (old, new) = (new, old % new);
+        (factor, next) = (next, factor - next * quotient.cast_signed());
     }
-    (old.0, old.1)
+    let modulus = (b / old).cast_signed();
+    (old, factor.rem_euclid(modulus).unsigned_abs())
+}
+
+/// The product of two numbers, modulo a third.
+fn product_modulo(a: usize, b: usize, modulus: usize) -> usize {
+    a.checked_mul(b).map_or_else(
+        || {
+            let product = a as u128 * b as u128 % modulus as u128;
+            usize::try_from(product).expect("smaller than the modulus, which is a usize")
+        },
+        |product| product % modulus,
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Against every position, for all small progressions, rising and falling.
-    #[test]
-    fn what_two_lanes_have_in_common_is_what_both_list() {
-        let mut lanes = Vec::new();
-        for start in [0_usize, 3, 7, 12] {
-            for step in [-5_isize, -3, -1, 1, 2, 4, 6] {
-                for len in 1..6_usize {
-                    let last = start.checked_add_signed(step * (len - 1).cast_signed());
-                    let step = if len == 1 { 1 } else { step };
-                    lanes.extend(last.map(|_| Lane { start, step, len, axis: None }));
-                }
-            }
-        }
-        let list = |lane: Lane| -> Vec<usize> {
-            (0..lane.len)
-                .map(|at| lane.start.wrapping_add_signed(lane.step * at.cast_signed()))
-                .collect()
-        };
-        for mine in &lanes {
-            for its in &lanes {
-                let theirs = list(*its);
-                let all = list(*mine);
-                let expected: Vec<usize> =
-                    (0..mine.len).filter(|at| theirs.contains(&all[*at])).collect();
-                let found = mine.common(*its).map_or_else(Vec::new, |(first, distance, count)| {
-                    (0..count).map(|k| first + k * distance).collect()
-                });
-                assert_eq!(found, expected, "{mine:?} and {its:?}");
-            }
-        }
-    }
-}
+mod tests;

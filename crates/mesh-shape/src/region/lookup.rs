@@ -141,7 +141,7 @@ impl Region {
 
     /// The lowest base rank. Not empty.
     #[inline]
-    fn lowest(&self) -> usize {
+    pub(super) fn lowest(&self) -> usize {
         self.loops().fold(self.offset, |low, Loop { len, stride }| {
             let way = stride.wrapping_mul(len.saturating_sub(1).cast_signed());
             low.wrapping_add_signed(way.min(0))

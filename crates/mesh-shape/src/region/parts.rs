@@ -50,11 +50,8 @@ impl Region {
             (0..self.extent.ndim()).filter(|axis| !axes.contains(axis)).collect();
         let part = |axes: &[usize]| self.extent.select(axes, pick(self.extent.sizes(), axes));
         let by = part(&axes);
-        let region = Self {
-            extent: part(&rest),
-            offset: self.offset,
-            strides: pick(&self.strides, &rest),
-        };
+        let region =
+            Self { extent: part(&rest), offset: self.offset, strides: pick(&self.strides, &rest) };
         let count = by.size();
         let how = How::Groups { strides: pick(&self.strides, &axes), by };
         Ok(Parts { region, how, next: 0, count })

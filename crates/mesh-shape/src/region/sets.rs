@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::aligned::{Digits, Lane};
 use super::{BaseRanks, Loop, Region};
 use crate::inline_vec::InlineVec;
-use crate::rank::Rank;
 use crate::rank_set::RankSet;
 use crate::shape_error::ShapeError;
 use crate::slice::Slice;
@@ -12,7 +12,8 @@ use crate::slice::Slice;
 impl Region {
     /// Whether `other` is a view of an equal base and holds every rank of this one.
     ///
-    /// O(dims²); at worst O(runs) if a dim was flattened across dims of the base, or split.
+    /// O(dims); O(runs) where a dim was flattened across dims of the base, or split, and then sliced so
+    /// that the two regions [do not align](ShapeError::NotAligned).
     ///
     /// # Examples
     ///
@@ -31,49 +32,30 @@ impl Region {
         if !self.has_base_of(other) || self.is_empty() || self.size() > other.size() {
             return self.is_empty() && self.has_base_of(other);
         }
-        self.is_box_in(other).unwrap_or_else(|| self.ranks().is_subset(&other.ranks()))
+        self.fold_digits(other, || true, |all, mine, its| *all &= mine.is_within(its))
+            .unwrap_or_else(|| self.n_common(other) == self.size())
     }
 
-    /// Whether this is a subset of `other`, if its positions there do not depend on each other.
+    /// Whether some base rank is in both views of an equal base. As quick as
+    /// [`is_subset`](Self::is_subset).
     ///
-    /// One step along an axis here moves by some positions there. If the first rank and every such step
-    /// stay inside, and so do their sums, every rank is inside; and where a sum goes beyond, that very
-    /// rank tells whether it is really outside.
-    fn is_box_in(&self, other: &Self) -> Option<bool> {
-        let Some(first) = other.positions(Rank::new(self.offset)) else { return Some(false) };
-        let mut low = InlineVec::from_fn(first.len(), |at| signed(&first, at));
-        let mut high = low.clone();
-        for each in self.loops().filter(|each| each.stride != 0) {
-            let next = self.offset.wrapping_add_signed(each.stride);
-            let Some(next) = other.positions(Rank::new(next)) else { return Some(false) };
-            for (at, (low, high)) in low.iter_mut().zip(high.iter_mut()).enumerate() {
-                let way = (signed(&next, at) - signed(&first, at))
-                    .checked_mul(each.len.saturating_sub(1).cast_signed())?;
-                let bound = if way < 0 { low } else { high };
-                *bound = bound.checked_add(way)?;
-            }
-        }
-        let mut lens = other.extent.sizes().iter().map(|len| len.cast_signed());
-        let is_inside =
-            low.iter().zip(high.iter()).all(|(low, high)| *low >= 0 && Some(*high) < lens.next());
-        if is_inside {
-            return Some(true);
-        }
-        let corners = [self.ends().0, self.ends().1];
-        let is_outside = corners.into_iter().any(|corner| !other.contains(Rank::new(corner)));
-        (is_outside || (self.lanes().is_some() && other.lanes().is_some())).then_some(false)
-    }
-
-    /// Whether some base rank is in both views of an equal base.
+    /// # Examples
     ///
-    /// O(dims); O(runs) if a dim of either was flattened across dims of the base, or split.
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// let (even, odd) = (all.parse_slice("gpus=::2")?, all.parse_slice("gpus=1::2")?);
+    /// assert!(!even.intersects(&odd));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
-        match self.intersection(other) {
-            Ok(common) => common.is_some(),
-            Err(ShapeError::NotAligned) => self.ranks().intersects(&other.ranks()),
-            Err(_) => false,
+        if !self.has_base_of(other) || self.is_empty() || other.is_empty() {
+            return false;
         }
+        self.fold_digits(other, || true, |all, mine, its| *all &= mine.meets(its))
+            .unwrap_or_else(|| self.n_common(other) > 0)
     }
 
     /// The part of this view that `other` holds too, under the dims of this view; `None` if it holds
@@ -82,9 +64,9 @@ impl Region {
     /// # Errors
     ///
     /// - [`ShapeError::OtherBase`] if the bases differ.
-    /// - [`ShapeError::NotAligned`] if a dim of either was flattened across dims of the base, or split
-    ///   and not sliced to one part since: what they share may be no region. Intersect their
-    ///   [`ranks`](Self::ranks) then.
+    /// - [`ShapeError::NotAligned`] if a dim of one was flattened across dims of the base, or split, and
+    ///   the other does not lie along the new dims, nor it along those of the other: what they share may
+    ///   be no region. Intersect their [`ranks`](Self::ranks) then.
     ///
     /// # Examples
     ///
@@ -95,6 +77,10 @@ impl Region {
     /// let (second, third) = (all.parse_slice("gpus=::2")?, all.parse_slice("hosts=1,gpus=::3")?);
     /// let common = second.intersection(&third)?.expect("0 and 6 of host 1");
     /// assert_eq!(common.to_string(), "hosts=1:2,gpus=0:7:6");
+    ///
+    /// let flat = all.flatten(&["hosts", "gpus"], "procs")?;
+    /// let (some, tenth) = (flat.parse_slice("procs=5:20")?, flat.parse_slice("procs=::10")?);
+    /// assert_eq!(some.intersection(&tenth)?.expect("10 alone").ranks().to_string(), "10");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn intersection(&self, other: &Self) -> Result<Option<Self>, ShapeError> {
@@ -104,17 +90,15 @@ impl Region {
         if self.is_empty() || other.is_empty() {
             return Ok(None);
         }
-        let (Some(lanes), Some(others)) = (self.lanes(), other.lanes()) else {
-            return Err(ShapeError::NotAligned);
-        };
-        let mut common = self.clone();
-        for (lane, other) in lanes.iter().zip(others.iter()) {
-            let Some((first, distance, count)) = lane.common(*other) else { return Ok(None) };
-            if let Some(axis) = lane.axis {
-                common.narrow(axis, (first, distance.cast_signed(), count));
+        let narrow = |common: &mut Option<Self>, mine: Lane, its: Lane| match mine.common(its) {
+            None => *common = None,
+            Some((first, distance, count)) => {
+                if let (Some(common), Some(axis)) = (common, mine.axis) {
+                    common.narrow(axis, (first, distance.cast_signed(), count));
+                }
             }
-        }
-        Ok(Some(common))
+        };
+        self.fold_digits(other, || Some(self.clone()), narrow).ok_or(ShapeError::NotAligned)
     }
 
     /// The base ranks of this view that `other` does not hold. O(runs).
@@ -160,6 +144,42 @@ impl Region {
         (!self.is_empty()).then_some(low..high + 1)
     }
 
+    /// How many base ranks both hold. O(runs) of the one that has fewer.
+    fn n_common(&self, other: &Self) -> usize {
+        let n_runs = |region: &Self| region.size() / region.inner_run().0;
+        let (few, many) = if n_runs(self) <= n_runs(other) { (self, other) } else { (other, self) };
+        few.runs().map(|run| many.n_below(run.end) - many.n_below(run.start)).sum()
+    }
+
+    /// How many base ranks are lower than `end`. O(dims).
+    fn n_below(&self, end: usize) -> usize {
+        let Some(mut rest) = end.checked_sub(self.lowest()) else { return 0 };
+        let (mut n_below, mut n_inside) = (0, self.size());
+        for axis in self.by_stride().iter() {
+            let Loop { len, stride } = self.loops().nth(*axis).unwrap_or_default();
+            let steps = rest / stride.unsigned_abs();
+            if steps >= len {
+                return n_below + n_inside;
+            }
+            // All of the steps before the one where the end is, and then some of that.
+            n_inside /= len;
+            n_below += steps * n_inside;
+            rest -= steps * stride.unsigned_abs();
+        }
+        if rest > 0 { n_below + n_inside } else { n_below }
+    }
+
+    /// The runs of base ranks, in rising order; those that touch may be several. Not empty.
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> {
+        let (len, axes) = self.inner_run();
+        let outer = InlineVec::from_fn(axes.len(), |at| {
+            let axis = axes.get(at).copied().unwrap_or_default();
+            let Loop { len, stride } = self.loops().nth(axis).unwrap_or_default();
+            Loop { len, stride: stride.unsigned_abs().cast_signed() }
+        });
+        BaseRanks::new(self.lowest(), &outer).map(move |rank| rank.index()..rank.index() + len)
+    }
+
     /// The length of the runs of base ranks, and the axes that do not lie within one, the largest
     /// stride first.
     fn inner_run(&self) -> (usize, InlineVec<usize>) {
@@ -183,20 +203,8 @@ pub(super) fn ranks(region: &Region) -> RankSet {
     if region.is_empty() {
         return ranks;
     }
-    let (len, axes) = region.inner_run();
-    let outer = InlineVec::from_fn(axes.len(), |at| {
-        let axis = axes.get(at).copied().unwrap_or_default();
-        let Loop { len, stride } = region.loops().nth(axis).unwrap_or_default();
-        Loop { len, stride: stride.unsigned_abs().cast_signed() }
-    });
-    for rank in BaseRanks::new(region.ends().0, &outer) {
-        ranks.insert_range(rank.index()..rank.index() + len);
-    }
+    region.runs().for_each(|run| ranks.insert_range(run));
     ranks
-}
-
-fn signed(positions: &[usize], at: usize) -> isize {
-    positions.get(at).copied().unwrap_or_default().cast_signed()
 }
 
 /// What was taken of each dim of the base, where that can be said dim by dim.
@@ -204,19 +212,23 @@ pub(super) fn slices(region: &Region) -> Option<Vec<Slice>> {
     let base = region.base();
     let mut at = 0;
     let mut slices = Vec::with_capacity(base.ndim());
-    let lanes = if region.is_empty() { None } else { Some(region.lanes()?) };
-    for (dim, (name, size)) in base.dims().enumerate() {
+    let mut digits = (!region.is_empty()).then(|| Digits::new(region, 0));
+    let units = region.extent.base_strides();
+    for ((name, size), unit) in base.dims().zip(units) {
         let own = region.extent.dims().nth(at).filter(|(known, _)| *known == name);
-        let lane = lanes.as_ref().and_then(|lanes| lanes.get(dim)).copied();
+        let lane = match &mut digits {
+            Some(digits) => Some(digits.lane(*unit)?),
+            None => None,
+        };
         let slice = match (own, lane) {
-            (None, Some(lane)) if lane.axis.is_none() => Slice::Index(lane.start.cast_signed()),
+            (None, Some(lane)) if lane.axis.is_none() => Slice::Index(lane.first.cast_signed()),
             (None, None) if size > 0 => Slice::Index(0),
             (None, _) => return None,
             (Some((_, len)), None) if len <= size => range(0, 1, len),
             (Some((_, len)), Some(lane))
                 if lane.len == len && lane.axis.is_none_or(|axis| axis == at) =>
             {
-                range(lane.start, lane.step, len)
+                rising_or_not(lane)
             }
             (Some(_), _) => return None,
         };
@@ -224,6 +236,11 @@ pub(super) fn slices(region: &Region) -> Option<Vec<Slice>> {
         slices.push(slice);
     }
     (at == region.extent.ndim()).then_some(slices)
+}
+
+fn rising_or_not(Lane { first, step, len, falls, .. }: Lane) -> Slice {
+    let start = if falls { first + step * (len - 1) } else { first };
+    range(start, if falls { -step.cast_signed() } else { step.cast_signed() }, len)
 }
 
 /// The slice that takes `len` positions from `start` on.

@@ -52,10 +52,7 @@ impl Region {
     /// # Ok::<(), mesh_shape::ShapeError>(())
     /// ```
     pub fn slice(&self, name: &str, slice: impl Into<Slice>) -> Result<Self, ShapeError> {
-        let axis = self.axis(name)?;
-        let mut taken = self.clone();
-        taken.cut(axis, slice.into())?;
-        Ok(taken)
+        self.taken(self.axis(name)?, slice.into())
     }
 
     /// What `slice` takes of the dim at `axis`, counted from the outermost.
@@ -79,9 +76,7 @@ impl Region {
         if axis >= ndim {
             return Err(ShapeError::AxisOutOfBounds { axis, ndim });
         }
-        let mut taken = self.clone();
-        taken.cut(axis, slice.into())?;
-        Ok(taken)
+        self.taken(axis, slice.into())
     }
 
     /// What several slices take together, as [`slice!`](crate::slice!) writes them: all by name, or all
@@ -153,6 +148,19 @@ impl Region {
             }
         }
         Ok(taken)
+    }
+
+    /// What `slice` takes of the dim at `axis`, which is there.
+    #[inline]
+    fn taken(&self, axis: usize, slice: Slice) -> Result<Self, ShapeError> {
+        // Cut where it is returned: to move what was just written takes a tenth of the time.
+        let mut taken = Ok(self.clone());
+        if let Ok(region) = &mut taken
+            && let Err(refused) = region.cut(axis, slice)
+        {
+            return Err(refused);
+        }
+        taken
     }
 
     /// Keeps what `slice` takes of the dim at `axis`, which is there; a refusal changes nothing.

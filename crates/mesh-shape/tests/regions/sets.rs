@@ -79,16 +79,63 @@ fn dims_that_were_split_or_made_one_are_compared_by_their_ranks() {
     let split = all.split("procs", &[("hosts", 2), ("gpus", 8)]).expect("the sizes fit");
     let second = split.slice("hosts", 1).expect("it is an index");
     let even = split.slice("gpus", Slice::ALL.by(2)).expect("it is a slice");
-    assert_eq!(second.intersection(&even), Err(ShapeError::NotAligned));
     assert!(second.intersects(&even) && !second.is_subset(&even));
-    // One of the two dims is left: it lies along the dim of the base, alone.
-    let even = even.slice("hosts", 1).expect("it is an index");
-    assert_eq!(second.intersection(&even), Ok(Some(even.clone())));
+    let both = even.slice("hosts", 1).expect("it is an index");
+    assert_eq!(second.intersection(&even), Ok(Some(both)));
 
     let all = Region::all(extent!(hosts = 2, gpus = 8).expect("it is an extent"));
     let flat = all.flatten(&["hosts", "gpus"], "procs").expect("one stride leads through them");
     assert_eq!(flat.intersection(&all), Err(ShapeError::NotAligned));
     assert!(flat.intersects(&all) && flat.is_subset(&all) && all.is_subset(&flat));
+}
+
+/// Rows, what was made one dim, and what was split, each sliced in many ways.
+fn views_of_sixteen() -> Vec<Region> {
+    let all = Region::all(extent!(hosts = 2, gpus = 8).expect("it is an extent"));
+    let flat = all.flatten(&["hosts", "gpus"], "procs").expect("one stride leads through them");
+    let split = all.split("gpus", &[("numa", 2), ("gpu", 4)]).expect("the sizes fit");
+    let uneven =
+        flat.slice("procs", 1..).and_then(|rest| rest.split("procs", &[("a", 5), ("b", 3)]));
+    let uneven = uneven.expect("the sizes fit");
+    let mut views = vec![all.clone(), flat.clone(), split.clone(), uneven.clone()];
+    for text in ["hosts=1", "gpus=::2", "gpus=1::3", "gpus=2:7", "hosts=::-1,gpus=5:1:-2"] {
+        views.push(all.parse_slice(text).expect("it is a slice"));
+    }
+    for text in ["1:15", "4:12", "::2", "1::3", "3:14:5", "::-4", "15:2:-6", "7:9"] {
+        views.push(flat.parse_slice(&format!("procs={text}")).expect("it is a slice"));
+    }
+    for text in ["numa=1", "gpu=::2", "gpu=1:", "numa=1,gpu=:3", "hosts=0,gpu=::-3", "gpu=2"] {
+        views.push(split.parse_slice(text).expect("it is a slice"));
+    }
+    for text in ["a=1:", "b=:2", "a=::2,b=::2", "b=1", "a=1:4,b=1:"] {
+        views.push(uneven.parse_slice(text).expect("it is a slice"));
+    }
+    views
+}
+
+#[test]
+fn every_two_ways_to_cut_sixteen_ranks_are_compared_as_their_ranks() {
+    let views = views_of_sixteen();
+    for left in &views {
+        for right in &views {
+            let (mine, its) = (bits(left), bits(right));
+            assert_eq!(left.is_subset(right), mine & !its == 0, "{left:?} {right:?}");
+            assert_eq!(left.intersects(right), mine & its != 0, "{left:?} {right:?}");
+            match left.intersection(right) {
+                Ok(common) => {
+                    let found = common.as_ref().map_or(0, bits);
+                    assert_eq!(found, mine & its, "{left:?} {right:?}");
+                }
+                Err(error) => {
+                    assert_eq!(error, ShapeError::NotAligned);
+                    assert!(
+                        !left.extent().names().eq(right.extent().names()),
+                        "{left:?} {right:?}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// The base ranks as bits.

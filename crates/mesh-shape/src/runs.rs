@@ -43,6 +43,9 @@ impl<T> Runs<T> {
         }
         // No more than a guess, so rounding does no harm; a cast to an integer saturates.
         let guess = (rank as f64 * (n_runs as f64 / self.end() as f64)) as usize;
+        if self.0.get(guess).is_some_and(|(run, _)| run.contains(&rank)) {
+            return guess;
+        }
         let is_before = |at: usize| self.0.get(at).is_some_and(|(run, _)| run.end <= rank);
         let (mut low, mut high, mut step) = (guess.min(n_runs), guess.min(n_runs), FEW);
         if is_before(low) {

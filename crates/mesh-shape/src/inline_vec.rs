@@ -7,37 +7,58 @@ use std::ops::{Deref, DerefMut};
 /// Meshes have rarely more than six dims, and a view is made for every slice that is looked at.
 const INLINE: usize = 6;
 
-/// A list whose length is set when it is made.
-#[derive(Clone)]
-pub(crate) enum InlineVec<T> {
-    // Invariant: `len <= INLINE`. A byte, so that the list is one word larger than its items.
-    Inline { items: [T; INLINE], len: u8 },
-    Heap(Box<[T]>),
+/// A short list of plain values.
+///
+/// What is inline is one block that is copied whole. As a variant of an enum it would be copied in
+/// pieces, and to read back at once what was just written in pieces stalls a processor: a clone of a
+/// region would take a quarter longer.
+pub(crate) struct InlineVec<T> {
+    inline: Inline<T>,
+    /// All values, if they are more than [`INLINE`].
+    spilled: Option<Box<[T]>>,
+}
+
+#[derive(Clone, Copy)]
+struct Inline<T> {
+    items: [T; INLINE],
+    // Invariant: at most `INLINE`; 0 if the values are spilled.
+    len: usize,
 }
 
 impl<T: Copy + Default> InlineVec<T> {
     /// `len` default values.
     #[inline]
     pub(crate) fn of_len(len: usize) -> Self {
-        match u8::try_from(len) {
-            Ok(inline) if len <= INLINE => {
-                Self::Inline { items: [T::default(); INLINE], len: inline }
-            }
-            _ => Self::Heap(vec![T::default(); len].into()),
+        let items = [T::default(); INLINE];
+        if len <= INLINE {
+            Self { inline: Inline { items, len }, spilled: None }
+        } else {
+            let spilled = Some(vec![T::default(); len].into());
+            Self { inline: Inline { items, len: 0 }, spilled }
         }
     }
 
     /// Takes the item at `place` out, if there is one.
     #[inline]
     pub(crate) fn remove(&mut self, place: usize) {
-        let n_left = self.len().saturating_sub(usize::from(place < self.len()));
-        for at in place..n_left {
+        let len = self.len();
+        if place >= len {
+            return;
+        }
+        for at in place..len - 1 {
             self[at] = self[at + 1];
         }
-        match self {
-            Self::Inline { len, .. } => *len = (*len).min(n_left as u8),
-            Self::Heap(items) => *self = Self::from(items.get(..n_left).unwrap_or_default()),
+        match &self.spilled {
+            None => self.inline.len = len - 1,
+            Some(spilled) => *self = Self::from(spilled.get(..len - 1).unwrap_or_default()),
         }
+    }
+}
+
+impl<T: Copy> Clone for InlineVec<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self { inline: self.inline, spilled: self.spilled.as_deref().map(Box::from) }
     }
 }
 
@@ -66,20 +87,16 @@ impl<T> Deref for InlineVec<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        match self {
-            Self::Inline { items, len } => items.get(..usize::from(*len)).unwrap_or(items),
-            Self::Heap(items) => items,
-        }
+        let Inline { items, len } = &self.inline;
+        self.spilled.as_deref().unwrap_or_else(|| items.get(..*len).unwrap_or(items))
     }
 }
 
 impl<T> DerefMut for InlineVec<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        match self {
-            Self::Inline { items, len } => &mut items[..usize::from(*len).min(INLINE)],
-            Self::Heap(items) => items,
-        }
+        let Inline { items, len } = &mut self.inline;
+        self.spilled.as_deref_mut().unwrap_or_else(|| &mut items[..(*len).min(INLINE)])
     }
 }
 
@@ -113,12 +130,12 @@ mod tests {
             let items: Vec<usize> = (0..len).collect();
             let list = InlineVec::from(&*items);
             assert_eq!(*list, *items);
-            assert_eq!(matches!(list, InlineVec::Heap(_)), len > INLINE);
+            assert_eq!(list.spilled.is_some(), len > INLINE);
             for place in 0..len + 2 {
                 let mut shorter = list.clone();
                 shorter.remove(place);
                 assert!(shorter.iter().eq(items.iter().filter(|item| **item != place)));
-                assert_eq!(matches!(shorter, InlineVec::Heap(_)), shorter.len() > INLINE);
+                assert_eq!(shorter.spilled.is_some(), shorter.len() > INLINE);
             }
         }
     }

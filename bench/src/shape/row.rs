@@ -18,8 +18,6 @@ pub(super) enum Target {
     Times(&'static str, f64),
     /// At most [`FLAT_MAX`] times as long as the row of this name, which has fewer ranks.
     Flat(String),
-    /// At most so many times as long as the row of this name.
-    Grows(String, f64),
 }
 
 impl Row {
@@ -62,18 +60,17 @@ pub(super) fn judge(targets: &[Vec<Target>], found: &[Vec<Record>], report: &mut
                         None => report.skipped(&name, "was not measured"),
                     }
                 }
-                Target::Flat(than) => growth(ours, (than, FLAT_MAX), found, report),
-                Target::Grows(than, max) => growth(ours, (than, *max), found, report),
+                Target::Flat(than) => flat(ours, than, found, report),
             }
         }
     }
 }
 
-fn growth(ours: &Record, (than, max): (&str, f64), found: &[Vec<Record>], report: &mut Report) {
-    let first = found.iter().filter_map(|records| records.first());
-    let first = first.clone().find(|record| record.work() == than).expect("the row is there");
+fn flat(ours: &Record, than: &str, found: &[Vec<Record>], report: &mut Report) {
+    let mut firsts = found.iter().filter_map(|records| records.first());
+    let first = firsts.find(|record| record.work() == than).expect("the row is there");
     let name = format!("{} ÷ {than}", ours.work());
-    report.judge(&name, ours.median() / first.median(), (max, "×"));
+    report.judge(&name, ours.median() / first.median(), (FLAT_MAX, "×"));
 }
 
 /// What counts as flat: the noise of a busy machine.

@@ -36,10 +36,9 @@ fn ranks(side: usize) -> Row {
 fn points(side: usize) -> Row {
     let view = mesh::strided(side);
     let ours = walk("ours", side, move || {
-        let view = black_box(&view);
-        for (point, base) in view.extent().points().zip(view.iter()) {
-            black_box((&*point.coordinates(), base));
-        }
+        black_box(&view).for_each_point(|point, base| {
+            black_box((point, base));
+        });
     });
     Row::new("walk a strided view, points", vec![ours, indexed(side)])
         .beside(peer::case(Work::WalkPoints(side)))

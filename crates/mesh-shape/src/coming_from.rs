@@ -36,6 +36,8 @@
 //! | `np.array_split`, by size | `a.chunks("gpus", 3)?` |
 //! | `np.unravel_index(r, a.shape)` | `a.extent().unravel(r)?` |
 //! | `np.ravel_multi_index(c, a.shape)` | `a.extent().ravel(&c)?` |
+//! | `np.ndenumerate(a)` | `a.for_each_point(\|point, rank\| …)`; `a.iter()` for ranks alone |
+//! | `np.isin(a, b).all()`, `np.intersect1d(a, b)` | `a.is_subset(&b)`, `a.intersection(&b)?`; not element by element |
 //! | `a.strides`, in bytes | `a.strides()`, in ranks; 0 for a dim of one position |
 //! | an index drops the dim, a slice of one keeps it | the same |
 //! | bounds outside are clamped, an index outside is an error | the same |

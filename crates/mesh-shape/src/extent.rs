@@ -118,6 +118,15 @@ impl Extent {
     }
 
     /// The number of ranks: the product of the sizes, 1 without dims.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// assert_eq!(extent!(hosts = 2, gpus = 8)?.size(), 16);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn size(&self) -> usize {
@@ -125,66 +134,123 @@ impl Extent {
     }
 
     /// Whether there are no ranks, because a dim has size 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// assert!(extent!(hosts = 0, gpus = 8)?.is_empty());
+    /// assert!(!extent!()?.is_empty(), "one rank");
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.size() == 0
     }
 
     /// The number of dims.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// assert_eq!(extent!(hosts = 2, gpus = 8)?.ndim(), 2);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn ndim(&self) -> usize {
         self.sizes.len()
     }
 
     /// The names of the dims, outermost first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// assert!(extent!(hosts = 2, gpus = 8)?.names().eq(["hosts", "gpus"]));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> + DoubleEndedIterator + Clone {
         self.names.iter().map(|at| self.table.name(*at))
     }
 
     /// The sizes of the dims, outermost first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// assert_eq!(extent!(hosts = 2, gpus = 8)?.sizes(), [2, 8]);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     #[doc(alias = "shape")]
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
     }
 
-    /// How far apart, in ranks, two neighbours along each axis are; the last is 1.
-    ///
-    /// The stride of a dim takes the size 0 of a later one as 1.
-    pub fn strides(&self) -> impl ExactSizeIterator<Item = usize> + DoubleEndedIterator {
-        let strides = self.row_major();
-        (0..self.ndim()).map(move |axis| strides.get(axis).copied().unwrap_or(1))
-    }
-
-    /// The strides, 1 taken for the size 0: never 0.
-    pub(crate) fn row_major(&self) -> InlineVec<usize> {
-        let mut strides = InlineVec::of_len(self.ndim());
-        let mut stride = 1;
-        for (slot, &size) in strides.iter_mut().zip(self.sizes.iter()).rev() {
-            *slot = stride;
-            stride *= size.max(1);
-        }
-        strides
-    }
-
     /// The name and size of each dim, outermost first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// assert!(extent!(hosts = 2, gpus = 8)?.dims().eq([("hosts", 2), ("gpus", 8)]));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     pub fn dims(&self) -> impl ExactSizeIterator<Item = (&str, usize)> + DoubleEndedIterator {
         self.names().zip(self.sizes().iter().copied())
     }
 
     /// The axis of the dim `name`, counted from the outermost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// assert_eq!((extent.axis("gpus"), extent.axis("racks")), (Some(1), None));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn axis(&self, name: &str) -> Option<usize> {
         self.names().position(|known| known == name)
     }
 
     /// The size of the dim `name`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// assert_eq!((extent.size_of("gpus"), extent.size_of("racks")), (Some(8), None));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn size_of(&self, name: &str) -> Option<usize> {
         self.axis(name).and_then(|axis| self.sizes().get(axis)).copied()
     }
 
     /// Whether `rank` is in `0..size`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, extent};
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// assert!(extent.contains(Rank::new(15)) && !extent.contains(Rank::new(16)));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn contains(&self, rank: Rank) -> bool {
@@ -208,6 +274,15 @@ impl Extent {
     }
 
     /// Every rank: `0..size`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// assert_eq!(extent!(hosts = 2, gpus = 8)?.ranks().to_string(), "0..16");
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn ranks(&self) -> RankSet {
         RankSet::from(0..self.size())

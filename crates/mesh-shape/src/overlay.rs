@@ -31,24 +31,60 @@ pub struct Overlay<T>(Runs<T>);
 
 impl<T> Overlay<T> {
     /// The overlay without values.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// assert!(Overlay::<u8>::new().is_empty());
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self(Runs::new())
     }
 
     /// The overlay with one value for one rank.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Overlay, Rank};
+    ///
+    /// let one = Overlay::from_rank(Rank::new(7), "late");
+    /// assert_eq!(one, Overlay::from_range(7..8, "late"));
+    /// ```
     #[must_use]
     pub fn from_rank(rank: Rank, value: T) -> Self {
         Self::from_range(rank.index()..rank.index().saturating_add(1), value)
     }
 
     /// The overlay with one value for every rank of `range`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// assert_eq!(Overlay::from_range(2..5, "ok").len(), 3);
+    /// assert!(Overlay::from_range(5..5, "ok").is_empty());
+    /// ```
     #[must_use]
     pub fn from_range(range: Range<usize>, value: T) -> Self {
         Self(Runs::one(range, value))
     }
 
     /// The value of `rank`; takes the logarithm of the number of runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Overlay, Rank};
+    ///
+    /// let replies = Overlay::from_range(2..5, "ok");
+    /// assert_eq!(replies.get(Rank::new(4)), Some(&"ok"));
+    /// assert_eq!(replies.get(Rank::new(5)), None);
+    /// ```
     #[must_use]
     #[inline]
     pub fn get(&self, rank: Rank) -> Option<&T> {
@@ -56,24 +92,56 @@ impl<T> Overlay<T> {
     }
 
     /// The number of ranks that have a value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// assert_eq!(Overlay::from_range(0..1_000_000, "ok").len(), 1_000_000);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.n_ranks()
     }
 
     /// Whether no rank has a value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// assert!(!Overlay::from_range(0..1, "ok").is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.as_slice().is_empty()
     }
 
     /// The number of runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// assert_eq!(Overlay::from_range(0..1_000_000, "ok").n_runs(), 1);
+    /// ```
     #[must_use]
     pub fn n_runs(&self) -> usize {
         self.0.as_slice().len()
     }
 
     /// The ranks that have a value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Overlay, RankSet};
+    ///
+    /// assert_eq!(Overlay::from_range(2..5, "ok").ranks(), RankSet::from(2..5));
+    /// ```
     #[must_use]
     pub fn ranks(&self) -> RankSet {
         let mut ranks = Runs::new();
@@ -82,22 +150,58 @@ impl<T> Overlay<T> {
     }
 
     /// The runs and their values, in rising order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// let mut replies = Overlay::from_range(2..5, "ok");
+    /// replies.insert(4..6, "late");
+    /// assert!(replies.runs().eq([(2..4, &"ok"), (4..6, &"late")]));
+    /// ```
     pub fn runs(&self) -> impl ExactSizeIterator<Item = (Range<usize>, &T)> + DoubleEndedIterator {
         self.0.as_slice().iter().map(|(run, value)| (run.clone(), value))
     }
 
     /// The ranks and their values, in rising order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Overlay, Rank};
+    ///
+    /// let replies = Overlay::from_range(2..4, "ok");
+    /// assert!(replies.iter().eq([(Rank::new(2), &"ok"), (Rank::new(3), &"ok")]));
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = (Rank, &T)> {
         self.runs().flat_map(|(run, value)| run.map(move |rank| (Rank::new(rank), value)))
     }
 
     /// The runs and their values, in rising order, taken out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// assert_eq!(Overlay::from_range(2..5, "ok").into_runs(), [(2..5, "ok")]);
+    /// ```
     #[must_use]
     pub fn into_runs(self) -> Vec<(Range<usize>, T)> {
         self.0.into_vec()
     }
 
     /// The overlay of what `f` makes of each value; it is called once for each run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// let sizes = Overlay::from_range(2..5, "ok").map(|reply| reply.len());
+    /// assert_eq!(sizes, Overlay::from_range(2..5, 2));
+    /// ```
     #[must_use]
     pub fn map<U: PartialEq>(&self, mut f: impl FnMut(&T) -> U) -> Overlay<U> {
         let mut mapped = Runs::new();
@@ -141,6 +245,16 @@ impl<T: Clone + PartialEq> Overlay<T> {
     /// Gives `value` to every rank of `range`, whatever they had; an empty range changes nothing.
     ///
     /// Quick at the end; elsewhere the runs behind it move. Collect what comes in random order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Overlay;
+    ///
+    /// let mut replies = Overlay::from_range(0..4, "ok");
+    /// replies.insert(1..2, "late");
+    /// assert_eq!(replies.n_runs(), 3);
+    /// ```
     pub fn insert(&mut self, range: Range<usize>, value: T) {
         self.0.insert(range, value);
     }

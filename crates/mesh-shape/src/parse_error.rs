@@ -34,6 +34,15 @@ pub struct ParseShapeError {
 }
 
 /// What a parser expected and did not find.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{Extent, ParseReason};
+///
+/// let error = "hosts".parse::<Extent>().expect_err("it has no size");
+/// assert_eq!((error.at, error.reason), (5, ParseReason::MissingEquals));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseReason {

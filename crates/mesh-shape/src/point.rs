@@ -90,12 +90,34 @@ impl<'a> Point<'a> {
     }
 
     /// The extent this is a point of.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// let point = extent.point(&[1, 3])?;
+    /// assert_eq!(point.extent(), &extent);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub const fn extent(&self) -> &'a Extent {
         self.extent
     }
 
     /// One coordinate for each axis, outermost first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// let point = extent.point(&[1, 3])?;
+    /// assert_eq!(point.coordinates(), [1, 3]);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn coordinates(&self) -> Coordinates {
@@ -103,12 +125,34 @@ impl<'a> Point<'a> {
     }
 
     /// The coordinate along the dim `name`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// let point = extent.point(&[1, 3])?;
+    /// assert_eq!((point.coordinate("gpus"), point.coordinate("racks")), (Some(3), None));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn coordinate(&self, name: &str) -> Option<usize> {
         self.extent.axis(name).and_then(|axis| self.coordinates().get(axis).copied())
     }
 
     /// The rank at this point.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// let point = extent.point(&[1, 3])?;
+    /// assert_eq!(point.rank().index(), 11);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub const fn rank(&self) -> Rank {
@@ -116,6 +160,19 @@ impl<'a> Point<'a> {
     }
 
     /// The same point, with an extent of its own.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// let point = extent.point(&[1, 3])?;
+    /// let kept = point.to_owned();
+    /// drop(extent);
+    /// assert_eq!(kept.to_string(), "hosts=1,gpus=3");
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn to_owned(&self) -> PointBuf {
         PointBuf { extent: self.extent.clone(), rank: self.rank }
@@ -158,6 +215,17 @@ pub struct PointBuf {
 
 impl PointBuf {
     /// The point, as what looks at it takes it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// let extent = extent!(hosts = 2, gpus = 8)?;
+    /// let point = extent.point(&[1, 3])?;
+    /// assert_eq!(point.to_owned().as_point(), point);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub const fn as_point(&self) -> Point<'_> {
         Point::at(&self.extent, self.rank)
@@ -178,6 +246,19 @@ impl fmt::Display for PointBuf {
 
 /// One coordinate for each axis of an extent, outermost first: a slice that owns its numbers, on the
 /// stack while there are at most six.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::extent;
+///
+/// let extent = extent!(hosts = 2, gpus = 8)?;
+/// let point = extent.point(&[1, 3])?;
+/// let coordinates = point.coordinates();
+/// assert_eq!((coordinates.len(), coordinates[1]), (2, 3));
+/// assert_eq!(extent.ravel(&coordinates)?, point.rank());
+/// # Ok::<(), mesh_shape::ShapeError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Coordinates(InlineVec<usize>);
 

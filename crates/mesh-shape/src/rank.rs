@@ -28,12 +28,29 @@ impl Rank {
     ///
     /// Any number is a rank of some mesh or of none: whether it is one of yours is answered by the
     /// extent. `usize::MAX` is a rank of no mesh and is held by no [`RankSet`](crate::RankSet).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Rank;
+    ///
+    /// const FIRST: Rank = Rank::new(0);
+    /// assert!(FIRST < Rank::new(1));
+    /// ```
     #[must_use]
     pub const fn new(index: usize) -> Self {
         Self(index)
     }
 
     /// The index of this rank, counted from 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::Rank;
+    ///
+    /// assert_eq!(Rank::new(7).index() + 1, 8);
+    /// ```
     #[must_use]
     pub const fn index(self) -> usize {
         self.0

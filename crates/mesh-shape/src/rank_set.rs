@@ -40,12 +40,28 @@ pub struct RankSet(Runs<()>);
 
 impl RankSet {
     /// The empty set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// assert_eq!(RankSet::new().to_string(), "()");
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self(Runs::new())
     }
 
     /// The empty set, where the word reads better.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// assert_eq!(RankSet::empty(), RankSet::new());
+    /// ```
     #[must_use]
     pub const fn empty() -> Self {
         Self::new()
@@ -66,6 +82,16 @@ impl RankSet {
     }
 
     /// Adds a rank; answers whether it was absent, as the sets of std do.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, RankSet};
+    ///
+    /// let mut ranks = RankSet::from(0..4);
+    /// assert!(ranks.insert(Rank::new(4)) && !ranks.insert(Rank::new(4)));
+    /// assert_eq!(ranks, RankSet::from(0..5));
+    /// ```
     pub fn insert(&mut self, rank: Rank) -> bool {
         let Some(end) = rank.index().checked_add(1) else { return false };
         let was_absent = !self.contains(rank);
@@ -76,11 +102,31 @@ impl RankSet {
     }
 
     /// Adds every rank of `range`; an empty one changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// let mut ranks = RankSet::from(0..4);
+    /// ranks.insert_range(2..8);
+    /// assert_eq!(ranks, RankSet::from(0..8));
+    /// ```
     pub fn insert_range(&mut self, range: Range<usize>) {
         self.0.insert(range, ());
     }
 
     /// Takes a rank away; answers whether it was there, as the sets of std do.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, RankSet};
+    ///
+    /// let mut ranks = RankSet::from(0..4);
+    /// assert!(ranks.remove(Rank::new(1)) && !ranks.remove(Rank::new(1)));
+    /// assert_eq!(ranks.to_string(), "0,2..4");
+    /// ```
     pub fn remove(&mut self, rank: Rank) -> bool {
         let was_there = self.contains(rank);
         if was_there {
@@ -90,11 +136,30 @@ impl RankSet {
     }
 
     /// Takes every rank of `range` away; an empty one changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// let mut ranks = RankSet::from(0..8);
+    /// ranks.remove_range(2..6);
+    /// assert_eq!(ranks.to_string(), "0..2,6..8");
+    /// ```
     pub fn remove_range(&mut self, range: Range<usize>) {
         self.0.remove(range);
     }
 
     /// Whether the set holds `rank`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, RankSet};
+    ///
+    /// let ranks = RankSet::from(2..5);
+    /// assert!(ranks.contains(Rank::new(4)) && !ranks.contains(Rank::new(5)));
+    /// ```
     #[must_use]
     #[inline]
     pub fn contains(&self, rank: Rank) -> bool {
@@ -102,36 +167,88 @@ impl RankSet {
     }
 
     /// The number of ranks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// assert_eq!(RankSet::from(2..5).len(), 3);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.n_ranks()
     }
 
     /// Whether there are no ranks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// assert!(RankSet::from(5..5).is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.as_slice().is_empty()
     }
 
     /// The number of runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// let ranks: RankSet = "0..4,7".parse()?;
+    /// assert_eq!((ranks.n_runs(), ranks.len()), (2, 5));
+    /// # Ok::<(), mesh_shape::ParseShapeError>(())
+    /// ```
     #[must_use]
     pub fn n_runs(&self) -> usize {
         self.0.as_slice().len()
     }
 
     /// The lowest rank.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, RankSet};
+    ///
+    /// assert_eq!(RankSet::from(2..5).first(), Some(Rank::new(2)));
+    /// ```
     #[must_use]
     pub fn first(&self) -> Option<Rank> {
         self.0.as_slice().first().map(|(run, ())| Rank::new(run.start))
     }
 
     /// The highest rank.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, RankSet};
+    ///
+    /// assert_eq!(RankSet::from(2..5).last(), Some(Rank::new(4)));
+    /// ```
     #[must_use]
     pub fn last(&self) -> Option<Rank> {
         self.0.as_slice().last().map(|(run, ())| Rank::new(run.end - 1))
     }
 
     /// The runs, in rising order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// let ranks: RankSet = "0..4,7".parse()?;
+    /// assert!(ranks.runs().eq([0..4, 7..8]));
+    /// # Ok::<(), mesh_shape::ParseShapeError>(())
+    /// ```
     pub fn runs(&self) -> impl ExactSizeIterator<Item = Range<usize>> + DoubleEndedIterator {
         self.0.as_slice().iter().map(|(run, ())| run.clone())
     }
@@ -160,6 +277,14 @@ impl RankSet {
     }
 
     /// The ranks, in rising order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, RankSet};
+    ///
+    /// assert!(RankSet::from(2..5).iter().eq([2, 3, 4].map(Rank::new)));
+    /// ```
     #[must_use]
     pub fn iter(&self) -> RankSetIter<'_> {
         RankSetIter::new(self.0.as_slice())

@@ -70,6 +70,16 @@ pub struct Region {
 
 impl Region {
     /// The whole of `base`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert_eq!((all.size(), all.to_string()), (16, "hosts=0:2,gpus=0:8".to_owned()));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn all(base: Extent) -> Self {
         let extent = base.view_of(&base);
@@ -103,18 +113,48 @@ impl Region {
     }
 
     /// The extent that was sliced first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert_eq!(all.slice("hosts", 1)?.base(), &extent!(hosts = 2, gpus = 8)?);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn base(&self) -> &Extent {
         self.extent.base()
     }
 
     /// The extent of the view: its dims, with what is left of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert_eq!(all.slice("hosts", 1)?.extent(), &extent!(gpus = 8)?);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub const fn extent(&self) -> &Extent {
         &self.extent
     }
 
     /// The number of ranks in the view.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert_eq!(all.slice("hosts", 1)?.size(), 8);
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn size(&self) -> usize {
@@ -122,6 +162,16 @@ impl Region {
     }
 
     /// Whether the view has no ranks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert!(all.slice("gpus", 5..5)?.is_empty());
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.size() == 0
@@ -179,6 +229,16 @@ impl Region {
     }
 
     /// The base rank of the first view rank; 0 if there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert_eq!(all.parse_slice("hosts=1,gpus=2:")?.offset(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn offset(&self) -> usize {
         self.offset
@@ -186,35 +246,19 @@ impl Region {
 
     /// How far apart, in base ranks, two neighbours along each axis of the view are; 0 along an axis
     /// of at most one position.
-    #[must_use]
-    pub fn strides(&self) -> &[isize] {
-        &self.strides
-    }
-
-    /// The base ranks of the view, in the order of view ranks.
     ///
     /// # Examples
     ///
     /// ```
-    /// use mesh_shape::{Rank, Region, extent};
+    /// use mesh_shape::{Region, extent};
     ///
-    /// let backwards = Region::all(extent!(gpus = 3)?).flip("gpus")?;
-    /// assert_eq!(backwards.iter().map(Rank::index).collect::<Vec<_>>(), [2, 1, 0]);
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert_eq!(all.parse_slice("hosts=::-1,gpus=::2")?.strides(), [-8, 2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn iter(&self) -> BaseRanks {
-        let mut loops = InlineVec::of_len(self.extent.ndim());
-        for (slot, each) in loops.iter_mut().zip(self.loops()) {
-            *slot = each;
-        }
-        BaseRanks::new(self.offset, &loops)
-    }
-
-    /// The nested loops over the view, outermost first.
-    pub(crate) fn loops(&self) -> impl DoubleEndedIterator<Item = Loop> + ExactSizeIterator {
-        let lens = self.extent.sizes().iter().zip(self.strides.iter());
-        lens.map(|(len, stride)| Loop { len: *len, stride: *stride })
+    pub fn strides(&self) -> &[isize] {
+        &self.strides
     }
 
     /// The dims that have more than one position, by the size of their strides, the largest first.
@@ -326,15 +370,6 @@ impl Hash for Region {
 impl From<Extent> for Region {
     fn from(base: Extent) -> Self {
         Self::all(base)
-    }
-}
-
-impl IntoIterator for &Region {
-    type Item = crate::rank::Rank;
-    type IntoIter = BaseRanks;
-
-    fn into_iter(self) -> BaseRanks {
-        self.iter()
     }
 }
 

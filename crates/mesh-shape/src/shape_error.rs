@@ -5,6 +5,17 @@ use crate::rank::Rank;
 /// Why a shape, or an index into one, was refused.
 ///
 /// Every variant is the caller's to mend, and none leaves anything changed.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{ShapeError, extent};
+///
+/// let error = extent!(hosts = 2)?.ravel(&[5]).expect_err("there are two");
+/// assert_eq!(error, ShapeError::OutOfBounds { dim: "hosts".to_owned(), coordinate: 5, size: 2 });
+/// assert_eq!(error.to_string(), "coordinate 5 is outside the dim hosts of size 2");
+/// # Ok::<(), ShapeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShapeError {

@@ -37,12 +37,29 @@ pub struct ValueMesh<T> {
 
 impl<T> ValueMesh<T> {
     /// The same value for every rank.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// let statuses = ValueMesh::uniform(1_000_000, "running");
+    /// assert_eq!((statuses.size(), statuses.n_runs()), (1_000_000, 1));
+    /// ```
     #[must_use]
     pub fn uniform(size: usize, value: T) -> Self {
         Self { runs: Runs::one(0..size, value) }
     }
 
     /// The number of ranks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// assert_eq!(ValueMesh::uniform(16, "running").size(), 16);
+    /// ```
     #[must_use]
     #[inline]
     pub fn size(&self) -> usize {
@@ -50,6 +67,14 @@ impl<T> ValueMesh<T> {
     }
 
     /// Whether there are no ranks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// assert!(ValueMesh::uniform(0, "running").is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.size() == 0
@@ -57,6 +82,16 @@ impl<T> ValueMesh<T> {
 
     /// The value of `rank`, `None` if it is not in `0..size`; takes the logarithm of the number of
     /// runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, ValueMesh};
+    ///
+    /// let squares = ValueMesh::from_fn(4, |rank| rank.index().pow(2));
+    /// assert_eq!(squares.get(Rank::new(3)), Some(&9));
+    /// assert_eq!(squares.get(Rank::new(4)), None);
+    /// ```
     #[must_use]
     #[inline]
     pub fn get(&self, rank: Rank) -> Option<&T> {
@@ -64,28 +99,70 @@ impl<T> ValueMesh<T> {
     }
 
     /// The number of runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// assert_eq!(ValueMesh::from_fn(6, |rank| rank.index() / 3).n_runs(), 2);
+    /// ```
     #[must_use]
     pub fn n_runs(&self) -> usize {
         self.runs.as_slice().len()
     }
 
     /// The runs and their values, in rising order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// let halves = ValueMesh::from_fn(6, |rank| rank.index() / 3);
+    /// assert!(halves.runs().eq([(0..3, &0), (3..6, &1)]));
+    /// ```
     pub fn runs(&self) -> impl ExactSizeIterator<Item = (Range<usize>, &T)> + DoubleEndedIterator {
         self.runs.as_slice().iter().map(|(run, value)| (run.clone(), value))
     }
 
     /// The value of each rank, in rising order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// assert!(ValueMesh::from_fn(3, |rank| rank.index() / 2).iter().eq(&[0, 0, 1]));
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.runs().flat_map(|(run, value)| run.map(move |_| value))
     }
 
     /// The runs and their values, in rising order, taken out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// assert_eq!(ValueMesh::uniform(4, "up").into_runs(), [(0..4, "up")]);
+    /// ```
     #[must_use]
     pub fn into_runs(self) -> Vec<(Range<usize>, T)> {
         self.runs.into_vec()
     }
 
     /// The mesh of what `f` makes of each value; it is called once for each run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// let halves = ValueMesh::from_fn(6, |rank| rank.index() / 3);
+    /// assert_eq!(halves.map(|half| *half < 2), ValueMesh::uniform(6, true));
+    /// ```
     #[must_use]
     pub fn map<U: PartialEq>(&self, mut f: impl FnMut(&T) -> U) -> ValueMesh<U> {
         let mut mapped = Runs::new();
@@ -123,6 +200,15 @@ impl<T> ValueMesh<T> {
 
 impl<T: PartialEq> ValueMesh<T> {
     /// The mesh of what `f` makes of each rank; it is called once for each, in rising order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// let mesh = ValueMesh::from_fn(3, |rank| rank.index() * 10);
+    /// assert!(mesh.iter().eq(&[0, 10, 20]));
+    /// ```
     pub fn from_fn(size: usize, mut f: impl FnMut(Rank) -> T) -> Self {
         (0..size).map(|rank| f(Rank::new(rank))).collect()
     }
@@ -163,6 +249,18 @@ impl<T: Clone + PartialEq> ValueMesh<T> {
     /// # Errors
     ///
     /// [`ShapeError::RankOutOfBounds`] if `rank` is not in `0..size`; nothing is changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, ValueMesh};
+    ///
+    /// let mut statuses = ValueMesh::uniform(4, "up");
+    /// statuses.set(Rank::new(2), "down")?;
+    /// assert!(statuses.iter().eq(&["up", "up", "down", "up"]));
+    /// assert!(statuses.set(Rank::new(4), "down").is_err());
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     pub fn set(&mut self, rank: Rank, value: T) -> Result<(), ShapeError> {
         if rank.index() >= self.size() {
             return Err(ShapeError::RankOutOfBounds { rank, size: self.size() });
@@ -176,6 +274,18 @@ impl<T: Clone + PartialEq> ValueMesh<T> {
     /// # Errors
     ///
     /// [`ShapeError::RangeOutOfBounds`] if `range` ends past the size; nothing is changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::ValueMesh;
+    ///
+    /// let mut statuses = ValueMesh::uniform(4, "up");
+    /// statuses.set_range(1..3, "down")?;
+    /// assert!(statuses.iter().eq(&["up", "down", "down", "up"]));
+    /// assert!(statuses.set_range(3..5, "down").is_err());
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
     pub fn set_range(&mut self, range: Range<usize>, value: T) -> Result<(), ShapeError> {
         self.check(&range)?;
         self.runs.insert(range, value);

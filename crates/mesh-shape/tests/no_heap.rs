@@ -2,8 +2,8 @@
 //!
 //! What does take some, for lists of axes or of names: `permute` and `squeeze` (the axes), `flatten`
 //! and `split` (new names), `group_by` (the axes; its parts take none), `ranks`, `difference` and what
-//! they make, all texts, and every refusal, which names what was wrong. `is_subset` and `intersects`
-//! take some only where they must compare runs: a dim that was flattened or split, and sliced again.
+//! they make, all texts, and every refusal, which names what was wrong. Comparisons take some only where
+//! a dim was flattened across dims of the base, or split: for a list of strides.
 
 use std::hint::black_box;
 
@@ -82,6 +82,9 @@ fn points_and_coordinates_take_none() {
                 assert!(point.coordinate("a").is_some());
             }
             assert!(extent.unravel(Rank::new(0)).is_ok());
+        });
+        takes_none("a visit of every point", &region, |all| {
+            all.for_each_point(|point, base| assert_eq!(all.base().ravel(point), Ok(base)));
         });
         takes_none("strides", &region, |all| assert!(all.base().strides().all(|way| way > 0)));
     }

@@ -5,6 +5,18 @@ use crate::point::Point;
 use crate::rank::Rank;
 
 /// Every point of an extent, in the order of ranks; made by [`Extent::points`].
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::extent;
+///
+/// let extent = extent!(hosts = 2, gpus = 8)?;
+/// let mut points = extent.points();
+/// assert_eq!(points.len(), 16);
+/// assert_eq!(points.nth(11), extent.point(&[1, 3]).ok());
+/// # Ok::<(), mesh_shape::ShapeError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Points<'a> {
     extent: &'a Extent,

@@ -7,6 +7,34 @@ use crate::rank::Rank;
 use crate::shape_error::ShapeError;
 
 impl Extent {
+    /// How far apart, in ranks, two neighbours along each axis are; the last is 1.
+    ///
+    /// The stride of a dim takes the size 0 of a later one as 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::extent;
+    ///
+    /// assert!(extent!(pods = 3, hosts = 2, gpus = 8)?.strides().eq([16, 8, 1]));
+    /// # Ok::<(), mesh_shape::ShapeError>(())
+    /// ```
+    pub fn strides(&self) -> impl ExactSizeIterator<Item = usize> + DoubleEndedIterator {
+        let strides = self.row_major();
+        (0..self.ndim()).map(move |axis| strides.get(axis).copied().unwrap_or(1))
+    }
+
+    /// The strides, 1 taken for the size 0: never 0.
+    pub(crate) fn row_major(&self) -> InlineVec<usize> {
+        let mut strides = InlineVec::of_len(self.ndim());
+        let mut stride = 1;
+        for (slot, &size) in strides.iter_mut().zip(self.sizes.iter()).rev() {
+            *slot = stride;
+            stride *= size.max(1);
+        }
+        strides
+    }
+
     /// The rank at `coordinates`.
     ///
     /// # Shape

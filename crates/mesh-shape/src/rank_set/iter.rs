@@ -7,6 +7,16 @@ use super::RankSet;
 use crate::rank::Rank;
 
 /// The ranks of a [`RankSet`], in rising order; made by [`RankSet::iter`].
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{Rank, RankSet};
+///
+/// let ranks = RankSet::from(0..1_000_000);
+/// let mut iter = ranks.iter();
+/// assert_eq!((iter.len(), iter.nth(7)), (1_000_000, Some(Rank::new(7))));
+/// ```
 #[derive(Clone, Debug)]
 pub struct RankSetIter<'a> {
     run: Range<usize>,

@@ -76,6 +76,15 @@ impl RankSet {
     }
 
     /// Whether every rank of this set is in `other`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// assert!(RankSet::from(2..4).is_subset(&RankSet::from(0..5)));
+    /// assert!(!RankSet::from(2..6).is_subset(&RankSet::from(0..5)));
+    /// ```
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
         // Runs do not touch, so each must lie in one run of the other.
@@ -85,6 +94,15 @@ impl RankSet {
     }
 
     /// Whether a rank is in both sets.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// assert!(RankSet::from(2..6).intersects(&RankSet::from(0..5)));
+    /// assert!(!RankSet::from(5..6).intersects(&RankSet::from(0..5)));
+    /// ```
     #[must_use]
     pub fn intersects(&self, other: &Self) -> bool {
         common_runs(self, other).next().is_some()

@@ -8,6 +8,18 @@ use crate::rank::Rank;
 
 impl Region {
     /// The base rank of a view rank. O(dims).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// let even = all.parse_slice("gpus=::2")?;
+    /// assert_eq!(even.base_rank(Rank::new(5)), Some(Rank::new(10)));
+    /// assert_eq!(even.base_rank(Rank::new(8)), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn base_rank(&self, view: Rank) -> Option<Rank> {
@@ -55,6 +67,18 @@ impl Region {
     /// # Shape
     ///
     /// The point is in [`Region::extent`]; its rank is the view rank.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// let even = all.parse_slice("gpus=::2")?;
+    /// let point = even.point_of_base(Rank::new(10)).expect("10 is even");
+    /// assert_eq!(point.to_string(), "hosts=1,gpus=1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn point_of_base(&self, base: Rank) -> Option<Point<'_>> {
@@ -62,6 +86,17 @@ impl Region {
     }
 
     /// Whether the view holds a base rank. O(dims).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Rank, Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// let even = all.parse_slice("gpus=::2")?;
+    /// assert!(even.contains(Rank::new(10)) && !even.contains(Rank::new(11)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn contains(&self, base: Rank) -> bool {

@@ -9,6 +9,18 @@ use crate::shape_error::ShapeError;
 
 /// The parts of a region, one after another; made by [`Region::group_by`], [`Region::chunks`] and
 /// [`Region::windows`]. A part is a region of the same base.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{Region, extent};
+///
+/// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+/// let mut hosts = all.group_by(&["hosts"])?;
+/// assert_eq!(hosts.len(), 2);
+/// assert_eq!(hosts.next(), Some(all.slice("hosts", 0)?));
+/// # Ok::<(), mesh_shape::ShapeError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Parts {
     region: Region,

@@ -50,6 +50,16 @@ impl Region {
     ///
     /// [`ShapeError::UnknownDim`] if the view has no such dim.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert_eq!(all.flip("gpus")?, all.parse_slice("gpus=::-1")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Source
     ///
     /// `numpy.flip(view, axis)`.

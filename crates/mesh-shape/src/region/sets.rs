@@ -122,6 +122,17 @@ impl Region {
     }
 
     /// Whether the base ranks of the view are one run, in whichever order it shows them. O(dims).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+    /// assert!(all.parse_slice("hosts=1")?.is_contiguous());
+    /// assert!(!all.parse_slice("gpus=1")?.is_contiguous());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_contiguous(&self) -> bool {
         !self.is_empty() && self.inner_run().0 == self.size()

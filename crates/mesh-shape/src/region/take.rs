@@ -5,6 +5,18 @@ use crate::shape_error::ShapeError;
 use crate::slice::Slice;
 
 /// What is taken of one dim, and of which: an element of [`slice!`](crate::slice!).
+///
+/// # Examples
+///
+/// ```
+/// use mesh_shape::{Region, Slice, Take, extent, slice};
+///
+/// let all = Region::all(extent!(hosts = 2, gpus = 8)?);
+/// let takes = [Take::Of("gpus", Slice::from(..4)), Take::Of("hosts", Slice::from(-1))];
+/// assert_eq!(takes, slice!(gpus = ..4, hosts = -1));
+/// assert_eq!(all.take(&takes)?.ranks().to_string(), "8..12");
+/// # Ok::<(), mesh_shape::ShapeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take<'a> {
     /// Of the next dim by position.
@@ -153,12 +165,13 @@ impl Region {
     /// What `slice` takes of the dim at `axis`, which is there.
     #[inline]
     fn taken(&self, axis: usize, slice: Slice) -> Result<Self, ShapeError> {
-        // Cut where it is returned: to move what was just written takes a tenth of the time.
+        // Cut where it is returned, and returned in one place: to move what was just written would take
+        // a tenth of the time.
         let mut taken = Ok(self.clone());
         if let Ok(region) = &mut taken
             && let Err(refused) = region.cut(axis, slice)
         {
-            return Err(refused);
+            taken = Err(refused);
         }
         taken
     }
@@ -211,6 +224,7 @@ impl Region {
     }
 }
 
+#[inline]
 fn resolve(len: usize, slice: Slice) -> Result<Taken, Refusal> {
     match slice {
         Slice::Index(index) => {
@@ -232,6 +246,7 @@ fn resolve(len: usize, slice: Slice) -> Result<Taken, Refusal> {
 /// The first position and the number of positions of a range over `len`; `step` is not 0.
 ///
 /// A range that takes nothing begins at 0.
+#[inline]
 fn clamp(len: usize, start: Option<isize>, end: Option<isize>, step: isize) -> (usize, usize) {
     let len = len.cast_signed();
     let (lower, upper) = if step > 0 { (0, len) } else { (-1, len - 1) };
@@ -245,6 +260,7 @@ fn clamp(len: usize, start: Option<isize>, end: Option<isize>, step: isize) -> (
     if distance <= 0 {
         return (0, 0);
     }
-    let taken = (distance.unsigned_abs() - 1) / step.unsigned_abs() + 1;
+    let (distance, step) = (distance.unsigned_abs(), step.unsigned_abs());
+    let taken = if step == 1 { distance } else { distance.div_ceil(step) };
     (start.unsigned_abs(), taken)
 }

@@ -24,6 +24,14 @@ proptest! {
     }
 
     #[test]
+    fn every_point_is_visited_in_order((array, region) in programs()) {
+        let mut visited = Vec::new();
+        region.for_each_point(|point, base| visited.push((point.to_vec(), base.index())));
+        let points = region.extent().points().map(|point| point.coordinates().to_vec());
+        prop_assert_eq!(visited, points.zip(array.ranks).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn base_ranks_and_view_ranks_are_inverse((array, region) in programs()) {
         let size = region.base().size();
         let mut places = vec![None; size + 2];

@@ -6,6 +6,7 @@ mod consumers;
 mod doc;
 mod edges;
 mod examples;
+mod fuzz;
 mod mutants;
 mod report;
 mod step;

@@ -1,6 +1,6 @@
 //! `Step`: one check, and the list of all of them.
 
-use super::{alone, bench, consumers, doc, edges, examples, mutants, test, tidy};
+use super::{alone, bench, consumers, doc, edges, examples, fuzz, mutants, test, tidy};
 
 use crate::cargo::Cargo;
 use crate::stop::Stop;
@@ -94,6 +94,11 @@ pub(super) const STEPS: &[Step] = &[
         name: "bench",
         about: "the benches build and run; their figures are not judged",
         work: Work::Own(bench::run),
+    },
+    Step {
+        name: "fuzz",
+        about: "the fuzz targets compile; they are not run",
+        work: Work::Own(fuzz::run),
     },
     Step { name: "test", about: "every test but those in docs", work: Work::Own(test::run) },
     Step {

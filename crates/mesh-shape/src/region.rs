@@ -247,6 +247,17 @@ impl Region {
     /// How far apart, in base ranks, two neighbours along each axis of the view are; 0 along an axis
     /// of at most one position.
     ///
+    /// ```text
+    /// base hosts=2,gpus=8                     hosts=::-1,gpus=::2
+    ///
+    ///  0  1  2  3  4  5  6  7                  8 → 10 → 12 → 14     along gpus:  + 2
+    ///  8  9 10 11 12 13 14 15                  ↓    ↓    ↓    ↓
+    ///                                          0 →  2 →  4 →  6     along hosts: − 8
+    ///
+    /// base rank of the view's (i, j)  =  offset + i × stride of hosts + j × stride of gpus
+    ///                                 =  8 − 8 i + 2 j
+    /// ```
+    ///
     /// # Examples
     ///
     /// ```
@@ -302,7 +313,7 @@ impl Region {
     /// The base ranks of the view, as a set.
     ///
     /// Takes time and room for each contiguous run, not for each rank: a step along the last axis
-    /// makes as many runs as ranks.
+    /// makes as many runs as ranks. [`n_runs`](Self::n_runs) says how many before.
     ///
     /// # Examples
     ///

@@ -168,7 +168,8 @@ pub enum ShapeError {
     /// Two regions are views of different extents.
     #[error("the regions are views of different extents")]
     OtherBase,
-    /// What two regions share cannot be said dim by dim.
+    /// What two regions share cannot be said dim by dim: one has a dim that was flattened across dims of
+    /// the base, or split, and that lies across dims of the other.
     #[error("a dim was flattened across dims of the base, or split: intersect the sets of ranks")]
     NotAligned,
     /// An offset and strides that lead outside of the base, or to a rank twice.

@@ -40,7 +40,8 @@ impl Extent {
     /// The same dims, as those of a region of `base`.
     pub(crate) fn view_of(&self, base: &Self) -> Self {
         let strides = base.row_major();
-        let extent = base.with_base(None);
+        let is_base = base.table.base.is_none();
+        let extent = if is_base { base.clone() } else { base.with_base(None) };
         self.with_base(Some(Base { extent, strides }))
     }
 

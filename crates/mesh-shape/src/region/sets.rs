@@ -121,6 +121,27 @@ impl Region {
         self.ranks().difference(&other.ranks())
     }
 
+    /// How many runs [`ranks`](Self::ranks) and [`difference`](Self::difference) take time and room for:
+    /// what is to be asked of a region that came from elsewhere. O(dims).
+    ///
+    /// The set can have fewer, because runs that touch are one in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::{Region, extent};
+    ///
+    /// let all = Region::all(extent!(hosts = 1_000_000, gpus = 8)?);
+    /// assert_eq!(all.n_runs(), 1);
+    /// assert_eq!(all.parse_slice("gpus=:4")?.n_runs(), 1_000_000);
+    /// assert_eq!(all.parse_slice("gpus=::2")?.n_runs(), 4_000_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn n_runs(&self) -> usize {
+        self.size() / self.inner_run().0
+    }
+
     /// Whether the base ranks of the view are one run, in whichever order it shows them. O(dims).
     ///
     /// # Examples
@@ -157,8 +178,8 @@ impl Region {
 
     /// How many base ranks both hold. O(runs) of the one that has fewer.
     fn n_common(&self, other: &Self) -> usize {
-        let n_runs = |region: &Self| region.size() / region.inner_run().0;
-        let (few, many) = if n_runs(self) <= n_runs(other) { (self, other) } else { (other, self) };
+        let (few, many) =
+            if self.n_runs() <= other.n_runs() { (self, other) } else { (other, self) };
         few.runs().map(|run| many.n_below(run.end) - many.n_below(run.start)).sum()
     }
 

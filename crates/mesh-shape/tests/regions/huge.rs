@@ -61,3 +61,30 @@ fn dims_are_made_one_and_several_without_looking_at_each_rank() {
     let whole = flat.split("procs", &[("hosts", 1 << 31), ("gpus", 1 << 31)]);
     assert_eq!(whole, Ok(huge()));
 }
+
+#[test]
+fn a_flat_range_is_compared_with_scattered_rows_without_a_set_of_either() {
+    let all = huge();
+    let flat = all.flatten(&["hosts", "gpus"], "procs").expect("one stride leads through them");
+    let some = flat.parse_slice("procs=5:-7").expect("it is a slice");
+    let column = all.parse_slice("gpus=3:5").expect("it is a slice");
+    assert_eq!((some.n_runs(), column.n_runs()), (1, 1 << 31));
+    assert_eq!(some.intersection(&column), Err(ShapeError::NotAligned));
+    assert!(some.intersects(&column) && !some.is_subset(&column) && !column.is_subset(&some));
+    let later = column.parse_slice("hosts=1:-1").expect("it is a slice");
+    assert!(later.is_subset(&some) && some.is_subset(&all));
+    let first = flat.parse_slice("procs=5:2147483651").expect("it is a slice");
+    assert!(!first.intersects(&column), "from after the first to before the second");
+}
+
+#[test]
+fn flat_ranges_are_compared_with_each_other_by_arithmetic() {
+    let flat = huge().flatten(&["hosts", "gpus"], "procs").expect("one stride leads through them");
+    let slice = |text| flat.parse_slice(text).expect("it is a slice");
+    let (third, fifth) = (slice("procs=1::3"), slice("procs=-1::-5"));
+    let common = third.intersection(&fifth).expect("one dim").expect("some is shared");
+    // The last is 3 modulo 5: 13 is the first that is so, and 1 modulo 3.
+    assert_eq!((common.offset(), common.strides()), (13, &[15][..]));
+    assert!(common.is_subset(&third) && common.is_subset(&fifth) && !third.is_subset(&fifth));
+    assert!(!third.intersects(&slice("procs=2::3")));
+}

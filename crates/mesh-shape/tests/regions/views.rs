@@ -21,6 +21,7 @@ proptest! {
         let bounds = ends.map(|(first, last)| first.index()..last.index() + 1);
         prop_assert_eq!(region.bounds(), bounds);
         prop_assert_eq!(region.is_contiguous(), expected.n_runs() == 1);
+        prop_assert!((expected.n_runs()..=region.size()).contains(&region.n_runs()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod aligned;
 mod base_ranks;
+mod cuts;
 mod lookup;
 mod parts;
 mod reshape;

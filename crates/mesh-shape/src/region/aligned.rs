@@ -120,7 +120,7 @@ impl Region {
 
     /// Whether each axis either goes in steps of `unit`, or stays below it together with all others that
     /// do.
-    fn is_parted_by(&self, unit: usize, origin: usize) -> bool {
+    pub(super) fn is_parted_by(&self, unit: usize, origin: usize) -> bool {
         let mut low = self.lowest().saturating_sub(origin) % unit;
         for Loop { len, stride } in self.loops() {
             let distance = stride.unsigned_abs();
@@ -147,6 +147,11 @@ impl Lane {
     #[inline]
     pub(super) fn meets(self, other: Self) -> bool {
         self.rising_common(other).is_some()
+    }
+
+    /// How many positions are in both lanes.
+    pub(super) fn n_common(self, other: Self) -> usize {
+        self.rising_common(other).map_or(0, |(_, _, count)| count)
     }
 
     /// The positions of this lane that are also in `other`, in the direction of its axis: the first, the

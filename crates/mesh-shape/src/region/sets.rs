@@ -12,8 +12,9 @@ use crate::slice::Slice;
 impl Region {
     /// Whether `other` is a view of an equal base and holds every rank of this one.
     ///
-    /// O(dims); O(runs) where a dim was flattened across dims of the base, or split, and then sliced so
-    /// that the two regions [do not align](ShapeError::NotAligned).
+    /// Does not depend on the number of ranks, unless the two regions
+    /// [do not align](ShapeError::NotAligned) and would have to be cut into very many parts that do: the
+    /// time of the runs of the one that has fewer then.
     ///
     /// # Examples
     ///
@@ -176,8 +177,13 @@ impl Region {
         (!self.is_empty()).then_some(low..high + 1)
     }
 
-    /// How many base ranks both hold. O(runs) of the one that has fewer.
+    /// How many base ranks both hold, where they do not align. O(runs) of the one that has fewer, if they
+    /// cannot be cut into a few parts that do.
     fn n_common(&self, other: &Self) -> usize {
+        self.n_common_of_parts(other).unwrap_or_else(|| self.n_common_of_runs(other))
+    }
+
+    fn n_common_of_runs(&self, other: &Self) -> usize {
         let (few, many) =
             if self.n_runs() <= other.n_runs() { (self, other) } else { (other, self) };
         few.runs().map(|run| many.n_below(run.end) - many.n_below(run.start)).sum()

@@ -78,6 +78,20 @@ fn a_flat_range_is_compared_with_scattered_rows_without_a_set_of_either() {
 }
 
 #[test]
+fn a_flat_step_is_compared_with_rows_by_cutting_it() {
+    let all = huge();
+    let flat = all.flatten(&["hosts", "gpus"], "procs").expect("one stride leads through them");
+    let odd = flat.parse_slice("procs=1:-6:2").expect("it is a slice");
+    let slice = |text| all.parse_slice(text).expect("it is a slice");
+    assert_eq!(odd.intersection(&slice("gpus=3:9:2")), Err(ShapeError::NotAligned));
+    assert!(slice("gpus=3:9:2").is_subset(&odd) && !odd.is_subset(&slice("gpus=3:9:2")));
+    assert!(slice("gpus=3:9").intersects(&odd) && !slice("gpus=3:9").is_subset(&odd));
+    assert!(!slice("gpus=2:9:2").intersects(&odd));
+    // The last six ranks are left out.
+    assert!(slice("gpus=1:-6:2").is_subset(&odd) && !slice("gpus=1:-4:2").is_subset(&odd));
+}
+
+#[test]
 fn flat_ranges_are_compared_with_each_other_by_arithmetic() {
     let flat = huge().flatten(&["hosts", "gpus"], "procs").expect("one stride leads through them");
     let slice = |text| flat.parse_slice(text).expect("it is a slice");

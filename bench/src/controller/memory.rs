@@ -7,7 +7,7 @@ use std::time::Duration;
 use mesh_core::Status;
 use mesh_shape::{Overlay, Rank};
 
-use super::mesh::{self, Layout, Mesh, N_AGENTS};
+use super::mesh::{self, Layout, Mesh, N_AGENTS, Shared};
 use super::work::{self, Statuses};
 use crate::heap::Heap;
 use crate::measure::Effort;
@@ -76,10 +76,10 @@ fn figures(effort: Effort) -> Vec<Held> {
         Effort::Full => 1_000_000,
         Effort::Quick => 10_000,
     };
-    let undisturbed = [(1_000, N_AGENTS), (n_ranks, N_AGENTS), (n_ranks, 1)]
+    let undisturbed = [(1_000, 1), (n_ranks, 1), (n_ranks, N_AGENTS)]
         .map(|(n_ranks, n_agents)| undisturbed(Layout { n_ranks, n_agents }));
     let disturbed = DISTURBANCES.map(|disturbance| disturbed(disturbance, Layout::of(n_ranks)));
-    [just_the_struct()].into_iter().chain(undisturbed).chain(disturbed).collect()
+    [just_the_struct(), shared(n_ranks)].into_iter().chain(undisturbed).chain(disturbed).collect()
 }
 
 fn just_the_struct() -> Held {
@@ -93,14 +93,30 @@ fn just_the_struct() -> Held {
     }
 }
 
+/// What the program has of a mesh, whoever supervises it: nobody can do with less.
+fn shared(n_ranks: usize) -> Held {
+    let count =
+        move |heap: Heap| heap.held(|| Shared::of(Layout { n_ranks, n_agents: 1 })).1 as f64;
+    Held {
+        work: "label and region, shared with the program".to_owned(),
+        unit: "B",
+        at_most: None,
+        has_causes: false,
+        ours: Box::new(count),
+        floor: Box::new(count),
+    }
+}
+
+/// Everything else. The target is one of ranks, and not of agents.
 fn undisturbed(layout: Layout) -> Held {
     Held {
         work: format!("struct and heap; {layout}"),
         unit: "B",
-        at_most: (layout.n_ranks > 1_000).then_some(1_023.0),
+        at_most: (layout.n_ranks > 1_000 && layout.n_agents == 1).then_some(1_023.0),
         has_causes: false,
         ours: Box::new(move |heap| {
-            let (_mesh, n_bytes) = heap.held(|| mesh::running(layout, 0));
+            let shared = Shared::of(layout);
+            let (_mesh, n_bytes) = heap.held(|| mesh::running_of(shared.clone(), layout, 0));
             (n_bytes + size_of::<Mesh>()) as f64
         }),
         floor: Box::new(move |heap| {

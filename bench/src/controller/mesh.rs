@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller::{Config, Controlled, Controller, Event, Spec, Subscription};
@@ -58,7 +59,12 @@ impl fmt::Display for Layout {
 
 /// Opened, every rank reported as running, everybody subscribed to all changes of all ranks.
 pub(super) fn running(layout: Layout, n_subscribers: usize) -> Mesh {
-    let mut mesh = Controller::new(spec(layout), Plain).expect("the agents have all ranks");
+    running_of(Shared::of(layout), layout, n_subscribers)
+}
+
+/// The same, of a label and a region that are there already.
+pub(super) fn running_of(shared: Shared, layout: Layout, n_subscribers: usize) -> Mesh {
+    let mut mesh = Controller::new(spec(shared, layout), Plain).expect("the agents have all ranks");
     let subscription = |number| Subscription {
         id: SubscriberId::new(number),
         interest: Interest::All,
@@ -75,11 +81,25 @@ pub(super) fn running(layout: Layout, n_subscribers: usize) -> Mesh {
     mesh
 }
 
-fn spec(layout: Layout) -> Spec {
-    let extent = Extent::new(vec![("ranks", layout.n_ranks)]).expect("the size is small");
+/// What a program shares with the controller of its mesh.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    label: MeshLabel,
+    region: Arc<Region>,
+}
+
+impl Shared {
+    pub(super) fn of(layout: Layout) -> Self {
+        let extent = Extent::new(vec![("ranks", layout.n_ranks)]).expect("the size is small");
+        let label = MeshLabel::new(MeshId::from_random(7), "bench", Plain::KIND);
+        Self { label, region: Region::all(extent).into() }
+    }
+}
+
+fn spec(shared: Shared, layout: Layout) -> Spec {
     Spec {
-        mesh: MeshLabel::new(MeshId::from_random(7), "bench", Plain::KIND),
-        region: Region::all(extent).into(),
+        mesh: shared.label,
+        region: shared.region,
         epoch: Epoch::FIRST,
         agents: layout.blocks().map(RankSet::from).collect(),
         config: Config::lan(),

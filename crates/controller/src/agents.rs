@@ -2,6 +2,7 @@
 //! rank's (H8).
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use mesh_core::{AgentId, BeatSeq, Echo, Incarnation, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use crate::config::Times;
-use crate::runs::RunMap;
 use crate::silence::{Silence, Verdict};
 
 /// The agents of one mesh.
 #[derive(Clone, Debug)]
 pub(crate) struct Roster {
-    agents: Vec<Agent>,
-    /// The agent of each rank; `None` only while the roster is being built.
-    by_rank: RunMap<Option<AgentId>>,
+    agents: Box<[Agent]>,
+    /// The ranks of each agent; shared with the spec.
+    ranks: Arc<[RankSet]>,
+    /// The blocks of ranks that one agent has, in rank order; together every rank, once.
+    blocks: Box<[Block]>,
     /// No agent's deadline is before this moment, so that most ticks need not look at them all.
     earliest: Option<Timestamp>,
     /// Whether this side took itself for cut off when it last judged.
@@ -27,14 +29,34 @@ pub(crate) struct Roster {
 /// One agent, as the controller hears it.
 #[derive(Clone, Debug)]
 struct Agent {
-    ranks: Arc<RankSet>,
     silence: Silence,
-    /// Which life of it was heard last; `None` before it was heard.
-    life: Option<Incarnation>,
-    /// Of that life.
-    newest_beat: Option<BeatSeq>,
+    /// Its life that was heard last; `None` before it was heard.
+    heard: Option<Heard>,
     /// The ranks that lived when it was started again, by life, of which it has not spoken since.
-    doubted: Vec<(RankSet, Incarnation)>,
+    doubted: Box<[(RankSet, Incarnation)]>,
+    /// An order did not reach it, or it seems not to have got one.
+    is_to_repeat: bool,
+}
+
+/// One life of an agent.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    life: Incarnation,
+    newest_beat: Option<BeatSeq>,
+}
+
+/// Ranks of one agent: up to the start of the next block.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    start: u32,
+    agent: u32,
+}
+
+/// The ranks of one agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    ranks: Arc<[RankSet]>,
+    agent: usize,
 }
 
 /// Whether what an agent says counts.
@@ -64,26 +86,36 @@ pub(crate) enum Misfit {
 }
 
 impl Roster {
-    pub(crate) fn new(ranks: Vec<RankSet>, size: usize) -> Result<Self, Misfit> {
-        let mut by_rank: RunMap<Option<AgentId>> = RunMap::uniform(size, None);
-        for (index, set) in ranks.iter().enumerate() {
-            for range in set.runs() {
-                if range.end > size {
-                    return Err(Misfit::Outside(Rank::new(range.end - 1)));
-                }
-                if let Some((taken, _)) =
-                    by_rank.runs_in(range.clone()).find(|(_, agent)| agent.is_some())
-                {
-                    return Err(Misfit::Twice(Rank::new(taken.start)));
-                }
-                by_rank.set(range, Some(AgentId::new(index)));
+    pub(crate) fn new(ranks: Arc<[RankSet]>, size: usize) -> Result<Self, Misfit> {
+        let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
+        for (agent, own) in ranks.iter().enumerate() {
+            runs.extend(own.runs().map(|run| (run, agent)));
+        }
+        runs.sort_by_key(|(run, _)| run.start);
+        let mut next = 0;
+        for (run, _) in &runs {
+            if run.start < next {
+                return Err(Misfit::Twice(Rank::new(run.start)));
             }
+            if run.start > next {
+                return Err(Misfit::Nobody(Rank::new(next)));
+            }
+            if run.end > size {
+                return Err(Misfit::Outside(Rank::new(run.end - 1)));
+            }
+            next = run.end;
         }
-        if let Some((range, _)) = by_rank.runs().find(|(_, agent)| agent.is_none()) {
-            return Err(Misfit::Nobody(Rank::new(range.start)));
+        if next < size {
+            return Err(Misfit::Nobody(Rank::new(next)));
         }
-        let agents = ranks.into_iter().map(Agent::new).collect();
-        Ok(Self { agents, by_rank, earliest: None, isolated: false })
+        let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let block = |(run, agent): (Range<usize>, usize)| Block {
+            start: small(run.start),
+            agent: small(agent),
+        };
+        let blocks = runs.into_iter().map(block).collect();
+        let agents = ranks.iter().map(|_| Agent::new()).collect();
+        Ok(Self { agents, ranks, blocks, earliest: None, isolated: false })
     }
 
     /// Silence is counted from now on.
@@ -99,25 +131,39 @@ impl Roster {
     }
 
     /// The ranks of an agent.
-    pub(crate) fn ranks(&self, agent: AgentId) -> Option<Arc<RankSet>> {
-        self.agents.get(agent.index()).map(|agent| Arc::clone(&agent.ranks))
+    pub(crate) fn ranks(&self, agent: AgentId) -> Option<Own> {
+        let (ranks, agent) = (Arc::clone(&self.ranks), agent.index());
+        (agent < ranks.len()).then_some(Own { ranks, agent })
     }
 
     pub(crate) fn of(&self, rank: Rank) -> Option<AgentId> {
-        self.by_rank.get(rank.index()).copied().flatten()
+        Some(self.block_of(rank.index())?.agent())
     }
 
     /// `ranks` by the agent that has them, in the order of agents.
     pub(crate) fn split(&self, ranks: &RankSet) -> BTreeMap<AgentId, RankSet> {
         let mut split: BTreeMap<AgentId, RankSet> = BTreeMap::new();
-        for range in ranks.runs() {
-            for (own, agent) in self.by_rank.runs_in(range) {
-                if let Some(agent) = agent {
-                    split.entry(*agent).or_default().insert_range(own);
+        for run in ranks.runs() {
+            let first = self.n_blocks_until(run.start).saturating_sub(1);
+            for (index, block) in self.blocks.iter().enumerate().skip(first) {
+                let end = self.blocks.get(index + 1).map_or(run.end, |next| next.start as usize);
+                let own = run.start.max(block.start as usize)..run.end.min(end);
+                if own.is_empty() {
+                    break;
                 }
+                split.entry(block.agent()).or_default().insert_range(own);
             }
         }
         split
+    }
+
+    fn block_of(&self, rank: usize) -> Option<&Block> {
+        self.blocks.get(self.n_blocks_until(rank).checked_sub(1)?)
+    }
+
+    /// The number of blocks that begin at `rank` or before.
+    fn n_blocks_until(&self, rank: usize) -> usize {
+        self.blocks.partition_point(|block| block.start as usize <= rank)
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = AgentId> + use<> {
@@ -127,15 +173,15 @@ impl Roster {
     /// Whether this life of an agent may speak. A greater one takes the place of the one before.
     pub(crate) fn hear(&mut self, agent: AgentId, life: Incarnation) -> Voice {
         let Some(agent) = self.agents.get_mut(agent.index()) else { return Voice::Stale };
-        match agent.life {
-            Some(known) if life < known => Voice::Stale,
-            Some(known) if life > known => {
-                (agent.life, agent.newest_beat) = (Some(life), None);
+        match agent.heard {
+            Some(known) if life < known.life => Voice::Stale,
+            Some(known) if life > known.life => {
+                agent.heard = Some(Heard { life, newest_beat: None });
                 Voice::Reborn
             }
             Some(_) => Voice::Known,
             None => {
-                agent.life = Some(life);
+                agent.heard = Some(Heard { life, newest_beat: None });
                 Voice::Known
             }
         }
@@ -144,7 +190,7 @@ impl Roster {
     /// It was started again, and may have forgotten these ranks that lived.
     pub(crate) fn doubt(&mut self, agent: AgentId, lives: Vec<(RankSet, Incarnation)>) {
         if let Some(agent) = self.agents.get_mut(agent.index()) {
-            agent.doubted = lives;
+            agent.doubted = lives.into();
         }
     }
 
@@ -155,14 +201,30 @@ impl Roster {
         ranks: &RankSet,
     ) -> Vec<(RankSet, Incarnation)> {
         let Some(agent) = self.agents.get_mut(agent.index()) else { return Vec::new() };
-        let mut settled = Vec::new();
-        for (doubted, incarnation) in &mut agent.doubted {
-            settled.push((doubted.intersection(ranks), *incarnation));
-            *doubted = doubted.difference(ranks);
+        let (mut settled, mut left) = (Vec::new(), Vec::new());
+        for (doubted, incarnation) in std::mem::take(&mut agent.doubted) {
+            let (named, others) = (doubted.intersection(ranks), doubted.difference(ranks));
+            settled.extend((!named.is_empty()).then_some((named, incarnation)));
+            left.extend((!others.is_empty()).then_some((others, incarnation)));
         }
-        agent.doubted.retain(|(doubted, _)| !doubted.is_empty());
-        settled.retain(|(ranks, _)| !ranks.is_empty());
+        agent.doubted = left.into();
         settled
+    }
+
+    /// An order did not reach it, or it seems not to have got one. An unknown agent: no change.
+    pub(crate) fn repeat(&mut self, agent: AgentId) {
+        if let Some(agent) = self.agents.get_mut(agent.index()) {
+            agent.is_to_repeat = true;
+        }
+    }
+
+    /// The agents that are to be given their orders again, for this once.
+    pub(crate) fn take_to_repeat(&mut self) -> Vec<AgentId> {
+        let agents = self.agents.iter_mut().enumerate();
+        let to_repeat = agents.filter_map(|(index, agent)| {
+            std::mem::take(&mut agent.is_to_repeat).then(|| AgentId::new(index))
+        });
+        to_repeat.collect()
     }
 
     /// The agent lives. Returns whether it had been doubted.
@@ -180,15 +242,15 @@ impl Roster {
     /// This life of an agent is gone. Returns whether that is news: not of a life before the present one.
     pub(crate) fn lost(&mut self, agent: AgentId, life: Incarnation) -> bool {
         let Some(agent) = self.agents.get_mut(agent.index()) else { return false };
-        let is_present = agent.life.is_none_or(|known| life >= known);
+        let is_present = agent.heard.is_none_or(|known| life >= known.life);
         is_present && agent.silence.lost()
     }
 
     /// The life of an agent and its newest beat, to be echoed.
     pub(crate) fn beat(&mut self, agent: AgentId, beat: BeatSeq) -> Option<Echo> {
-        let heard = self.agents.get_mut(agent.index())?;
+        let heard = self.agents.get_mut(agent.index())?.heard.as_mut()?;
         heard.newest_beat = heard.newest_beat.max(Some(beat));
-        Some(Echo { life: heard.life?, beat: heard.newest_beat? })
+        heard.echo()
     }
 
     /// This side was paused for `gap`: nobody is to blame for it (rule 6 of the design).
@@ -247,8 +309,9 @@ impl Roster {
 
     /// Whether there is somebody to start each of these ranks.
     pub(crate) fn can_start(&self, ranks: &RankSet) -> bool {
-        let mut given_up = self.agents.iter().filter(|agent| agent.silence.is_given_up());
-        given_up.all(|agent| agent.ranks.intersection(ranks).is_empty())
+        let agents = self.agents.iter().zip(&*self.ranks);
+        let mut given_up = agents.filter(|(agent, _)| agent.silence.is_given_up());
+        given_up.all(|(_, own)| own.intersection(ranks).is_empty())
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
@@ -257,8 +320,28 @@ impl Roster {
 }
 
 impl Agent {
-    fn new(ranks: RankSet) -> Self {
-        let silence = Silence::since(Timestamp::START);
-        Self { ranks: Arc::new(ranks), silence, life: None, newest_beat: None, doubted: Vec::new() }
+    fn new() -> Self {
+        let (silence, doubted) = (Silence::since(Timestamp::START), Box::default());
+        Self { silence, heard: None, doubted, is_to_repeat: false }
+    }
+}
+
+impl Heard {
+    fn echo(&self) -> Option<Echo> {
+        Some(Echo { life: self.life, beat: self.newest_beat? })
+    }
+}
+
+impl Block {
+    const fn agent(self) -> AgentId {
+        AgentId::new(self.agent as usize)
+    }
+}
+
+impl Deref for Own {
+    type Target = RankSet;
+
+    fn deref(&self) -> &RankSet {
+        &self.ranks[self.agent]
     }
 }

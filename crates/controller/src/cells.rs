@@ -1,9 +1,8 @@
 //! What runs of ranks are, each kept once: a run names its cell by a number of four bytes.
 
-use std::collections::VecDeque;
-
 use mesh_core::{Generation, Incarnation, Stall, Status, Timestamp};
 
+use crate::pool::{Id, Pool, Pooled};
 use crate::silence::Contact;
 
 /// What is known of one rank.
@@ -57,73 +56,151 @@ impl Cell {
 }
 
 /// The number of a cell in its [`Cells`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CellId(u32);
+pub(crate) type CellId = Id;
 
 /// The cells in use. Equal cells mostly have one number, but need not: only neighbouring runs must
 /// (see [`Health`](crate::health::Health)).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cells {
-    slots: Vec<Slot>,
-    free: Vec<CellId>,
-    /// The cells made last, newest first: ranks that change one after the other become alike.
-    recent: VecDeque<CellId>,
-}
-
+///
+/// Ranks that fail each with a cause of its own mostly do so in the same life, so lives are kept apart.
 #[derive(Clone, Debug)]
-struct Slot {
-    cell: Cell,
-    /// The number of runs that name it.
-    runs: u32,
+pub(crate) struct Cells {
+    seen: Pool<Seen>,
+    lives: Pool<Life>,
 }
 
-/// How many cells are looked at before a new one is made.
-const RECENT: usize = 16;
+/// What was seen of a life.
+#[derive(Clone, Debug)]
+struct Seen {
+    status: Status,
+    failed_at: Timestamp,
+    life: Id,
+    n_users: u32,
+}
+
+/// What a life is called, and how well it is known.
+#[derive(Clone, Debug)]
+struct Life {
+    incarnation: Incarnation,
+    generation: Generation,
+    contact: Contact,
+    is_begun: bool,
+    n_users: u32,
+}
 
 impl Cells {
-    pub(crate) fn get(&self, id: CellId) -> &Cell {
-        &self.slots[id.0 as usize].cell
+    pub(crate) const fn new() -> Self {
+        Self { seen: Pool::new(), lives: Pool::new() }
     }
 
-    /// The number of a cell that equals this one. It is in use only when a run is added to it.
-    pub(crate) fn intern(&mut self, cell: Cell) -> CellId {
-        if let Some(known) = self.recent.iter().find(|id| *self.get(**id) == cell) {
-            return *known;
+    pub(crate) fn get(&self, id: CellId) -> Cell {
+        #[cfg(test)]
+        visits::count();
+        let seen = self.seen.get(id);
+        let life = self.lives.get(seen.life);
+        Cell {
+            status: seen.status.clone(),
+            contact: life.contact,
+            incarnation: life.incarnation,
+            generation: life.generation,
+            is_begun: life.is_begun,
+            failed_at: seen.failed_at,
         }
-        let slot = Slot { cell, runs: 0 };
-        let id = if let Some(id) = self.free.pop() {
-            self.slots[id.0 as usize] = slot;
-            id
-        } else {
-            let id = CellId(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
-            self.slots.push(slot);
-            id
-        };
-        self.recent.push_front(id);
-        if let Some(dropped) =
-            (self.recent.len() > RECENT).then(|| self.recent.pop_back()).flatten()
-        {
-            self.free_if_unused(dropped);
+    }
+
+    /// Whether two numbers are of equal cells.
+    pub(crate) fn is_like(&self, one: CellId, other: CellId) -> bool {
+        let (one, other) = (self.seen.get(one), self.seen.get(other));
+        one.status == other.status
+            && one.failed_at == other.failed_at
+            && self.lives.get(one.life).is_like(self.lives.get(other.life))
+    }
+
+    /// The number of a cell that equals this one, for one more user.
+    pub(crate) fn take(&mut self, cell: Cell) -> CellId {
+        let Cell { status, contact, incarnation, generation, is_begun, failed_at } = cell;
+        let life = Life { incarnation, generation, contact, is_begun, n_users: 0 };
+        let life = self.lives.take(life);
+        let id = self.seen.take(Seen { status, failed_at, life, n_users: 0 });
+        let is_new = self.seen.get(id).n_users == 1;
+        if !is_new {
+            self.lives.release(life);
         }
         id
     }
 
-    pub(crate) fn add_run(&mut self, id: CellId) {
-        self.slots[id.0 as usize].runs += 1;
+    /// One more user.
+    pub(crate) fn share(&mut self, id: CellId) {
+        self.seen.share(id);
     }
 
-    pub(crate) fn drop_run(&mut self, id: CellId) {
-        self.slots[id.0 as usize].runs -= 1;
-        if !self.recent.contains(&id) {
-            self.free_if_unused(id);
+    /// One user less.
+    pub(crate) fn release(&mut self, id: CellId) {
+        if let Some(unused) = self.seen.release(id) {
+            self.lives.release(unused.life);
         }
     }
+}
 
-    fn free_if_unused(&mut self, id: CellId) {
-        let slot = &mut self.slots[id.0 as usize];
-        if slot.runs == 0 {
-            slot.cell = Cell::UNKNOWN;
-            self.free.push(id);
-        }
+impl Pooled for Seen {
+    const NOTHING: Self =
+        Self { status: Status::NotExist, failed_at: Timestamp::START, life: Id::NONE, n_users: 0 };
+
+    fn n_users(&mut self) -> &mut u32 {
+        &mut self.n_users
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        self.life == other.life && self.failed_at == other.failed_at && self.status == other.status
+    }
+}
+
+impl Pooled for Life {
+    const NOTHING: Self = Self {
+        incarnation: Incarnation::FIRST,
+        generation: Generation::FIRST,
+        contact: Contact::Heard,
+        is_begun: false,
+        n_users: 0,
+    };
+
+    fn n_users(&mut self) -> &mut u32 {
+        &mut self.n_users
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        let parts = |life: &Self| (life.incarnation, life.generation, life.contact, life.is_begun);
+        parts(self) == parts(other)
+    }
+}
+
+/// How many cells were looked at on this thread: what a step costs, without a clock.
+#[cfg(test)]
+pub(crate) mod visits {
+    use std::cell::Cell;
+
+    thread_local! {
+        static N: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        N.set(N.get() + 1);
+    }
+
+    /// How many `act` looks at.
+    pub(crate) fn of(act: impl FnOnce()) -> usize {
+        let before = N.get();
+        act();
+        N.get() - before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// H8. So that a disturbed rank takes at most 64 bytes, its two runs included.
+    #[test]
+    fn what_was_seen_of_a_life_takes_forty_bytes() {
+        assert_eq!((size_of::<Seen>(), size_of::<CellId>()), (40, 4));
     }
 }

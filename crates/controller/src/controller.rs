@@ -1,11 +1,10 @@
 //! The state machine itself: what each event means, and when to come back.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mesh_core::{
-    AgentId, Answer, Epoch, Incarnation, MeshLabel, MeshPhase, MeshState, RankState, Status,
-    StatusKind, Timestamp,
+    Answer, Epoch, Incarnation, MeshLabel, MeshPhase, MeshState, RankState, Status, StatusKind,
+    Timestamp,
 };
 use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use crate::event::{Effect, Event};
 use crate::health::Health;
 use crate::kind::Controlled;
 use crate::restarts::{Restarts, SplitMix};
+use crate::runs::RANKS_MAX;
 use crate::subscribers::Subscribers;
 use crate::waits::Waits;
 
@@ -44,7 +44,7 @@ pub struct Spec {
     /// Which controller of the mesh this is: higher than any before it.
     pub epoch: Epoch,
     /// The ranks of each agent; together every rank, once.
-    pub agents: Vec<RankSet>,
+    pub agents: Arc<[RankSet]>,
     /// Times and restarts.
     pub config: Config,
     /// What the spreading of checks and restarts is drawn from.
@@ -58,6 +58,14 @@ pub enum SpecError {
     /// The configuration does not hold together.
     #[error("the configuration cannot hold")]
     Config(#[from] ConfigError),
+    /// It has more ranks than can be supervised.
+    #[error("the mesh has {size} ranks, but at most {limit} can be supervised")]
+    TooLarge {
+        /// The number of its ranks.
+        size: usize,
+        /// The greatest number that is taken.
+        limit: usize,
+    },
     /// No agent answers for a rank.
     #[error("no agent answers for rank {rank}")]
     Nobody {
@@ -99,10 +107,8 @@ pub struct Controller<C> {
     check_due: Option<Timestamp>,
     /// The poll that is in flight, by when it was sent (L2).
     poll_sent: Option<Timestamp>,
-    /// The agents that an order did not reach, or that seem not to have got one.
-    to_repeat: BTreeSet<AgentId>,
     /// While a mesh is being adopted: which ranks have not turned up (K3).
-    settling: Option<Settling>,
+    settling: Option<Box<Settling>>,
     /// The deadline last named: being called much later than that is our own pause.
     promised: Option<Timestamp>,
 }
@@ -113,7 +119,7 @@ enum Life {
     /// Nothing has been started.
     New,
     Open,
-    Stopping(Stop),
+    Stopping(Box<Stop>),
     /// Every rank has ended, and everybody has been told.
     Closed,
     /// A controller of this higher epoch has taken over: nothing is said or ordered any more.
@@ -126,16 +132,21 @@ impl<C: Controlled> Controller<C> {
     /// # Errors
     ///
     /// - [`SpecError::Config`] if times or restarts cannot hold together.
+    /// - [`SpecError::TooLarge`] if there are more than `u32::MAX` ranks.
     /// - [`SpecError::Nobody`], [`SpecError::Twice`] or [`SpecError::Outside`] if the agents do not
     ///   answer for every rank of the region exactly once.
     pub fn new(spec: Spec, kind: C) -> Result<Self, SpecError> {
         spec.config.validate()?;
-        let size = spec.region.size();
-        let roster = Roster::new(spec.agents.clone(), size).map_err(|misfit| match misfit {
-            Misfit::Twice(rank) => SpecError::Twice { rank },
-            Misfit::Nobody(rank) => SpecError::Nobody { rank },
-            Misfit::Outside(rank) => SpecError::Outside { rank },
-        })?;
+        let (size, limit) = (spec.region.size(), RANKS_MAX);
+        if size > limit {
+            return Err(SpecError::TooLarge { size, limit });
+        }
+        let roster =
+            Roster::new(Arc::clone(&spec.agents), size).map_err(|misfit| match misfit {
+                Misfit::Twice(rank) => SpecError::Twice { rank },
+                Misfit::Nobody(rank) => SpecError::Nobody { rank },
+                Misfit::Outside(rank) => SpecError::Outside { rank },
+            })?;
         Ok(Self {
             kind,
             now: Timestamp::START,
@@ -148,7 +159,6 @@ impl<C: Controlled> Controller<C> {
             life: Life::New,
             check_due: None,
             poll_sent: None,
-            to_repeat: BTreeSet::new(),
             settling: None,
             promised: None,
             spec,
@@ -235,7 +245,7 @@ impl<C: Controlled> Controller<C> {
 
     /// How many ranks are of each kind of status; index `kind as usize`.
     #[must_use]
-    pub fn counts(&self) -> &[usize; StatusKind::ALL.len()] {
+    pub fn counts(&self) -> [usize; StatusKind::ALL.len()] {
         self.health.counts()
     }
 
@@ -263,7 +273,7 @@ impl<C: Controlled> Controller<C> {
         }
         let fits = ranks.apply(&known).is_ok();
         debug_assert!(fits, "every run lies within the size of the mesh");
-        MeshState { mesh: self.spec.mesh.clone(), phase: MeshPhase::of(self.counts()), ranks }
+        MeshState { mesh: self.spec.mesh.clone(), phase: MeshPhase::of(&self.counts()), ranks }
     }
 
     /// Moves the clock. Being called long after the deadline that was named means that this side was
@@ -289,3 +299,6 @@ impl<C: Controlled> Controller<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod costs;

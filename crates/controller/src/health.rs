@@ -24,19 +24,31 @@ pub(crate) struct Reported {
 pub(crate) struct Health {
     runs: RunMap<CellId>,
     cells: Cells,
-    counts: [usize; StatusKind::ALL.len()],
+    /// How many ranks are of each kind of status, as others see them.
+    counts: [u32; StatusKind::ALL.len()],
+    /// The ranks whose ends are waited for, if any are.
+    awaited: Option<Box<Awaited>>,
+}
+
+/// Ranks that are waited for until all have ended: counted, so that nobody need look at each (H8).
+#[derive(Clone, Debug)]
+struct Awaited {
+    ranks: RankSet,
+    /// How many of them have not ended.
+    n_alive: usize,
 }
 
 impl Health {
     pub(crate) fn new(size: usize) -> Self {
-        let mut cells = Cells::default();
-        let unknown = cells.intern(Cell::UNKNOWN);
-        if size > 0 {
-            cells.add_run(unknown);
+        let mut cells = Cells::new();
+        let unknown = cells.take(Cell::UNKNOWN);
+        let runs = RunMap::uniform(size, unknown);
+        if size == 0 {
+            cells.release(unknown);
         }
         let mut counts = [0; StatusKind::ALL.len()];
-        counts[StatusKind::NotExist as usize] = size;
-        Self { runs: RunMap::uniform(size, unknown), cells, counts }
+        counts[StatusKind::NotExist as usize] = small(size);
+        Self { runs, cells, counts, awaited: None }
     }
 
     /// Puts a report about `range` into effect, and adds what changed to `changes`.
@@ -65,22 +77,29 @@ impl Health {
         rule: impl Fn(&Cell) -> Option<Cell>,
     ) {
         let found: Vec<Range<usize>> = self.runs.runs_in(range).map(|(ranks, _)| ranks).collect();
-        // Runs that are alike become alike: the rule is asked once for neighbours in turn.
+        // Runs that are alike become alike: the rule is asked once for neighbours in turn. The second
+        // number is held, so that it is not given to another cell meanwhile.
         let mut last: Option<(CellId, CellId)> = None;
         for ranks in found {
             // Read anew: the run before may have become one with this.
-            let Some(old) = self.runs.get(ranks.start).copied() else { continue };
+            let Some(old) = self.runs.get(ranks.start) else { continue };
             let new = match last {
                 Some((from, to)) if from == old => to,
                 Some(_) | None => {
                     let known = self.cells.get(old);
-                    let Some(cell) = rule(known).filter(|cell| cell != known) else { continue };
-                    self.cells.intern(cell)
+                    let Some(cell) = rule(&known).filter(|cell| *cell != known) else { continue };
+                    let new = self.cells.take(cell);
+                    if let Some((_, unused)) = last.replace((old, new)) {
+                        self.cells.release(unused);
+                    }
+                    new
                 }
             };
-            last = Some((old, new));
             self.note(&ranks, (old, new), evidence, changes);
             self.set(ranks, new);
+        }
+        if let Some((_, unused)) = last {
+            self.cells.release(unused);
         }
     }
 
@@ -94,11 +113,14 @@ impl Health {
     ) {
         let (old, new) = (self.cells.get(old), self.cells.get(new));
         let (before, after) = (old.view(), new.view());
+        if let Some(awaited) = &mut self.awaited {
+            awaited.note(ranks, (old.status.is_terminal(), new.status.is_terminal()));
+        }
         // The end of each life is told, also if it is the same end again (N1, N2).
         let is_new_end = after.is_terminal() && old.incarnation != new.incarnation;
         if is_new_end || (before != after && !annotates(&before, &after)) {
-            self.counts[before.kind() as usize] -= ranks.len();
-            self.counts[after.kind() as usize] += ranks.len();
+            self.counts[before.kind() as usize] -= small(ranks.len());
+            self.counts[after.kind() as usize] += small(ranks.len());
             changes.push(ranks.clone(), new.incarnation, after, evidence);
         }
     }
@@ -107,41 +129,41 @@ impl Health {
     fn set(&mut self, range: Range<usize>, id: CellId) {
         let mut range = range;
         let mut id = id;
-        let left = range.start.checked_sub(1).and_then(|rank| self.runs.get(rank)).copied();
-        if let Some(left) = left.filter(|left| self.cells.get(*left) == self.cells.get(id)) {
+        let left = range.start.checked_sub(1).and_then(|rank| self.runs.get(rank));
+        if let Some(left) = left.filter(|left| self.cells.is_like(*left, id)) {
             id = left;
         }
         if let Some((right, its)) = self.runs.runs_in(range.end..self.size()).next()
-            && *its != id
-            && self.cells.get(*its) == self.cells.get(id)
+            && its != id
+            && self.cells.is_like(its, id)
         {
             range.end = right.end;
         }
         let window = range.start.saturating_sub(1)..range.end.saturating_add(1);
-        let before: Vec<CellId> = self.runs.runs_in(window.clone()).map(|(_, id)| *id).collect();
+        let before: Vec<CellId> = self.runs.runs_in(window.clone()).map(|(_, id)| id).collect();
         self.runs.set(range, id);
         for (_, id) in self.runs.runs_in(window) {
-            self.cells.add_run(*id);
+            self.cells.share(id);
         }
         for id in before {
-            self.cells.drop_run(id);
+            self.cells.release(id);
         }
     }
 
     pub(crate) fn runs_in(
         &self,
         range: Range<usize>,
-    ) -> impl Iterator<Item = (Range<usize>, &Cell)> {
-        self.runs.runs_in(range).map(|(ranks, id)| (ranks, self.cells.get(*id)))
+    ) -> impl Iterator<Item = (Range<usize>, Cell)> {
+        self.runs.runs_in(range).map(|(ranks, id)| (ranks, self.cells.get(id)))
     }
 
-    pub(crate) fn runs(&self) -> impl Iterator<Item = (Range<usize>, &Cell)> {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (Range<usize>, Cell)> {
         self.runs_in(0..self.size())
     }
 
     /// What is known of one rank.
-    pub(crate) fn get(&self, rank: Rank) -> Option<&Cell> {
-        self.runs.get(rank.index()).map(|id| self.cells.get(*id))
+    pub(crate) fn get(&self, rank: Rank) -> Option<Cell> {
+        self.runs.get(rank.index()).map(|id| self.cells.get(id))
     }
 
     /// Which life of `rank` is known.
@@ -158,14 +180,14 @@ impl Health {
     }
 
     /// How many ranks are of each kind of status, as others see them.
-    pub(crate) fn counts(&self) -> &[usize; StatusKind::ALL.len()] {
-        &self.counts
+    pub(crate) fn counts(&self) -> [usize; StatusKind::ALL.len()] {
+        self.counts.map(|n| n as usize)
     }
 
     /// The number of ranks that have not ended.
     pub(crate) fn n_alive(&self) -> usize {
         let ended = [StatusKind::Stopped, StatusKind::Failed, StatusKind::Timeout];
-        self.size() - ended.into_iter().map(|kind| self.counts[kind as usize]).sum::<usize>()
+        self.size() - ended.into_iter().map(|kind| self.counts()[kind as usize]).sum::<usize>()
     }
 
     /// Those of `ranks` that have been started and live, by incarnation, in rank order.
@@ -179,10 +201,22 @@ impl Health {
         alive
     }
 
-    /// Whether any of `ranks` has not ended.
-    pub(crate) fn has_alive(&self, ranks: &RankSet) -> bool {
-        let mut runs = ranks.runs().flat_map(|range| self.runs_in(range));
-        runs.any(|(_, cell)| !cell.status.is_terminal())
+    /// From now on it is known how many of `ranks` have not ended, whatever becomes of them.
+    pub(crate) fn await_ends(&mut self, ranks: RankSet) {
+        let runs = ranks.runs().flat_map(|range| self.runs_in(range));
+        let alive = runs.filter(|(_, cell)| !cell.status.is_terminal());
+        let n_alive = alive.map(|(range, _)| range.len()).sum();
+        self.awaited = Some(Box::new(Awaited { ranks, n_alive }));
+    }
+
+    /// Nobody waits for ends any more.
+    pub(crate) fn await_nothing(&mut self) {
+        self.awaited = None;
+    }
+
+    /// Whether any of the ranks that are waited for has not ended.
+    pub(crate) fn has_awaited(&self) -> bool {
+        self.awaited.as_ref().is_some_and(|awaited| awaited.n_alive > 0)
     }
 
     /// Those of `ranks` that live are now being stopped. Returns them.
@@ -201,6 +235,26 @@ impl Health {
         }
         alive
     }
+}
+
+impl Awaited {
+    /// These ranks, of which some may not be waited for, had ended or not, and now have or have not.
+    fn note(&mut self, ranks: &Range<usize>, (had_ended, have_ended): (bool, bool)) {
+        if had_ended == have_ended {
+            return;
+        }
+        let n: usize = self.ranks.runs_within(ranks.clone()).map(|run| run.len()).sum();
+        if have_ended {
+            self.n_alive -= n;
+        } else {
+            self.n_alive += n;
+        }
+    }
+}
+
+/// A number of ranks of one mesh.
+fn small(n_ranks: usize) -> u32 {
+    u32::try_from(n_ranks).unwrap_or(u32::MAX)
 }
 
 /// Started, and not ended.

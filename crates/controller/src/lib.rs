@@ -31,6 +31,7 @@ mod event;
 mod health;
 mod kind;
 mod lease;
+mod pool;
 mod reporter;
 mod restarts;
 mod runs;

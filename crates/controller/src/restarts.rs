@@ -14,18 +14,25 @@ use mesh_shape::{Rank, RankSet};
 pub(crate) struct Restarts {
     /// The number of ranks of the mesh.
     size: usize,
-    /// When each restart of the window was granted, where there is one; no more than the intensity.
-    granted: VecDeque<Timestamp>,
-    /// How many were granted in the life of the mesh.
-    n_granted: usize,
-    /// How often each rank that ever ended was restarted; a group by its first rank.
-    attempts: BTreeMap<Rank, Attempts>,
+    /// `None` before the first restart.
+    granted: Option<Box<Granted>>,
     pending: BTreeMap<Timestamp, Vec<(Rank, Incarnation)>>,
-    round: Option<Round>,
+    round: Option<Box<Round>>,
     escalation: Escalating,
     /// The mesh is being stopped: nothing starts again.
     is_cancelled: bool,
     random: SplitMix,
+}
+
+/// The restarts that were granted.
+#[derive(Clone, Debug, Default)]
+struct Granted {
+    /// When each one of the window was, where there is one; no more than the intensity.
+    at: VecDeque<Timestamp>,
+    /// How many in the life of the mesh.
+    n: usize,
+    /// How often each rank that ever ended was restarted; a group by its first rank.
+    attempts: BTreeMap<Rank, Attempts>,
 }
 
 /// Ranks that are started again together, when all of them have ended.
@@ -67,9 +74,7 @@ impl Restarts {
     pub(crate) const fn new(size: usize, seed: u64) -> Self {
         Self {
             size,
-            granted: VecDeque::new(),
-            n_granted: 0,
-            attempts: BTreeMap::new(),
+            granted: None,
             pending: BTreeMap::new(),
             round: None,
             escalation: Escalating::NotNeeded,
@@ -170,13 +175,9 @@ impl Restarts {
             return;
         };
         let (due, kill_at) = (now + delay, now + config.grace);
-        let round = self.round.get_or_insert_with(|| Round {
-            ranks: RankSet::new(),
-            joined: RankSet::new(),
-            due,
-            kill_at,
-            killed: false,
-        });
+        let (ranks, joined) = (RankSet::new(), RankSet::new());
+        let new = || Box::new(Round { ranks, joined, due, kill_at, killed: false });
+        let round = self.round.get_or_insert_with(new);
         // Those that were to start alone start with the others.
         self.pending.retain(|_, alone| {
             alone.retain(|(rank, _)| !group.contains(*rank));
@@ -276,27 +277,28 @@ impl Restarts {
         (now, config): (Timestamp, &RestartConfig),
         rank: Rank,
     ) -> Option<Duration> {
+        let granted = self.granted.get_or_insert_default();
         if let Some(period) = config.period {
-            while self.granted.front().is_some_and(|at| now.since(*at) > period) {
-                self.granted.pop_front();
+            while granted.at.front().is_some_and(|at| now.since(*at) > period) {
+                granted.at.pop_front();
             }
         }
-        let spent = if config.period.is_some() { self.granted.len() } else { self.n_granted };
+        let spent = if config.period.is_some() { granted.at.len() } else { granted.n };
         let is_spent = spent >= config.max_restarts as usize;
         if is_spent || self.escalation != Escalating::NotNeeded {
             return None;
         }
-        self.n_granted = self.n_granted.saturating_add(1);
+        granted.n = granted.n.saturating_add(1);
         if config.period.is_some() {
-            self.granted.push_back(now);
+            granted.at.push_back(now);
         }
         let settled = config.backoff_max.saturating_mul(2);
-        let before = self.attempts.get(&rank).map_or(0, |attempts| {
+        let before = granted.attempts.get(&rank).map_or(0, |attempts| {
             if now.since(attempts.began_at) >= settled { 0 } else { attempts.n }
         });
         let delay = backoff(config, before, &mut self.random);
         let attempts = Attempts { n: before.saturating_add(1), began_at: now + delay };
-        self.attempts.insert(rank, attempts);
+        granted.attempts.insert(rank, attempts);
         Some(delay)
     }
 
@@ -326,12 +328,12 @@ impl Restarts {
         self.round.as_ref().map_or(RankSet::new(), |round| round.ranks.clone()).union(&alone)
     }
 
-    pub(crate) const fn round(&self) -> Option<&Round> {
-        self.round.as_ref()
+    pub(crate) fn round(&self) -> Option<&Round> {
+        self.round.as_deref()
     }
 
-    pub(crate) const fn round_mut(&mut self) -> Option<&mut Round> {
-        self.round.as_mut()
+    pub(crate) fn round_mut(&mut self) -> Option<&mut Round> {
+        self.round.as_deref_mut()
     }
 
     /// The ranks that have joined the round since this was asked last.
@@ -341,7 +343,7 @@ impl Restarts {
 
     /// The ranks of the round begin again.
     pub(crate) fn take_round(&mut self) -> Option<Round> {
-        self.round.take()
+        self.round.take().map(|round| *round)
     }
 
     /// A rank of the round has nobody to start it: none of them starts again.

@@ -143,7 +143,7 @@ fn spec(seed: u64, dice: &mut Dice) -> Spec {
         mesh: MeshLabel::new(MeshId::from_random(seed.into()), "fickle", "plain"),
         region: Region::all(Extent::new([("a", 2), ("b", 3)]).expect("it is a shape")).into(),
         epoch: Epoch::FIRST,
-        agents: vec![RankSet::from(0..4), RankSet::from(4..RANKS)],
+        agents: [RankSet::from(0..4), RankSet::from(4..RANKS)].into(),
         config: Config { restart, ..Config::local() },
         seed,
     }

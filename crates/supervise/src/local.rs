@@ -135,7 +135,7 @@ where
             mesh: MeshLabel::new(id, name, C::KIND),
             region: Region::all(extent).into(),
             epoch: Epoch::FIRST,
-            agents: vec![all.clone()],
+            agents: [all.clone()].into(),
             config,
             seed: random(),
         };

@@ -276,7 +276,7 @@ where
         if let (Some(trace), Some(event)) = (&mut self.trace, shown) {
             trace.record(now, &event, &effects);
         }
-        self.metrics.ranks(self.controller.counts());
+        self.metrics.ranks(&self.controller.counts());
         for effect in effects {
             self.perform(effect);
         }

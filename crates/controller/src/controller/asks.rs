@@ -9,7 +9,7 @@ use mesh_shape::{RankSet, Region};
 use super::{Controller, Life};
 use crate::event::{AskId, Effect};
 use crate::kind::Controlled;
-use crate::waits::{Wait, Waits};
+use crate::waits::Wait;
 
 impl<C: Controlled> Controller<C> {
     pub(super) fn on_asked(&mut self, ask: AskId, request: MeshRequest, effects: &mut Vec<Effect>) {
@@ -116,7 +116,7 @@ impl<C: Controlled> Controller<C> {
             return;
         }
         let changed = changes.iter().fold(RankSet::new(), |all, it| all.union(&it.ranks));
-        let mut waits = std::mem::replace(&mut self.waits, Waits::new());
+        let mut waits = std::mem::take(&mut self.waits);
         waits.recheck(|missing, until| {
             let still = self.not_yet(&missing.intersection(&changed), until);
             missing.difference(&changed).union(&still)
@@ -126,7 +126,7 @@ impl<C: Controlled> Controller<C> {
 
     /// Ranks that were to begin again are not: their ends are how far they get.
     pub(super) fn recheck_waits(&mut self) {
-        let mut waits = std::mem::replace(&mut self.waits, Waits::new());
+        let mut waits = std::mem::take(&mut self.waits);
         waits.recheck(|ranks, until| self.not_yet(ranks, until));
         self.waits = waits;
     }

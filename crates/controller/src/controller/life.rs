@@ -46,7 +46,7 @@ impl<C: Controlled> Controller<C> {
         }
         self.watch();
         let at = self.now + self.spec.config.times.lease;
-        self.settling = Some(Settling { at, unknown: RankSet::new() });
+        self.settling = Some(Box::new(Settling { at, unknown: RankSet::new() }));
         self.poll(effects);
     }
 
@@ -88,7 +88,7 @@ impl<C: Controlled> Controller<C> {
         }
         if self.health.runs().any(|(_, cell)| cell.status == Status::NotExist) {
             let at = self.now + self.spec.config.times.check;
-            self.settling = Some(Settling { at, unknown: RankSet::new() });
+            self.settling = Some(Box::new(Settling { at, unknown: RankSet::new() }));
         }
     }
 
@@ -137,5 +137,6 @@ impl<C: Controlled> Controller<C> {
         self.poll_sent = None;
         self.settling = None;
         self.restarts.cancel();
+        self.health.await_nothing();
     }
 }

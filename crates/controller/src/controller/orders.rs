@@ -18,14 +18,14 @@ impl<C: Controlled> Controller<C> {
         if is_over || self.roster.ranks(agent).is_none() {
             return;
         }
-        self.to_repeat.insert(agent);
+        self.roster.repeat(agent);
         let trouble = Trouble::QueryFailed { agent: agent.index() };
         self.subscribers.tell_all(&News::Trouble(trouble), effects);
     }
 
     /// Asks the agents that could not be asked for all that is still wanted of them.
     pub(super) fn repeat_orders(&mut self, effects: &mut Vec<Effect>) {
-        for agent in std::mem::take(&mut self.to_repeat) {
+        for agent in self.roster.take_to_repeat() {
             let Some(own) = self.roster.ranks(agent) else { continue };
             let mut starts = Vec::new();
             for (ranks, cell) in own.runs().flat_map(|range| self.health.runs_in(range)) {
@@ -55,7 +55,7 @@ impl<C: Controlled> Controller<C> {
             (Status::Stopping, status) => is_killed && !status.is_terminal(),
             (_, _) => false,
         };
-        self.health.runs_in(range).any(|(_, cell)| is_unmet(cell))
+        self.health.runs_in(range).any(|(_, cell)| is_unmet(&cell))
     }
 
     /// The order to end, once more, for those of `own` that were asked to end and have not.

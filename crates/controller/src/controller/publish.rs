@@ -49,6 +49,9 @@ impl<C: Controlled> Controller<C> {
     /// The ranks of a round that still live are stopped: they start again with the others.
     fn begin_round(&mut self, effects: &mut Vec<Effect>) {
         let joined = self.restarts.take_joined();
+        if let Some(round) = self.restarts.round().filter(|_| !joined.is_empty()) {
+            self.health.await_ends(round.ranks.clone());
+        }
         let mut changes = Changes::default();
         let stops = self.health.stop(&joined, self.now, &mut changes);
         let changes = changes.into_changes();

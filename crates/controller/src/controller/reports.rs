@@ -45,7 +45,7 @@ impl<C: Controlled> Controller<C> {
                     self.note_unknown(range.clone());
                 }
                 if self.has_lost_order(range.clone(), &reported) {
-                    self.to_repeat.insert(agent);
+                    self.roster.repeat(agent);
                 }
                 self.lose_forgotten(agent, range.clone(), &reported, &mut changes);
                 self.end_unbegun(range.clone(), &reported, &mut changes);

@@ -17,7 +17,7 @@ impl<C: Controlled> Controller<C> {
     /// killed. `None` while nothing can be done but wait for them.
     pub(super) fn round_deadline(&self) -> Option<Timestamp> {
         let round = self.restarts.round()?;
-        match self.health.has_alive(&round.ranks) {
+        match self.health.has_awaited() {
             false => Some(round.due),
             true if round.killed => None,
             true => Some(round.kill_at),
@@ -81,11 +81,12 @@ impl<C: Controlled> Controller<C> {
     /// A round begins when all its ranks have ended; if somebody is there to start each of them.
     fn begin_together(&mut self, changes: &mut Changes, starts: &mut Starts) {
         let Some(round) = self.restarts.round() else { return };
-        if self.health.has_alive(&round.ranks) {
+        if self.health.has_awaited() {
             return;
         }
         if !self.roster.can_start(&round.ranks) {
             self.restarts.abandon_round();
+            self.health.await_nothing();
             self.recheck_waits();
             return;
         }
@@ -93,6 +94,7 @@ impl<C: Controlled> Controller<C> {
             return;
         }
         let Some(round) = self.restarts.take_round() else { return };
+        self.health.await_nothing();
         for range in round.ranks.runs() {
             for (ranks, incarnation) in self.begin(range, &Status::Initializing, changes) {
                 add_ranks(starts, ranks, incarnation);

@@ -72,7 +72,7 @@ impl<C: Controlled> Controller<C> {
                 (false, true) => &mut snapshot.stopped,
                 (false, false) => &mut snapshot.alive,
             };
-            for (ranks, starts_at) in self.by_restart(range.into(), cell, &alone) {
+            for (ranks, starts_at) in self.by_restart(range.into(), &cell, &alone) {
                 let ranks = view.ranks(&ranks, &self.spec.region);
                 if ranks.is_empty() {
                     continue;

@@ -68,9 +68,10 @@ impl<C: Controlled> Controller<C> {
             // Its ranks may run already: what lives is watched until it has ended.
             self.watch();
         }
-        self.life =
-            Life::Stopping(Stop { asked_by: vec![ask], kill_at, killed: false, give_up_at: None });
+        let stop = Stop { asked_by: vec![ask], kill_at, killed: false, give_up_at: None };
+        self.life = Life::Stopping(Box::new(stop));
         self.restarts.cancel();
+        self.health.await_nothing();
         self.recheck_waits();
         self.subscribers.tell_all(&News::Stopping, effects);
         let whole = 0..self.health.size();

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use controller::{Config, ConfigError, Controller, Effect, Event, SpecError, Times};
+use controller::{Config, ConfigError, Controller, Effect, Event, Spec, SpecError, Times};
 use mesh_core::{Interest, MeshPhase, MeshRequest, News, Order, Status, StatusKind, Timestamp};
-use mesh_shape::{Rank, RankSet};
+use mesh_shape::{Extent, Rank, RankSet, Region};
 
 use crate::support::{
     LAN, Mesh, Plain, answer, ask, ask_stop, asked, at, beat, change, changed, crash, crashed,
@@ -221,6 +221,19 @@ fn agents_that_do_not_fit_the_mesh_are_refused() {
     assert_eq!(refused([0..2, 3..4]), SpecError::Nobody { rank: Rank::new(2) });
     assert_eq!(refused([0..3, 2..4]), SpecError::Twice { rank: Rank::new(2) });
     assert_eq!(refused([0..2, 2..5]), SpecError::Outside { rank: Rank::new(4) });
+}
+
+/// A rank is four bytes in the health of a mesh.
+#[test]
+fn a_mesh_of_more_ranks_than_can_be_numbered_is_refused() {
+    let refused = |size: usize| {
+        let extent = Extent::new(vec![("ranks", size)]).expect("a usize holds it");
+        let (region, agents) = (Region::all(extent).into(), [RankSet::from(0..size)].into());
+        Controller::new(Spec { region, agents, ..spec(1, 1, LAN) }, Plain).map(|_| ())
+    };
+    let limit = u32::MAX as usize;
+    assert_eq!(refused(limit), Ok(()));
+    assert_eq!(refused(limit + 1), Err(SpecError::TooLarge { size: limit + 1, limit }));
 }
 
 #[test]

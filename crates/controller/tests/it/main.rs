@@ -1,8 +1,8 @@
 //! controller: what must hold of supervision, one module for each topic.
 //!
 //! Each sentence of supervision and the tests that name it; `sentences.rs` holds this table true, and
-//! says what is proved elsewhere (C2, C4, E1, N10). `lease`, `reporter` and some of `restarts` are
-//! beside the code.
+//! says what is proved elsewhere (C2, C4, E1, N10). `costs`, `lease`, `reporter`, and some of `restarts`
+//! and `waits` are beside the code.
 //!
 //! ```text
 //! ST1 waits::a_wait_is_not_satisfied_by_what_is_unknown
@@ -48,6 +48,7 @@
 //! H2 silence::a_late_failure_explains_a_timeout_and_is_no_second_end
 //! H2 silence::a_rank_that_timed_out_stays_dead
 //! H2 silence::a_timeout_is_explained_also_after_the_end
+//! H2 strategies::a_clean_end_outside_of_a_round_does_not_begin_it
 //! H3 agents::a_rank_that_is_lost_while_it_stops_has_failed
 //! H3 health::a_crash_during_a_stop_keeps_its_cause
 //! H3 health::stopping_is_left_only_for_an_end
@@ -82,11 +83,13 @@
 //! H7 honest::all_is_well_when_the_world_has_healed
 //! H7 killers::every_rank_is_what_it_said_last_however_often_all_change
 //! H7 model::no_history_breaks_an_invariant
+//! H8 costs::a_step_while_a_round_waits_costs_what_it_changes
 //! H8 health::a_million_healthy_ranks_are_one_run
 //! H8 health::the_silence_of_an_agent_costs_a_run
 //! H8 killers::every_rank_is_what_it_said_last_however_often_all_change
 //! H8 killers::ranks_that_have_become_alike_are_one_run_again
 //! H8 reporter::ranks_that_are_alike_are_one_run_of_a_poll
+//! H8 waits::the_next_deadline_is_that_of_a_wait_that_is_kept
 //! H9 health::no_event_troubles_the_empty_mesh
 //! H9 health::the_empty_mesh_is_stopped_and_closed_at_once
 //! H9 stop::a_mesh_that_was_never_opened_stops_at_once
@@ -182,6 +185,7 @@
 //! L7 waits::a_wait_remembers_who_has_been_so_far
 //! L7 waits::a_wait_sees_ranks_that_a_round_stops
 //! L7 waits::an_order_that_came_too_late_hides_no_life_that_begins
+//! L7 waits::the_next_deadline_is_that_of_a_wait_that_is_kept
 //! L7 waits::the_number_of_a_question_that_waits_is_not_taken_again
 //! L7 waits::who_has_gone_is_not_answered
 //! L8 killers::a_mesh_can_be_stopped_while_as_many_wait_as_may
@@ -239,6 +243,7 @@
 //! RS1 restarts::ranks_of_one_step_are_restarted_each
 //! RS1 restarts::the_policy_says_what_starts_again
 //! RS1 restarts::the_restart_is_an_order_to_start_the_next_life
+//! RS1 strategies::a_clean_end_outside_of_a_round_does_not_begin_it
 //! RS1 strategies::a_clean_end_restarts_all_if_the_policy_says_so
 //! RS1 strategies::a_failure_inside_a_round_is_told_once_and_costs_nothing
 //! RS1 strategies::a_failure_outside_of_a_round_extends_it

@@ -80,7 +80,7 @@ fn mesh_of(plan: &Plan) -> Mesh {
         mesh: label(),
         region: region.into(),
         epoch: Epoch::FIRST,
-        agents,
+        agents: agents.into(),
         config,
         seed: plan.seed,
     };

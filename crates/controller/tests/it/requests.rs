@@ -189,7 +189,7 @@ fn sliced() -> Mesh {
     let base = Region::all(extent!(hosts = 4, procs = 3).expect("it is small"));
     let region = base.parse_slice("hosts=1::2,procs=::-1").expect("it is a slice of it");
     let agents = vec![RankSet::from(0..3), RankSet::from(3..6)];
-    let spec = Spec { region: region.into(), agents, ..spec(6, 2, LAN) };
+    let spec = Spec { region: region.into(), agents: agents.into(), ..spec(6, 2, LAN) };
     let mut mesh = Controller::new(spec, Plain).expect("the spec holds together");
     _ = mesh.step(at(0), Event::Opened);
     _ = mesh.step(at(0), nth_report(0, 0..3, (0, 1), Status::Running));

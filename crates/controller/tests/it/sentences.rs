@@ -15,9 +15,10 @@ const ELSEWHERE: [(&str, &str); 4] = [
 ];
 
 /// The tests, by the module that has them.
-const SOURCES: [(&str, &str); 17] = [
+const SOURCES: [(&str, &str); 19] = [
     ("adoption", include_str!("adoption.rs")),
     ("agents", include_str!("agents.rs")),
+    ("costs", include_str!("../../src/controller/costs.rs")),
     ("health", include_str!("health.rs")),
     ("lease", include_str!("../../src/lease/tests.rs")),
     ("killers", include_str!("killers.rs")),
@@ -33,6 +34,7 @@ const SOURCES: [(&str, &str); 17] = [
     ("stop", include_str!("stop.rs")),
     ("strategies", include_str!("strategies.rs")),
     ("waits", include_str!("waits.rs")),
+    ("waits", include_str!("../../src/waits.rs")),
 ];
 
 fn ids() -> Vec<String> {

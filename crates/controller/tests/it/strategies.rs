@@ -200,6 +200,17 @@ fn a_failure_outside_of_a_round_extends_it() {
     assert_eq!(mesh.step(third, crashed([0])), [escalate(&mesh, news, escalation)]);
 }
 
+/// RS1, H2: only the ends of its own ranks bring a round nearer to its beginning.
+#[test]
+fn a_clean_end_outside_of_a_round_does_not_begin_it() {
+    let mut mesh = running(4, 1, rest_for_one(2));
+    _ = mesh.step(at(1), crashed([2]));
+    _ = mesh.step(at(1), ended([0]));
+    let kill_at = at(1) + LAN.restart.grace;
+    let killed = pass(&mut mesh, (at(1), kill_at), &[0]);
+    assert_eq!(killed, [(kill_at, ask_kill(0, [3]))], "rank 3 lives, and nothing begins");
+}
+
 /// RS1: those that join a round that has killed already have a grace of their own.
 #[test]
 fn who_joins_a_round_late_has_a_grace_of_its_own() {

@@ -137,7 +137,7 @@ fn a_wait_remembers_who_has_been_so_far() {
     let effects = mesh.step(at_ms_after_one(), wait(2, [0], RUNNING));
     assert_eq!(effects, [], "the next life is not so far");
     let effects = mesh.step(at_ms_after_one(), nth_report(0, [0], (1, 1), Status::Running));
-    assert_eq!(effects, [waited(3, [], &mesh), waited(2, [], &mesh)]);
+    assert_eq!(effects, [waited(2, [], &mesh), waited(3, [], &mesh)]);
 }
 
 /// L7, RS3: what was to begin again, and is not, has come as far as it gets.

@@ -136,7 +136,7 @@ pub(crate) fn spec(name: &str, size: usize, config: Config) -> Spec {
         mesh: MeshLabel::new(MeshId::from_random(1), name, "plain"),
         region: Region::all(Extent::new([("procs", size)]).expect("the size is small")).into(),
         epoch: Epoch::FIRST,
-        agents: vec![RankSet::from(0..size)],
+        agents: [RankSet::from(0..size)].into(),
         config,
         seed: 1,
     }

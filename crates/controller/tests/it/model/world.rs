@@ -351,7 +351,7 @@ impl World {
         let state: Vec<(u64, Status)> =
             state.iter().map(|rank| (rank.incarnation.number(), rank.status.clone())).collect();
         prop_assert_eq!(state, self.naive.views());
-        prop_assert_eq!(self.mesh.counts(), &self.naive.counts());
+        prop_assert_eq!(self.mesh.counts(), self.naive.counts());
         prop_assert_eq!(self.mesh.n_runs(), self.naive.n_runs(), "runs are canonical");
         prop_assert_eq!(self.mesh.n_subscribers(), self.watches.len());
         Ok(())

@@ -249,7 +249,7 @@ fn what_is_supervised_is_one_line() {
         mesh: label(),
         region: region().into(),
         epoch: Epoch::FIRST,
-        agents: vec![RankSet::from(0..2), RankSet::from(2..4)],
+        agents: [RankSet::from(0..2), RankSet::from(2..4)].into(),
         config: Config::local(),
         seed: 1,
     };

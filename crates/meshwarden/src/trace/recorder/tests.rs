@@ -81,7 +81,7 @@ fn spec() -> Spec {
         mesh: MeshLabel::new(MeshId::from_random(1), "m", "plain"),
         region: Region::all(Extent::new([("a", 2)]).expect("it is a shape")).into(),
         epoch: Epoch::FIRST,
-        agents: vec![RankSet::from(0..2)],
+        agents: [RankSet::from(0..2)].into(),
         config: Config::local(),
         seed: u64::MAX,
     }

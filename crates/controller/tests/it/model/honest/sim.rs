@@ -72,7 +72,7 @@ impl Sim {
     pub(super) fn new(mesh: Mesh, seed: u64) -> Result<Self, TestCaseError> {
         let own = mesh.spec().agents.clone();
         let n = own.len();
-        let each = own.into_iter().enumerate();
+        let each = own.iter().cloned().enumerate();
         let mut sim = Self {
             agents: each.map(|(i, own)| SimAgent::new(i, own, LAN.times.lease)).collect(),
             world: World::new(mesh)?,

@@ -1,0 +1,89 @@
+//! What steps cost, counted in cells that are looked at (H8).
+
+use std::time::Duration;
+
+use mesh_core::{
+    AgentId, Answer, BeatSeq, Cause, Epoch, Generation, Incarnation, MeshId, MeshLabel, Reason,
+    RestartConfig, Status, Strategy, Timestamp, Update,
+};
+use mesh_shape::{Extent, Rank, RankSet, Region};
+
+use super::{Controller, Spec};
+use crate::cells::visits;
+use crate::config::Config;
+use crate::event::Event;
+use crate::kind::Controlled;
+
+#[derive(Debug)]
+struct Plain;
+
+impl Controlled for Plain {
+    type Report = Status;
+    const KIND: &'static str = "plain";
+
+    fn status(&self, report: &Status) -> Status {
+        report.clone()
+    }
+}
+
+const N_RANKS: usize = 2_000;
+const NOW: Timestamp = Timestamp::from_start(Duration::from_millis(100));
+
+/// Every second rank has said one thing more, so that there are as many runs as ranks.
+fn ragged(restart: RestartConfig) -> Controller<Plain> {
+    let extent = Extent::new(vec![("ranks", N_RANKS)]).expect("the size is small");
+    let spec = Spec {
+        mesh: MeshLabel::new(MeshId::from_random(1), "ragged", Plain::KIND),
+        region: Region::all(extent).into(),
+        epoch: Epoch::FIRST,
+        agents: [RankSet::from(0..N_RANKS)].into(),
+        config: Config { restart, ..Config::lan() },
+        seed: 1,
+    };
+    let mut mesh = Controller::new(spec, Plain).expect("the agent has all ranks");
+    _ = mesh.step(Timestamp::START, Event::Opened);
+    let running = |rank: usize| update(1 + rank as u64 % 2, Status::Running);
+    _ = mesh.step(NOW, report((0..N_RANKS).map(|rank| (Rank::new(rank), running(rank)))));
+    assert_eq!(mesh.n_runs(), N_RANKS);
+    mesh
+}
+
+fn report(reports: impl Iterator<Item = (Rank, Update<Status>)>) -> Event<Status> {
+    let (agent, life) = (AgentId::new(0), Incarnation::FIRST);
+    Event::Answered(Answer::Reported { agent, life, reports: reports.collect() })
+}
+
+fn update(generation: u64, report: Status) -> Update<Status> {
+    let (incarnation, generation) = (Incarnation::FIRST, Generation::new(generation));
+    Update { incarnation, generation, age: Duration::ZERO, report }
+}
+
+fn beat() -> Event<Status> {
+    let (agent, life, beat) = (AgentId::new(0), Incarnation::FIRST, BeatSeq::FIRST);
+    Event::Answered(Answer::Heard { agent, life, beat })
+}
+
+/// One rank says this.
+fn one(rank: usize, status: Status) -> Event<Status> {
+    report([(Rank::new(rank), update(3, status))].into_iter())
+}
+
+/// H8. A round that waits for its ranks to end looks at none of them in vain.
+#[test]
+fn a_step_while_a_round_waits_costs_what_it_changes() {
+    let strategy = Strategy::OneForAll;
+    let mut mesh = ragged(RestartConfig { strategy, ..RestartConfig::on_failure(1) });
+    let crash = Status::failed(Cause::new(Reason::Exit { code: 1 }));
+    _ = mesh.step(NOW, one(0, crash));
+    let stopped = |rank: usize| (Rank::new(rank), update(3 + rank as u64 % 2, Status::Stopped));
+    _ = mesh.step(NOW, report((1..N_RANKS - 2).map(stopped)));
+    assert!(mesh.restarts.round().is_some() && mesh.n_runs() > N_RANKS / 2);
+    for event in [beat(), Event::Tick, one(N_RANKS - 2, Status::Stopped)] {
+        let n_visits = visits::of(|| _ = mesh.step(NOW, event.clone()));
+        assert!(n_visits < 16, "{event:?} looked at {n_visits} cells");
+    }
+    assert!(mesh.health.has_awaited(), "the last one lives");
+    _ = mesh.step(NOW, one(N_RANKS - 1, Status::Stopped));
+    assert!(!mesh.health.has_awaited(), "counted to the last");
+    assert_eq!(mesh.next_deadline(), mesh.restarts.round().map(|round| round.due));
+}

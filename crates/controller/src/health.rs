@@ -1,6 +1,7 @@
 //! What every rank is, as runs; and the rules by which a report changes it (H1 to H4, ST4).
 
 use std::ops::Range;
+use std::time::Duration;
 
 use mesh_core::{Cause, Change, Generation, Incarnation, Reason, Status, StatusKind, Timestamp};
 use mesh_shape::{Rank, RankSet};
@@ -333,7 +334,14 @@ fn annotates(before: &Status, after: &Status) -> bool {
 
 /// The changes of one step, equal ones together.
 #[derive(Debug, Default)]
-pub(crate) struct Changes(Vec<Change>);
+pub(crate) struct Changes(Vec<Dated>);
+
+/// A change, and when the evidence of it was seen.
+#[derive(Debug)]
+struct Dated {
+    change: Change,
+    evidence: Timestamp,
+}
 
 impl Changes {
     fn push(
@@ -343,23 +351,26 @@ impl Changes {
         status: Status,
         evidence: Timestamp,
     ) {
-        if let Some(last) = self.0.last_mut()
-            && last.incarnation == incarnation
-            && last.status == status
-            && last.evidence == evidence
+        if let Some(Dated { change, evidence: seen }) = self.0.last_mut()
+            && change.incarnation == incarnation
+            && change.status == status
+            && *seen == evidence
         {
-            last.ranks.insert_range(ranks);
+            change.ranks.insert_range(ranks);
             return;
         }
         let ranks = RankSet::from(ranks);
-        self.0.push(Change { ranks, incarnation, status, restart_in: None, evidence });
+        let change = Change { ranks, incarnation, status, restart_in: None, age: Duration::ZERO };
+        self.0.push(Dated { change, evidence });
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Change> {
-        self.0.iter()
+        self.0.iter().map(|dated| &dated.change)
     }
 
-    pub(crate) fn into_changes(self) -> Vec<Change> {
-        self.0
+    /// The changes as they are told at `now`.
+    pub(crate) fn into_changes(self, now: Timestamp) -> Vec<Change> {
+        let told = |Dated { change, evidence }| Change { age: now.since(evidence), ..change };
+        self.0.into_iter().map(told).collect()
     }
 }

@@ -14,7 +14,8 @@
 //!   evidence ends a rank, and only lease arithmetic times it out (H4).
 //!
 //! The agent's side is as pure, and is here too: [`Lease`], how long ranks may live without word of
-//! their controller, and [`Reporter`], which numbers what is seen of them.
+//! their controller, and [`Reporter`], which numbers what is seen of them. So is the subscriber's:
+//! [`Watchdog`], which notices that nobody speaks any more.
 
 #![forbid(unsafe_code)]
 #![warn(
@@ -38,6 +39,7 @@ mod runs;
 mod silence;
 mod subscribers;
 mod waits;
+mod watchdog;
 
 pub use config::{Config, ConfigError, Limits, Times};
 pub use controller::{Controller, Spec, SpecError};
@@ -46,6 +48,7 @@ pub use kind::Controlled;
 pub use lease::{Lease, RefusedEpoch};
 pub use mesh_core::{RestartConfig, RestartError, RestartPolicy, Strategy};
 pub use reporter::{Reporter, Waited, Waiting};
+pub use watchdog::Watchdog;
 // Its words, so that one dependency is enough for whoever takes this part alone.
 pub use {mesh_core, mesh_shape};
 

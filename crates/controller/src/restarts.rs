@@ -442,7 +442,7 @@ mod tests {
                 incarnation: Incarnation::FIRST,
                 status: Status::failed(Cause::new(reason)),
                 restart_in: None,
-                evidence: Timestamp::START,
+                age: Duration::ZERO,
             };
             restarts.decide((Timestamp::START, &config), vec![change], |_| true)[0]
                 .restart_in
@@ -466,7 +466,7 @@ mod tests {
                 incarnation: Incarnation::FIRST,
                 status: Status::failed(Cause::new(Reason::Exit { code: 1 })),
                 restart_in: None,
-                evidence: at(seconds),
+                age: Duration::ZERO,
             };
             let decided = restarts.decide((at(seconds), &config), vec![change], |_| true);
             (

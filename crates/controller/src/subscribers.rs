@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_core::{Change, Epoch, Interest, MeshEvent, MeshLabel, News, SubscriberId};
 use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
@@ -103,8 +104,8 @@ impl Subscribers {
     pub(crate) fn tell(&mut self, id: SubscriberId, news: News, effects: &mut Vec<Effect>) {
         let Some(subscriber) = self.by_id.get_mut(&id) else { return };
         if matches!(news, News::Snapshot(_)) {
-            let (mesh, reporter) = (self.mesh.clone(), self.reporter);
-            let event = MeshEvent { mesh, reporter, seq: subscriber.seq, news };
+            let (mesh, reporter, waited) = (self.mesh.clone(), self.reporter, Duration::ZERO);
+            let event = MeshEvent { mesh, reporter, seq: subscriber.seq, waited, news };
             effects.push(Effect::Tell { to: id, event });
         } else {
             effects.push(subscriber.next(id, (&self.mesh, self.reporter), news));
@@ -120,7 +121,8 @@ impl Subscriber {
         news: News,
     ) -> Effect {
         self.seq = self.seq.saturating_add(1);
-        let event = MeshEvent { mesh: mesh.clone(), reporter, seq: self.seq, news };
+        let (mesh, seq, waited) = (mesh.clone(), self.seq, Duration::ZERO);
+        let event = MeshEvent { mesh, reporter, seq, waited, news };
         Effect::Tell { to: id, event }
     }
 }

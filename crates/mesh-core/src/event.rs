@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Epoch, Incarnation, MeshLabel};
 use crate::status::{Status, StatusKind};
-use crate::time::Timestamp;
 
 /// One status that some ranks reached together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,9 +21,10 @@ pub struct Change {
     pub status: Status,
     /// For a failure that will be restarted: after what delay (RS1). It is no end of the mesh then.
     pub restart_in: Option<Duration>,
-    /// When the evidence of it was seen, on the clock of the controller's process. In a snapshot,
-    /// for ranks that did not fail: when the snapshot was taken.
-    pub evidence: Timestamp,
+    /// How long ago the evidence of it had been seen when this was said: an age, since clocks differ.
+    /// What it [waited](MeshEvent::waited) on its way since then comes on top. In a snapshot, for ranks
+    /// that did not fail: zero.
+    pub age: Duration,
 }
 
 /// Every rank found failed in one step, told to the owner once (N1, H6).
@@ -43,6 +43,8 @@ pub struct Failures {
     pub reporter: Epoch,
     /// The failures. Each status is a failure.
     pub changes: Vec<Change>,
+    /// How long this was on its way when it was handed over, as [`MeshEvent::waited`].
+    pub waited: Duration,
     /// Set once, and once more after the rules of restarting were changed: when restarts cannot mend the
     /// mesh (RS3).
     pub escalation: Option<Escalation>,
@@ -161,6 +163,10 @@ pub struct MeshEvent {
     pub reporter: Epoch,
     /// Its number: one more than that of the message before it to this subscriber (N5).
     pub seq: u64,
+    /// How long this was on its way when it was handed over. A controller says zero; each queue and each
+    /// wire adds what it has held it back, on its own clock. What is said of ages counts from the saying,
+    /// so this comes on top of them.
+    pub waited: Duration,
     /// What is new.
     pub news: News,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mesh_core::{
     Cause, Change, Epoch, Escalation, Failures, Incarnation, Link, MeshId, MeshLabel, Reason,
-    Status, Timestamp,
+    Status,
 };
 use mesh_shape::{Rank, RankSet, Region, extent};
 
@@ -14,6 +14,7 @@ fn failures(changes: Vec<Change>) -> Failures {
         region: Region::all(extent!(hosts = 2, procs = 4).expect("it is an extent")).into(),
         reporter: Epoch::new(3),
         changes,
+        waited: Duration::ZERO,
         escalation: None,
     }
 }
@@ -24,7 +25,7 @@ fn change<const N: usize>(ranks: [usize; N], incarnation: u64, status: Status) -
         incarnation: Incarnation::new(incarnation),
         status,
         restart_in: None,
-        evidence: Timestamp::START,
+        age: Duration::ZERO,
     }
 }
 

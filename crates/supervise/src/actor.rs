@@ -19,6 +19,7 @@ use mesh_runtime::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::clock::{Clock, Queued};
 use crate::handle::{ControllerRef, Inbox, SUBSCRIBER_EVENTS};
 use crate::shell::{Setup, supervise};
 
@@ -63,6 +64,7 @@ use crate::shell::{Setup, supervise};
 /// ```
 pub struct ControllerActor<C: Controlled, A> {
     controller: ControllerRef<C::Report>,
+    clock: Clock,
     /// One for each port that is told. Bound: the limit of the machine for subscribers.
     subscriptions: BTreeMap<PortRef<MeshEvent>, Forwarding>,
     agents: PhantomData<fn(A)>,
@@ -124,6 +126,7 @@ where
         ControllerParams { setup, owner }: ControllerParams<C, A>,
         cx: &mut Context<Self>,
     ) -> Result<Self, Failure> {
+        let clock = setup.clock;
         let (supervision, run) = supervise(setup);
         let me = cx.me().clone();
         cx.attach(async move {
@@ -141,7 +144,7 @@ where
         });
         let subscriptions = BTreeMap::new();
         let controller = supervision.controller;
-        Ok(Self { controller, subscriptions, agents: PhantomData })
+        Ok(Self { controller, clock, subscriptions, agents: PhantomData })
     }
 
     /// A subscriber that is gone is dropped (N7); without its owner the mesh ends (C2).
@@ -231,7 +234,7 @@ where
         if let Err(refusal) = is_taken.await? {
             return Ok(Err(refusal));
         }
-        let forwarding = cx.proc().runtime().spawn(forward(events, to, cx.deputy()));
+        let forwarding = cx.proc().runtime().spawn(forward((events, self.clock), to, cx.deputy()));
         self.subscriptions.insert(to, Forwarding(forwarding));
         Ok(Ok(()))
     }
@@ -257,8 +260,13 @@ where
 
 /// Tells the port every event, and waits while it has no room: then the queue fills, and the loop
 /// knows that the subscriber lags (N7).
-async fn forward(mut events: mpsc::Receiver<MeshEvent>, to: PortRef<MeshEvent>, from: Deputy) {
-    while let Some(event) = events.recv().await {
+async fn forward(
+    (mut events, clock): (mpsc::Receiver<Queued<MeshEvent>>, Clock),
+    to: PortRef<MeshEvent>,
+    from: Deputy,
+) {
+    while let Some(Queued { since, item: mut event }) = events.recv().await {
+        event.waited += clock.now().since(since);
         to.cast(&from, event).await;
     }
 }

@@ -3,6 +3,13 @@
 use mesh_core::Timestamp;
 use tokio::time::Instant;
 
+/// What waits in a queue, and since when: an age that is told grows while it waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Queued<T> {
+    pub(crate) since: Timestamp,
+    pub(crate) item: T,
+}
+
 /// Reads time for the machines of one process. Copies agree with each other.
 ///
 /// It is tokio's clock, so that it can be paused in tests; a step of the wall clock does not touch it.
@@ -22,6 +29,11 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp::from_start(self.start.elapsed())
+    }
+
+    /// What is put into a queue now.
+    pub(crate) fn queued<T>(&self, item: T) -> Queued<T> {
+        Queued { since: self.now(), item }
     }
 
     /// The instant of a moment, for tokio's timers. A moment too far to be an instant is a year away.

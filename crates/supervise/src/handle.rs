@@ -11,6 +11,7 @@ use mesh_core::{
 use mesh_shape::{RankSet, Region};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::{Clock, Queued};
 use crate::subscription::MeshEvents;
 
 /// What the loop is sent.
@@ -20,7 +21,7 @@ pub(crate) enum Inbox<R> {
     Subscribe {
         interest: Interest,
         region: Option<Arc<Region>>,
-        queue: mpsc::Sender<MeshEvent>,
+        queue: mpsc::Sender<Queued<MeshEvent>>,
         taken: oneshot::Sender<Result<(), Refusal>>,
     },
     Ask {
@@ -40,11 +41,12 @@ pub(crate) const SUBSCRIBER_EVENTS: usize = 256;
 #[derive(Debug)]
 pub struct ControllerRef<R> {
     inbox: mpsc::Sender<Inbox<R>>,
+    clock: Clock,
 }
 
 impl<R> Clone for ControllerRef<R> {
     fn clone(&self) -> Self {
-        Self { inbox: self.inbox.clone() }
+        Self { inbox: self.inbox.clone(), clock: self.clock }
     }
 }
 
@@ -60,8 +62,8 @@ pub enum AskError {
 }
 
 impl<R: Send + 'static> ControllerRef<R> {
-    pub(crate) const fn new(inbox: mpsc::Sender<Inbox<R>>) -> Self {
-        Self { inbox }
+    pub(crate) const fn new(inbox: mpsc::Sender<Inbox<R>>, clock: Clock) -> Self {
+        Self { inbox, clock }
     }
 
     /// Subscribes to what happens in the mesh, or in `region` of it, in whose ranks the events are
@@ -82,7 +84,7 @@ impl<R: Send + 'static> ControllerRef<R> {
         let region = region.map(Arc::new);
         self.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
         is_taken.await.or(Err(AskError::Ended))??;
-        Ok(MeshEvents::new(events))
+        Ok(MeshEvents::new(events, self.clock))
     }
 
     /// Stops every rank: asks it to end, kills it after `grace`, and returns the state of all (C1).

@@ -18,6 +18,7 @@
 
 #[cfg(feature = "actor")]
 mod actor;
+mod backlog;
 mod clock;
 mod handle;
 mod local;

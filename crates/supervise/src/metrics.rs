@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use mesh_core::{Failures, MeshLabel, StatusKind, Timestamp};
+use mesh_core::{Failures, MeshLabel, StatusKind};
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
@@ -187,9 +187,10 @@ impl Detection {
         Self(histogram!(DETECTION, "mesh_kind" => mesh.kind().to_owned()))
     }
 
-    pub(crate) fn record(&self, failures: &Failures, now: Timestamp) {
+    pub(crate) fn record(&self, failures: &Failures) {
         for change in &failures.changes {
-            self.0.record_many(now.since(change.evidence).as_secs_f64(), change.ranks.len());
+            let age = change.age.saturating_add(failures.waited);
+            self.0.record_many(age.as_secs_f64(), change.ranks.len());
         }
     }
 }

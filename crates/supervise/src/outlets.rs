@@ -1,6 +1,6 @@
 //! Where effects go: queues to subscribers, answers to questions, news to the owner. None is awaited.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use controller::AskId;
 use mesh_core::{MeshEvent, News, OwnerNews, Reply, SubscriberId};
@@ -8,12 +8,15 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::backlog::Backlog;
+use crate::clock::{Clock, Queued};
 use crate::handle::SUBSCRIBER_EVENTS;
 
 /// The queues out of one controller.
 #[derive(Debug)]
 pub(crate) struct Outlets {
-    subscribers: BTreeMap<SubscriberId, mpsc::Sender<MeshEvent>>,
+    clock: Clock,
+    subscribers: BTreeMap<SubscriberId, mpsc::Sender<Queued<MeshEvent>>>,
     next_subscriber: SubscriberId,
     /// Those that lost messages and have not caught up.
     lagging: BTreeSet<SubscriberId>,
@@ -21,10 +24,9 @@ pub(crate) struct Outlets {
     catching_up: JoinSet<SubscriberId>,
     questions: BTreeMap<AskId, oneshot::Sender<Reply>>,
     next_ask: u64,
-    owner: mpsc::Sender<OwnerNews>,
-    /// What the owner has not had room for. Bound: one entry for each step that failed something, so
-    /// at most the ranks of the mesh and the restarts it is allowed.
-    backlog: VecDeque<OwnerNews>,
+    owner: mpsc::Sender<Queued<OwnerNews>>,
+    /// What the owner has not had room for.
+    backlog: Backlog,
 }
 
 /// What became of a message to a subscriber.
@@ -42,8 +44,9 @@ pub(crate) enum Told {
 }
 
 impl Outlets {
-    pub(crate) fn new(owner: mpsc::Sender<OwnerNews>) -> Self {
+    pub(crate) fn new(owner: mpsc::Sender<Queued<OwnerNews>>, clock: Clock) -> Self {
         Self {
+            clock,
             subscribers: BTreeMap::new(),
             next_subscriber: SubscriberId::FIRST,
             lagging: BTreeSet::new(),
@@ -51,11 +54,14 @@ impl Outlets {
             questions: BTreeMap::new(),
             next_ask: 0,
             owner,
-            backlog: VecDeque::new(),
+            backlog: Backlog::default(),
         }
     }
 
-    pub(crate) fn add_subscriber(&mut self, queue: mpsc::Sender<MeshEvent>) -> SubscriberId {
+    pub(crate) fn add_subscriber(
+        &mut self,
+        queue: mpsc::Sender<Queued<MeshEvent>>,
+    ) -> SubscriberId {
         let id = self.next_subscriber;
         self.next_subscriber = id.next();
         self.subscribers.insert(id, queue);
@@ -75,7 +81,7 @@ impl Outlets {
         if self.lagging.contains(&to) {
             return Told::Behind;
         }
-        match queue.try_send(event) {
+        match queue.try_send(self.clock.queued(event)) {
             Ok(()) if is_last => {
                 self.subscribers.remove(&to);
                 Told::Closed
@@ -100,7 +106,7 @@ impl Outlets {
 
     /// Forgets the subscribers that have gone, and says which.
     pub(crate) fn gone(&mut self) -> Vec<SubscriberId> {
-        let is_gone = |queue: &mpsc::Sender<MeshEvent>| queue.is_closed();
+        let is_gone = |queue: &mpsc::Sender<Queued<MeshEvent>>| queue.is_closed();
         let gone: Vec<SubscriberId> = self
             .subscribers
             .iter()
@@ -136,16 +142,14 @@ impl Outlets {
     }
 
     pub(crate) fn tell_owner(&mut self, news: OwnerNews) {
-        self.backlog.push_back(news);
+        self.backlog.push(self.clock.queued(news));
         self.drain_backlog();
     }
 
     fn drain_backlog(&mut self) {
-        while let Some(news) = self.backlog.pop_front() {
-            if let Err(TrySendError::Full(news)) = self.owner.try_send(news) {
-                self.backlog.push_front(news);
-                return;
-            }
+        while let Ok(permit) = self.owner.try_reserve() {
+            let Some(news) = self.backlog.pop() else { return };
+            permit.send(news);
         }
     }
 
@@ -160,7 +164,7 @@ impl Outlets {
         let caught_up = tokio::select! {
             Some(ended) = catching_up.join_next() => ended.ok(),
             Ok(permit) = owner.reserve(), if !backlog.is_empty() => {
-                if let Some(news) = backlog.pop_front() {
+                if let Some(news) = backlog.pop() {
                     permit.send(news);
                 }
                 None

@@ -3,13 +3,13 @@
 use mesh_core::OwnerNews;
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Queued};
 use crate::metrics::Detection;
 
 /// The owner's end of a mesh. Dropping it ends the mesh: no mesh outlives its owner (C2).
 #[derive(Debug)]
 pub struct Owner {
-    news: mpsc::Receiver<OwnerNews>,
+    news: mpsc::Receiver<Queued<OwnerNews>>,
     clock: Clock,
     detection: Detection,
     is_finished: bool,
@@ -17,7 +17,7 @@ pub struct Owner {
 
 impl Owner {
     pub(crate) const fn new(
-        news: mpsc::Receiver<OwnerNews>,
+        news: mpsc::Receiver<Queued<OwnerNews>>,
         clock: Clock,
         detection: Detection,
     ) -> Self {
@@ -33,9 +33,12 @@ impl Owner {
         if self.is_finished {
             return None;
         }
-        let news = self.news.recv().await?;
-        match &news {
-            OwnerNews::Failed(failures) => self.detection.record(failures, self.clock.now()),
+        let Queued { since, item: mut news } = self.news.recv().await?;
+        match &mut news {
+            OwnerNews::Failed(failures) => {
+                failures.waited += self.clock.now().since(since);
+                self.detection.record(failures);
+            }
             OwnerNews::Finished(_) => self.is_finished = true,
         }
         Some(news)

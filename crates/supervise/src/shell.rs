@@ -120,7 +120,7 @@ where
         metrics: MeshMetrics::new(&mesh),
         answers: ControllerRef::answers(inbox.downgrade()),
         _inbox: inbox.clone(),
-        outlets: Outlets::new(news),
+        outlets: Outlets::new(news, clock),
         controller,
         agents,
         clock,
@@ -130,7 +130,7 @@ where
         passed: 0,
     };
     let supervision = Supervision {
-        controller: ControllerRef::new(inbox),
+        controller: ControllerRef::new(inbox, clock),
         owner: Owner::new(owner, clock, Detection::new(&mesh)),
         answers,
     };

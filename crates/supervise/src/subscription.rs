@@ -1,29 +1,64 @@
 //! A subscriber's end: events in order, and word of a controller that has gone silent.
 
-use std::time::Duration;
-
+use controller::Watchdog;
 use mesh_core::{MeshEvent, News, Trouble};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
+
+use crate::clock::{Clock, Queued};
 
 /// The events of one subscription, first a snapshot, last [`News::Closed`].
 ///
 /// Dropping it unsubscribes.
 #[derive(Debug)]
 pub struct MeshEvents {
-    events: mpsc::Receiver<MeshEvent>,
+    events: Source,
+    clock: Clock,
+    watchdog: Watchdog,
     /// What a silence is told with: it has the number of the last message.
     last: Option<MeshEvent>,
-    period: Option<Duration>,
-    heard_at: Instant,
-    lost: bool,
-    closed: bool,
+}
+
+/// Where the events come from.
+#[derive(Debug)]
+enum Source {
+    Loop(mpsc::Receiver<Queued<MeshEvent>>),
+    #[cfg(feature = "actor")]
+    Port(mesh_runtime::PortReceiver<MeshEvent>),
+}
+
+impl Source {
+    async fn recv(&mut self, clock: Clock) -> Option<MeshEvent> {
+        match self {
+            Self::Loop(events) => {
+                let Queued { since, item: mut event } = events.recv().await?;
+                event.waited += clock.now().since(since);
+                Some(event)
+            }
+            #[cfg(feature = "actor")]
+            Self::Port(events) => Some(events.recv().await),
+        }
+    }
 }
 
 impl MeshEvents {
-    pub(crate) fn new(events: mpsc::Receiver<MeshEvent>) -> Self {
-        let heard_at = Instant::now();
-        Self { events, last: None, period: None, heard_at, lost: false, closed: false }
+    pub(crate) const fn new(events: mpsc::Receiver<Queued<MeshEvent>>, clock: Clock) -> Self {
+        Self::of(Source::Loop(events), clock)
+    }
+
+    /// The events that come to a port which was subscribed with
+    /// [`Subscribe`](mesh_core::Subscribe), from a controller in this process or another.
+    ///
+    /// There are no events after [`News::Closed`]; a controller that ends before it is told of by its
+    /// silence (N10).
+    #[cfg(feature = "actor")]
+    #[must_use]
+    pub const fn of_port(events: mesh_runtime::PortReceiver<MeshEvent>, clock: Clock) -> Self {
+        Self::of(Source::Port(events), clock)
+    }
+
+    const fn of(events: Source, clock: Clock) -> Self {
+        Self { events, clock, watchdog: Watchdog::new(), last: None }
     }
 
     /// The next event; `None` after the last one, or if the controller ended before it.
@@ -35,34 +70,22 @@ impl MeshEvents {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<MeshEvent> {
+        let clock = self.clock;
         let received = loop {
-            let Some(period) = self.period.filter(|_| !self.lost && !self.closed) else {
-                break self.events.recv().await;
+            let Some(due) = self.watchdog.next_deadline() else {
+                break self.events.recv(clock).await;
             };
-            let deadline = self.heard_at + period * 3;
-            match timeout_at(deadline, self.events.recv()).await {
+            match timeout_at(clock.instant(due), self.events.recv(clock)).await {
                 Ok(received) => break received,
-                // Woken long after the deadline: it was this process that was paused.
-                Err(_) if Instant::now() > deadline + period => self.heard_at = Instant::now(),
-                Err(_) => return self.controller_lost(),
+                Err(_) if self.watchdog.tick(self.clock.now()) => return self.last.clone(),
+                Err(_) => (),
             }
         };
         let event = received?;
-        self.heard_at = Instant::now();
-        self.lost = false;
-        match &event.news {
-            News::Snapshot(snapshot) => self.period = Some(snapshot.period),
-            News::Heartbeat { period } => self.period = Some(*period),
-            News::Closed => self.closed = true,
-            News::Changed(_) | News::Trouble(_) | News::Escalated(_) | News::Stopping => (),
-        }
+        self.watchdog.heard(clock.now(), &event.news);
         let news = News::Trouble(Trouble::ControllerLost);
-        self.last = Some(MeshEvent { mesh: event.mesh.clone(), news, ..event });
+        let (mesh, waited) = (event.mesh.clone(), std::time::Duration::ZERO);
+        self.last = Some(MeshEvent { mesh, waited, news, ..event });
         Some(event)
-    }
-
-    fn controller_lost(&mut self) -> Option<MeshEvent> {
-        self.lost = true;
-        self.last.clone()
     }
 }

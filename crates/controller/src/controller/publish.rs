@@ -1,5 +1,7 @@
 //! What one step has changed is told: to whoever waits, to the subscribers, to the owner (H6, N1).
 
+use std::time::Duration;
+
 use mesh_core::{Change, Failures, News, Order};
 use mesh_shape::RankSet;
 
@@ -12,7 +14,7 @@ impl<C: Controlled> Controller<C> {
     /// Decides on restarts, and tells everybody. At most once in a step, so that all failures found
     /// in it are told together.
     pub(super) fn publish(&mut self, changes: Changes, effects: &mut Vec<Effect>) {
-        let changes = changes.into_changes();
+        let changes = changes.into_changes(self.now);
         if changes.is_empty() && !self.restarts.has_escalated() && !self.waits.has_reached() {
             return;
         }
@@ -38,6 +40,7 @@ impl<C: Controlled> Controller<C> {
                 region,
                 reporter,
                 changes,
+                waited: Duration::ZERO,
                 escalation,
             }));
         }
@@ -54,7 +57,7 @@ impl<C: Controlled> Controller<C> {
         }
         let mut changes = Changes::default();
         let stops = self.health.stop(&joined, self.now, &mut changes);
-        let changes = changes.into_changes();
+        let changes = changes.into_changes(self.now);
         self.note_for_waits(&changes);
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         for (ranks, incarnation) in stops {

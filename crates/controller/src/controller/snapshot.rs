@@ -80,7 +80,8 @@ impl<C: Controlled> Controller<C> {
                 let (incarnation, status) = (cell.incarnation, status.clone());
                 let restart_in = starts_at.map(|at| at.since(self.now));
                 let evidence = if status.is_failure() { cell.failed_at } else { self.now };
-                add(list, Change { ranks, incarnation, status, restart_in, evidence });
+                let age = self.now.since(evidence);
+                add(list, Change { ranks, incarnation, status, restart_in, age });
             }
         }
         snapshot
@@ -120,7 +121,7 @@ fn add(changes: &mut Vec<Change>, change: Change) {
             if last.incarnation == change.incarnation
                 && last.status == change.status
                 && last.restart_in == change.restart_in
-                && last.evidence == change.evidence =>
+                && last.age == change.age =>
         {
             change.ranks.runs().for_each(|range| last.ranks.insert_range(range));
         }

@@ -47,7 +47,7 @@ fn a_mesh_that_is_open_is_not_adopted() {
 fn reported_ranks_are_taken_over_with_their_life() {
     let mut mesh = adopted(3, 1, LAN);
     _ = mesh.step(at(0), subscribe(Interest::All));
-    let news = vec![of_incarnation(4, change(at(1), [0, 1], Status::Running))];
+    let news = vec![of_incarnation(4, change([0, 1], Status::Running))];
     let effects = mesh.step(at(1), nth_report(0, [0, 1], (4, 17), Status::Running));
     assert_eq!(effects, [tell(1, changed(news))]);
     let lives: Vec<u64> =
@@ -59,7 +59,7 @@ fn reported_ranks_are_taken_over_with_their_life() {
 #[test]
 fn an_end_before_the_adoption_is_told_once() {
     let mut mesh = adopted(3, 1, LAN);
-    let news = vec![of_incarnation(2, change(at(1), [1], crash()))];
+    let news = vec![of_incarnation(2, change([1], crash()))];
     let failed = nth_report(0, [1], (2, 9), crash());
     assert_eq!(mesh.step(at(1), failed.clone()), [tell_owner(&mesh, news)]);
     assert_eq!(mesh.step(at(1), failed), []);
@@ -75,7 +75,7 @@ fn what_nobody_reports_is_lost_after_one_lease() {
     assert_eq!(pass_polled(&mut mesh, (at(0), at(9))), []);
     let out = pass_polled(&mut mesh, (at(9), at(20)));
     let [(told, Effect::TellOwner(failures))] = &out[..] else { panic!("{out:?}") };
-    assert_eq!(failures.changes, [change(*told, [1, 2], lost())]);
+    assert_eq!(failures.changes, [change([1, 2], lost())]);
     assert!(*told >= at(0) + LEASE && *told <= at(0) + LEASE + LAN.times.check, "{told:?}");
 }
 
@@ -152,7 +152,7 @@ fn ranks_of_an_agent_that_never_answers_time_out() {
     let out = pass(&mut mesh, (at(0), at(30)), &[0]);
     let gone = at(0) + LAN.times.timeout;
     let timeout = Status::Timeout { after: LAN.times.timeout, cause: None };
-    assert_eq!(out, [(gone, tell_owner(&mesh, vec![change(gone, [1], timeout)]))]);
+    assert_eq!(out, [(gone, tell_owner(&mesh, vec![change([1], timeout)]))]);
 }
 
 /// C1, K3: a stop that comes before the agents have said what lives still ends what lives.

@@ -73,7 +73,7 @@ fn what_a_new_life_of_an_agent_does_not_know_is_lost() {
     let mut mesh = running(3, 1, LAN);
     _ = mesh.step(at(0), nth_report(0, 0..3, (0, 40), Status::Running));
     let unknown = of_life(1, nth_report(0, [1, 2], (0, 0), Status::NotExist));
-    let news = vec![change(at(1), [1, 2], lost())];
+    let news = vec![change([1, 2], lost())];
     assert_eq!(mesh.step(at(1), unknown.clone()), [tell_owner(&mesh, news)]);
     assert_eq!(mesh.step(at(1), unknown), [], "once");
     let known = of_life(1, nth_report(0, [0], (0, 0), Status::Stalled(Stall::DumpingCore)));
@@ -223,7 +223,7 @@ fn a_late_timeout_with_a_cause_explains_one_without() {
 fn a_reported_timeout_is_a_failure_and_is_not_restarted() {
     let mut mesh = running(2, 1, restarting());
     let timeout = Status::Timeout { after: secs(9), cause: None };
-    let news = vec![change(at(1), [0], timeout.clone())];
+    let news = vec![change([0], timeout.clone())];
     let effects = mesh.step(at(1), nth_report(0, [0], (0, 2), timeout));
     assert_eq!(effects, [tell_owner(&mesh, news)]);
     assert_eq!(mesh.step(at(2), Event::Tick).iter().filter(|e| !is_routine(e)).count(), 0);
@@ -235,7 +235,7 @@ fn a_reported_timeout_is_a_failure_and_is_not_restarted() {
 fn a_reported_suspicion_is_covered_by_the_silence_of_its_own_agent() {
     let mut mesh = running(2, 2, LAN);
     _ = mesh.step(at(0), subscribe(Interest::All));
-    let news = vec![change(at(0), [0], Status::Suspect)];
+    let news = vec![change([0], Status::Suspect)];
     let effects = mesh.step(at(0), nth_report(0, [0], (0, 2), Status::Suspect));
     assert_eq!(effects, [tell(1, changed(news))]);
     _ = pass(&mut mesh, (at(0), at(4)), &[1]);
@@ -258,7 +258,7 @@ fn the_chain_of_causes_reaches_the_owner_as_it_was_said() {
     let cause =
         Cause::new(Reason::Inherited).with_chain(chain).with_stderr(vec!["oops".to_owned()]);
     let failed = Status::failed(cause);
-    let news = vec![change(at(1), [1], failed.clone())];
+    let news = vec![change([1], failed.clone())];
     let effects = mesh.step(at(1), nth_report(0, [1], (0, 2), failed));
     assert_eq!(effects, [tell_owner(&mesh, news)]);
     let [Effect::TellOwner(failures)] = &effects[..] else { panic!("{effects:?}") };
@@ -273,7 +273,7 @@ fn a_rank_that_is_lost_while_it_stops_has_failed() {
     let mut mesh = running(2, 1, LAN);
     _ = mesh.step(at(1), stop(1, secs(9)));
     let unknown = of_life(1, nth_report(0, [0], (0, 0), Status::NotExist));
-    let news = vec![of_incarnation(0, change(at(1), [0], lost()))];
+    let news = vec![of_incarnation(0, change([0], lost()))];
     assert_eq!(mesh.step(at(1), unknown), [tell_owner(&mesh, news)]);
 }
 

@@ -38,7 +38,7 @@ fn a_poll_is_judged_after_its_time_by_who_was_heard_since() {
 fn what_its_agent_says_to_be_stopping_does_not_run_again() {
     let mut mesh = running(2, 1, LAN);
     _ = mesh.step(at(0), subscribe(Interest::All));
-    let news = vec![change(at(1), [0], Status::Stopping)];
+    let news = vec![change([0], Status::Stopping)];
     let stopping = nth_report(0, [0], (0, 2), Status::Stopping);
     assert_eq!(mesh.step(at(1), stopping), [tell(1, changed(news))]);
     for (generation, status) in (3..).zip([Status::Running, Status::Initializing]) {

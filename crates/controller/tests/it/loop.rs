@@ -35,7 +35,7 @@ fn a_check_blocks_nothing() {
     assert_eq!(mesh.step(due, Event::Tick), [ask(0, Order::Poll), ask(1, Order::Poll)]);
     assert_eq!(mesh.step(due, Event::Tick), [], "it has been sent");
     assert_eq!(mesh.step(due, subscribe(Interest::Terminal)).len(), 1);
-    let failed = vec![change(due, [0], crash())];
+    let failed = vec![change([0], crash())];
     assert_eq!(
         mesh.step(due, crashed([0])),
         [tell(1, changed(failed.clone())), tell_owner(&mesh, failed)]
@@ -141,7 +141,7 @@ fn monitoring_ends_with_the_last_rank_and_not_before() {
     let mut mesh = running(3, 1, LAN);
     assert_eq!(mesh.step(at(1), ended([0, 1])), []);
     assert!(mesh.next_deadline().is_some(), "one rank lives");
-    let news = vec![change(at(2), [2], crash())];
+    let news = vec![change([2], crash())];
     assert_eq!(mesh.step(at(2), crashed([2])), [tell_owner(&mesh, news), Effect::Finish]);
     assert_eq!((mesh.next_deadline(), mesh.check_due()), (None, None));
 }

@@ -1,8 +1,8 @@
 //! controller: what must hold of supervision, one module for each topic.
 //!
 //! Each sentence of supervision and the tests that name it; `sentences.rs` holds this table true, and
-//! says what is proved elsewhere (C2, C4, E1, N10). `costs`, `lease`, `reporter`, and some of `restarts`
-//! and `waits` are beside the code.
+//! says what is proved elsewhere (C2, C4, E1). `costs`, `lease`, `reporter`, `watchdog`, and
+//! some of `restarts` and `waits` are beside the code.
 //!
 //! ```text
 //! ST1 waits::a_wait_is_not_satisfied_by_what_is_unknown
@@ -116,6 +116,7 @@
 //! N4 notifications::closed_is_the_last_word
 //! N4 restarts::a_mesh_is_not_closed_while_a_restart_is_due
 //! N4 strategies::a_mesh_is_not_closed_while_a_round_is_due
+//! N4 watchdog::nothing_is_missed_before_a_promise_and_after_the_last_word
 //! N5 model::no_history_breaks_an_invariant
 //! N5 notifications::a_late_subscriber_gets_the_end_and_closed
 //! N5 notifications::a_snapshot_holds_every_end_and_its_cause
@@ -135,6 +136,7 @@
 //! N7 notifications::a_subscriber_that_lagged_gets_all_that_is
 //! N7 notifications::a_subscriber_that_lagged_over_the_end_is_told_closed_again
 //! N7 requests::subscribers_beyond_the_limit_are_refused
+//! N8 health::evidence_is_as_old_as_the_agent_says
 //! N8 notifications::a_failure_reads_as_a_report
 //! N9 adoption::nothing_is_declared_dead_for_one_lease
 //! N9 adoption::ranks_of_an_agent_that_comes_back_late_are_found
@@ -322,6 +324,9 @@
 //! K3 lease::a_lower_epoch_is_refused_and_a_higher_one_adopts
 //! K3 model::no_history_breaks_an_invariant
 //! E2 agents::the_chain_of_causes_reaches_the_owner_as_it_was_said
+//! N10 watchdog::a_controller_is_lost_after_three_periods_that_this_side_was_awake
+//! N10 watchdog::any_message_ends_a_silence
+//! N10 watchdog::nothing_is_missed_before_a_promise_and_after_the_last_word
 //! ```
 
 mod adoption;

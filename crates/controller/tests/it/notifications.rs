@@ -8,8 +8,8 @@ use mesh_core::{
 };
 
 use crate::support::{
-    LAN, WATCHER, ask, at, beat, change, changed, crash, crashed, ended, exit, heartbeat,
-    is_routine, nth_report, query_failed, renew, running, snapshot, statuses, subscribe,
+    LAN, WATCHER, aged, ask, at, beat, change, changed, crash, crashed, ended, exit, heartbeat,
+    is_routine, nth_report, query_failed, renew, running, secs, snapshot, statuses, subscribe,
     subscribe_to, tell, tell_owner, tell_to,
 };
 
@@ -17,7 +17,7 @@ use crate::support::{
 #[test]
 fn the_owner_gets_each_failed_life_exactly_once() {
     let mut mesh = running(4, 1, LAN);
-    let news = vec![change(at(9), [1, 2], crash())];
+    let news = vec![change([1, 2], crash())];
     assert_eq!(mesh.step(at(9), crashed([1, 2])), [tell_owner(&mesh, news)]);
     assert_eq!(mesh.step(at(9), crashed([2])), [], "the same life, by another path");
     assert_eq!(mesh.step(at(10), nth_report(0, [1, 2], (0, 9), crash())), []);
@@ -39,10 +39,10 @@ fn a_subscriber_gets_each_end_once_clean_ones_too() {
         mesh.step(at(0), subscribe(Interest::Terminal)),
         [tell(0, News::Snapshot(snapshot()))]
     );
-    let news = vec![change(at(1), [0], Status::Stopped)];
+    let news = vec![change([0], Status::Stopped)];
     assert_eq!(mesh.step(at(1), ended([0])), [tell(1, changed(news))]);
     assert_eq!(mesh.step(at(1), ended([0])), []);
-    let news = vec![change(at(2), [1], crash())];
+    let news = vec![change([1], crash())];
     assert_eq!(
         mesh.step(at(2), crashed([0, 1])),
         [tell(2, changed(news.clone())), tell_owner(&mesh, news)]
@@ -56,13 +56,13 @@ fn only_who_wants_all_hears_of_what_is_no_end() {
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
     let all = SubscriberId::new(8);
     let wants_all = Subscription { id: all, interest: Interest::All, region: None };
-    let alive = vec![change(at(0), [0, 1], Status::Running)];
+    let alive = vec![change([0, 1], Status::Running)];
     assert_eq!(
         mesh.step(at(0), Event::Subscribed(wants_all)),
         [tell_to(all, 0, News::Snapshot(Snapshot { alive, ..snapshot() }))]
     );
     let stalled = Status::Stalled(mesh_core::Stall::DumpingCore);
-    let news = vec![change(at(1), [1], stalled.clone())];
+    let news = vec![change([1], stalled.clone())];
     assert_eq!(
         mesh.step(at(1), nth_report(0, [1], (0, 2), stalled)),
         [tell_to(all, 1, changed(news))]
@@ -90,7 +90,7 @@ fn heartbeats_go_on_after_the_first_failure() {
 fn closed_is_the_last_word() {
     let mut mesh = running(1, 1, LAN);
     _ = mesh.step(at(0), subscribe(Interest::All));
-    let news = vec![change(at(1), [0], crash())];
+    let news = vec![change([0], crash())];
     assert_eq!(
         mesh.step(at(1), crashed([0])),
         [
@@ -115,8 +115,8 @@ fn a_late_subscriber_gets_the_end_and_closed() {
     _ = mesh.step(at(1), crashed([0]));
     _ = mesh.step(at(2), ended([1]));
     let ends = Snapshot {
-        failed: vec![change(at(1), [0], crash())],
-        stopped: vec![change(at(3), [1], Status::Stopped)],
+        failed: vec![aged(secs(2), change([0], crash()))],
+        stopped: vec![change([1], Status::Stopped)],
         ..snapshot()
     };
     assert_eq!(
@@ -133,11 +133,11 @@ fn a_snapshot_holds_every_end_and_its_cause() {
     _ = mesh.step(at(1), nth_report(0, [2], (0, 2), exit(2)));
     _ = mesh.step(at(1), ended([3, 5]));
     let ends = Snapshot {
-        failed: vec![change(at(1), [1], crash()), change(at(1), [2], exit(2))],
-        stopped: vec![change(at(4), [3, 5], Status::Stopped)],
+        failed: [change([1], crash()), change([2], exit(2))].map(|it| aged(secs(3), it)).into(),
+        stopped: vec![change([3, 5], Status::Stopped)],
         ..snapshot()
     };
-    let all = Snapshot { alive: vec![change(at(4), [0, 4], Status::Running)], ..ends.clone() };
+    let all = Snapshot { alive: vec![change([0, 4], Status::Running)], ..ends.clone() };
     for (interest, expected) in [(Interest::Terminal, ends), (Interest::All, all)] {
         let mut mesh = mesh.clone();
         let effects = mesh.step(at(4), subscribe(interest));
@@ -164,16 +164,16 @@ fn subscribing_twice_counts_once_and_an_unknown_one_never() {
 #[test]
 fn a_region_hears_of_its_own_ranks_in_its_own_numbers() {
     let mut mesh = running(8, 2, LAN);
-    let alive = vec![change(at(0), [0, 1], Status::Running)];
+    let alive = vec![change([0, 1], Status::Running)];
     assert_eq!(
         mesh.step(at(0), subscribe_to("hosts=1,procs=::-2", &mesh)),
         [tell(0, News::Snapshot(Snapshot { alive, ..snapshot() }))]
     );
-    let elsewhere = vec![change(at(1), [1], crash())];
+    let elsewhere = vec![change([1], crash())];
     assert_eq!(mesh.step(at(1), crashed([1])), [tell_owner(&mesh, elsewhere)]);
     let effects = mesh.step(at(2), nth_report(1, [4, 5], (0, 2), crash()));
-    let seen = vec![change(at(2), [1], crash())];
-    let told = vec![change(at(2), [4, 5], crash())];
+    let seen = vec![change([1], crash())];
+    let told = vec![change([4, 5], crash())];
     assert_eq!(effects, [tell(1, changed(seen)), tell_owner(&mesh, told)]);
 }
 
@@ -182,7 +182,7 @@ fn a_region_hears_of_its_own_ranks_in_its_own_numbers() {
 fn a_region_is_told_of_what_concerns_the_whole_mesh() {
     let mut mesh = running(2, 2, LAN);
     _ = mesh.step(at(1), crashed([0]));
-    let alive = vec![change(at(1), [0], Status::Running)];
+    let alive = vec![change([0], Status::Running)];
     assert_eq!(
         mesh.step(at(1), subscribe_to("hosts=1", &mesh)),
         [tell(0, News::Snapshot(Snapshot { alive, ..snapshot() }))]
@@ -199,13 +199,13 @@ fn a_subscriber_that_lagged_gets_all_that_is() {
     _ = mesh.step(at(1), crashed([0]));
     _ = mesh.step(at(1), ended([1]));
     let ends = Snapshot {
-        failed: vec![change(at(1), [0], crash())],
-        stopped: vec![change(at(2), [1], Status::Stopped)],
+        failed: vec![aged(secs(1), change([0], crash()))],
+        stopped: vec![change([1], Status::Stopped)],
         lagged: true,
         ..snapshot()
     };
     assert_eq!(mesh.step(at(2), Event::Lagged(WATCHER)), [tell(2, News::Snapshot(ends))]);
-    let news = vec![change(at(3), [2], Status::Stopped)];
+    let news = vec![change([2], Status::Stopped)];
     assert_eq!(
         mesh.step(at(3), ended([2])),
         [tell(3, changed(news)), tell(4, News::Closed), Effect::Finish]
@@ -218,7 +218,7 @@ fn a_subscriber_that_lagged_over_the_end_is_told_closed_again() {
     let mut mesh = running(1, 1, LAN);
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
     _ = mesh.step(at(1), ended([0]));
-    let stopped = vec![change(at(2), [0], Status::Stopped)];
+    let stopped = vec![change([0], Status::Stopped)];
     let ends = Snapshot { stopped, lagged: true, ..snapshot() };
     assert_eq!(
         mesh.step(at(2), Event::Lagged(WATCHER)),
@@ -271,7 +271,7 @@ fn a_later_life_is_told_as_such() {
     let mut mesh = running(2, 1, LAN);
     _ = mesh.step(at(0), subscribe(Interest::All));
     _ = mesh.step(at(1), crashed([0]));
-    let mut again = change(at(2), [0], Status::Running);
+    let mut again = change([0], Status::Running);
     again.incarnation = Incarnation::new(1);
     assert_eq!(
         mesh.step(at(2), nth_report(0, [0], (1, 0), Status::Running)),

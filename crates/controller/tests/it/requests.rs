@@ -74,7 +74,7 @@ fn new_rules_of_restarting_take_effect() {
     _ = mesh.step(at(1), crashed([0]));
     assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, [0], 1)]);
     _ = mesh.step(at(1), update(3, &mesh, RestartConfig::NEVER));
-    let news = vec![change(at_late(), [1], crash())];
+    let news = vec![change([1], crash())];
     assert_eq!(mesh.step(at_late(), crashed([1])), [tell_owner(&mesh, news)], "never again");
 }
 
@@ -94,7 +94,7 @@ fn a_round_goes_on_under_other_rules() {
     _ = mesh.step(at(1), crashed([0]));
     let rules = RestartConfig { strategy: Strategy::OneForOne, ..one_for_all() };
     _ = mesh.step(at(1), update(1, &mesh, rules));
-    let mut news = change(at(1), [1], crash());
+    let mut news = change([1], crash());
     news.restart_in = Some(DELAY);
     assert_eq!(mesh.step(at(1), crashed([1])), [tell_owner(&mesh, vec![news])]);
     assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [], "rank 2 lives on");
@@ -203,16 +203,16 @@ fn sliced() -> Mesh {
 fn a_sliced_mesh_tells_each_view_its_own_ranks() {
     let mut mesh = sliced();
     // Of the mesh: hosts 3 of the base, procs 2 and 1: its view ranks 3 and 4.
-    let alive = vec![change(at(0), [0, 1], Status::Running)];
+    let alive = vec![change([0, 1], Status::Running)];
     assert_eq!(
         mesh.step(at(0), subscribe_to("hosts=1,procs=:2", &mesh)),
         [tell(0, News::Snapshot(Snapshot { alive, ..snapshot() }))]
     );
-    let elsewhere = vec![change(at(1), [0], crash())];
+    let elsewhere = vec![change([0], crash())];
     assert_eq!(mesh.step(at(1), crashed([0])), [tell_owner(&mesh, elsewhere)]);
     let effects = mesh.step(at(1), nth_report(1, [4, 5], (0, 2), crash()));
-    let seen = vec![change(at(1), [1], crash())];
-    let told = vec![change(at(1), [4, 5], crash())];
+    let seen = vec![change([1], crash())];
+    let told = vec![change([4, 5], crash())];
     assert_eq!(effects, [tell(1, changed(seen)), tell_owner(&mesh, told)]);
 }
 
@@ -222,7 +222,7 @@ fn a_view_of_the_same_base_hears_of_the_ranks_that_both_have() {
     let mut mesh = sliced();
     let base = Region::all(mesh.spec().region.base().clone());
     let region = Some(base.parse_slice("hosts=0:2").expect("it is a slice of it").into());
-    let alive = vec![change(at(0), 3..6, Status::Running)];
+    let alive = vec![change(3..6, Status::Running)];
     assert_eq!(
         mesh.step(
             at(0),
@@ -232,7 +232,7 @@ fn a_view_of_the_same_base_hears_of_the_ranks_that_both_have() {
     );
     // Rank 0 of the mesh is rank 5 of the base, which is rank 5 of the view.
     let effects = mesh.step(at(1), crashed([0]));
-    assert_eq!(effects[0], tell(1, changed(vec![change(at(1), [5], crash())])));
+    assert_eq!(effects[0], tell(1, changed(vec![change([5], crash())])));
     let effects = mesh.step(at(1), nth_report(1, [3], (0, 2), crash()));
     assert_eq!(effects.len(), 1, "host 3 is not in the view: {effects:?}");
 }
@@ -262,12 +262,13 @@ fn a_snapshot_says_what_will_start_again() {
     let delay = failures.changes[0].restart_in.expect("one is allowed");
     _ = mesh.step(at_late(), nth_report(0, [2], (0, 2), crash()));
     let waits = delay - Duration::from_millis(500);
-    let failed = [(1, at(1), Some(waits)), (2, at_late(), None)].map(|(rank, seen, restart_in)| {
-        mesh_core::Change { restart_in, ..change(seen, [rank], crash()) }
+    let (since, now) = (at_late().since(at(1)), Duration::ZERO);
+    let failed = [(1, since, Some(waits)), (2, now, None)].map(|(rank, age, restart_in)| {
+        mesh_core::Change { restart_in, age, ..change([rank], crash()) }
     });
     let expected = Snapshot { failed: failed.to_vec(), ..snapshot() };
     let told = mesh.step(at_late(), subscribe(Interest::Terminal));
-    assert_eq!(told, [tell(0, News::Snapshot(expected))], "with the true moment of each evidence");
+    assert_eq!(told, [tell(0, News::Snapshot(expected))], "with the true age of each evidence");
 }
 
 /// N5, RS1, C1: of a round: all its ranks start again together.
@@ -278,9 +279,9 @@ fn a_snapshot_knows_the_round_and_a_stop() {
     _ = mesh.step(at(1), ended([1]));
     let again = |change| mesh_core::Change { restart_in: Some(DELAY), ..change };
     let expected = Snapshot {
-        failed: vec![again(change(at(1), [0], crash()))],
-        stopped: vec![again(change(at(1), [1], Status::Stopped))],
-        alive: vec![change(at(1), [2], Status::Stopping)],
+        failed: vec![again(change([0], crash()))],
+        stopped: vec![again(change([1], Status::Stopped))],
+        alive: vec![change([2], Status::Stopping)],
         ..snapshot()
     };
     let told = mesh.clone().step(at(1), subscribe(Interest::All));
@@ -289,8 +290,8 @@ fn a_snapshot_knows_the_round_and_a_stop() {
     _ = mesh.step(at(1), stop(1, secs(9)));
     let effects = mesh.step(at(1), subscribe(Interest::Terminal));
     let ends = Snapshot {
-        failed: vec![change(at(1), [0], crash())],
-        stopped: vec![change(at(1), [1], Status::Stopped)],
+        failed: vec![change([0], crash())],
+        stopped: vec![change([1], Status::Stopped)],
         is_stopping: true,
         ..snapshot()
     };
@@ -303,6 +304,6 @@ fn a_snapshot_names_the_life_that_stopped() {
     let mut mesh = running(2, 1, LAN);
     _ = mesh.step(at(1), nth_report(0, [0], (3, 1), Status::Stopped));
     let effects = mesh.step(at(1), subscribe(Interest::Terminal));
-    let stopped = vec![crate::support::of_incarnation(3, change(at(1), [0], Status::Stopped))];
+    let stopped = vec![crate::support::of_incarnation(3, change([0], Status::Stopped))];
     assert_eq!(effects, [tell(0, News::Snapshot(Snapshot { stopped, ..snapshot() }))]);
 }

@@ -29,7 +29,7 @@ fn restarting(change: Change) -> Change {
 fn a_failure_that_will_be_restarted_is_told_once_and_marked() {
     let mut mesh = running(2, 1, at_most(3));
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
-    let news = vec![restarting(change(at(1), [0], crash()))];
+    let news = vec![restarting(change([0], crash()))];
     assert_eq!(
         mesh.step(at(1), crashed([0])),
         [tell(1, changed(news.clone())), tell_owner(&mesh, news)]
@@ -45,7 +45,7 @@ fn the_restart_is_an_order_to_start_the_next_life() {
     _ = mesh.step(at(0), subscribe(Interest::All));
     _ = mesh.step(at(1), crashed([0]));
     let due = at(1) + DELAY;
-    let mut again = change(due, [0], Status::Initializing);
+    let mut again = change([0], Status::Initializing);
     again.incarnation = Incarnation::new(1);
     assert_eq!(mesh.step(due, Event::Tick), [tell(2, changed(vec![again])), start(0, [0], 1)]);
     assert_eq!(mesh.step(due, crashed([0])), [], "a late word of the life before");
@@ -57,7 +57,7 @@ fn the_restart_is_an_order_to_start_the_next_life() {
 #[test]
 fn ranks_of_one_step_are_restarted_each() {
     let mut mesh = running(4, 2, at_most(9));
-    let each = [0, 1].map(|rank| restarting(change(at(1), [rank], crash())));
+    let each = [0, 1].map(|rank| restarting(change([rank], crash())));
     assert_eq!(mesh.step(at(1), crashed([0, 1])), [tell_owner(&mesh, each.to_vec())]);
     assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, [0, 1], 1)]);
 }
@@ -67,7 +67,7 @@ fn ranks_of_one_step_are_restarted_each() {
 fn a_mesh_is_not_closed_while_a_restart_is_due() {
     let mut mesh = running(1, 1, at_most(1));
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
-    let news = vec![restarting(change(at(1), [0], crash()))];
+    let news = vec![restarting(change([0], crash()))];
     assert_eq!(
         mesh.step(at(1), crashed([0])),
         [tell(1, changed(news.clone())), tell_owner(&mesh, news)],
@@ -75,7 +75,7 @@ fn a_mesh_is_not_closed_while_a_restart_is_due() {
     );
     _ = mesh.step(at(1) + DELAY, Event::Tick);
     let effects = mesh.step(at(2), nth_report(0, [0], (1, 0), Status::Stopped));
-    let mut ended = change(at(2), [0], Status::Stopped);
+    let mut ended = change([0], Status::Stopped);
     ended.incarnation = Incarnation::new(1);
     assert_eq!(effects, [tell(2, changed(vec![ended])), tell(3, News::Closed), Effect::Finish]);
 }
@@ -93,9 +93,9 @@ fn more_than_the_intensity_escalates_once_naming_all_that_failed() {
         max_restarts: 1,
         period: None,
     });
-    let news = vec![change(at(1), [0, 1], crash())];
+    let news = vec![change([0, 1], crash())];
     assert_eq!(effects, [escalate(&mesh, news, escalation)]);
-    let news = vec![change(at(2), [2], crash())];
+    let news = vec![change([2], crash())];
     assert_eq!(mesh.step(at(2), crashed([2])), [tell_owner(&mesh, news)], "once");
     assert_eq!(mesh.step(at(2), Event::Tick), [start(0, [3], 1)], "what was promised is kept");
 }
@@ -112,9 +112,9 @@ fn the_last_restarts_go_to_the_first_ranks() {
         period: None,
     });
     let news = vec![
-        restarting(change(at(1), [0], crash())),
-        restarting(change(at(1), [1], crash())),
-        change(at(1), [2], crash()),
+        restarting(change([0], crash())),
+        restarting(change([1], crash())),
+        change([2], crash()),
     ];
     assert_eq!(effects, [escalate(&mesh, news, escalation)]);
 }
@@ -146,7 +146,7 @@ fn the_intensity_is_one_within_a_period() {
     let restart = RestartConfig { period: Some(secs(10)), ..at_most(1).restart };
     let mut mesh = running(3, 1, Config { restart, ..LAN });
     for (seconds, rank) in [(1, 0), (12, 1)] {
-        let news = vec![restarting(change(at(seconds), [rank], crash()))];
+        let news = vec![restarting(change([rank], crash()))];
         assert_eq!(mesh.step(at(seconds), crashed([rank])), [tell_owner(&mesh, news)]);
     }
     let effects = mesh.step(at(13), crashed([2]));
@@ -157,7 +157,7 @@ fn the_intensity_is_one_within_a_period() {
         max_restarts: 1,
         period: Some(secs(10)),
     });
-    assert_eq!(effects, [escalate(&mesh, vec![change(at(13), [2], crash())], escalation)]);
+    assert_eq!(effects, [escalate(&mesh, vec![change([2], crash())], escalation)]);
 }
 
 /// RS1: which ends lead to a restart.
@@ -199,7 +199,7 @@ fn a_stop_cancels_what_was_to_start_again() {
     _ = mesh.step(at(1), crashed([0]));
     assert_eq!(mesh.step(at(1), stop(1, secs(5))), [ask_stop(0, [1])]);
     assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), []);
-    let news = vec![change(at(2), [1], crash())];
+    let news = vec![change([1], crash())];
     assert_eq!(
         mesh.step(at(2), crashed([1])),
         [tell_owner(&mesh, news), answer(1, mesh.state()), Effect::Finish]
@@ -221,7 +221,7 @@ fn a_restart_on_a_lost_agent_times_out_at_once() {
     let after = due.since(at(0));
     let expected = Change {
         incarnation: Incarnation::new(1),
-        ..change(*due, [0], Status::Timeout { after, cause: None })
+        ..change([0], Status::Timeout { after, cause: None })
     };
     assert_eq!(told, &expected);
     assert!(after >= secs(54) && after <= secs(60), "{after:?}");

@@ -23,13 +23,13 @@ fn silence_means_more_and_more() {
     _ = mesh.step(at(0), subscribe(Interest::All));
     let told = |seq, millis, status| {
         let now = at_ms(millis);
-        (now, tell(seq, changed(vec![change(now, [0], status)])))
+        (now, tell(seq, changed(vec![change([0], status)])))
     };
     let out = pass(&mut mesh, (at(0), at_ms(12_099)), &[1]);
     // Heartbeats at the checks have the numbers between.
     assert_eq!(out, [told(1, 2_000, Status::Suspect), told(3, 3_500, Status::Unreachable)]);
     let out = pass(&mut mesh, (at_ms(12_099), at_ms(12_100)), &[1]);
-    let owner = tell_owner(&mesh, vec![change(at_ms(12_100), [0], timeout())]);
+    let owner = tell_owner(&mesh, vec![change([0], timeout())]);
     assert_eq!(out, [told(8, 12_100, timeout()), (at_ms(12_100), owner)]);
 }
 
@@ -43,7 +43,7 @@ fn any_answer_ends_a_doubt_without_a_failure() {
             assert_ne!(kinds(&mesh), [StatusKind::Running; 2]);
             _ = mesh.step(at_ms(until), subscribe(Interest::All));
             let effects = mesh.step(at_ms(until), answer.clone());
-            let news = vec![change(at_ms(until), [0], Status::Running)];
+            let news = vec![change([0], Status::Running)];
             let told = effects.into_iter().filter(|effect| !is_routine(effect));
             assert_eq!(told.collect::<Vec<_>>(), [tell(1, changed(news))], "{answer:?}");
             assert_eq!(kinds(&mesh), [StatusKind::Running; 2]);
@@ -74,7 +74,7 @@ fn a_suspension_holds_back_every_doubt() {
     _ = mesh.step(at(0), subscribe(Interest::All));
     assert_eq!(pass(&mut mesh, (at(0), at(60)), &[1]), []);
     assert_eq!(statuses(&mesh), [suspended, Status::Running]);
-    let news = vec![change(at(60), [0], Status::Running)];
+    let news = vec![change([0], Status::Running)];
     let effects = mesh.step(at(60), nth_report(0, [0], (0, 3), Status::Running));
     let told = effects.into_iter().find(|effect| !is_routine(effect));
     assert!(matches!(&told, Some(Effect::Tell { event, .. }) if event.news == changed(news)));
@@ -244,7 +244,7 @@ fn isolation_is_said_once() {
 fn few_agents_are_not_a_majority() {
     let mut mesh = running(3, 3, LAN);
     let out = pass(&mut mesh, (at(0), at(13)), &[2]);
-    let failed = vec![change(at_ms(12_100), [0, 1], timeout())];
+    let failed = vec![change([0, 1], timeout())];
     assert_eq!(out, [(at_ms(12_100), tell_owner(&mesh, failed))]);
 }
 
@@ -260,5 +260,5 @@ fn an_agent_that_came_back_can_be_lost_again() {
     assert_eq!(kinds(&mesh)[..2], [StatusKind::Timeout, StatusKind::Running]);
     let out = pass(&mut mesh, (at(20), at(40)), &[1]);
     let now = at(20) + TIMEOUT;
-    assert_eq!(out, [(now, tell_owner(&mesh, vec![change(now, [1], timeout())]))]);
+    assert_eq!(out, [(now, tell_owner(&mesh, vec![change([1], timeout())]))]);
 }

@@ -15,7 +15,7 @@ use crate::support::{
 fn subscribers_are_told_before_any_rank_is_touched() {
     let mut mesh = running(4, 2, LAN);
     _ = mesh.step(at(0), subscribe(Interest::All));
-    let stopping = vec![change(at(1), 0..4, Status::Stopping)];
+    let stopping = vec![change(0..4, Status::Stopping)];
     assert_eq!(
         mesh.step(at(1), stop(1, secs(5))),
         [tell(1, News::Stopping), tell(2, changed(stopping)), ask_stop(0, 0..2), ask_stop(1, 2..4),]
@@ -78,7 +78,7 @@ fn a_second_stop_does_nothing_and_gets_the_same_answer() {
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
     _ = mesh.step(at(1), stop(1, secs(5)));
     assert_eq!(mesh.step(at(2), stop(2, secs(50))), []);
-    let news = vec![change(at(3), [0], Status::Stopped)];
+    let news = vec![change([0], Status::Stopped)];
     let effects = mesh.step(at(3), ended([0]));
     assert_eq!(
         effects,
@@ -123,7 +123,7 @@ fn a_stop_before_opening_watches_what_runs_already() {
     let timeout = Status::Timeout { after: LAN.times.timeout, cause: None };
     let out = pass(&mut mesh, (at(1), at(20)), &[]);
     assert_eq!(out[0], (at(2), ask_kill(0, [0])));
-    assert_eq!(out[2], (now, tell_owner(&mesh, vec![change(now, [0], timeout)])));
+    assert_eq!(out[2], (now, tell_owner(&mesh, vec![change([0], timeout)])));
     assert_eq!(out[3..], [(now, Effect::Finish)]);
 }
 
@@ -153,7 +153,7 @@ fn a_stop_ends_although_an_agent_is_lost() {
         [
             (at(1), ask_kill(1, [1])),
             (at(11), answer(1, state_with(&mesh, 1, Status::Stopping))),
-            (gone, tell_owner(&mesh, vec![change(gone, [1], timeout)])),
+            (gone, tell_owner(&mesh, vec![change([1], timeout)])),
             (gone, Effect::Finish),
         ]
     );
@@ -169,7 +169,7 @@ fn a_stop_ends_although_a_suspended_rank_was_lost_with_its_agent() {
     assert_eq!(statuses(&mesh), [Status::Running, suspended]);
     _ = mesh.step(at(30), stop(1, secs(1)));
     let timeout = Status::Timeout { after: secs(31), cause: None };
-    let news = vec![change(at(31), [1], timeout)];
+    let news = vec![change([1], timeout)];
     assert_eq!(
         pass(&mut mesh, (at(30), at(31)), &[0]),
         [(at(31), ask_kill(0, [0])), (at(31), tell_owner(&mesh, news))]

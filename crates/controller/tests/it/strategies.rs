@@ -45,8 +45,8 @@ fn ended_of(agent: usize, ranks: [usize; 2]) -> Event<Status> {
 fn one_for_all_stops_the_others_and_starts_all_together() {
     let mut mesh = running(4, 2, one_for_all(3));
     _ = mesh.step(at(0), subscribe(Interest::All));
-    let news = vec![restarting(DELAY, change(at(1), [1], crash()))];
-    let stopping = vec![change(at(1), [0, 2, 3], Status::Stopping)];
+    let news = vec![restarting(DELAY, change([1], crash()))];
+    let stopping = vec![change([0, 2, 3], Status::Stopping)];
     assert_eq!(
         mesh.step(at(1), crashed([1])),
         [
@@ -58,12 +58,12 @@ fn one_for_all_stops_the_others_and_starts_all_together() {
         ]
     );
     let (second, third) = (at_ms(1_100), at_ms(1_200));
-    let news = vec![restarting(Duration::ZERO, change(second, [0], Status::Stopped))];
+    let news = vec![restarting(Duration::ZERO, change([0], Status::Stopped))];
     assert_eq!(mesh.step(second, ended([0])), [tell(3, changed(news))], "it is late already");
     assert_eq!(mesh.step(second, Event::Tick), [], "two live on");
-    let news = vec![restarting(Duration::ZERO, change(third, [2, 3], Status::Stopped))];
+    let news = vec![restarting(Duration::ZERO, change([2, 3], Status::Stopped))];
     assert_eq!(mesh.step(third, ended_of(1, [2, 3])), [tell(4, changed(news))]);
-    let again = vec![of_incarnation(1, change(third, 0..4, Status::Initializing))];
+    let again = vec![of_incarnation(1, change(0..4, Status::Initializing))];
     assert_eq!(mesh.next_deadline(), Some(at(1) + DELAY), "now");
     assert_eq!(
         mesh.step(third, Event::Tick),
@@ -111,7 +111,7 @@ fn stop_of<const N: usize>(agent: usize, ranks: [usize; N], incarnation: u64) ->
 #[test]
 fn rest_for_one_starts_the_higher_ranks_again() {
     let mut mesh = running(4, 2, rest_for_one(3));
-    let news = vec![restarting(DELAY, change(at(1), [1], crash()))];
+    let news = vec![restarting(DELAY, change([1], crash()))];
     assert_eq!(
         mesh.step(at(1), crashed([1])),
         [tell_owner(&mesh, news), ask_stop(1, [2, 3])],
@@ -149,7 +149,7 @@ fn what_is_left_of_a_round_after_the_grace_is_killed() {
 fn a_failure_inside_a_round_is_told_once_and_costs_nothing() {
     let mut mesh = running(3, 1, one_for_all(1));
     _ = mesh.step(at(1), crashed([0]));
-    let news = vec![restarting(Duration::ZERO, change(at(2), [1], exit(2)))];
+    let news = vec![restarting(Duration::ZERO, change([1], exit(2)))];
     let failed = nth_report(0, [1], (0, 2), exit(2));
     assert_eq!(mesh.step(at(2), failed.clone()), [tell_owner(&mesh, news)]);
     assert_eq!(mesh.step(at(2), failed), []);
@@ -164,7 +164,7 @@ fn a_round_counts_once_against_the_intensity() {
     _ = mesh.step(at(1), crashed([0, 1]));
     _ = mesh.step(at(1), ended([2]));
     assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, 0..3, 1)]);
-    let news = vec![of_incarnation(1, change(at_ms(1_500), [1], crash()))];
+    let news = vec![of_incarnation(1, change([1], crash()))];
     let escalation = Some(Escalation {
         reason: EscalationReason::Intensity,
         failed: [1].set(),
@@ -183,14 +183,14 @@ fn a_failure_outside_of_a_round_extends_it() {
     let kill_at = at(1) + LAN.restart.grace;
     assert_eq!(pass(&mut mesh, (at(1), kill_at), &[0]), [(kill_at, ask_kill(0, [3]))]);
     let delay = Duration::from_nanos(9);
-    let news = vec![restarting(delay, change(kill_at, [1], crash()))];
+    let news = vec![restarting(delay, change([1], crash()))];
     let effects = mesh.step(kill_at, crashed([1]));
     assert_eq!(effects, [tell_owner(&mesh, news)], "rank 3 is stopping already");
     _ = mesh.step(kill_at, ended([3]));
     assert_eq!(mesh.step(kill_at + delay, Event::Tick), [start(0, 1..4, 1)], "all together");
 
     let third = kill_at + Duration::from_millis(50);
-    let news = vec![change(third, [0], crash())];
+    let news = vec![change([0], crash())];
     let escalation = Some(Escalation {
         reason: EscalationReason::Intensity,
         failed: [0].set(),
@@ -231,7 +231,7 @@ fn a_member_that_times_out_ends_the_round_and_escalates() {
     let out = pass(&mut mesh, (at(1), at(30)), &[0]);
     let gone = at(0) + LAN.times.timeout;
     let timeout = Status::Timeout { after: LAN.times.timeout, cause: None };
-    let news = vec![change(gone, [1], timeout)];
+    let news = vec![change([1], timeout)];
     let escalation = Some(Escalation {
         reason: EscalationReason::CannotStart,
         failed: [0, 1].set(),
@@ -275,8 +275,8 @@ fn a_rank_of_a_lost_agent_prevents_a_round() {
         max_restarts: 9,
         period: None,
     });
-    assert_eq!(out, [(gone, escalate(&mesh, vec![change(gone, [2], timeout)], escalation))]);
-    let news = vec![change(at(13), [0], crash())];
+    assert_eq!(out, [(gone, escalate(&mesh, vec![change([2], timeout)], escalation))]);
+    let news = vec![change([0], crash())];
     assert_eq!(mesh.step(at(13), crashed([0])), [tell_owner(&mesh, news)]);
 }
 
@@ -306,12 +306,12 @@ fn a_mesh_is_not_closed_while_a_round_is_due() {
     let mut mesh = running(2, 1, one_for_all(1));
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
     _ = mesh.step(at(1), crashed([0]));
-    let news = vec![restarting(DELAY, change(at(1), [1], Status::Stopped))];
+    let news = vec![restarting(DELAY, change([1], Status::Stopped))];
     assert_eq!(mesh.step(at(1), ended([1])), [tell(2, changed(news))], "neither closed nor over");
     assert_eq!(mesh.counts()[StatusKind::Failed as usize], 1);
     assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, [0, 1], 1)]);
     let last = nth_report(0, [0, 1], (1, 0), Status::Stopped);
-    let news = vec![of_incarnation(1, change(at(2), [0, 1], Status::Stopped))];
+    let news = vec![of_incarnation(1, change([0, 1], Status::Stopped))];
     assert_eq!(
         mesh.step(at(2), last),
         [tell(3, changed(news)), tell(4, News::Closed), Effect::Finish]

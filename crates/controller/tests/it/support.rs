@@ -218,12 +218,27 @@ pub(crate) fn changed(changes: Vec<Change>) -> News {
 }
 
 pub(crate) fn tell_to(to: SubscriberId, seq: u64, news: News) -> Effect {
-    Effect::Tell { to, event: MeshEvent { mesh: label(), reporter: Epoch::new(3), seq, news } }
+    Effect::Tell {
+        to,
+        event: MeshEvent {
+            mesh: label(),
+            reporter: Epoch::new(3),
+            seq,
+            waited: Duration::ZERO,
+            news,
+        },
+    }
 }
 
-pub(crate) fn change(now: Timestamp, ranks: impl Ranks, status: Status) -> Change {
-    let incarnation = Incarnation::FIRST;
-    Change { ranks: ranks.set(), incarnation, status, restart_in: None, evidence: now }
+/// Seen just now.
+pub(crate) fn change(ranks: impl Ranks, status: Status) -> Change {
+    let (incarnation, age) = (Incarnation::FIRST, Duration::ZERO);
+    Change { ranks: ranks.set(), incarnation, status, restart_in: None, age }
+}
+
+/// The change, seen so long ago.
+pub(crate) fn aged(age: Duration, change: Change) -> Change {
+    Change { age, ..change }
 }
 
 /// The change, of this life of the ranks.
@@ -241,7 +256,8 @@ pub(crate) fn escalate(
     escalation: Option<Escalation>,
 ) -> Effect {
     let Spec { mesh, region, epoch, .. } = mesh.spec().clone();
-    Effect::TellOwner(Failures { mesh, region, reporter: epoch, changes, escalation })
+    let waited = Duration::ZERO;
+    Effect::TellOwner(Failures { mesh, region, reporter: epoch, changes, waited, escalation })
 }
 
 pub(crate) fn ask(agent: usize, order: Order) -> Effect {

@@ -52,9 +52,7 @@ fn code_of(status: &Status) -> u8 {
 mod tests {
     use std::time::Duration;
 
-    use meshwarden::mesh_core::{
-        Cause, Change, Epoch, Incarnation, MeshId, MeshLabel, Reason, Timestamp,
-    };
+    use meshwarden::mesh_core::{Cause, Change, Epoch, Incarnation, MeshId, MeshLabel, Reason};
     use meshwarden::mesh_shape::{Extent, RankSet, Region};
 
     use super::*;
@@ -65,7 +63,7 @@ mod tests {
             incarnation: Incarnation::FIRST,
             status: Status::failed(Cause::new(reason.clone())),
             restart_in: restarts.then_some(Duration::ZERO),
-            evidence: Timestamp::START,
+            age: Duration::ZERO,
         });
         let extent: Extent = "procs=4".parse().unwrap();
         Failures {
@@ -73,6 +71,7 @@ mod tests {
             region: Region::all(extent).into(),
             reporter: Epoch::FIRST,
             changes: changes.collect(),
+            waited: Duration::ZERO,
             escalation: None,
         }
     }

@@ -10,7 +10,7 @@ use mesh_core::{
 };
 use mesh_runtime::{ActorRef, LocalTransport, Port, PortReceiver, Proc, Stop};
 use mesh_shape::{RankSet, Region, extent};
-use supervise::{Clock, ControllerActor, ControllerParams, Setup};
+use supervise::{Clock, ControllerActor, ControllerParams, MeshEvents, Setup};
 
 use crate::support::{Fake, FakeAgents, Plain, crash, settle, spec};
 
@@ -345,4 +345,36 @@ async fn a_controller_answers_and_tells_another_process() {
     mesh.agent.report([2], &crash());
     settle().await;
     assert_eq!(mesh.n_subscribers().await, 0);
+}
+
+/// N10: over a port as well, once, and cleared by the next message.
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_falls_silent_is_told_of_by_the_port() {
+    let mesh = mesh(2).await;
+    let client = Proc::local().expect("a test has a runtime");
+    let transport = LocalTransport::encoding();
+    let at = "local://silent".parse().expect("it is an address");
+    let inbound = mesh.proc.inbound(0);
+    transport.listen(&at, Lane::Control, inbound).await.expect("nobody else listens");
+    let session = transport.dial(&at, mesh.proc.id(), Lane::Control, client.inbound(0)).await;
+    client.connect(Lane::Control, session.expect("it listens"));
+    let port = client.open_port::<MeshEvent>(16);
+    let subscribe = Subscribe { to: port.port(), interest: Interest::Terminal, region: None };
+    let home = PortRef::<Subscribe>::of(mesh.home.actor());
+    assert_eq!(home.call(&client, subscribe).await, Ok(Ok(())));
+    let mut events = MeshEvents::of_port(port, Clock::start());
+    let first = events.next().await.expect("a snapshot comes");
+    assert!(matches!(first.news, News::Snapshot(_)));
+    // The process of the controller is gone: nothing is said any more.
+    transport.cut(mesh.proc.id());
+    let begun = tokio::time::Instant::now();
+    let lost = events.next().await.expect("silence is told");
+    assert_eq!(lost.news, News::Trouble(mesh_core::Trouble::ControllerLost));
+    let waited = begun.elapsed();
+    assert!(
+        waited.abs_diff(Config::lan().times.check * 3) < Duration::from_millis(10),
+        "{waited:?}"
+    );
+    let again = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
+    assert!(again.is_err(), "once");
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "actor")]
 mod actor;
+mod ages;
 mod effects;
 mod lifetime;
 mod local;

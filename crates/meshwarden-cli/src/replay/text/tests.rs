@@ -3,7 +3,7 @@
 use meshwarden::controller::{AskId, Config};
 use meshwarden::mesh_core::{
     AgentId, BeatSeq, Cause, Echo, Epoch, Escalation, EscalationReason, Generation, MeshEvent,
-    MeshId, MeshLabel, RankState, Reason, Refusal, Status, SubscriberId, Timestamp, Trouble,
+    MeshId, MeshLabel, RankState, Reason, Refusal, Status, SubscriberId, Trouble,
 };
 use meshwarden::mesh_shape::{Extent, Overlay, Rank, ValueMesh};
 
@@ -40,8 +40,8 @@ fn crashed() -> Status {
 
 fn change(ranks: Range<usize>, status: Status) -> Change {
     let restart_in = status.is_failure().then_some(SECOND / 10);
-    let (ranks, evidence) = (RankSet::from(ranks), Timestamp::START);
-    Change { ranks, incarnation: FIRST, status, restart_in, evidence }
+    let (ranks, age) = (RankSet::from(ranks), Duration::ZERO);
+    Change { ranks, incarnation: FIRST, status, restart_in, age }
 }
 
 fn state() -> MeshState {
@@ -67,7 +67,8 @@ fn asked_for(request: MeshRequest) -> Event<Status> {
 }
 
 fn tell(news: News) -> Effect {
-    let event = MeshEvent { mesh: label(), reporter: Epoch::FIRST, seq: 5, news };
+    let (reporter, waited) = (Epoch::FIRST, Duration::ZERO);
+    let event = MeshEvent { mesh: label(), reporter, seq: 5, waited, news };
     Effect::Tell { to: SubscriberId::new(3), event }
 }
 
@@ -188,6 +189,7 @@ fn everything_that_is_told_is_one_line() {
         region: region().into(),
         reporter: Epoch::FIRST,
         changes: vec![change(2..3, crashed()), change(0..2, crashed())],
+        waited: Duration::ZERO,
         escalation: Some(Escalation {
             reason: EscalationReason::Intensity,
             failed: RankSet::from(0..4),

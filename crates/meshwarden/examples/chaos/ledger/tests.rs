@@ -15,7 +15,7 @@ fn at(millis: u64) -> Timestamp {
 
 fn change(incarnation: Incarnation, status: Status) -> Change {
     let (ranks, restart_in) = (RankSet::from_iter([RANK]), None);
-    Change { ranks, incarnation, status, restart_in, evidence: Timestamp::START }
+    Change { ranks, incarnation, status, restart_in, age: Duration::ZERO }
 }
 
 fn killed() -> Change {

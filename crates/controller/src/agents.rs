@@ -253,6 +253,10 @@ impl Roster {
         heard.echo()
     }
 
+    /// The newest beat of an agent that was heard, to be echoed.
+    pub(crate) fn echo(&self, agent: AgentId) -> Option<Echo> {
+        self.agents.get(agent.index())?.heard?.echo()
+    }
     /// This side was paused for `gap`: nobody is to blame for it (rule 6 of the design).
     pub(crate) fn forgive(&mut self, gap: Duration, now: Timestamp, times: &Times) {
         for agent in &mut self.agents {

@@ -16,8 +16,9 @@ use mesh_core::{BeatSeq, Epoch, Timestamp};
 ///
 /// # State
 ///
-/// Armed from the start; renewed any number of times; it may be paused and resumed; it runs out at
-/// most once, and for good. At most [`Self::BEATS_MAX`] beats are remembered.
+/// Armed from the start; renewed any number of times; it may be paused and resumed. Once it has run
+/// out, only an order to start that echoes a beat of this term lets it run again. At most
+/// [`Self::BEATS_MAX`] beats are remembered.
 ///
 /// # Examples
 ///
@@ -104,7 +105,7 @@ impl Lease {
     ///
     /// The lease then ends one term after that beat was sent, unless it ends later already. A
     /// higher epoch is adopted (K3). An echo of a beat that was never sent, or that is too old to
-    /// be remembered, extends nothing; nor does anything once the lease has culled.
+    /// be remembered, extends nothing; nor does any renewal once the lease has culled.
     ///
     /// A renewal that is read after the end, but before [`Self::expire`] was asked, still counts:
     /// it says what was heard, and that does not depend on when it is read.
@@ -118,19 +119,44 @@ impl Lease {
         epoch: Epoch,
         echoed: BeatSeq,
     ) -> Result<(), RefusedEpoch> {
-        if epoch < self.epoch {
-            return Err(RefusedEpoch { refused: epoch, obeyed: self.epoch });
-        }
-        self.epoch = epoch;
-        if self.newest_sent.is_none_or(|newest| echoed > newest) {
-            return Ok(());
-        }
-        let n_heard = self.beats.partition_point(|beat| beat.seq <= echoed);
-        let heard = self.beats.drain(..n_heard).next_back();
-        if let Some(heard) = heard {
-            self.extend(now, heard.at);
+        self.obey(epoch)?;
+        if !self.is_culled()
+            && let Some(sent) = self.take_echoed(echoed)
+        {
+            self.extend(now, sent);
         }
         Ok(())
+    }
+
+    /// Takes an order of the controller of this epoch to start a rank, which echoes the newest beat that
+    /// it had heard, if it had heard any. Says whether the rank may begin, under this lease.
+    ///
+    /// The order counts as a renewal. If the lease has culled, it runs again, as if that beat had just
+    /// been echoed by one: so what an order starts ends before its controller gives it up, however long
+    /// the order was on its way (K1). An order that echoes nothing lets no lease run again.
+    ///
+    /// # Errors
+    ///
+    /// [`RefusedEpoch`] if a higher epoch has been heard (K3). Nothing changed.
+    pub fn admit(
+        &mut self,
+        now: Timestamp,
+        epoch: Epoch,
+        echoed: Option<BeatSeq>,
+    ) -> Result<bool, RefusedEpoch> {
+        self.obey(epoch)?;
+        if let Some(sent) = echoed.and_then(|echoed| self.take_echoed(echoed)) {
+            let ends_at = sent + self.term;
+            if self.is_culled() && now < ends_at {
+                self.state = State::Running { ends_at };
+            }
+            self.extend(now, sent);
+        }
+        Ok(match self.state {
+            State::Running { ends_at } => now < ends_at,
+            State::Paused { left, .. } => !left.is_zero(),
+            State::Culled => false,
+        })
     }
 
     /// Stops the time of the lease: its owner was suspended and took its ranks with it.
@@ -149,15 +175,14 @@ impl Lease {
         }
     }
 
-    /// Whether the lease has run out just now: true exactly once, and then the ranks must be killed
-    /// (K2).
+    /// Whether the lease has run out just now: true exactly once, until an order lets it run again; and
+    /// then the ranks must be killed (K2).
     #[must_use = "the ranks must be killed, and this is said only once"]
     pub fn expire(&mut self, now: Timestamp) -> bool {
         let State::Running { ends_at } = self.state else { return false };
         let ran_out = now >= ends_at;
         if ran_out {
             self.state = State::Culled;
-            self.beats = VecDeque::new();
         }
         ran_out
     }
@@ -181,6 +206,23 @@ impl Lease {
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    fn obey(&mut self, epoch: Epoch) -> Result<(), RefusedEpoch> {
+        if epoch < self.epoch {
+            return Err(RefusedEpoch { refused: epoch, obeyed: self.epoch });
+        }
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    /// When the newest beat was sent that this echo tells of. It and those before it are forgotten.
+    fn take_echoed(&mut self, echoed: BeatSeq) -> Option<Timestamp> {
+        if self.newest_sent.is_none_or(|newest| echoed > newest) {
+            return None;
+        }
+        let n_heard = self.beats.partition_point(|beat| beat.seq <= echoed);
+        self.beats.drain(..n_heard).next_back().map(|beat| beat.at)
     }
 
     /// Moves the end to one term after `sent`, but never backwards.

@@ -33,6 +33,10 @@ pub enum Order {
         ranks: RankSet,
         /// The life that begins.
         incarnation: Incarnation,
+        /// The newest beat of the agent that the controller has heard, as in [`Self::Renew`]. However long
+        /// the order was on its way, what it starts lives under a lease that is counted from that beat; from
+        /// when the agent was told of the mesh, if none was heard (K1, K2).
+        echoed: Option<Echo>,
     },
     /// Ask these ranks to end (for processes: `SIGTERM`).
     Stop {

@@ -96,7 +96,7 @@ where
     });
     let mut judge = Judge { suite, known: BTreeMap::new() };
     let incarnation = Incarnation::FIRST;
-    let start = |ranks| Order::Start { ranks, incarnation };
+    let start = |ranks| Order::Start { ranks, incarnation, echoed: None };
     let stop = |ranks| Order::Stop { ranks, incarnation };
     judge.ask_twice(&mut agents, &answers, start);
     judge.wait(&mut heard, Progress::Running).await?;

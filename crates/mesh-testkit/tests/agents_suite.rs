@@ -31,7 +31,7 @@ impl Agents for Agent {
 
     fn perform(&mut self, request: Request, answers: &Answers<Status>) {
         match request.order {
-            Order::Start { ranks, incarnation } => {
+            Order::Start { ranks, incarnation, .. } => {
                 for rank in ranks.iter() {
                     self.start(rank, incarnation);
                     self.report(request.agent, rank, answers);

@@ -75,7 +75,7 @@ impl Agents for Fickle {
 
     fn perform(&mut self, request: Request, answers: &Answers<Status>) {
         match &request.order {
-            Order::Start { ranks, incarnation } => {
+            Order::Start { ranks, incarnation, .. } => {
                 self.tell(answers, &request, (ranks, *incarnation, Status::Running));
                 let unlucky: RankSet = ranks.iter().filter(|_| self.dice.below(3) == 0).collect();
                 let cause = Cause::new(Reason::Exit { code: 1 }).with_stderr(vec!["why".into()]);

@@ -78,6 +78,8 @@ pub(crate) struct Opening {
     /// The ranks that live on this host.
     pub(crate) ranks: RankSet,
     pub(crate) epoch: Epoch,
+    /// When the mesh began, before its controller does: a moment of the boot clock.
+    pub(crate) since: Duration,
     pub(crate) lease: Duration,
     pub(crate) heartbeat: Duration,
     /// What its controller calls this host.

@@ -153,8 +153,8 @@ impl HostAgent {
         };
         let Some(hosted) = self.meshes.get_mut(&mesh) else { return };
         match request.order {
-            Order::Start { ranks, incarnation } => {
-                hosted.start(&ranks, incarnation);
+            Order::Start { ranks, incarnation, echoed } => {
+                hosted.start(&ranks, incarnation, (request.epoch, echoed));
                 if let Err(error) = revived {
                     hosted.refuse_queued(&error);
                 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::agents::ProcAgents;
 use crate::host::{HostMesh, HostOrder, HostRef, Launch, Opening, ProcSeat, Role};
+use crate::host_agent::boot_time;
 use crate::launcher::{HOSTS, Workers};
 use crate::output::OutputSinks;
 use crate::report::{ProcKind, ProcReport};
@@ -223,6 +224,8 @@ impl ProcMesh {
         let (supervision, run) = supervise::supervise(setup);
         let Supervision { controller, owner, answers } = supervision;
         let (news, workers) = mpsc::channel(NEWS);
+        // Not later than the loop begins to count (K1).
+        let since = boot_time();
         let launch = spec.run.launch(&news);
         for (index, (ranks, host)) in hosts.iter().enumerate() {
             let opening = Opening {
@@ -230,6 +233,7 @@ impl ProcMesh {
                 extent: spec.extent.clone(),
                 ranks: ranks.clone(),
                 epoch: Epoch::FIRST,
+                since,
                 lease: spec.config.times.lease,
                 heartbeat: spec.config.times.heartbeat,
                 agent: AgentId::new(index),

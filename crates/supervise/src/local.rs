@@ -179,7 +179,7 @@ where
             self.beats.spawn(voice.clone().beat(self.heartbeat));
         }
         match order {
-            Order::Start { ranks, incarnation } => self.start(&ranks, incarnation, &voice),
+            Order::Start { ranks, incarnation, .. } => self.start(&ranks, incarnation, &voice),
             Order::Stop { ranks, incarnation } => self.order(&ranks, incarnation, RankOrder::Stop),
             Order::Kill { ranks, incarnation } => self.order(&ranks, incarnation, RankOrder::Kill),
             Order::Poll => voice.answer_poll(),

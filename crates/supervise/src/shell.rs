@@ -286,7 +286,7 @@ where
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Ask(request) => {
-                if let Order::Start { ranks, incarnation } = &request.order
+                if let Order::Start { ranks, incarnation, .. } = &request.order
                     && *incarnation != Incarnation::FIRST
                 {
                     self.metrics.restarted(ranks.len());

@@ -101,7 +101,8 @@ impl<C: Controlled> Controller<C> {
     }
 
     fn ask_start(&self, agent: AgentId, ranks: RankSet, incarnation: Incarnation) -> Effect {
-        self.ask(agent, Order::Start { ranks, incarnation })
+        let echoed = self.roster.echo(agent);
+        self.ask(agent, Order::Start { ranks, incarnation, echoed })
     }
 
     pub(super) fn ask(&self, agent: AgentId, order: Order) -> Effect {

@@ -46,6 +46,49 @@ fn a_renewal_that_was_long_on_its_way_does_not_extend() {
     assert_eq!(lease.ends_at(), Some(at(11)), "one term after beat 0, though it is 9 by now");
 }
 
+/// K1, K2. After the cull an order to start counts for the beat that it echoes, and an order that echoes
+/// nothing, or what is a term old, starts nothing.
+#[test]
+fn an_order_lets_a_lease_run_again_from_the_beat_that_it_echoes() {
+    let mut lease = armed();
+    (1..=9).for_each(|second| lease.beat_sent(at(second), beat(second)));
+    assert!(lease.expire(at(10)));
+    (10..=16).for_each(|second| lease.beat_sent(at(second), beat(second)));
+    for echoed in [None, Some(beat(6)), Some(beat(99))] {
+        assert_eq!(lease.admit(at(16), EPOCH, echoed), Ok(false), "{echoed:?}");
+        assert!(lease.is_culled(), "{echoed:?}");
+    }
+    assert_eq!(lease.renewed(at(16), EPOCH, beat(14)), Ok(()));
+    assert!(lease.is_culled(), "a renewal starts nothing");
+    assert_eq!(lease.admit(at(16), EPOCH, Some(beat(12))), Ok(true));
+    assert_eq!(lease.ends_at(), Some(at(22)), "one term after beat 12, though it is 16 by now");
+    assert_eq!([21, 22, 23].map(|second| lease.expire(at(second))), [false, true, false]);
+}
+
+/// K1, K2. Before the cull it is a renewal; a lease that has run out, and was not asked yet, starts
+/// nothing.
+#[test]
+fn an_order_to_start_is_a_renewal() {
+    let mut lease = armed();
+    lease.beat_sent(at(3), beat(3));
+    assert_eq!(lease.admit(at(4), EPOCH, None), Ok(true), "it runs");
+    assert_eq!(lease.admit(at(4), EPOCH, Some(beat(3))), Ok(true));
+    assert_eq!(lease.ends_at(), Some(at(13)));
+    assert_eq!(lease.admit(at(13), EPOCH, None), Ok(false));
+    assert!(lease.expire(at(13)), "and it is still to be said");
+}
+
+/// K3. A controller that was replaced starts nothing, and its echo counts for nothing.
+#[test]
+fn an_order_of_a_lower_epoch_is_refused() {
+    let mut lease = armed();
+    lease.beat_sent(at(3), beat(3));
+    assert_eq!(lease.admit(at(4), Epoch::new(2), None), Ok(true));
+    let refused = RefusedEpoch { refused: EPOCH, obeyed: Epoch::new(2) };
+    assert_eq!(lease.admit(at(4), EPOCH, Some(beat(3))), Err(refused));
+    assert_eq!(lease.ends_at(), Some(at(10)));
+}
+
 /// K1. Renewals that were queued before a pause of the network count for what they echo.
 #[test]
 fn many_queued_renewals_count_no_more_than_the_newest_echo() {

@@ -4,7 +4,8 @@
 //! # The model
 //!
 //! A rank is started and its lease armed at the moment when controller 1 starts. Its agent sends a
-//! beat at every step of time. Then anything may happen, in any order and any number of times: a
+//! beat at every step of time. (With *late starts* the lease is armed then, and the rank is started by an
+//! order that is on its way for any time, and echoes any beat that was heard, or none.) Then anything may happen, in any order and any number of times: a
 //! controller hears a beat; an agent reads a renewal; time passes; a controller sleeps through it,
 //! which it forgives when it wakes; controller 1 dies; some time after that controller 2 starts.
 //!
@@ -44,8 +45,10 @@
 //!
 //! - That controller 1 is dead when controller 2 starts is assumed, and needed: refusing the lower
 //!   epoch is not enough (`a_controller_that_lives_on_…`), and with it nothing depends on the refusal.
-//! - That a rank is started when it is ordered is assumed, and needed: an order that is performed later
-//!   than the slack of the timeout arms a lease that nobody counts (`a_start_that_is_late_…`).
+//! - That an agent is told of the mesh, and arms its lease, before its controller begins to count.
+//! - That an order to start which is older than a giving up, and is overtaken by the contact that follows
+//!   it, is of a life that is over: the agent refuses it if it has started a later one, and its report is
+//!   answered with the order to kill it (H2).
 //! - That a cull is no later than K2 says. An agent that is suspended cannot cull.
 //! - `Lease::pause`, and beats that are closer than a 512th of the term: see the tests of the lease.
 //! - The forgiveness of sleep: it only ever moves a verdict back, so nothing here depends on it.
@@ -54,6 +57,7 @@ use std::time::Duration;
 
 use mesh_core::Timestamp;
 
+use self::leases::{EPOCHS, Kept};
 use self::model::{Goal, Grid, Model, Rates, Rounding, Variant};
 use self::search::search;
 use self::story::told;
@@ -232,13 +236,50 @@ fn a_controller_that_lives_on_after_its_successor_has_started_gives_two_lives() 
     );
 }
 
-/// An assumption. A lease that is armed late, by an order that was long on its way, ends late.
+/// K1. A lease that is armed by an order which was long on its way ends late.
 #[test]
-fn a_start_that_is_late_gives_two_lives() {
+fn a_lease_that_is_armed_where_an_order_arrives_gives_two_lives() {
     assert_eq!(
-        way_to_broken(Variant::LateStart, Times::lan().timeout),
-        [STARTED, "0.25 T: rank 0 is started", "1.25 T: rank 0 has been given up, but lives",]
+        way_to_broken(Variant::ArmedByOrder, Times::lan().timeout),
+        [
+            STARTED,
+            "0.25 T: rank 0 is started by controller 1, which had heard nothing",
+            "1.25 T: rank 0 has been given up, but lives",
+        ]
     );
+}
+
+/// K1, K2. However long an order to start was on its way, and whatever it echoes: what it starts ends
+/// before it is given up. Leases run out before orders arrive, and run again by them.
+#[test]
+fn an_order_that_is_late_gives_no_rank_two_lives() {
+    let times = Times::from_lease(Duration::from_secs(21));
+    let grid = Grid { times, steps_per_lease: 21, rounding: Rounding::Outliving };
+    holds(&Model::new(grid, OUTLIVING, Goal::OneLife).with_late_starts(), 80_000);
+}
+
+/// As above, with all clocks.
+#[test]
+fn an_order_that_is_late_gives_no_rank_two_lives_whatever_the_clocks() {
+    let grid = Grid { times: Times::local(), steps_per_lease: 10, rounding: Rounding::Outliving };
+    for agent in [99, 100, 101] {
+        for controller in [99, 100, 101] {
+            let rates = Rates { agents: [agent; 2], controllers: [controller; 2] };
+            holds(&Model::new(grid, rates, Goal::OneLife).with_late_starts(), 8_000);
+        }
+    }
+}
+
+/// K1, K2. A world in which a lease has run out and an order lets it run again can be got into.
+#[test]
+fn a_lease_runs_again_by_an_order_that_echoes_a_new_beat() {
+    let grid = Grid { times: Times::lan(), steps_per_lease: 4, rounding: Rounding::None };
+    let rates = Rates { agents: [100; 2], controllers: [100; 2] };
+    let model = Model::new(grid, rates, Goal::OneLife).with_late_starts();
+    let admitted = |kept, echoed| model.leases[0].admitted(kept, EPOCHS[0], echoed);
+    let of_age = |age| Some(Kept::Counted(age, EPOCHS[0]));
+    let echoes = [Some(0), Some(3), Some(4), None];
+    assert_eq!(echoes.map(|it| admitted(Kept::Culled, it)), [of_age(0), of_age(3), None, None]);
 }
 
 /// Rule 6. So the model may forgive a pause step by step.

@@ -3,14 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use controller::{Config, ConfigError, Controller, Effect, Event, Spec, SpecError, Times};
-use mesh_core::{Interest, MeshPhase, MeshRequest, News, Order, Status, StatusKind, Timestamp};
+use controller::{
+    Config, ConfigError, Controller, Effect, Event, RestartConfig, Spec, SpecError, Times,
+};
+use mesh_core::{
+    BeatSeq, Echo, Incarnation, Interest, MeshPhase, MeshRequest, News, Order, Status, StatusKind,
+    Timestamp,
+};
 use mesh_shape::{Extent, Rank, RankSet, Region};
 
 use crate::support::{
-    LAN, Mesh, Plain, answer, ask, ask_stop, asked, at, beat, change, changed, crash, crashed,
-    ended, kinds, new, query_failed, renew, report, running, secs, spec, start, statuses, stop,
-    subscribe, tell, tell_owner,
+    LAN, Mesh, Plain, Ranks, answer, ask, ask_stop, asked, at, beat, change, changed, crash,
+    crashed, ended, kinds, new, nth_report, of_life, query_failed, renew, report, running, secs,
+    spec, start, statuses, stop, subscribe, tell, tell_owner, unechoed,
 };
 
 /// L1
@@ -45,6 +50,30 @@ fn a_check_blocks_nothing() {
     assert_eq!(mesh.step(due, stop(1, secs(1))), [tell(2, News::Stopping), ask_stop(1, [1])]);
 }
 
+/// K1: an order to start echoes what was heard last of the life of the agent that speaks, as a renewal
+/// does; it may be long on its way, and the lease of what it starts is counted from that beat.
+#[test]
+fn an_order_to_start_echoes_the_newest_beat() {
+    let restart =
+        RestartConfig { backoff_min: Duration::from_nanos(9), ..RestartConfig::on_failure(9) };
+    let mut mesh = new(2, 1, Config { restart, ..LAN });
+    let start_echoing = |life: u64, echoed: Option<(u64, u64)>| {
+        let echoed = echoed
+            .map(|(life, beat)| Echo { life: Incarnation::new(life), beat: BeatSeq::new(beat) });
+        let (ranks, incarnation) = ([0].set(), Incarnation::new(life));
+        ask(0, Order::Start { ranks, incarnation, echoed })
+    };
+    assert_eq!(mesh.step(at(0), Event::Opened), [start(0, [0, 1], 0)], "nothing was heard");
+    for number in [7, 5] {
+        _ = mesh.step(at(1), beat(0, number));
+    }
+    _ = mesh.step(at(1), crashed([0]));
+    assert_eq!(mesh.step(at(2), Event::Tick)[..1], [start_echoing(1, Some((0, 7)))]);
+    _ = mesh.step(at(2), of_life(1, nth_report(0, [0], (1, 0), crash())));
+    let starts = mesh.step(at(3), Event::Tick);
+    assert_eq!(starts[..1], [start_echoing(2, None)], "of its new life no beat was heard");
+}
+
 /// L2: what an agent could not be asked, it is asked again with the next check, once.
 #[test]
 fn an_order_that_did_not_arrive_is_given_again_with_the_next_check() {
@@ -53,7 +82,8 @@ fn an_order_that_did_not_arrive_is_given_again_with_the_next_check() {
     _ = mesh.step(at(0), Event::Opened);
     assert_eq!(mesh.step(at(0), query_failed(1)), []);
     let due = check_after_beats(&mut mesh, 1);
-    assert_eq!(mesh.step(due, Event::Tick), [&[start(1, 3..5, 0)], &polls[..]].concat());
+    let asked = unechoed(mesh.step(due, Event::Tick));
+    assert_eq!(asked, [&[start(1, 3..5, 0)], &polls[..]].concat());
 
     _ = mesh.step(due, report(0, 0..3, Status::Running));
     _ = mesh.step(due, report(1, 3..5, Status::Running));

@@ -290,14 +290,19 @@
 //! K1 lease::a_renewal_read_late_counts_as_long_as_nothing_was_culled
 //! K1 lease::a_renewal_that_was_long_on_its_way_does_not_extend
 //! K1 lease::an_old_echo_after_a_pause_does_not_shorten
+//! K1 lease::an_order_lets_a_lease_run_again_from_the_beat_that_it_echoes
+//! K1 lease::an_order_to_start_is_a_renewal
 //! K1 lease::an_unknown_or_future_echo_changes_nothing
 //! K1 lease::many_queued_renewals_count_no_more_than_the_newest_echo
 //! K1 lease::the_end_is_one_term_after_the_newest_echoed_beat
 //! K1 loop::a_beat_is_answered_with_the_newest_that_was_heard
 //! K1 loop::a_report_renews_nothing
+//! K1 loop::an_order_to_start_echoes_the_newest_beat
 //! K1 model::no_history_breaks_an_invariant
 //! K2 honest::all_is_well_when_the_world_has_healed
 //! K2 lease::a_lease_that_is_never_renewed_culls_once
+//! K2 lease::an_order_lets_a_lease_run_again_from_the_beat_that_it_echoes
+//! K2 lease::an_order_to_start_is_a_renewal
 //! K2 lease::it_culls_exactly_once
 //! K2 lease::nothing_revives_a_lease_that_culled
 //! K3 adoption::a_controller_is_replaced_from_its_first_moment_to_its_last
@@ -322,6 +327,7 @@
 //! K3 killers::a_life_that_turns_up_in_a_stop_is_told_to_end
 //! K3 killers::a_pause_of_ours_does_not_shorten_an_adoption
 //! K3 lease::a_lower_epoch_is_refused_and_a_higher_one_adopts
+//! K3 lease::an_order_of_a_lower_epoch_is_refused
 //! K3 model::no_history_breaks_an_invariant
 //! E2 agents::the_chain_of_causes_reaches_the_owner_as_it_was_said
 //! N10 watchdog::a_controller_is_lost_after_three_periods_that_this_side_was_awake

@@ -141,7 +141,7 @@ fn restarts(restart: &RestartConfig) -> String {
 fn order(request: &Request) -> String {
     let agent = request.agent;
     match &request.order {
-        Order::Start { ranks, incarnation } => {
+        Order::Start { ranks, incarnation, .. } => {
             format!("ask agent {agent} to start {ranks} (incarnation {incarnation})")
         }
         Order::Stop { ranks, incarnation } => {

@@ -50,15 +50,18 @@ impl Keeper {
     /// Performs one message of the agent.
     pub(super) fn obey(&mut self, message: ToGuard, fds: Vec<OwnedFd>) {
         match message {
-            ToGuard::Open { mesh, epoch, term, beat_every } => {
-                self.open(mesh, epoch, term, beat_every);
+            ToGuard::Open { mesh, epoch, term, beat_every, since } => {
+                let since = Timestamp::from_start(since);
+                self.open(mesh, |now| Ward::open(since.min(now), epoch, term, beat_every));
             }
             ToGuard::Command { mesh, id, program, args, dir } => {
                 if let Some(ward) = self.wards.get_mut(&mesh) {
                     ward.commands.insert(id, CommandLine::new(program, args, dir));
                 }
             }
-            ToGuard::Start { key, command, env } => self.start(key, command, env, fds),
+            ToGuard::Start { key, epoch, echoed, command, env } => {
+                self.start(key, (epoch, echoed), (command, env), fds);
+            }
             ToGuard::Signal { key, signal } => {
                 if let Some(signal) = Signal::from_named_raw(signal) {
                     self.children.signal(&key, signal);
@@ -146,11 +149,11 @@ impl Keeper {
         open.filter_map(|ward| ward.lease.ends_at())
     }
 
-    fn open(&mut self, mesh: MeshId, epoch: Epoch, term: Duration, beat_every: Duration) {
+    fn open(&mut self, mesh: MeshId, ward: impl FnOnce(Timestamp) -> Ward) {
         let now = clock::now();
         let is_paused = self.is_paused;
         self.wards.entry(mesh).or_insert_with(|| {
-            let mut ward = Ward::open(now, epoch, term, beat_every);
+            let mut ward = ward(now);
             if is_paused {
                 ward.lease.pause(now);
             }
@@ -159,12 +162,18 @@ impl Keeper {
         self.beat_at = now;
     }
 
-    fn start(&mut self, key: ProcKey, command: u32, env: Env, fds: Vec<OwnedFd>) {
+    fn start(
+        &mut self,
+        key: ProcKey,
+        by: (Epoch, Option<BeatSeq>),
+        (command, env): (u32, Env),
+        fds: Vec<OwnedFd>,
+    ) {
         let Some(ward) = self.wards.get_mut(&key.mesh) else { return };
         let now = clock::now();
-        let admission = ward.admit(now, &key);
+        let admission = ward.admit(now, &key, by);
         if self.is_paused {
-            // It may have been armed anew just now.
+            // It may run again just now.
             ward.lease.pause(now);
         }
         match admission {

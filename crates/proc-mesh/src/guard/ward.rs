@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use controller::Lease;
-use mesh_core::{Epoch, Incarnation, Timestamp};
+use mesh_core::{BeatSeq, Epoch, Incarnation, Timestamp};
 use mesh_shape::Rank;
 
 use super::spawn::CommandLine;
@@ -14,7 +14,6 @@ use super::wire::ProcKey;
 #[derive(Debug)]
 pub(super) struct Ward {
     pub(super) lease: Lease,
-    term: Duration,
     pub(super) beat_every: Duration,
     /// The command lines that starts may name. They go when the mesh does.
     pub(super) commands: BTreeMap<u32, CommandLine>,
@@ -29,18 +28,22 @@ pub(super) struct Ward {
 pub(super) enum Admission {
     /// Start it.
     Start,
-    /// It was started before, or its mesh is being closed.
+    /// It was started before, its mesh is being closed, or its controller was replaced.
     Ignore,
     /// The lease ran out while it was on its way: it counts as culled (K2).
     Culled,
 }
 
 impl Ward {
-    /// A mesh whose lease is armed now (K2).
-    pub(super) fn open(now: Timestamp, epoch: Epoch, term: Duration, beat_every: Duration) -> Self {
+    /// A mesh whose lease is armed as of `since` (K2).
+    pub(super) fn open(
+        since: Timestamp,
+        epoch: Epoch,
+        term: Duration,
+        beat_every: Duration,
+    ) -> Self {
         Self {
-            lease: Lease::armed(now, term, epoch),
-            term,
+            lease: Lease::armed(since, term, epoch),
             beat_every: beat_every.max(BEAT_EVERY_MIN),
             commands: BTreeMap::new(),
             is_closing: false,
@@ -50,21 +53,20 @@ impl Ward {
 
     /// Decides about a start, and remembers it, so that the same start is performed once.
     ///
-    /// After the cull a first life is culled too: it was asked for before. A later life is asked for
-    /// by an agent that lives, so it arms the lease anew (K2).
-    pub(super) fn admit(&mut self, now: Timestamp, key: &ProcKey) -> Admission {
+    /// What it may live by is the beat that the order echoes, however late it arrives (K1).
+    pub(super) fn admit(
+        &mut self,
+        now: Timestamp,
+        key: &ProcKey,
+        (epoch, echoed): (Epoch, Option<BeatSeq>),
+    ) -> Admission {
         let newest = self.newest.get(&key.rank);
         if self.is_closing || newest.is_some_and(|newest| key.incarnation <= *newest) {
             return Admission::Ignore;
         }
+        let Ok(may_start) = self.lease.admit(now, epoch, echoed) else { return Admission::Ignore };
         self.newest.insert(key.rank, key.incarnation);
-        if self.lease.is_culled() {
-            if key.incarnation == Incarnation::FIRST {
-                return Admission::Culled;
-            }
-            self.lease = Lease::armed(now, self.term, self.lease.epoch());
-        }
-        Admission::Start
+        if may_start { Admission::Start } else { Admission::Culled }
     }
 }
 
@@ -97,52 +99,63 @@ mod tests {
     /// A ward that was culled after a second, with rank 0 in its first life.
     fn culled_ward() -> Ward {
         let mut ward = ward();
-        assert_eq!(ward.admit(at(0), &key(0)), Admission::Start);
+        assert_eq!(ward.admit(at(0), &key(0), echoing(None)), Admission::Start);
         assert!(ward.lease.expire(at(1)));
         ward
+    }
+
+    /// An order of the first controller, which had heard this beat.
+    fn echoing(beat: Option<u64>) -> (Epoch, Option<BeatSeq>) {
+        (Epoch::FIRST, beat.map(BeatSeq::new))
     }
 
     #[test]
     fn an_incarnation_is_started_once_and_never_after_a_later_one() {
         let mut ward = ward();
-        let admitted = [0, 0, 2, 1, 2, 3].map(|incarnation| ward.admit(at(0), &key(incarnation)));
+        let admitted = [0, 0, 2, 1, 2, 3].map(|life| ward.admit(at(0), &key(life), echoing(None)));
         use Admission::{Ignore, Start};
         assert_eq!(admitted, [Start, Ignore, Start, Ignore, Ignore, Start]);
     }
 
-    /// K2. What was on its way when the lease ran out is a cull, told once.
+    /// K2. What was on its way when the lease ran out is a cull, told once, whatever life it is.
     #[test]
-    fn no_first_life_begins_after_the_cull() {
+    fn nothing_begins_after_the_cull_without_an_echo() {
         let mut ward = culled_ward();
         let late = ProcKey { rank: Rank::new(1), ..key(0) };
-        let admitted = [key(0), late, late].map(|key| ward.admit(at(2), &key));
-        assert_eq!(admitted, [Admission::Ignore, Admission::Culled, Admission::Ignore]);
+        let admitted =
+            [key(0), late, late, key(1)].map(|key| ward.admit(at(2), &key, echoing(None)));
+        use Admission::{Culled, Ignore};
+        assert_eq!(admitted, [Ignore, Culled, Ignore, Culled]);
         assert!(ward.lease.is_culled());
     }
 
-    /// K2. Its lease is a new one, of the same controller and as long, and runs out like the first.
+    /// K1, K2. A start that was long on its way arms no lease where it arrives: it lives by the beat that
+    /// its controller had heard.
     #[test]
-    fn a_restart_after_the_cull_arms_the_lease_anew() {
+    fn a_restart_after_the_cull_lives_by_the_beat_that_it_echoes() {
         let mut ward = culled_ward();
-        assert_eq!(ward.admit(at(5), &key(1)), Admission::Start);
-        assert_eq!(ward.lease, Lease::armed(at(5), Duration::from_secs(1), Epoch::FIRST));
-        assert_eq!(ward.admit(at(5), &key(1)), Admission::Ignore);
+        (2..=5).for_each(|second| ward.lease.beat_sent(at(second), BeatSeq::new(second)));
+        let now = at(5) + Duration::from_millis(900);
+        assert_eq!(ward.admit(now, &key(1), echoing(Some(4))), Admission::Culled, "too old");
+        assert_eq!(ward.admit(now, &key(2), echoing(Some(5))), Admission::Start);
+        assert_eq!(ward.admit(now, &key(2), echoing(Some(5))), Admission::Ignore);
+        assert_eq!(ward.lease.ends_at(), Some(at(6)));
         assert!(ward.lease.expire(at(6)));
     }
 
-    /// K2. Also of a rank whose first life was culled before it began.
+    /// K3. Who was replaced starts nothing, and the one that has taken over still may.
     #[test]
-    fn a_culled_start_can_be_started_again() {
+    fn an_order_of_a_lower_epoch_starts_nothing() {
         let mut ward = ward();
-        assert!(ward.lease.expire(at(1)));
-        let admitted = [0, 1].map(|incarnation| ward.admit(at(2), &key(incarnation)));
-        assert_eq!(admitted, [Admission::Culled, Admission::Start]);
+        assert_eq!(ward.lease.renewed(at(0), Epoch::new(1), BeatSeq::FIRST), Ok(()));
+        assert_eq!(ward.admit(at(0), &key(0), echoing(None)), Admission::Ignore);
+        assert_eq!(ward.admit(at(0), &key(0), (Epoch::new(1), None)), Admission::Start);
     }
 
     #[test]
     fn nothing_is_started_while_the_mesh_is_closed() {
         let mut ward = ward();
         ward.is_closing = true;
-        assert_eq!(ward.admit(at(0), &key(0)), Admission::Ignore);
+        assert_eq!(ward.admit(at(0), &key(0), echoing(None)), Admission::Ignore);
     }
 }

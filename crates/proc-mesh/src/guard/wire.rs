@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages, told in [`FromGuard::Hello`].
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// One life of one rank of one mesh: at most one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,7 +28,8 @@ pub struct ProcKey {
 /// What the agent asks of its guard. Asking twice is harmless.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGuard {
-    /// A mesh begins: its lease is armed at once (K2). Nothing happens if it is open already.
+    /// A mesh begins: its lease is armed as of when the agent was told of it (K2). Nothing happens if it
+    /// is open already.
     Open {
         /// The mesh.
         mesh: MeshId,
@@ -39,6 +40,9 @@ pub enum ToGuard {
         /// How often the guard sends a beat. At least a millisecond; a twentieth of the term is
         /// good.
         beat_every: Duration,
+        /// When the agent was told of the mesh, which its controller begins to count after: a moment of
+        /// `CLOCK_BOOTTIME`, which both share.
+        since: Duration,
     },
     /// A command line, to be named in any number of starts of its mesh. The same id again replaces
     /// it; it is forgotten with the mesh, and ignored if that is not open.
@@ -57,12 +61,16 @@ pub enum ToGuard {
     /// Start a process; with three descriptors: its standard input, output and error.
     ///
     /// An incarnation that is not higher than one that was started already is ignored, and so is a
-    /// mesh that is not open. After the lease has run out, a first incarnation is not started: the
-    /// answer is an [`FromGuard::Ended`] that says culled. A later one is, under a lease that is
-    /// armed anew.
+    /// mesh that is not open, and so is an order of a lower epoch. The order counts as a renewal. After
+    /// the lease has run out it is started only if the beat is less than a term old, and the lease runs
+    /// again, counted from that beat; otherwise the answer is an [`FromGuard::Ended`] that says culled.
     Start {
         /// For which rank.
         key: ProcKey,
+        /// The controller that orders it.
+        epoch: Epoch,
+        /// The newest beat that the controller had heard, if it had heard any.
+        echoed: Option<BeatSeq>,
         /// The id of its command.
         command: u32,
         /// Variables on top of the guard's environment.

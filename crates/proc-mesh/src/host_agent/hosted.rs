@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use controller::Reporter;
 use mesh_core::{
-    AgentId, Answer, Answers, Incarnation, LaunchProblem, MeshId, Timestamp, Undelivered,
+    AgentId, Answer, Answers, Echo, Epoch, Incarnation, LaunchProblem, MeshId, Timestamp,
+    Undelivered,
 };
 use mesh_shape::{Rank, RankSet};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -96,11 +97,14 @@ impl Hosted {
     /// Tells a guard of the mesh: its lease is armed before anything is started (K2). It is the first
     /// guard, or the one after so many that were lost.
     pub(crate) fn introduce(&mut self, guard: &mut GuardLink, life: Incarnation) {
+        // A later guard is there because something is to be started now.
+        let is_first = life == Incarnation::FIRST;
+        let since = if is_first { self.opening.since } else { boot_time() };
         self.heard_at = Instant::now();
         self.life = life;
         let Opening { label, epoch, lease, heartbeat, launch, .. } = &self.opening;
-        let open =
-            ToGuard::Open { mesh: label.id(), epoch: *epoch, term: *lease, beat_every: *heartbeat };
+        let (mesh, epoch, term, beat_every) = (label.id(), *epoch, *lease, *heartbeat);
+        let open = ToGuard::Open { mesh, epoch, term, beat_every, since };
         let command = launch.launcher.command();
         let command = ToGuard::Command {
             mesh: label.id(),
@@ -116,12 +120,17 @@ impl Hosted {
     }
 
     /// Puts ranks in the queue of those to be started. A life that was begun already is left alone.
-    pub(crate) fn start(&mut self, ranks: &RankSet, incarnation: Incarnation) {
+    pub(crate) fn start(
+        &mut self,
+        ranks: &RankSet,
+        incarnation: Incarnation,
+        by: (Epoch, Option<Echo>),
+    ) {
         for rank in ranks.iter() {
             if self.seats.get(&rank).is_some_and(|seat| seat.incarnation >= incarnation) {
                 continue;
             }
-            self.seats.insert(rank, Seat::queued(incarnation));
+            self.seats.insert(rank, Seat::queued(incarnation, by));
             self.queue.push_back(rank);
         }
     }
@@ -136,10 +145,10 @@ impl Hosted {
             if !matches!(seat.state, State::Queued) {
                 continue; // stopped while it waited
             }
-            let key = self.key(rank, seat.incarnation);
+            let (key, by) = (self.key(rank, seat.incarnation), seat.by);
             let problem = match &self.refused {
                 Some(problem) => Some(problem.clone()),
-                None => self.launch_one(key, guard).err(),
+                None => self.launch_one(key, by, guard).err(),
             };
             match problem {
                 Some(problem) => self.on_not_started(key, problem),
@@ -165,7 +174,12 @@ impl Hosted {
         }
     }
 
-    fn launch_one(&mut self, key: ProcKey, guard: &mut GuardLink) -> Result<(), LaunchProblem> {
+    fn launch_one(
+        &mut self,
+        key: ProcKey,
+        (epoch, echoed): (Epoch, Option<Echo>),
+        guard: &mut GuardLink,
+    ) -> Result<(), LaunchProblem> {
         let os = |error: io::Error| problem(&error);
         let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
         let (stderr, their_stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
@@ -190,7 +204,9 @@ impl Hosted {
         let mut env = self.opening.launch.launcher.env(&seat);
         env.push(self.tools.mark.variable());
         let env = env.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
-        let start = ToGuard::Start { key, command: self.command, env };
+        // What another guard has said is nothing to this one.
+        let echoed = echoed.filter(|echo| echo.life == self.life).map(|echo| echo.beat);
+        let start = ToGuard::Start { key, epoch, echoed, command: self.command, env };
         guard
             .queue(start, vec![their_stdin, their_stdout, their_stderr])
             .map_err(|error| too_long(&error))?;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use mesh_core::{Incarnation, LaunchProblem, MeshId};
+use mesh_core::{Echo, Epoch, Incarnation, LaunchProblem, MeshId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 use tokio::sync::{mpsc, oneshot};
@@ -48,6 +48,8 @@ pub(crate) struct RawEnd {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) incarnation: Incarnation,
+    /// The controller that ordered it, and the beat that it had heard.
+    pub(crate) by: (Epoch, Option<Echo>),
     pub(crate) state: State,
     pub(crate) sent: SentSignals,
     /// Why we ended it ourselves, if we did.
@@ -97,9 +99,9 @@ pub(crate) struct Process {
 }
 
 impl Seat {
-    pub(crate) const fn queued(incarnation: Incarnation) -> Self {
+    pub(crate) const fn queued(incarnation: Incarnation, by: (Epoch, Option<Echo>)) -> Self {
         let sent = SentSignals { term: false, kill: false };
-        Self { incarnation, state: State::Queued, sent, verdict: None }
+        Self { incarnation, by, state: State::Queued, sent, verdict: None }
     }
 
     pub(crate) const fn is_live(&self) -> bool {

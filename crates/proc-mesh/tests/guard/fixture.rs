@@ -8,7 +8,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use mesh_core::{Epoch, Incarnation, MeshId};
+use mesh_core::{BeatSeq, Epoch, Incarnation, MeshId};
 use mesh_shape::Rank;
 use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
 use proc_mesh::guard_link::GuardLink;
@@ -20,8 +20,13 @@ pub(crate) struct Rig {
     pub(crate) link: GuardLink,
     /// Whether beats are echoed, as a controller does.
     pub(crate) renews: bool,
+    /// The newest beat that was heard, which orders to start echo.
+    pub(crate) heard: Option<BeatSeq>,
     pub(crate) pidfds: Vec<OwnedFd>,
 }
+
+/// A mesh begins when its guard is told of it: no moment is later than that.
+pub(crate) const NOW: Duration = Duration::MAX;
 
 impl Rig {
     /// A guard with a mesh whose lease outlives the test.
@@ -31,9 +36,10 @@ impl Rig {
 
     pub(crate) async fn with_term(term: Duration) -> Result<Self, Box<dyn Error>> {
         let link = GuardLink::start(Path::new("/proc/self/exe")).await?;
-        let mut rig = Self { link, renews: true, pidfds: Vec::new() };
+        let mut rig = Self { link, renews: true, heard: None, pidfds: Vec::new() };
         let beat_every = (term / 20).min(Duration::from_millis(100));
-        rig.ask(ToGuard::Open { mesh: mesh(), epoch: Epoch::FIRST, term, beat_every })?;
+        let epoch = Epoch::FIRST;
+        rig.ask(ToGuard::Open { mesh: mesh(), epoch, term, beat_every, since: NOW })?;
         Ok(rig)
     }
 
@@ -64,7 +70,8 @@ impl Rig {
     pub(crate) fn start_life(&mut self, key: ProcKey, command: u32) -> Result<(), Box<dyn Error>> {
         let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
         let env = vec![(b"N".to_vec(), key.rank.index().to_string().into_bytes())];
-        let message = ToGuard::Start { key, command, env };
+        let (epoch, echoed) = (Epoch::FIRST, self.heard);
+        let message = ToGuard::Start { key, epoch, echoed, command, env };
         Ok(self.link.queue(message, vec![null()?, null()?, null()?])?)
     }
 
@@ -83,6 +90,7 @@ impl Rig {
             let (message, fds) = timeout(left, self.link.recv()).await??;
             self.pidfds.extend(fds);
             let FromGuard::Beat { seq } = message else { return Ok(message) };
+            self.heard = Some(seq);
             if self.renews {
                 self.ask(ToGuard::Renew { mesh: mesh(), epoch: Epoch::FIRST, echoed: seq })?;
             }

@@ -12,7 +12,7 @@ use mesh_core::{Epoch, LaunchProblem};
 use proc_mesh::guard::wire::{End, FromGuard, ToGuard};
 use proc_mesh::guard_link::GuardError;
 
-use crate::fixture::{Rig, TOLD_WITHIN, exists, key, life, marker, mesh, until};
+use crate::fixture::{NOW, Rig, TOLD_WITHIN, exists, key, life, marker, mesh, until};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -108,7 +108,8 @@ async fn a_command_is_forgotten_with_its_mesh() -> Outcome {
     assert_eq!(rig.next().await?, FromGuard::Closed { mesh: mesh() });
     rig.command(1, &["sleep", &marker()], None)?;
     let (term, beat_every) = (TOLD_WITHIN, TOLD_WITHIN / 20);
-    rig.ask(ToGuard::Open { mesh: mesh(), epoch: Epoch::FIRST, term, beat_every })?;
+    let epoch = Epoch::FIRST;
+    rig.ask(ToGuard::Open { mesh: mesh(), epoch, term, beat_every, since: NOW })?;
     for command in [0, 1] {
         let rank = usize::try_from(command)?;
         rig.start_rank(rank, command)?;
@@ -157,7 +158,8 @@ async fn a_message_that_cannot_be_sent_is_refused_and_the_link_goes_on() -> Outc
     let too_long = rig.command(0, &["true", &"x".repeat(9 << 20)], None);
     let told = too_long.err().ok_or("it was taken")?.downcast::<GuardError>()?;
     assert!(matches!(*told, GuardError::TooLong { .. }), "{told}");
-    let start = ToGuard::Start { key: key(0), command: 0, env: Vec::new() };
+    let (epoch, echoed, env) = (Epoch::FIRST, None, Vec::new());
+    let start = ToGuard::Start { key: key(0), epoch, echoed, command: 0, env };
     let refused = rig.link.queue(start, Vec::new());
     assert_eq!(refused, Err(GuardError::WrongDescriptors { expected: 3, given: 0 }));
     rig.script(0, "exit 4")?;

@@ -7,7 +7,7 @@ use mesh_core::{BeatSeq, Epoch, MeshId};
 use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fixture::{Rig, key, killed_by, life, marker, mesh, state_of, until};
+use crate::fixture::{NOW, Rig, key, killed_by, life, marker, mesh, state_of, until};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -20,7 +20,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_pause_suspends_the_processes_and_the_lease),
         trial(a_process_started_during_a_pause_is_suspended_too),
         trial(what_was_suspended_before_a_pause_stays_so_after_it),
-        trial(a_first_start_after_the_cull_is_told_culled),
+        trial(a_start_after_the_cull_that_echoes_nothing_is_told_culled),
+        trial(a_start_that_echoes_an_old_beat_lives_no_longer_than_that_allows),
+        trial(a_mesh_that_was_told_late_is_armed_as_of_when_it_began),
         trial(a_restart_after_the_cull_lives_as_long_as_it_is_renewed),
         trial(a_restart_after_the_cull_in_a_pause_is_not_culled_by_it),
         trial(what_ended_while_the_guard_was_suspended_was_not_culled),
@@ -96,7 +98,8 @@ async fn one_mesh_is_culled_and_the_other_lives() -> Outcome {
     let mut rig = Rig::with_term(KEPT_TERM).await?;
     let (other, term) = (MeshId::from_random(8), TERM);
     let beat_every = TERM / 20;
-    rig.ask(ToGuard::Open { mesh: other, epoch: Epoch::FIRST, term, beat_every })?;
+    let epoch = Epoch::FIRST;
+    rig.ask(ToGuard::Open { mesh: other, epoch, term, beat_every, since: NOW })?;
     rig.command(0, &["sleep", &marker()], None)?;
     rig.start_rank(0, 0)?;
     rig.started().await?;
@@ -157,19 +160,49 @@ async fn what_was_suspended_before_a_pause_stays_so_after_it() -> Outcome {
     rig.close().await
 }
 
-/// K2: what was on its way at the cull does not come alive after it.
-async fn a_first_start_after_the_cull_is_told_culled() -> Outcome {
+/// K2: what was on its way at the cull, and echoes nothing, does not come alive after it.
+async fn a_start_after_the_cull_that_echoes_nothing_is_told_culled() -> Outcome {
     let mut rig = Rig::with_term(TERM).await?;
     rig.renews = false;
     rig.script(0, "exec sleep 600")?;
     rig.started().await?;
     assert!(rig.ended().await?.2);
+    rig.heard = None;
     rig.script(1, "exit 0")?;
     assert_eq!(rig.ended().await?, (key(1), killed_by(9), true));
     rig.close().await
 }
 
-/// K2: the lease of a restart is armed at once, and is a lease like the first.
+/// K1: an order to start arms no lease where it arrives. The beat that it echoes was new when it was
+/// sent; when it arrives, the lease that is counted from that beat is over.
+async fn a_start_that_echoes_an_old_beat_lives_no_longer_than_that_allows() -> Outcome {
+    let mut rig = Rig::with_term(TERM).await?;
+    rig.renews = false;
+    rig.script(0, "exec sleep 600")?;
+    rig.started().await?;
+    assert!(rig.ended().await?.2);
+    let sent_with = rig.heard;
+    assert_eq!(rig.during(TERM * 2).await?, [], "it is on its way");
+    rig.heard = sent_with;
+    rig.start_life(life(0, 1), 0)?;
+    assert_eq!(rig.ended().await?, (life(0, 1), killed_by(9), true));
+    rig.close().await
+}
+
+/// K1: nor does the message that opens a mesh: its controller counts from before that.
+async fn a_mesh_that_was_told_late_is_armed_as_of_when_it_began() -> Outcome {
+    let mut rig = Rig::start().await?;
+    let (other, epoch, term) = (MeshId::from_random(8), Epoch::FIRST, TERM);
+    let (beat_every, since) = (TERM / 20, Duration::ZERO);
+    rig.ask(ToGuard::Open { mesh: other, epoch, term, beat_every, since })?;
+    rig.heard = None;
+    let theirs = ProcKey { mesh: other, ..key(0) };
+    rig.start_life(theirs, 0)?;
+    assert_eq!(rig.ended().await?, (theirs, killed_by(9), true), "its lease is long over");
+    rig.close().await
+}
+
+/// K1, K2: a restart that echoes a new beat has a lease like the first.
 async fn a_restart_after_the_cull_lives_as_long_as_it_is_renewed() -> Outcome {
     let mut rig = Rig::with_term(KEPT_TERM).await?;
     rig.renews = false;

@@ -124,7 +124,10 @@ async fn a_lower_epoch_is_refused_and_starts_nothing() {
         agent.perform(request, &answers_to);
     };
     ask(2, Order::Poll);
-    ask(1, Order::Start { ranks: RankSet::from(0..4), incarnation: Incarnation::FIRST });
+    ask(
+        1,
+        Order::Start { ranks: RankSet::from(0..4), incarnation: Incarnation::FIRST, echoed: None },
+    );
     settle().await;
     let mut got = Vec::new();
     while let Ok(answer) = answers.try_recv() {

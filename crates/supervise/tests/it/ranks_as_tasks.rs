@@ -57,7 +57,7 @@ where
 
     fn perform(&mut self, request: Request, answers: &Answers<Report>) {
         match request.order {
-            Order::Start { ranks, incarnation } => {
+            Order::Start { ranks, incarnation, .. } => {
                 for rank in ranks.iter() {
                     self.start(rank, incarnation, answers);
                 }

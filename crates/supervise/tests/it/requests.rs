@@ -70,7 +70,11 @@ async fn an_adopted_mesh_is_not_started() {
         (Opening::Adopt, Vec::new()),
         (
             Opening::Start,
-            vec![Order::Start { ranks: RankSet::from(0..2), incarnation: Incarnation::FIRST }],
+            vec![Order::Start {
+                ranks: RankSet::from(0..2),
+                incarnation: Incarnation::FIRST,
+                echoed: None,
+            }],
         ),
     ] {
         let agent = Fake::default();

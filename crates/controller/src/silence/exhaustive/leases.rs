@@ -11,15 +11,13 @@ use crate::lease::Lease;
 /// for the moment that is called now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
-    /// The order to start is still on its way. Only [`Variant::LateStart`] has this.
-    NotStarted,
     /// It runs, without a lease. Only [`Variant::ArmedLate`] has this.
     Unarmed,
     /// It was armed at this moment: no beat was sent since.
     Armed(Epoch),
     /// Its end is counted from the moment so many steps ago, and a beat was sent at each step since.
     Counted(u8, Epoch),
-    /// It has run out: the rank is dead.
+    /// It has run out: what was started is dead.
     Culled,
 }
 
@@ -30,6 +28,8 @@ pub(super) struct Leases {
     passed: Vec<Kept>,
     /// By state, epoch and age of the beat that is echoed.
     renewed: Vec<Kept>,
+    /// By state, epoch and age of the beat that an order to start echoes; last, of one that echoes none.
+    admitted: Vec<Option<Kept>>,
 }
 
 /// How to make a real lease of a [`Kept`], and back.
@@ -40,7 +40,7 @@ struct Bench<'a> {
 }
 
 impl Kept {
-    /// Whether the rank runs.
+    /// Whether the rank runs, if it was started.
     pub(super) const fn is_alive(self) -> bool {
         matches!(self, Self::Unarmed | Self::Armed(_) | Self::Counted(..))
     }
@@ -49,7 +49,7 @@ impl Kept {
     pub(super) const fn epoch(self) -> Option<Epoch> {
         match self {
             Self::Armed(epoch) | Self::Counted(_, epoch) => Some(epoch),
-            Self::NotStarted | Self::Unarmed | Self::Culled => None,
+            Self::Unarmed | Self::Culled => None,
         }
     }
 
@@ -58,7 +58,7 @@ impl Kept {
         match self {
             Self::Armed(_) => Some(0),
             Self::Counted(age, _) => Some(age),
-            Self::NotStarted | Self::Unarmed | Self::Culled => None,
+            Self::Unarmed | Self::Culled => None,
         }
     }
 
@@ -69,14 +69,13 @@ impl Kept {
             Self::Armed(obeyed) | Self::Counted(_, obeyed) if epoch < obeyed => Some(self),
             Self::Armed(_) => Some(Self::Armed(epoch)),
             Self::Counted(counted, _) if age >= counted => Some(Self::Counted(counted, epoch)),
-            Self::NotStarted | Self::Unarmed | Self::Counted(..) | Self::Culled => None,
+            Self::Unarmed | Self::Counted(..) | Self::Culled => None,
         }
     }
 
     /// Its kind, which is not zero, and its age.
     pub(super) const fn key(self) -> [u8; 2] {
         match self {
-            Self::NotStarted => [1, 0],
             Self::Unarmed => [2, 0],
             Self::Culled => [3, 0],
             Self::Armed(epoch) => [4 + epoch_index(epoch) as u8, 0],
@@ -86,11 +85,10 @@ impl Kept {
 
     const fn index(self, n_ages: usize) -> usize {
         match self {
-            Self::NotStarted => 0,
-            Self::Unarmed => 1,
-            Self::Culled => 2,
-            Self::Armed(epoch) => 3 + epoch_index(epoch),
-            Self::Counted(age, epoch) => 5 + n_ages * epoch_index(epoch) + age as usize,
+            Self::Unarmed => 0,
+            Self::Culled => 1,
+            Self::Armed(epoch) => 2 + epoch_index(epoch),
+            Self::Counted(age, epoch) => 4 + n_ages * epoch_index(epoch) + age as usize,
         }
     }
 }
@@ -108,10 +106,11 @@ impl Leases {
         let n_ages = usize::from(grid.age_max()) + 1;
         let mut table = Self {
             n_ages,
-            passed: vec![Kept::Culled; 5 + 2 * n_ages],
-            renewed: vec![Kept::Culled; (5 + 2 * n_ages) * 2 * n_ages],
+            passed: vec![Kept::Culled; 4 + 2 * n_ages],
+            renewed: vec![Kept::Culled; (4 + 2 * n_ages) * 2 * n_ages],
+            admitted: vec![None; (4 + 2 * n_ages) * 2 * (n_ages + 1)],
         };
-        table.add(Kept::NotStarted, &bench);
+        table.add(Kept::Culled, &bench);
         table.add(Kept::Unarmed, &bench);
         for epoch in EPOCHS {
             table.add(Kept::Armed(epoch), &bench);
@@ -132,6 +131,17 @@ impl Leases {
         self.renewed[self.renewal(kept, epoch, age)]
     }
 
+    /// After an order to start of this epoch that echoes the beat sent so many steps ago, if any; `None`
+    /// if nothing is started.
+    pub(super) fn admitted(&self, kept: Kept, epoch: Epoch, echoed: Option<u8>) -> Option<Kept> {
+        self.admitted[self.admission(kept, epoch, echoed)]
+    }
+
+    fn admission(&self, kept: Kept, epoch: Epoch, echoed: Option<u8>) -> usize {
+        let echoed = echoed.map_or(self.n_ages, usize::from);
+        (kept.index(self.n_ages) * 2 + epoch_index(epoch)) * (self.n_ages + 1) + echoed
+    }
+
     const fn renewal(&self, kept: Kept, epoch: Epoch, age: u8) -> usize {
         (kept.index(self.n_ages) * 2 + epoch_index(epoch)) * self.n_ages + age as usize
     }
@@ -142,6 +152,10 @@ impl Leases {
         let oldest = Some(bench.grid.age_max());
         assert!(self.passed[index].counted() < oldest, "{kept:?} outlives all that is told apart");
         for epoch in EPOCHS {
+            for echoed in (0..=bench.grid.age_max()).map(Some).chain([None]) {
+                let index = self.admission(kept, epoch, echoed);
+                self.admitted[index] = bench.admitted(kept, epoch, echoed);
+            }
             for age in 0..=bench.grid.age_max() {
                 let renewed = bench.renewed(kept, epoch, age);
                 let index = self.renewal(kept, epoch, age);
@@ -189,6 +203,46 @@ impl Bench<'_> {
         };
         assert_eq!(Some(&lease), self.lease(renewed, NOW, FIRST_BEAT).as_ref());
         renewed
+    }
+
+    /// The agent reads an order to start, at worst as late as it culls.
+    fn admitted(&self, kept: Kept, epoch: Epoch, echoed: Option<u8>) -> Option<Kept> {
+        if self.variant == Variant::ArmedByOrder {
+            return Some(Kept::Armed(epoch));
+        }
+        let mut lease = match kept {
+            Kept::Unarmed => return Some(kept),
+            Kept::Culled => self.culled(epoch),
+            Kept::Armed(_) | Kept::Counted(..) => self.lease(kept, NOW, FIRST_BEAT)?,
+        };
+        let echoed = echoed.map(|age| BeatSeq::new(FIRST_BEAT.number() - u64::from(age)));
+        let now = self.grid.cull_reading(NOW, self.step).min(NOW);
+        if !lease.admit(now, epoch, echoed).ok()? {
+            return None;
+        }
+        let ends_at = lease.ends_at().expect("something begins under it");
+        let admitted = match (kept, self.counted(NOW, ends_at)) {
+            (Kept::Armed(_), 0) => Kept::Armed(lease.epoch()),
+            (_, counted) => Kept::Counted(counted, lease.epoch()),
+        };
+        if kept != Kept::Culled {
+            assert_eq!(Some(&lease), self.lease(admitted, NOW, FIRST_BEAT).as_ref());
+        }
+        Some(admitted)
+    }
+
+    /// A lease that has run out long ago. All beats since are remembered that a real one remembers.
+    fn culled(&self, epoch: Epoch) -> Lease {
+        let n_beats = u32::from(self.grid.age_max());
+        let began = NOW.before(self.step * n_beats);
+        let mut lease =
+            Lease::armed(began.before(self.grid.times.lease * 2), self.grid.times.lease, epoch);
+        assert!(lease.expire(began), "it has run out");
+        for age in (0..=n_beats).rev() {
+            let beat = BeatSeq::new(FIRST_BEAT.number() - u64::from(age));
+            lease.beat_sent(NOW.before(self.step * age), beat);
+        }
+        lease
     }
 
     /// The real lease, if there is one, when it is `now` and `newest` is the beat of this step.

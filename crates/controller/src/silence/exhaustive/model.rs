@@ -14,6 +14,8 @@ pub(super) struct Model {
     pub(super) variant: Variant,
     pub(super) goal: Goal,
     pub(super) n_ranks: usize,
+    /// Whether orders to start are on their way for any time, and leases from before they arrive.
+    pub(super) has_late_starts: bool,
     /// One step of time on the clock of each controller; that of an agent is in its table.
     pub(super) steps: [Duration; 2],
     pub(super) leases: [Leases; 2],
@@ -63,8 +65,8 @@ pub(super) enum Variant {
     CountedFromBeginning,
     /// No fencing by death: the first controller goes on when the second has taken over.
     BothReign,
-    /// An order to start may be performed at any later moment.
-    LateStart,
+    /// An order to start arms a lease when it arrives, whenever that is.
+    ArmedByOrder,
 }
 
 /// What must hold.
@@ -91,6 +93,7 @@ impl Model {
             variant,
             goal,
             n_ranks: 1,
+            has_late_starts: variant == Variant::ArmedByOrder,
             steps,
             leases: rates.agents.map(|rate| Leases::of(&grid, rate, variant)),
         }
@@ -98,6 +101,10 @@ impl Model {
 
     pub(super) fn with_two_ranks(self) -> Self {
         Self { n_ranks: 2, ..self }
+    }
+
+    pub(super) fn with_late_starts(self) -> Self {
+        Self { has_late_starts: true, ..self }
     }
 
     /// The time between two polls, on the clock of a controller.

@@ -12,6 +12,8 @@ use super::model::{Goal, Grid, Model, Variant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rank {
     pub(super) kept: Kept,
+    /// Whether the order to start it has arrived.
+    pub(super) is_started: bool,
     /// Of the newest beat that each controller has heard. Echoes of it, and of all before it, are on
     /// their way for ever.
     heard: [Option<u8>; 2],
@@ -24,14 +26,19 @@ pub(super) struct Rank {
 }
 
 impl Rank {
-    pub(super) const fn new(kept: Kept) -> Self {
+    pub(super) const fn new(kept: Kept, is_started: bool) -> Self {
         let (heard, contact) = ([None; 2], Contact::Heard);
-        Self { kept, heard, silent: 0, contact, is_given_up: false, echoed: 0 }
+        Self { kept, is_started, heard, silent: 0, contact, is_given_up: false, echoed: 0 }
     }
 
     /// The ages of the beats that the controller may hear: all newer ones, and one for all others.
     pub(super) fn audible(&self, by: usize, model: &Model) -> impl Iterator<Item = u8> + use<> {
-        let is_beating = matches!(self.kept, Kept::Unarmed | Kept::Counted(..));
+        // What is heard of a rank that was given up before it was started is about its next life.
+        let is_beating = match self.kept {
+            Kept::Unarmed | Kept::Counted(..) => !self.is_given_up,
+            Kept::Culled => !self.is_started && !self.is_given_up,
+            Kept::Armed(_) => false,
+        };
         let newest = self.heard[by].unwrap_or_else(|| model.grid.age_max());
         (0..=newest).filter(move |_| is_beating)
     }
@@ -57,8 +64,38 @@ impl Rank {
         ages.into_iter()
     }
 
-    pub(super) const fn start(&mut self) {
-        self.kept = Kept::Armed(EPOCHS[0]);
+    /// The orders to start that may arrive and start something: the echo of each, one for all that do
+    /// the same. Any beat that was heard may be echoed, and none at all; an order that is sent after the
+    /// rank was given up starts another life.
+    pub(super) fn orders(
+        &self,
+        by: usize,
+        model: &Model,
+        leases: &Leases,
+    ) -> impl Iterator<Item = Option<u8>> + use<> {
+        let newest = self.heard[by].unwrap_or(u8::MAX);
+        let echoes = (newest..=model.grid.age_max()).map(Some).chain([None]);
+        let (mut orders, mut last) = (Vec::new(), None);
+        for echoed in echoes.filter(|_| !self.is_started) {
+            let admitted = leases.admitted(self.kept, EPOCHS[by], echoed);
+            if admitted.is_some() && admitted != last {
+                orders.push(echoed);
+            }
+            last = admitted;
+        }
+        orders.into_iter()
+    }
+
+    /// The agent reads an order to start.
+    pub(super) fn start(&mut self, by: usize, echoed: Option<u8>, leases: &Leases) {
+        if let Some(admitted) = leases.admitted(self.kept, EPOCHS[by], echoed) {
+            (self.kept, self.is_started) = (admitted, true);
+        }
+    }
+
+    /// Whether it runs.
+    pub(super) const fn is_alive(&self) -> bool {
+        self.is_started && self.kept.is_alive()
     }
 
     /// The controller hears a beat, and answers with the echo of the newest it has heard.
@@ -76,7 +113,7 @@ impl Rank {
             | Variant::ArmedLate
             | Variant::CountedFromBeginning
             | Variant::BothReign
-            | Variant::LateStart => NOW,
+            | Variant::ArmedByOrder => NOW,
         });
         self.set_silence(&silence, by, NOW, model);
     }
@@ -145,7 +182,8 @@ impl Rank {
     /// The rank as one number that is not zero.
     pub(super) fn key(&self) -> u64 {
         let [first, second] = self.heard.map(|heard| heard.unwrap_or(u8::MAX));
-        let flags = (self.contact as u8) << 1 | u8::from(self.is_given_up);
+        let flags =
+            u8::from(self.is_started) << 3 | (self.contact as u8) << 1 | u8::from(self.is_given_up);
         let [kind, counted] = self.kept.key();
         u64::from_be_bytes([0, kind, counted, first, second, self.silent, self.echoed, flags])
     }

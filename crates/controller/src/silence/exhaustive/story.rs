@@ -33,7 +33,13 @@ pub(super) fn told(found: &Found, model: &Model) -> Vec<String> {
 fn said(event: Event, step: u32, grid: &Grid) -> String {
     let sent = |age: u8| at(step - u32::from(age), grid);
     match event {
-        Event::Start { rank } => format!("rank {rank} is started"),
+        Event::Start { rank, by, echoed: None } => {
+            format!("rank {rank} is started by controller {}, which had heard nothing", by + 1)
+        }
+        Event::Start { rank, by, echoed: Some(age) } => {
+            let echoed = sent(age);
+            format!("rank {rank} is started by controller {}, which had heard {echoed}", by + 1)
+        }
         Event::Hear { rank, by, age } => {
             format!("controller {} hears the beat of {} of rank {rank}", by + 1, sent(age))
         }

@@ -24,8 +24,8 @@ enum Reign {
 /// What may happen. `by` is the index of a controller, an age is in steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The order to start reaches the agent.
-    Start { rank: usize },
+    /// An order to start reaches the agent, which echoes the beat of that age, or none.
+    Start { rank: usize, by: usize, echoed: Option<u8> },
     /// The controller hears the beat of that age.
     Hear { rank: usize, by: usize, age: u8 },
     /// The agent reads a renewal that echoes the beat of that age.
@@ -53,15 +53,15 @@ impl World {
     /// Everything was just started.
     pub(super) fn start(model: &Model) -> Self {
         let kept = match model.variant {
-            Variant::LateStart => Kept::NotStarted,
             Variant::ArmedLate => Kept::Unarmed,
             Variant::Sound
             | Variant::NoEcho
             | Variant::CountedFromPoll
             | Variant::CountedFromBeginning
-            | Variant::BothReign => Kept::Armed(EPOCHS[0]),
+            | Variant::BothReign
+            | Variant::ArmedByOrder => Kept::Armed(EPOCHS[0]),
         };
-        let rank = Rank::new(kept);
+        let rank = Rank::new(kept, !model.has_late_starts);
         Self { reign: Reign::First, ranks: [Some(rank), (model.n_ranks == 2).then_some(rank)] }
     }
 
@@ -80,8 +80,9 @@ impl World {
                 let ages = of.echoes(by, model, &model.leases[rank]);
                 events.extend(ages.map(|age| Event::Renew { rank, by, age }));
             }
-            if of.kept == Kept::NotStarted {
-                events.push(Event::Start { rank });
+            for by in 0..2 {
+                let orders = of.orders(by, model, &model.leases[rank]);
+                events.extend(orders.map(|echoed| Event::Start { rank, by, echoed }));
             }
         }
         events.push(Event::Pass);
@@ -98,7 +99,10 @@ impl World {
     pub(super) fn after(mut self, event: Event, model: &Model) -> Result<Self, Broken> {
         let reigns = self.reign.index();
         match event {
-            Event::Start { rank } => self.with(rank, Rank::start),
+            Event::Start { rank, by, echoed } => {
+                let leases = &model.leases[rank];
+                self.with(rank, |of| of.start(by, echoed, leases));
+            }
             Event::Hear { rank, by, age } => {
                 self.with(rank, |of| of.hear(by, age, reigns == Some(by), model));
             }
@@ -132,7 +136,7 @@ impl World {
         let is_first_over = !self.is_listening(0, model) && self.reign != Reign::First;
         for rank in 0..2 {
             let Some(of) = &mut self.ranks[rank] else { continue };
-            if of.kept.is_alive() && of.is_given_up {
+            if of.is_alive() && of.is_given_up {
                 return Err(Broken::TwoLives { rank });
             }
             let is_fed = matches!(model.goal, Goal::NoHarm(within) if of.echoed <= within);
@@ -140,7 +144,7 @@ impl World {
                 return Err(Broken::Harmed { rank });
             }
             let is_starved = matches!(model.goal, Goal::NoHarm(_)) && !is_fed;
-            if of.kept == Kept::Culled || is_starved {
+            if (of.kept == Kept::Culled && of.is_started) || is_starved {
                 self.ranks[rank] = None;
             } else {
                 of.forget(is_first_over, model);

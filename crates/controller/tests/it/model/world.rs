@@ -275,7 +275,9 @@ impl World {
             let agent = agent.index();
             *n_orders.entry(agent).or_default() += 1;
             match order {
-                Order::Start { ranks, incarnation } => {
+                Order::Start { ranks, incarnation, echoed } => {
+                    let echoed = echoed.map(|echo| (echo.life.number(), echo.beat.number()));
+                    prop_assert_eq!(echoed, self.naive.newest_beat(agent), "K1: what was heard");
                     starts.extend(self.lives(agent, ranks, incarnation.number())?);
                 }
                 Order::Kill { ranks, incarnation } => {

@@ -157,7 +157,7 @@ fn every_order_is_one_line() {
     let (ranks, incarnation) = (RankSet::from(0..4), FIRST.next());
     reads([
         (
-            ask(Order::Start { ranks: ranks.clone(), incarnation }),
+            ask(Order::Start { ranks: ranks.clone(), incarnation, echoed: None }),
             "ask agent 0 to start 0..4 (incarnation 1)",
         ),
         (

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use mesh_core::{Incarnation, MeshId};
+use mesh_core::{Epoch, Incarnation, MeshId};
 use mesh_shape::Rank;
 use proptest::collection::vec;
 use proptest::prelude::any;
@@ -16,7 +16,8 @@ use crate::guard::wire::{FromGuard, ProcKey, ToGuard};
 fn start(n: u64, env_bytes: usize) -> ToGuard {
     let mesh = MeshId::from_random(1);
     let key = ProcKey { mesh, rank: Rank::new(0), incarnation: Incarnation::new(n) };
-    ToGuard::Start { key, command: 0, env: vec![(b"A".to_vec(), vec![b'x'; env_bytes])] }
+    let env = vec![(b"A".to_vec(), vec![b'x'; env_bytes])];
+    ToGuard::Start { key, epoch: Epoch::FIRST, echoed: None, command: 0, env }
 }
 
 /// Three descriptors that can be told apart: the reading ends of pipes with this text in them.

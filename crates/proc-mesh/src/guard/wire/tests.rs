@@ -23,16 +23,24 @@ const MESH: &str = "100102030405064708890a0b0c0d0e0f10";
 fn to_guard() -> Vec<(ToGuard, &'static str)> {
     let (mesh, key, epoch) = (mesh(), key(), Epoch::new(7));
     let (term, beat_every) = (Duration::from_secs(10), Duration::from_millis(500));
+    let (echoed, env) = (Some(BeatSeq::new(128)), || vec![(b"A".to_vec(), b"b".to_vec())]);
     let (program, args) = (b"ls".to_vec(), vec![b"-l".to_vec(), b"\xff".to_vec()]);
     vec![
-        (ToGuard::Open { mesh, epoch, term, beat_every }, "00~070a0000 80cab5ee01"),
+        (
+            ToGuard::Open { mesh, epoch, term, beat_every, since: Duration::new(3, 1) },
+            "00~070a0000 80cab5ee01 0301",
+        ),
         (
             ToGuard::Command { mesh, id: 5, program, args, dir: Some(b"/".to_vec()) },
             "01~05 026c73 02 022d6c 01ff 01012f",
         ),
         (
-            ToGuard::Start { key, command: 5, env: vec![(b"A".to_vec(), b"b".to_vec())] },
-            "02~ac0202 05 01 0141 0162",
+            ToGuard::Start { key, epoch, echoed, command: 5, env: env() },
+            "02~ac0202 07 018001 05 01 0141 0162",
+        ),
+        (
+            ToGuard::Start { key, epoch, echoed: None, command: 5, env: env() },
+            "02~ac0202 07 00 05 01 0141 0162",
         ),
         (ToGuard::Signal { key, signal: 15 }, "03~ac0202 1e"),
         (ToGuard::Renew { mesh, epoch, echoed: BeatSeq::new(128) }, "04~07 8001"),

@@ -19,7 +19,7 @@ pub(super) struct SimAgent {
     pub(super) is_up: bool,
     own: RankSet,
     ranks: BTreeMap<usize, Proc>,
-    lease: Option<Lease>,
+    lease: Lease,
     next_beat: u64,
     term: Duration,
 }
@@ -53,7 +53,7 @@ impl SimAgent {
             is_up: true,
             own,
             ranks: BTreeMap::new(),
-            lease: None,
+            lease: Lease::armed(Timestamp::START, term, Epoch::FIRST),
             next_beat: 0,
             term,
         }
@@ -62,15 +62,8 @@ impl SimAgent {
     /// A rank that another controller has started.
     pub(super) fn found(&mut self, now: Timestamp, rank: usize, life: u64, status: Status) {
         if self.own.contains(Rank::new(rank)) {
-            self.arm(now);
+            self.lease = Lease::armed(now, self.term, Epoch::FIRST);
             self.ranks.insert(rank, Proc { life, generation: 4, status, is_deaf: false });
-        }
-    }
-
-    fn arm(&mut self, now: Timestamp) {
-        let is_spent = self.lease.as_ref().is_none_or(Lease::is_culled);
-        if is_spent {
-            self.lease = Some(Lease::armed(now, self.term, Epoch::FIRST));
         }
     }
 
@@ -92,25 +85,24 @@ impl SimAgent {
     pub(super) fn die(&mut self) {
         self.is_up = false;
         self.ranks.clear();
-        self.lease = None;
     }
 
-    pub(super) fn come_back(&mut self) {
+    /// It is told of the mesh at once, and so its lease is armed (K2).
+    pub(super) fn come_back(&mut self, now: Timestamp) {
+        self.lease = Lease::armed(now, self.term, Epoch::FIRST);
         (self.is_up, self.life, self.next_beat) = (true, self.life + 1, 0);
     }
 
     pub(super) fn beat(&mut self, now: Timestamp) -> Answer<Status> {
         let beat = BeatSeq::new(self.next_beat);
         self.next_beat += 1;
-        if let Some(lease) = &mut self.lease {
-            lease.beat_sent(now, beat);
-        }
+        self.lease.beat_sent(now, beat);
         Answer::Heard { agent: self.id, life: Incarnation::new(self.life), beat }
     }
 
     /// Kills its ranks if its lease has run out (K2).
     pub(super) fn expire(&mut self, now: Timestamp) -> Option<Answer<Status>> {
-        if !self.lease.as_mut().is_some_and(|lease| lease.expire(now)) {
+        if !self.is_up || !self.lease.expire(now) {
             return None;
         }
         let alive: Vec<usize> =
@@ -128,19 +120,24 @@ impl SimAgent {
         match &request.order {
             Order::Poll => return Ok((Some(self.poll()), fates)),
             Order::Renew { echoed: mesh_core::Echo { life, beat } } => {
-                if life.number() == self.life
-                    && let Some(lease) = &mut self.lease
-                {
-                    lease.renewed(now, request.epoch, *beat).map_err(|e| e.to_string())?;
+                if life.number() == self.life {
+                    self.lease.renewed(now, request.epoch, *beat).map_err(|e| e.to_string())?;
                 }
                 return Ok((None, fates));
             }
-            Order::Start { ranks, incarnation } => {
+            Order::Start { ranks, incarnation, echoed } => {
+                let of_this_life = echoed.filter(|echo| echo.life.number() == self.life);
+                let echoed = of_this_life.map(|echo| echo.beat);
+                let admitted = self.lease.admit(now, request.epoch, echoed);
+                let may_start = admitted.map_err(|e| e.to_string())?;
+                let mut reported = Vec::new();
                 for rank in ranks.iter().map(Rank::index) {
-                    fates.extend(self.start(now, rank, incarnation.number())?);
+                    if self.begin(rank, incarnation.number(), may_start)? {
+                        reported.push(rank);
+                        fates.extend(may_start.then(|| (rank, incarnation.number(), Fate::Ready)));
+                    }
                 }
-                let started = fates.iter().map(|(rank, ..)| *rank).collect();
-                return Ok((Some(self.report(started)), fates));
+                return Ok((Some(self.report(reported)), fates));
             }
             Order::Stop { ranks, incarnation } => {
                 let listens = |agent: &Self, rank| !agent.ranks[&rank].is_deaf;
@@ -154,23 +151,19 @@ impl SimAgent {
         Ok((None, fates))
     }
 
-    fn start(
-        &mut self,
-        now: Timestamp,
-        rank: usize,
-        life: u64,
-    ) -> Result<Option<(usize, u64, Fate)>, String> {
+    /// A life begins, or is culled before it can (K2). Returns whether it is new.
+    fn begin(&mut self, rank: usize, life: u64, may_start: bool) -> Result<bool, String> {
         match self.ranks.get(&rank) {
-            Some(proc) if proc.life >= life => return Ok(None),
+            Some(proc) if proc.life >= life => return Ok(false),
             Some(proc) if !proc.status.is_terminal() => {
                 return Err(format!("life {life} of rank {rank} starts, {} is alive", proc.life));
             }
             Some(_) | None => {}
         }
-        self.arm(now);
-        let status = Status::Initializing;
+        let orphaned = || Status::failed(Cause::new(Reason::Orphaned));
+        let status = if may_start { Status::Initializing } else { orphaned() };
         self.ranks.insert(rank, Proc { life, generation: 0, status, is_deaf: false });
-        Ok(Some((rank, life, Fate::Ready)))
+        Ok(true)
     }
 
     fn ends(&self, ranks: &RankSet, life: u64, fate: Fate) -> Vec<(usize, u64, Fate)> {

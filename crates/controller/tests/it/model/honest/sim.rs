@@ -184,7 +184,7 @@ impl Sim {
                 }
                 self.at(self.now + LAN.times.heartbeat, Happening::Beat { agent });
             }
-            Happening::Back { agent } => self.agents[agent].come_back(),
+            Happening::Back { agent } => self.agents[agent].come_back(self.now),
         }
         Ok(())
     }

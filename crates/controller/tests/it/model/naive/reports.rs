@@ -34,6 +34,12 @@ impl Naive {
         }
     }
 
+    /// The newest beat that was heard of the agent, and of which life of it.
+    pub(in super::super) fn newest_beat(&self, agent: usize) -> Option<(u64, u64)> {
+        let heard = &self.agents[agent];
+        heard.life.zip(heard.newest_beat)
+    }
+
     fn on_beat(&mut self, agent: usize, life: u64, beat: u64) {
         let is_heard = agent < self.agents.len() && self.agents[agent].life <= Some(life);
         _ = self.hear(agent, life);

@@ -16,8 +16,9 @@
 //! >>>>
 //! ```
 //!
-//! `test:` is optional: only tests whose name contains one of its words are run. There may be several
-//! blocks, and `file:` again between them.
+//! `test:` is optional: only tests whose name contains one of its words are run. So is `hangs: yes`: the
+//! bug makes its test run for ever, and to be over its time counts as found; else it does not. There may
+//! be several blocks, and `file:` again between them.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,8 @@ pub(super) struct Mutant {
     pub(super) filters: Vec<String>,
     /// The test that must be among those that fail: its name, or how it ends.
     pub(super) killed_by: String,
+    /// Whether that test does not end when the bug is planted.
+    pub(super) hangs: bool,
     edits: Vec<Edit>,
 }
 
@@ -61,6 +64,7 @@ impl Mutant {
             package: draft.take("package").map_err(at)?,
             filters: words(&draft.take("test").unwrap_or_default()),
             killed_by: draft.take("killed-by").map_err(at)?,
+            hangs: draft.take_hangs().map_err(at)?,
             edits: draft.edits,
         };
         if mutant.edits.is_empty() {
@@ -190,6 +194,17 @@ impl Draft {
         self.fields.remove(key).map(|(_, value)| value).ok_or(missing)
     }
 
+    fn take_hangs(&mut self) -> Result<bool, Fault> {
+        match self.fields.remove("hangs") {
+            None => Ok(false),
+            Some((_, value)) if value == "yes" => Ok(true),
+            Some((line, value)) => Err(Fault {
+                line,
+                why: format!("`hangs:` is `yes` or is not there, not `{value}`"),
+            }),
+        }
+    }
+
     fn take_ids(&mut self) -> Result<Vec<String>, Fault> {
         let line = self.fields.get("breaks").map_or(self.n_lines, |(line, _)| *line);
         let ids = words(&self.take("breaks")?);
@@ -212,7 +227,7 @@ fn words(value: &str) -> Vec<String> {
 
 /// How the name of a mutant's file ends.
 pub(super) const ENDING: &str = ".mutant";
-const KEYS: &[&str] = &["what", "breaks", "file", "package", "test", "killed-by"];
+const KEYS: &[&str] = &["what", "breaks", "file", "package", "test", "killed-by", "hangs"];
 const OLD: &str = "<<<<";
 const NEW: &str = "====";
 const END: &str = ">>>>";

@@ -12,7 +12,10 @@ use super::suite::Ran;
 pub(super) enum Verdict {
     /// The test that its file names is among those that failed; it comes first.
     Killed(Vec<String>),
-    /// The suite was not over at its deadline: the bug hangs it. These tests had failed by then.
+    /// That test was not over in time, and its file says that the bug makes it hang.
+    Hung,
+    /// Its test, or the suite, was not over in time, which proves nothing: the machine may be busy. These
+    /// tests had failed by then, or been over their time.
     Overdue(Vec<String>),
     /// These tests failed, and the one that its file names did not.
     KilledByOthers(Vec<String>),
@@ -32,14 +35,16 @@ impl Verdict {
         let mut failed: Vec<(&str, Fate)> = ran.results.failed().collect();
         // The named one first, then in the order in which they failed.
         failed.sort_by_key(|(name, _)| !mutant.names(name));
-        let is_named = failed.first().is_some_and(|(name, _)| mutant.names(name));
+        let named = failed.first().filter(|(name, _)| mutant.names(name)).map(|(_, fate)| *fate);
         let names = failed.into_iter().map(|(name, fate)| match fate {
             Fate::TimedOut => format!("{name} (timeout)"),
             Fate::Passed | Fate::Failed => name.to_owned(),
         });
         let names: Vec<String> = names.collect();
         match ran.ended {
-            _ if is_named => Self::Killed(names),
+            _ if named == Some(Fate::Failed) => Self::Killed(names),
+            _ if named == Some(Fate::TimedOut) && mutant.hangs => Self::Hung,
+            _ if named == Some(Fate::TimedOut) => Self::Overdue(names),
             Ended::Overdue => Self::Overdue(names),
             Ended::Exited(_) if !names.is_empty() => Self::KilledByOthers(names),
             Ended::Exited(status) if status.success() => Self::Survived,
@@ -49,7 +54,7 @@ impl Verdict {
 
     /// Whether a test has found the bug, and it is the named one.
     pub(super) const fn is_killed(&self) -> bool {
-        matches!(self, Self::Killed(_) | Self::Overdue(_))
+        matches!(self, Self::Killed(_) | Self::Hung)
     }
 }
 
@@ -57,8 +62,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Killed(by) => write!(f, "killed by {}", first_few(by)),
-            Self::Overdue(by) if by.is_empty() => f.write_str("killed by timeout"),
-            Self::Overdue(by) => write!(f, "killed by timeout, after {}", first_few(by)),
+            Self::Hung => f.write_str("killed: its test hangs, as it is to"),
+            Self::Overdue(by) if by.is_empty() => f.write_str("NOT OVER IN TIME"),
+            Self::Overdue(by) => write!(f, "NOT OVER IN TIME, after {}", first_few(by)),
             Self::KilledByOthers(by) => {
                 write!(f, "NOT KILLED BY THE NAMED TEST, but by {}", first_few(by))
             }
@@ -90,8 +96,13 @@ mod tests {
     use crate::mutants::results::Results;
 
     fn verdict(ended: Ended, said: &str) -> Verdict {
-        let text = "what: x\nbreaks: H1\nfile: a\npackage: b\nkilled-by: it\n<<<<\na\n====\n>>>>\n";
-        let mutant = Mutant::parse("a.mutant", text).expect("it is right");
+        verdict_of("", ended, said)
+    }
+
+    fn verdict_of(more: &str, ended: Ended, said: &str) -> Verdict {
+        let text = "what: x\nbreaks: H1\nfile: a\npackage: b\nkilled-by: it\n";
+        let text = format!("{text}{more}<<<<\na\n====\n>>>>\n");
+        let mutant = Mutant::parse("a.mutant", &text).expect("it is right");
         let results = Results::of_libtest(said);
         Verdict::of(&mutant, &Ran { results, ended, time: Duration::ZERO })
     }
@@ -114,11 +125,18 @@ mod tests {
         assert_eq!(verdict(exited(101), other), Verdict::KilledByOthers(names(&["a::other"])));
     }
 
+    /// A busy machine is no proof; a bug that makes its test hang says so.
     #[test]
-    fn what_hangs_is_killed_and_told_as_such() {
-        let hangs = "test a::it has been running for over 60 seconds\n";
-        assert_eq!(verdict(Ended::Overdue, hangs), Verdict::Killed(names(&["a::it (timeout)"])));
+    fn what_is_not_over_in_time_is_killed_only_if_it_is_to_hang() {
+        let late = "test a::it has been running for over 60 seconds\n";
+        let overdue = verdict(Ended::Overdue, late);
+        assert_eq!(overdue, Verdict::Overdue(names(&["a::it (timeout)"])));
+        assert!(!overdue.is_killed());
         assert_eq!(verdict(Ended::Overdue, ""), Verdict::Overdue(Vec::new()));
+        let hung = verdict_of("hangs: yes\n", Ended::Overdue, late);
+        assert_eq!((&hung, hung.is_killed()), (&Verdict::Hung, true));
+        let other = verdict_of("hangs: yes\n", Ended::Overdue, "test a::other ... FAILED\n");
+        assert!(!other.is_killed(), "another one failed, and the named one did not hang");
     }
 
     #[test]

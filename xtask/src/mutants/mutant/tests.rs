@@ -38,6 +38,7 @@ fn every_part_is_read() {
         package: "controller".to_owned(),
         filters: vec!["one::".to_owned(), "two::".to_owned()],
         killed_by: "it_is_right".to_owned(),
+        hangs: false,
         edits: vec![edit(9, "src/a.rs", "  a\n\n", ""), edit(15, "b.rs", "b\n", "c\n")],
     };
     assert_eq!(parse(&text), Ok(expected));

@@ -14,6 +14,7 @@ mod signals;
 mod strategies;
 mod terminal;
 mod trace;
+mod wall_clock;
 
 use std::any::type_name_of_val;
 use std::error::Error;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         strategies::trials(),
         terminal::trials(),
         trace::trials(),
+        wall_clock::trials(),
     ];
     let trials = groups.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

@@ -3,6 +3,7 @@
 #[cfg(feature = "actor")]
 mod actor;
 mod ages;
+mod clock;
 mod effects;
 mod lifetime;
 mod local;

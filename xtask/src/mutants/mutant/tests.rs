@@ -49,10 +49,12 @@ fn what_is_wrong_is_told_with_its_line() {
     let cases = [
         (
             format!("{HEAD}why: so\n"),
-            "7: `why` is no key: there are what, breaks, file, package, test, killed-by",
+            "7: `why` is no key: there are what, breaks, file, package, test, killed-by, \
+             hangs",
         ),
         (format!("{HEAD}what: again\n"), "7: `what:` stands in line 1 already"),
         (format!("{HEAD}test:\n"), "7: `test:` has no value"),
+        (format!("{HEAD}hangs: no\n"), "7: `hangs:` is `yes` or is not there, not `no`"),
         (format!("{HEAD}\nand so on\n"), "8: neither `key: value` nor `<<<<`: `and so on`"),
         (HEAD.replace("H1", "h1"), "3: `h1` is no id of a sentence, like H3"),
         (HEAD.replace("what: It is wrong,\n  in two lines.\n", ""), "4: there is no `what:`"),

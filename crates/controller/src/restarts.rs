@@ -302,6 +302,14 @@ impl Restarts {
         Some(delay)
     }
 
+    /// At least so many restarts were granted in the life of the mesh, also by the controller before.
+    pub(crate) fn assume(&mut self, n: usize) {
+        if n > 0 {
+            let granted = self.granted.get_or_insert_default();
+            granted.n = granted.n.max(n);
+        }
+    }
+
     /// The restarts of single ranks that are due.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<(Rank, Incarnation)> {
         let mut due = Vec::new();

@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use mesh_core::{AgentId, Cause, Epoch, News, Reason, Refusal, Reply, Status, Timestamp, Trouble};
+use mesh_core::{
+    AgentId, Cause, Epoch, Incarnation, News, Reason, Refusal, Reply, Status, Timestamp, Trouble,
+};
 use mesh_shape::RankSet;
 
 use super::{Controller, Life};
@@ -19,6 +21,8 @@ pub(super) struct Settling {
     pub(super) at: Timestamp,
     /// The ranks that their agents have said not to know.
     pub(super) unknown: RankSet,
+    /// The highest life of any rank that was reported: the next life of one that nobody knows is above it.
+    pub(super) highest: Incarnation,
 }
 
 impl<C: Controlled> Controller<C> {
@@ -46,7 +50,8 @@ impl<C: Controlled> Controller<C> {
         }
         self.watch();
         let at = self.now + self.spec.config.times.lease;
-        self.settling = Some(Box::new(Settling { at, unknown: RankSet::new() }));
+        let (unknown, highest) = (RankSet::new(), Incarnation::FIRST);
+        self.settling = Some(Box::new(Settling { at, unknown, highest }));
         self.poll(effects);
     }
 
@@ -55,6 +60,13 @@ impl<C: Controlled> Controller<C> {
         self.life = Life::Open;
         self.roster.open(self.now, &self.spec.config.times);
         self.schedule_check();
+    }
+
+    /// An agent speaks of this life of a rank.
+    pub(super) fn note_life(&mut self, life: Incarnation) {
+        if let Some(settling) = &mut self.settling {
+            settling.highest = settling.highest.max(life);
+        }
     }
 
     /// An agent does not know some of its ranks. In a mesh that is being adopted, they may yet be
@@ -68,10 +80,15 @@ impl<C: Controlled> Controller<C> {
     /// Ranks that have not turned up since the mesh was adopted are lost, if their agents have said that
     /// they do not know them; while the mesh is being stopped, they have stopped. Those of which nobody
     /// has said anything are asked for again.
+    ///
+    /// Which life the lost ones were in, nobody knows: the highest that was reported of any rank is
+    /// assumed, so that none is begun twice; and so many restarts as the lives come to were made.
     pub(super) fn settle(&mut self, changes: &mut Changes) {
         let Some(settling) = self.settling.take_if(|settling| settling.at <= self.now) else {
             return;
         };
+        let (highest, rules) = (settling.highest, self.spec.config.restart);
+        self.restarts.assume(self.health.n_restarts(rules.strategy));
         let lost = Status::failed(Cause::new(Reason::LostByAgent));
         let is_stopping = matches!(self.life, Life::Stopping(_));
         let (status, failed_at) =
@@ -79,16 +96,19 @@ impl<C: Controlled> Controller<C> {
         for range in settling.unknown.runs() {
             self.health.update(range, self.now, changes, |cell| {
                 let status = status.clone();
+                let incarnation = cell.incarnation.max(highest);
                 (cell.status == Status::NotExist).then(|| Cell {
                     status,
                     failed_at,
+                    incarnation,
                     ..cell.clone()
                 })
             });
         }
         if self.health.runs().any(|(_, cell)| cell.status == Status::NotExist) {
             let at = self.now + self.spec.config.times.check;
-            self.settling = Some(Box::new(Settling { at, unknown: RankSet::new() }));
+            let unknown = RankSet::new();
+            self.settling = Some(Box::new(Settling { at, unknown, highest }));
         }
     }
 

@@ -41,6 +41,7 @@ impl<C: Controlled> Controller<C> {
                     self.zombies(range.clone(), &reported),
                     reported.incarnation,
                 );
+                self.note_life(reported.incarnation);
                 if reported.status == Status::NotExist {
                     self.note_unknown(range.clone());
                 }

@@ -303,6 +303,41 @@ fn a_rank_that_turns_up_in_a_round_ends_with_the_others() {
     assert_eq!(starts, [start(0, [0], 1), start(1, [1], 4)]);
 }
 
+/// K3, H2: which life a rank was in that everybody has forgotten, nobody knows: its next one is above all
+/// that were reported, so that no life is begun twice.
+#[test]
+fn a_forgotten_rank_begins_above_every_life_that_was_reported() {
+    let restart =
+        RestartConfig { backoff_min: Duration::from_nanos(9), ..RestartConfig::on_failure(99) };
+    let mut mesh = adopted(3, 1, Config { restart, ..LAN });
+    _ = mesh.step(at(0), nth_report(0, [0], (7, 1), Status::Running));
+    let mut told = pass_polled(&mut mesh, (at(0), at(9)));
+    told.extend(pass(&mut mesh, (at(9), at(11)), &[0]));
+    let starts = told.iter().filter(|(_, effect)| matches!(effect, Effect::Ask(_)));
+    let starts: Vec<Effect> = starts.map(|(_, effect)| effect.clone()).collect();
+    assert_eq!(starts, [start(0, [1, 2], 8)], "{told:?}");
+}
+
+/// K3, RS3: restarts that the controller before has made are counted, as far as lives tell of them.
+#[test]
+fn restarts_of_the_controller_before_count() {
+    let escalates = |strategy, max_restarts| {
+        let restart = RestartConfig { strategy, ..RestartConfig::on_failure(max_restarts) };
+        let mut mesh = adopted(2, 1, Config { restart, ..LAN });
+        _ = mesh.step(at(0), nth_report(0, [0], (3, 1), Status::Running));
+        _ = mesh.step(at(0), nth_report(0, [1], (2, 1), Status::Running));
+        _ = pass(&mut mesh, (at(0), at(11)), &[0]);
+        let effects = mesh.step(at(11), nth_report(0, [0], (3, 2), crash()));
+        let [Effect::TellOwner(failures), ..] = &effects[..] else { panic!("{effects:?}") };
+        failures.escalation.is_some()
+    };
+    use mesh_core::Strategy::{OneForAll, OneForOne};
+    assert!(escalates(OneForOne, 5), "five were made, three of rank 0 and two of rank 1");
+    assert!(!escalates(OneForOne, 6));
+    assert!(escalates(OneForAll, 3), "a round counts once");
+    assert!(!escalates(OneForAll, 4));
+}
+
 /// RS3, K3: a rank that is given up while the others of its round wait for it is one of them: it
 /// costs no further restart, and stops nobody who has just begun.
 #[test]

@@ -33,6 +33,7 @@
 //! H1 model::no_history_breaks_an_invariant
 //! H1 reporter::generations_rise_within_an_incarnation_and_start_again_with_the_next
 //! H1 restarts::a_life_that_is_reported_already_is_not_started_over
+//! H2 adoption::a_forgotten_rank_begins_above_every_life_that_was_reported
 //! H2 agents::a_closed_mesh_kills_who_still_lives_and_renews_nothing
 //! H2 agents::a_kill_names_the_life_that_is_over
 //! H2 agents::a_late_timeout_with_a_cause_explains_one_without
@@ -267,6 +268,7 @@
 //! RS2 strategies::a_stop_cancels_a_round
 //! RS2 waits::a_wait_remembers_who_has_been_so_far
 //! RS3 adoption::a_rank_that_is_lost_in_a_round_costs_no_second_one
+//! RS3 adoption::restarts_of_the_controller_before_count
 //! RS3 killers::a_lost_agent_of_higher_ranks_prevents_a_round_of_the_rest
 //! RS3 model::no_history_breaks_an_invariant
 //! RS3 restarts::more_than_the_intensity_escalates_once_naming_all_that_failed
@@ -307,6 +309,7 @@
 //! K2 lease::nothing_revives_a_lease_that_culled
 //! K3 adoption::a_controller_is_replaced_from_its_first_moment_to_its_last
 //! K3 adoption::a_controller_that_was_replaced_does_nothing_any_more
+//! K3 adoption::a_forgotten_rank_begins_above_every_life_that_was_reported
 //! K3 adoption::a_higher_epoch_makes_the_controller_let_go
 //! K3 adoption::a_lower_or_equal_epoch_changes_nothing
 //! K3 adoption::a_mesh_that_is_open_is_not_adopted
@@ -322,6 +325,7 @@
 //! K3 adoption::ranks_that_an_agent_does_not_know_are_lost_also_if_it_comes_back_late
 //! K3 adoption::reported_ranks_are_taken_over_with_their_life
 //! K3 adoption::restarts_of_an_adopted_mesh_go_on_with_the_next_life
+//! K3 adoption::restarts_of_the_controller_before_count
 //! K3 adoption::what_nobody_reports_is_lost_after_one_lease
 //! K3 honest::all_is_well_when_the_world_has_healed
 //! K3 killers::a_life_that_turns_up_in_a_stop_is_told_to_end

@@ -90,6 +90,8 @@ pub(super) struct Naive {
     waits: Vec<Wait>,
     /// Of an adopted mesh: when the ranks that their agents do not know are given up.
     settle: Option<(Timestamp, BTreeSet<usize>)>,
+    /// The highest life that was reported while the mesh was being adopted.
+    highest: u64,
     restarts: Restarts,
 }
 
@@ -130,6 +132,7 @@ impl Naive {
             stop: None,
             waits: Vec::new(),
             settle: None,
+            highest: 0,
             restarts: Restarts::default(),
         }
     }

@@ -24,6 +24,9 @@ impl Naive {
                 for rank in self.hear(agent.index(), life.number()) {
                     if let Some(update) = reports.get(Rank::new(rank)) {
                         let pair = (update.incarnation.number(), update.generation.number());
+                        if self.settle.is_some() {
+                            self.highest = self.highest.max(pair.0);
+                        }
                         self.kill_zombie(rank, pair, &update.report);
                         self.lose_forgotten(rank, &update.report);
                         self.end_unbegun(rank, pair.0, &update.report);

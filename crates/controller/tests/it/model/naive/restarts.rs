@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh_core::{LaunchProblem, Reason, RestartPolicy, Status, Strategy, Timestamp};
+use mesh_core::{LaunchProblem, Reason, RestartConfig, RestartPolicy, Status, Strategy, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 
@@ -33,6 +33,15 @@ struct Round {
 type Delays = BTreeMap<usize, Option<Duration>>;
 
 impl Restarts {
+    /// K3: the restarts that the lives which were found come to.
+    pub(super) fn assume(&mut self, rules: &RestartConfig, lives: impl Iterator<Item = u64>) {
+        let n = match rules.strategy {
+            Strategy::OneForOne => lives.fold(0, u64::saturating_add),
+            Strategy::OneForAll | Strategy::RestForOne => lives.max().unwrap_or(0),
+        };
+        self.n_granted = self.n_granted.max(usize::try_from(n).unwrap_or(usize::MAX));
+    }
+
     pub(super) fn has_pending(&self) -> bool {
         !self.alone.is_empty() || self.round.is_some()
     }

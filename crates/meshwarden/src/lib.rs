@@ -15,7 +15,8 @@
 //! happens to it.
 //!
 //! The parts can be had alone: [`mesh_shape`] for rank arithmetic, [`controller`] and [`supervise`]
-//! for resources of your own.
+//! for resources of your own, [`mesh_runtime`] for actors in one process and, with the feature `tcp`,
+//! between processes.
 
 #![forbid(unsafe_code)]
 
@@ -33,9 +34,12 @@ pub use root::{ClientError, Root, main};
 
 pub use controller;
 pub use mesh_core;
+pub use mesh_runtime;
 pub use mesh_shape;
 pub use proc_mesh;
 pub use supervise;
+#[cfg(feature = "tcp")]
+pub use transport_tcp;
 
 /// The programs of the project's front page compile, as all others in the docs.
 #[cfg(doctest)]

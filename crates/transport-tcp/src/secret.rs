@@ -77,6 +77,13 @@ impl Secret {
         Self(Zeroizing::new(bytes))
     }
 
+    /// Its bytes, to be given to a process that is to know it: by a pipe or a file of its own, never by an
+    /// argument or a variable. Overwritten when they are dropped.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<[u8; Self::LEN]> {
+        self.0.clone()
+    }
+
     /// The one in a file: 32 bytes, or 64 hexadecimal digits. The file must be ours, and nobody else's to
     /// read.
     ///

@@ -166,12 +166,33 @@ mod tests {
     }
 
     #[test]
-    fn parts_have_as_much_in_common_as_the_ranks() {
+    fn parts_and_runs_have_as_much_in_common_as_the_ranks() {
         for left in views() {
             for right in views() {
                 let expected = left.ranks().intersection(&right.ranks()).len();
                 assert_eq!(left.n_common_of_parts(&right), Some(expected), "{left:?} {right:?}");
+                assert_eq!(left.n_common_of_runs(&right), expected, "{left:?} {right:?}");
             }
         }
+    }
+
+    /// Five flattened dims, each with a head, a middle and a tail: 3⁵ parts.
+    #[test]
+    fn too_many_cuts_are_not_made() {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let base = Extent::new(names.map(|name| (name, 3))).expect("the names differ");
+        let all = Region::all(base);
+        let flat = names.chunks(2).fold(all.clone(), |flat, pair| {
+            let name = pair.concat();
+            let flat = flat.flatten(pair, &name).expect("one stride leads through both");
+            flat.slice(&name, 1..8).expect("it is a slice")
+        });
+        let some = names
+            .iter()
+            .step_by(2)
+            .fold(all, |some, name| some.slice(name, 1..).expect("it is a slice"));
+        assert_eq!(flat.n_common_of_parts(&some), None);
+        // Of seven, the last five are in the second or third row.
+        assert_eq!(flat.n_common_of_runs(&some), 5_usize.pow(5));
     }
 }

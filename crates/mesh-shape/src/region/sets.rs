@@ -183,7 +183,7 @@ impl Region {
         self.n_common_of_parts(other).unwrap_or_else(|| self.n_common_of_runs(other))
     }
 
-    fn n_common_of_runs(&self, other: &Self) -> usize {
+    pub(super) fn n_common_of_runs(&self, other: &Self) -> usize {
         let (few, many) =
             if self.n_runs() <= other.n_runs() { (self, other) } else { (other, self) };
         few.runs().map(|run| many.n_below(run.end) - many.n_below(run.start)).sum()

@@ -138,6 +138,21 @@ fn every_two_ways_to_cut_sixteen_ranks_are_compared_as_their_ranks() {
     }
 }
 
+/// A step that comes round after more rows than are cut.
+#[test]
+fn steps_that_fit_in_no_few_rows_are_compared_by_their_runs() {
+    let all = Region::all(extent!(rows = 30, at = 1_000).expect("it is an extent"));
+    let flat = all.flatten(&["rows", "at"], "x").expect("one stride leads through them");
+    let steps = flat.parse_slice("x=7::101").expect("it is a slice");
+    for text in ["at=:500", "at=7:9", "rows=3,at=::2", "at=400:402,rows=::7", "at=1:"] {
+        let some = all.parse_slice(text).expect("it is a slice");
+        let common = steps.ranks().intersection(&some.ranks());
+        assert_eq!(steps.intersects(&some), !common.is_empty(), "{text}");
+        assert_eq!(steps.is_subset(&some), common == steps.ranks(), "{text}");
+        assert_eq!(some.is_subset(&steps), common == some.ranks(), "{text}");
+    }
+}
+
 /// The base ranks as bits.
 fn bits(region: &Region) -> u16 {
     region.iter().fold(0, |bits, rank| bits | 1 << rank.index())

@@ -1,14 +1,11 @@
 //! What an actor is: the traits that a user implements, and the words of its life.
 
-use std::fmt;
-use std::sync::Arc;
+use mesh_core::Message;
 
-use mesh_core::{ActorId, Cause, Message};
-
+use crate::child_failure::ChildFailure;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::handlers::Handlers;
-use crate::name::Name;
 use crate::reply::ReplyTo;
 use crate::undelivered::Undelivered;
 
@@ -175,23 +172,6 @@ pub trait Handler<M: Message>: Actor {
                 }
             }
         }
-    }
-}
-
-/// A child that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChildFailure {
-    /// The name of the child.
-    pub child: Name,
-    /// Which child.
-    pub id: ActorId,
-    /// Why it failed.
-    pub cause: Arc<Cause>,
-}
-
-impl fmt::Display for ChildFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "actor {} failed: {}", self.child, self.cause)
     }
 }
 

@@ -16,8 +16,9 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::actor::{Actor, ChildFailure, Stop};
+use crate::actor::{Actor, Stop};
 use crate::actor_ref::ActorRef;
+use crate::child_failure::ChildFailure;
 use crate::deadlines::Deadlines;
 use crate::endpoint::Endpoint;
 use crate::inbound::Overflow;
@@ -112,7 +113,7 @@ impl ProcConfig {
             life: Incarnation::FIRST,
             lane: Lane::Data,
             call_within: Duration::from_secs(10),
-            on_failure: Box::new(|failure| tracing::error!("{failure}")),
+            on_failure: Box::new(|failure| tracing::error!("{}", failure.report())),
         }
     }
 }

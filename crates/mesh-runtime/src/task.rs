@@ -15,7 +15,8 @@ use mesh_core::{Cause, End, Reason};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::actor::{Actor, ChildFailure, Stop, Verdict};
+use crate::actor::{Actor, Stop, Verdict};
+use crate::child_failure::ChildFailure;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::letter::{Parcel, give_back};

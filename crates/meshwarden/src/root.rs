@@ -3,29 +3,41 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use mesh_runtime::{ControlThread, ThreadError};
+use mesh_runtime::{ChildFailure, ControlThread, Proc, ProcConfig, ThreadError};
 use mesh_shape::Extent;
 use proc_mesh::guard_link::GuardError;
 use proc_mesh::{Bootstrap, HostMesh, Registry, bootstrap};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use crate::builder::ProcMeshBuilder;
 
 /// What a client may end with: any error. Its chain of causes is printed, and the exit code is 1.
 pub type ClientError = Box<dyn Error + Send + Sync>;
 
-/// What the client of a program stands on: the thread that supervises, and the one that reads output.
+/// What the client of a program stands on: the thread that supervises, the one that reads output, and
+/// the actors of this process.
 #[derive(Debug)]
 pub struct Root {
     control: ControlThread,
     output: ControlThread,
+    actors: Proc,
 }
+
+/// Where the first failure comes out that no actor has handled.
+type Unhandled = mpsc::Receiver<ChildFailure>;
 
 /// The whole `main` of a program. Call it before anything else.
 ///
 /// `register` names what this program can be as a worker; `client` is the program itself, which runs
 /// on a runtime with one worker thread. Where the program was started as a guard or a worker, it plays
 /// that part and never enters `client`.
+///
+/// A failure of an actor that no actor handles ends the program: the other actors are ended, the failure
+/// is printed once, root cause first, `client` is dropped, and with it what it owns, and the exit code is
+/// 1 (E2).
 ///
 /// # Examples
 ///
@@ -61,10 +73,25 @@ fn run<F>(client: F) -> Result<ExitCode, ClientError>
 where
     F: AsyncFnOnce(Root) -> Result<ExitCode, ClientError>,
 {
-    let root = Root::start()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(client(root))
+    let (root, mut unhandled) = Root::start(runtime.handle())?;
+    let actors = root.actors.clone();
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            Some(failure) = unhandled.recv() => {
+                // That they cannot be ended is no reason to stay: the process ends.
+                _ = actors.stop(ACTORS_WITHIN).await.is_ok();
+                _ = writeln!(io::stderr(), "{}", failure.report()).is_ok();
+                Ok(ExitCode::FAILURE)
+            }
+            result = client(root) => {
+                _ = actors.stop(ACTORS_WITHIN).await.is_ok();
+                result
+            }
+        }
+    })
 }
 
 /// Prints an error and what caused it. There is nobody left to tell if that fails.
@@ -85,11 +112,28 @@ impl Root {
     /// # Errors
     ///
     /// [`ThreadError`] if the system has none left.
-    fn start() -> Result<Self, ThreadError> {
-        Ok(Self {
+    fn start(runtime: &Handle) -> Result<(Self, Unhandled), ThreadError> {
+        // One is enough: the first that nobody handles ends the program.
+        let (failed, unhandled) = mpsc::channel(1);
+        let mut config = ProcConfig::local();
+        config.on_failure = Box::new(move |failure| _ = failed.try_send(failure.clone()).is_ok());
+        let root = Self {
             control: ControlThread::start("meshwarden-control")?,
             output: ControlThread::start("meshwarden-output")?,
-        })
+            actors: Proc::start(config, runtime.clone()),
+        };
+        Ok((root, unhandled))
+    }
+
+    /// The actors of this process: they are spawned here, and run on the runtime of the client. They are
+    /// ended with it.
+    ///
+    /// # Examples
+    ///
+    /// See [`mesh_runtime::Actor`], with `root.actors()` in the place of its `proc`.
+    #[must_use]
+    pub const fn actors(&self) -> &Proc {
+        &self.actors
     }
 
     /// Starts `n_hosts` hosts in this process, each with a guard. Everything that runs on them ends
@@ -122,3 +166,6 @@ impl Root {
         &self.control
     }
 }
+
+/// How long the actors of a program that ends may take to end.
+const ACTORS_WITHIN: Duration = Duration::from_secs(2);

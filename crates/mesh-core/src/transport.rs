@@ -58,6 +58,9 @@ pub trait Outbound: Send + Sync {
     /// Who is at the other end.
     fn peer(&self) -> PeerId;
 
+    /// Whether the session has not ended.
+    fn is_open(&self) -> bool;
+
     /// Takes the envelope out of `envelope` if there is room for it. Otherwise it stays there, and the
     /// task is woken when there is.
     ///

@@ -246,6 +246,10 @@ impl Outbound for End {
         self.receiver().peer
     }
 
+    fn is_open(&self) -> bool {
+        !lock(&self.receiver().window).is_ended
+    }
+
     fn poll_send(
         &self,
         cx: &mut Context<'_>,

@@ -24,7 +24,8 @@ use crate::undelivered::Undelivered;
 /// What a process knows of others.
 #[derive(Default)]
 pub(crate) struct Remote {
-    sessions: DashMap<(PeerId, Lane), Arc<dyn Outbound>>,
+    /// The sessions with each peer, oldest first: two, where both sides have dialled at once.
+    sessions: DashMap<(PeerId, Lane), Vec<Arc<dyn Outbound>>>,
     next_call: AtomicU64,
     /// Calls of ours that wait for an answer.
     pending: DashMap<CallId, Pending>,
@@ -58,13 +59,16 @@ impl Withdrawal {
 impl Remote {
     /// From now on messages for the peer go this way.
     pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
-        self.sessions.insert((session.peer(), lane), session);
+        self.sessions.entry((session.peer(), lane)).or_default().push(session);
     }
 
-    /// The session has ended. Calls that wait for the peer get no answer, if nothing else leads there.
+    /// A session has ended. Calls that wait for the peer get no answer, if nothing else leads there.
     pub(crate) fn disconnect(&self, peer: PeerId, lane: Lane) {
-        self.sessions.remove(&(peer, lane));
-        if self.sessions.iter().any(|session| session.key().0 == peer) {
+        self.sessions.remove_if_mut(&(peer, lane), |_, sessions| {
+            sessions.retain(|session| session.is_open());
+            sessions.is_empty()
+        });
+        if self.sessions.iter().any(|sessions| sessions.key().0 == peer) {
             return;
         }
         let lost: Vec<CallId> =
@@ -84,7 +88,7 @@ impl Remote {
     fn session(&self, peer: PeerId, lane: Lane) -> Option<Arc<dyn Outbound>> {
         [lane, Lane::Data, Lane::Control]
             .into_iter()
-            .find_map(|lane| self.sessions.get(&(peer, lane)).map(|session| Arc::clone(&*session)))
+            .find_map(|lane| self.sessions.get(&(peer, lane))?.last().cloned())
     }
 
     /// An answer has come, or there will be none.

@@ -224,6 +224,10 @@ impl Outbound for Link {
         self.peer
     }
 
+    fn is_open(&self) -> bool {
+        self.ended().is_none()
+    }
+
     fn poll_send(
         &self,
         cx: &mut Context<'_>,

@@ -1,3 +1,5 @@
+//! The mailbox beside a simple one, and between threads.
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::Wake;

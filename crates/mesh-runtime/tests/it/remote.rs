@@ -306,6 +306,24 @@ async fn a_full_mailbox_there_makes_senders_here_wait() {
     assert_eq!(busy.ended().await, End::Stopped);
 }
 
+/// Both sides may dial at once: the end of one of the two sessions is not the end of the other.
+#[tokio::test]
+async fn a_second_session_outlives_the_first() {
+    let pair = pair().await;
+    let port: PortRef<Word> = pair.spawn_there().port();
+    let (second, at) = (LocalTransport::encoding(), "local://here".parse().unwrap());
+    let other = second.another();
+    second.listen(&at, Lane::Data, pair.here.inbound(7)).await.unwrap();
+    let session = other.dial(&at, pair.here.id(), Lane::Data, pair.there.inbound(7)).await;
+    pair.there.connect(Lane::Data, session.unwrap());
+    pair.transport.cut(pair.there.id());
+    settle().await;
+    assert_eq!(port.call(&pair.here, word("by the second")).await, Ok(13));
+    second.cut(pair.there.id());
+    settle().await;
+    assert!(port.call(&pair.here, word("by none")).await.is_err());
+}
+
 #[tokio::test]
 async fn without_a_session_there_is_no_way() {
     let pair = pair().await;

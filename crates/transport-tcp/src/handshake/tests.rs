@@ -1,3 +1,5 @@
+//! The handshake: who meets whom, and that nothing of it can be changed.
+
 use mesh_core::{Incarnation, PeerId};
 use proptest::collection::vec;
 use proptest::prelude::*;

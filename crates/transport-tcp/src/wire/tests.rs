@@ -1,3 +1,5 @@
+//! Frames: their bytes, however they are cut, and what is none.
+
 use mesh_core::{ActorId, Incarnation, PortId, ProcId};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -43,6 +43,7 @@
 //! H2 health::no_order_of_reports_changes_the_end
 //! H2 health::the_end_of_each_life_is_told
 //! H2 health::what_was_known_before_opening_is_not_started_over
+//! H2 honest::a_stop_while_the_world_fails_ends_every_rank
 //! H2 honest::all_is_well_when_the_world_has_healed
 //! H2 killers::who_lives_after_its_end_is_killed_by_whatever_life_of_its_agent_it_is_told
 //! H2 model::no_history_breaks_an_invariant
@@ -96,6 +97,7 @@
 //! H9 stop::a_mesh_that_was_never_opened_stops_at_once
 //! N1 adoption::an_end_before_the_adoption_is_told_once
 //! N1 health::the_end_of_each_life_is_told
+//! N1 honest::a_stop_while_the_world_fails_ends_every_rank
 //! N1 honest::all_is_well_when_the_world_has_healed
 //! N1 model::no_history_breaks_an_invariant
 //! N1 notifications::the_owner_gets_each_failed_life_exactly_once
@@ -110,6 +112,7 @@
 //! N3 model::no_history_breaks_an_invariant
 //! N3 notifications::heartbeats_go_on_after_the_first_failure
 //! N3 waits::a_wait_is_no_heartbeat_and_stops_none
+//! N4 honest::a_stop_while_the_world_fails_ends_every_rank
 //! N4 honest::all_is_well_when_the_world_has_healed
 //! N4 model::no_history_breaks_an_invariant
 //! N4 notifications::a_late_subscriber_gets_the_end_and_closed
@@ -162,6 +165,7 @@
 //! L4 loop::a_check_that_is_late_is_made_once
 //! L5 loop::checks_of_different_controllers_are_spread
 //! L6 adoption::ranks_that_an_agent_does_not_know_are_lost_also_if_it_comes_back_late
+//! L6 honest::a_stop_while_the_world_fails_ends_every_rank
 //! L6 honest::all_is_well_when_the_world_has_healed
 //! L6 loop::monitoring_ends_with_the_last_rank_and_not_before
 //! L6 model::no_history_breaks_an_invariant
@@ -207,6 +211,7 @@
 //! C1 adoption::a_stop_right_after_the_adoption_ends_also_if_nothing_is_found
 //! C1 adoption::a_stop_right_after_the_adoption_ends_what_is_found
 //! C1 agents::a_life_that_never_began_ends_with_the_stop
+//! C1 honest::a_stop_while_the_world_fails_ends_every_rank
 //! C1 honest::all_is_well_when_the_world_has_healed
 //! C1 killers::a_life_that_turns_up_in_a_stop_is_told_to_end
 //! C1 killers::a_mesh_can_be_stopped_while_as_many_wait_as_may
@@ -286,6 +291,7 @@
 //! RS3 waits::a_wait_ends_with_a_restart_that_is_cancelled
 //! K1 agents::a_closed_mesh_kills_who_still_lives_and_renews_nothing
 //! K1 agents::a_renewal_echoes_the_beats_of_the_life_that_speaks
+//! K1 honest::a_stop_while_the_world_fails_ends_every_rank
 //! K1 honest::all_is_well_when_the_world_has_healed
 //! K1 lease::a_beat_sent_again_keeps_its_first_moment
 //! K1 lease::a_renewal_during_a_pause_extends_by_the_echoed_beat
@@ -301,6 +307,7 @@
 //! K1 loop::a_report_renews_nothing
 //! K1 loop::an_order_to_start_echoes_the_newest_beat
 //! K1 model::no_history_breaks_an_invariant
+//! K2 honest::a_stop_while_the_world_fails_ends_every_rank
 //! K2 honest::all_is_well_when_the_world_has_healed
 //! K2 lease::a_lease_that_is_never_renewed_culls_once
 //! K2 lease::an_order_lets_a_lease_run_again_from_the_beat_that_it_echoes

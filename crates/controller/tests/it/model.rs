@@ -8,12 +8,12 @@ mod world;
 
 use std::time::Duration;
 
-use controller::{Config, Controller, Limits, RestartConfig, RestartPolicy, Spec};
+use controller::{Config, Controller, Limits, RestartConfig, RestartPolicy, Spec, Times};
 use mesh_core::{Epoch, Strategy as Together};
 use mesh_shape::{Extent, Rank, RankSet, Region};
 use proptest::prelude::*;
 
-use crate::support::{LAN, Mesh, Plain, label};
+use crate::support::{Mesh, Plain, label};
 use deeds::{Deed, Question, deeds};
 use naive::Stage;
 use world::World;
@@ -24,16 +24,34 @@ struct Plan {
     size: usize,
     n_agents: usize,
     rules: RestartConfig,
+    times: Times,
     /// Whether the mesh is a slice of something larger, backwards.
     is_slice: bool,
     seed: u64,
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let sizes = (0_usize..9, 1_usize..5);
-    (sizes, rules(), any::<bool>(), any::<u64>()).prop_map(
-        |((size, n_agents), rules, is_slice, seed)| Plan { size, n_agents, rules, is_slice, seed },
+    let sizes = (prop_oneof![8 => 0_usize..9, 1 => 9_usize..33], 1_usize..5);
+    (sizes, rules(), times_of_lease(), any::<bool>(), any::<u64>()).prop_map(
+        |((size, n_agents), rules, times, is_slice, seed)| Plan {
+            size,
+            n_agents,
+            rules,
+            times,
+            is_slice,
+            seed,
+        },
     )
+}
+
+/// Those of the presets, and of the shortest lease.
+fn times_of_lease() -> impl Strategy<Value = Times> {
+    prop_oneof![
+        5 => Just(Times::lan()),
+        2 => Just(Times::local()),
+        1 => Just(Times::wan()),
+        1 => Just(Times::from_lease(Times::LEASE_MIN)),
+    ]
 }
 
 fn rules() -> impl Strategy<Value = RestartConfig> {
@@ -75,7 +93,7 @@ fn mesh_of(plan: &Plan) -> Mesh {
         agents[rank % plan.n_agents].insert(Rank::new(rank));
     }
     let limits = Limits { subscribers: 4, asks: 3 };
-    let config = Config { restart: plan.rules, limits, ..LAN };
+    let config = Config { restart: plan.rules, limits, times: plan.times };
     let spec = Spec {
         mesh: label(),
         region: region.into(),
@@ -106,7 +124,7 @@ proptest! {
         // Whatever has happened: a stop of a mesh whose agents are all silent comes to an end.
         let grace_ms = 1_000;
         world.do_deed(Deed::Ask { ask: 99, question: Question::Stop { grace_ms } })?;
-        world.pass(world.now + Duration::from_secs(60))?;
+        world.pass(world.now + Duration::from_secs(120))?;
         prop_assert!(matches!(world.naive.stage, Stage::Closed | Stage::Replaced));
         prop_assert_eq!(world.mesh.next_deadline(), None);
         prop_assert!(!world.naive.has_waits(), "nobody waits");

@@ -151,7 +151,9 @@ fn question() -> impl Strategy<Value = Question> {
 }
 
 fn run() -> impl Strategy<Value = Run> {
-    (0_usize..9, 0_usize..5, 0_u64..3, 0_u64..5, status()).prop_map(
+    let start = prop_oneof![8 => 0_usize..9, 1 => 9_usize..33];
+    let len = prop_oneof![8 => 0_usize..5, 1 => 5_usize..33];
+    (start, len, 0_u64..3, 0_u64..5, status()).prop_map(
         |(start, len, incarnation, generation, status)| Run {
             start,
             len,

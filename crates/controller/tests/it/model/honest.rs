@@ -6,6 +6,7 @@ mod sim;
 use std::fmt;
 use std::time::Duration;
 
+use controller::Times;
 use mesh_core::{Epoch, RestartConfig, RestartPolicy, Strategy as Together};
 use proptest::prelude::*;
 
@@ -42,7 +43,7 @@ enum Harm {
 struct Faults(Vec<Fault>);
 
 fn faults() -> impl Strategy<Value = Faults> {
-    let (rank, agent) = (0_usize..6, 0_usize..3);
+    let (rank, agent) = (prop_oneof![8 => 0_usize..6, 1 => 6_usize..33], 0_usize..3);
     let harm = prop_oneof![
         6 => rank.clone().prop_map(|rank| Harm::Crash { rank }),
         2 => rank.clone().prop_map(|rank| Harm::End { rank }),
@@ -67,15 +68,18 @@ fn plan() -> impl Strategy<Value = Plan> {
         Just(Together::RestForOne)
     ];
     let policy = prop_oneof![Just(RestartPolicy::Transient), Just(RestartPolicy::Permanent)];
-    (1_usize..6, 1_usize..4, strategy, policy, any::<u64>()).prop_map(
-        |(size, n_agents, strategy, policy, seed)| {
+    let sizes = (prop_oneof![8 => 1_usize..6, 1 => 6_usize..33], 1_usize..4);
+    let times =
+        prop_oneof![5 => Just(Times::lan()), 1 => Just(Times::local()), 1 => Just(Times::wan())];
+    (sizes, strategy, policy, times, any::<u64>()).prop_map(
+        |((size, n_agents), strategy, policy, times, seed)| {
             let rules = RestartConfig {
                 policy,
                 strategy,
                 backoff_max: Duration::from_secs(2),
                 ..RestartConfig::on_failure(1_000)
             };
-            Plan { size, n_agents, rules, is_slice: false, seed }
+            Plan { size, n_agents, rules, times, is_slice: false, seed }
         },
     )
 }
@@ -118,5 +122,19 @@ proptest! {
         let result = sim.run(&faults.0);
         prop_assert!(result.is_ok(), "{}\n{}", result.unwrap_err(), sim.story());
         prop_assert!(sim.epoch() == Epoch::FIRST);
+    }
+
+    /// C1, H2, N1, N4, L6, K1, K2: a stop in the middle of all that ends, whatever has failed and fails
+    /// then: when all is well again no rank lives, and each crash was told.
+    #[test]
+    fn a_stop_while_the_world_fails_ends_every_rank(
+        plan in plan(),
+        faults in faults(),
+        stop_at_ms in 0_u64..40_000,
+    ) {
+        let mut sim = Sim::new(mesh_of(&plan), plan.seed)?;
+        sim.open()?;
+        let result = sim.run_and_stop(&faults.0, stop_at_ms);
+        prop_assert!(result.is_ok(), "{}\n{}", result.unwrap_err(), sim.story());
     }
 }

@@ -14,7 +14,7 @@ use proptest::test_runner::{TestCaseError, TestCaseResult};
 use super::deeds::{ANY, Deed, Question, overlay};
 use super::naive::{Answered, Naive, Stage, ends};
 use super::watch::{Told, Watch};
-use crate::support::{LAN, Mesh, asked, beat, of_life, query_failed, refused, reports};
+use crate::support::{Mesh, asked, beat, of_life, query_failed, refused, reports};
 
 pub(super) struct World {
     pub(super) mesh: Mesh,
@@ -376,7 +376,7 @@ impl World {
         let has_deadline = is_watching || self.naive.has_waits();
         prop_assert_eq!(self.mesh.next_deadline().is_some(), has_deadline);
         prop_assert_eq!(self.mesh.check_due().is_some(), is_watching);
-        let bound = self.naive.checked_at + LAN.times.check;
+        let bound = self.naive.checked_at + self.mesh.spec().config.times.check;
         prop_assert!(self.mesh.check_due().is_none_or(|due| due <= bound), "one period at most");
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::super::naive::Stage;
 use super::super::world::World;
 use super::agents::{Fate, SimAgent};
 use super::{Fault, Harm};
-use crate::support::{LAN, Mesh, crash, query_failed, stop};
+use crate::support::{Mesh, crash, query_failed, stop};
 
 pub(super) struct Sim {
     world: World,
@@ -66,15 +66,15 @@ enum Happening {
 }
 
 const HEALED: Duration = Duration::from_secs(120);
-const STOPPED: Duration = Duration::from_secs(150);
+const STOPPED: Duration = Duration::from_secs(200);
 
 impl Sim {
     pub(super) fn new(mesh: Mesh, seed: u64) -> Result<Self, TestCaseError> {
         let own = mesh.spec().agents.clone();
         let n = own.len();
-        let each = own.iter().cloned().enumerate();
+        let (each, times) = (own.iter().cloned().enumerate(), mesh.spec().config.times);
         let mut sim = Self {
-            agents: each.map(|(i, own)| SimAgent::new(i, own, LAN.times.lease)).collect(),
+            agents: each.map(|(i, own)| SimAgent::new(i, own, times.lease)).collect(),
             world: World::new(mesh)?,
             now: Timestamp::START,
             queue: BTreeMap::new(),
@@ -126,14 +126,33 @@ impl Sim {
 
     /// Lets everything happen, then looks whether all is as it should be, and stops.
     pub(super) fn run(&mut self, faults: &[Fault]) -> TestCaseResult {
-        for fault in faults {
-            let at = Timestamp::from_start(Duration::from_millis(fault.at_ms));
-            self.at(at, Happening::Harm(fault.harm));
-        }
+        self.plan(faults);
         self.run_until(Timestamp::from_start(HEALED))?;
         self.check_healed()?;
         self.at(self.now, Happening::Stop);
         self.run_until(Timestamp::from_start(STOPPED))?;
+        self.check_stopped()
+    }
+
+    /// Stops at that moment, whatever goes wrong just then, and looks at the end whether all is over.
+    pub(super) fn run_and_stop(&mut self, faults: &[Fault], stop_at_ms: u64) -> TestCaseResult {
+        self.plan(faults);
+        let at = Timestamp::from_start(Duration::from_millis(stop_at_ms));
+        self.at(at, Happening::Stop);
+        self.run_until(Timestamp::from_start(STOPPED))?;
+        let untold: Vec<_> = self.crashed.difference(&self.told).collect();
+        prop_assert!(untold.is_empty(), "crashes that nobody was told of: {:?}", untold);
+        self.check_stopped()
+    }
+
+    fn plan(&mut self, faults: &[Fault]) {
+        for fault in faults {
+            let at = Timestamp::from_start(Duration::from_millis(fault.at_ms));
+            self.at(at, Happening::Harm(fault.harm));
+        }
+    }
+
+    fn check_stopped(&self) -> TestCaseResult {
         prop_assert_eq!(self.world.naive.stage, Stage::Closed);
         let size = self.world.mesh.spec().region.size();
         let alive: Vec<usize> = (0..size).filter(|rank| self.alive(*rank).is_some()).collect();
@@ -182,7 +201,8 @@ impl Sim {
                     let beat = self.agents[agent].beat(self.now);
                     self.say(Some(beat));
                 }
-                self.at(self.now + LAN.times.heartbeat, Happening::Beat { agent });
+                let every = self.world.mesh.spec().config.times.heartbeat;
+                self.at(self.now + every, Happening::Beat { agent });
             }
             Happening::Back { agent } => self.agents[agent].come_back(self.now),
         }

@@ -14,8 +14,9 @@ use crate::config::{Config, ConfigError};
 use crate::event::{Effect, Event};
 use crate::health::Health;
 use crate::kind::Controlled;
-use crate::restarts::{Restarts, SplitMix};
+use crate::restarts::Restarts;
 use crate::runs::RANKS_MAX;
+use crate::spread::SplitMix;
 use crate::subscribers::Subscribers;
 use crate::waits::Waits;
 

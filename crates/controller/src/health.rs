@@ -1,14 +1,12 @@
 //! What every rank is, as runs; and the rules by which a report changes it (H1 to H4, ST4).
 
 use std::ops::Range;
-use std::time::Duration;
 
-use mesh_core::{
-    Cause, Change, Generation, Incarnation, Reason, Status, StatusKind, Strategy, Timestamp,
-};
+use mesh_core::{Cause, Generation, Incarnation, Reason, Status, StatusKind, Strategy, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use crate::cells::{Cell, CellId, Cells};
+use crate::changes::Changes;
 use crate::runs::RunMap;
 
 /// One report, with what it means.
@@ -348,47 +346,4 @@ fn annotates(before: &Status, after: &Status) -> bool {
         && before.kind() == after.kind()
         && before != after
         && matches!(before, Status::Timeout { cause: None, .. })
-}
-
-/// The changes of one step, equal ones together.
-#[derive(Debug, Default)]
-pub(crate) struct Changes(Vec<Dated>);
-
-/// A change, and when the evidence of it was seen.
-#[derive(Debug)]
-struct Dated {
-    change: Change,
-    evidence: Timestamp,
-}
-
-impl Changes {
-    fn push(
-        &mut self,
-        ranks: Range<usize>,
-        incarnation: Incarnation,
-        status: Status,
-        evidence: Timestamp,
-    ) {
-        if let Some(Dated { change, evidence: seen }) = self.0.last_mut()
-            && change.incarnation == incarnation
-            && change.status == status
-            && *seen == evidence
-        {
-            change.ranks.insert_range(ranks);
-            return;
-        }
-        let ranks = RankSet::from(ranks);
-        let change = Change { ranks, incarnation, status, restart_in: None, age: Duration::ZERO };
-        self.0.push(Dated { change, evidence });
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Change> {
-        self.0.iter().map(|dated| &dated.change)
-    }
-
-    /// The changes as they are told at `now`.
-    pub(crate) fn into_changes(self, now: Timestamp) -> Vec<Change> {
-        let told = |Dated { change, evidence }| Change { age: now.since(evidence), ..change };
-        self.0.into_iter().map(told).collect()
-    }
 }

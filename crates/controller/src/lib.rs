@@ -26,6 +26,7 @@
 
 mod agents;
 mod cells;
+mod changes;
 mod config;
 mod controller;
 mod event;
@@ -37,6 +38,7 @@ mod reporter;
 mod restarts;
 mod runs;
 mod silence;
+mod spread;
 mod subscribers;
 mod waits;
 mod watchdog;

@@ -9,6 +9,8 @@ use mesh_core::{
 };
 use mesh_shape::{Rank, RankSet};
 
+use crate::spread::SplitMix;
+
 /// The restarts of one mesh.
 #[derive(Clone, Debug)]
 pub(crate) struct Restarts {
@@ -399,110 +401,5 @@ fn backoff(config: &RestartConfig, attempt: u32, random: &mut SplitMix) -> Durat
     delay.saturating_sub(random.up_to(delay / 10))
 }
 
-/// A small generator for spreading times; its seed is given, so that a run can be repeated.
-///
-/// Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (`SplitMix64`).
-#[derive(Clone, Debug)]
-pub(crate) struct SplitMix(pub(crate) u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A duration from zero up to `bound`.
-    pub(crate) fn up_to(&mut self, bound: Duration) -> Duration {
-        let parts = u32::try_from(self.next() >> 40).unwrap_or_default();
-        bound.saturating_mul(parts) / (1 << 24)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use mesh_core::Cause;
-
-    use super::*;
-
-    #[test]
-    fn delays_double_up_to_their_bound_and_shrink_by_a_tenth_at_most() {
-        let config =
-            RestartConfig { backoff_max: Duration::from_secs(1), ..RestartConfig::on_failure(9) };
-        let mut random = SplitMix(7);
-        for (attempt, full) in [(0, 100), (1, 200), (2, 400), (3, 800), (4, 1_000), (40, 1_000)] {
-            let full = Duration::from_millis(full);
-            let delay = backoff(&config, attempt, &mut random);
-            assert!(delay <= full && delay >= full * 9 / 10, "attempt {attempt}: {delay:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_there_is_not_started_again_and_what_may_pass_is() {
-        let config = RestartConfig::on_failure(9);
-        let mut restarts = Restarts::new(1, 0);
-        let mut decide = |problem| {
-            let reason = Reason::Launch { program: "it".to_owned(), problem };
-            let change = Change {
-                ranks: RankSet::from(0..1),
-                incarnation: Incarnation::FIRST,
-                status: Status::failed(Cause::new(reason)),
-                restart_in: None,
-                age: Duration::ZERO,
-            };
-            restarts.decide((Timestamp::START, &config), vec![change], |_| true)[0]
-                .restart_in
-                .is_some()
-        };
-        assert!(!decide(LaunchProblem::NotFound));
-        assert!(!decide(LaunchProblem::NotExecutable));
-        assert!(decide(LaunchProblem::Os { errno: 11, message: "try again".to_owned() }));
-    }
-
-    /// RS3
-    #[test]
-    fn restarts_outside_the_period_are_forgotten() {
-        let config =
-            RestartConfig { period: Some(Duration::from_secs(10)), ..RestartConfig::on_failure(1) };
-        let mut restarts = Restarts::new(1, 0);
-        let at = |seconds| Timestamp::from_start(Duration::from_secs(seconds));
-        let mut fail = |seconds| {
-            let change = Change {
-                ranks: RankSet::from(0..1),
-                incarnation: Incarnation::FIRST,
-                status: Status::failed(Cause::new(Reason::Exit { code: 1 })),
-                restart_in: None,
-                age: Duration::ZERO,
-            };
-            let decided = restarts.decide((at(seconds), &config), vec![change], |_| true);
-            (
-                decided[0].restart_in.is_some(),
-                restarts.take_escalation(&config, RankSet::new).is_some(),
-            )
-        };
-        assert_eq!(fail(0), (true, false));
-        assert_eq!(fail(11), (true, false));
-        assert_eq!(fail(12), (false, true));
-        assert_eq!(fail(40), (false, false), "once");
-    }
-
-    #[test]
-    fn a_rank_that_has_lived_long_begins_with_the_first_delay_again() {
-        let config =
-            RestartConfig { backoff_max: Duration::from_secs(1), ..RestartConfig::on_failure(9) };
-        let mut restarts = Restarts::new(1, 0);
-        let mut delay = |millis| {
-            let now = Timestamp::from_start(Duration::from_millis(millis));
-            restarts.grant((now, &config), Rank::new(0))
-        };
-        let near = |delay: Option<Duration>, full: u64| {
-            let full = Duration::from_millis(full);
-            delay.is_some_and(|delay| delay <= full && delay >= full * 9 / 10)
-        };
-        assert!(near(delay(0), 100));
-        assert!(near(delay(500), 200));
-        assert!(near(delay(3_000), 100), "it had lived for more than two seconds");
-    }
-}
+mod tests;

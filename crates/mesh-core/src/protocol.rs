@@ -136,6 +136,8 @@ pub enum Answer<R> {
 /// - Performing the same request twice is harmless.
 /// - An agent answers for its own ranks only, and numbers its reports about each life of a rank.
 /// - A poll is answered with every rank of the agent, those that it does not know too.
+/// - Where ranks can outlive their controller, what an order starts is under a lease that is counted from
+///   the beat that the order echoes, and not from its arrival (K1).
 /// - A request of a lower epoch than the highest heard is answered with [`Answer::Refused`].
 /// - Dropping the implementation stops everything that was started through it (C2).
 /// - A beat is not sent in answer to a renewal: each would call for the other without end.

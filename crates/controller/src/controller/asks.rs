@@ -80,7 +80,7 @@ impl<C: Controlled> Controller<C> {
         if let Some(rank) = ranks.last().filter(|rank| rank.index() >= size) {
             return Some(Reply::Refused(Refusal::NoSuchRank { rank, size }));
         }
-        let missing = self.not_yet(&ranks, until);
+        let missing = self.not_yet(&ranks, until, &self.restarts.starting());
         if missing.is_empty() || within.is_zero() {
             return Some(Reply::Waited { missing, state: self.state().into() });
         }
@@ -92,9 +92,8 @@ impl<C: Controlled> Controller<C> {
         None
     }
 
-    /// The ranks that are not known to be so far. One that has ended and will begin again is not.
-    fn not_yet(&self, ranks: &RankSet, until: Progress) -> RankSet {
-        let starting = self.restarts.starting();
+    /// The ranks that are not known to be so far. One that has ended and is `starting` again is not.
+    fn not_yet(&self, ranks: &RankSet, until: Progress, starting: &RankSet) -> RankSet {
         let mut missing = RankSet::new();
         for range in ranks.runs() {
             for (ranks, cell) in self.health.runs_in(range) {
@@ -116,9 +115,9 @@ impl<C: Controlled> Controller<C> {
             return;
         }
         let changed = changes.iter().fold(RankSet::new(), |all, it| all.union(&it.ranks));
-        let mut waits = std::mem::take(&mut self.waits);
+        let (mut waits, starting) = (std::mem::take(&mut self.waits), self.restarts.starting());
         waits.recheck(|missing, until| {
-            let still = self.not_yet(&missing.intersection(&changed), until);
+            let still = self.not_yet(&missing.intersection(&changed), until, &starting);
             missing.difference(&changed).union(&still)
         });
         self.waits = waits;
@@ -126,8 +125,11 @@ impl<C: Controlled> Controller<C> {
 
     /// Ranks that were to begin again are not: their ends are how far they get.
     pub(super) fn recheck_waits(&mut self) {
-        let mut waits = std::mem::take(&mut self.waits);
-        waits.recheck(|ranks, until| self.not_yet(ranks, until));
+        if self.waits.len() == 0 {
+            return;
+        }
+        let (mut waits, starting) = (std::mem::take(&mut self.waits), self.restarts.starting());
+        waits.recheck(|ranks, until| self.not_yet(ranks, until, &starting));
         self.waits = waits;
     }
 

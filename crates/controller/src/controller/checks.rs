@@ -3,8 +3,8 @@
 use mesh_core::{News, Order};
 
 use super::{Controller, Life};
+use crate::changes::Changes;
 use crate::event::Effect;
-use crate::health::Changes;
 use crate::kind::Controlled;
 
 impl<C: Controlled> Controller<C> {

@@ -10,8 +10,8 @@ use mesh_shape::RankSet;
 
 use super::{Controller, Life};
 use crate::cells::Cell;
+use crate::changes::Changes;
 use crate::event::Effect;
-use crate::health::Changes;
 use crate::kind::Controlled;
 
 /// A mesh that another controller has started, while its ranks turn up.

@@ -6,8 +6,8 @@ use mesh_core::{Change, Failures, News, Order};
 use mesh_shape::RankSet;
 
 use super::Controller;
+use crate::changes::Changes;
 use crate::event::Effect;
-use crate::health::Changes;
 use crate::kind::Controlled;
 
 impl<C: Controlled> Controller<C> {

@@ -9,8 +9,9 @@ use mesh_shape::{Overlay, RankSet};
 use super::{Controller, Life};
 use crate::agents::Voice;
 use crate::cells::Cell;
+use crate::changes::Changes;
 use crate::event::Effect;
-use crate::health::{Changes, Reported, add_ranks};
+use crate::health::{Reported, add_ranks};
 use crate::kind::Controlled;
 
 impl<C: Controlled> Controller<C> {

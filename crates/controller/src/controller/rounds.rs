@@ -5,8 +5,9 @@ use mesh_shape::{Rank, RankSet};
 
 use super::{Controller, Life};
 use crate::cells::Cell;
+use crate::changes::Changes;
 use crate::event::Effect;
-use crate::health::{Changes, add_ranks};
+use crate::health::add_ranks;
 use crate::kind::Controlled;
 
 /// The ranks of each life that begins.

@@ -7,8 +7,8 @@ use mesh_core::{AgentId, Incarnation, News, Stall, Status, Trouble};
 use super::{Controller, Life};
 use crate::agents::Judged;
 use crate::cells::Cell;
+use crate::changes::Changes;
 use crate::event::Effect;
-use crate::health::Changes;
 use crate::kind::Controlled;
 use crate::silence::{Contact, Verdict};
 

@@ -8,8 +8,8 @@ use mesh_shape::RankSet;
 
 use super::{Controller, Life};
 use crate::cells::Cell;
+use crate::changes::Changes;
 use crate::event::{AskId, Effect};
-use crate::health::Changes;
 use crate::kind::Controlled;
 
 /// A stop that was asked for.

@@ -28,7 +28,7 @@ const SOURCES: [(&str, &str); 20] = [
     ("reporter", include_str!("../../src/reporter.rs")),
     ("requests", include_str!("requests.rs")),
     ("restarts", include_str!("restarts.rs")),
-    ("restarts", include_str!("../../src/restarts.rs")),
+    ("restarts", include_str!("../../src/restarts/tests.rs")),
     ("silence", include_str!("silence.rs")),
     ("stop", include_str!("stop.rs")),
     ("strategies", include_str!("strategies.rs")),

@@ -92,3 +92,64 @@ impl<T: Pooled> Pool<T> {
         id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Word(&'static str, u32);
+
+    impl Pooled for Word {
+        const NOTHING: Self = Self("", 0);
+
+        fn n_users(&mut self) -> &mut u32 {
+            &mut self.1
+        }
+
+        fn is_like(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+
+    fn take(pool: &mut Pool<Word>, word: &'static str) -> Id {
+        pool.take(Word(word, 0))
+    }
+
+    #[test]
+    fn what_is_alike_is_kept_once_for_as_long_as_anybody_has_it() {
+        let mut pool = Pool::new();
+        let [first, again] = [take(&mut pool, "a"), take(&mut pool, "a")];
+        pool.share(first);
+        assert_eq!((first, pool.values.len()), (again, 1));
+        assert!(pool.release(first).is_none() && pool.release(first).is_none());
+        assert_eq!(pool.get(first).0, "a");
+        assert_eq!(pool.release(first).map(|word| word.0), Some("a"), "given back by the last");
+    }
+
+    /// H7: who asks for what nobody has any more gets a value of its own, and not what stands there now.
+    #[test]
+    fn a_value_that_was_let_go_is_not_found_again() {
+        let mut pool = Pool::new();
+        let [kept, gone] = [take(&mut pool, "kept"), take(&mut pool, "gone")];
+        _ = pool.release(gone);
+        let nothing = take(&mut pool, "");
+        assert_eq!((nothing, pool.get(kept).0), (gone, "kept"), "its place is used again");
+        let back = take(&mut pool, "gone");
+        assert_ne!(back, nothing);
+        _ = pool.release(nothing);
+        assert_eq!([back, kept].map(|id| pool.get(id).0), ["gone", "kept"]);
+    }
+
+    #[test]
+    fn all_that_was_let_go_is_used_before_there_is_more() {
+        let mut pool = Pool::new();
+        let words = ["a", "b", "c", "d", "e"];
+        for _ in 0..3 {
+            let ids = words.map(|word| take(&mut pool, word));
+            assert_eq!(ids.map(|id| pool.get(id).0), words);
+            ids.into_iter().for_each(|id| _ = pool.release(id));
+        }
+        assert_eq!((pool.values.len(), pool.recent.len()), (5, 0));
+    }
+}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use controller::{Effect, Event};
 use mesh_core::{
-    Incarnation, Interest, MeshPhase, News, Order, RankState, Status, StatusKind, Timestamp,
-    Trouble, Update,
+    Incarnation, Interest, MeshPhase, News, Order, RankState, Snapshot, Status, StatusKind,
+    Timestamp, Trouble, Update,
 };
 use mesh_shape::{Overlay, Rank};
 
@@ -317,6 +317,9 @@ fn time_never_goes_backwards() {
     _ = mesh.step(at(5), beat(0, 1));
     let effects = mesh.step(at(1), crashed([0]));
     assert_eq!(effects, [tell_owner(&mesh, vec![change([0], crash())])]);
+    let ends = Snapshot { failed: vec![aged(secs(1), change([0], crash()))], ..snapshot() };
+    let told = mesh.step(at(6), subscribe(Interest::Terminal));
+    assert_eq!(told, [tell(0, News::Snapshot(ends))], "it was seen at 5, and not at 1");
 }
 
 /// L7

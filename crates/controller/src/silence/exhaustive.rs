@@ -258,12 +258,12 @@ fn an_order_that_is_late_gives_no_rank_two_lives() {
     holds(&Model::new(grid, OUTLIVING, Goal::OneLife).with_late_starts(), 80_000);
 }
 
-/// As above, with all clocks.
+/// As above, with the clocks that differ the most, and with those that agree the best.
 #[test]
 fn an_order_that_is_late_gives_no_rank_two_lives_whatever_the_clocks() {
     let grid = Grid { times: Times::local(), steps_per_lease: 10, rounding: Rounding::Outliving };
-    for agent in [99, 100, 101] {
-        for controller in [99, 100, 101] {
+    for agent in [99, 101] {
+        for controller in [99, 101] {
             let rates = Rates { agents: [agent; 2], controllers: [controller; 2] };
             holds(&Model::new(grid, rates, Goal::OneLife).with_late_starts(), 8_000);
         }

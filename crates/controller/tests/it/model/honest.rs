@@ -124,6 +124,11 @@ proptest! {
         prop_assert!(sim.epoch() == Epoch::FIRST);
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: times(1).cases / 2, ..times(1) })]
+
     /// C1, H2, N1, N4, L6, K1, K2: a stop in the middle of all that ends, whatever has failed and fails
     /// then: when all is well again no rank lives, and each crash was told.
     #[test]

@@ -250,6 +250,25 @@ fn a_member_that_times_out_ends_the_round_and_escalates() {
     );
 }
 
+/// RS3: so it is where the lower ranks go on, whose timeouts are no reason to escalate by themselves.
+#[test]
+fn a_round_of_the_rest_that_is_given_up_escalates() {
+    let mut mesh = running(3, 3, rest_for_one(9));
+    _ = mesh.step(at(1), nth_report(1, [1], (0, 2), crash()));
+    let out = pass(&mut mesh, (at(1), at(30)), &[0, 1]);
+    let gone = at(0) + LAN.times.timeout;
+    let timeout = Status::Timeout { after: LAN.times.timeout, cause: None };
+    let escalation = Some(Escalation {
+        reason: EscalationReason::CannotStart,
+        failed: [1, 2].set(),
+        max_restarts: 9,
+        period: None,
+    });
+    let kill = (at(1) + LAN.restart.grace, ask_kill(2, [2]));
+    let told = (gone, escalate(&mesh, vec![change([2], timeout)], escalation));
+    assert_eq!(out, [kill, told], "rank 0 goes on");
+}
+
 /// RS3: also if the delay of the round is not over when the last of its ranks is known to be gone.
 #[test]
 fn a_round_without_an_agent_is_given_up_at_once() {

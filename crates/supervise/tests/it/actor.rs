@@ -194,11 +194,14 @@ async fn owner_and_subscriber_are_told_over_their_ports() {
 #[tokio::test(start_paused = true)]
 async fn the_same_port_counts_once_and_an_unknown_one_is_no_error() {
     let mesh = mesh(2).await;
-    let (first, second) = (mesh.events(16), mesh.events(16));
+    let (mut first, second) = (mesh.events(16), mesh.events(16));
     for port in [first.port(), first.port(), second.port(), first.port()] {
         assert_eq!(mesh.subscribe(port, None).await, Ok(()));
     }
     assert_eq!(mesh.n_subscribers().await, 2);
+    settle().await;
+    assert!(matches!(first.recv().await.news, News::Snapshot(_)));
+    assert_eq!(first.try_recv(), None, "one subscription, one snapshot");
     mesh.unsubscribe(mesh.events(1).port()).await;
     assert_eq!(mesh.n_subscribers().await, 2);
     mesh.unsubscribe(first.port()).await;
@@ -277,7 +280,8 @@ async fn a_mesh_ends_when_its_owner_turns_out_to_be_gone() {
     let mesh = mesh(2).await;
     drop(mesh.owner);
     mesh.agent.report([0], &crash());
-    assert_eq!(mesh.actor.ended().await, End::Stopped);
+    let ended = tokio::time::timeout(Duration::from_secs(60), mesh.actor.ended()).await;
+    assert_eq!(ended, Ok(End::Stopped));
     assert!(mesh.agent.is_dropped());
 }
 

@@ -136,13 +136,16 @@ impl Head {
         }
     }
 
-    /// Whether it answers for something that the receiver has sent. Of these there are no more than of
-    /// what was sent, so they never wait for room.
+    /// Whether it answers for something that the receiver has sent, or takes back a call. Of these there
+    /// are no more than of what was sent, so they never wait for room.
     #[must_use]
     pub const fn is_answer(&self) -> bool {
         match self {
-            Self::Answer { .. } | Self::Fault { .. } | Self::Returned { .. } => true,
-            Self::Cast { .. } | Self::Call { .. } | Self::Withdrawn { .. } => false,
+            Self::Answer { .. }
+            | Self::Fault { .. }
+            | Self::Returned { .. }
+            | Self::Withdrawn { .. } => true,
+            Self::Cast { .. } | Self::Call { .. } => false,
         }
     }
 }
@@ -203,15 +206,29 @@ pub enum WhyUndelivered {
     /// Its bytes are not those of a message of its port: the two programs differ.
     #[error("its bytes are no message of that port: are both programs of one version?")]
     Malformed,
-    /// Its process is gone, or cannot be reached any more.
-    #[error("its process is gone or cannot be reached")]
+    /// It is larger than a message to another process may be.
+    #[error(
+        "it is larger than a message to another process may be: send less, or raise the limit there and here"
+    )]
+    TooLarge,
+    /// Its process is gone, or cannot be reached any more: it may have been handled before that.
+    #[error(
+        "its process is gone or cannot be reached any more; it may have been handled before that"
+    )]
     PeerLost,
 }
 
 impl WhyUndelivered {
     /// All of them, in the order of the variants.
-    pub const ALL: [Self; 6] =
-        [Self::Ended, Self::NoActor, Self::NoPort, Self::NoRoute, Self::Malformed, Self::PeerLost];
+    pub const ALL: [Self; 7] = [
+        Self::Ended,
+        Self::NoActor,
+        Self::NoPort,
+        Self::NoRoute,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::PeerLost,
+    ];
 
     /// The value of the `reason` label of metrics.
     #[must_use]
@@ -222,6 +239,7 @@ impl WhyUndelivered {
             Self::NoPort => "no_port",
             Self::NoRoute => "no_route",
             Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
             Self::PeerLost => "peer_lost",
         }
     }

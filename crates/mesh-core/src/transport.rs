@@ -84,11 +84,13 @@ pub trait Inbound: Send + Sync {
     /// A peer has opened a session: this is the way back to it.
     fn joined(&self, lane: Lane, back: Arc<dyn Outbound>);
 
-    /// An envelope has arrived. Must not block. `credit` is to be kept as long as the envelope waits for
-    /// room: dropping it lets the peer send more.
-    fn deliver(&self, envelope: Envelope, credit: Credit);
+    /// An envelope has arrived from a peer: that is who sent it, whatever it says itself. Must not block,
+    /// nor end the session. `credit` is to be kept as long as the envelope waits for room: dropping it
+    /// lets the peer send more.
+    fn deliver(&self, from: PeerId, envelope: Envelope, credit: Credit);
 
-    /// The session with a peer has ended. `back` is what it has not acknowledged.
+    /// A session with a peer has ended, and is not open any more; there may be another one. `back` is what
+    /// was not acknowledged on it.
     fn lost(&self, peer: PeerId, lane: Lane, why: Lost, back: Vec<Envelope>);
 }
 

@@ -156,7 +156,8 @@ impl<A: Actor> ActorRef<A> {
         &self.0.proc
     }
 
-    /// How many messages wait for it.
+    /// How many messages wait in its mailbox; those that it has taken out together to handle one after the
+    /// other are not among them.
     #[must_use]
     pub fn n_waiting(&self) -> usize {
         self.0.mailbox.len()

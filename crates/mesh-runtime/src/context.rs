@@ -96,8 +96,9 @@ impl<A: Actor> Context<A> {
         Deputy { proc: me.proc.clone(), actor: me.index }
     }
 
-    /// Runs `work` beside the actor, on the same runtime. It is dropped when the actor ends; if it fails
-    /// or panics, so does the actor.
+    /// Runs `work` beside the actor, on the same runtime. It has been dropped when an actor that stops has
+    /// ended, and is dropped soon after one that is killed. If it fails or panics, so does the actor, after
+    /// the message that it handles.
     pub fn attach(&mut self, work: impl Future<Output = Result<(), Failure>> + Send + 'static) {
         let me = Arc::clone(self.me.shared());
         let work = async move {
@@ -110,6 +111,13 @@ impl<A: Actor> Context<A> {
         // Those that have ended are let go of, so that the set holds no more than what runs.
         while attached.try_join_next().is_some() {}
         attached.spawn_on(work, &runtime);
+    }
+
+    /// Ends what is attached, and waits until it has been dropped.
+    pub(crate) async fn end_attached(&mut self) {
+        if let Some(attached) = &mut self.attached {
+            attached.shutdown().await;
+        }
     }
 
     /// Sends itself `message` after `delay`, unless it has ended by then.
@@ -126,8 +134,8 @@ impl<A: Actor> Context<A> {
         });
     }
 
-    /// Sends itself a message every `period`, which must be more than zero, beginning after one. A
-    /// message is skipped while the one before it has not been taken.
+    /// Sends itself a message every `period`, beginning after one. While there is no room in the mailbox
+    /// messages are skipped.
     pub fn send_every<M: Message>(
         &mut self,
         period: Duration,

@@ -29,10 +29,12 @@ pub(crate) trait Endpoint: Send + Sync {
     ) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)>;
 
     /// Takes a letter whose message is of the type that `port` stands for.
-    fn deliver(&self, port: PortId, letter: Box<dyn AnyLetter>) -> Result<(), Rejected>;
+    fn deliver(&self, port: PortId, letter: Box<dyn AnyLetter>, room: Room)
+    -> Result<(), Rejected>;
 
-    /// Ends when there is room for another letter, or will never be.
-    fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Waits for its turn until there is room for one letter. That room is kept for whoever has waited, who
+    /// must then deliver with [`Room::Kept`] at once. `false` if there will never be room.
+    fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = bool> + Send>>;
 
     /// A message that it has sent comes back.
     fn returned(&self, undelivered: Undelivered);
@@ -48,6 +50,15 @@ pub(crate) enum Away<'a> {
     Cast(Option<ActorId>),
     /// It was called.
     Call { proc: &'a Proc, from: PeerId, call: CallId },
+}
+
+/// Whether there is room for a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// That is to be seen.
+    Free,
+    /// It has been waited for, and is kept.
+    Kept,
 }
 
 /// A letter that was not taken. It comes back.

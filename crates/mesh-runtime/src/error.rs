@@ -113,6 +113,15 @@ pub enum CallError {
         /// The name of the actor.
         actor: String,
     },
+    /// The process of the actor is gone, or cannot be reached any more. The message may have been handled
+    /// before that.
+    #[error(
+        "the process of actor {actor} is gone or cannot be reached: the message may have been handled"
+    )]
+    PeerLost {
+        /// The address of the actor.
+        actor: String,
+    },
     /// The message could not be delivered. Nothing was done.
     #[error("the message for actor {actor} was not delivered: {why}")]
     Undelivered {
@@ -131,6 +140,7 @@ impl CallError {
             Fault::Failed(cause) => Self::Failed { actor, cause },
             Fault::Unanswered(Some(End::Killed | End::Lost)) => Self::Killed { actor },
             Fault::Unanswered(_) => Self::Unanswered { actor },
+            Fault::Undelivered(WhyUndelivered::PeerLost) => Self::PeerLost { actor },
             Fault::Undelivered(why) => Self::Undelivered { actor, why },
         }
     }

@@ -36,12 +36,12 @@ impl Failure {
     /// A failure with these words.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
-        Self::because(Reason::Error { message: message.to_string() })
+        Self::because(Reason::Error { message: capped(message.to_string()) })
     }
 
     /// The actor panicked.
     pub(crate) fn panicked(message: String, location: Option<String>) -> Self {
-        Self::because(Reason::Panic { message, location })
+        Self::because(Reason::Panic { message: capped(message), location })
     }
 
     /// A child failed, and nobody handled it (E2).
@@ -77,6 +77,10 @@ impl Failure {
         let chain = &mut Arc::make_mut(&mut self.0).chain;
         chain.push(Link::actor(child, cause.reason.clone()));
         chain.extend(cause.chain.iter().cloned());
+        // The root cause is the last one, and is kept.
+        if chain.len() > LINKS_MAX {
+            chain.drain(LINKS_MAX / 2..chain.len() - LINKS_MAX / 2);
+        }
     }
 }
 
@@ -107,6 +111,22 @@ impl fmt::Display for Failure {
     }
 }
 
+/// The words of a failure travel: they have a bound.
+fn capped(mut words: String) -> String {
+    if words.len() > WORDS_MAX {
+        let end = (0..=WORDS_MAX).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+        words.truncate(end);
+        words.push('…');
+    }
+    words
+}
+
+/// How many bytes of a message are told.
+const WORDS_MAX: usize = 1024;
+
+/// How many links of a chain of causes are told: so that all of them fit into the head of an envelope.
+const LINKS_MAX: usize = 32;
+
 /// How many sources of an error are told.
 const SOURCES_MAX: usize = 16;
 
@@ -124,6 +144,19 @@ mod tests {
     fn an_error_is_told_with_its_sources() {
         let failure = Failure::from(Unreadable(io::Error::other("disk is gone")));
         assert_eq!(failure.to_string(), "error: cannot read the shard: disk is gone");
+    }
+
+    #[test]
+    fn the_words_of_a_failure_have_a_bound_and_the_root_cause_is_kept() {
+        let mut failure = Failure::new("ä".repeat(10_000));
+        for n in 0..1_000 {
+            failure = Failure::of_child(&n.to_string(), &failure.shared());
+        }
+        let chain = &failure.cause().chain;
+        assert_eq!(chain.len(), LINKS_MAX);
+        let root = chain.last().expect("it has links").to_string();
+        assert!(root.starts_with("actor 0: error: ää") && root.ends_with("ä…"), "{root}");
+        assert!(failure.to_string().len() < 32 * 1024);
     }
 
     /// E2: the chain is nearest first, the root cause last.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::actor::{Actor, Handler};
 use crate::codec::{self, Outgoing};
 use crate::endpoint::Away;
-use crate::letter::{AnyLetter, Back, BackAway, Letter, Parcel};
+use crate::letter::{AnyLetter, Back, BackAway, Letter, Parcel, Sealed};
 use crate::reply::ReplyTo;
 
 /// The messages that actors of type `A` take by address, through a [`PortRef`](mesh_core::PortRef).
@@ -151,6 +151,12 @@ impl<A: Actor> Handlers<A> {
 fn to_parcel<M: Message, A: Handler<M>>(
     letter: Box<dyn AnyLetter>,
 ) -> Result<Box<dyn Parcel<A>>, Box<dyn AnyLetter>> {
+    if letter.as_any().is::<Sealed<M>>() {
+        return match letter.into_any().downcast::<Sealed<M>>() {
+            Ok(sealed) => Ok(sealed),
+            Err(_) => unreachable!("it was looked at"),
+        };
+    }
     let letter: Box<Letter<M>> = downcast(letter)?;
     Ok(letter)
 }
@@ -176,25 +182,23 @@ pub(crate) fn open<M>(
 where
     M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
 {
-    let message = match body {
-        Body::Bytes(bytes) => match codec::decode(&bytes) {
-            Ok(message) => message,
-            Err(_) => return Err((WhyUndelivered::Malformed, Body::Bytes(bytes))),
-        },
-        Body::Value(value) => match value.into_any().downcast::<M>() {
-            Ok(message) => *message,
-            Err(_) => return Err((WhyUndelivered::Malformed, Body::EMPTY)),
-        },
-    };
-    let body = |message| Body::Value(Box::new(Outgoing(message)));
-    let back = match from {
+    let back_body = |message| Body::Value(Box::new(Outgoing(message)));
+    let back = |from| match from {
         Away::Cast(None) => Back::Nobody,
-        Away::Cast(Some(from)) => Back::Away(Box::new(BackAway { from, body })),
+        Away::Cast(Some(from)) => Back::Away(Box::new(BackAway { from, body: back_body })),
         Away::Call { proc, from, call } => {
             Back::Caller(ReplyTo::away(proc.reply_away(M::NAME, from, call)))
         }
     };
-    Ok(Box::new(Letter { message, back }))
+    match body {
+        Body::Bytes(bytes) => {
+            Ok(Box::new(Sealed::<M> { bytes, back: back(from), decode: codec::decode }))
+        }
+        Body::Value(value) => match value.into_any().downcast::<M>() {
+            Ok(message) => Ok(Box::new(Letter { message: *message, back: back(from) })),
+            Err(_) => Err((WhyUndelivered::Malformed, Body::EMPTY)),
+        },
+    }
 }
 
 impl<A> fmt::Debug for Handlers<A> {

@@ -12,7 +12,7 @@ use mesh_core::{
     PortId, Returned, WhyReturned, WhyUndelivered,
 };
 
-use crate::endpoint::{Away, Endpoint, Rejected};
+use crate::endpoint::{Away, Endpoint, Rejected, Room};
 use crate::letter::AnyLetter;
 use crate::proc::{Proc, WeakProc};
 use crate::undelivered::Undelivered;
@@ -48,9 +48,20 @@ impl Proc {
         self.remote().connect(lane, session);
     }
 
-    fn receive(&self, Envelope { head, body }: Envelope, credit: Credit) {
+    fn receive(&self, sender: PeerId, Envelope { head, body }: Envelope, credit: Credit) {
         if head.peer() != self.peer() {
             return self.refuse(&head, WhyUndelivered::NoActor, body);
+        }
+        // A peer speaks for itself only.
+        let says = match &head {
+            Head::Cast { from, .. } => from.map(|from| from.peer()),
+            Head::Call { from, .. } | Head::Withdrawn { from, .. } => Some(*from),
+            Head::Returned { of, .. } => Some(of.peer()),
+            Head::Answer { .. } | Head::Fault { .. } => None,
+        };
+        if says.is_some_and(|says| says != sender) {
+            tracing::warn!(peer = %sender, "a peer speaks for another: what it said is dropped");
+            return;
         }
         match head {
             Head::Cast { to, port, from } => {
@@ -64,8 +75,8 @@ impl Proc {
                     self.refuse(&Head::Call { to, port, from, call }, why, body);
                 }
             }
-            Head::Answer { call, .. } => self.remote().settle(call, Ok(body)),
-            Head::Fault { call, fault, .. } => self.remote().settle(call, Err(fault)),
+            Head::Answer { call, .. } => self.remote().settle(sender, call, Ok(body)),
+            Head::Fault { call, fault, .. } => self.remote().settle(sender, call, Err(fault)),
             Head::Withdrawn { from, call, .. } => self.remote().withdrawn(from, call),
             Head::Returned { to, of, port, why } => {
                 let name = self.remote().name(port);
@@ -93,7 +104,7 @@ impl Proc {
         if let Some(queue) = overflow.get_mut(&endpoint.index()) {
             return queue.push_back(waiting);
         }
-        match try_deliver(&*endpoint, waiting) {
+        match try_deliver(&*endpoint, waiting, Room::Free) {
             Delivery::Done => (),
             Delivery::Full(waiting) => {
                 overflow.insert(endpoint.index(), VecDeque::from([waiting]));
@@ -107,30 +118,29 @@ impl Proc {
         }
     }
 
-    /// Delivers what waits until there is no room; `false` if nothing waits any more.
-    fn drain_once(&self, endpoint: &dyn Endpoint) -> bool {
+    /// Delivers what has waited longest into the room that is kept for it; `false` if nothing waits any
+    /// more.
+    fn drain_one(&self, endpoint: &dyn Endpoint) -> bool {
         let mut overflow = self.overflow().lock();
         let Some(queue) = overflow.get_mut(&endpoint.index()) else { return false };
-        let mut never = Vec::new();
-        while let Some(waiting) = queue.pop_front() {
-            match try_deliver(endpoint, waiting) {
-                Delivery::Done => (),
-                Delivery::Never(why, letter) => never.push((why, letter)),
-                Delivery::Full(waiting) => {
-                    queue.push_front(waiting);
-                    break;
-                }
-            }
-        }
+        let first = queue.pop_front().map(|waiting| try_deliver(endpoint, waiting, Room::Kept));
         let is_left = !queue.is_empty();
         if !is_left {
             overflow.remove(&endpoint.index());
         }
         drop(overflow);
-        for (why, letter) in never {
+        if let Some(Delivery::Never(why, letter)) = first {
             self.bounce(endpoint, why, letter);
         }
         is_left
+    }
+
+    /// The endpoint takes nothing any more: all that waits for it goes back.
+    fn drain_back(&self, endpoint: &dyn Endpoint) {
+        let waiting = self.overflow().lock().remove(&endpoint.index()).unwrap_or_default();
+        for Waiting { letter, .. } in waiting {
+            self.bounce(endpoint, WhyUndelivered::Ended, letter);
+        }
     }
 
     /// Whoever sent the letter is told. Not under a lock: that may be in this process.
@@ -169,9 +179,9 @@ enum Delivery {
     Never(WhyUndelivered, Box<dyn AnyLetter>),
 }
 
-fn try_deliver(endpoint: &dyn Endpoint, waiting: Waiting) -> Delivery {
+fn try_deliver(endpoint: &dyn Endpoint, waiting: Waiting, room: Room) -> Delivery {
     let Waiting { port, letter, credit } = waiting;
-    match endpoint.deliver(port, letter) {
+    match endpoint.deliver(port, letter, room) {
         Ok(()) => Delivery::Done,
         Err(Rejected::Full(letter)) => Delivery::Full(Waiting { port, letter, credit }),
         Err(Rejected::Never(why, letter)) => Delivery::Never(why, letter),
@@ -179,7 +189,7 @@ fn try_deliver(endpoint: &dyn Endpoint, waiting: Waiting) -> Delivery {
 }
 
 impl Overflow {
-    /// A lock that is poisoned is as good as any: what runs under it catches its panics.
+    /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NonZeroU64, VecDeque<Waiting>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -188,9 +198,12 @@ impl Overflow {
 /// Delivers what waits for one endpoint, in order, until nothing does.
 async fn drain(proc: WeakProc, endpoint: Arc<dyn Endpoint>) {
     loop {
-        Arc::clone(&endpoint).room().await;
+        let has_room = Arc::clone(&endpoint).room().await;
         let Some(proc) = proc.upgrade() else { return };
-        if !proc.drain_once(&*endpoint) {
+        if !has_room {
+            return proc.drain_back(&*endpoint);
+        }
+        if !proc.drain_one(&*endpoint) {
             return;
         }
     }
@@ -207,9 +220,9 @@ impl Inbound for Receiver {
         }
     }
 
-    fn deliver(&self, envelope: Envelope, credit: Credit) {
+    fn deliver(&self, from: PeerId, envelope: Envelope, credit: Credit) {
         if let Some(proc) = self.proc.upgrade() {
-            proc.receive(envelope, credit);
+            proc.receive(from, envelope, credit);
         }
     }
 

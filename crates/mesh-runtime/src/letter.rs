@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::num::NonZeroU64;
 
+use bytes::Bytes;
 use mesh_core::{ActorId, Body, End, Fault, Head, Message, PortId, WhyUndelivered};
 
 use crate::actor::{Actor, Handler};
-use crate::panics::caught_async;
+use crate::codec::DecodeError;
+use crate::panics::{caught, caught_async};
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
 use crate::task::{Life, Turn, TurnSlot};
@@ -65,25 +67,81 @@ pub(crate) trait Parcel<A: Actor>: AnyLetter {
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>>;
 }
 
+/// A message of another process as it has come: it is decoded by whoever takes it, since the bytes of a
+/// stranger run the code of a user.
+pub(crate) struct Sealed<M: Message> {
+    pub(crate) bytes: Bytes,
+    pub(crate) back: Back<M>,
+    pub(crate) decode: fn(&[u8]) -> Result<M, DecodeError>,
+}
+
+impl<M: Message> Sealed<M> {
+    /// Decodes the message. All of it comes back if it is none, or if decoding panics.
+    pub(crate) fn unseal(self: Box<Self>) -> Result<Letter<M>, Box<Self>> {
+        match caught(|| (self.decode)(&self.bytes)) {
+            Ok(Ok(message)) => Ok(Letter { message, back: self.back }),
+            Ok(Err(_)) | Err(_) => Err(self),
+        }
+    }
+
+    /// It is no message that its port takes.
+    pub(crate) fn malformed(self: Box<Self>, proc: &Proc, to: ActorId) {
+        let why = WhyUndelivered::Malformed;
+        self.undelivered(proc, to, why, Fault::Undelivered(why));
+    }
+}
+
 impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
         let Self { message, back } = *self;
-        let reply = match back {
-            Back::Caller(reply) if reply.is_abandoned() => return Some(life),
-            Back::Caller(reply) => Some(reply),
-            Back::Nobody | Back::Here(_) | Back::Away(_) => None,
+        let reply = match back.wanted() {
+            Ok(reply) => reply,
+            Err(Unwanted) => return Some(life),
         };
-        turn.set(async move {
-            let mut life = life;
-            let Life { actor, cx } = &mut *life;
-            let outcome = match reply {
-                None => caught_async(actor.handle(message, cx)).await.map(drop),
-                Some(reply) => caught_async(actor.handle_call(message, reply, cx)).await,
-            };
-            Turn { outcome, life: Some(life) }
-        });
+        turn.set(handle(life, message, reply));
         None
     }
+}
+
+impl<M: Message, A: Handler<M>> Parcel<A> for Sealed<M> {
+    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+        match self.unseal() {
+            Ok(letter) => Box::new(letter).begin(life, turn),
+            Err(sealed) => {
+                let to = life.cx.me().shared().id();
+                sealed.malformed(life.cx.proc(), to);
+                Some(life)
+            }
+        }
+    }
+}
+
+/// Nobody waits any more for the answer to a call.
+struct Unwanted;
+
+impl<M: Message> Back<M> {
+    /// Whom to answer, if it is a call.
+    fn wanted(self) -> Result<Option<ReplyTo<M::Reply>>, Unwanted> {
+        match self {
+            Self::Caller(reply) if reply.is_abandoned() => Err(Unwanted),
+            Self::Caller(reply) => Ok(Some(reply)),
+            Self::Nobody | Self::Here(_) | Self::Away(_) => Ok(None),
+        }
+    }
+}
+
+/// Handles one message.
+async fn handle<M: Message, A: Handler<M>>(
+    mut life: Box<Life<A>>,
+    message: M,
+    reply: Option<ReplyTo<M::Reply>>,
+) -> Turn<A> {
+    let Life { actor, cx } = &mut *life;
+    let outcome = match reply {
+        None => caught_async(actor.handle(message, cx)).await.map(drop),
+        Some(reply) => caught_async(actor.handle_call(message, reply, cx)).await,
+    };
+    Turn { outcome, life: Some(life) }
 }
 
 impl<M: Message> AnyLetter for Letter<M> {
@@ -107,6 +165,30 @@ impl<M: Message> AnyLetter for Letter<M> {
             Back::Here(from) => Some(proc.actor_id(from)),
         };
         proc.give_back(Undelivered::here((from, to), M::NAME, why, message));
+    }
+}
+
+impl<M: Message> AnyLetter for Sealed<M> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+
+    fn undelivered(self: Box<Self>, proc: &Proc, to: ActorId, why: WhyUndelivered, fault: Fault) {
+        let Self { bytes, back, .. } = *self;
+        let from = match back {
+            Back::Caller(reply) => return reply.refuse(fault),
+            Back::Away(back) => {
+                let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
+                return proc.return_away(head, Body::Bytes(bytes));
+            }
+            Back::Nobody => None,
+            Back::Here(from) => Some(proc.actor_id(from)),
+        };
+        proc.give_back(Undelivered::new((from, to), M::NAME, why, Body::Bytes(bytes)));
     }
 }
 

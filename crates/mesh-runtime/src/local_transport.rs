@@ -276,7 +276,7 @@ impl Outbound for End {
                     let why = WhyReturned::Encode(error);
                     return Poll::Ready(Err(Box::new(Returned { envelope: taken, why })));
                 }
-                receiver.into.deliver(taken, credit);
+                receiver.into.deliver(self.sender().peer, taken, credit);
                 Poll::Ready(Ok(()))
             }
             None => {
@@ -288,6 +288,10 @@ impl Outbound for End {
 }
 
 impl End {
+    fn sender(&self) -> &Half {
+        if self.is_dialler { &self.session.dialler } else { &self.session.listener }
+    }
+
     fn receiver(&self) -> &Half {
         if self.is_dialler { &self.session.listener } else { &self.session.dialler }
     }

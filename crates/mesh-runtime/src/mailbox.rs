@@ -91,20 +91,15 @@ impl<T, C> Mailbox<T, C> {
         self.push_permitted(message).map_err(Refused::Closed)
     }
 
-    /// Waits until there is room for one message, which [`push_permitted`](Self::push_permitted) then
-    /// takes. `false` if the mailbox has been closed.
+    /// Waits until there is room for one message, which [`push_permitted`](Self::push_permitted) must then
+    /// take at once. Those that wait have their turn in the order in which they came. `false` if the mailbox
+    /// has been closed.
     ///
     /// # Cancellation
     ///
     /// Nothing is lost.
     pub(crate) async fn room(&self) -> bool {
         self.room.acquire().await.map(tokio::sync::SemaphorePermit::forget).is_ok()
-    }
-
-    /// Waits until there is room for one message, and leaves it to whoever comes first. Ends also when
-    /// the mailbox is closed.
-    pub(crate) async fn wait_for_room(&self) {
-        drop(self.room.acquire().await);
     }
 
     /// Puts a message into the data lane, for which there was room. Gives it back if the mailbox has

@@ -1,28 +1,22 @@
-//! Sending by address: to an actor whose type the sender does not know, or to a queue.
+//! Sending by address: to an actor whose type the sender does not know, or to a queue that somebody reads.
 
-use std::fmt;
 use std::future::poll_fn;
-use std::num::NonZeroU64;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use mesh_core::{Body, Fault, Message, PortId, PortRef, WhyUndelivered};
+use mesh_core::{Fault, Message, PortId, PortRef, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::actor::Stop;
 use crate::deadlines::Deadline;
-use crate::endpoint::{Away, Endpoint, Rejected};
+use crate::endpoint::{Endpoint, Rejected, Room};
 use crate::error::{CallError, TryCastError};
-use crate::handlers::{downcast, open};
+use crate::handlers::downcast;
 use crate::letter::{AnyLetter, Back, Letter};
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
 use crate::sender::{Origin, Sender};
-use crate::undelivered::Undelivered;
 
 /// Sending through a [`PortRef`]. What cannot be delivered comes back to the actor that sent it (R3), and
 /// is no error of the sender.
@@ -157,7 +151,13 @@ async fn send<M: Message>(
             Err(Unsent::Full(full, letter)) => (full, letter),
         };
         letter = back;
-        full.room().await;
+        if Arc::clone(&full).room().await {
+            return match full.deliver(to.port(), letter, Room::Kept) {
+                Ok(()) => Ok(()),
+                Err(Rejected::Full(letter)) => Err((WhyUndelivered::Ended, letter_of(letter))),
+                Err(Rejected::Never(why, letter)) => Err((why, letter_of(letter))),
+            };
+        }
     }
 }
 
@@ -173,7 +173,7 @@ fn try_send<M: Message>(
     if to.port() != PortId::of::<M>() {
         return Err(Unsent::Never(WhyUndelivered::NoPort, letter));
     }
-    endpoint.deliver(to.port(), letter).map_err(|rejected| match rejected {
+    endpoint.deliver(to.port(), letter, Room::Free).map_err(|rejected| match rejected {
         Rejected::Full(letter) => Unsent::Full(endpoint, letter_of(letter)),
         Rejected::Never(why, letter) => Unsent::Never(why, letter_of(letter)),
     })
@@ -185,129 +185,3 @@ fn letter_of<M: Message>(letter: Box<dyn AnyLetter>) -> Box<Letter<M>> {
         Err(_) => unreachable!("what comes back is what was sent"),
     }
 }
-
-/// The reading end of a port that is no actor's: a queue for messages of type `M`.
-///
-/// Made by [`Proc::open_port`]. Its port is gone when it is dropped.
-pub struct PortReceiver<M: Message> {
-    messages: mpsc::Receiver<Letter<M>>,
-    port: PortRef<M>,
-    proc: Proc,
-}
-
-/// The sending end.
-struct Queue<M: Message> {
-    index: NonZeroU64,
-    messages: mpsc::Sender<Letter<M>>,
-}
-
-impl Proc {
-    /// A port that is no actor's: what is sent to it is queued for whoever has the receiver, `capacity`
-    /// messages at most, and at least one. Calls get no answer from it.
-    pub fn open_port<M>(&self, capacity: usize) -> PortReceiver<M>
-    where
-        M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
-    {
-        let (sender, messages) = mpsc::channel(capacity.clamp(1, CAPACITY_MAX));
-        let index = self.next_index();
-        self.list(Arc::new(Queue { index, messages: sender }));
-        PortReceiver { messages, port: PortRef::of(self.actor_id(index)), proc: self.clone() }
-    }
-}
-
-impl<M: Message> PortReceiver<M> {
-    /// The address to send to.
-    #[must_use]
-    pub const fn port(&self) -> PortRef<M> {
-        self.port
-    }
-
-    /// The next message. It comes from whoever has the address, so it may never come.
-    ///
-    /// # Cancellation
-    ///
-    /// Nothing is lost.
-    pub async fn recv(&mut self) -> M {
-        match self.messages.recv().await {
-            Some(letter) => letter.message,
-            // Not reached: the address table keeps the sending end for as long as this lives.
-            None => std::future::pending().await,
-        }
-    }
-
-    /// The next message, if it is here.
-    pub fn try_recv(&mut self) -> Option<M> {
-        self.messages.try_recv().ok().map(|letter| letter.message)
-    }
-}
-
-impl<M: Message> Drop for PortReceiver<M> {
-    /// What has not been read goes back to who sent it.
-    fn drop(&mut self) {
-        self.messages.close();
-        if let Some(index) = NonZeroU64::new(self.port.actor().index) {
-            self.proc.unlist(index);
-        }
-        let why = WhyUndelivered::Ended;
-        while let Ok(letter) = self.messages.try_recv() {
-            let (to, fault) = (self.port.actor(), Fault::Undelivered(why));
-            Box::new(letter).undelivered(&self.proc, to, why, fault);
-        }
-    }
-}
-
-impl<M: Message> fmt::Debug for PortReceiver<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PortReceiver").field("port", &self.port).finish_non_exhaustive()
-    }
-}
-
-impl<M> Endpoint for Queue<M>
-where
-    M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
-{
-    fn index(&self) -> NonZeroU64 {
-        self.index
-    }
-
-    fn name(&self) -> &str {
-        M::NAME
-    }
-
-    fn open(
-        &self,
-        port: PortId,
-        body: Body,
-        from: Away<'_>,
-    ) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)> {
-        if port == PortId::of::<M>() {
-            open::<M>(body, from)
-        } else {
-            Err((WhyUndelivered::NoPort, body))
-        }
-    }
-
-    fn deliver(&self, _: PortId, letter: Box<dyn AnyLetter>) -> Result<(), Rejected> {
-        let letter = match downcast::<M>(letter) {
-            Ok(letter) => letter,
-            Err(letter) => return Err(Rejected::Never(WhyUndelivered::NoPort, letter)),
-        };
-        self.messages.try_send(*letter).map_err(|refused| match refused {
-            TrySendError::Full(letter) => Rejected::Full(Box::new(letter)),
-            TrySendError::Closed(letter) => {
-                Rejected::Never(WhyUndelivered::Ended, Box::new(letter))
-            }
-        })
-    }
-
-    fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move { drop(self.messages.reserve().await) })
-    }
-
-    fn returned(&self, _: Undelivered) {}
-
-    fn stop(&self, _: Stop) {}
-}
-
-/// The largest queue.
-const CAPACITY_MAX: usize = 1 << 20;

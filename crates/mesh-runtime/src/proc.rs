@@ -200,6 +200,17 @@ impl Proc {
         PeerId { proc: self.0.id, life: self.0.life }
     }
 
+    /// Whether messages for `actor` have a way: it is here and can be found, or there is a session with its
+    /// process. Whether it is there still, in another process, only a message can tell.
+    #[must_use]
+    pub fn has_way_to(&self, actor: ActorId) -> bool {
+        if actor.peer() == self.peer() {
+            self.find(actor).is_some()
+        } else {
+            self.remote().session(actor.peer(), self.lane()).is_some()
+        }
+    }
+
     /// The runtime that its actors run on.
     #[must_use]
     pub fn runtime(&self) -> &Handle {

@@ -74,7 +74,7 @@ impl Remote {
         let lost: Vec<CallId> =
             self.pending.iter().filter(|call| call.by == peer).map(|call| *call.key()).collect();
         for call in lost {
-            self.settle(call, Err(Fault::Undelivered(WhyUndelivered::PeerLost)));
+            self.settle(peer, call, Err(Fault::Undelivered(WhyUndelivered::PeerLost)));
         }
         self.serving.retain(|(caller, _), withdrawal| {
             if *caller == peer {
@@ -85,15 +85,17 @@ impl Remote {
     }
 
     /// The way to a peer; on the lane that is asked for, or else on any.
-    fn session(&self, peer: PeerId, lane: Lane) -> Option<Arc<dyn Outbound>> {
-        [lane, Lane::Data, Lane::Control]
-            .into_iter()
-            .find_map(|lane| self.sessions.get(&(peer, lane))?.last().cloned())
+    pub(crate) fn session(&self, peer: PeerId, lane: Lane) -> Option<Arc<dyn Outbound>> {
+        [lane, Lane::Data, Lane::Control].into_iter().find_map(|lane| {
+            // The oldest that is open, so that a second one lets nothing overtake.
+            let sessions = self.sessions.get(&(peer, lane))?;
+            sessions.iter().find(|session| session.is_open()).cloned()
+        })
     }
 
-    /// An answer has come, or there will be none.
-    pub(crate) fn settle(&self, call: CallId, outcome: Result<Body, Fault>) {
-        if let Some((_, pending)) = self.pending.remove(&call) {
+    /// An answer has come from a peer, or there will be none. Only who was called can answer.
+    pub(crate) fn settle(&self, by: PeerId, call: CallId, outcome: Result<Body, Fault>) {
+        if let Some((_, pending)) = self.pending.remove_if(&call, |_, pending| pending.by == by) {
             // The call may have been given up meanwhile.
             _ = pending.settle.send(outcome).is_ok();
         }
@@ -128,15 +130,66 @@ impl Proc {
         let session = peer.and_then(|peer| self.remote().session(peer, self.lane()));
         match session {
             Some(session) => poll_fn(|cx| session.poll_send(cx, &mut envelope)).await,
-            None => returned_without_route(envelope),
+            None => {
+                self.no_route(envelope);
+                Ok(())
+            }
         }
     }
 
-    /// Sends an answer, which never waits. It may be that nobody is there for it any more.
+    /// Sends an answer, which never waits. If it cannot be sent, whoever waits is told that much.
     pub(crate) fn answer_away(&self, head: Head, body: Body) {
-        let Some(session) = self.remote().session(head.peer(), self.lane()) else { return };
+        let Some(Err(returned)) = self.try_answer(head, body) else { return };
+        let Returned { envelope, why } = *returned;
+        let (to, call, fault) = match envelope.head {
+            Head::Answer { to, call } => (to, call, Fault::Undelivered(self.why_returned(&why))),
+            Head::Fault { to, call, .. } => (to, call, Fault::Unanswered(None)),
+            // It may be that nobody is there for it any more.
+            Head::Cast { .. }
+            | Head::Call { .. }
+            | Head::Withdrawn { .. }
+            | Head::Returned { .. } => {
+                return;
+            }
+        };
+        tracing::error!(%why, "an answer cannot be sent");
+        _ = self.try_answer(Head::Fault { to, call, fault }, Body::EMPTY).is_some();
+    }
+
+    /// Sends it by the first session that is open; `None` if there is none.
+    fn try_answer(&self, head: Head, body: Body) -> Option<Result<(), Box<Returned>>> {
+        let session = self.remote().session(head.peer(), self.lane())?;
         let mut envelope = Some(Envelope { head, body });
-        _ = session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope).is_ready();
+        match session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope) {
+            Poll::Ready(sent) => Some(sent),
+            // Not reached: answers never wait.
+            Poll::Pending => None,
+        }
+    }
+
+    /// There is no way to the process that an envelope is for.
+    fn no_route(&self, envelope: Option<Envelope>) {
+        let Some(Envelope { head, body }) = envelope else { return };
+        let is_us = head.peer().proc == self.id();
+        let why = if is_us { WhyUndelivered::NoActor } else { WhyUndelivered::NoRoute };
+        self.not_sent(head, body, why);
+    }
+
+    /// Why an envelope that came back was not delivered.
+    fn why_returned(&self, why: &WhyReturned) -> WhyUndelivered {
+        match why {
+            WhyReturned::Encode(error) => {
+                tracing::error!(%error, "a message cannot be encoded");
+                WhyUndelivered::Malformed
+            }
+            WhyReturned::TooLarge { .. } => {
+                tracing::error!(%why, "a message is too large");
+                WhyUndelivered::TooLarge
+            }
+            // Another life of this very process.
+            WhyReturned::Ended(peer) if peer.proc == self.id() => WhyUndelivered::NoActor,
+            _ => WhyUndelivered::PeerLost,
+        }
     }
 
     /// A cast of another process that could not be delivered goes back, counted and logged (R3).
@@ -180,7 +233,10 @@ impl Proc {
             Some(session) => {
                 session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope)
             }
-            None => Poll::Ready(returned_without_route(envelope.take())),
+            None => {
+                self.no_route(envelope.take());
+                Poll::Ready(Ok(()))
+            }
         };
         match sent {
             Poll::Ready(Ok(())) => Ok(()),
@@ -205,31 +261,26 @@ impl Proc {
     /// An envelope that was not sent: a cast goes back to its sender, and a call is told.
     pub(crate) fn came_back(&self, Returned { envelope, why }: Returned) {
         let Envelope { head, body } = envelope;
-        let why = match why {
-            WhyReturned::Encode(error) => {
-                tracing::error!(%error, "a message cannot be encoded");
-                WhyUndelivered::Malformed
-            }
-            // Another life of this very process.
-            WhyReturned::Ended(peer) if peer.proc == self.id() => WhyUndelivered::NoActor,
-            WhyReturned::Ended(peer) if self.remote().session(peer, self.lane()).is_none() => {
-                WhyUndelivered::NoRoute
-            }
-            _ => WhyUndelivered::PeerLost,
-        };
+        let why = self.why_returned(&why);
+        self.not_sent(head, body, why);
+    }
+
+    fn not_sent(&self, head: Head, body: Body, why: WhyUndelivered) {
         match head {
             Head::Cast { to, port, from } => {
                 let name = self.remote().name(port);
                 self.give_back(Undelivered::new((from, to), name, why, body));
             }
-            Head::Call { call, .. } => {
-                self.remote().settle(call, Err(Fault::Undelivered(why)));
+            Head::Call { to, call, .. } => {
+                self.remote().settle(to.peer(), call, Err(Fault::Undelivered(why)));
             }
-            // Whoever waits for these learns of the lost peer by itself.
+            // By another session, if there is one; otherwise whoever waits for these has lost us, too.
             Head::Answer { .. }
             | Head::Fault { .. }
             | Head::Withdrawn { .. }
-            | Head::Returned { .. } => (),
+            | Head::Returned { .. } => {
+                _ = self.try_answer(head, body).is_some();
+            }
         }
     }
 
@@ -270,12 +321,6 @@ impl Proc {
         let body = |name, reply| Body::Value(Box::new(OutgoingReply { name, reply }));
         Box::new(AwayReply { proc: self.clone(), name, to, call, withdrawal, body })
     }
-}
-
-fn returned_without_route(envelope: Option<Envelope>) -> Result<(), Box<Returned>> {
-    let Some(envelope) = envelope else { return Ok(()) };
-    let why = WhyReturned::Ended(envelope.head.peer());
-    Err(Box::new(Returned { envelope, why }))
 }
 
 /// The reply in a body.

@@ -10,7 +10,7 @@ use mesh_core::{ActorId, Body, End, PortId, WhyUndelivered};
 use tokio::sync::Notify;
 
 use crate::actor::{Actor, Stop};
-use crate::endpoint::{Away, Endpoint, Rejected};
+use crate::endpoint::{Away, Endpoint, Rejected, Room};
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::letter::{AnyLetter, Parcel};
@@ -81,12 +81,15 @@ impl<A: Actor> Shared<A> {
 
     /// Sees to it that it can be found by its address, until it has ended.
     pub(crate) fn list(self: &Arc<Self>) {
-        if !self.is_listed.swap(true, Ordering::Relaxed) {
-            self.proc.list(Arc::clone(self) as Arc<dyn Endpoint>);
-            // It may have ended in between, and was not there to be taken off the list.
-            if self.end.get().is_some() {
-                self.proc.unlist(self.index);
-            }
+        if self.is_listed.load(Ordering::SeqCst) {
+            return;
+        }
+        // First it is there, and then that is known: whoever gets the address finds it. Twice is once.
+        self.proc.list(Arc::clone(self) as Arc<dyn Endpoint>);
+        self.is_listed.store(true, Ordering::SeqCst);
+        // It may have ended in between, and was not there to be taken off the list.
+        if self.end.get().is_some() {
+            self.proc.unlist(self.index);
         }
     }
 
@@ -107,7 +110,7 @@ impl<A: Actor> Shared<A> {
     pub(crate) fn finish(&self, end: End) {
         _ = self.end.set(end).is_ok();
         self.ended.notify_waiters();
-        if self.is_listed.load(Ordering::Relaxed) {
+        if self.is_listed.load(Ordering::SeqCst) {
             self.proc.unlist(self.index);
         }
     }
@@ -154,19 +157,32 @@ impl<A: Actor> Endpoint for Shared<A> {
         self.kind.handlers().open(port, body, from)
     }
 
-    fn deliver(&self, port: PortId, letter: Box<dyn AnyLetter>) -> Result<(), Rejected> {
+    fn deliver(
+        &self,
+        port: PortId,
+        letter: Box<dyn AnyLetter>,
+        room: Room,
+    ) -> Result<(), Rejected> {
         let parcel = match self.kind.handlers().parcel(port, letter) {
             Ok(parcel) => parcel,
-            Err(letter) => return Err(Rejected::Never(WhyUndelivered::NoPort, letter)),
+            Err(letter) => {
+                // Somebody else can have the room that was kept for it.
+                self.mailbox.release(usize::from(room == Room::Kept));
+                return Err(Rejected::Never(WhyUndelivered::NoPort, letter));
+            }
         };
-        self.mailbox.try_push(parcel).map_err(|refused| match refused {
+        let pushed = match room {
+            Room::Free => self.mailbox.try_push(parcel),
+            Room::Kept => self.mailbox.push_permitted(parcel).map_err(Refused::Closed),
+        };
+        pushed.map_err(|refused| match refused {
             Refused::Full(parcel) => Rejected::Full(parcel),
             Refused::Closed(parcel) => Rejected::Never(WhyUndelivered::Ended, parcel),
         })
     }
 
-    fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move { self.mailbox.wait_for_room().await })
+    fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = bool> + Send>> {
+        Box::pin(async move { self.mailbox.room().await })
     }
 
     fn returned(&self, undelivered: Undelivered) {

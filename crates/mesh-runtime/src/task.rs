@@ -226,6 +226,12 @@ impl<A: Actor> ActorTask<A> {
 
     /// Takes no more messages; those that wait go back to who sent them.
     fn leave(&mut self) -> Next {
+        // What it was not told any more is not handled by it (E2).
+        for aside in std::mem::take(&mut self.asides) {
+            if let Aside::ChildFailed(failure) = aside {
+                self.unhandled(&failure);
+            }
+        }
         let end = self.how_it_ends();
         self.shared.leave(&end);
         self.shared.mailbox.close();
@@ -263,7 +269,8 @@ impl<A: Actor> ActorTask<A> {
             return self.clean();
         };
         if self.stop == Some(Stop::Kill) {
-            if ending.as_ref().is_none_or(|ending| !ending.is_killed) {
+            let is_told = |ending: &EndingChild| ending.is_killed && ending.index == youngest;
+            if !ending.as_deref().is_some_and(is_told) {
                 children.values().for_each(|child| child.stop(Stop::Kill));
                 *ending = Some(Box::new(EndingChild::new(youngest, true)));
             }
@@ -296,6 +303,7 @@ impl<A: Actor> ActorTask<A> {
         self.turn.set(async move {
             let Life { actor, cx } = &mut *life;
             let outcome = caught_async(actor.stop(cx)).await;
+            cx.end_attached().await;
             Turn { life: Some(life), outcome }
         });
         Next::Step
@@ -367,10 +375,17 @@ impl<A: Actor> ActorTask<A> {
     fn child_failed(&mut self, failure: ChildFailure) {
         match self.stage {
             Stage::Serving => self.asides.push_back(Aside::ChildFailed(failure)),
-            Stage::EndingChildren(_) | Stage::Cleaning | Stage::Ended => {
-                self.fail(Failure::of_child(&failure.child, &failure.cause));
-            }
+            Stage::EndingChildren(_) | Stage::Cleaning | Stage::Ended => self.unhandled(&failure),
         }
+    }
+
+    /// Nobody handles the failure of a child: the actor fails with it, unless it has failed already; then
+    /// the log at least says so.
+    fn unhandled(&mut self, failure: &ChildFailure) {
+        if self.failure.is_some() {
+            tracing::error!(actor = %self.shared.name, "nobody was told: {}", failure.report());
+        }
+        self.fail(Failure::of_child(&failure.child, &failure.cause));
     }
 
     /// The actor has ended: everybody is told.

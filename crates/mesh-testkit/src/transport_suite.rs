@@ -128,7 +128,7 @@ impl Inbound for Ear {
         self.heard().back.insert(back.peer(), back);
     }
 
-    fn deliver(&self, mut envelope: Envelope, credit: Credit) {
+    fn deliver(&self, _: PeerId, mut envelope: Envelope, credit: Credit) {
         let mut heard = self.heard();
         heard.numbers.extend(number(&mut envelope));
         if let Some(credits) = &mut heard.credits {

@@ -244,8 +244,7 @@ async fn a_call_pending_at_a_killed_process_ends_at_once() -> Outcome {
     };
     let (answer, killed) = tokio::join!(port.call(&pair.here, Hang), kill);
     killed?;
-    let (actor, why) = (port.actor().to_string(), WhyUndelivered::PeerLost);
-    assert_eq!(answer, Err(CallError::Undelivered { actor, why }));
+    assert_eq!(answer, Err(CallError::PeerLost { actor: port.actor().to_string() }));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let again = port.call(&pair.here, Hang).await;
     assert!(matches!(again, Err(CallError::Undelivered { .. })), "{again:?}");

@@ -25,8 +25,9 @@ use crate::shell::{Setup, supervise};
 
 /// A controller that answers over ports (L8). Spawn it on the control thread.
 ///
-/// It takes [`MeshRequest`], [`Subscribe`] and [`Unsubscribe`]. However it ends, the mesh ends with it, and
-/// it ends when the owner's port turns out to be gone (C2).
+/// It takes [`MeshRequest`], [`Subscribe`] and [`Unsubscribe`]. However it ends, the mesh ends with it. It
+/// ends when its owner is gone (C2): within a period of checks, if the owner's port was in this process or
+/// the session with its process is over; with the next news, if it is only the port that is gone.
 ///
 /// # Examples
 ///
@@ -126,7 +127,7 @@ where
         ControllerParams { setup, owner }: ControllerParams<C, A>,
         cx: &mut Context<Self>,
     ) -> Result<Self, Failure> {
-        let clock = setup.clock;
+        let (clock, period) = (setup.clock, setup.controller.spec().config.times.check);
         let (supervision, run) = supervise(setup);
         let me = cx.me().clone();
         cx.attach(async move {
@@ -141,6 +142,15 @@ where
             }
             // The mesh has ended, and can still be asked; who drops `news` ends the loop.
             std::future::pending().await
+        });
+        let (me, proc) = (cx.me().clone(), cx.proc().clone());
+        cx.attach(async move {
+            // A mesh that has no news learns all the same that nobody would hear them (C2).
+            while proc.has_way_to(owner.actor()) {
+                tokio::time::sleep(period).await;
+            }
+            me.stop(Stop::Now);
+            Ok(())
         });
         let subscriptions = BTreeMap::new();
         let controller = supervision.controller;

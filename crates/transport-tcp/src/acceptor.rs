@@ -122,12 +122,29 @@ impl Acceptor {
             }
         };
         // Before the connection is taken over: nothing else may be written first.
-        welcome(stream.as_stream(), link.ack(), is_new).await?;
-        let stream = stream.prepared(self.lane, self.config.silence)?;
-        let Ok(number) = link.connected(peer.ack) else {
+        let told = link.ack();
+        let welcomed = match welcome(stream.as_stream(), told, is_new).await {
+            Ok(()) => stream.prepared(self.lane, self.config.silence),
+            Err(error) => Err(error),
+        };
+        let stream = match welcomed {
+            Ok(stream) => stream,
+            Err(error) => {
+                // Nobody has joined by it, and nobody keeps it.
+                if is_new {
+                    self.forget(&link);
+                }
+                return Err(error.into());
+            }
+        };
+        let Ok(number) = link.connected(peer.ack, told) else {
             link.end(Lost::Protocol);
             return Ok(None);
         };
+        // Another handshake of the same peer may have ended it meanwhile.
+        if link.ended().is_some() {
+            return Ok(None);
+        }
         if is_new {
             self.into.joined(self.lane, Arc::clone(&link) as Arc<dyn mesh_core::Outbound>);
         }
@@ -174,10 +191,15 @@ impl Acceptor {
             }
         }
         if link.ended().is_some() {
-            let mut sessions = self.sessions();
-            if sessions.get(&link.peer.proc).is_some_and(|known| Arc::ptr_eq(known, &link)) {
-                sessions.remove(&link.peer.proc);
-            }
+            self.forget(&link);
+        }
+    }
+
+    /// The session is not there any more; that of a later handshake stays.
+    fn forget(&self, link: &Arc<Link>) {
+        let mut sessions = self.sessions();
+        if sessions.get(&link.peer.proc).is_some_and(|known| Arc::ptr_eq(known, link)) {
+            sessions.remove(&link.peer.proc);
         }
     }
 

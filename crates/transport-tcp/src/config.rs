@@ -45,6 +45,12 @@ pub enum ConfigError {
         /// The ping.
         ping: Duration,
     },
+    /// A frame could not hold an acknowledgement, or the head of a message.
+    #[error("a frame must be allowed at least {min} bytes")]
+    FrameTooShort {
+        /// The limit of the limit.
+        min: usize,
+    },
     /// A frame could be longer than its length can say.
     #[error("a frame may have at most {max} bytes")]
     FrameTooLong {
@@ -58,7 +64,8 @@ impl TcpConfig {
     #[must_use]
     pub const fn for_lease(secret: Secret, lease: Duration) -> Self {
         // Whole nanoseconds of the lease; a lease of centuries saturates.
-        let lease = lease.as_nanos() as u64;
+        let nanos = lease.as_nanos();
+        let lease = if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 };
         Self {
             secret,
             handshake: Duration::from_secs(5),
@@ -88,8 +95,11 @@ impl TcpConfig {
         if let Some((name, _)) = times.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(ConfigError::Zero(name));
         }
-        if self.silence < self.ping * 3 {
+        if self.silence < self.ping.saturating_mul(3) {
             return Err(ConfigError::Silence { silence: self.silence, ping: self.ping });
+        }
+        if self.control_frame_max.min(self.data_frame_max) < FRAME_MIN {
+            return Err(ConfigError::FrameTooShort { min: FRAME_MIN });
         }
         if self.control_frame_max.max(self.data_frame_max) > FRAME_MAX {
             return Err(ConfigError::FrameTooLong { max: FRAME_MAX });
@@ -113,6 +123,9 @@ impl TcpConfig {
         }
     }
 }
+
+/// Enough for every head, and for acknowledgements.
+const FRAME_MIN: usize = 2 * crate::wire::HEAD_MAX;
 
 /// A frame's length has 32 bits, and leaves some for itself.
 const FRAME_MAX: usize = 1 << 31;
@@ -141,5 +154,9 @@ mod tests {
         assert_eq!(TcpConfig { silence, ..lan() }.check(), Err(error));
         let long = TcpConfig { data_frame_max: usize::MAX, ..lan() };
         assert_eq!(long.check(), Err(ConfigError::FrameTooLong { max: 1 << 31 }));
+        let short = TcpConfig { data_frame_max: 16, ..lan() };
+        assert_eq!(short.check(), Err(ConfigError::FrameTooShort { min: 128 * 1024 }));
+        let ever = TcpConfig::for_lease(Secret::from_bytes([1; 32]), Duration::MAX);
+        assert_eq!((ever.check(), ever.no_contact), (Ok(()), Duration::from_nanos(u64::MAX)));
     }
 }

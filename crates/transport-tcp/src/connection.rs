@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use mesh_core::Lost;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::link::{Link, Write, goodbye, ping};
 use crate::wire::take_frame;
@@ -37,12 +37,26 @@ where
 {
     let (reader, writer) = tokio::io::split(stream);
     tokio::select! {
-        ended = read(link, reader, (watch, frame_max)) => ended,
+        ended = read(link, number, reader, (watch, frame_max)) => ended,
         ended = write(link, number, writer, watch) => ended,
+        ended = left(link, number) => ended,
     }
 }
 
-async fn read<R>(link: &Arc<Link>, mut reader: R, (watch, frame_max): (Watch, usize)) -> Ended
+/// Ends when the session has ended here, or another connection carries it, and the writer has had its
+/// time to say goodbye: it may hang in a write to a peer that does not read.
+async fn left(link: &Link, number: u64) -> Ended {
+    link.left(number).await;
+    sleep(GOODBYE).await;
+    Ended::Left
+}
+
+async fn read<R>(
+    link: &Arc<Link>,
+    number: u64,
+    mut reader: R,
+    (watch, frame_max): (Watch, usize),
+) -> Ended
 where
     R: AsyncRead + Unpin,
 {
@@ -54,7 +68,7 @@ where
         loop {
             match take_frame(&mut buffer, frame_max) {
                 Ok(None) => break,
-                Ok(Some(frame)) => match link.receive(frame) {
+                Ok(Some(frame)) => match link.receive(number, frame) {
                     Ok(true) => (),
                     Ok(false) => return Ended::Session(Lost::Closed),
                     Err(violation) => {

@@ -39,7 +39,7 @@ impl Route {
         let known = (id, met.identity.peer, self.lane);
         let link = Arc::new(Link::new(known, Arc::clone(&self.into), limits));
         let number = link
-            .connected(met.ack)
+            .connected(met.ack, ack)
             .map_err(|_violation| DialError::Unauthenticated(self.to.clone()))?;
         Ok((Arc::clone(&link), self.keep(link, number, stream)))
     }
@@ -66,7 +66,8 @@ impl Route {
         let until = Instant::now().checked_add(self.config.no_contact).ok_or(given_up)?;
         let seed = u64::from_le_bytes(*link.id.0.first_chunk().ok_or(given_up)?);
         for delay in Backoff::new(seed) {
-            let attempt = self.connect(link.id, link.ack(), true);
+            let told = link.ack();
+            let attempt = self.connect(link.id, told, true);
             match timeout_at(until, attempt).await {
                 Err(_) => return Err(given_up),
                 Ok(Ok((stream, met))) => {
@@ -78,7 +79,7 @@ impl Route {
                     if met.is_new {
                         return Err(Lost::Closed);
                     }
-                    let number = link.connected(met.ack).or(Err(Lost::Protocol))?;
+                    let number = link.connected(met.ack, told).or(Err(Lost::Protocol))?;
                     return Ok((number, stream));
                 }
                 Ok(Err(error)) => {

@@ -22,6 +22,9 @@ pub(crate) struct Link {
     frame_max: usize,
     /// Senders one after the other, so that whoever found room still has it when it has encoded.
     sending: Mutex<()>,
+    /// Who delivers, one after the other: what arrives on a new connection must not overtake what is being
+    /// delivered from the old one, nor the end of the session what arrived before it.
+    delivering: Mutex<()>,
     state: Mutex<State>,
     /// There is something to write, or the session has ended, or another connection carries it.
     to_write: Notify,
@@ -66,6 +69,7 @@ impl Link {
             into,
             frame_max,
             sending: Mutex::default(),
+            delivering: Mutex::default(),
             state: Mutex::new(State { session, waiting: Vec::new(), connection: 0, ended: None }),
             to_write: Notify::new(),
             changed: Notify::new(),
@@ -82,11 +86,11 @@ impl Link {
         lock(&self.state).ended
     }
 
-    /// A connection has been made, on which the peer has said this. Returns its number. The connection
-    /// before it is done with.
-    pub(crate) fn connected(&self, peer: Ack) -> Result<u64, Violation> {
+    /// A connection has been made, on which the peer has said `peer` and we have said `told`. Returns its
+    /// number. The connection before it is done with.
+    pub(crate) fn connected(&self, peer: Ack, told: Ack) -> Result<u64, Violation> {
         let mut state = lock(&self.state);
-        state.session.connected(peer)?;
+        state.session.connected(peer, told)?;
         state.connection += 1;
         let number = state.connection;
         let waiting = std::mem::take(&mut state.waiting);
@@ -127,6 +131,9 @@ impl Link {
     pub(crate) fn next_write(&self, connection: u64) -> Write {
         let mut state = lock(&self.state);
         if state.connection != connection {
+            // It may have been woken in the place of the one that carries the session now.
+            drop(state);
+            self.to_write.notify_one();
             return Write::Superseded;
         }
         if state.ended.is_some() {
@@ -158,10 +165,15 @@ impl Link {
         if chunks.is_empty() { Write::Wait } else { Write::Chunks(chunks) }
     }
 
-    /// A frame has arrived. `Ok(false)` if the peer ends the session.
-    pub(crate) fn receive(self: &Arc<Self>, frame: Frame) -> Result<bool, Violation> {
+    /// A frame has arrived on a connection. `Ok(false)` if the peer ends the session.
+    pub(crate) fn receive(
+        self: &Arc<Self>,
+        connection: u64,
+        frame: Frame,
+    ) -> Result<bool, Violation> {
+        let _one_reader = lock(&self.delivering);
         let mut state = lock(&self.state);
-        if state.ended.is_some() {
+        if state.ended.is_some() || state.connection != connection {
             return Ok(true);
         }
         match state.session.receive(frame)? {
@@ -174,8 +186,8 @@ impl Link {
             }
             Incoming::Envelope(envelope, cost) => {
                 drop(state);
-                // Without the lock: whoever gets it may answer at once.
-                self.into.deliver(envelope, self.credit(cost));
+                // Without the lock of the state: whoever gets it may answer at once.
+                self.into.deliver(self.peer, envelope, self.credit(cost));
             }
         }
         Ok(true)
@@ -202,6 +214,7 @@ impl Link {
         self.to_write.notify_one();
         self.changed.notify_waiters();
         self.metrics.lost();
+        let _no_reader = lock(&self.delivering);
         self.into.lost(self.peer, self.lane, why, back);
     }
 

@@ -95,14 +95,15 @@ impl Session {
 
     /// How far we have received, and how much we may be sent: what the peer is told first.
     pub(crate) const fn ack(&self) -> Ack {
-        Ack { received: self.received, granted: self.released + self.window }
+        Ack { received: self.received, granted: self.released.saturating_add(self.window) }
     }
 
-    /// A connection has been made, and the peer has said this. What it has not received is written again.
-    pub(crate) fn connected(&mut self, peer: Ack) -> Result<(), Violation> {
+    /// A connection has been made, on which the peer has said `peer`, and we have said `told`: what has
+    /// arrived and was taken since is still to be told. What the peer has not received is written again.
+    pub(crate) fn connected(&mut self, peer: Ack, told: Ack) -> Result<(), Violation> {
         self.acknowledged(peer)?;
         self.next_to_write = self.first_unacked;
-        self.told = Some(self.ack());
+        self.told = Some(told);
         Ok(())
     }
 
@@ -172,7 +173,7 @@ impl Session {
             return Err(Violation::Gap { expected: self.received, found: seq });
         }
         let cost = cost(&head, body.len());
-        if cost > 0 && self.arrived >= self.released + self.window {
+        if cost > 0 && self.arrived >= self.released.saturating_add(self.window) {
             return Err(Violation::OverWindow { window: self.window });
         }
         self.received += 1;

@@ -223,8 +223,7 @@ async fn a_call_that_is_pending_at_a_lost_process_ends_at_once() {
         pair.transport.cut(pair.there.id());
     };
     let (answer, ()) = tokio::join!(port.call(&pair.here, Hang), cut);
-    let (actor, why) = (port.actor().to_string(), WhyUndelivered::PeerLost);
-    assert_eq!(answer, Err(CallError::Undelivered { actor, why }));
+    assert_eq!(answer, Err(CallError::PeerLost { actor: port.actor().to_string() }));
     assert_eq!(begun.elapsed().as_secs(), 1);
     settle().await;
     assert_eq!(pair.log.lines(), ["withdrawn"], "its caller has gone with the session");

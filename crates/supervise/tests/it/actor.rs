@@ -285,6 +285,17 @@ async fn a_mesh_ends_when_its_owner_turns_out_to_be_gone() {
     assert!(mesh.agent.is_dropped());
 }
 
+/// C2: also of a mesh that has no news.
+#[tokio::test(start_paused = true)]
+async fn a_healthy_mesh_does_not_outlive_its_owner() {
+    let mesh = mesh(2).await;
+    drop(mesh.owner);
+    let period = Config::lan().times.check;
+    let ended = tokio::time::timeout(2 * period, mesh.actor.ended()).await;
+    assert_eq!(ended, Ok(End::Stopped));
+    assert!(mesh.agent.is_dropped());
+}
+
 /// C2: however the controller ends.
 #[tokio::test(start_paused = true)]
 async fn a_controller_that_ends_takes_its_agents_with_it() {

@@ -22,6 +22,8 @@ struct Side {
     wire: Vec<u8>,
     /// Arrived on this connection and not a whole frame yet.
     partial: BytesMut,
+    /// What it has said on a connection on which the two have not met yet.
+    said: Option<Ack>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +38,11 @@ enum Step {
     Arrive(usize, usize),
     /// Takes the oldest envelope that is held.
     Take(usize),
-    /// The connection breaks: what is on its way is lost, also in the middle of a frame.
+    /// The connection breaks: what is on its way is lost, also in the middle of a frame. Nothing is
+    /// connected until the next [`Step::Meet`].
     Cut,
+    /// Both have said on a new connection how far they were at the cut, and go on.
+    Meet,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -49,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (side.clone(), 1..1_500_usize).prop_map(|(side, n)| Step::Arrive(side, n)),
         4 => side.prop_map(Step::Take),
         2 => Just(Step::Cut),
+        3 => Just(Step::Meet),
     ]
 }
 
@@ -61,6 +67,7 @@ impl Side {
             held: Vec::new(),
             wire: Vec::new(),
             partial: BytesMut::new(),
+            said: None,
         }
     }
 
@@ -120,7 +127,9 @@ impl Side {
 }
 
 fn perform(sides: &mut [Side; 2], step: Step) -> Result<(), Violation> {
+    let is_cut = sides[0].said.is_some();
     match step {
+        Step::Write(_) | Step::Arrive(..) if is_cut => (),
         Step::Send(side, size) => sides[side].send(size),
         Step::Answer(side) => sides[side].answer(),
         Step::Write(side) => sides[side].write(),
@@ -130,19 +139,34 @@ fn perform(sides: &mut [Side; 2], step: Step) -> Result<(), Violation> {
             let bytes: Vec<u8> = sides[from].wire.drain(..n).collect();
             sides[1 - from].arrive(&bytes)?;
         }
-        Step::Cut => reconnect(sides)?,
+        Step::Cut if !is_cut => cut(sides),
+        Step::Meet if is_cut => meet(sides)?,
+        Step::Cut | Step::Meet => (),
     }
     Ok(())
 }
 
-fn reconnect(sides: &mut [Side; 2]) -> Result<(), Violation> {
-    for side in &mut *sides {
+/// The connection breaks, and each side says how far it is on the next one. Until they meet on it, what
+/// has arrived may be taken, and more be sent.
+fn cut(sides: &mut [Side; 2]) {
+    for side in sides {
         side.wire.clear();
         side.partial.clear();
+        side.said = Some(side.session.ack());
     }
-    let [a, b] = [sides[0].session.ack(), sides[1].session.ack()];
-    sides[0].session.connected(b)?;
-    sides[1].session.connected(a)
+}
+
+fn meet(sides: &mut [Side; 2]) -> Result<(), Violation> {
+    let [a, b] = [0, 1].map(|side| sides[side].said.take().expect("both have said it"));
+    sides[0].session.connected(b, a)?;
+    sides[1].session.connected(a, b)
+}
+
+fn reconnect(sides: &mut [Side; 2]) -> Result<(), Violation> {
+    if sides[0].said.is_none() {
+        cut(sides);
+    }
+    meet(sides)
 }
 
 /// What must hold after every step.
@@ -216,8 +240,9 @@ proptest! {
 #[test]
 fn a_gap_is_no_envelope() {
     let (mut here, mut there) = (Side::new(), Side::new());
-    there.session.connected(here.session.ack()).unwrap();
-    here.session.connected(there.session.ack()).unwrap();
+    let [here_ack, there_ack] = [here.session.ack(), there.session.ack()];
+    there.session.connected(here_ack, there_ack).unwrap();
+    here.session.connected(there_ack, here_ack).unwrap();
     there.send(1);
     there.send(1);
     let first = there.session.next_outgoing();
@@ -232,13 +257,14 @@ fn what_was_never_sent_cannot_be_acknowledged() {
     let mut session = Session::new(WINDOW);
     let ack = Ack { received: 1, granted: WINDOW };
     let violation = Violation::NeverSent { acknowledged: 1, sent: 0 };
-    assert_eq!(session.connected(ack), Err(violation));
+    assert_eq!(session.connected(ack, session.ack()), Err(violation));
 }
 
 #[test]
 fn a_peer_that_takes_more_than_it_was_given_is_found_out() {
     let (mut here, mut there) = (Side::new(), Side::new());
-    there.session.connected(Ack { received: 0, granted: u64::MAX }).unwrap();
+    let told = there.session.ack();
+    there.session.connected(Ack { received: 0, granted: u64::MAX }, told).unwrap();
     let outcome = (0..20).try_for_each(|_| {
         there.send(500);
         there.write();
@@ -246,6 +272,28 @@ fn a_peer_that_takes_more_than_it_was_given_is_found_out() {
         here.arrive(&bytes)
     });
     assert_eq!(outcome, Err(Violation::OverWindow { window: WINDOW }));
+}
+
+/// What is taken between saying how far one is and going on is told on the new connection: otherwise the
+/// sender would wait for ever.
+#[test]
+fn what_is_taken_while_two_meet_is_told() {
+    let mut sides = [Side::new(), Side::new()];
+    reconnect(&mut sides).unwrap();
+    while sides[0].session.has_room() {
+        sides[0].send(500);
+        sides[0].write();
+    }
+    perform(&mut sides, Step::Arrive(0, usize::MAX)).unwrap();
+    cut(&mut sides);
+    while !sides[1].held.is_empty() {
+        sides[1].take();
+    }
+    meet(&mut sides).unwrap();
+    assert!(!sides[0].session.has_room());
+    sides[1].write();
+    perform(&mut sides, Step::Arrive(1, usize::MAX)).unwrap();
+    assert!(sides[0].session.has_room());
 }
 
 /// One that is larger than the window goes through alone.

@@ -54,7 +54,7 @@ impl Inbound for Ear {
         self.heard().back.push(back);
     }
 
-    fn deliver(&self, mut envelope: Envelope, credit: Credit) {
+    fn deliver(&self, _: PeerId, mut envelope: Envelope, credit: Credit) {
         let mut heard = self.heard();
         heard.numbers.extend(number(&mut envelope));
         if let Some(credits) = &mut heard.credits {

@@ -1,5 +1,7 @@
 //! What an actor is: the traits that a user implements, and the words of its life.
 
+use std::time::Duration;
+
 use mesh_core::Message;
 
 use crate::child_failure::ChildFailure;
@@ -65,6 +67,8 @@ pub trait Actor: Sized + Send + 'static {
     const NAME: &'static str;
     /// How many messages may wait for it; a sender of more waits. At least one.
     const MAILBOX: usize = 1024;
+    /// How long it may take to stop when its parent ends, before it is killed (OTP: `shutdown`).
+    const GRACE: Duration = Duration::from_secs(5);
     /// What it is created from.
     type Params: Send + 'static;
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_core::{ActorId, Body, CallId, PeerId, PortId, WhyUndelivered};
 
@@ -18,6 +19,9 @@ pub(crate) trait Endpoint: Send + Sync {
 
     /// Its name.
     fn name(&self) -> &str;
+
+    /// How long it may take to stop before it is killed.
+    fn grace(&self) -> Duration;
 
     /// Makes a letter of a message that came from another process. The body comes back if it is none
     /// that the port takes.

@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use mesh_core::{Body, Fault, Message, PortId, PortRef, WhyUndelivered};
 use serde::Serialize;
@@ -170,6 +171,10 @@ where
 
     fn name(&self) -> &str {
         M::NAME
+    }
+
+    fn grace(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn open(

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use mesh_core::{ActorId, Body, End, PortId, WhyUndelivered};
 use tokio::sync::Notify;
@@ -146,6 +147,10 @@ impl<A: Actor> Endpoint for Shared<A> {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn grace(&self) -> Duration {
+        A::GRACE
     }
 
     fn open(

@@ -272,7 +272,7 @@ impl<A: Actor> ActorTask<A> {
             let is_told = |ending: &EndingChild| ending.is_killed && ending.index == youngest;
             if !ending.as_deref().is_some_and(is_told) {
                 children.values().for_each(|child| child.stop(Stop::Kill));
-                *ending = Some(Box::new(EndingChild::new(youngest, true)));
+                *ending = Some(Box::new(EndingChild::new(youngest, child.grace(), true)));
             }
             return Next::Sleep(WaitFor::Control);
         }
@@ -280,7 +280,7 @@ impl<A: Actor> ActorTask<A> {
             Some(current) if current.index == youngest => current,
             _ => {
                 child.stop(Stop::Now);
-                ending.insert(Box::new(EndingChild::new(youngest, false)))
+                ending.insert(Box::new(EndingChild::new(youngest, child.grace(), false)))
             }
         };
         if !current.is_killed && current.grace.as_mut().poll(cx).is_ready() {
@@ -450,8 +450,8 @@ impl<A: Actor> Drop for ActorTask<A> {
 impl<A: Actor> Unpin for ActorTask<A> {}
 
 impl EndingChild {
-    fn new(index: NonZeroU64, is_killed: bool) -> Self {
-        Self { index, grace: Box::pin(sleep(CHILD_GRACE)), is_killed }
+    fn new(index: NonZeroU64, grace: Duration, is_killed: bool) -> Self {
+        Self { index, grace: Box::pin(sleep(grace)), is_killed }
     }
 }
 
@@ -477,6 +477,3 @@ const RELEASED_TOGETHER: usize = 32;
 
 /// How many messages that came back may wait for the actor to be told of them.
 const ASIDES_MAX: usize = 1024;
-
-/// How long a child may take to end before it is killed.
-const CHILD_GRACE: Duration = Duration::from_secs(5);

@@ -140,6 +140,23 @@ async fn a_failure_beside_the_actor_is_its_own() {
     }
 }
 
+/// E2: a failure that waits behind a busy handler is not swallowed by a stop that comes first.
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_the_parent_was_not_told_of_before_its_stop_fails_it() {
+    let (proc, parent, child, log) = family(Reaction::Handles).await;
+    let gate = crate::script::gate();
+    parent.cast(&proc, crate::script::WaitFor(gate.clone())).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    child.cast(&proc, Fail("oops")).await.unwrap();
+    child.ended().await;
+    parent.stop(Stop::Now);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    gate.add_permits(1);
+    let End::Failed(cause) = parent.ended().await else { panic!("it failed") };
+    assert!(cause.to_string().ends_with("caused by actor c: error: oops"), "{cause}");
+    assert!(log.lines().iter().any(|line| line.starts_with("root is told")));
+}
+
 /// The failures of many children at once are each told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_failed_child_is_told_once() {

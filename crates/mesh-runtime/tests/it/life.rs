@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mesh_core::End;
-use mesh_runtime::{CallError, Proc, Stop};
+use mesh_core::{End, Message};
+use mesh_runtime::{Actor, CallError, Context, Failure, Handler, Proc, Stop};
 
 use crate::script::{Behaviour, Log, Scripted, Spawn, WaitFor, gate, one, proc, say, script};
 
@@ -127,6 +127,51 @@ async fn a_kill_gets_through_to_an_actor_that_starts_or_cleans_up() {
     starting.stop(Stop::Kill);
     stopping.stop(Stop::Kill);
     assert_eq!((starting.ended().await, stopping.ended().await), (End::Killed, End::Killed));
+}
+
+/// A kill reaches all children, also when the youngest had been killed before, by its grace.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_kill_after_a_grace_reaches_the_other_children() {
+    let log = Log::default();
+    let proc = proc(&log);
+    let parent = proc.spawn_named::<Scripted>("p", script("p", &log));
+    let old = parent.call(&proc, Spawn(script("old", &log))).await.unwrap();
+    old.cast(&proc, WaitFor(gate())).await.unwrap();
+    parent.call(&proc, SpawnDeaf).await.unwrap();
+    // The youngest is killed after its grace of 20 ms, and does not notice for half a second.
+    parent.stop(Stop::Now);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    parent.stop(Stop::Kill);
+    let ended = tokio::time::timeout(Duration::from_secs(20), parent.ended()).await;
+    assert_eq!((ended, old.ended().await), (Ok(End::Killed), End::Killed));
+}
+
+/// Blocks its thread, so that it notices nothing.
+struct Deaf;
+
+impl Actor for Deaf {
+    const NAME: &'static str = "deaf";
+    const GRACE: Duration = Duration::from_millis(20);
+    type Params = ();
+
+    async fn start(_: (), _: &mut Context<Self>) -> Result<Self, Failure> {
+        std::thread::sleep(Duration::from_millis(600));
+        Ok(Self)
+    }
+}
+
+struct SpawnDeaf;
+
+impl Message for SpawnDeaf {
+    const NAME: &'static str = "life.SpawnDeaf";
+    type Reply = ();
+}
+
+impl Handler<SpawnDeaf> for Scripted {
+    async fn handle(&mut self, _: SpawnDeaf, cx: &mut Context<Self>) -> Result<(), Failure> {
+        cx.spawn::<Deaf>(());
+        Ok(())
+    }
 }
 
 /// C2: whoever runs the tasks goes away.

@@ -2,8 +2,10 @@
 
 mod calls;
 mod failures;
+mod fair;
 mod life;
 mod mailboxes;
+mod peers;
 mod ports;
 mod remote;
 mod script;

@@ -61,6 +61,10 @@ pub trait Outbound: Send + Sync {
     /// Whether the session has not ended.
     fn is_open(&self) -> bool;
 
+    /// Ends the session: both sides are told, and what was not acknowledged comes back. Dropping this end
+    /// does not end it.
+    fn close(&self);
+
     /// Takes the envelope out of `envelope` if there is room for it. Otherwise it stays there, and the
     /// task is woken when there is.
     ///

@@ -250,6 +250,10 @@ impl Outbound for End {
         !lock(&self.receiver().window).is_ended
     }
 
+    fn close(&self) {
+        self.session.end(Lost::Closed);
+    }
+
     fn poll_send(
         &self,
         cx: &mut Context<'_>,

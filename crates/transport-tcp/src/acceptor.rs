@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mesh_core::{Inbound, Lane, Lost, ProcId};
+use mesh_core::{Inbound, Incarnation, Lane, Lost, ProcId};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
@@ -22,8 +22,18 @@ pub(crate) struct Acceptor {
     pub(crate) into: Arc<dyn Inbound>,
     pub(crate) lane: Lane,
     pub(crate) config: Arc<TcpConfig>,
+    known: Mutex<Known>,
+}
+
+/// Who has been here.
+#[derive(Default)]
+struct Known {
     /// The session of each peer: one, since a newer one shows that the older is forgotten.
-    sessions: Mutex<BTreeMap<ProcId, Arc<Link>>>,
+    sessions: BTreeMap<ProcId, Arc<Link>>,
+    /// The latest life of each peer: what was before it stays dead. Bound: [`LIVES_MAX`].
+    lives: BTreeMap<ProcId, Incarnation>,
+    /// The transport is gone: nobody is admitted any more.
+    is_closed: bool,
 }
 
 /// What becomes of a peer that has proved itself.
@@ -38,7 +48,7 @@ enum Admitted {
 
 impl Acceptor {
     pub(crate) fn new(into: Arc<dyn Inbound>, lane: Lane, config: Arc<TcpConfig>) -> Self {
-        Self { into, lane, config, sessions: Mutex::default() }
+        Self { into, lane, config, known: Mutex::default() }
     }
 
     /// Takes connections for as long as it is run.
@@ -58,6 +68,10 @@ impl Acceptor {
                         }
                     });
                 }
+                // Somebody else's process on a Unix socket: it holds up nobody.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    metrics::refused("foreign");
+                }
                 Err(error) => {
                     metrics::refused("accept");
                     tracing::warn!(%error, "a connection could not be taken");
@@ -70,7 +84,10 @@ impl Acceptor {
 
     /// Ends every session that came in here.
     pub(crate) fn end(&self) {
-        let sessions = std::mem::take(&mut *self.sessions());
+        let mut known = self.known();
+        known.is_closed = true;
+        let sessions = std::mem::take(&mut known.sessions);
+        drop(known);
         for link in sessions.into_values() {
             link.end(Lost::Closed);
         }
@@ -154,24 +171,27 @@ impl Acceptor {
     /// Finds the session of a peer, or begins one.
     fn admit(&self, peer: &Peer) -> Admitted {
         let who = peer.identity.peer;
-        let mut sessions = self.sessions();
-        let old = sessions.get(&who.proc).filter(|link| link.ended().is_none()).cloned();
-        if let Some(link) = &old {
-            if link.peer.life > who.life {
-                return Admitted::Outdated;
-            }
-            if link.id == peer.session && link.peer == who {
-                return Admitted::Resumed(Arc::clone(link));
-            }
+        let mut known = self.known();
+        if known.is_closed || known.lives.get(&who.proc).is_some_and(|latest| *latest > who.life) {
+            return Admitted::Outdated;
+        }
+        let old = known.sessions.get(&who.proc).filter(|link| link.ended().is_none()).cloned();
+        if let Some(link) = old.as_ref().filter(|link| link.id == peer.session && link.peer == who)
+        {
+            return Admitted::Resumed(Arc::clone(link));
         }
         if peer.resumes {
             return Admitted::Forgotten;
         }
+        if known.lives.len() >= LIVES_MAX && !known.lives.contains_key(&who.proc) {
+            known.lives.pop_first();
+        }
+        known.lives.insert(who.proc, who.life);
         let limits = (self.config.window, self.config.frame_max(self.lane));
-        let known = (peer.session, who, self.lane);
-        let link = Arc::new(Link::new(known, Arc::clone(&self.into), limits));
-        sessions.insert(who.proc, Arc::clone(&link));
-        drop(sessions);
+        let names = (peer.session, who, self.lane);
+        let link = Arc::new(Link::new(names, Arc::clone(&self.into), limits));
+        known.sessions.insert(who.proc, Arc::clone(&link));
+        drop(known);
         if let Some(old) = old {
             old.end(if old.peer == who { Lost::Closed } else { Lost::Replaced(who.life) });
         }
@@ -181,6 +201,7 @@ impl Acceptor {
     /// Carries the session over this connection, and then waits for the peer to come back.
     async fn keep(&self, link: Arc<Link>, number: u64, stream: Box<dyn Stream>) {
         let limits = (self.config.watch(self.lane), self.config.frame_max(self.lane));
+        let _carried = Carried(Arc::clone(&link));
         match carry(&link, number, stream, limits).await {
             Ended::Left => (),
             Ended::Session(why) => link.end(why),
@@ -197,14 +218,25 @@ impl Acceptor {
 
     /// The session is not there any more; that of a later handshake stays.
     fn forget(&self, link: &Arc<Link>) {
-        let mut sessions = self.sessions();
-        if sessions.get(&link.peer.proc).is_some_and(|known| Arc::ptr_eq(known, link)) {
-            sessions.remove(&link.peer.proc);
+        let mut known = self.known();
+        if known.sessions.get(&link.peer.proc).is_some_and(|other| Arc::ptr_eq(other, link)) {
+            known.sessions.remove(&link.peer.proc);
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, BTreeMap<ProcId, Arc<Link>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the session if whoever receives panics: nobody would read it any more.
+struct Carried(Arc<Link>);
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(Lost::Closed);
+        }
     }
 }
 
@@ -216,3 +248,6 @@ impl From<NotMet> for io::Error {
 
 /// How long nobody is taken after taking somebody has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Of how many peers the latest life is remembered.
+const LIVES_MAX: usize = 65_536;

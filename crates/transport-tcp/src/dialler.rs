@@ -46,6 +46,8 @@ impl Route {
 
     /// Carries the session, over as many connections as it takes.
     async fn keep(self, link: Arc<Link>, mut number: u64, mut stream: Box<dyn Stream>) {
+        // Nobody else keeps it: however this ends, so does the session.
+        let _kept = Kept(Arc::clone(&link));
         loop {
             let limits = (self.config.watch(self.lane), self.config.frame_max(self.lane));
             match carry(&link, number, stream, limits).await {
@@ -132,6 +134,15 @@ impl Route {
             }
             NotMet::Refused(Refused::Unauthenticated) => DialError::Unauthenticated(to),
         }
+    }
+}
+
+/// Ends the session when it is dropped.
+struct Kept(Arc<Link>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.end(Lost::Closed);
     }
 }
 

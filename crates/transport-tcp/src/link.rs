@@ -241,6 +241,10 @@ impl Outbound for Link {
         self.ended().is_none()
     }
 
+    fn close(&self) {
+        self.end(Lost::Closed);
+    }
+
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
@@ -319,3 +323,6 @@ const COPIED_MAX: usize = 16 * 1024;
 
 /// An acknowledgement on the wire.
 const ACK_BYTES: usize = 21;
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! Sockets: TCP on loopback, and Unix sockets of our own user.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mesh_core::{Addr, DialError, Lane, ListenError};
@@ -47,7 +50,41 @@ pub(crate) async fn connect(
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix {
+        listener: UnixListener,
+        /// Removed when it is dropped.
+        _file: SocketFile,
+    },
+}
+
+/// The file of a socket. It is removed with the listener.
+#[derive(Debug)]
+pub(crate) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // It may have been removed already.
+        _ = fs::remove_file(&self.0).is_ok();
+    }
+}
+
+/// Listens at a path. A file that a dead process has left there is removed.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let listener = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
+            fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        bound => bound?,
+    };
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Whether nobody listens at the socket any more.
+fn is_stale(path: &Path) -> bool {
+    let connected = std::os::unix::net::UnixStream::connect(path);
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 impl Listener {
@@ -67,8 +104,9 @@ impl Listener {
                 Ok((Self::Tcp(listener), really))
             }
             Addr::Unix { path } => {
-                let listener = UnixListener::bind(path).map_err(refused)?;
-                Ok((Self::Unix(listener), at.clone()))
+                let listener = bind_unix(path).map_err(refused)?;
+                let _file = SocketFile(path.clone());
+                Ok((Self::Unix { listener, _file }, at.clone()))
             }
             Addr::Local { .. } => Err(ListenError::Scheme(at.clone())),
         }
@@ -78,7 +116,7 @@ impl Listener {
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Accepted::Tcp(stream)),
-            Self::Unix(listener) => {
+            Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 if !is_ours(&stream) {
                     return Err(io::ErrorKind::PermissionDenied.into());

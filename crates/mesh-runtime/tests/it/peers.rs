@@ -38,6 +38,8 @@ impl Outbound for Session {
         true
     }
 
+    fn close(&self) {}
+
     fn poll_send(
         &self,
         _: &mut TaskContext<'_>,

@@ -89,3 +89,22 @@ async fn knocking_disturbs_no_session() {
     until("arriving", || there.heard().numbers.len() == 500).await;
     assert_eq!((here.heard().lost.len(), there.heard().lost.len()), (0, 0));
 }
+
+/// A transport that is dropped takes nobody in, also not who was in the door.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_transport_admits_nobody_who_was_in_the_door() {
+    let there = Ear::new(2, 0);
+    let (listener, at) = listening(&there, Lane::Data, config()).await;
+    // A connection that is taken, and whose handshake comes only when the transport is gone.
+    let proxy = crate::proxy::Gate::new(port(&at)).await;
+    let dialler = transport(config());
+    let dial = dialler.dial(&proxy.at, there.peer().proc, Lane::Data, Ear::new(1, 0));
+    let late = async {
+        until("being taken", || proxy.is_connected()).await;
+        drop(listener);
+        proxy.open();
+    };
+    let (dialled, ()) = tokio::join!(dial, late);
+    assert!(dialled.is_err(), "nobody is there");
+    assert_eq!(there.heard().back.len(), 0);
+}

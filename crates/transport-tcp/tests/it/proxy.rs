@@ -129,3 +129,45 @@ async fn leak(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_hole: Arc<Atom
         }
     }
 }
+
+/// Connects at once, and passes nothing on before it is opened.
+pub(crate) struct Gate {
+    pub(crate) at: Addr,
+    is_connected: Arc<AtomicBool>,
+    open: Arc<tokio::sync::Notify>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Gate {
+    pub(crate) async fn new(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let (is_connected, open) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let task = tokio::spawn({
+            let (is_connected, open) =
+                (Arc::clone(&is_connected), Arc::<tokio::sync::Notify>::clone(&open));
+            async move {
+                let Ok((near, _)) = listener.accept().await else { return };
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { return };
+                is_connected.store(true, Ordering::SeqCst);
+                open.notified().await;
+                pass(near, far, usize::MAX).await;
+            }
+        });
+        Self { at: Addr::Tcp { host: "127.0.0.1".to_owned(), port }, is_connected, open, task }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.notify_one();
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,5 +1,6 @@
 //! sessions: what survives a broken connection, and how the end of a peer is told.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -178,6 +179,53 @@ async fn another_life_of_a_peer_replaces_it() {
         here.heard().back.iter().map(|back| back.peer()).collect::<Vec<_>>(),
         [first.peer(), second.peer()]
     );
+}
+
+/// Also when the later life has gone meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_life_stays_dead_when_the_later_one_has_gone() {
+    let here = Ear::new(1, 0);
+    let (_listener, at) = listening(&here, Lane::Control, config()).await;
+    let second = transport(config());
+    let later = second.dial(&at, here.peer().proc, Lane::Control, Ear::new(2, 1)).await.unwrap();
+    later.close();
+    until("being told", || !here.heard().lost.is_empty()).await;
+    let first = transport(config());
+    let earlier = first.dial(&at, here.peer().proc, Lane::Control, Ear::new(2, 0)).await;
+    assert!(earlier.is_err());
+}
+
+/// A session can be ended by either side, and the other one is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_closed_is_told_to_both_sides() {
+    let (here, there) = (Ear::new(1, 0), Ear::new(2, 0));
+    let (_listener, at) = listening(&there, Lane::Data, config()).await;
+    let dialler = transport(config());
+    let out = dialler.dial(&at, there.peer().proc, Lane::Data, here.clone()).await.unwrap();
+    until("joining", || !there.heard().back.is_empty()).await;
+    let back = there.heard().back[0].clone();
+    back.close();
+    for ear in [&here, &there] {
+        until("being told", || !ear.heard().lost.is_empty()).await;
+    }
+    assert!(!out.is_open());
+}
+
+/// What a dead process has left in the file system is no reason not to listen there; what a living one
+/// has is.
+#[tokio::test]
+async fn a_socket_file_of_the_dead_is_taken_over() {
+    let path = std::env::temp_dir().join(format!("mesh-stale-{}.sock", std::process::id()));
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a listener leaves its file");
+    let (ear, at) = (Ear::new(1, 0), Addr::Unix { path: path.clone() });
+    let first = transport(config());
+    first.listen(&at, Lane::Data, ear.clone()).await.unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    assert!(transport(config()).listen(&at, Lane::Data, ear.clone()).await.is_err(), "it lives");
+    drop(first);
+    until("its file being removed", || !path.exists()).await;
 }
 
 #[tokio::test]

@@ -95,9 +95,10 @@ impl Waits {
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<Wait> {
         let mut expired = Vec::new();
         while let Some(queue) = &mut self.0
-            && let Some(&(_, ask)) = queue.deadlines.first().filter(|(at, _)| *at <= now)
+            && queue.deadlines.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, ask)) = queue.deadlines.pop_first()
         {
-            expired.extend(queue.remove(ask));
+            expired.extend(queue.waits.remove(&ask));
         }
         self.forget_if_empty();
         expired

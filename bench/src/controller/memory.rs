@@ -61,11 +61,12 @@ pub(crate) fn count(effort: Effort, heap: Heap) -> Vec<Vec<Record>> {
 pub(super) fn show(effort: Effort, found: Vec<Vec<Record>>, report: &mut Report) {
     for (held, records) in figures(effort).into_iter().zip(found) {
         if let (Some(max), [ours, floor]) = (held.at_most, &records[..]) {
-            report.judge(ours.work(), ours.median(), (max, held.unit));
-            if held.has_causes {
-                let target = format!("{}, less the causes", ours.work());
-                report.judge(&target, ours.median() - floor.median(), (max, held.unit));
-            }
+            let (target, bytes) = if held.has_causes {
+                (format!("{}, less the causes", ours.work()), ours.median() - floor.median())
+            } else {
+                (ours.work().to_owned(), ours.median())
+            };
+            report.judge(&target, bytes, (max, held.unit));
         }
         report.add(records);
     }

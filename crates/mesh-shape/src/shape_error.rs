@@ -162,7 +162,7 @@ pub enum ShapeError {
         stride: isize,
         /// The length of the inner one.
         steps: usize,
-        /// How far its length goes.
+        /// How far its length goes; as far as an `isize` counts, if it is further.
         way: isize,
     },
     /// Two regions are views of different extents.

@@ -128,14 +128,15 @@ impl Region {
     /// `numpy.reshape` where it needs no copy.
     pub fn flatten(&self, names: &[&str], into: &str) -> Result<Self, ShapeError> {
         let axes = self.axes_of(names)?;
-        let (mut len, mut stride) = (1, 0);
+        let (mut len, mut stride) = (1_usize, 0_isize);
         let mut inner = None;
         for axis in axes.iter().rev() {
             let each = self.loops().nth(*axis).unwrap_or_default();
             if each.len == 1 {
                 continue;
             }
-            let expected = stride * isize::try_from(len).unwrap_or_default();
+            // No stride is as long as what an `isize` cannot count.
+            let expected = stride.saturating_mul(len.cast_signed());
             if let Some(inner) = inner.filter(|_| each.stride != expected && !self.is_empty()) {
                 return Err(self.not_flat(*axis, inner, (each.stride, len, expected)));
             }

@@ -102,3 +102,14 @@ fn flat_ranges_are_compared_with_each_other_by_arithmetic() {
     assert!(common.is_subset(&third) && common.is_subset(&fifth) && !third.is_subset(&fifth));
     assert!(!third.intersects(&slice("procs=2::3")));
 }
+
+#[test]
+fn dims_further_apart_than_an_isize_counts_are_not_made_one() {
+    let base = Extent::new([("hosts", 1 << 31), ("gpus", (1 << 32) - 1)]);
+    let all = Region::all(base.expect("an isize counts them"));
+    // The first and the last host, and a third would be further away than any rank.
+    let ends = all.slice("hosts", Slice::ALL.by((1 << 31) - 1)).expect("it is a slice");
+    let (outer, inner) = ("gpus".to_owned(), "hosts".to_owned());
+    let refused = ShapeError::NotFlat { outer, inner, stride: 1, steps: 2, way: isize::MAX };
+    assert_eq!(ends.flatten(&["gpus", "hosts"], "procs"), Err(refused));
+}

@@ -76,6 +76,9 @@ pub enum ParseReason {
     /// An entry is followed by something that is neither a comma nor the end.
     #[error("expected a comma or the end")]
     MissingComma,
+    /// A single slice is followed by something.
+    #[error("expected the end")]
+    MissingEnd,
     /// The last comma is followed by nothing.
     #[error("expected another entry after the comma")]
     TrailingComma,

@@ -1,11 +1,16 @@
 //! What is taken of one dim: an index or a range with a step.
 
 use std::fmt;
-use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
+use std::ops::{Range, RangeFrom, RangeFull, RangeTo};
+use std::str::FromStr;
+
+use crate::parse_error::{ParseReason, ParseShapeError};
+use crate::text::Cursor;
 
 /// What is taken of one dim of a region: an index or a range with a step, exactly as in NumPy.
 ///
-/// Rust ranges convert into it: `2..6`, `..-1`, `3..`, `..`; so does an `isize`.
+/// Rust ranges convert into it: `2..6`, `..-1`, `3..`, `..`; so does an `isize`. Ranges that
+/// include their end do not: before which position `5..=2` stops depends on the step, which comes after.
 /// The text form is `3`, `0:8`, `0:8:2`, `::-1`.
 ///
 /// # Examples
@@ -15,12 +20,14 @@ use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo};
 ///
 /// assert_eq!(Slice::from(1..-1).to_string(), "1:-1");
 /// assert_eq!(Slice::from(..).by(-1).to_string(), "::-1");
+/// assert_eq!("0:8:2".parse(), Ok(Slice::from(0..8).by(2)));
 /// ```
 ///
 /// # Source
 ///
 /// NumPy's basic indexing; Python's `slice`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Slice {
     /// One position; the dim is dropped. A negative index counts from the end, `-1` is the last.
     Index(isize),
@@ -58,6 +65,34 @@ impl Slice {
             Self::Range { start, end, .. } => Self::Range { start, end, step },
         }
     }
+
+    /// Takes `3`, `0:8`, `0:8:2`; each bound and the step may be left out once there is a colon.
+    pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Self, ParseShapeError> {
+        let start = if cursor.peek() == Some(':') { None } else { Some(cursor.signed()?) };
+        if !cursor.take(":") {
+            return start.map(Self::Index).ok_or_else(|| cursor.error(ParseReason::MissingNumber));
+        }
+        let end = bound(cursor)?;
+        let step = if cursor.take(":") { bound(cursor)?.unwrap_or(1) } else { 1 };
+        Ok(Self::Range { start, end, step })
+    }
+}
+
+impl FromStr for Slice {
+    type Err = ParseShapeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseShapeError> {
+        let mut cursor = Cursor::new(text, "an index or a range such as 3 or 0:8:2")?;
+        let slice = Self::read(&mut cursor)?;
+        if cursor.at_end() { Ok(slice) } else { Err(cursor.error(ParseReason::MissingEnd)) }
+    }
+}
+
+fn bound(cursor: &mut Cursor<'_>) -> Result<Option<isize>, ParseShapeError> {
+    match cursor.peek() {
+        None | Some(':' | ',') => Ok(None),
+        Some(_) => cursor.signed().map(Some),
+    }
 }
 
 impl From<isize> for Slice {
@@ -69,14 +104,6 @@ impl From<isize> for Slice {
 impl From<Range<isize>> for Slice {
     fn from(range: Range<isize>) -> Self {
         Self::Range { start: Some(range.start), end: Some(range.end), step: 1 }
-    }
-}
-
-impl From<RangeInclusive<isize>> for Slice {
-    fn from(range: RangeInclusive<isize>) -> Self {
-        // `..=-1` ends at the end; `..=isize::MAX` as far as any dim goes.
-        let end = range.end().checked_add(1).filter(|end| *end != 0);
-        Self::Range { start: Some(*range.start()), end, step: 1 }
     }
 }
 
@@ -150,4 +177,42 @@ macro_rules! slice {
         $crate::slice!(@take $($done,)* $crate::Take::At($crate::Slice::from($what)), ; $($($rest)*)?)
     };
     ($($slices:tt)*) => { $crate::slice!(@take ; $($slices)*) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slice_is_read_as_it_is_written() {
+        let bounds = [None, Some(0), Some(-1), Some(isize::MIN), Some(isize::MAX)];
+        let steps = [1, -1, 0, 2, isize::MIN, isize::MAX];
+        for start in bounds {
+            for end in bounds {
+                for step in steps {
+                    let slice = Slice::Range { start, end, step };
+                    assert_eq!(slice.to_string().parse(), Ok(slice));
+                }
+            }
+            let index = Slice::Index(start.unwrap_or(7));
+            assert_eq!(index.to_string().parse(), Ok(index));
+        }
+        assert_eq!(" 0 : 8 : 2 ".parse(), Ok(Slice::from(0..8).by(2)));
+    }
+
+    #[test]
+    fn every_wrong_text_is_refused_at_its_byte() {
+        let example = "an index or a range such as 3 or 0:8:2";
+        let cases = [
+            ("", 0, ParseReason::Empty { example }),
+            ("a", 0, ParseReason::MissingNumber),
+            ("1:b", 2, ParseReason::MissingNumber),
+            ("1,2", 1, ParseReason::MissingEnd),
+            ("1:2:3:4", 5, ParseReason::MissingEnd),
+        ];
+        for (text, at, reason) in cases {
+            let error = text.parse::<Slice>().expect_err("the text is wrong");
+            assert_eq!((error.at, error.reason), (at, reason), "{text}");
+        }
+    }
 }

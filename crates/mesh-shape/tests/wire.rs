@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use mesh_shape::{Extent, Overlay, PointBuf, Rank, RankSet, Region, ValueMesh, extent};
+use mesh_shape::{Extent, Overlay, PointBuf, Rank, RankSet, Region, Slice, ValueMesh, extent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,6 +34,12 @@ fn every_type_comes_back_as_it_was() {
     comes_back(&ValueMesh::<u8>::from_fn(0, |_| 0), "[]");
     let overlay: Overlay<u8> = [(Rank::new(5), 1), (Rank::new(2), 0)].into_iter().collect();
     comes_back(&overlay, "[[2,3,0],[5,6,1]]");
+}
+
+#[test]
+fn a_slice_comes_back_as_it_was() {
+    comes_back(&Slice::from(-1), r#"{"Index":-1}"#);
+    comes_back(&Slice::from(..8).by(2), r#"{"Range":{"start":null,"end":8,"step":2}}"#);
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(super) fn parse_slice(region: &Region, text: &str) -> Result<Region, ParseSh
             return Err(cursor.error_at(at, ShapeError::DuplicateDim { name }));
         }
         let at = cursor.at();
-        let slice = parse_one(&mut cursor)?;
+        let slice = Slice::read(&mut cursor)?;
         sliced = sliced.slice(&name, slice).map_err(|refused| cursor.error_at(at, refused))?;
         goes_on = cursor.another()?;
     }
@@ -51,7 +51,8 @@ fn parse_positional(region: &Region, mut cursor: Cursor<'_>) -> Result<Region, P
             // A name without a value, rather than a bad number.
             cursor.key()?;
         }
-        let take = if cursor.take("...") { Take::Rest } else { Take::At(parse_one(&mut cursor)?) };
+        let take =
+            if cursor.take("...") { Take::Rest } else { Take::At(Slice::read(&mut cursor)?) };
         takes.push((at, take));
         if !cursor.another()? {
             break;
@@ -87,24 +88,6 @@ fn wrong_one(region: &Region, all: &[Take<'_>], refused: &ShapeError) -> Option<
                 region.take(&some).is_err()
             })
         }
-    }
-}
-
-/// `3`, `0:8`, `0:8:2`, each bound and the step optional once there is a colon.
-fn parse_one(cursor: &mut Cursor<'_>) -> Result<Slice, ParseShapeError> {
-    let start = if cursor.peek() == Some(':') { None } else { Some(cursor.signed()?) };
-    if !cursor.take(":") {
-        return start.map(Slice::Index).ok_or_else(|| cursor.error(ParseReason::MissingNumber));
-    }
-    let end = bound(cursor)?;
-    let step = if cursor.take(":") { bound(cursor)?.unwrap_or(1) } else { 1 };
-    Ok(Slice::Range { start, end, step })
-}
-
-fn bound(cursor: &mut Cursor<'_>) -> Result<Option<isize>, ParseShapeError> {
-    match cursor.peek() {
-        None | Some(':' | ',') => Ok(None),
-        Some(_) => cursor.signed().map(Some),
     }
 }
 

@@ -162,7 +162,9 @@ impl<'a> Cursor<'a> {
         } else {
             let hex = rest.strip_prefix("u{").and_then(|hex| hex.split_once('}'));
             hex.and_then(|(hex, _)| {
-                let c = u32::from_str_radix(hex, 16).ok().and_then(char::from_u32)?;
+                // A sign would be read as part of the number.
+                let digits = Some(hex).filter(|hex| !hex.starts_with('+'))?;
+                let c = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?;
                 Some((c, hex.len() + 3))
             })
         };

@@ -101,6 +101,7 @@ mod tests {
             ("\"gpus=4", 0, ParseReason::UnclosedQuote),
             ("\"g\\x\"=4", 2, ParseReason::UnknownEscape),
             ("\"\\u{d800}\"=4", 1, ParseReason::UnknownEscape),
+            ("\"\\u{+41}\"=4", 1, ParseReason::UnknownEscape),
             ("\"\"=4", 0, ShapeError::EmptyName { axis: 0 }.into()),
         ];
         for (text, at, reason) in cases {

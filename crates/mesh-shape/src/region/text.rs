@@ -93,16 +93,17 @@ fn wrong_one(region: &Region, all: &[Take<'_>], refused: &ShapeError) -> Option<
 
 /// Reads what [`write_region`] writes.
 pub(super) fn parse_region(text: &str, base: &Extent) -> Result<Region, ParseShapeError> {
-    let Some((offset, _)) = text.split_once('+').filter(|(offset, _)| is_number(offset)) else {
+    if !text.split_once('+').is_some_and(|(offset, _)| is_number(offset)) {
         return parse_slice(&Region::all(base.clone()), text);
-    };
+    }
     let mut cursor = Cursor::new(text, "a region such as hosts=0,gpus=0:8:2")?;
     let start = cursor.number()?;
     cursor.take("+");
-    let (mut dims, mut strides) = (Vec::new(), Vec::new());
+    let (mut dims, mut strides, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let mut goes_on = !cursor.take(text::NO_DIMS);
     while goes_on {
-        let (_, name) = cursor.key()?;
+        let (at, name) = cursor.key()?;
+        places.push(at);
         let size = cursor.number()?;
         if !cursor.take("@") {
             return Err(cursor.error(ParseReason::MissingStride));
@@ -114,8 +115,12 @@ pub(super) fn parse_region(text: &str, base: &Extent) -> Result<Region, ParseSha
     if !cursor.at_end() {
         return Err(cursor.error(ParseReason::MissingComma));
     }
-    let at = offset.len() + 1;
-    let extent = Extent::new(dims).map_err(|refused| cursor.error_at(at, refused))?;
+    let extent = Extent::new(dims.iter().cloned()).map_err(|refused| {
+        // The first dim that makes them refused.
+        let is_refused = |n_dims: &usize| Extent::new(dims.iter().take(*n_dims).cloned()).is_err();
+        let wrong = (1..=dims.len()).find(is_refused).and_then(|n_dims| places.get(n_dims - 1));
+        cursor.error_at(wrong.copied().unwrap_or_default(), refused)
+    })?;
     Region::checked(base, &extent, (start, &strides))
         .ok_or_else(|| cursor.error_at(0, ShapeError::NotAView))
 }

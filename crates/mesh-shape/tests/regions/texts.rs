@@ -86,6 +86,7 @@ fn every_wrong_text_by_position_is_refused_at_its_byte() {
 #[test]
 fn every_wrong_text_of_strides_is_refused_at_its_byte() {
     let twice = ShapeError::DuplicateDim { name: "a".to_owned() };
+    let too_large = ShapeError::TooLarge { limit: isize::MAX.unsigned_abs() };
     let no_view = || ParseReason::from(ShapeError::NotAView);
     let cases = [
         ("0+a=2", 5, ParseReason::MissingStride),
@@ -94,7 +95,8 @@ fn every_wrong_text_of_strides_is_refused_at_its_byte() {
         ("0+a=2@1;", 7, ParseReason::MissingComma),
         ("0+()1", 4, ParseReason::MissingComma),
         ("0+", 2, ParseReason::MissingName),
-        ("10+a=1@0,a=1@0", 3, twice.into()),
+        ("10+a=1@0,a=1@0", 9, twice.into()),
+        ("0+a=4294967296@1, b=4294967296@1,c=1@0", 18, too_large.into()),
         ("0+a=17@1", 0, no_view()),
         ("16+a=1@0", 0, no_view()),
         ("0+a=2@0", 0, no_view()),

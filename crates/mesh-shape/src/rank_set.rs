@@ -9,6 +9,7 @@
 
 mod iter;
 mod ops;
+mod regions;
 mod text;
 
 use std::ops::Range;

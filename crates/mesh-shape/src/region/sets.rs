@@ -190,7 +190,7 @@ impl Region {
     }
 
     /// How many base ranks are lower than `end`. O(dims).
-    fn n_below(&self, end: usize) -> usize {
+    pub(crate) fn n_below(&self, end: usize) -> usize {
         let Some(mut rest) = end.checked_sub(self.lowest()) else { return 0 };
         let (mut n_below, mut n_inside) = (0, self.size());
         for axis in self.by_stride().iter() {

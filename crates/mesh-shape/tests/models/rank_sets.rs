@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mesh_shape::{Rank, RankSet};
+use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError, Slice};
 
 use super::places::{self, all, is_one_structure, ranges};
 
@@ -110,4 +110,59 @@ fn a_set_is_one_structure_whichever_way_it_was_made() {
             is_one_structure(&other, &ranks);
         }
     }
+}
+
+#[test]
+fn every_set_is_regions_of_every_small_extent() {
+    for sizes in [&[12][..], &[3, 4], &[2, 2, 3], &[2, 1, 6], &[12, 1]] {
+        let base =
+            Extent::new(sizes.iter().enumerate().map(|(axis, size)| (axis.to_string(), *size)));
+        let base = base.expect("the names differ");
+        for places in all(12, 1) {
+            let (model, ranks) = made(&places);
+            let regions = ranks.to_regions(&base).expect("they are inside");
+            let mut held: Vec<usize> = regions.iter().flatten().map(Rank::index).collect();
+            held.sort_unstable();
+            assert!(held.into_iter().eq(model), "{ranks} of {base}: {regions:?}");
+            assert!(regions.len() <= ranks.n_runs() * (2 * sizes.len() - 1), "{regions:?}");
+            assert!(regions.iter().all(|region| region.extent().names().eq(base.names())));
+        }
+    }
+}
+
+#[test]
+fn what_slices_take_is_one_region_again() {
+    let base = Extent::new([("pods", 2), ("hosts", 4), ("gpus", 5)]).expect("the names differ");
+    let all = Region::all(base.clone());
+    let steps = |len: isize| {
+        let bounds = (0..len).flat_map(move |start| (start + 1..=len).map(move |end| start..end));
+        bounds.flat_map(|bounds| (1..4).map(move |step| Slice::from(bounds.clone()).by(step)))
+    };
+    for pods in steps(2) {
+        for hosts in steps(4) {
+            for gpus in steps(5) {
+                let some = all.slice("pods", pods).and_then(|some| some.slice("hosts", hosts));
+                let some = some.and_then(|some| some.slice("gpus", gpus)).expect("it is a slice");
+                assert_eq!(some.ranks().to_regions(&base), Ok(vec![some]));
+            }
+        }
+    }
+}
+
+#[test]
+fn of_the_smallest_extents_too_ranks_are_regions_or_refused() {
+    let none: [(&str, usize); 0] = [];
+    let single = Extent::new(none).expect("there are no names");
+    let rank = RankSet::from(0..1);
+    assert_eq!(rank.to_regions(&single), Ok(vec![Region::all(single.clone())]));
+    assert_eq!(RankSet::new().to_regions(&single), Ok(Vec::new()));
+    let refused = ShapeError::RankOutOfBounds { rank: Rank::new(1), size: 1 };
+    assert_eq!(RankSet::from(0..2).to_regions(&single), Err(refused));
+    let empty = Extent::new([("hosts", 0), ("gpus", 3)]).expect("the names differ");
+    assert_eq!(RankSet::new().to_regions(&empty), Ok(Vec::new()));
+    let refused = ShapeError::RankOutOfBounds { rank: Rank::new(0), size: 0 };
+    assert_eq!(rank.to_regions(&empty), Err(refused));
+    let huge = Extent::new([("hosts", 1), ("gpus", Extent::SIZE_MAX)]).expect("the names differ");
+    let some = Region::parse("gpus=1::9223372036854775805", &huge).expect("it is a slice");
+    assert_eq!(some.ranks().to_regions(&huge), Ok(vec![some]));
 }

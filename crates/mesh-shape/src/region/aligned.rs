@@ -89,24 +89,32 @@ impl Region {
         };
         in_units(self.extent.base_strides(), 0).or_else(|| {
             let lowest = self.lowest().min(other.lowest());
-            let origins = [0, lowest].into_iter();
-            let mut found = origins.filter_map(|at| in_units(&self.units_with(other, at), at));
-            found.next()
+            let strides = self.strides_with(other);
+            let in_some_of = |candidates: &[usize]| {
+                let mut origins = [0, lowest].into_iter();
+                origins.find_map(|at| in_units(&self.units_with(other, candidates, at), at))
+            };
+            in_some_of(&strides).or_else(|| in_some_of(&with_divisors(strides)))
         })
     }
 
-    /// Units that part the axes of both regions, as far as there are any; the largest first.
-    fn units_with(&self, other: &Self, origin: usize) -> Vec<usize> {
+    /// The strides of both regions and of the base, and 1; rising.
+    fn strides_with(&self, other: &Self) -> Vec<usize> {
         let strides = [self, other].into_iter().flat_map(|region| region.strides.iter());
-        let mut units: Vec<usize> = strides.map(|stride| stride.unsigned_abs()).collect();
-        units.extend(self.extent.base_strides());
-        units.push(1);
-        units.sort_unstable();
-        units.dedup();
+        let moving = strides.map(|stride| stride.unsigned_abs()).filter(|stride| *stride > 0);
+        let mut strides: Vec<usize> = moving.collect();
+        strides.extend(self.extent.base_strides());
+        strides.push(1);
+        in_rising_order(strides)
+    }
+
+    /// Those of `candidates`, which rise from 1, that are units and part the axes of both regions; the
+    /// largest first.
+    fn units_with(&self, other: &Self, candidates: &[usize], origin: usize) -> Vec<usize> {
         let mut last = 1;
+        let mut units = candidates.to_vec();
         units.retain(|unit| {
-            let is_unit = *unit > 0
-                && unit.is_multiple_of(last)
+            let is_unit = unit.is_multiple_of(last)
                 && self.is_parted_by(*unit, origin)
                 && other.is_parted_by(*unit, origin);
             if is_unit {
@@ -199,6 +207,19 @@ impl Lane {
     const fn last(self) -> usize {
         self.first + self.step * (self.len - 1)
     }
+}
+
+/// With the greatest common divisor of any two: a dim of 10 that was split to 5 and 2, and of which every
+/// third of the 5 was taken, has a stride of 6, and its digit the unit 2, as 10 and 6 have.
+fn with_divisors(strides: Vec<usize>) -> Vec<usize> {
+    let of_all = |a: &usize| strides.iter().map(|b| gcd_and_inverse(*a, *b).0).collect::<Vec<_>>();
+    in_rising_order(strides.iter().flat_map(of_all).collect())
+}
+
+fn in_rising_order(mut units: Vec<usize>) -> Vec<usize> {
+    units.sort_unstable();
+    units.dedup();
+    units
 }
 
 /// The greatest common divisor of two positive numbers, and what `a / gcd` has to be multiplied with to

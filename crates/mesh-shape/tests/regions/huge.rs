@@ -113,3 +113,16 @@ fn dims_further_apart_than_an_isize_counts_are_not_made_one() {
     let refused = ShapeError::NotFlat { outer, inner, stride: 1, steps: 2, way: isize::MAX };
     assert_eq!(ends.flatten(&["gpus", "hosts"], "procs"), Err(refused));
 }
+
+#[test]
+fn a_step_across_split_dims_is_compared_with_what_is_taken_of_it() {
+    let base = Extent::new([("hosts", 1 << 30), ("gpus", 10 << 26)]).expect("an isize counts them");
+    let split = Region::all(base).split("gpus", &[("five", 5), ("in", 1 << 27)]);
+    let some = split.and_then(|split| split.slice("five", Slice::from(1..).by(3)));
+    let some = some.and_then(|some| some.slice("in", Slice::ALL.by(2))).expect("the sizes fit");
+    let slice = |text| some.parse_slice(text).expect("it is a slice");
+    let (fewer, others) = (slice("hosts=::3,in=5::3"), slice("in=::2,hosts=5:0:-1"));
+    assert!(fewer.is_subset(&some) && !some.is_subset(&fewer) && fewer.intersects(&others));
+    let common = fewer.intersection(&others).expect("some units part both").expect("host 3");
+    assert_eq!(common, slice("hosts=3:4,in=8::6"));
+}

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use mesh_core::{Addr, Lane, Message, PeerId, PortRef, Transport, WhyUndelivered};
+use mesh_core::{Addr, Lane, Message, PeerId, PortRef, Transport};
 use mesh_runtime::{
     Actor, CallError, Context, Failure, Handler, Handlers, Port, Proc, ProcConfig, ReplyTo,
 };

@@ -55,7 +55,7 @@ fn three_lamps() -> Controller<Lamps> {
     let extent: Extent = "lamps=3".parse().expect("it is a shape");
     let spec = Spec {
         mesh: MeshLabel::new(MeshId::from_random(1), "street", Lamps::KIND),
-        agents: vec![extent.ranks()],
+        agents: vec![extent.ranks()].into(),
         region: Region::all(extent).into(),
         epoch: Epoch::FIRST,
         config: Config::lan(),

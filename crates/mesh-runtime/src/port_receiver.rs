@@ -13,6 +13,7 @@ use std::time::Duration;
 use mesh_core::{Body, Fault, Message, PortId, PortRef, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::actor::Stop;
 use crate::endpoint::{Away, Endpoint, Rejected, Room};
@@ -39,8 +40,13 @@ struct Queue<M: Message> {
     mailbox: Mailbox<Mail<M>, Infallible>,
 }
 
-/// A message, from this process or another one.
-enum Mail<M: Message> {
+/// A message, from this process or another one, and since when it waits.
+struct Mail<M: Message> {
+    since: Instant,
+    content: Content<M>,
+}
+
+enum Content<M: Message> {
     Letter(Box<Letter<M>>),
     Sealed(Box<Sealed<M>>),
 }
@@ -73,26 +79,40 @@ impl<M: Message> PortReceiver<M> {
     ///
     /// Nothing is lost.
     pub async fn recv(&mut self) -> M {
+        self.recv_with_wait().await.0
+    }
+
+    /// The next message, and how long it has waited here to be read.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost.
+    pub async fn recv_with_wait(&mut self) -> (M, Duration) {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// The next message, if it is here.
     pub fn try_recv(&mut self) -> Option<M> {
+        self.take().map(|(message, _)| message)
+    }
+
+    fn take(&mut self) -> Option<(M, Duration)> {
         loop {
             if self.batch.is_empty() {
                 self.queue.mailbox.take(&mut self.batch);
             }
             let mail = self.batch.pop_front()?;
             self.queue.mailbox.release(1);
-            if let Some(message) = self.read(mail) {
-                return Some(message);
+            let waited = mail.since.elapsed();
+            if let Some(message) = self.read(mail.content) {
+                return Some((message, waited));
             }
         }
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<M> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<(M, Duration)> {
         loop {
-            if let Some(message) = self.try_recv() {
+            if let Some(message) = self.take() {
                 return Poll::Ready(message);
             }
             if !self.queue.mailbox.sleep(WaitFor::Anything, cx.waker()) {
@@ -102,10 +122,10 @@ impl<M: Message> PortReceiver<M> {
     }
 
     /// What came from another process is decoded now; what is no such message goes back.
-    fn read(&self, mail: Mail<M>) -> Option<M> {
-        match mail {
-            Mail::Letter(letter) => Some(letter.message),
-            Mail::Sealed(sealed) => match sealed.unseal() {
+    fn read(&self, content: Content<M>) -> Option<M> {
+        match content {
+            Content::Letter(letter) => Some(letter.message),
+            Content::Sealed(sealed) => match sealed.unseal() {
                 Ok(letter) => Some(letter.message),
                 Err(sealed) => {
                     sealed.malformed(&self.proc, self.port.actor());
@@ -140,23 +160,27 @@ impl<M: Message> Mail<M> {
     fn from_letter(letter: Box<dyn AnyLetter>) -> Result<Self, Box<dyn AnyLetter>> {
         if letter.as_any().is::<Letter<M>>() {
             return match letter.into_any().downcast() {
-                Ok(letter) => Ok(Self::Letter(letter)),
+                Ok(letter) => Ok(Self::now(Content::Letter(letter))),
                 Err(_) => unreachable!("it was looked at"),
             };
         }
         if letter.as_any().is::<Sealed<M>>() {
             return match letter.into_any().downcast() {
-                Ok(sealed) => Ok(Self::Sealed(sealed)),
+                Ok(sealed) => Ok(Self::now(Content::Sealed(sealed))),
                 Err(_) => unreachable!("it was looked at"),
             };
         }
         Err(letter)
     }
 
+    fn now(content: Content<M>) -> Self {
+        Self { since: Instant::now(), content }
+    }
+
     fn into_letter(self) -> Box<dyn AnyLetter> {
-        match self {
-            Self::Letter(letter) => letter,
-            Self::Sealed(sealed) => sealed,
+        match self.content {
+            Content::Letter(letter) => letter,
+            Content::Sealed(sealed) => sealed,
         }
     }
 }

@@ -60,6 +60,7 @@ fn merge(first: &mut Failures, next: Failures, later: Duration) -> Option<Failur
     }
     for change in &mut first.changes {
         change.age += later;
+        change.restart_in = change.restart_in.map(|delay| delay.saturating_sub(later));
     }
     let n_with_words = FAILURES_WITH_WORDS.saturating_sub(first.changes.len());
     let (with, without) = {
@@ -105,7 +106,7 @@ mod tests {
             ranks: RankSet::from(0..1),
             incarnation: Incarnation::new(n),
             status: Status::failed(cause),
-            restart_in: Some(Duration::ZERO),
+            restart_in: Some(Duration::from_secs(10)),
             age: Duration::ZERO,
         };
         let extent = Extent::new(vec![("ranks", 1)]).expect("the size is small");
@@ -146,6 +147,10 @@ mod tests {
         assert_eq!(lives, (0..3_000).collect::<Vec<_>>());
         let ages: Vec<u64> = failures.changes.iter().map(|it| it.age.as_secs()).collect();
         assert_eq!(ages, (0..3_000).rev().collect::<Vec<_>>());
+        let delays: Vec<u64> =
+            failures.changes.iter().filter_map(|it| it.restart_in).map(|it| it.as_secs()).collect();
+        let expected: Vec<u64> = ages.iter().map(|age| 10_u64.saturating_sub(*age)).collect();
+        assert_eq!(delays, expected, "what is promised comes nearer while it waits");
         let words = failures.changes.iter().filter_map(|it| it.status.cause());
         assert_eq!(words.filter(|cause| !cause.stderr.is_empty()).count(), FAILURES_WITH_WORDS);
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller::Event;
 use mesh_core::{
     Answer, Answers, Interest, MeshEvent, MeshRequest, MeshState, Progress, Refusal, Reply,
     Undelivered,
@@ -17,7 +16,8 @@ use crate::subscription::MeshEvents;
 /// What the loop is sent.
 #[derive(Debug)]
 pub(crate) enum Inbox<R> {
-    Event(Event<R>),
+    /// An agent has said something, and it waits since then.
+    Answered(Queued<Answer<R>>),
     Subscribe {
         interest: Interest,
         region: Option<Arc<Region>>,
@@ -164,10 +164,10 @@ impl<R: Send + 'static> ControllerRef<R> {
     }
 
     /// Where agents send what they have to say.
-    pub(crate) fn answers(inbox: mpsc::WeakSender<Inbox<R>>) -> Answers<R> {
+    pub(crate) fn answers(inbox: mpsc::WeakSender<Inbox<R>>, clock: Clock) -> Answers<R> {
         Answers::new(move |answer| {
             let Some(inbox) = inbox.upgrade() else { return Err(Undelivered::Closed(answer)) };
-            inbox.try_send(Inbox::Event(Event::Answered(answer))).map_err(|refused| match refused {
+            inbox.try_send(Inbox::Answered(clock.queued(answer))).map_err(|refused| match refused {
                 mpsc::error::TrySendError::Full(message) => Undelivered::Full(answer_of(message)),
                 mpsc::error::TrySendError::Closed(message) => {
                     Undelivered::Closed(answer_of(message))
@@ -179,7 +179,7 @@ impl<R: Send + 'static> ControllerRef<R> {
 
 fn answer_of<R>(message: Inbox<R>) -> Answer<R> {
     match message {
-        Inbox::Event(Event::Answered(answer)) => answer,
+        Inbox::Answered(queued) => queued.item,
         _ => unreachable!("what comes back is what was sent"),
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use controller::{Controlled, Controller, Effect, Event, Spec, Subscription};
 use mesh_core::{
-    Agents, Answers, Incarnation, MeshEvent, MeshRequest, Order, OwnerNews, Refusal, Reply,
-    SubscriberId, Timestamp,
+    Agents, Answer, Answers, Incarnation, MeshEvent, MeshRequest, Order, OwnerNews, Refusal, Reply,
+    SubscriberId, Timestamp, Update,
 };
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Queued};
 use crate::handle::{ControllerRef, INBOX_MESSAGES, Inbox};
 use crate::metrics::{Detection, MeshMetrics};
 use crate::outlets::{Outlets, Told};
@@ -115,10 +115,10 @@ where
     let mesh = controller.spec().mesh.clone();
     let (inbox, messages) = mpsc::channel(INBOX_MESSAGES);
     let (news, owner) = mpsc::channel(OWNER_NEWS);
-    let answers = ControllerRef::answers(inbox.downgrade());
+    let answers = ControllerRef::answers(inbox.downgrade(), clock);
     let shell = Shell {
         metrics: MeshMetrics::new(&mesh),
-        answers: ControllerRef::answers(inbox.downgrade()),
+        answers: ControllerRef::answers(inbox.downgrade(), clock),
         _inbox: inbox.clone(),
         outlets: Outlets::new(news, clock),
         controller,
@@ -205,8 +205,13 @@ where
 
     fn receive(&mut self, message: Inbox<C::Report>) {
         match message {
-            Inbox::Event(event) => self.step(event),
+            Inbox::Answered(Queued { since, item: answer }) => {
+                let waited = self.clock.now().since(since);
+                self.step(Event::Answered(aged(answer, waited)));
+            }
             Inbox::Subscribe { interest, region, queue, taken } => {
+                // Those who have gone take nobody's place.
+                self.forget_the_gone();
                 let id = self.outlets.add_subscriber(queue);
                 self.step(Event::Subscribed(Subscription { id, interest, region }));
                 let answer = self.refused.take().map_or(Ok(()), Err);
@@ -220,9 +225,8 @@ where
                     }
                     // The number is exact: whoever has gone since is not in it (N5).
                     MeshRequest::GetSubscriberCount => self.forget_the_gone(),
-                    MeshRequest::CreateOrUpdate { .. }
-                    | MeshRequest::GetState
-                    | MeshRequest::WaitRankStatus { .. } => (),
+                    MeshRequest::WaitRankStatus { .. } => self.forget_the_withdrawn(),
+                    MeshRequest::CreateOrUpdate { .. } | MeshRequest::GetState => (),
                 }
                 let ask = self.outlets.add_question(answer);
                 self.step(Event::Asked { ask, request });
@@ -233,6 +237,12 @@ where
     fn forget_the_gone(&mut self) {
         for id in self.outlets.gone() {
             self.step(Event::Unsubscribed(id));
+        }
+    }
+
+    fn forget_the_withdrawn(&mut self) {
+        for ask in self.outlets.withdrawn() {
+            self.step(Event::Withdrawn(ask));
         }
     }
 
@@ -252,9 +262,7 @@ where
             }
         }
         self.step(Event::Tick);
-        for ask in self.outlets.withdrawn() {
-            self.step(Event::Withdrawn(ask));
-        }
+        self.forget_the_withdrawn();
         // Messages come first in the loop, so whoever has waited for room is served here at last.
         for id in self.outlets.caught_up() {
             self.step(Event::Lagged(id));
@@ -328,6 +336,18 @@ where
             Told::Lagged => self.metrics.lagged(),
             Told::Closed | Told::Gone => self.step(Event::Unsubscribed(to)),
         }
+    }
+}
+
+/// What an agent has said, as old as it is now.
+fn aged<R: Clone + PartialEq>(answer: Answer<R>, waited: Duration) -> Answer<R> {
+    match answer {
+        // Ages of less are of no interest, and looking at every run is not for nothing.
+        Answer::Reported { agent, life, reports } if waited >= Duration::from_millis(1) => {
+            let older = |update: &Update<R>| Update { age: update.age + waited, ..update.clone() };
+            Answer::Reported { agent, life, reports: reports.map(older) }
+        }
+        answer => answer,
     }
 }
 

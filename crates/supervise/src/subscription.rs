@@ -17,6 +17,8 @@ pub struct MeshEvents {
     watchdog: Watchdog,
     /// What a silence is told with: it has the number of the last message.
     last: Option<MeshEvent>,
+    /// The last event has come.
+    is_closed: bool,
 }
 
 /// Where the events come from.
@@ -36,7 +38,11 @@ impl Source {
                 Some(event)
             }
             #[cfg(feature = "actor")]
-            Self::Port(events) => Some(events.recv().await),
+            Self::Port(events) => {
+                let (mut event, waited) = events.recv_with_wait().await;
+                event.waited += waited;
+                Some(event)
+            }
         }
     }
 }
@@ -58,7 +64,7 @@ impl MeshEvents {
     }
 
     const fn of(events: Source, clock: Clock) -> Self {
-        Self { events, clock, watchdog: Watchdog::new(), last: None }
+        Self { events, clock, watchdog: Watchdog::new(), last: None, is_closed: false }
     }
 
     /// The next event; `None` after the last one, or if the controller ended before it.
@@ -70,6 +76,9 @@ impl MeshEvents {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<MeshEvent> {
+        if self.is_closed {
+            return None;
+        }
         let clock = self.clock;
         let received = loop {
             let Some(due) = self.watchdog.next_deadline() else {
@@ -83,6 +92,7 @@ impl MeshEvents {
         };
         let event = received?;
         self.watchdog.heard(clock.now(), &event.news);
+        self.is_closed = event.news == News::Closed;
         let news = News::Trouble(Trouble::ControllerLost);
         let (mesh, waited) = (event.mesh.clone(), std::time::Duration::ZERO);
         self.last = Some(MeshEvent { mesh, waited, news, ..event });

@@ -393,3 +393,22 @@ async fn a_controller_that_falls_silent_is_told_of_by_the_port() {
     let again = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
     assert!(again.is_err(), "once");
 }
+
+/// N4, N8: over a port there is nothing after the last event, and what was not read in time is as old as
+/// it is.
+#[tokio::test(start_paused = true)]
+async fn events_of_a_port_end_and_grow_older_while_nobody_reads_them() {
+    let mesh = mesh(1).await;
+    let port = mesh.events(16);
+    assert_eq!(mesh.subscribe(port.port(), None).await, Ok(()));
+    let mut events = MeshEvents::of_port(port, Clock::start());
+    settle().await;
+    mesh.agent.report([0], &crash());
+    settle().await;
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let waited = [events.next().await, events.next().await, events.next().await]
+        .map(|event| event.map(|event| event.waited));
+    assert_eq!(waited, [Some(Duration::from_secs(2)); 3], "a snapshot, a change, the end");
+    let after = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
+    assert_eq!(after, Ok(None));
+}

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use controller::Config;
-use mesh_core::{Interest, News};
-use supervise::OwnerNews;
+use controller::{Config, Controller};
+use mesh_core::{AgentId, Answer, Generation, Incarnation, Interest, News, Update};
+use mesh_shape::Rank;
+use supervise::{Clock, OwnerNews, Setup, supervise};
 
-use crate::support::{crash, mesh, settle};
+use crate::support::{Fake, FakeAgents, Plain, crash, mesh, settle, spec};
 
 const WAIT: Duration = Duration::from_secs(7);
 
@@ -62,4 +63,24 @@ async fn an_owner_that_does_not_read_costs_few_messages_and_no_failure() {
     }
     assert_eq!(ranks, (0..RANKS).collect::<Vec<_>>(), "each once, in order");
     assert_eq!(n_messages, 64 + 1 + 1, "a queue, what is behind it, and the last news");
+}
+
+/// N8: what an agent has said grows older while the loop does not run.
+#[tokio::test(start_paused = true)]
+async fn reports_grow_older_while_the_loop_does_not_run() {
+    let agent = Fake::default();
+    let controller = Controller::new(spec("fake", 2, Config::lan()), Plain).expect("it holds");
+    let setup = Setup::new(controller, FakeAgents::of(&agent), Clock::start());
+    let (mut supervision, run) = supervise(setup);
+    let (incarnation, generation) = (Incarnation::FIRST, Generation::new(1));
+    let update = Update { incarnation, generation, age: Duration::ZERO, report: crash() };
+    let reports = [(Rank::new(0), update)].into_iter().collect();
+    let answer = Answer::Reported { agent: AgentId::new(0), life: Incarnation::FIRST, reports };
+    supervision.answers.send(answer).expect("there is room");
+    tokio::time::advance(WAIT).await;
+    tokio::spawn(run);
+    let Some(OwnerNews::Failed(failures)) = supervision.owner.next().await else {
+        panic!("it failed")
+    };
+    assert_eq!(failures.changes[0].age + failures.waited, WAIT);
 }

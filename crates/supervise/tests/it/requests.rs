@@ -90,3 +90,17 @@ async fn an_adopted_mesh_is_not_started() {
         run.await.expect("it does not panic");
     }
 }
+
+/// N5, N7: nor does whoever has only just gone.
+#[tokio::test(start_paused = true)]
+async fn whoever_has_just_gone_takes_nobodys_place() {
+    let limits = Limits { subscribers: 1, asks: 1 };
+    let mesh = mesh(2, Config { limits, ..Config::lan() }).await;
+    for _ in 0..3 {
+        let events = mesh.controller.subscribe(Interest::Terminal, None).await;
+        drop(events.expect("there is a place"));
+        let all = RankSet::from(0..2);
+        let wait = mesh.controller.wait(all, Progress::Ended, Duration::from_secs(1_000));
+        assert!(timeout(Duration::from_millis(1), wait).await.is_err(), "it waits");
+    }
+}

@@ -9,6 +9,8 @@ use std::time::Duration;
 use mesh_core::{AgentId, BeatSeq, Echo, Incarnation, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
+#[cfg(test)]
+use crate::cells::visits;
 use crate::config::Times;
 use crate::silence::{Silence, Verdict};
 
@@ -194,17 +196,24 @@ impl Roster {
         }
     }
 
-    /// It speaks of `ranks`. Returns those that it may have forgotten, for the last time.
+    /// In one answer it speaks of `named`. Returns those of them that it may have forgotten, for the last
+    /// time.
     pub(crate) fn settle_doubt(
         &mut self,
         agent: AgentId,
-        ranks: &RankSet,
+        named: &RankSet,
     ) -> Vec<(RankSet, Incarnation)> {
         let Some(agent) = self.agents.get_mut(agent.index()) else { return Vec::new() };
         let (mut settled, mut left) = (Vec::new(), Vec::new());
         for (doubted, incarnation) in std::mem::take(&mut agent.doubted) {
-            let (named, others) = (doubted.intersection(ranks), doubted.difference(ranks));
-            settled.extend((!named.is_empty()).then_some((named, incarnation)));
+            #[cfg(test)]
+            visits::count(doubted.n_runs());
+            let mut known = RankSet::new();
+            for run in doubted.runs().flat_map(|run| named.runs_within(run)) {
+                known.insert_range(run);
+            }
+            let others = doubted.difference(&known);
+            settled.extend((!known.is_empty()).then_some((known, incarnation)));
             left.extend((!others.is_empty()).then_some((others, incarnation)));
         }
         agent.doubted = left.into();

@@ -94,7 +94,7 @@ impl Cells {
 
     pub(crate) fn get(&self, id: CellId) -> Cell {
         #[cfg(test)]
-        visits::count();
+        visits::count(1);
         let seen = self.seen.get(id);
         let life = self.lives.get(seen.life);
         Cell {
@@ -173,7 +173,8 @@ impl Pooled for Life {
     }
 }
 
-/// How many cells were looked at on this thread: what a step costs, without a clock.
+/// How many cells, and other things that are kept for each rank, were looked at on this thread: what a
+/// step costs, without a clock.
 #[cfg(test)]
 pub(crate) mod visits {
     use std::cell::Cell;
@@ -182,8 +183,8 @@ pub(crate) mod visits {
         static N: Cell<usize> = const { Cell::new(0) };
     }
 
-    pub(super) fn count() {
-        N.set(N.get() + 1);
+    pub(crate) fn count(n: usize) {
+        N.set(N.get() + n);
     }
 
     /// How many `act` looks at.

@@ -1,10 +1,10 @@
-//! What steps cost, counted in cells that are looked at (H8).
+//! What steps cost, counted in cells and the like that are looked at (H8).
 
 use std::time::Duration;
 
 use mesh_core::{
     AgentId, Answer, BeatSeq, Cause, Epoch, Generation, Incarnation, MeshId, MeshLabel, Reason,
-    RestartConfig, Status, Strategy, Timestamp, Update,
+    RestartConfig, Status, StatusKind, Strategy, Timestamp, Update,
 };
 use mesh_shape::{Extent, Rank, RankSet, Region};
 
@@ -86,4 +86,23 @@ fn a_step_while_a_round_waits_costs_what_it_changes() {
     _ = mesh.step(NOW, one(N_RANKS - 1, Status::Stopped));
     assert!(!mesh.health.has_awaited(), "counted to the last");
     assert_eq!(mesh.next_deadline(), mesh.restarts.round().map(|round| round.due));
+}
+
+/// H8. The first answer of an agent that was started again costs what it says, not that for each of its
+/// runs.
+#[test]
+fn the_first_answer_of_a_new_life_of_an_agent_costs_what_it_says() {
+    let mut mesh = ragged(RestartConfig::NEVER);
+    let gone = |rank: usize| (Rank::new(rank), update(2, Status::Stopped));
+    _ = mesh.step(NOW, report((1..N_RANKS).step_by(2).map(gone)));
+    let forgets = |rank: usize| {
+        let is_known = !rank.is_multiple_of(4);
+        (Rank::new(rank), update(1, if is_known { Status::Running } else { Status::NotExist }))
+    };
+    let (agent, life) = (AgentId::new(0), Incarnation::new(1));
+    let reports = (0..N_RANKS).step_by(2).map(forgets).collect();
+    let event = Event::Answered(Answer::Reported { agent, life, reports });
+    let n_visits = visits::of(|| _ = mesh.step(NOW, event));
+    assert!(n_visits < 40 * N_RANKS, "looked at {n_visits}");
+    assert_eq!(mesh.counts()[StatusKind::Failed as usize], N_RANKS / 4, "what it has forgotten");
 }

@@ -28,6 +28,7 @@ impl<C: Controlled> Controller<C> {
         let (agent, _) = from;
         let Some(own) = self.roster.ranks(agent) else { return };
         let mut zombies: Vec<(RankSet, Incarnation)> = Vec::new();
+        let doubted = self.roster.settle_doubt(agent, &reports.ranks());
         for (range, update) in reports.into_runs() {
             let reported = Reported {
                 incarnation: update.incarnation,
@@ -49,7 +50,7 @@ impl<C: Controlled> Controller<C> {
                 if self.has_lost_order(range.clone(), &reported) {
                     self.roster.repeat(agent);
                 }
-                self.lose_forgotten(agent, range.clone(), &reported, &mut changes);
+                self.lose_forgotten(&doubted, range.clone(), &reported, &mut changes);
                 self.end_unbegun(range.clone(), &reported, &mut changes);
                 if self.life == Life::Closed {
                     self.health.annotate(range, &reported, &mut changes);
@@ -130,21 +131,19 @@ impl<C: Controlled> Controller<C> {
     /// life it was: who knows nothing of a rank cannot know its life (ST4).
     fn lose_forgotten(
         &mut self,
-        agent: AgentId,
+        doubted: &[(RankSet, Incarnation)],
         range: std::ops::Range<usize>,
         reported: &Reported,
         changes: &mut Changes,
     ) {
-        let named = RankSet::from(range);
-        let forgotten = self.roster.settle_doubt(agent, &named);
         if reported.status != Status::NotExist {
             return;
         }
         let lost = Status::failed(Cause::new(Reason::LostByAgent));
-        for (ranks, incarnation) in forgotten {
-            for range in ranks.runs() {
+        for (ranks, incarnation) in doubted {
+            for range in ranks.runs_within(range.clone()) {
                 self.health.update(range, reported.evidence, changes, |cell| {
-                    let is_lost = cell.incarnation == incarnation
+                    let is_lost = cell.incarnation == *incarnation
                         && !cell.status.is_terminal()
                         && cell.status != Status::Initializing;
                     // Of a life that nobody has spoken of, nothing is lost.

@@ -86,6 +86,7 @@
 //! H7 killers::every_rank_is_what_it_said_last_however_often_all_change
 //! H7 model::no_history_breaks_an_invariant
 //! H8 costs::a_step_while_a_round_waits_costs_what_it_changes
+//! H8 costs::the_first_answer_of_a_new_life_of_an_agent_costs_what_it_says
 //! H8 health::a_million_healthy_ranks_are_one_run
 //! H8 health::the_silence_of_an_agent_costs_a_run
 //! H8 killers::every_rank_is_what_it_said_last_however_often_all_change

@@ -1,6 +1,7 @@
 //! Which ended ranks start again, when, and when it is too much (RS1 to RS3).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
 use mesh_core::{
@@ -9,6 +10,8 @@ use mesh_core::{
 };
 use mesh_shape::{Rank, RankSet};
 
+#[cfg(test)]
+use crate::cells::visits;
 use crate::spread::SplitMix;
 
 /// The restarts of one mesh.
@@ -19,6 +22,8 @@ pub(crate) struct Restarts {
     /// `None` before the first restart.
     granted: Option<Box<Granted>>,
     pending: BTreeMap<Timestamp, Vec<(Rank, Incarnation)>>,
+    // Invariant: what is in `pending`, by rank.
+    alone: BTreeSet<(Rank, Incarnation)>,
     round: Option<Box<Round>>,
     escalation: Escalating,
     /// The mesh is being stopped: nothing starts again.
@@ -78,6 +83,7 @@ impl Restarts {
             size,
             granted: None,
             pending: BTreeMap::new(),
+            alone: BTreeSet::new(),
             round: None,
             escalation: Escalating::NotNeeded,
             is_cancelled: false,
@@ -126,6 +132,7 @@ impl Restarts {
                 };
                 let next = (rank, change.incarnation.next());
                 self.pending.entry(now + delay).or_default().push(next);
+                self.alone.insert(next);
                 let (ranks, restart_in) = (RankSet::from_iter([rank]), Some(delay));
                 decided.push(Change { ranks, restart_in, ..change.clone() });
             }
@@ -185,6 +192,7 @@ impl Restarts {
             alone.retain(|(rank, _)| !group.contains(*rank));
             !alone.is_empty()
         });
+        self.alone.retain(|(rank, _)| !group.contains(*rank));
         round.joined = round.joined.union(&group.difference(&round.ranks));
         round.ranks = round.ranks.union(&group);
         round.due = round.due.max(due);
@@ -320,6 +328,9 @@ impl Restarts {
         {
             due.extend(entry.remove());
         }
+        for begins in &due {
+            self.alone.remove(begins);
+        }
         due
     }
 
@@ -332,10 +343,17 @@ impl Restarts {
         self.pending.iter().flat_map(each).collect()
     }
 
-    /// The ranks that will begin another life.
-    pub(crate) fn starting(&self) -> RankSet {
-        let alone = self.pending.values().flatten().map(|(rank, _)| *rank).collect();
-        self.round.as_ref().map_or(RankSet::new(), |round| round.ranks.clone()).union(&alone)
+    /// The ranks of `range` that will begin another life.
+    pub(crate) fn starting(&self, range: Range<usize>) -> RankSet {
+        let bound = |rank| (Rank::new(rank), Incarnation::FIRST);
+        let alone = self.alone.range(bound(range.start)..bound(range.end));
+        let mut starting: RankSet = alone.map(|(rank, _)| *rank).collect();
+        #[cfg(test)]
+        visits::count(starting.len());
+        for run in self.round.iter().flat_map(|round| round.ranks.runs_within(range.clone())) {
+            starting.insert_range(run);
+        }
+        starting
     }
 
     pub(crate) fn round(&self) -> Option<&Round> {
@@ -365,6 +383,7 @@ impl Restarts {
     /// The mesh is being stopped: nothing starts again.
     pub(crate) fn cancel(&mut self) {
         self.pending.clear();
+        self.alone.clear();
         self.round = None;
         self.is_cancelled = true;
     }

@@ -80,7 +80,7 @@ impl<C: Controlled> Controller<C> {
         if let Some(rank) = ranks.last().filter(|rank| rank.index() >= size) {
             return Some(Reply::Refused(Refusal::NoSuchRank { rank, size }));
         }
-        let missing = self.not_yet(&ranks, until, &self.restarts.starting());
+        let missing = self.not_yet(&ranks, until);
         if missing.is_empty() || within.is_zero() {
             return Some(Reply::Waited { missing, state: self.state().into() });
         }
@@ -92,15 +92,17 @@ impl<C: Controlled> Controller<C> {
         None
     }
 
-    /// The ranks that are not known to be so far. One that has ended and is `starting` again is not.
-    fn not_yet(&self, ranks: &RankSet, until: Progress, starting: &RankSet) -> RankSet {
+    /// The ranks that are not known to be so far. One that has ended and is to start again is not.
+    fn not_yet(&self, ranks: &RankSet, until: Progress) -> RankSet {
         let mut missing = RankSet::new();
         for range in ranks.runs() {
             for (ranks, cell) in self.health.runs_in(range) {
                 if !cell.view().has_reached(until) {
                     missing.insert_range(ranks);
                 } else if cell.status.is_terminal() {
-                    missing = missing.union(&starting.intersection(&ranks.into()));
+                    for starting in self.restarts.starting(ranks).runs() {
+                        missing.insert_range(starting);
+                    }
                 }
             }
         }
@@ -114,10 +116,13 @@ impl<C: Controlled> Controller<C> {
         if self.waits.len() == 0 {
             return;
         }
-        let changed = changes.iter().fold(RankSet::new(), |all, it| all.union(&it.ranks));
-        let (mut waits, starting) = (std::mem::take(&mut self.waits), self.restarts.starting());
+        let mut changed = RankSet::new();
+        for run in changes.iter().flat_map(|change| change.ranks.runs()) {
+            changed.insert_range(run);
+        }
+        let mut waits = std::mem::take(&mut self.waits);
         waits.recheck(|missing, until| {
-            let still = self.not_yet(&missing.intersection(&changed), until, &starting);
+            let still = self.not_yet(&missing.intersection(&changed), until);
             missing.difference(&changed).union(&still)
         });
         self.waits = waits;
@@ -128,8 +133,8 @@ impl<C: Controlled> Controller<C> {
         if self.waits.len() == 0 {
             return;
         }
-        let (mut waits, starting) = (std::mem::take(&mut self.waits), self.restarts.starting());
-        waits.recheck(|ranks, until| self.not_yet(ranks, until, &starting));
+        let mut waits = std::mem::take(&mut self.waits);
+        waits.recheck(|ranks, until| self.not_yet(ranks, until));
         self.waits = waits;
     }
 

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use mesh_core::{
-    AgentId, Answer, BeatSeq, Cause, Epoch, Generation, Incarnation, MeshId, MeshLabel, Reason,
-    RestartConfig, Status, StatusKind, Strategy, Timestamp, Update,
+    AgentId, Answer, BeatSeq, Cause, Epoch, Generation, Incarnation, MeshId, MeshLabel,
+    MeshRequest, Progress, Reason, RestartConfig, Status, StatusKind, Strategy, Timestamp, Update,
 };
 use mesh_shape::{Extent, Rank, RankSet, Region};
 
 use super::{Controller, Spec};
 use crate::cells::visits;
 use crate::config::Config;
-use crate::event::Event;
+use crate::event::{AskId, Event};
 use crate::kind::Controlled;
 
 #[derive(Debug)]
@@ -86,6 +86,25 @@ fn a_step_while_a_round_waits_costs_what_it_changes() {
     _ = mesh.step(NOW, one(N_RANKS - 1, Status::Stopped));
     assert!(!mesh.health.has_awaited(), "counted to the last");
     assert_eq!(mesh.next_deadline(), mesh.restarts.round().map(|round| round.due));
+}
+
+/// H8, L7. A step while somebody waits looks at none of the restarts that are due later in vain.
+#[test]
+fn a_step_while_somebody_waits_costs_what_it_changes() {
+    let backoff_min = Duration::from_secs(20);
+    let mut mesh = ragged(RestartConfig { backoff_min, ..RestartConfig::on_failure(u32::MAX) });
+    let crash = || Status::failed(Cause::new(Reason::Exit { code: 1 }));
+    let crashed = |rank: usize| (Rank::new(rank), update(3, crash()));
+    _ = mesh.step(NOW, report((1..N_RANKS).step_by(2).map(crashed)));
+    assert_eq!(mesh.restarts.pending().len(), N_RANKS / 2);
+    let (ranks, until, within) = ([2, 3, 4].map(Rank::new), Progress::Ended, backoff_min);
+    let request = MeshRequest::WaitRankStatus { ranks: ranks.into_iter().collect(), until, within };
+    assert_eq!(mesh.step(NOW, Event::Asked { ask: AskId::new(1), request }), []);
+    for rank in [2, 4] {
+        let n_visits = visits::of(|| _ = mesh.step(NOW, one(rank, crash())));
+        assert!(n_visits < 32, "looked at {n_visits} cells and restarts");
+    }
+    assert_eq!(mesh.waits.len(), 1, "all three start again");
 }
 
 /// H8. The first answer of an agent that was started again costs what it says, not that for each of its

@@ -86,6 +86,7 @@
 //! H7 killers::every_rank_is_what_it_said_last_however_often_all_change
 //! H7 model::no_history_breaks_an_invariant
 //! H8 costs::a_step_while_a_round_waits_costs_what_it_changes
+//! H8 costs::a_step_while_somebody_waits_costs_what_it_changes
 //! H8 costs::the_first_answer_of_a_new_life_of_an_agent_costs_what_it_says
 //! H8 health::a_million_healthy_ranks_are_one_run
 //! H8 health::the_silence_of_an_agent_costs_a_run
@@ -173,6 +174,7 @@
 //! L6 restarts::a_mesh_is_not_closed_while_a_restart_is_due
 //! L6 strategies::a_mesh_is_not_closed_while_a_round_is_due
 //! L6 waits::a_closed_mesh_answers_at_once
+//! L7 costs::a_step_while_somebody_waits_costs_what_it_changes
 //! L7 health::the_state_names_every_rank_and_its_life
 //! L7 loop::a_mesh_with_a_failed_rank_has_failed
 //! L7 loop::the_phase_is_that_of_the_least_advanced

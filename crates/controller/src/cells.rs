@@ -41,6 +41,13 @@ impl Cell {
         }
     }
 
+    /// Whether nobody has spoken of the rank since its mesh was adopted, nor has it been taken for
+    /// forgotten: that its agent was silent for too long says nothing of its life.
+    pub(crate) fn is_unheard(&self) -> bool {
+        let is_open = matches!(self.status, Status::NotExist | Status::Timeout { .. });
+        is_open && !self.is_begun && self.incarnation == Incarnation::FIRST
+    }
+
     /// How far the silence of its agent is a reason to doubt what was last reported.
     fn doubt(&self) -> Contact {
         let is_doubtful = matches!(

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use mesh_core::{Cause, Generation, Incarnation, Reason, Status, StatusKind, Strategy, Timestamp};
+use mesh_core::{Cause, Generation, Incarnation, Reason, Status, StatusKind, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use crate::cells::{Cell, CellId, Cells};
@@ -189,22 +189,6 @@ impl Health {
     pub(crate) fn n_alive(&self) -> usize {
         let ended = [StatusKind::Stopped, StatusKind::Failed, StatusKind::Timeout];
         self.size() - ended.into_iter().map(|kind| self.counts()[kind as usize]).sum::<usize>()
-    }
-
-    /// How many restarts the lives of the ranks come to, as the strategy counts them: each of a rank, or
-    /// those of the rank that has the most.
-    pub(crate) fn n_restarts(&self, strategy: Strategy) -> usize {
-        let lives =
-            self.runs().map(|(ranks, cell)| (ranks.len() as u64, cell.incarnation.number()));
-        let n = match strategy {
-            Strategy::OneForOne => {
-                lives.map(|(n, life)| n.saturating_mul(life)).fold(0, u64::saturating_add)
-            }
-            Strategy::OneForAll | Strategy::RestForOne => {
-                lives.map(|(_, life)| life).max().unwrap_or(0)
-            }
-        };
-        usize::try_from(n).unwrap_or(usize::MAX)
     }
 
     /// Those of `ranks` that have been started and live, by incarnation, in rank order.

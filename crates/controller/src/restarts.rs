@@ -21,6 +21,8 @@ pub(crate) struct Restarts {
     size: usize,
     /// `None` before the first restart.
     granted: Option<Box<Granted>>,
+    /// The restarts of the controller before; `None` if the mesh was not adopted.
+    adopted: Option<Box<Adopted>>,
     pending: BTreeMap<Timestamp, Vec<(Rank, Incarnation)>>,
     // Invariant: what is in `pending`, by rank.
     alone: BTreeSet<(Rank, Incarnation)>,
@@ -36,10 +38,19 @@ pub(crate) struct Restarts {
 struct Granted {
     /// When each one of the window was, where there is one; no more than the intensity.
     at: VecDeque<Timestamp>,
-    /// How many in the life of the mesh.
+    /// How many in the life of the mesh, since it was adopted if it was.
     n: usize,
     /// How often each rank that ever ended was restarted; a group by its first rank.
     attempts: BTreeMap<Rank, Attempts>,
+}
+
+/// The restarts that lives tell of which the controller before has begun.
+#[derive(Clone, Copy, Debug, Default)]
+struct Adopted {
+    /// Of all ranks together.
+    sum: usize,
+    /// Of the rank that has the most.
+    max: usize,
 }
 
 /// Ranks that are started again together, when all of them have ended.
@@ -77,11 +88,22 @@ impl Round {
     }
 }
 
+impl Adopted {
+    /// As the strategy counts them: each of a rank, or those of the rank that has the most.
+    const fn n_restarts(self, strategy: Strategy) -> usize {
+        match strategy {
+            Strategy::OneForOne => self.sum,
+            Strategy::OneForAll | Strategy::RestForOne => self.max,
+        }
+    }
+}
+
 impl Restarts {
     pub(crate) const fn new(size: usize, seed: u64) -> Self {
         Self {
             size,
             granted: None,
+            adopted: None,
             pending: BTreeMap::new(),
             alone: BTreeSet::new(),
             round: None,
@@ -293,7 +315,10 @@ impl Restarts {
                 granted.at.pop_front();
             }
         }
-        let spent = if config.period.is_some() { granted.at.len() } else { granted.n };
+        let adopted =
+            self.adopted.as_ref().map_or(0, |adopted| adopted.n_restarts(config.strategy));
+        let in_life = granted.n.saturating_add(adopted);
+        let spent = if config.period.is_some() { granted.at.len() } else { in_life };
         let is_spent = spent >= config.max_restarts as usize;
         if is_spent || self.escalation != Escalating::NotNeeded {
             return None;
@@ -312,12 +337,22 @@ impl Restarts {
         Some(delay)
     }
 
-    /// At least so many restarts were granted in the life of the mesh, also by the controller before.
-    pub(crate) fn assume(&mut self, n: usize) {
-        if n > 0 {
-            let granted = self.granted.get_or_insert_default();
-            granted.n = granted.n.max(n);
-        }
+    /// Another controller has restarted ranks of the mesh before.
+    pub(crate) fn adopt(&mut self) {
+        self.adopted = Some(Box::default());
+    }
+
+    pub(crate) const fn is_adopted(&self) -> bool {
+        self.adopted.is_some()
+    }
+
+    /// So many ranks were found in this life, which the controller before has begun. Each is counted
+    /// once. A mesh that was not adopted: no change.
+    pub(crate) fn inherit(&mut self, n_ranks: usize, life: Incarnation) {
+        let Some(adopted) = &mut self.adopted else { return };
+        let life = usize::try_from(life.number()).unwrap_or(usize::MAX);
+        adopted.sum = adopted.sum.saturating_add(n_ranks.saturating_mul(life));
+        adopted.max = adopted.max.max(life);
     }
 
     /// The restarts of single ranks that are due.

@@ -49,6 +49,10 @@ impl<C: Controlled> Controller<C> {
             return;
         }
         self.watch();
+        self.restarts.adopt();
+        for (ranks, cell) in self.health.runs() {
+            self.restarts.inherit(ranks.len(), cell.incarnation);
+        }
         let at = self.now + self.spec.config.times.lease;
         let (unknown, highest) = (RankSet::new(), Incarnation::FIRST);
         self.settling = Some(Box::new(Settling { at, unknown, highest }));
@@ -69,6 +73,17 @@ impl<C: Controlled> Controller<C> {
         }
     }
 
+    /// An agent knows these ranks. Those of an adopted mesh that are heard of for the first time were
+    /// started by the controller before, and so often again as their lives come to (RS3).
+    pub(super) fn note_found(&mut self, range: Range<usize>, life: Incarnation) {
+        if !self.restarts.is_adopted() {
+            return;
+        }
+        for (ranks, _) in self.health.runs_in(range).filter(|(_, cell)| cell.is_unheard()) {
+            self.restarts.inherit(ranks.len(), life);
+        }
+    }
+
     /// An agent does not know some of its ranks. In a mesh that is being adopted, they may yet be
     /// reported by a message that is still on its way.
     pub(super) fn note_unknown(&mut self, range: Range<usize>) {
@@ -82,13 +97,12 @@ impl<C: Controlled> Controller<C> {
     /// has said anything are asked for again.
     ///
     /// Which life the lost ones were in, nobody knows: the highest that was reported of any rank is
-    /// assumed, so that none is begun twice; and so many restarts as the lives come to were made.
+    /// assumed, so that none is begun twice. It says nothing of how often each was started again.
     pub(super) fn settle(&mut self, changes: &mut Changes) {
         let Some(settling) = self.settling.take_if(|settling| settling.at <= self.now) else {
             return;
         };
-        let (highest, rules) = (settling.highest, self.spec.config.restart);
-        self.restarts.assume(self.health.n_restarts(rules.strategy));
+        let highest = settling.highest;
         let lost = Status::failed(Cause::new(Reason::LostByAgent));
         let is_stopping = matches!(self.life, Life::Stopping(_));
         let (status, failed_at) =

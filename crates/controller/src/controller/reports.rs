@@ -46,6 +46,8 @@ impl<C: Controlled> Controller<C> {
                 self.note_life(reported.incarnation);
                 if reported.status == Status::NotExist {
                     self.note_unknown(range.clone());
+                } else {
+                    self.note_found(range.clone(), reported.incarnation);
                 }
                 if self.has_lost_order(range.clone(), &reported) {
                     self.roster.repeat(agent);

@@ -99,7 +99,7 @@ fn pass_polled(
 #[test]
 fn restarts_of_an_adopted_mesh_go_on_with_the_next_life() {
     let restart =
-        RestartConfig { backoff_min: Duration::from_nanos(9), ..RestartConfig::on_failure(9) };
+        RestartConfig { backoff_min: Duration::from_nanos(9), ..RestartConfig::on_failure(13) };
     let mut mesh = adopted(2, 1, Config { restart, ..LAN });
     _ = mesh.step(at(0), nth_report(0, [0, 1], (6, 2), Status::Running));
     _ = mesh.step(at(1), nth_report(0, [1], (6, 3), crash()));
@@ -336,6 +336,50 @@ fn restarts_of_the_controller_before_count() {
     assert!(!escalates(OneForOne, 6));
     assert!(escalates(OneForAll, 3), "a round counts once");
     assert!(!escalates(OneForAll, 4));
+}
+
+/// K3, RS3: they are counted as soon as they are heard of, before it is known what is lost.
+#[test]
+fn restarts_of_the_controller_before_count_from_the_first_moment() {
+    let escalates = |strategy, max_restarts| {
+        let restart = RestartConfig { strategy, ..RestartConfig::on_failure(max_restarts) };
+        let mut mesh = adopted(2, 1, Config { restart, ..LAN });
+        _ = mesh.step(at(0), nth_report(0, [1], (2, 1), Status::Running));
+        // Also those of the life whose end is the first that is heard of it.
+        let effects = mesh.step(at(1), nth_report(0, [0], (3, 2), crash()));
+        let [Effect::TellOwner(failures), ..] = &effects[..] else { panic!("{effects:?}") };
+        failures.escalation.is_some()
+    };
+    use mesh_core::Strategy::{OneForAll, OneForOne};
+    assert!(escalates(OneForOne, 5), "three of rank 0 and two of rank 1");
+    assert!(!escalates(OneForOne, 6));
+    assert!(escalates(OneForAll, 3));
+    assert!(!escalates(OneForAll, 4));
+}
+
+/// K3, RS3: neither a life that is assumed of a forgotten rank, nor one that begins here, is one of the
+/// controller before, however long the agents of others say nothing.
+#[test]
+fn restarts_of_an_adopted_mesh_count_once() {
+    let escalates = |max_restarts| {
+        let restart = RestartConfig {
+            backoff_min: Duration::from_nanos(9),
+            ..RestartConfig::on_failure(max_restarts)
+        };
+        let mut mesh = adopted(4, 2, Config { restart, ..LAN });
+        _ = mesh.step(at(0), nth_report(0, [0], (7, 1), Status::Running));
+        _ = mesh.step(at(0), nth_report(0, [1], (0, 0), Status::NotExist));
+        // The other agent beats and says nothing of its ranks, so that they are asked for again.
+        let out = pass(&mut mesh, (at(0), at(11)), &[0, 1]);
+        assert!(out.iter().any(|(_, effect)| *effect == start(0, [1], 8)), "{out:?}");
+        _ = mesh.step(at(11), nth_report(0, [1], (8, 1), Status::Running));
+        _ = pass(&mut mesh, (at(11), at(14)), &[0, 1]);
+        let effects = mesh.step(at(14), nth_report(0, [0], (7, 2), crash()));
+        let [Effect::TellOwner(failures), ..] = &effects[..] else { panic!("{effects:?}") };
+        failures.escalation.is_some()
+    };
+    assert!(escalates(8), "seven of the controller before, and one here");
+    assert!(!escalates(9));
 }
 
 /// RS3, K3: a rank that is given up while the others of its round wait for it is one of them: it

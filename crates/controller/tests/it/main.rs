@@ -276,7 +276,9 @@
 //! RS2 strategies::a_stop_cancels_a_round
 //! RS2 waits::a_wait_remembers_who_has_been_so_far
 //! RS3 adoption::a_rank_that_is_lost_in_a_round_costs_no_second_one
+//! RS3 adoption::restarts_of_an_adopted_mesh_count_once
 //! RS3 adoption::restarts_of_the_controller_before_count
+//! RS3 adoption::restarts_of_the_controller_before_count_from_the_first_moment
 //! RS3 killers::a_lost_agent_of_higher_ranks_prevents_a_round_of_the_rest
 //! RS3 model::no_history_breaks_an_invariant
 //! RS3 restarts::more_than_the_intensity_escalates_once_naming_all_that_failed
@@ -335,8 +337,10 @@
 //! K3 adoption::ranks_of_an_agent_that_never_answers_time_out
 //! K3 adoption::ranks_that_an_agent_does_not_know_are_lost_also_if_it_comes_back_late
 //! K3 adoption::reported_ranks_are_taken_over_with_their_life
+//! K3 adoption::restarts_of_an_adopted_mesh_count_once
 //! K3 adoption::restarts_of_an_adopted_mesh_go_on_with_the_next_life
 //! K3 adoption::restarts_of_the_controller_before_count
+//! K3 adoption::restarts_of_the_controller_before_count_from_the_first_moment
 //! K3 adoption::what_nobody_reports_is_lost_after_one_lease
 //! K3 honest::all_is_well_when_the_world_has_healed
 //! K3 killers::a_life_that_turns_up_in_a_stop_is_told_to_end

@@ -1,5 +1,6 @@
 //! model: random histories of events against a naive reference that looks at every rank.
 
+mod budget;
 mod deeds;
 mod honest;
 mod naive;

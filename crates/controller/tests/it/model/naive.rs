@@ -92,6 +92,9 @@ pub(super) struct Naive {
     settle: Option<(Timestamp, BTreeSet<usize>)>,
     /// The highest life that was reported while the mesh was being adopted.
     highest: u64,
+    is_adopted: bool,
+    /// Whether somebody has spoken of each rank, or its life was assumed, or begun here.
+    heard: Vec<bool>,
     restarts: Restarts,
 }
 
@@ -133,6 +136,8 @@ impl Naive {
             waits: Vec::new(),
             settle: None,
             highest: 0,
+            is_adopted: false,
+            heard: vec![false; spec.region.size()],
             restarts: Restarts::default(),
         }
     }
@@ -203,6 +208,8 @@ impl Naive {
 
     fn on_adopted(&mut self) {
         self.watch(Stage::Open);
+        self.is_adopted = true;
+        self.restarts.found = self.cells.iter().map(|cell| cell.life).collect();
         self.settle = Some((self.now + self.config.times.lease, BTreeSet::new()));
         (self.poll_sent, self.orders.polls) = (Some(self.now), true);
     }
@@ -267,6 +274,11 @@ impl Naive {
         }
         (self.stage, self.poll_sent, self.settle) = (stage, None, None);
         self.restarts.cancel();
+    }
+
+    /// K3: how many restarts the controller before has made, as far as is known.
+    pub(super) fn n_adopted(&self) -> usize {
+        self.restarts.n_adopted(&self.config.restart)
     }
 
     /// The ranks that have failed.

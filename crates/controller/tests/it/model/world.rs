@@ -11,6 +11,7 @@ use mesh_shape::{RankSet, Region};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 
+use super::budget::Budget;
 use super::deeds::{ANY, Deed, Question, overlay};
 use super::naive::{Answered, Naive, Stage, ends};
 use super::watch::{Told, Watch};
@@ -25,6 +26,7 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     /// The greatest life of each rank that was ordered to start.
     started: BTreeMap<usize, u64>,
+    budget: Budget,
     /// In which life each agent is.
     lives: BTreeMap<usize, u64>,
     /// Everything that agents ever said.
@@ -51,6 +53,7 @@ impl World {
     pub(super) fn new(mesh: Mesh) -> Result<Self, TestCaseError> {
         let mut world = Self {
             naive: Naive::new(&mesh),
+            budget: Budget::new(mesh.spec().config.restart),
             twin: mesh.clone(),
             mesh,
             watches: BTreeMap::new(),
@@ -306,7 +309,11 @@ impl World {
         for (rank, life) in kills {
             prop_assert!(self.naive.may_kill(rank, life), "a kill of rank {}, life {}", rank, life);
         }
-        self.check_starts(&starts, before)
+        self.check_starts(&starts, before)?;
+        let n_announced = out.delays.values().flatten().count();
+        let n_begun = starts.iter().filter(|(rank, life)| before[*rank].0 < *life).count();
+        let rules = self.mesh.spec().config.restart;
+        self.budget.check(&rules, self.naive.n_adopted(), (n_announced, n_begun))
     }
 
     /// RS1, H2: a life is started if the one before it is known to have ended, and after no later one.

@@ -123,6 +123,9 @@ impl Naive {
         if (life, generation) < (cell.life, cell.generation) || is_noise {
             return;
         }
+        if *reported != Status::NotExist && !std::mem::replace(&mut self.heard[rank], true) {
+            self.restarts.found.extend(self.is_adopted.then_some(life));
+        }
         let was_begun = cell.is_begun && !is_new_life;
         (cell.life, cell.generation) = (life, generation);
         cell.is_begun = was_begun || *reported != Status::NotExist;

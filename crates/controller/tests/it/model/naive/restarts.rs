@@ -13,6 +13,8 @@ use super::{Naive, is_alive};
 pub(super) struct Restarts {
     granted: Vec<Timestamp>,
     n_granted: usize,
+    /// The life in which each rank of an adopted mesh was heard of first.
+    pub(super) found: Vec<u64>,
     /// Restarts that were promised: when, which rank, which life.
     alone: Vec<(Timestamp, usize, u64)>,
     round: Option<Round>,
@@ -33,13 +35,15 @@ struct Round {
 type Delays = BTreeMap<usize, Option<Duration>>;
 
 impl Restarts {
-    /// K3: the restarts that the lives which were found come to.
-    pub(super) fn assume(&mut self, rules: &RestartConfig, lives: impl Iterator<Item = u64>) {
+    /// K3: how many restarts the lives that were found come to.
+    pub(super) fn n_adopted(&self, rules: &RestartConfig) -> usize {
         let n = match rules.strategy {
-            Strategy::OneForOne => lives.fold(0, u64::saturating_add),
-            Strategy::OneForAll | Strategy::RestForOne => lives.max().unwrap_or(0),
+            Strategy::OneForOne => self.found.iter().copied().fold(0, u64::saturating_add),
+            Strategy::OneForAll | Strategy::RestForOne => {
+                self.found.iter().copied().max().unwrap_or(0)
+            }
         };
-        self.n_granted = self.n_granted.max(usize::try_from(n).unwrap_or(usize::MAX));
+        usize::try_from(n).unwrap_or(usize::MAX)
     }
 
     pub(super) fn has_pending(&self) -> bool {
@@ -188,7 +192,8 @@ impl Naive {
             self.restarts.granted.retain(|at| self.now.since(*at) <= period);
         }
         let n_in_period = self.restarts.granted.len();
-        let spent = if rules.period.is_some() { n_in_period } else { self.restarts.n_granted };
+        let n_ever = self.restarts.n_granted + self.restarts.n_adopted(&rules);
+        let spent = if rules.period.is_some() { n_in_period } else { n_ever };
         let is_spent = spent >= rules.max_restarts as usize;
         if is_spent || self.restarts.has_escalated {
             prop_assert_eq!(told, None, "more than the intensity");
@@ -287,6 +292,7 @@ impl Naive {
         let cell = &mut self.cells[rank];
         (cell.life, cell.generation, cell.status) = (life, 0, Status::Initializing);
         cell.is_begun = false;
+        self.heard[rank] = true;
         self.orders.starts.insert((rank, life));
     }
 }

@@ -105,7 +105,6 @@ impl Naive {
     /// What its agents do not know of an adopted mesh, one lease later and then again and again.
     pub(super) fn settle(&mut self) {
         let Some((_, unknown)) = self.settle.take_if(|(at, _)| *at <= self.now) else { return };
-        self.restarts.assume(&self.config.restart, self.cells.iter().map(|cell| cell.life));
         let lost = Status::failed(Cause::new(Reason::LostByAgent));
         for rank in unknown {
             let cell = &mut self.cells[rank];
@@ -113,6 +112,7 @@ impl Naive {
                 let is_stopping = self.stage == Stage::Stopping;
                 cell.status = if is_stopping { Status::Stopped } else { lost.clone() };
                 cell.life = self.highest;
+                self.heard[rank] = true;
             }
         }
         if self.cells.iter().any(|cell| cell.status == Status::NotExist) {

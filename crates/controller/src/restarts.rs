@@ -64,6 +64,9 @@ pub(crate) struct Round {
     /// When those that still live are killed.
     pub(crate) kill_at: Timestamp,
     pub(crate) killed: bool,
+    /// A rank of it was told to have ended for good: none of them starts again, also if its agent comes
+    /// back.
+    pub(crate) is_lost: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -207,7 +210,7 @@ impl Restarts {
         };
         let (due, kill_at) = (now + delay, now + config.grace);
         let (ranks, joined) = (RankSet::new(), RankSet::new());
-        let new = || Box::new(Round { ranks, joined, due, kill_at, killed: false });
+        let new = || Box::new(Round { ranks, joined, due, kill_at, killed: false, is_lost: false });
         let round = self.round.get_or_insert_with(new);
         // Those that were to start alone start with the others.
         self.pending.retain(|_, alone| {
@@ -238,9 +241,12 @@ impl Restarts {
         }
     }
 
-    /// Marks the ends of ranks that will be started again (RS1).
-    fn mark_round(&self, now: Timestamp, changes: Vec<Change>) -> Vec<Change> {
-        let Some(round) = &self.round else { return changes };
+    /// Marks the ends of ranks that will be started again (RS1). A timeout is none of them.
+    fn mark_round(&mut self, now: Timestamp, changes: Vec<Change>) -> Vec<Change> {
+        let Some(round) = &mut self.round else { return changes };
+        let mut timeouts =
+            changes.iter().filter(|change| matches!(change.status, Status::Timeout { .. }));
+        round.is_lost |= timeouts.any(|change| !change.ranks.intersection(&round.ranks).is_empty());
         let restart_in = Some(round.due.since(now));
         let mut marked = Vec::with_capacity(changes.len());
         for change in changes {
@@ -409,7 +415,7 @@ impl Restarts {
         self.round.take().map(|round| *round)
     }
 
-    /// A rank of the round has nobody to start it: none of them starts again.
+    /// A rank of the round has nobody to start it, or has ended for good: none of them starts again.
     pub(crate) fn abandon_round(&mut self) {
         self.round = None;
         self.escalate(EscalationReason::CannotStart);

@@ -79,13 +79,14 @@ impl<C: Controlled> Controller<C> {
         starts
     }
 
-    /// A round begins when all its ranks have ended; if somebody is there to start each of them.
+    /// A round begins when all its ranks have ended; if somebody is there to start each of them, and was
+    /// since it began.
     fn begin_together(&mut self, changes: &mut Changes, starts: &mut Starts) {
         let Some(round) = self.restarts.round() else { return };
         if self.health.has_awaited() {
             return;
         }
-        if !self.roster.can_start(&round.ranks) {
+        if round.is_lost || !self.roster.can_start(&round.ranks) {
             self.restarts.abandon_round();
             self.health.await_nothing();
             self.recheck_waits();

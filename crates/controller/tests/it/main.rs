@@ -106,6 +106,7 @@
 //! N1 notifications::the_owner_gets_nothing_for_a_clean_end
 //! N1 restarts::too_many_clean_ends_escalate_too
 //! N1 strategies::a_failure_inside_a_round_is_told_once_and_costs_nothing
+//! N1 strategies::a_member_that_timed_out_is_not_started_when_its_agent_comes_back
 //! N2 honest::all_is_well_when_the_world_has_healed
 //! N2 model::no_history_breaks_an_invariant
 //! N2 notifications::a_later_life_is_told_as_such
@@ -258,6 +259,7 @@
 //! RS1 strategies::a_clean_end_restarts_all_if_the_policy_says_so
 //! RS1 strategies::a_failure_inside_a_round_is_told_once_and_costs_nothing
 //! RS1 strategies::a_failure_outside_of_a_round_extends_it
+//! RS1 strategies::a_member_that_timed_out_is_not_started_when_its_agent_comes_back
 //! RS1 strategies::a_rank_that_had_ended_well_begins_again_with_the_others
 //! RS1 strategies::a_round_waits_for_its_delay
 //! RS1 strategies::one_for_all_stops_the_others_and_starts_all_together
@@ -289,6 +291,7 @@
 //! RS3 restarts::too_many_clean_ends_escalate_too
 //! RS3 strategies::a_failure_outside_of_a_round_extends_it
 //! RS3 strategies::a_lost_agent_of_lower_ranks_does_not_matter_to_the_rest
+//! RS3 strategies::a_member_that_timed_out_is_not_started_when_its_agent_comes_back
 //! RS3 strategies::a_member_that_times_out_ends_the_round_and_escalates
 //! RS3 strategies::a_rank_of_a_lost_agent_prevents_a_round
 //! RS3 strategies::a_round_counts_once_against_the_intensity

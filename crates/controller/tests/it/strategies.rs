@@ -9,9 +9,9 @@ use mesh_core::{
 };
 
 use crate::support::{
-    LAN, Mesh, Ranks, answer, ask, ask_kill, ask_stop, at, at_ms, change, changed, crash, crashed,
-    ended, escalate, exit, is_routine, nth_report, of_incarnation, pass, query_failed, running,
-    secs, start, statuses, stop, subscribe, tell, tell_owner, unechoed,
+    LAN, Mesh, Ranks, answer, ask, ask_kill, ask_stop, at, at_ms, beat, change, changed, crash,
+    crashed, ended, escalate, exit, is_routine, nth_report, of_incarnation, pass, query_failed,
+    running, secs, start, statuses, stop, subscribe, tell, tell_owner, unechoed,
 };
 
 /// So short that a tenth of it is nothing: the delay is exact.
@@ -267,6 +267,28 @@ fn a_round_of_the_rest_that_is_given_up_escalates() {
     let kill = (at(1) + LAN.restart.grace, ask_kill(2, [2]));
     let told = (gone, escalate(&mesh, vec![change([2], timeout)], escalation));
     assert_eq!(out, [kill, told], "rank 0 goes on");
+}
+
+/// RS1, RS3, N1: what was told as an end is one, also if its agent comes back before the others have ended.
+#[test]
+fn a_member_that_timed_out_is_not_started_when_its_agent_comes_back() {
+    let restart = RestartConfig { grace: secs(60), ..one_for_all(9).restart };
+    let mut mesh = running(3, 3, Config { restart, ..LAN });
+    _ = mesh.step(at(1), crashed([0]));
+    let out = pass(&mut mesh, (at(1), at(14)), &[0, 2]);
+    let gone = at(0) + LAN.times.timeout;
+    let timeout = Status::Timeout { after: LAN.times.timeout, cause: None };
+    assert_eq!(out, [(gone, tell_owner(&mesh, vec![change([1], timeout)]))], "for good");
+    _ = mesh.step(at(14), beat(1, 1));
+    _ = mesh.step(at(14), nth_report(2, [2], (0, 2), Status::Stopped));
+    let escalation = Some(Escalation {
+        reason: EscalationReason::CannotStart,
+        failed: [0, 1].set(),
+        max_restarts: 9,
+        period: None,
+    });
+    let told = escalate(&mesh, vec![], escalation);
+    assert_eq!(mesh.step(at(14), Event::Tick), [told, Effect::Finish], "nobody is started");
 }
 
 /// RS3: also if the delay of the round is not over when the last of its ranks is known to be gone.

@@ -294,6 +294,10 @@ impl Naive {
         self.is_watching() && cell.life == life && is_young
     }
 
+    pub(super) fn is_in_round(&self, rank: usize) -> bool {
+        self.restarts.is_in_round(rank)
+    }
+
     /// Whether this life of a rank may be ordered to end now.
     pub(super) fn may_stop(&self, rank: usize) -> bool {
         self.stop.is_some() || self.restarts.is_in_round(rank)

@@ -27,6 +27,8 @@ pub(super) struct World {
     /// The greatest life of each rank that was ordered to start.
     started: BTreeMap<usize, u64>,
     budget: Budget,
+    /// The ranks of a round whose ends were told, and not that they start again.
+    ended: BTreeSet<usize>,
     /// In which life each agent is.
     lives: BTreeMap<usize, u64>,
     /// Everything that agents ever said.
@@ -53,6 +55,7 @@ impl World {
     pub(super) fn new(mesh: Mesh) -> Result<Self, TestCaseError> {
         let mut world = Self {
             naive: Naive::new(&mesh),
+            ended: BTreeSet::new(),
             budget: Budget::new(mesh.spec().config.restart),
             twin: mesh.clone(),
             mesh,
@@ -310,6 +313,12 @@ impl World {
             prop_assert!(self.naive.may_kill(rank, life), "a kill of rank {}, life {}", rank, life);
         }
         self.check_starts(&starts, before)?;
+        // RS1, N1: who was told to have ended for good while all others were to start again does not.
+        let mut again = starts.iter().filter(|(rank, life)| before[*rank].0 < *life);
+        prop_assert!(!again.any(|(rank, _)| self.ended.contains(rank)), "{:?}", starts);
+        let final_ends = out.delays.iter().filter(|(_, delay)| delay.is_none());
+        self.ended.extend(final_ends.map(|(rank, _)| *rank));
+        self.ended.retain(|rank| self.naive.is_in_round(*rank));
         let n_announced = out.delays.values().flatten().count();
         let n_begun = starts.iter().filter(|(rank, life)| before[*rank].0 < *life).count();
         let rules = self.mesh.spec().config.restart;

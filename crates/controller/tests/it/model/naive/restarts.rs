@@ -30,6 +30,8 @@ struct Round {
     due: Timestamp,
     kill_at: Timestamp,
     killed: bool,
+    /// A rank of it has ended for good.
+    is_lost: bool,
 }
 
 type Delays = BTreeMap<usize, Option<Duration>>;
@@ -113,6 +115,9 @@ impl Naive {
             if self.restarts.is_in_round(*rank) {
                 let due = self.restarts.round.as_ref().map(|round| round.due.since(self.now));
                 prop_assert_eq!(delay, due.filter(|_| is_startable), "rank {} in its round", rank);
+                if let Some(round) = &mut self.restarts.round {
+                    round.is_lost |= !is_startable;
+                }
                 continue;
             }
             let is_alone = self.config.restart.strategy == Strategy::OneForOne;
@@ -163,7 +168,13 @@ impl Naive {
         self.restarts.alone.retain(|(_, rank, _)| *rank < first);
         let due = self.now + delay.unwrap_or_default();
         let kill_at = self.now + self.config.restart.grace;
-        let round = self.restarts.round.get_or_insert(Round { first, due, kill_at, killed: false });
+        let round = self.restarts.round.get_or_insert(Round {
+            first,
+            due,
+            kill_at,
+            killed: false,
+            is_lost: false,
+        });
         prop_assert!(due >= round.due, "a round is put off, never hurried");
         (round.first, round.due) = (first, due);
         if round.killed {
@@ -277,7 +288,7 @@ impl Naive {
         if ranks.clone().any(|rank| !self.cells[rank].status.is_terminal()) {
             return;
         }
-        if !self.can_start(round.first) {
+        if round.is_lost || !self.can_start(round.first) {
             self.restarts.round = None;
             self.restarts.escalate();
             return;

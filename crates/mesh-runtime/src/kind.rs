@@ -19,7 +19,13 @@ impl<A: Actor> Kind<A> {
     }
 
     pub(crate) fn handlers(&self) -> &Handlers<A> {
-        self.handlers.get_or_init(Handlers::of)
+        self.handlers.get_or_init(|| {
+            let handlers = Handlers::of();
+            if let Err(conflict) = handlers.check() {
+                tracing::error!(actor = A::NAME, %conflict, "a message cannot be sent by address");
+            }
+            handlers
+        })
     }
 
     /// Counts one more actor while it is kept.

@@ -208,13 +208,15 @@ where
         cx.attach(async move {
             tokio::select! {
                 biased;
-                Ok(answer) = answered => {
-                    // Whoever asked may have given up meanwhile.
-                    _ = reply.send(answer).is_ok();
+                answer = answered => {
+                    // A loop that has ended answers nobody: then the reply is dropped, which tells that.
+                    if let Ok(answer) = answer {
+                        // Whoever asked may have given up meanwhile.
+                        _ = reply.send(answer).is_ok();
+                    }
                 }
                 // The loop sees that nobody waits any more, and forgets the question.
                 () = reply.abandoned() => (),
-                else => (),
             }
             Ok(())
         });

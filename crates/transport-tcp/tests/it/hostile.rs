@@ -40,7 +40,8 @@ async fn what_is_no_hello_is_shown_the_door() {
     assert_eq!(there.heard().back.len(), 1);
 }
 
-/// A thousand that say nothing hold up nobody for longer than a handshake may take.
+/// Many that say nothing hold the door, as many at a time as may be in it, and none for longer than a
+/// handshake may take.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_that_say_nothing_are_ended_by_the_deadline() {
     const IDLE: usize = 200;

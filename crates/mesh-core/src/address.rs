@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::ids::Incarnation;
 use crate::message::Message;
+use crate::transport::Lane;
 
 /// The identity of a process that takes part. Compared for equality only; one that is started again in
 /// its place keeps it, with the next [`Incarnation`].
@@ -47,8 +48,46 @@ pub struct ActorId {
     pub proc: ProcId,
     /// Which life of the process.
     pub life: Incarnation,
-    /// Which actor of it, numbered as they are spawned.
+    /// Which actor of it: a greater number than those of all that were spawned before. The lowest bit says on
+    /// which [`Plane`] it lives.
     pub index: u64,
+}
+
+/// Which thread of its process an actor lives on, and so by which lane its messages travel.
+///
+/// Every process that takes part has a control thread beside the runtime of its user: what supervises lives
+/// there, so that a user's handler that blocks keeps nobody from being supervised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Plane {
+    /// The user's runtime.
+    User,
+    /// The control thread.
+    Control,
+}
+
+impl Plane {
+    /// The lane that messages for actors there travel by.
+    #[must_use]
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::User => Lane::Data,
+            Self::Control => Lane::Control,
+        }
+    }
+
+    /// The index of the actor with this number there.
+    #[must_use]
+    pub const fn index(self, number: u64) -> u64 {
+        number << 1 | matches!(self, Self::Control) as u64
+    }
+}
+
+impl ActorId {
+    /// Where it lives.
+    #[must_use]
+    pub const fn plane(&self) -> Plane {
+        if self.index & 1 == 1 { Plane::Control } else { Plane::User }
+    }
 }
 
 impl fmt::Display for ActorId {

@@ -38,7 +38,7 @@ pub mod time;
 pub mod transport;
 pub mod within;
 
-pub use address::{ActorId, PortId, PortRef, ProcId};
+pub use address::{ActorId, Plane, PortId, PortRef, ProcId};
 pub use cause::{Cause, LaunchProblem, Link, Reason, Subject};
 pub use envelope::{
     Body, CallId, EncodeError, End, Envelope, Fault, Head, Payload, PeerId, WhyUndelivered,
@@ -57,7 +57,7 @@ pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
 pub use status::{Progress, Stall, StalledHandler, Status, StatusKind};
 pub use time::Timestamp;
 pub use transport::{
-    Addr, AddrError, Credit, DialError, Identity, Inbound, Lane, ListenError, Lost, Outbound,
-    Returned, Transport, WhyReturned,
+    Addr, AddrError, Credit, DialError, Doors, Identity, Inbound, Lane, ListenError, Lost,
+    Outbound, Returned, Transport, WhyReturned,
 };
 pub use within::{Health, Place};

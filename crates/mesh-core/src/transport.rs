@@ -132,6 +132,15 @@ impl Lane {
     }
 }
 
+/// Where a process takes sessions: one address for each lane.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Doors {
+    /// For [`Lane::Control`].
+    pub control: Addr,
+    /// For [`Lane::Data`].
+    pub data: Addr,
+}
+
 /// Room that the receiver has given its peer for one envelope, in bytes. Given back when it is dropped.
 pub struct Credit(Option<Box<dyn FnOnce() + Send>>);
 

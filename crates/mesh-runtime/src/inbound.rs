@@ -70,9 +70,11 @@ impl Proc {
                 }
             }
             Head::Call { to, port, from, call } => {
-                let away = Away::Call { proc: self, from, call };
+                // Answered by the lane of the actor that is called.
+                let proc = self.on(to.plane());
+                let away = Away::Call { proc: &proc, from, call };
                 if let Err((why, body)) = self.open((to, port), body, away, credit) {
-                    self.refuse(&Head::Call { to, port, from, call }, why, body);
+                    proc.refuse(&Head::Call { to, port, from, call }, why, body);
                 }
             }
             Head::Answer { call, .. } => self.remote().settle(sender, call, Ok(body)),
@@ -109,7 +111,9 @@ impl Proc {
             Delivery::Full(waiting) => {
                 overflow.insert(endpoint.index(), VecDeque::from([waiting]));
                 drop(overflow);
-                drop(self.runtime().spawn(drain(self.downgrade(), endpoint)));
+                let to = self.actor_id(endpoint.index());
+                let runtime = self.on(to.plane()).runtime().clone();
+                drop(runtime.spawn(drain(self.downgrade(), endpoint)));
             }
             Delivery::Never(why, letter) => {
                 drop(overflow);

@@ -7,6 +7,8 @@
 //! | [`Context`] | what an actor can do: send, spawn children, attach work |
 //! | [`ActorRef`] | talks to one actor: cast, call, stop, wait for its end |
 //! | [`Port`], [`Handlers`] | the same by address, for those who do not know its type |
+//! | [`Broadcast`] | one message for many, encoded once |
+//! | [`Network`] | the sessions of a process with others, over any transport |
 //! | [`ReplyTo`] | an answer that comes later, or from somebody else |
 //! | [`ControlThread`] | a runtime on an OS thread of its own, which a busy program does not disturb |
 //!
@@ -19,6 +21,7 @@
 mod actor;
 mod actor_ref;
 mod answer;
+mod broadcast;
 mod call;
 mod child_failure;
 mod codec;
@@ -36,6 +39,7 @@ mod local_transport;
 mod mailbox;
 pub mod metrics;
 mod name;
+mod network;
 mod panics;
 mod port;
 mod port_receiver;
@@ -49,6 +53,7 @@ mod undelivered;
 
 pub use actor::{Actor, Handler, Stop, Verdict};
 pub use actor_ref::ActorRef;
+pub use broadcast::Broadcast;
 pub use call::Call;
 pub use child_failure::{ChildFailure, Report};
 pub use codec::DecodeError;
@@ -60,6 +65,7 @@ pub use handlers::{Handlers, NameConflict};
 pub use local_transport::LocalTransport;
 pub use mesh_core;
 pub use name::Name;
+pub use network::Network;
 pub use port::Port;
 pub use port_receiver::PortReceiver;
 pub use proc::{NoRuntime, Proc, ProcConfig, StillRunning};

@@ -1,14 +1,16 @@
 //! Sending by address: to an actor whose type the sender does not know, or to a queue that somebody reads.
 
 use std::future::poll_fn;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::Poll;
 
-use mesh_core::{Fault, Message, PortId, PortRef, WhyUndelivered};
+use mesh_core::{Body, Fault, Message, PortId, PortRef, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use crate::codec::Outgoing;
 use crate::deadlines::Deadline;
 use crate::endpoint::{Endpoint, Rejected, Room};
 use crate::error::{CallError, TryCastError};
@@ -59,12 +61,9 @@ where
         let (proc, to) = (proc.clone(), *self);
         async move {
             if to.actor().peer() != proc.peer() {
-                return proc.cast_away(to, actor, message).await;
+                return proc.cast_away(to, actor, outgoing(message)).await;
             }
-            let letter = Box::new(Letter { message, back: Back::here(actor) });
-            if let Err((why, letter)) = send(&proc, to, letter).await {
-                letter.undelivered(&proc, to.actor(), why, Fault::Undelivered(why));
-            }
+            cast_here(&proc, to, actor, message).await;
         }
     }
 
@@ -120,8 +119,35 @@ where
     M: Message<Reply: DeserializeOwned> + Serialize,
 {
     if to.actor().peer() != proc.peer() {
-        return proc.call_away(to, message).await;
+        return proc.call_away(to, outgoing(message)).await;
     }
+    call_here(proc, to, message).await
+}
+
+/// A message that is encoded if it leaves its process.
+fn outgoing<M: Message + Serialize>(message: M) -> Body {
+    Body::Value(Box::new(Outgoing(message)))
+}
+
+/// Casts to a port of this process. What cannot be delivered comes back to the actor `from`.
+pub(crate) async fn cast_here<M: Message>(
+    proc: &Proc,
+    to: PortRef<M>,
+    from: Option<NonZeroU64>,
+    message: M,
+) {
+    let letter = Box::new(Letter { message, back: Back::here(from) });
+    if let Err((why, letter)) = send(proc, to, letter).await {
+        letter.undelivered(proc, to.actor(), why, Fault::Undelivered(why));
+    }
+}
+
+/// Calls a port of this process, for as long as it takes.
+pub(crate) async fn call_here<M: Message>(
+    proc: &Proc,
+    to: PortRef<M>,
+    message: M,
+) -> Result<M::Reply, Fault> {
     let (reply, answer) = oneshot::channel();
     let letter = Letter { message, back: Back::Caller(ReplyTo::here(reply)) };
     if let Err((why, _)) = send(proc, to, Box::new(letter)).await {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use mesh_core::{ActorId, End, Incarnation, Lane, PeerId, ProcId};
+use mesh_core::{ActorId, End, Incarnation, Lane, PeerId, Plane, ProcId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -40,8 +40,14 @@ use crate::undelivered::Undelivered;
 /// # Examples
 ///
 /// See [`Actor`].
+///
+/// It has two [`Plane`]s: what is spawned lives on the user's runtime, and what is spawned through
+/// [`on`](Self::on) where that says.
 #[derive(Clone)]
-pub struct Proc(Arc<Inner>);
+pub struct Proc {
+    inner: Arc<Inner>,
+    plane: Plane,
+}
 
 /// A process that may have gone.
 #[derive(Clone)]
@@ -49,7 +55,7 @@ pub(crate) struct WeakProc(Weak<Inner>);
 
 impl WeakProc {
     pub(crate) fn upgrade(&self) -> Option<Proc> {
-        self.0.upgrade().map(Proc)
+        self.0.upgrade().map(|inner| Proc { inner, plane: Plane::User })
     }
 }
 
@@ -59,8 +65,8 @@ pub struct ProcConfig {
     pub id: ProcId,
     /// Which life of it.
     pub life: Incarnation,
-    /// For what its messages to other processes are.
-    pub lane: Lane,
+    /// The runtime of the actors that supervise; the one of all others if `None`.
+    pub control: Option<Handle>,
     /// How long a call waits for its answer, unless it says otherwise.
     pub call_within: Duration,
     /// Is told of every failure that no actor has handled (E2). It must not block.
@@ -83,11 +89,12 @@ pub struct StillRunning {
 struct Inner {
     id: ProcId,
     life: Incarnation,
-    lane: Lane,
     call_within: Duration,
     on_failure: Box<dyn Fn(&ChildFailure) + Send + Sync>,
-    runtime: Handle,
-    next_index: AtomicU64,
+    user: Floor,
+    /// The other one, if it has one.
+    control: Option<Floor>,
+    next_number: AtomicU64,
     /// Whoever can be found by an address.
     listed: DashMap<NonZeroU64, Arc<dyn Endpoint>>,
     /// One [`Kind`] for each type of actor.
@@ -95,11 +102,30 @@ struct Inner {
     /// The living actors that have no actor for a parent.
     roots: Mutex<Children>,
     root_ended: Notify,
-    deadlines: Arc<Deadlines>,
-    sweeper: AbortHandle,
     metrics: ProcMetrics,
     remote: Remote,
     overflow: Overflow,
+}
+
+/// What each plane has of its own: a busy one must not hold up the other.
+struct Floor {
+    runtime: Handle,
+    deadlines: Arc<Deadlines>,
+    sweeper: AbortHandle,
+}
+
+impl Floor {
+    fn new(runtime: Handle) -> Self {
+        let deadlines = Arc::new(Deadlines::default());
+        let sweeper = runtime.spawn(Arc::clone(&deadlines).sweep()).abort_handle();
+        Self { runtime, deadlines, sweeper }
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
 }
 
 impl ProcConfig {
@@ -111,7 +137,7 @@ impl ProcConfig {
         Self {
             id: ProcId::from_random(id),
             life: Incarnation::FIRST,
-            lane: Lane::Data,
+            control: None,
             call_within: Duration::from_secs(10),
             on_failure: Box::new(|failure| tracing::error!("{}", failure.report())),
         }
@@ -133,26 +159,38 @@ impl Proc {
     #[must_use]
     pub fn start(config: ProcConfig, runtime: Handle) -> Self {
         panics::install_hook();
-        let deadlines = Arc::new(Deadlines::default());
-        let sweeper = runtime.spawn(Arc::clone(&deadlines).sweep()).abort_handle();
-        Self(Arc::new(Inner {
+        let inner = Inner {
             id: config.id,
             life: config.life,
-            lane: config.lane,
             call_within: config.call_within,
             on_failure: config.on_failure,
-            runtime,
-            next_index: AtomicU64::new(1),
+            user: Floor::new(runtime),
+            control: config.control.map(Floor::new),
+            next_number: AtomicU64::new(1),
             listed: DashMap::new(),
             kinds: DashMap::new(),
             roots: Mutex::default(),
             root_ended: Notify::new(),
-            deadlines,
-            sweeper,
             metrics: ProcMetrics::new(),
             remote: Remote::default(),
             overflow: Overflow::default(),
-        }))
+        };
+        Self { inner: Arc::new(inner), plane: Plane::User }
+    }
+
+    /// The same process, as those on `plane` use it: what is spawned through it lives there. On the control
+    /// thread nothing may block. If the process has none, all actors live together.
+    #[must_use]
+    pub fn on(&self, plane: Plane) -> Self {
+        let plane = if self.inner.control.is_some() { plane } else { Plane::User };
+        Self { inner: Arc::clone(&self.inner), plane }
+    }
+
+    fn floor(&self) -> &Floor {
+        match (self.plane, &self.inner.control) {
+            (Plane::Control, Some(floor)) => floor,
+            (Plane::Control, None) | (Plane::User, _) => &self.inner.user,
+        }
     }
 
     /// Spawns an actor whose parent is the process, under the name of its type.
@@ -162,9 +200,25 @@ impl Proc {
 
     /// The same, under a name of its own.
     pub fn spawn_named<A: Actor>(&self, name: impl Into<Name>, params: A::Params) -> ActorRef<A> {
-        let parent = Arc::clone(&self.0) as Arc<dyn Parent>;
+        let parent = Arc::clone(&self.inner) as Arc<dyn Parent>;
         self.spawn_child(name.into(), params, parent, |child| {
-            self.0.roots().insert(child.index(), child);
+            self.inner.roots().insert(child.index(), child);
+        })
+    }
+
+    /// Spawns an actor that somebody looks after who is no actor of this process: its end is told to `ended`
+    /// and its failure to nobody else. It must not block.
+    pub fn spawn_for<A: Actor>(
+        &self,
+        name: impl Into<Name>,
+        params: A::Params,
+        ended: impl FnOnce(End) + Send + 'static,
+    ) -> ActorRef<A> {
+        let ended: Ended = Box::new(ended);
+        let inner = Arc::clone(&self.inner);
+        let parent = Arc::new(Guardian { inner, ended: Mutex::new(Some(ended)) });
+        self.spawn_child(name.into(), params, parent, |child| {
+            self.inner.roots().insert(child.index(), child);
         })
     }
 
@@ -185,19 +239,19 @@ impl Proc {
     /// Who the process is.
     #[must_use]
     pub fn id(&self) -> ProcId {
-        self.0.id
+        self.inner.id
     }
 
     /// Which life of the process it is.
     #[must_use]
     pub fn life(&self) -> Incarnation {
-        self.0.life
+        self.inner.life
     }
 
     /// Which life of which process it is.
     #[must_use]
     pub fn peer(&self) -> PeerId {
-        PeerId { proc: self.0.id, life: self.0.life }
+        PeerId { proc: self.inner.id, life: self.inner.life }
     }
 
     /// Whether messages for `actor` have a way: it is here and can be found, or there is a session with its
@@ -207,20 +261,20 @@ impl Proc {
         if actor.peer() == self.peer() {
             self.find(actor).is_some()
         } else {
-            self.remote().session(actor.peer(), self.lane()).is_some()
+            self.remote().session(actor.peer(), actor.plane().lane()).is_some()
         }
     }
 
     /// The runtime that its actors run on.
     #[must_use]
     pub fn runtime(&self) -> &Handle {
-        &self.0.runtime
+        &self.floor().runtime
     }
 
     /// How many of its actors live that have no actor for a parent.
     #[must_use]
     pub fn n_roots(&self) -> usize {
-        self.0.roots().len()
+        self.inner.roots().len()
     }
 
     pub(crate) fn spawn_child<A: Actor>(
@@ -234,76 +288,76 @@ impl Proc {
         // Before it runs: its end must find it among the children.
         adopt(Arc::clone(&shared) as Arc<dyn Endpoint>);
         let task = ActorTask::new(Arc::clone(&shared), parent, params);
-        drop(self.0.runtime.spawn(task));
+        drop(self.runtime().spawn(task));
         ActorRef::new(shared)
     }
 
     pub(crate) fn next_index(&self) -> NonZeroU64 {
-        let index = self.0.next_index.fetch_add(1, Ordering::Relaxed);
-        NonZeroU64::new(index).unwrap_or(NonZeroU64::MAX)
+        let number = self.inner.next_number.fetch_add(1, Ordering::Relaxed);
+        NonZeroU64::new(self.plane.index(number)).unwrap_or(NonZeroU64::MAX)
     }
 
     pub(crate) fn actor_id(&self, index: NonZeroU64) -> ActorId {
-        ActorId { proc: self.0.id, life: self.0.life, index: index.get() }
+        ActorId { proc: self.inner.id, life: self.inner.life, index: index.get() }
     }
 
     /// Whom `id` names, if it is here.
     pub(crate) fn find(&self, id: ActorId) -> Option<Arc<dyn Endpoint>> {
         let index = NonZeroU64::new(id.index)?;
-        Some(Arc::clone(&*self.0.listed.get(&index)?))
+        Some(Arc::clone(&*self.inner.listed.get(&index)?))
     }
 
     pub(crate) fn list(&self, endpoint: Arc<dyn Endpoint>) {
-        self.0.listed.insert(endpoint.index(), endpoint);
+        self.inner.listed.insert(endpoint.index(), endpoint);
     }
 
     pub(crate) fn unlist(&self, index: NonZeroU64) {
-        self.0.listed.remove(&index);
+        self.inner.listed.remove(&index);
     }
 
     /// What all actors of type `A` share.
     pub(crate) fn kind<A: Actor>(&self) -> Arc<Kind<A>> {
         let key = TypeId::of::<A>();
-        let known = self.0.kinds.get(&key).map(|kind| Arc::clone(&*kind));
+        let known = self.inner.kinds.get(&key).map(|kind| Arc::clone(&*kind));
         let kind = known.unwrap_or_else(|| {
             let new = || Arc::new(Kind::<A>::new()) as Arc<dyn Any + Send + Sync>;
-            Arc::clone(&*self.0.kinds.entry(key).or_insert_with(new))
+            Arc::clone(&*self.inner.kinds.entry(key).or_insert_with(new))
         });
         kind.downcast().unwrap_or_else(|_| Arc::new(Kind::new()))
     }
 
     pub(crate) fn call_within(&self) -> Duration {
-        self.0.call_within
+        self.inner.call_within
     }
 
     pub(crate) fn deadlines(&self) -> Arc<Deadlines> {
-        Arc::clone(&self.0.deadlines)
+        Arc::clone(&self.floor().deadlines)
     }
 
-    pub(crate) fn lane(&self) -> Lane {
-        self.0.lane
+    pub(crate) const fn lane(&self) -> Lane {
+        self.plane.lane()
     }
 
     pub(crate) fn remote(&self) -> &Remote {
-        &self.0.remote
+        &self.inner.remote
     }
 
     pub(crate) fn overflow(&self) -> &Overflow {
-        &self.0.overflow
+        &self.inner.overflow
     }
 
     /// The same process, without keeping it alive.
     pub(crate) fn downgrade(&self) -> WeakProc {
-        WeakProc(Arc::downgrade(&self.0))
+        WeakProc(Arc::downgrade(&self.inner))
     }
 
     pub(crate) fn metrics(&self) -> &ProcMetrics {
-        &self.0.metrics
+        &self.inner.metrics
     }
 
     /// A message could not be delivered: it is counted, logged, and goes back to who sent it (R3).
     pub(crate) fn give_back(&self, undelivered: Undelivered) {
-        self.0.metrics.undelivered(undelivered.why);
+        self.inner.metrics.undelivered(undelivered.why);
         tracing::warn!(%undelivered, "undelivered");
         if let Some(sender) = undelivered.from.and_then(|from| self.find(from)) {
             sender.returned(undelivered);
@@ -313,9 +367,9 @@ impl Proc {
     /// Asks the roots to end, the youngest first, and waits for all of them until `grace` is over.
     async fn end_roots(&self, how: Stop, grace: Duration) -> Result<(), StillRunning> {
         let until = Instant::now().checked_add(grace);
-        self.0.roots().values().rev().for_each(|root| root.stop(how));
+        self.inner.roots().values().rev().for_each(|root| root.stop(how));
         loop {
-            let ended = self.0.root_ended.notified();
+            let ended = self.inner.root_ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
             let n = self.n_roots();
@@ -351,9 +405,22 @@ impl Parent for Inner {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.sweeper.abort();
+/// Who looks after an actor from outside of its process.
+struct Guardian {
+    inner: Arc<Inner>,
+    ended: Mutex<Option<Ended>>,
+}
+
+type Ended = Box<dyn FnOnce(End) + Send>;
+
+impl Parent for Guardian {
+    fn child_ended(&self, index: NonZeroU64, _: &Name, end: &End) {
+        self.inner.roots().remove(&index);
+        self.inner.root_ended.notify_waiters();
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ended) = ended {
+            ended(end.clone());
+        }
     }
 }
 
@@ -365,7 +432,7 @@ impl Sender for Proc {
 
 impl fmt::Debug for Proc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proc").field("id", &self.0.id).field("life", &self.0.life).finish()
+        f.debug_struct("Proc").field("id", &self.inner.id).field("life", &self.inner.life).finish()
     }
 }
 

@@ -93,6 +93,18 @@ impl Remote {
         })
     }
 
+    /// Whether there is an open session with a peer on this very lane.
+    pub(crate) fn is_connected(&self, peer: PeerId, lane: Lane) -> bool {
+        let sessions = self.sessions.get(&(peer, lane));
+        sessions.is_some_and(|sessions| sessions.iter().any(|session| session.is_open()))
+    }
+
+    /// Every session with a peer.
+    pub(crate) fn sessions_with(&self, peer: PeerId) -> Vec<Arc<dyn Outbound>> {
+        let with_peer = self.sessions.iter().filter(|sessions| sessions.key().0 == peer);
+        with_peer.flat_map(|sessions| sessions.value().clone()).collect()
+    }
+
     /// An answer has come from a peer, or there will be none. Only who was called can answer.
     pub(crate) fn settle(&self, by: PeerId, call: CallId, outcome: Result<Body, Fault>) {
         if let Some((_, pending)) = self.pending.remove_if(&call, |_, pending| pending.by == by) {
@@ -126,8 +138,8 @@ impl Proc {
     /// Sends an envelope, and waits while there is no room.
     pub(crate) async fn send_away(&self, envelope: Envelope) -> Result<(), Box<Returned>> {
         let mut envelope = Some(envelope);
-        let peer = envelope.as_ref().map(|envelope| envelope.head.peer());
-        let session = peer.and_then(|peer| self.remote().session(peer, self.lane()));
+        let way = envelope.as_ref().map(|envelope| self.way(&envelope.head));
+        let session = way.and_then(|(peer, lane)| self.remote().session(peer, lane));
         match session {
             Some(session) => poll_fn(|cx| session.poll_send(cx, &mut envelope)).await,
             None => {
@@ -135,6 +147,19 @@ impl Proc {
                 Ok(())
             }
         }
+    }
+
+    /// Whom an envelope is for, and by which lane it goes: by that of the actor that it is for, and an
+    /// answer by that of who answers, so that what supervises never waits behind a user's data.
+    const fn way(&self, head: &Head) -> (PeerId, Lane) {
+        let lane = match head {
+            Head::Cast { to, .. }
+            | Head::Call { to, .. }
+            | Head::Withdrawn { to, .. }
+            | Head::Returned { to, .. } => to.plane().lane(),
+            Head::Answer { .. } | Head::Fault { .. } => self.lane(),
+        };
+        (head.peer(), lane)
     }
 
     /// Sends an answer, which never waits. If it cannot be sent, whoever waits is told that much.
@@ -158,7 +183,8 @@ impl Proc {
 
     /// Sends it by the first session that is open; `None` if there is none.
     fn try_answer(&self, head: Head, body: Body) -> Option<Result<(), Box<Returned>>> {
-        let session = self.remote().session(head.peer(), self.lane())?;
+        let (peer, lane) = self.way(&head);
+        let session = self.remote().session(peer, lane)?;
         let mut envelope = Some(Envelope { head, body });
         match session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope) {
             Poll::Ready(sent) => Some(sent),
@@ -202,16 +228,15 @@ impl Proc {
     }
 
     /// Casts a message to another process.
-    pub(crate) async fn cast_away<M: Message + Serialize>(
+    pub(crate) async fn cast_away<M: Message>(
         &self,
         to: PortRef<M>,
         from: Option<NonZeroU64>,
-        message: M,
+        body: Body,
     ) {
         self.remote().learn_name::<M>();
         let from = from.map(|from| self.actor_id(from));
         let head = Head::Cast { to: to.actor(), port: to.port(), from };
-        let body = Body::Value(Box::new(Outgoing(message)));
         if let Err(returned) = self.send_away(Envelope { head, body }).await {
             self.came_back(*returned);
         }
@@ -228,7 +253,7 @@ impl Proc {
         let from = from.map(|from| self.actor_id(from));
         let head = Head::Cast { to: to.actor(), port: to.port(), from };
         let mut envelope = Some(Envelope { head, body: Body::Value(Box::new(Outgoing(message))) });
-        let session = self.remote().session(to.actor().peer(), self.lane());
+        let session = self.remote().session(to.actor().peer(), to.actor().plane().lane());
         let sent = match session {
             Some(session) => {
                 session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope)
@@ -289,9 +314,9 @@ impl Proc {
     /// # Cancellation
     ///
     /// The peer is told that nobody waits any more.
-    pub(crate) async fn call_away<M>(&self, to: PortRef<M>, message: M) -> Result<M::Reply, Fault>
+    pub(crate) async fn call_away<M>(&self, to: PortRef<M>, body: Body) -> Result<M::Reply, Fault>
     where
-        M: Message<Reply: DeserializeOwned> + Serialize,
+        M: Message<Reply: DeserializeOwned>,
     {
         let remote = self.remote();
         let call = CallId::new(remote.next_call.fetch_add(1, Ordering::Relaxed));
@@ -299,7 +324,6 @@ impl Proc {
         remote.pending.insert(call, Pending { by: to.actor().peer(), settle });
         let _withdraw = Withdraw { proc: self, to: to.actor(), call };
         let head = Head::Call { to: to.actor(), port: to.port(), from: self.peer(), call };
-        let body = Body::Value(Box::new(Outgoing(message)));
         if let Err(returned) = self.send_away(Envelope { head, body }).await {
             self.came_back(*returned);
         }

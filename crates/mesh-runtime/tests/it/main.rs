@@ -6,6 +6,7 @@ mod fair;
 mod life;
 mod mailboxes;
 mod peers;
+mod planes;
 mod ports;
 mod remote;
 mod script;

@@ -1,0 +1,125 @@
+//! One message for many.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use mesh_core::{Body, EncodeError, Fault, Message, PortRef, WhyUndelivered};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+use crate::port::{call_here, cast_here};
+use crate::sender::{Origin, Sender};
+use crate::undelivered::Undelivered;
+
+/// One message for many: encoded at most once, however many processes it goes to, and cloned for each
+/// receiver in this one, where nothing is encoded.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_core::{Message, PortRef};
+/// use mesh_runtime::{Broadcast, Proc};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct News(String);
+///
+/// impl Message for News {
+///     const NAME: &'static str = "doc.News";
+///     type Reply = ();
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let proc = Proc::local()?;
+/// let mut readers = [proc.open_port::<News>(1), proc.open_port::<News>(1)];
+/// let news = Broadcast::new(News("it rains".to_owned()));
+/// for reader in &readers {
+///     news.cast(&proc, reader.port()).await;
+/// }
+/// for reader in &mut readers {
+///     assert_eq!(reader.recv().await.0, "it rains");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Broadcast<M> {
+    message: M,
+    bytes: OnceLock<Result<Bytes, EncodeError>>,
+}
+
+impl<M> Broadcast<M>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+{
+    /// The message, not encoded yet.
+    #[must_use]
+    pub const fn new(message: M) -> Self {
+        Self { message, bytes: OnceLock::new() }
+    }
+
+    /// Sends it to one of the many, and waits while there is no room for it, as
+    /// [`Port::cast`](crate::Port::cast).
+    pub fn cast<S: Sender>(
+        &self,
+        from: &S,
+        to: PortRef<M>,
+    ) -> impl Future<Output = ()> + Send + use<'_, M, S> {
+        let Origin { proc, actor } = from.origin();
+        let proc = proc.clone();
+        async move {
+            if to.actor().peer() == proc.peer() {
+                return cast_here(&proc, to, actor, self.message.clone()).await;
+            }
+            match self.body() {
+                Ok(body) => proc.cast_away(to, actor, body).await,
+                Err(why) => {
+                    let from = actor.map(|actor| proc.actor_id(actor));
+                    let message = self.message.clone();
+                    proc.give_back(Undelivered::here((from, to.actor()), M::NAME, why, message));
+                }
+            }
+        }
+    }
+
+    /// Sends it to one of the many and waits for the answer, for as long as that takes: whoever calls many
+    /// has one deadline for all of them.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer.
+    pub fn call<S: Sender>(
+        &self,
+        from: &S,
+        to: PortRef<M>,
+    ) -> impl Future<Output = Result<M::Reply, Fault>> + Send + use<'_, M, S> {
+        let proc = from.origin().proc.clone();
+        async move {
+            if to.actor().peer() == proc.peer() {
+                return call_here(&proc, to, self.message.clone()).await;
+            }
+            let body = self.body().map_err(Fault::Undelivered)?;
+            proc.call_away(to, body).await
+        }
+    }
+
+    /// Its bytes, which all share.
+    fn body(&self) -> Result<Body, WhyUndelivered> {
+        let encoded = self.bytes.get_or_init(|| codec::encode(M::NAME, &self.message));
+        match encoded {
+            Ok(bytes) => Ok(Body::Bytes(bytes.clone())),
+            Err(error) => {
+                tracing::error!(%error, "a message cannot be encoded");
+                Err(WhyUndelivered::Malformed)
+            }
+        }
+    }
+}
+
+impl<M: Message> fmt::Debug for Broadcast<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broadcast").field("name", &M::NAME).finish_non_exhaustive()
+    }
+}

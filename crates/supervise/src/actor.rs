@@ -5,6 +5,7 @@
 //! the loop and news from it, and waits for none of them.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -14,12 +15,13 @@ use mesh_core::{
     Unsubscribe,
 };
 use mesh_runtime::{
-    Actor, Context, Deputy, Failure, Handler, Handlers, Port, ReplyTo, Stop, Undelivered,
+    Actor, ActorRef, ChildFailure, Context, Failure, Handler, Handlers, Port, ReplyTo, Stop,
+    Undelivered, Verdict,
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
-use crate::clock::{Clock, Queued};
+use crate::clock::Clock;
+use crate::forwarder::{Forwarder, Forwarding};
 use crate::handle::{ControllerRef, Inbox, SUBSCRIBER_EVENTS};
 use crate::shell::{Setup, supervise};
 
@@ -67,7 +69,7 @@ pub struct ControllerActor<C: Controlled, A> {
     controller: ControllerRef<C::Report>,
     clock: Clock,
     /// One for each port that is told. Bound: the limit of the machine for subscribers.
-    subscriptions: BTreeMap<PortRef<MeshEvent>, Forwarding>,
+    subscriptions: BTreeMap<PortRef<MeshEvent>, Subscribed>,
     agents: PhantomData<fn(A)>,
 }
 
@@ -96,21 +98,24 @@ impl<C: Controlled, A> fmt::Debug for ControllerParams<C, A> {
     }
 }
 
-/// Carries the events of one subscription to its port. Ends when it is dropped.
-struct Forwarding(JoinHandle<()>);
+/// One subscription, which ends when this is dropped.
+struct Subscribed {
+    forwarder: ActorRef<Forwarder>,
+    /// Closed when everything has been carried, or can be no more.
+    carries: oneshot::Sender<Infallible>,
+}
 
-impl Forwarding {
+impl Subscribed {
     /// Ends it now: when this returns, the loop can see that the subscriber has gone.
-    async fn end(mut self) {
-        self.0.abort();
-        // That it was aborted is what was asked for.
-        _ = (&mut self.0).await.is_ok();
+    async fn end(self) {
+        self.forwarder.stop(Stop::Now);
+        self.forwarder.ended().await;
     }
 }
 
-impl Drop for Forwarding {
+impl Drop for Subscribed {
     fn drop(&mut self) {
-        self.0.abort();
+        self.forwarder.stop(Stop::Now);
     }
 }
 
@@ -157,20 +162,23 @@ where
         Ok(Self { controller, clock, subscriptions, agents: PhantomData })
     }
 
-    /// A subscriber that is gone is dropped (N7); without its owner the mesh ends (C2).
+    /// A subscription that fails is over, and nothing else is (H7).
+    async fn on_failure(
+        &mut self,
+        _: ChildFailure,
+        _: &mut Context<Self>,
+    ) -> Result<Verdict, Failure> {
+        Ok(Verdict::Handled)
+    }
+
+    /// Without its owner the mesh ends (C2).
     async fn on_undelivered(
         &mut self,
         undelivered: Undelivered,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        match undelivered.name {
-            OwnerNews::NAME => cx.stop(Stop::Now),
-            MeshEvent::NAME => {
-                if let Some(gone) = self.subscriptions.remove(&PortRef::of(undelivered.to)) {
-                    gone.end().await;
-                }
-            }
-            _ => (),
+        if undelivered.name == OwnerNews::NAME {
+            cx.stop(Stop::Now);
         }
         Ok(())
     }
@@ -235,7 +243,7 @@ where
         Subscribe { to, interest, region }: Subscribe,
         cx: &mut Context<Self>,
     ) -> Result<Result<(), Refusal>, Failure> {
-        self.subscriptions.retain(|_, forwarding| !forwarding.0.is_finished());
+        self.subscriptions.retain(|_, subscribed| !subscribed.carries.is_closed());
         if self.subscriptions.contains_key(&to) {
             return Ok(Ok(()));
         }
@@ -246,8 +254,10 @@ where
         if let Err(refusal) = is_taken.await? {
             return Ok(Err(refusal));
         }
-        let forwarding = cx.proc().runtime().spawn(forward((events, self.clock), to, cx.deputy()));
-        self.subscriptions.insert(to, Forwarding(forwarding));
+        let (carries, carried) = oneshot::channel();
+        let forwarding = Forwarding { events, clock: self.clock, to, carries: carried };
+        let forwarder = cx.spawn::<Forwarder>(forwarding);
+        self.subscriptions.insert(to, Subscribed { forwarder, carries });
         Ok(Ok(()))
     }
 }
@@ -263,22 +273,9 @@ where
         Unsubscribe { to }: Unsubscribe,
         _: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        if let Some(forwarding) = self.subscriptions.remove(&to) {
-            forwarding.end().await;
+        if let Some(subscribed) = self.subscriptions.remove(&to) {
+            subscribed.end().await;
         }
         Ok(())
-    }
-}
-
-/// Tells the port every event, and waits while it has no room: then the queue fills, and the loop
-/// knows that the subscriber lags (N7).
-async fn forward(
-    (mut events, clock): (mpsc::Receiver<Queued<MeshEvent>>, Clock),
-    to: PortRef<MeshEvent>,
-    from: Deputy,
-) {
-    while let Some(Queued { since, item: mut event }) = events.recv().await {
-        event.waited += clock.now().since(since);
-        to.cast(&from, event).await;
     }
 }

@@ -20,6 +20,8 @@
 mod actor;
 mod backlog;
 mod clock;
+#[cfg(feature = "actor")]
+mod forwarder;
 mod handle;
 mod local;
 pub mod metrics;

@@ -14,6 +14,8 @@ use supervise::{Clock, ControllerActor, ControllerParams, MeshEvents, Setup};
 
 use crate::support::{Fake, FakeAgents, Plain, crash, settle, spec};
 
+mod returns;
+
 /// A mesh of fake ranks whose controller is an actor, and who talks to it.
 struct Mesh {
     proc: Proc,

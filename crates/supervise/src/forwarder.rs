@@ -1,0 +1,68 @@
+//! Carries the events of one subscription to its port.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use mesh_core::{MeshEvent, PortRef};
+use mesh_runtime::{Actor, Context, Deputy, Failure, Port, Stop, Undelivered};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::{Clock, Queued};
+
+/// Carries the events of one subscription to its port, and ends after the last one, or when one comes
+/// back (N7).
+///
+/// It is an actor of its own, so that what comes back ends the subscription that it was sent for: the
+/// same port may have another one by then.
+pub(crate) struct Forwarder;
+
+/// What a [`Forwarder`] is created from.
+pub(crate) struct Forwarding {
+    pub(crate) events: mpsc::Receiver<Queued<MeshEvent>>,
+    pub(crate) clock: Clock,
+    pub(crate) to: PortRef<MeshEvent>,
+    /// Dropped when nothing is carried any more.
+    pub(crate) carries: oneshot::Receiver<Infallible>,
+}
+
+impl fmt::Debug for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forwarding").field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+impl Actor for Forwarder {
+    const NAME: &'static str = "forwarder";
+    /// It takes no messages.
+    const MAILBOX: usize = 1;
+    type Params = Forwarding;
+
+    async fn start(forwarding: Forwarding, cx: &mut Context<Self>) -> Result<Self, Failure> {
+        let (me, deputy) = (cx.me().clone(), cx.deputy());
+        cx.attach(async move {
+            forward(forwarding, &deputy).await;
+            me.stop(Stop::Now);
+            Ok(())
+        });
+        Ok(Self)
+    }
+
+    async fn on_undelivered(
+        &mut self,
+        _: Undelivered,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        cx.stop(Stop::Now);
+        Ok(())
+    }
+}
+
+/// Tells the port every event, and waits while it has no room: then the queue fills, and the loop
+/// knows that the subscriber lags (N7).
+async fn forward(forwarding: Forwarding, from: &Deputy) {
+    let Forwarding { mut events, clock, to, carries: _carries } = forwarding;
+    while let Some(Queued { since, item: mut event }) = events.recv().await {
+        event.waited += clock.now().since(since);
+        to.cast(from, event).await;
+    }
+}

@@ -12,7 +12,7 @@ use mesh_shape::{Rank, RankSet};
 #[cfg(test)]
 use crate::cells::visits;
 use crate::config::Times;
-use crate::silence::{Silence, Verdict};
+use crate::silence::{Pause, Silence, Verdict};
 
 /// The agents of one mesh.
 #[derive(Clone, Debug)]
@@ -266,10 +266,11 @@ impl Roster {
     pub(crate) fn echo(&self, agent: AgentId) -> Option<Echo> {
         self.agents.get(agent.index())?.heard?.echo()
     }
-    /// This side was paused for `gap`: nobody is to blame for it (rule 6 of the design).
-    pub(crate) fn forgive(&mut self, gap: Duration, now: Timestamp, times: &Times) {
+
+    /// This side was paused: nobody is to blame for it (rule 6 of the design).
+    pub(crate) fn forgive(&mut self, pause: Pause, times: &Times) {
         for agent in &mut self.agents {
-            agent.silence.forgive(gap, now);
+            agent.silence.forgive(pause, times);
         }
         self.earliest = self.first_due(times);
     }

@@ -16,6 +16,7 @@ use crate::health::Health;
 use crate::kind::Controlled;
 use crate::restarts::Restarts;
 use crate::runs::RANKS_MAX;
+use crate::silence::Pause;
 use crate::spread::SplitMix;
 use crate::subscribers::Subscribers;
 use crate::waits::Waits;
@@ -286,7 +287,9 @@ impl<C: Controlled> Controller<C> {
         // Each moment is forgiven once, also if the deadline stays due over many events.
         let gap = self.now.since(promised.max(before));
         if gap > self.spec.config.times.heartbeat {
-            self.roster.forgive(gap, self.now, &self.spec.config.times);
+            let at_most = self.now.since(before);
+            let pause = Pause { at_least: gap, at_most, until: self.now };
+            self.roster.forgive(pause, &self.spec.config.times);
             self.poll_sent = self.poll_sent.map(|sent| sent + gap);
             if let Some(settling) = &mut self.settling {
                 settling.at = settling.at + gap;

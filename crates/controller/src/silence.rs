@@ -21,8 +21,18 @@ pub(crate) struct Silence {
     contact: Contact,
     /// Its ranks have been given up: by now their lease has run out.
     given_up: bool,
-    /// This side was paused since it was heard, and has begun to count anew for that.
+    /// This side was paused since it was heard, and has forgiven the longest that that can have been.
     excused: bool,
+}
+
+/// A pause of this side, seen when it is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    /// Since the deadline that was missed.
+    pub(crate) at_least: Duration,
+    /// Since the event before.
+    pub(crate) at_most: Duration,
+    pub(crate) until: Timestamp,
 }
 
 /// What a silence has come to mean.
@@ -45,14 +55,23 @@ impl Silence {
         was_doubted
     }
 
-    /// This side was paused for `gap` at least: nobody is to blame for it (rule 6 of the design).
+    /// This side was paused: nobody is to blame for it (rule 6 of the design).
     ///
-    /// When it is called, what came meanwhile may not have been read, and the pause may have begun
-    /// long before the deadline that was missed. So who was not doubted has the whole time to be heard
-    /// again; but once only, or a side that is always late would never doubt anybody.
-    pub(crate) fn forgive(&mut self, gap: Duration, now: Timestamp) {
-        let begins_anew = self.contact == Contact::Heard && !self.excused;
-        self.heard_at = if begins_anew { now } else { (self.heard_at + gap).min(now) };
+    /// When the pause began is not known, and what came meanwhile may not have been read when this is
+    /// called. So who was not doubted is forgiven the longest that the pause can have been, and has at
+    /// least a heartbeat's time to be heard in; but once only until it is heard, or a side that is always
+    /// late would never doubt anybody.
+    pub(crate) fn forgive(&mut self, pause: Pause, times: &Times) {
+        let Pause { at_least, at_most, until } = pause;
+        let is_first = self.contact == Contact::Heard && !self.excused;
+        let forgiven = if is_first { at_most } else { at_least };
+        self.heard_at = (self.heard_at + forgiven).min(until);
+        if is_first {
+            // Before that neither the silence nor a poll that was not answered means anything.
+            let first_doubt = times.suspect.min(times.poll_deadline);
+            let counted_at_most = first_doubt.saturating_sub(times.heartbeat);
+            self.heard_at = self.heard_at.max(until.before(counted_at_most));
+        }
         self.excused = true;
     }
 

@@ -61,7 +61,7 @@ use self::leases::{EPOCHS, Kept};
 use self::model::{Goal, Grid, Model, Rates, Rounding, Variant};
 use self::search::search;
 use self::story::told;
-use super::Silence;
+use super::{Pause, Silence};
 use crate::config::Times;
 
 mod leases;
@@ -286,11 +286,15 @@ fn a_lease_runs_again_by_an_order_that_echoes_a_new_beat() {
 #[test]
 fn a_pause_is_forgiven_alike_at_once_and_in_parts() {
     let at = |second| Timestamp::from_start(Duration::from_secs(second));
+    let pause = |before, until| {
+        let gap = at(until).since(at(before));
+        Pause { at_least: gap, at_most: gap, until: at(until) }
+    };
     for (heard, before, woken, now) in [(0, 0, 1, 5), (0, 3, 4, 9), (2, 3, 3, 7), (3, 3, 8, 8)] {
         let [mut whole, mut parts] = [Silence::since(at(heard)), Silence::since(at(heard))];
-        whole.forgive(at(now).since(at(before)), at(now));
-        parts.forgive(at(woken).since(at(before)), at(woken));
-        parts.forgive(at(now).since(at(woken)), at(now));
+        whole.forgive(pause(before, now), &Times::lan());
+        parts.forgive(pause(before, woken), &Times::lan());
+        parts.forgive(pause(woken, now), &Times::lan());
         assert_eq!(whole, parts);
     }
 }

@@ -165,6 +165,7 @@
 //! L3 killers::an_agent_that_is_gone_makes_its_ranks_unreachable_at_once
 //! L3 loop::a_check_blocks_nothing
 //! L3 loop::a_poll_doubts_only_those_that_were_not_heard_since
+//! L3 silence::a_poll_is_not_judged_as_we_wake
 //! L4 loop::a_check_that_is_late_is_made_once
 //! L5 loop::checks_of_different_controllers_are_spread
 //! L6 adoption::ranks_that_an_agent_does_not_know_are_lost_also_if_it_comes_back_late

@@ -146,6 +146,47 @@ fn whoever_was_heard_has_the_whole_time_to_be_heard_again_after_our_pause() {
     assert_eq!(kinds(&mesh), [StatusKind::Suspect, StatusKind::Running]);
 }
 
+/// Rule 6: silence that was seen before the pause can have begun counts; and a heartbeat's time is left in
+/// any case to read what was said meanwhile.
+#[test]
+fn whoever_was_silent_before_our_pause_has_the_rest_of_its_time() {
+    for (seen_ms, left_ms) in [(0, 2_000), (1_000, 1_000), (1_300, 700), (1_500, 500), (1_900, 500)]
+    {
+        let mut mesh = running(2, 2, LAN);
+        _ = mesh.step(at_ms(seen_ms), beat(1, 1));
+        let awake = mesh.next_deadline().expect("ranks live") + secs(60);
+        let due = awake + Duration::from_millis(left_ms);
+        _ = mesh.step(awake, Event::Tick);
+        _ = mesh.step(due.before(Duration::from_millis(1)), beat(1, 2));
+        _ = mesh.step(due.before(Duration::from_millis(1)), Event::Tick);
+        assert_eq!(kinds(&mesh), [StatusKind::Running; 2], "seen at {seen_ms} ms");
+        _ = mesh.step(due, Event::Tick);
+        let doubted = [StatusKind::Suspect, StatusKind::Running];
+        assert_eq!(kinds(&mesh), doubted, "seen at {seen_ms} ms");
+    }
+}
+
+/// L3, rule 6: the answer to a poll, too, may be unread when we wake.
+#[test]
+fn a_poll_is_not_judged_as_we_wake() {
+    let mut config = LAN;
+    config.times.poll_deadline = secs(1);
+    let mut mesh = running(2, 2, config);
+    let check = mesh.check_due().expect("ranks live");
+    for agent in [0, 1] {
+        _ = mesh.step(check.before(Duration::from_millis(10)), beat(agent, 1));
+    }
+    _ = mesh.step(check, Event::Tick);
+    let answered = check + secs(1);
+    _ = mesh.step(answered.before(Duration::from_millis(5)), beat(1, 2));
+    assert_eq!(mesh.next_deadline(), Some(answered));
+    let awake = answered + secs(60);
+    _ = mesh.step(awake, Event::Tick);
+    assert_eq!(kinds(&mesh), [StatusKind::Running; 2]);
+    _ = mesh.step(awake + Duration::from_millis(1), beat(0, 2));
+    assert_eq!(kinds(&mesh), [StatusKind::Running; 2]);
+}
+
 /// Rule 6: or a controller that is late each time would never doubt anybody.
 #[test]
 fn it_is_given_the_whole_time_once_until_it_is_heard() {

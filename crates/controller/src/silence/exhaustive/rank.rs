@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mesh_core::Timestamp;
 
-use super::super::{Contact, Silence, Verdict};
+use super::super::{Contact, Pause, Silence, Verdict};
 use super::leases::{EPOCHS, Kept, Leases, NOW};
 use super::model::{Goal, Grid, Model, Variant};
 
@@ -143,7 +143,8 @@ impl Rank {
         let now = NOW + step;
         let mut silence = self.silence(by, NOW, model);
         if was_paused {
-            silence.forgive(step, now);
+            let pause = Pause { at_least: step, at_most: step, until: now };
+            silence.forgive(pause, &model.grid.times);
         } else {
             let at = model.grid.judge_reading(now, step);
             let verdict = silence.judge(at, &model.grid.times, Duration::ZERO);

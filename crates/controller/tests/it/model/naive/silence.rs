@@ -10,12 +10,20 @@ use super::{Agent, Contact, Naive, Stage};
 impl Naive {
     pub(super) fn advance(&mut self, now: Timestamp, promised: Option<Timestamp>) {
         let slept_from = promised.map(|promised| promised.max(self.now));
+        let longest = now.since(self.now);
         self.now = self.now.max(now);
         let Some(gap) = slept_from.map(|from| self.now.since(from)) else { return };
-        if gap > self.config.times.heartbeat {
+        let times = self.config.times;
+        if gap > times.heartbeat {
+            let doubt = times.suspect.min(times.poll_deadline);
+            let unread = self.now.before(doubt.saturating_sub(times.heartbeat));
             for agent in &mut self.agents {
                 let is_first = agent.contact == Contact::Heard && !agent.excused;
-                let from = if is_first { self.now } else { agent.heard_at + gap };
+                let from = if is_first {
+                    (agent.heard_at + longest).max(unread)
+                } else {
+                    agent.heard_at + gap
+                };
                 (agent.heard_at, agent.excused) = (from.min(self.now), true);
             }
             self.poll_sent = self.poll_sent.map(|sent| sent + gap);

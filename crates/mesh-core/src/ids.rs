@@ -17,6 +17,11 @@ impl MeshId {
     pub const fn from_random(bits: u128) -> Self {
         Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
     }
+
+    /// The bare bits.
+    pub(crate) const fn bits(self) -> u128 {
+        self.0.as_u128()
+    }
 }
 
 impl fmt::Display for MeshId {

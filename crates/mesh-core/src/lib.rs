@@ -17,6 +17,7 @@
 //! | [`request`] | what a program asks of a controller, and what it answers: [`MeshRequest`], [`Reply`] |
 //! | [`restart`] | which ends lead to a restart, and how many: [`RestartConfig`] |
 //! | [`launch`] | how a process is started: the trait [`Launcher`] |
+//! | [`procs`] | what actors live on: the trait [`Procs`] |
 //!
 //! There is no runtime, clock, randomness, logging or I/O here.
 
@@ -30,6 +31,7 @@ pub mod ids;
 pub mod launch;
 pub mod message;
 pub mod owner_news;
+pub mod procs;
 pub mod protocol;
 pub mod request;
 pub mod restart;
@@ -51,6 +53,7 @@ pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabe
 pub use launch::{Command, Launcher, Seat};
 pub use message::Message;
 pub use owner_news::OwnerNews;
+pub use procs::{ProcSeat, Procs};
 pub use protocol::{Agents, Answer, Answers, Echo, Order, Request, Undelivered, Update};
 pub use request::{MeshRequest, Refusal, Reply, Subscribe, Unsubscribe};
 pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};

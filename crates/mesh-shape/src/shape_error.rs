@@ -168,6 +168,9 @@ pub enum ShapeError {
     /// Two regions are views of different extents.
     #[error("the regions are views of different extents")]
     OtherBase,
+    /// A region is no part of the one that it is to be a part of.
+    #[error("the region has ranks that the other does not have: slice that one")]
+    NotSubset,
     /// What two regions share cannot be said dim by dim: one has a dim that was flattened across dims of
     /// the base, or split, and that lies across dims of the other.
     #[error("a dim was flattened across dims of the base, or split: intersect the sets of ranks")]

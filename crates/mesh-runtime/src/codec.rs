@@ -1,4 +1,4 @@
-//! The bytes of messages: postcard, which is small and fast and knows no versions; those are compared
+//! `codec`: the bytes of messages: postcard, which is small and fast and knows no versions; those are compared
 //! when processes meet.
 
 use std::any::Any;
@@ -24,15 +24,23 @@ pub enum DecodeError {
 }
 
 /// The bytes of a value, which belongs to the message `name`.
-pub(crate) fn encode<T: Serialize>(name: &'static str, value: &T) -> Result<Bytes, EncodeError> {
+///
+/// # Errors
+///
+/// [`EncodeError`] if the type's `Serialize` fails.
+pub fn encode<T: Serialize>(name: &'static str, value: &T) -> Result<Bytes, EncodeError> {
     match postcard::to_stdvec(value) {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) => Err(EncodeError { name, why: error.to_string() }),
     }
 }
 
-/// The value that the bytes are, all of them.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+/// The value that the bytes are, all of them. This runs the `Deserialize` of a user's type.
+///
+/// # Errors
+///
+/// [`DecodeError`] if they are no such value.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(DecodeError::LeftOver(rest.len())),

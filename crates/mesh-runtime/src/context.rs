@@ -93,7 +93,7 @@ impl<A: Actor> Context<A> {
     pub fn deputy(&self) -> Deputy {
         let me = self.me.shared();
         me.list();
-        Deputy { proc: me.proc.clone(), actor: me.index }
+        Deputy { proc: me.proc.clone(), actor: Some(me.index) }
     }
 
     /// Runs `work` beside the actor, on the same runtime. It has been dropped when an actor that stops has

@@ -14,7 +14,7 @@ use crate::proc::Proc;
 /// The sessions of one process over one transport, a control and a data session with each peer: what
 /// supervises travels and is read on the control thread, so that it never waits behind a user's data.
 ///
-/// Cheap to clone. The transport ends its sessions and listeners when the last clone is dropped.
+/// Cheap to clone. The transport ends its sessions and listeners when the process is dropped.
 ///
 /// # Examples
 ///
@@ -58,11 +58,20 @@ pub struct Network {
 
 impl Network {
     /// The sessions of `proc` over `transport`. `registry` is a hash of the messages that its program
-    /// knows, or 0.
+    /// knows, or 0. The first network of a process is found by [`of`](Self::of).
     #[must_use]
     pub fn new(proc: Proc, transport: Arc<dyn Transport>, registry: u64) -> Self {
+        _ = proc.transport().set((Arc::clone(&transport), registry)).is_ok();
         let inbound = proc.inbound(registry);
         Self { proc, transport, inbound }
+    }
+
+    /// The network of a process, if it has one.
+    #[must_use]
+    pub fn of(proc: &Proc) -> Option<Self> {
+        let (transport, registry) = proc.transport().get()?;
+        let (proc, inbound) = (proc.clone(), proc.inbound(*registry));
+        Some(Self { proc, transport: Arc::clone(transport), inbound })
     }
 
     /// The process.
@@ -103,6 +112,11 @@ impl Network {
         for session in self.proc.remote().sessions_with(peer) {
             session.close();
         }
+    }
+
+    /// Ends all sessions of the process, as if it were gone.
+    pub fn leave(&self) {
+        self.proc.remote().all_sessions().iter().for_each(|session| session.close());
     }
 
     async fn listen_at(&self, at: Addr, plane: Plane) -> Result<Addr, ListenError> {

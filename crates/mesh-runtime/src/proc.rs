@@ -6,11 +6,11 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use mesh_core::{ActorId, End, Incarnation, Lane, PeerId, Plane, ProcId};
+use mesh_core::{ActorId, End, Incarnation, Lane, PeerId, Plane, ProcId, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -73,6 +73,15 @@ pub struct ProcConfig {
     pub on_failure: Box<dyn Fn(&ChildFailure) + Send + Sync>,
 }
 
+/// What happens in the life of an actor. See [`Proc::spawn_for`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// Its constructor has returned it.
+    Created,
+    /// It has ended, and so have its children. The last one.
+    Ended(End),
+}
+
 /// There is no tokio runtime here to run actors on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no tokio runtime is entered here: call it within one, or give its handle to Proc::start")]
@@ -105,6 +114,8 @@ struct Inner {
     metrics: ProcMetrics,
     remote: Remote,
     overflow: Overflow,
+    /// What carries its sessions, if it has some, and the hash that it meets others with.
+    transport: OnceLock<(Arc<dyn Transport>, u64)>,
 }
 
 /// What each plane has of its own: a busy one must not hold up the other.
@@ -174,6 +185,7 @@ impl Proc {
             metrics: ProcMetrics::new(),
             remote: Remote::default(),
             overflow: Overflow::default(),
+            transport: OnceLock::new(),
         };
         Self { inner: Arc::new(inner), plane: Plane::User }
     }
@@ -206,17 +218,15 @@ impl Proc {
         })
     }
 
-    /// Spawns an actor that somebody looks after who is no actor of this process: its end is told to `ended`
-    /// and its failure to nobody else. It must not block.
+    /// Spawns an actor that somebody else looks after than an actor of its plane: each [`Milestone`] of its
+    /// life is given to `told`, which must not block, and its failure is told to nobody else.
     pub fn spawn_for<A: Actor>(
         &self,
         name: impl Into<Name>,
         params: A::Params,
-        ended: impl FnOnce(End) + Send + 'static,
+        told: impl Fn(Milestone) + Send + Sync + 'static,
     ) -> ActorRef<A> {
-        let ended: Ended = Box::new(ended);
-        let inner = Arc::clone(&self.inner);
-        let parent = Arc::new(Guardian { inner, ended: Mutex::new(Some(ended)) });
+        let parent = Arc::new(Guardian { inner: Arc::clone(&self.inner), told: Box::new(told) });
         self.spawn_child(name.into(), params, parent, |child| {
             self.inner.roots().insert(child.index(), child);
         })
@@ -234,6 +244,11 @@ impl Proc {
             return Ok(());
         }
         self.end_roots(Stop::Kill, grace).await
+    }
+
+    /// Ends every actor at its next await, without waiting for that.
+    pub fn kill(&self) {
+        self.inner.roots().values().rev().for_each(|root| root.stop(Stop::Kill));
     }
 
     /// Who the process is.
@@ -326,7 +341,9 @@ impl Proc {
         kind.downcast().unwrap_or_else(|_| Arc::new(Kind::new()))
     }
 
-    pub(crate) fn call_within(&self) -> Duration {
+    /// How long a call waits for its answer, unless it says otherwise.
+    #[must_use]
+    pub fn call_within(&self) -> Duration {
         self.inner.call_within
     }
 
@@ -340,6 +357,10 @@ impl Proc {
 
     pub(crate) fn remote(&self) -> &Remote {
         &self.inner.remote
+    }
+
+    pub(crate) fn transport(&self) -> &OnceLock<(Arc<dyn Transport>, u64)> {
+        &self.inner.transport
     }
 
     pub(crate) fn overflow(&self) -> &Overflow {
@@ -408,19 +429,18 @@ impl Parent for Inner {
 /// Who looks after an actor from outside of its process.
 struct Guardian {
     inner: Arc<Inner>,
-    ended: Mutex<Option<Ended>>,
+    told: Box<dyn Fn(Milestone) + Send + Sync>,
 }
 
-type Ended = Box<dyn FnOnce(End) + Send>;
-
 impl Parent for Guardian {
+    fn child_created(&self) {
+        (self.told)(Milestone::Created);
+    }
+
     fn child_ended(&self, index: NonZeroU64, _: &Name, end: &End) {
         self.inner.roots().remove(&index);
         self.inner.root_ended.notify_waiters();
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(ended) = ended {
-            ended(end.clone());
-        }
+        (self.told)(Milestone::Ended(end.clone()));
     }
 }
 

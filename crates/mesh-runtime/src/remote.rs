@@ -93,6 +93,11 @@ impl Remote {
         })
     }
 
+    /// Every session.
+    pub(crate) fn all_sessions(&self) -> Vec<Arc<dyn Outbound>> {
+        self.sessions.iter().flat_map(|sessions| sessions.value().clone()).collect()
+    }
+
     /// Whether there is an open session with a peer on this very lane.
     pub(crate) fn is_connected(&self, peer: PeerId, lane: Lane) -> bool {
         let sessions = self.sessions.get(&(peer, lane));

@@ -21,17 +21,31 @@ pub struct Origin<'a> {
     pub(crate) actor: Option<NonZeroU64>,
 }
 
-/// Sends in the name of an actor, for work that is attached to it: see
-/// [`Context::deputy`](crate::Context::deputy).
+impl Origin<'_> {
+    /// The process that it is sent from.
+    #[must_use]
+    pub const fn proc(&self) -> &Proc {
+        self.proc
+    }
+
+    /// Sends in the same name, elsewhere and later.
+    #[must_use]
+    pub fn deputy(&self) -> Deputy {
+        Deputy { proc: self.proc.clone(), actor: self.actor }
+    }
+}
+
+/// Sends in the name of somebody else: of an actor, for work that is attached to it
+/// ([`Context::deputy`](crate::Context::deputy)), or of whoever [`Origin`] is of.
 #[derive(Clone, Debug)]
 pub struct Deputy {
     pub(crate) proc: Proc,
-    pub(crate) actor: NonZeroU64,
+    pub(crate) actor: Option<NonZeroU64>,
 }
 
 impl Sender for Deputy {
     fn origin(&self) -> Origin<'_> {
-        Origin { proc: &self.proc, actor: Some(self.actor) }
+        Origin { proc: &self.proc, actor: self.actor }
     }
 }
 

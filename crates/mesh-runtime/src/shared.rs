@@ -56,6 +56,9 @@ pub(crate) enum Control {
 
 /// Who is told when an actor has ended.
 pub(crate) trait Parent: Send + Sync {
+    /// The constructor of the child has returned.
+    fn child_created(&self) {}
+
     /// The child has ended, and so have its own.
     fn child_ended(&self, index: NonZeroU64, name: &Name, end: &End);
 }

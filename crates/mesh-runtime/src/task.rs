@@ -49,6 +49,8 @@ pub(crate) struct ActorTask<A: Actor> {
     turn: TurnSlot<A>,
     /// Whether a function of the actor runs in `turn`, and has its life with it.
     is_busy: bool,
+    /// Its constructor has returned.
+    is_created: bool,
     life: Option<Box<Life<A>>>,
     stage: Stage,
     /// Messages that were taken from the mailbox and are not handled yet.
@@ -112,6 +114,7 @@ impl<A: Actor> ActorTask<A> {
             parent,
             turn,
             is_busy: true,
+            is_created: false,
             life: None,
             stage: Stage::Serving,
             batch: VecDeque::new(),
@@ -150,6 +153,11 @@ impl<A: Actor> ActorTask<A> {
     fn turn_ended(&mut self, Turn { life, outcome }: Turn<A>) {
         self.is_busy = false;
         self.life = life;
+        // The first turn is that of its constructor.
+        if !self.is_created && outcome.is_ok() {
+            self.is_created = true;
+            self.parent.child_created();
+        }
         if let Err(failure) = outcome {
             if matches!(failure.cause().reason, Reason::Panic { .. }) {
                 self.drop_life();

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use mesh_core::{Addr, End, Fault, Message, Plane, PortRef, Reason, WhyUndelivered};
 use mesh_runtime::{
-    Actor, Broadcast, Context, ControlThread, Failure, Handler, Handlers, LocalTransport, Network,
-    Port, Proc, ProcConfig,
+    Actor, Broadcast, Context, ControlThread, Failure, Handler, Handlers, LocalTransport,
+    Milestone, Network, Port, Proc, ProcConfig, Stop,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -188,11 +188,18 @@ async fn whoever_looks_after_an_actor_is_told_how_it_ends() {
     let mut config = ProcConfig::local();
     config.on_failure = Box::new(move |_| _ = counter.fetch_add(1, Ordering::Relaxed));
     let proc = Proc::start(config, Handle::current());
-    let (ended, end) = oneshot::channel();
-    let fragile = proc.spawn_for::<Fragile>("cup", (), |end| _ = ended.send(end).is_ok());
-    let End::Failed(cause) = end.await.expect("it is told") else { panic!("it fails") };
+    let (told, mut milestones) = mpsc::unbounded_channel();
+    let told_too = told.clone();
+    let fragile = proc.spawn_for::<Fragile>("cup", (), move |is| _ = told.send(is).is_ok());
+    let Some(Milestone::Ended(End::Failed(cause))) = milestones.recv().await else {
+        panic!("it fails before it is there")
+    };
     assert!(matches!(&cause.reason, Reason::Error { message } if message == "broken"));
     assert_eq!(fragile.ended().await, End::Failed(cause));
+    let sturdy = proc.spawn_for::<Tool>("can", (), move |is| _ = told_too.send(is).is_ok());
+    assert_eq!(milestones.recv().await, Some(Milestone::Created));
+    sturdy.stop(Stop::Now);
+    assert_eq!(milestones.recv().await, Some(Milestone::Ended(End::Stopped)));
     assert_eq!(proc.n_roots(), 0);
     assert_eq!(unhandled.load(Ordering::Relaxed), 0, "nobody else is told");
 }

@@ -4,25 +4,19 @@
 //! dropped, and with it the agents and what they have started (C2). The actor only carries messages to
 //! the loop and news from it, and waits for none of them.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 
 use controller::Controlled;
 use mesh_core::{
-    Agents, MeshEvent, MeshRequest, Message, OwnerNews, PortRef, Refusal, Reply, Subscribe,
-    Unsubscribe,
+    Agents, MeshRequest, Message, OwnerNews, PortRef, Refusal, Reply, Subscribe, Unsubscribe,
 };
 use mesh_runtime::{
-    Actor, ActorRef, ChildFailure, Context, Failure, Handler, Handlers, Port, ReplyTo, Stop,
-    Undelivered, Verdict,
+    Actor, ChildFailure, Context, Failure, Handler, Handlers, Port, ReplyTo, Stop, Undelivered,
+    Verdict,
 };
-use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Clock;
-use crate::forwarder::{Forwarder, Forwarding};
-use crate::handle::{ControllerRef, Inbox, SUBSCRIBER_EVENTS};
+use crate::desk::Reception;
 use crate::shell::{Setup, supervise};
 
 /// A controller that answers over ports (L8). Spawn it on the control thread.
@@ -66,10 +60,7 @@ use crate::shell::{Setup, supervise};
 /// # }
 /// ```
 pub struct ControllerActor<C: Controlled, A> {
-    controller: ControllerRef<C::Report>,
-    clock: Clock,
-    /// One for each port that is told. Bound: the limit of the machine for subscribers.
-    subscriptions: BTreeMap<PortRef<MeshEvent>, Subscribed>,
+    reception: Reception<C::Report>,
     agents: PhantomData<fn(A)>,
 }
 
@@ -84,7 +75,7 @@ pub struct ControllerParams<C: Controlled, A> {
 impl<C: Controlled, A> fmt::Debug for ControllerActor<C, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ControllerActor")
-            .field("n_ports", &self.subscriptions.len())
+            .field("reception", &self.reception)
             .finish_non_exhaustive()
     }
 }
@@ -95,27 +86,6 @@ impl<C: Controlled, A> fmt::Debug for ControllerParams<C, A> {
             .field("setup", &self.setup)
             .field("owner", &self.owner)
             .finish()
-    }
-}
-
-/// One subscription, which ends when this is dropped.
-struct Subscribed {
-    forwarder: ActorRef<Forwarder>,
-    /// Closed when everything has been carried, or can be no more.
-    carries: oneshot::Sender<Infallible>,
-}
-
-impl Subscribed {
-    /// Ends it now: when this returns, the loop can see that the subscriber has gone.
-    async fn end(self) {
-        self.forwarder.stop(Stop::Now);
-        self.forwarder.ended().await;
-    }
-}
-
-impl Drop for Subscribed {
-    fn drop(&mut self) {
-        self.forwarder.stop(Stop::Now);
     }
 }
 
@@ -132,7 +102,7 @@ where
         ControllerParams { setup, owner }: ControllerParams<C, A>,
         cx: &mut Context<Self>,
     ) -> Result<Self, Failure> {
-        let (clock, period) = (setup.clock, setup.controller.spec().config.times.check);
+        let period = setup.controller.spec().config.times.check;
         let (supervision, run) = supervise(setup);
         let me = cx.me().clone();
         cx.attach(async move {
@@ -157,9 +127,7 @@ where
             me.stop(Stop::Now);
             Ok(())
         });
-        let subscriptions = BTreeMap::new();
-        let controller = supervision.controller;
-        Ok(Self { controller, clock, subscriptions, agents: PhantomData })
+        Ok(Self { reception: Reception::new(supervision.controller), agents: PhantomData })
     }
 
     /// A subscription that fails is over, and nothing else is (H7).
@@ -199,36 +167,16 @@ where
         request: MeshRequest,
         _: &mut Context<Self>,
     ) -> Result<Reply, Failure> {
-        let (answer, _) = oneshot::channel();
-        self.controller.send(Inbox::Ask { request, answer }).await?;
-        Ok(Reply::Taken)
+        self.reception.order(request).await
     }
 
-    /// Hands the question to the loop, in the order of arrival, and does not wait for what it says (L2).
     async fn handle_call(
         &mut self,
         request: MeshRequest,
-        mut reply: ReplyTo<Reply>,
+        reply: ReplyTo<Reply>,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        let (answer, answered) = oneshot::channel();
-        self.controller.send(Inbox::Ask { request, answer }).await?;
-        cx.attach(async move {
-            tokio::select! {
-                biased;
-                answer = answered => {
-                    // A loop that has ended answers nobody: then the reply is dropped, which tells that.
-                    if let Ok(answer) = answer {
-                        // Whoever asked may have given up meanwhile.
-                        _ = reply.send(answer).is_ok();
-                    }
-                }
-                // The loop sees that nobody waits any more, and forgets the question.
-                () = reply.abandoned() => (),
-            }
-            Ok(())
-        });
-        Ok(())
+        self.reception.ask(request, reply, cx).await
     }
 }
 
@@ -240,25 +188,10 @@ where
 {
     async fn handle(
         &mut self,
-        Subscribe { to, interest, region }: Subscribe,
+        subscribe: Subscribe,
         cx: &mut Context<Self>,
     ) -> Result<Result<(), Refusal>, Failure> {
-        self.subscriptions.retain(|_, subscribed| !subscribed.carries.is_closed());
-        if self.subscriptions.contains_key(&to) {
-            return Ok(Ok(()));
-        }
-        let (queue, events) = mpsc::channel(SUBSCRIBER_EVENTS);
-        let (taken, is_taken) = oneshot::channel();
-        self.controller.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
-        // The loop answers at its next step.
-        if let Err(refusal) = is_taken.await? {
-            return Ok(Err(refusal));
-        }
-        let (carries, carried) = oneshot::channel();
-        let forwarding = Forwarding { events, clock: self.clock, to, carries: carried };
-        let forwarder = cx.spawn::<Forwarder>(forwarding);
-        self.subscriptions.insert(to, Subscribed { forwarder, carries });
-        Ok(Ok(()))
+        self.reception.subscribe(subscribe, cx).await
     }
 }
 
@@ -273,9 +206,7 @@ where
         Unsubscribe { to }: Unsubscribe,
         _: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        if let Some(subscribed) = self.subscriptions.remove(&to) {
-            subscribed.end().await;
-        }
+        self.reception.unsubscribe(to).await;
         Ok(())
     }
 }

@@ -66,6 +66,16 @@ impl<R: Send + 'static> ControllerRef<R> {
         Self { inbox, clock }
     }
 
+    #[cfg(feature = "actor")]
+    pub(crate) const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Waits until the controller has ended, in whatever way.
+    pub async fn ended(&self) {
+        self.inbox.closed().await;
+    }
+
     /// Subscribes to what happens in the mesh, or in `region` of it, in whose ranks the events are
     /// then told (H5, N6). The first event is a snapshot.
     ///

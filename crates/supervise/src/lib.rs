@@ -21,6 +21,8 @@ mod actor;
 mod backlog;
 mod clock;
 #[cfg(feature = "actor")]
+mod desk;
+#[cfg(feature = "actor")]
 mod forwarder;
 mod handle;
 mod local;
@@ -33,6 +35,8 @@ mod subscription;
 #[cfg(feature = "actor")]
 pub use actor::{ControllerActor, ControllerParams};
 pub use clock::Clock;
+#[cfg(feature = "actor")]
+pub use desk::Desk;
 pub use handle::{AskError, ControllerRef};
 pub use local::{Life, Local, LocalAgent, LocalRanks, RankOrder, panic_reason};
 pub use mesh_core::OwnerNews;

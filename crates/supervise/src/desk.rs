@@ -1,0 +1,226 @@
+//! What answers over ports for a loop: [`Desk`], and the part of it that every such actor has.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+
+use mesh_core::{MeshEvent, MeshRequest, PortRef, Refusal, Reply, Subscribe, Unsubscribe};
+use mesh_runtime::{
+    Actor, ActorRef, ChildFailure, Context, Failure, Handler, Handlers, ReplyTo, Stop, Verdict,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::forwarder::{Forwarder, Forwarding};
+use crate::handle::{ControllerRef, Inbox, SUBSCRIBER_EVENTS};
+
+/// Answers over ports for a controller whose loop runs elsewhere in the process, and whose owner has it in
+/// its hand (L8). Spawn it on the control thread; it ends with the controller.
+///
+/// It takes [`MeshRequest`], [`Subscribe`] and [`Unsubscribe`].
+///
+/// # Examples
+///
+/// ```
+/// use controller::Config;
+/// use controller::mesh_core::{MeshRequest, PortRef, Reply, Status};
+/// use controller::mesh_shape::extent;
+/// use mesh_runtime::{Port, Proc};
+/// use supervise::{Desk, Life, Local, LocalRanks, Setup};
+///
+/// # async fn shine(mut lamp: Life<Local>) -> Status {
+/// #     lamp.report(Status::Running);
+/// #     lamp.ordered().await;
+/// #     Status::Stopped
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let ranks = LocalRanks { kind: Local, unknown: Status::NotExist, live: shine };
+/// let setup = Setup::local("street", extent!(lamps = 4)?, Config::local(), ranks)?;
+/// let (supervision, run) = supervise::supervise(setup);
+/// tokio::spawn(run);
+///
+/// let proc = Proc::local()?;
+/// let desk = proc.spawn::<Desk<Status>>(supervision.controller.clone());
+/// let home: PortRef<MeshRequest> = desk.port();
+/// let Reply::Subscribers(0) = home.call(&proc, MeshRequest::GetSubscriberCount).await? else {
+///     panic!("there is none")
+/// };
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Desk<R>(Reception<R>);
+
+impl<R: Send + 'static> Actor for Desk<R> {
+    const NAME: &'static str = "desk";
+    type Params = ControllerRef<R>;
+
+    async fn start(controller: ControllerRef<R>, cx: &mut Context<Self>) -> Result<Self, Failure> {
+        let (me, ended) = (cx.me().clone(), controller.clone());
+        cx.attach(async move {
+            ended.ended().await;
+            me.stop(Stop::Now);
+            Ok(())
+        });
+        Ok(Self(Reception::new(controller)))
+    }
+
+    /// A subscription that fails is over, and nothing else is (H7).
+    async fn on_failure(
+        &mut self,
+        _: ChildFailure,
+        _: &mut Context<Self>,
+    ) -> Result<Verdict, Failure> {
+        Ok(Verdict::Handled)
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<MeshRequest>().takes::<Subscribe>().takes::<Unsubscribe>();
+    }
+}
+
+impl<R: Send + 'static> Handler<MeshRequest> for Desk<R> {
+    async fn handle(
+        &mut self,
+        request: MeshRequest,
+        _: &mut Context<Self>,
+    ) -> Result<Reply, Failure> {
+        self.0.order(request).await
+    }
+
+    async fn handle_call(
+        &mut self,
+        request: MeshRequest,
+        reply: ReplyTo<Reply>,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.0.ask(request, reply, cx).await
+    }
+}
+
+impl<R: Send + 'static> Handler<Subscribe> for Desk<R> {
+    async fn handle(
+        &mut self,
+        subscribe: Subscribe,
+        cx: &mut Context<Self>,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        self.0.subscribe(subscribe, cx).await
+    }
+}
+
+impl<R: Send + 'static> Handler<Unsubscribe> for Desk<R> {
+    async fn handle(
+        &mut self,
+        Unsubscribe { to }: Unsubscribe,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.0.unsubscribe(to).await;
+        Ok(())
+    }
+}
+
+/// Takes questions and subscriptions for a loop, in the name of the actor that has it.
+pub(crate) struct Reception<R> {
+    controller: ControllerRef<R>,
+    /// One for each port that is told. Bound: the limit of the machine for subscribers.
+    subscriptions: BTreeMap<PortRef<MeshEvent>, Subscribed>,
+}
+
+/// One subscription, which ends when this is dropped.
+struct Subscribed {
+    forwarder: ActorRef<Forwarder>,
+    /// Closed when everything has been carried, or can be no more.
+    carries: oneshot::Sender<Infallible>,
+}
+
+impl Subscribed {
+    /// Ends it now: when this returns, the loop can see that the subscriber has gone.
+    async fn end(self) {
+        self.forwarder.stop(Stop::Now);
+        self.forwarder.ended().await;
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.forwarder.stop(Stop::Now);
+    }
+}
+
+impl<R: Send + 'static> Reception<R> {
+    pub(crate) const fn new(controller: ControllerRef<R>) -> Self {
+        Self { controller, subscriptions: BTreeMap::new() }
+    }
+
+    /// Hands on a request that nobody waits for.
+    pub(crate) async fn order(&self, request: MeshRequest) -> Result<Reply, Failure> {
+        let (answer, _) = oneshot::channel();
+        self.controller.send(Inbox::Ask { request, answer }).await?;
+        Ok(Reply::Taken)
+    }
+
+    /// Hands the question to the loop, in the order of arrival, and does not wait for what it says (L2).
+    pub(crate) async fn ask<A: Actor>(
+        &self,
+        request: MeshRequest,
+        mut reply: ReplyTo<Reply>,
+        cx: &mut Context<A>,
+    ) -> Result<(), Failure> {
+        let (answer, answered) = oneshot::channel();
+        self.controller.send(Inbox::Ask { request, answer }).await?;
+        cx.attach(async move {
+            tokio::select! {
+                biased;
+                answer = answered => {
+                    // A loop that has ended answers nobody: then the reply is dropped, which tells that.
+                    if let Ok(answer) = answer {
+                        // Whoever asked may have given up meanwhile.
+                        _ = reply.send(answer).is_ok();
+                    }
+                }
+                // The loop sees that nobody waits any more, and forgets the question.
+                () = reply.abandoned() => (),
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+
+    pub(crate) async fn subscribe<A: Actor>(
+        &mut self,
+        Subscribe { to, interest, region }: Subscribe,
+        cx: &mut Context<A>,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        self.subscriptions.retain(|_, subscribed| !subscribed.carries.is_closed());
+        if self.subscriptions.contains_key(&to) {
+            return Ok(Ok(()));
+        }
+        let (queue, events) = mpsc::channel(SUBSCRIBER_EVENTS);
+        let (taken, is_taken) = oneshot::channel();
+        self.controller.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
+        // The loop answers at its next step.
+        if let Err(refusal) = is_taken.await? {
+            return Ok(Err(refusal));
+        }
+        let (carries, carried) = oneshot::channel();
+        let clock = self.controller.clock();
+        let forwarding = Forwarding { events, clock, to, carries: carried };
+        let forwarder = cx.spawn::<Forwarder>(forwarding);
+        self.subscriptions.insert(to, Subscribed { forwarder, carries });
+        Ok(Ok(()))
+    }
+
+    pub(crate) async fn unsubscribe(&mut self, from: PortRef<MeshEvent>) {
+        if let Some(subscribed) = self.subscriptions.remove(&from) {
+            subscribed.end().await;
+        }
+    }
+}
+
+impl<R> fmt::Debug for Reception<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reception")
+            .field("n_ports", &self.subscriptions.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,9 +1,11 @@
 //! The hosts of a mesh: each has an agent, which launches and watches processes through its guard.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mesh_core::{AgentId, Answers, Epoch, Incarnation, Launcher, MeshId, MeshLabel, Request};
 use mesh_runtime::ControlThread;
 use mesh_shape::{Extent, Rank, RankSet};
@@ -16,6 +18,7 @@ use crate::limits;
 use crate::mesh::WorkerNews;
 use crate::output::OutputSinks;
 use crate::report::ProcReport;
+use crate::roster::Roster;
 use crate::stdin::Stdin;
 
 /// Orders that may wait for one host agent. A controller sends one for each mesh and kind of order,
@@ -102,7 +105,23 @@ pub(crate) enum Role {
     /// Any program: it runs as soon as it is started.
     Program { stdin: Option<Stdin> },
     /// This program again: it runs when it says so, and talks.
-    Worker { entry: String, ready_within: Duration, news: mpsc::WeakSender<WorkerNews> },
+    Worker(WorkerRole),
+}
+
+/// What a worker is started as.
+#[derive(Clone)]
+pub(crate) struct WorkerRole {
+    pub(crate) entry: String,
+    pub(crate) seed: Bytes,
+    pub(crate) ready_within: Duration,
+    pub(crate) news: mpsc::WeakSender<WorkerNews>,
+    pub(crate) roster: Option<Arc<Roster>>,
+}
+
+impl fmt::Debug for WorkerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerRole").field("entry", &self.entry).finish_non_exhaustive()
+    }
 }
 
 /// Where the process of a rank is.

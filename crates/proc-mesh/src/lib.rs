@@ -25,6 +25,7 @@ mod link;
 mod mesh;
 mod output;
 mod report;
+mod roster;
 mod stdin;
 mod wire;
 mod worker;
@@ -38,4 +39,4 @@ pub use mesh::{NoWorker, PROCS_MAX, ProcMesh, ProcNews, ProcSpec, Run, SpawnErro
 pub use output::{Output, OutputSinks};
 pub use report::{HowEnded, ProcEnd, ProcKind, ProcReport, SentSignals};
 pub use stdin::Stdin;
-pub use worker::{AgentGone, Registry, Worker, WorkerError};
+pub use worker::{AgentGone, Announce, Registry, Worker, WorkerError};

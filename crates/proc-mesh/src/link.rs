@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
 
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,6 +12,7 @@ use tracing::debug;
 use crate::guard::wire::ProcKey;
 use crate::host_agent::Note;
 use crate::mesh::WorkerNews;
+use crate::roster::Roster;
 use crate::wire::{self, FrameReader, FromWorker, Record, ToWorker};
 
 /// What a link carries from and to.
@@ -22,6 +24,8 @@ pub(crate) struct Ends {
     pub(crate) news: mpsc::Sender<WorkerNews>,
     /// Word that it is ready, to the agent.
     pub(crate) notes: mpsc::Sender<Note>,
+    /// Who is to have a way to its actors before it counts as ready.
+    pub(crate) roster: Option<Arc<Roster>>,
 }
 
 /// Starts to talk. Both directions end with the worker, or with the mesh.
@@ -32,14 +36,14 @@ pub(crate) struct Ends {
 pub(crate) fn start(socket: StdUnixStream, record: Record, ends: Ends) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let (reader, writer) = UnixStream::from_std(socket)?.into_split();
-    let Ends { key, outgoing, news, notes } = ends;
+    let Ends { key, outgoing, news, notes, roster } = ends;
     tokio::spawn(async move {
         if let Err(error) = send(writer, record, outgoing).await {
             debug!(rank = %key.rank, %error, "a worker takes no more messages");
         }
     });
     tokio::spawn(async move {
-        if let Err(error) = receive(reader, key, &news, &notes).await {
+        if let Err(error) = receive(reader, key, (&news, &notes), roster.as_deref()).await {
             debug!(rank = %key.rank, %error, "a worker sends no more messages");
         }
     });
@@ -63,14 +67,19 @@ async fn send(
 async fn receive(
     mut reader: OwnedReadHalf,
     key: ProcKey,
-    news: &mpsc::Sender<WorkerNews>,
-    notes: &mpsc::Sender<Note>,
+    (news, notes): (&mpsc::Sender<WorkerNews>, &mpsc::Sender<Note>),
+    roster: Option<&Roster>,
 ) -> io::Result<()> {
     let mut frames = FrameReader::default();
     while let Some(message) = frames.next(&mut reader).await? {
         let (rank, incarnation) = (key.rank, key.incarnation);
         let is_taken = match message {
-            FromWorker::Ready => {
+            FromWorker::Ready(seat) => {
+                if let (Some(roster), Some(seat)) = (roster, seat) {
+                    let met = roster.meet(rank, incarnation, *seat).await;
+                    // It is not ready, and its agent ends it when its time for that is over.
+                    met.map_err(|error| io::Error::new(io::ErrorKind::ConnectionRefused, error))?;
+                }
                 let (known, is_known) = oneshot::channel();
                 let is_noted = notes.send(Note::Ready { key, known }).await.is_ok();
                 is_noted

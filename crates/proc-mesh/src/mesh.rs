@@ -4,27 +4,30 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use controller::{Config, Controller, Spec, SpecError};
 use mesh_core::{
     AgentId, Cause, Epoch, Failures, Incarnation, Interest, Launcher, MeshId, MeshLabel, MeshState,
-    News, Progress, Reason,
+    News, Plane, Procs, Progress, Reason,
 };
-use mesh_runtime::ControlThread;
+use mesh_runtime::{ControlThread, Network};
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
 use supervise::{
-    AskError, Clock, ControllerRef, MeshEvents, Owner, OwnerNews, Setup, Supervision, Trace,
+    AskError, Clock, ControllerRef, Desk, MeshEvents, Owner, OwnerNews, Setup, Supervision, Trace,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::agents::ProcAgents;
-use crate::host::{HostMesh, HostOrder, HostRef, Launch, Opening, ProcSeat, Role};
+use crate::host::{HostMesh, HostOrder, HostRef, Launch, Opening, ProcSeat, Role, WorkerRole};
 use crate::host_agent::boot_time;
 use crate::launcher::{HOSTS, Workers};
 use crate::output::OutputSinks;
 use crate::report::{ProcKind, ProcReport};
+use crate::roster::{Homes, Roster};
 use crate::stdin::Stdin;
+use crate::worker::ACTORS_ENTRY;
 
 /// More processes than that are a mistake.
 pub const PROCS_MAX: usize = 1 << 20;
@@ -55,7 +58,7 @@ pub struct ProcSpec {
 }
 
 /// What each process of a mesh is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Run {
     /// Any program.
     Program {
@@ -68,6 +71,16 @@ pub enum Run {
     Worker {
         /// The name.
         entry: String,
+        /// How long each worker may take to be ready.
+        ready_within: Duration,
+    },
+    /// This program again, as a home for actors: as what was registered with
+    /// [`Registry::actors`](crate::Registry::actors).
+    Actors {
+        /// The sessions of this process: it opens some with every worker.
+        network: Network,
+        /// What the workers are told that only the program understands. It may be secret.
+        seed: Bytes,
         /// How long each worker may take to be ready.
         ready_within: Duration,
     },
@@ -89,6 +102,8 @@ pub struct ProcMesh {
     /// The end of the mesh, to be told after what the workers have said.
     finished: Option<MeshState>,
     hosts: Vec<(RankSet, HostRef)>,
+    /// What meshes of actors see of it, if it is a home for some.
+    homes: Option<Arc<dyn Procs>>,
 }
 
 /// What the owner of a mesh of processes is told.
@@ -226,7 +241,8 @@ impl ProcMesh {
         let (news, workers) = mpsc::channel(NEWS);
         // Not later than the loop begins to count (K1).
         let since = boot_time();
-        let launch = spec.run.launch(&news);
+        let roster = spec.run.roster(&label);
+        let launch = spec.run.launch(&news, roster.clone());
         for (index, (ranks, host)) in hosts.iter().enumerate() {
             let opening = Opening {
                 label: label.clone(),
@@ -245,10 +261,25 @@ impl ProcMesh {
             _ = host.send(HostOrder::Open(Box::new(opening))).await;
         }
         control.spawn(run);
+        let homes = match roster {
+            Some(roster) => Some(open_homes(roster, &spec.extent, &controller, control).await?),
+            None => None,
+        };
         let (extent, news) = (spec.extent, Some(news));
-        let must_be_ready = matches!(spec.run, Run::Worker { .. });
-        let finished = None;
-        Ok(Self { label, extent, must_be_ready, controller, owner, workers, news, finished, hosts })
+        let must_be_ready = !matches!(spec.run, Run::Program { .. });
+        let (label, finished) = (label, None);
+        Ok(Self {
+            label,
+            extent,
+            must_be_ready,
+            controller,
+            owner,
+            workers,
+            news,
+            finished,
+            hosts,
+            homes,
+        })
     }
 
     /// Waits until every rank runs: a program as soon as it was started, a worker when it says that
@@ -301,6 +332,12 @@ impl ProcMesh {
     #[must_use]
     pub const fn extent(&self) -> &Extent {
         &self.extent
+    }
+
+    /// What meshes of actors see of it; `None` unless it was spawned for [`Run::Actors`].
+    #[must_use]
+    pub fn homes(&self) -> Option<Arc<dyn Procs>> {
+        self.homes.clone()
     }
 
     /// What is new, for the owner; `None` after the last.
@@ -400,21 +437,67 @@ impl fmt::Debug for ProcSpec {
     }
 }
 
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program { launcher, .. } => {
+                f.debug_struct("Program").field("launcher", launcher).finish_non_exhaustive()
+            }
+            Self::Worker { entry, .. } => {
+                f.debug_struct("Worker").field("entry", entry).finish_non_exhaustive()
+            }
+            // What they are told may be secret.
+            Self::Actors { .. } => f.debug_struct("Actors").finish_non_exhaustive(),
+        }
+    }
+}
+
+/// Opens what meshes of actors see of a mesh of processes.
+async fn open_homes(
+    roster: Arc<Roster>,
+    extent: &Extent,
+    controller: &ControllerRef<ProcReport>,
+    control: &ControlThread,
+) -> Result<Arc<dyn Procs>, SpawnError> {
+    let proc = roster.network().proc().on(Plane::Control);
+    let desk = proc.spawn::<Desk<ProcReport>>(controller.clone());
+    let events = controller.subscribe(Interest::Terminal, None).await?;
+    control.spawn(Arc::clone(&roster).follow(events));
+    let region = Arc::new(Region::all(extent.clone()));
+    Ok(Arc::new(Homes { roster, region, home: desk.port() }))
+}
+
 impl Run {
-    fn launch(&self, news: &mpsc::Sender<WorkerNews>) -> Launch {
+    /// Where the workers' actors will be found, if they have some.
+    fn roster(&self, label: &MeshLabel) -> Option<Arc<Roster>> {
+        match self {
+            Self::Actors { network, .. } => {
+                Some(Arc::new(Roster::new(label.clone(), network.clone())))
+            }
+            Self::Program { .. } | Self::Worker { .. } => None,
+        }
+    }
+
+    fn launch(&self, news: &mpsc::Sender<WorkerNews>, roster: Option<Arc<Roster>>) -> Launch {
+        let worker = |entry: &str, seed: Bytes, ready_within| Launch {
+            launcher: Arc::new(Workers::new()),
+            role: Role::Worker(WorkerRole {
+                entry: entry.to_owned(),
+                seed,
+                ready_within,
+                news: news.downgrade(),
+                roster: roster.clone(),
+            }),
+        };
         match self {
             Self::Program { launcher, stdin } => Launch {
                 launcher: Arc::clone(launcher),
                 role: Role::Program { stdin: stdin.clone() },
             },
-            Self::Worker { entry, ready_within } => Launch {
-                launcher: Arc::new(Workers::new()),
-                role: Role::Worker {
-                    entry: entry.clone(),
-                    ready_within: *ready_within,
-                    news: news.downgrade(),
-                },
-            },
+            Self::Worker { entry, ready_within } => worker(entry, Bytes::new(), *ready_within),
+            Self::Actors { seed, ready_within, .. } => {
+                worker(ACTORS_ENTRY, seed.clone(), *ready_within)
+            }
         }
     }
 }

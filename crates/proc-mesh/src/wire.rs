@@ -1,23 +1,24 @@
 //! What a worker and its host agent say to each other over the socket pair that the worker inherits
 //! as its standard input: frames of a length and a postcard message.
 
+use std::fmt;
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
-use mesh_core::{Incarnation, MeshLabel};
+use mesh_core::{Incarnation, MeshLabel, ProcSeat};
 use mesh_shape::{Extent, Rank};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The version of these messages: a worker refuses another.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The largest frame. A length never buys memory: buffers grow as bytes arrive.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The first message to a worker: who it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) version: u32,
     pub(crate) mesh: MeshLabel,
@@ -26,6 +27,19 @@ pub(crate) struct Record {
     pub(crate) incarnation: Incarnation,
     /// The name that its `main` was registered under.
     pub(crate) entry: String,
+    /// What only the program understands. It may be secret.
+    pub(crate) seed: Bytes,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("mesh", &self.mesh)
+            .field("rank", &self.rank)
+            .field("incarnation", &self.incarnation)
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +50,9 @@ pub(crate) enum ToWorker {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FromWorker {
-    /// The record was understood and the worker's `main` begins.
-    Ready,
+    /// The record was understood and the worker's `main` begins. Where its actors can be reached, if it
+    /// has some.
+    Ready(Option<Box<ProcSeat>>),
     Data(Bytes),
 }
 
@@ -126,7 +141,7 @@ mod tests {
     async fn messages_survive_a_stream_that_is_cut_anywhere() {
         let mut bytes = Vec::new();
         let sent = [
-            FromWorker::Ready,
+            FromWorker::Ready(None),
             FromWorker::Data(vec![7; 300].into()),
             FromWorker::Data(Bytes::new()),
         ];
@@ -150,7 +165,7 @@ mod tests {
             (&[255, 255, 255, 255], io::ErrorKind::InvalidData),
             (&[9, 0, 0, 0, 1], io::ErrorKind::UnexpectedEof),
             (&[1, 0, 0, 0, 77], io::ErrorKind::InvalidData),
-            (&[2, 0, 0, 0, 0, 0], io::ErrorKind::InvalidData),
+            (&[3, 0, 0, 0, 0, 0, 0], io::ErrorKind::InvalidData),
         ];
         for (mut bytes, kind) in frames {
             let error = FrameReader::default().next::<FromWorker>(&mut bytes).await.unwrap_err();

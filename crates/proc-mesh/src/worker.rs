@@ -9,10 +9,12 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mesh_core::{Incarnation, MeshLabel};
+use bytes::Bytes;
+use mesh_core::{Incarnation, MeshLabel, ProcSeat};
 use mesh_runtime::{ControlThread, ThreadError};
 use mesh_shape::{Extent, Point, PointBuf, Rank};
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::wire::{self, FrameReader, FromWorker, Record, ToWorker};
@@ -26,7 +28,10 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// What a worker's process ends with when its agent is gone.
 const ABANDONED: i32 = 1;
 
-type Entry = Box<dyn FnOnce(Worker) -> Pin<Box<dyn Future<Output = ExitCode>>>>;
+/// The name of the `main` of a home for actors.
+pub(crate) const ACTORS_ENTRY: &str = "meshwarden:actors";
+
+type Entry = Box<dyn FnOnce(Worker, Announce) -> Pin<Box<dyn Future<Output = ExitCode>>>>;
 
 /// The `main`s that a program can be re-executed into, by name.
 #[derive(Default)]
@@ -40,7 +45,23 @@ impl Registry {
     where
         F: Future<Output = ExitCode> + 'static,
     {
-        self.entries.entry(name).or_insert_with(|| Box::new(|worker| Box::pin(entry(worker))));
+        self.entries.entry(name).or_insert_with(|| {
+            Box::new(|worker, announce| {
+                announce.ready(None);
+                Box::pin(entry(worker))
+            })
+        });
+    }
+
+    /// Registers what a worker is that is a home for actors; of two the first stays. It is ready when it
+    /// announces where they can be reached.
+    pub fn actors<F>(&mut self, entry: impl FnOnce(Worker, Announce) -> F + 'static)
+    where
+        F: Future<Output = ExitCode> + 'static,
+    {
+        self.entries
+            .entry(ACTORS_ENTRY)
+            .or_insert_with(|| Box::new(|worker, announce| Box::pin(entry(worker, announce))));
     }
 
     /// Whether a worker of that name is registered.
@@ -56,10 +77,23 @@ impl fmt::Debug for Registry {
     }
 }
 
+/// How a worker says that it is ready. Dropped unsaid, it never is.
+#[derive(Debug)]
+pub struct Announce(oneshot::Sender<Option<Box<ProcSeat>>>);
+
+impl Announce {
+    /// The worker is ready, and its actors can be reached there, if it has some.
+    pub fn ready(self, seat: Option<ProcSeat>) {
+        // If the conversation has ended, so does the process.
+        _ = self.0.send(seat.map(Box::new)).is_ok();
+    }
+}
+
 /// This process, as one rank of a mesh.
 #[derive(Debug)]
 pub struct Worker {
     record: Record,
+    control: Handle,
     point: PointBuf,
     inbox: mpsc::Receiver<Vec<u8>>,
     outbox: mpsc::Sender<Vec<u8>>,
@@ -94,6 +128,18 @@ impl Worker {
     #[must_use]
     pub const fn incarnation(&self) -> Incarnation {
         self.record.incarnation
+    }
+
+    /// What this worker was told that only its program understands.
+    #[must_use]
+    pub const fn seed(&self) -> &Bytes {
+        &self.record.seed
+    }
+
+    /// The runtime of the control thread, on which the link with the host agent is kept.
+    #[must_use]
+    pub const fn control(&self) -> &Handle {
+        &self.control
     }
 
     /// The next message of the mesh's owner; `None` when no more can come.
@@ -185,9 +231,8 @@ pub(crate) fn run(mut registry: Registry) -> Result<ExitCode, WorkerError> {
     let point = point.map_err(|error| {
         WorkerError::NoRecord(io::Error::new(io::ErrorKind::InvalidData, error))
     })?;
-    // If the conversation has ended, so does the process.
-    _ = ready.send(()).is_ok();
-    let code = runtime.block_on(entry(Worker { record, point, inbox, outbox }));
+    let worker = Worker { record, control: control.handle().clone(), point, inbox, outbox };
+    let code = runtime.block_on(async { entry(worker, Announce(ready)).await });
     // What it sent last is to arrive; an agent that does not read holds nobody up for ever.
     let flush = async { tokio::time::timeout(FLUSH, is_flushed).await };
     _ = runtime.block_on(flush).is_ok();
@@ -211,7 +256,7 @@ fn take_stdin() -> io::Result<StdUnixStream> {
 /// The ends of the conversation with the host agent.
 struct Conversation {
     recorded: oneshot::Sender<io::Result<Record>>,
-    is_ready: oneshot::Receiver<()>,
+    is_ready: oneshot::Receiver<Option<Box<ProcSeat>>>,
     deliver: mpsc::Sender<Vec<u8>>,
     outgoing: mpsc::Receiver<Vec<u8>>,
     flushed: oneshot::Sender<()>,
@@ -239,10 +284,9 @@ async fn converse(socket: StdUnixStream, conversation: Conversation) {
         }
     };
     let writes = async move {
-        if is_ready.await.is_err() {
-            return; // not for us: `run` says why
-        }
-        let mut message = Some(FromWorker::Ready);
+        // Otherwise it is not for us, and `run` says why; or it never is ready.
+        let Ok(seat) = is_ready.await else { return };
+        let mut message = Some(FromWorker::Ready(seat));
         while let Some(next) = message {
             if wire::write(&mut writer, &next).await.is_err() {
                 return;

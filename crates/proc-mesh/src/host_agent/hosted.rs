@@ -226,9 +226,9 @@ impl Hosted {
     fn open_stdin(&self, key: ProcKey) -> io::Result<(Option<WorkerHandle>, OwnedFd)> {
         match &self.opening.launch.role {
             Role::Program { stdin } => Ok((None, stdin::open(stdin.as_ref(), key.rank)?)),
-            Role::Worker { entry, news, ready_within } => {
+            Role::Worker(role) => {
                 // No owner is left to hear it: nothing is to be started for nobody.
-                let news = news.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
+                let news = role.news.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
                 let (ours, theirs) = StdUnixStream::pair()?;
                 let record = Record {
                     version: VERSION,
@@ -236,12 +236,14 @@ impl Hosted {
                     extent: self.opening.extent.clone(),
                     rank: key.rank,
                     incarnation: key.incarnation,
-                    entry: entry.clone(),
+                    entry: role.entry.clone(),
+                    seed: role.seed.clone(),
                 };
                 let (outbox, outgoing) = mpsc::channel(WORKER_MESSAGES);
-                let ends = link::Ends { key, outgoing, news, notes: self.tools.notes.clone() };
+                let (notes, roster) = (self.tools.notes.clone(), role.roster.clone());
+                let ends = link::Ends { key, outgoing, news, notes, roster };
                 link::start(ours, record, ends)?;
-                let ready_by = Some(Instant::now() + *ready_within);
+                let ready_by = Some(Instant::now() + role.ready_within);
                 Ok((Some(WorkerHandle { outbox, ready_by, known: None }), theirs.into()))
             }
         }
@@ -406,8 +408,8 @@ impl Hosted {
 
     /// Workers that had to be ready by now are killed.
     pub(crate) fn on_due(&mut self, now: Instant, mut guard: Option<&mut GuardLink>) {
-        let Role::Worker { ready_within, .. } = &self.opening.launch.role else { return };
-        let within = *ready_within;
+        let Role::Worker(role) = &self.opening.launch.role else { return };
+        let within = role.ready_within;
         let (id, seats) = (self.opening.label.id(), &mut self.seats);
         for (rank, seat) in seats.iter_mut() {
             if seat.ready_by().is_none_or(|at| at > now) {
@@ -425,7 +427,7 @@ impl Hosted {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match &self.opening.launch.role {
             Role::Program { .. } => None,
-            Role::Worker { .. } => self.seats.values().filter_map(Seat::ready_by).min(),
+            Role::Worker(_) => self.seats.values().filter_map(Seat::ready_by).min(),
         }
     }
 

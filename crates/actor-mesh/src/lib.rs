@@ -1,16 +1,41 @@
 //! Supervised meshes of actors on processes.
 //!
-//! **Only the meaning of reports is written yet:** [`ActorKind`] says what an [`ActorReport`] means, so
-//! that a controller can supervise actors. There will be an agent in each process that spawns
-//! registered actors by name and answers for them, an n-dimensional mesh of actors that can be
-//! sliced, cast to, called and supervised, and an in-process home for both.
+//! | item | what it is |
+//! |---|---|
+//! | [`ActorMesh`] | a mesh in the hands of its owner: spawned, told of every failure, stopped |
+//! | [`ActorMeshRef`] | its address, or that of a slice: cast to, called, sent in messages |
+//! | [`ActorSpec`] | what a mesh is to be |
+//! | [`ActorRegistry`], [`ProcAgent`] | what each process can spawn, and who does it there |
+//! | [`LocalProcs`] | a mesh of processes within this one: for tests, and for programs that need no other |
+//! | [`RankError`] | why a rank has not answered |
+//! | [`ActorKind`], [`ActorReport`] | what a report about an actor means |
 //!
 //! An actor never shows as healthier than the process it lives in: a report cannot be made without
-//! saying what that process is. A call to a mesh will never hang on a dead rank.
+//! saying what that process is. A call of a mesh never hangs on a dead rank: the rank's entry becomes its
+//! failure as soon as that is known (R1).
+//!
+//! It knows where its actors live only through [`Procs`](mesh_core::Procs).
 #![forbid(unsafe_code)]
 
+mod call;
+mod keeper;
+mod local_procs;
+mod mesh;
+mod mesh_ref;
+mod proc_agent;
+mod rank_error;
+mod registry;
 mod report;
+mod view;
+mod wire;
 
+pub use call::MeshCall;
+pub use local_procs::{LocalError, LocalProcs, LocalSpec};
+pub use mesh::{ActorMesh, ActorSpec, SpawnError};
+pub use mesh_ref::ActorMeshRef;
+pub use proc_agent::ProcAgent;
+pub use rank_error::{Ended, RankError};
+pub use registry::{ActorRegistry, RegistryError};
 pub use report::{ActorEnd, ActorKind, ActorReport, ActorState, HowActorEnded};
 
 /// The example of the README is compiled and run as the others are.

@@ -1,0 +1,511 @@
+//! The keeper of a mesh of actors: stands between its controller and the agents in its processes, and puts
+//! together what both say (ST3).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use controller::{Controlled, Reporter};
+use mesh_core::{
+    ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, EncodeError, Incarnation, MeshEvent,
+    MeshLabel, Message, News, Order, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request,
+    Status, Undelivered,
+};
+use mesh_runtime::{
+    Actor, Context, Failure, Handler, Handlers, Port, PortReceiver, Stop, TryCastError,
+};
+use mesh_shape::{Point, Rank, RankSet, ValueMesh};
+use supervise::{Clock, MeshEvents};
+
+use crate::report::{ActorEnd, ActorKind, ActorReport, ActorState, HowActorEnded};
+use crate::wire::{CloseMesh, EndRank, GetMembers, GetSeats, Member, Members, Said, Spawn};
+
+/// When an agent that had no room is told again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// What the actor of each rank is created from, as it travels.
+pub(crate) type ParamsOf = Box<dyn Fn(Point<'_>) -> Result<Bytes, EncodeError> + Send + Sync>;
+
+/// What a [`Keeper`] is created from.
+pub(crate) struct Keeping {
+    pub(crate) label: MeshLabel,
+    pub(crate) procs: Arc<dyn Procs>,
+    /// What happens to the processes, from the snapshot on.
+    pub(crate) events: PortReceiver<MeshEvent>,
+    pub(crate) kind: &'static str,
+    pub(crate) params: ParamsOf,
+    pub(crate) clock: Clock,
+    pub(crate) heartbeat: Duration,
+}
+
+/// The agent of a mesh of actors, as its controller sees it: one, and in the same process. It follows the
+/// events of the processes, and does not query them again.
+pub(crate) struct Keeper {
+    label: MeshLabel,
+    procs: Arc<dyn Procs>,
+    kind: &'static str,
+    params: ParamsOf,
+    clock: Clock,
+    ranks: Vec<Kept>,
+    reporter: Reporter<ActorKind>,
+    /// Where its controller listens, once that has said something.
+    answers: Option<Answers<ActorReport>>,
+    beat: BeatSeq,
+    will_try_again: bool,
+}
+
+/// One rank.
+struct Kept {
+    proc: ProcState,
+    /// The life of the actor that was ordered last.
+    incarnation: Option<Incarnation>,
+    /// What its agent said of it last.
+    state: ActorState,
+    /// Which life of the process it was spawned in; `None` while it waits for one.
+    home: Option<Incarnation>,
+    actor: Option<ActorId>,
+    /// The agent had no room for what it is to be told.
+    untold: Option<Untold>,
+    /// Its end was reported.
+    is_over: bool,
+}
+
+/// What an agent is to be told as soon as it has room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Untold {
+    Spawn,
+    Stop,
+    Kill,
+}
+
+/// What the process of a rank is.
+#[derive(Clone, Debug)]
+struct ProcState {
+    incarnation: Incarnation,
+    status: Status,
+    /// It has failed, and is started again.
+    will_restart: bool,
+}
+
+/// An order of the controller, and where the answers go.
+pub(crate) struct Perform {
+    pub(crate) request: Request,
+    pub(crate) answers: Answers<ActorReport>,
+}
+
+/// Something happened to the processes.
+struct ProcsSaid(MeshEvent);
+
+/// It is time to say that the keeper lives.
+struct Beat;
+
+/// There may be room again.
+struct TryAgain;
+
+macro_rules! internal {
+    ($name:ident) => {
+        impl Message for $name {
+            const NAME: &'static str = concat!("meshwarden.keeper.", stringify!($name));
+            type Reply = ();
+        }
+    };
+}
+
+internal!(Perform);
+internal!(ProcsSaid);
+internal!(Beat);
+internal!(TryAgain);
+
+impl Keeper {
+    const AGENT: AgentId = AgentId::new(0);
+
+    /// Spawns the actor of a rank, if its process is there; if not, that is reported, and it is spawned as
+    /// soon as it is.
+    fn begin(&mut self, rank: Rank, cx: &mut Context<Self>) {
+        let Some(kept) = self.ranks.get(rank.index()) else { return };
+        let Some(incarnation) = kept.incarnation else { return };
+        let is_there = kept.proc.status.has_reached(Progress::Running)
+            && !kept.proc.status.is_terminal()
+            && kept.proc.status != Status::Stopping;
+        let life = kept.proc.incarnation;
+        let seat = self.procs.seat(rank).filter(|seat| is_there && seat.peer.life == life);
+        let Some(seat) = seat else {
+            self.report(rank);
+            return;
+        };
+        let extent = self.procs.region().extent();
+        let params = match extent.unravel(rank).map(|point| (self.params)(point)) {
+            Ok(Ok(params)) => params,
+            Ok(Err(error)) => return self.refuse(rank, &error),
+            Err(error) => return self.refuse(rank, &error),
+        };
+        let spawn = Spawn {
+            mesh: self.label.clone(),
+            rank,
+            incarnation,
+            kind: self.kind.to_owned(),
+            name: format!("{}[{rank}]", self.label.name()),
+            params,
+            keeper: cx.port::<Said>(),
+        };
+        let is_told = try_tell(&seat, spawn, cx);
+        if let Some(kept) = self.ranks.get_mut(rank.index()) {
+            if is_told {
+                kept.home = Some(life);
+            }
+            kept.untold = (!is_told).then_some(Untold::Spawn);
+        }
+        self.report(rank);
+    }
+
+    /// The actor of a rank cannot even be asked for.
+    fn refuse(&mut self, rank: Rank, error: &dyn std::error::Error) {
+        let how = HowActorEnded::Errored { message: error.to_string() };
+        self.ended_here(rank, how);
+    }
+
+    fn ended_here(&mut self, rank: Rank, how: HowActorEnded) {
+        if let Some(kept) = self.ranks.get_mut(rank.index()) {
+            let end = ActorEnd { how, alive: Duration::ZERO, chain: Vec::new() };
+            kept.state = ActorState::Ended(Arc::new(end));
+            kept.untold = None;
+            self.report(rank);
+        }
+    }
+
+    /// Asks the agent of a rank to end it.
+    fn end(&mut self, rank: Rank, incarnation: Incarnation, is_kill: bool, cx: &Context<Self>) {
+        let Some(kept) = self.ranks.get(rank.index()) else { return };
+        if kept.incarnation != Some(incarnation) || matches!(kept.state, ActorState::Ended(_)) {
+            return;
+        }
+        let Some(life) = kept.home else {
+            return self.ended_here(rank, HowActorEnded::Cancelled);
+        };
+        // One whose process has ended has ended with it.
+        let Some(seat) = self.procs.seat(rank).filter(|seat| seat.peer.life == life) else {
+            return;
+        };
+        let end = EndRank { mesh: self.label.id(), rank, incarnation, is_kill };
+        let is_told = try_tell(&seat, end, cx);
+        let what = if is_kill { Untold::Kill } else { Untold::Stop };
+        if let Some(kept) = self.ranks.get_mut(rank.index()) {
+            kept.untold = (!is_told).then_some(what).max(kept.untold.filter(|_| !is_told));
+        }
+    }
+
+    /// Says what a rank is: what its agent said last, in what its process is (ST3).
+    fn report(&mut self, rank: Rank) {
+        let Some(kept) = self.ranks.get(rank.index()) else { return };
+        let Some(incarnation) = kept.incarnation else { return };
+        let place = match (&kept.home, &kept.proc) {
+            // Its process has a later life. The end of the one that it lived in was told, unless we lagged.
+            (Some(home), proc) if *home < proc.incarnation => {
+                if kept.is_over {
+                    return;
+                }
+                let lost = Status::failed(Cause::new(Reason::LostByAgent));
+                Place::new(&lost, self.procs.label(), rank)
+            }
+            // It waits for the next life of its process.
+            (None, proc) if proc.will_restart => {
+                Place::new(&Status::Initializing, self.procs.label(), rank)
+            }
+            (_, proc) => Place::new(&proc.status, self.procs.label(), rank),
+        };
+        let report = ActorReport::new(kept.state.clone(), place);
+        let is_over = ActorKind.status(&report).is_terminal();
+        if let Some(kept) = self.ranks.get_mut(rank.index()) {
+            kept.is_over = is_over;
+        }
+        // Nobody waits at a keeper: its controller answers waits itself.
+        self.reporter.report(rank, incarnation, self.clock.now(), report);
+    }
+
+    /// A process has changed.
+    fn proc_changed(&mut self, rank: Rank, change: &Change, cx: &mut Context<Self>) {
+        let Some(kept) = self.ranks.get_mut(rank.index()) else { return };
+        if change.incarnation < kept.proc.incarnation {
+            return;
+        }
+        kept.proc = ProcState {
+            incarnation: change.incarnation,
+            status: change.status.clone(),
+            will_restart: change.restart_in.is_some(),
+        };
+        let waits = kept.home.is_none()
+            && kept.incarnation.is_some()
+            && !matches!(kept.state, ActorState::Ended(_));
+        if waits {
+            self.begin(rank, cx);
+        } else {
+            self.report(rank);
+        }
+    }
+
+    /// Sends what the controller has not had. What it has no room for is kept until the next beat.
+    fn flush(&mut self) {
+        let Some(answers) = &self.answers else { return };
+        let reports = self.reporter.take_unsent(self.clock.now());
+        if reports.is_empty() {
+            return;
+        }
+        let answer = Answer::Reported { agent: Self::AGENT, life: Incarnation::FIRST, reports };
+        if let Err(Undelivered::Full(Answer::Reported { reports, .. })) = answers.send(answer) {
+            self.reporter.keep(&reports);
+        }
+    }
+
+    fn say(&self, answer: Answer<ActorReport>) {
+        if let Some(answers) = &self.answers {
+            // It is said again with the next poll or beat; a controller that is gone drops the keeper.
+            _ = answers.send(answer).is_ok();
+        }
+    }
+
+    /// Tries once more to tell what could not be told.
+    fn wait_for_room(&mut self, cx: &mut Context<Self>) {
+        let is_left = self.ranks.iter().any(|kept| kept.untold.is_some());
+        if is_left && !self.will_try_again {
+            self.will_try_again = true;
+            cx.send_after(AGAIN, TryAgain);
+        }
+    }
+}
+
+/// Tells an agent; `false` if it has no room now. If it is gone, the events of its process tell.
+fn try_tell<M>(seat: &ProcSeat, message: M, cx: &Context<Keeper>) -> bool
+where
+    M: Message<Reply = ()> + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let port = PortRef::<M>::of(seat.agent);
+    !matches!(port.try_cast(cx, message), Err(TryCastError::Full { .. }))
+}
+
+impl Actor for Keeper {
+    const NAME: &'static str = "keeper";
+    type Params = Keeping;
+
+    async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
+        let Keeping { label, procs, events, kind, params, clock, heartbeat } = keeping;
+        let (me, deputy) = (cx.me().clone(), cx.deputy());
+        let mut events = MeshEvents::of_port(events, clock);
+        cx.attach(async move {
+            while let Some(event) = events.next().await {
+                if me.cast(&deputy, ProcsSaid(event)).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        cx.send_every(heartbeat, || Beat);
+        let unknown = || Kept {
+            proc: ProcState {
+                incarnation: Incarnation::FIRST,
+                status: Status::Initializing,
+                will_restart: false,
+            },
+            incarnation: None,
+            state: ActorState::Creating,
+            home: None,
+            actor: None,
+            untold: None,
+            is_over: false,
+        };
+        let size = procs.region().size();
+        let absent = ActorReport::new(ActorState::Absent, Place::HEALTHY);
+        Ok(Self {
+            label,
+            kind,
+            params,
+            clock,
+            ranks: (0..size).map(|_| unknown()).collect(),
+            reporter: Reporter::new(ActorKind, RankSet::from(0..size), absent),
+            procs,
+            answers: None,
+            beat: BeatSeq::FIRST,
+            will_try_again: false,
+        })
+    }
+
+    /// The mesh is over: what is left of it ends.
+    async fn stop(&mut self, cx: &mut Context<Self>) -> Result<(), Failure> {
+        for index in 0..self.ranks.len() {
+            let rank = Rank::new(index);
+            if let Some(seat) = self.procs.seat(rank) {
+                // One that has no room finds out by itself that its keeper is gone.
+                try_tell(&seat, CloseMesh { mesh: self.label.id() }, cx);
+            }
+        }
+        Ok(())
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Said>().takes::<GetMembers>().takes::<GetSeats>();
+    }
+}
+
+impl Handler<Perform> for Keeper {
+    async fn handle(&mut self, perform: Perform, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let Perform { request, answers } = perform;
+        self.answers = Some(answers);
+        match request.order {
+            Order::Start { ranks, incarnation, .. } => {
+                for rank in ranks.iter() {
+                    let Some(kept) = self.ranks.get_mut(rank.index()) else { continue };
+                    if kept.incarnation >= Some(incarnation) {
+                        continue;
+                    }
+                    kept.incarnation = Some(incarnation);
+                    kept.state = ActorState::Creating;
+                    (kept.home, kept.actor, kept.untold) = (None, None, None);
+                    kept.is_over = false;
+                    self.begin(rank, cx);
+                }
+            }
+            Order::Stop { ranks, incarnation } => {
+                ranks.iter().for_each(|rank| self.end(rank, incarnation, false, cx));
+            }
+            Order::Kill { ranks, incarnation } => {
+                ranks.iter().for_each(|rank| self.end(rank, incarnation, true, cx));
+            }
+            Order::Poll => {
+                let reports = self.reporter.poll();
+                let life = Incarnation::FIRST;
+                self.say(Answer::Reported { agent: Self::AGENT, life, reports });
+            }
+            Order::Renew { .. } => (),
+        }
+        self.flush();
+        self.wait_for_room(cx);
+        Ok(())
+    }
+}
+
+impl Handler<Said> for Keeper {
+    async fn handle(&mut self, said: Said, _: &mut Context<Self>) -> Result<(), Failure> {
+        let Some(kept) = self.ranks.get_mut(said.rank.index()) else { return Ok(()) };
+        if kept.incarnation == Some(said.incarnation) && kept.home == Some(said.life) {
+            kept.state = said.state;
+            kept.actor = said.actor;
+            self.report(said.rank);
+            self.flush();
+        }
+        Ok(())
+    }
+}
+
+impl Handler<ProcsSaid> for Keeper {
+    async fn handle(
+        &mut self,
+        ProcsSaid(event): ProcsSaid,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        let changes: Vec<Change> = match event.news {
+            News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat(),
+            News::Changed(changes) => changes.to_vec(),
+            // The ranks that it names stay as they are.
+            News::Escalated(escalation) => {
+                for rank in escalation.failed.iter() {
+                    if let Some(kept) = self.ranks.get_mut(rank.index()) {
+                        kept.proc.will_restart = false;
+                        self.report(rank);
+                    }
+                }
+                Vec::new()
+            }
+            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping | News::Closed => Vec::new(),
+        };
+        for change in &changes {
+            change.ranks.iter().for_each(|rank| self.proc_changed(rank, change, cx));
+        }
+        self.flush();
+        self.wait_for_room(cx);
+        Ok(())
+    }
+}
+
+impl Handler<Beat> for Keeper {
+    async fn handle(&mut self, _: Beat, _: &mut Context<Self>) -> Result<(), Failure> {
+        let (agent, life) = (Self::AGENT, Incarnation::FIRST);
+        self.say(Answer::Heard { agent, life, beat: self.beat });
+        self.beat = self.beat.next();
+        self.flush();
+        Ok(())
+    }
+}
+
+impl Handler<TryAgain> for Keeper {
+    async fn handle(&mut self, _: TryAgain, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.will_try_again = false;
+        for index in 0..self.ranks.len() {
+            let rank = Rank::new(index);
+            let Some(kept) = self.ranks.get(index) else { continue };
+            match (kept.untold, kept.incarnation) {
+                (Some(Untold::Spawn), _) => self.begin(rank, cx),
+                (Some(Untold::Stop), Some(life)) => self.end(rank, life, false, cx),
+                (Some(Untold::Kill), Some(life)) => self.end(rank, life, true, cx),
+                (None, _) | (Some(_), None) => (),
+            }
+        }
+        self.flush();
+        self.wait_for_room(cx);
+        Ok(())
+    }
+}
+
+impl Handler<GetMembers> for Keeper {
+    async fn handle(&mut self, _: GetMembers, _: &mut Context<Self>) -> Result<Members, Failure> {
+        let member = |rank: Rank| {
+            let kept = self.ranks.get(rank.index())?;
+            let (incarnation, actor) = (kept.incarnation?, kept.actor?);
+            Some(Member { incarnation, life: actor.life, index: actor.index })
+        };
+        Ok(Members {
+            procs: self.procs.label().id(),
+            region: Arc::clone(self.procs.region()),
+            ranks: ValueMesh::from_fn(self.ranks.len(), member),
+        })
+    }
+}
+
+impl Handler<GetSeats> for Keeper {
+    async fn handle(
+        &mut self,
+        GetSeats { ranks }: GetSeats,
+        _: &mut Context<Self>,
+    ) -> Result<Vec<(Rank, ProcSeat)>, Failure> {
+        let known = ranks.iter().take(self.ranks.len());
+        Ok(known.filter_map(|rank| Some((rank, self.procs.seat(rank)?))).collect())
+    }
+}
+
+/// Reaches the keeper of a mesh. Dropping it ends the keeper, and with it the mesh (C2).
+pub(crate) struct ActorAgents(pub(crate) mesh_runtime::ActorRef<Keeper>);
+
+impl mesh_core::Agents for ActorAgents {
+    type Report = ActorReport;
+
+    fn perform(&mut self, request: Request, answers: &Answers<ActorReport>) {
+        let (agent, proc) = (request.agent, self.0.proc().clone());
+        let is_renewal = matches!(request.order, Order::Renew { .. });
+        let perform = Perform { request, answers: answers.clone() };
+        if self.0.try_cast(&proc, perform).is_err() && !is_renewal {
+            // A controller that is behind too hears nothing of it, but polls again.
+            _ = answers.send(Answer::QueryFailed { agent }).is_ok();
+        }
+    }
+}
+
+impl Drop for ActorAgents {
+    fn drop(&mut self) {
+        self.0.stop(Stop::Now);
+    }
+}
+
+impl fmt::Debug for Keeping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeping").field("label", &self.label).finish_non_exhaustive()
+    }
+}

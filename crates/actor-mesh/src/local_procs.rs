@@ -1,0 +1,308 @@
+//! A mesh of processes within this one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use controller::{Config, SpecError};
+use mesh_core::{
+    Addr, Cause, Incarnation, MeshLabel, MeshRequest, MeshState, OwnerNews, PeerId, Plane, PortRef,
+    ProcSeat, Procs, Progress, Reason, Status, Transport,
+};
+use mesh_runtime::{ChildFailure, LocalTransport, Network, Proc, ProcConfig};
+use mesh_shape::{Extent, Rank, Region, ShapeError};
+use supervise::{
+    AskError, ControllerRef, Desk, Life, Local, LocalRanks, Owner, RankOrder, Setup, Supervision,
+    supervise,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::proc_agent::ProcAgent;
+use crate::registry::ActorRegistry;
+
+/// How long the actors of a process may take to end when it is asked to.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the processes may take to be there: they are tasks.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// A mesh of processes within this one: each rank is a [`Proc`] of its own, with sessions to the others in
+/// memory, so that nothing is serialised. They are supervised as real ones are, can fail, and are started
+/// again if that is asked for.
+///
+/// For tests, and for programs that need no other processes. Dropping it ends them (C2).
+///
+/// # Examples
+///
+/// See [`ActorMesh`](crate::ActorMesh).
+pub struct LocalProcs {
+    homes: Homes,
+    controller: ControllerRef<Status>,
+    owner: Owner,
+}
+
+/// Why there is no such mesh.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// The configuration does not hold together.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The controller has ended.
+    #[error(transparent)]
+    Controller(#[from] AskError),
+}
+
+/// How a mesh of processes within this one is set up.
+pub struct LocalSpec {
+    /// The name in reports and metrics.
+    pub name: String,
+    /// The shape.
+    pub extent: Extent,
+    /// Times and restarts.
+    pub config: Config,
+    /// What can be spawned there.
+    pub registry: ActorRegistry,
+    /// Makes one transport for each process, which reaches all the others that it has made, at addresses like
+    /// `local://name`.
+    pub transports: Box<dyn Fn() -> Arc<dyn Transport> + Send + Sync>,
+}
+
+/// What all ranks share.
+struct Town {
+    label: OnceLock<MeshLabel>,
+    owner: Network,
+    registry: Arc<ActorRegistry>,
+    transports: Box<dyn Fn() -> Arc<dyn Transport> + Send + Sync>,
+    seats: Mutex<BTreeMap<Rank, ProcSeat>>,
+    /// How often each rank was told to crash.
+    crashes: watch::Sender<BTreeMap<Rank, Incarnation>>,
+}
+
+impl LocalProcs {
+    /// Starts a process for each rank, and returns when all are there. Nothing is restarted.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError`]; then nothing is left.
+    pub async fn start(
+        proc: &Proc,
+        name: impl Into<String>,
+        extent: Extent,
+        registry: ActorRegistry,
+    ) -> Result<Self, LocalError> {
+        let board = LocalTransport::default();
+        let transports = Box::new(move || Arc::new(board.another()) as Arc<dyn Transport>);
+        let (name, config) = (name.into(), Config::local());
+        Self::start_with(proc, LocalSpec { name, extent, config, registry, transports }).await
+    }
+
+    /// The same, with everything said.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalError`]; then nothing is left.
+    pub async fn start_with(proc: &Proc, spec: LocalSpec) -> Result<Self, LocalError> {
+        let LocalSpec { name, extent, config, registry, transports } = spec;
+        let town = Arc::new(Town {
+            label: OnceLock::new(),
+            owner: Network::new(proc.clone(), transports(), registry.hash()),
+            registry: Arc::new(registry),
+            transports,
+            seats: Mutex::default(),
+            crashes: watch::Sender::default(),
+        });
+        let live = {
+            let town = Arc::clone(&town);
+            move |life| Arc::clone(&town).live(life)
+        };
+        let ranks = LocalRanks { kind: Local, unknown: Status::NotExist, live };
+        let setup = Setup::local(&name, extent.clone(), config, ranks)?;
+        let label = setup.controller.spec().mesh.clone();
+        _ = town.label.set(label.clone()).is_ok();
+        let control = proc.on(Plane::Control);
+        let (Supervision { controller, owner, .. }, run) = supervise(setup);
+        drop(control.runtime().spawn(run));
+        let desk = control.spawn::<Desk<Status>>(controller.clone());
+        let all = extent.ranks();
+        let region = Arc::new(Region::all(extent));
+        let homes = Homes { label, town, region, home: desk.port() };
+        controller.wait(all, Progress::Running, READY_WITHIN).await?;
+        Ok(Self { homes, controller, owner })
+    }
+
+    /// What meshes of actors see of it.
+    #[must_use]
+    pub fn procs(&self) -> Arc<dyn Procs> {
+        Arc::new(self.homes.clone())
+    }
+
+    /// Ends the process of a rank as if it were killed: its sessions are cut, and its actors are dropped.
+    pub fn crash(&self, rank: Rank) {
+        let seats = self.homes.town.seats();
+        if let Some(seat) = seats.get(&rank) {
+            let life = seat.peer.life;
+            self.homes.town.crashes.send_modify(|crashes| _ = crashes.insert(rank, life));
+        }
+    }
+
+    /// What is new, for the owner: each failure once (N1); `None` after the last.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<OwnerNews> {
+        self.owner.next().await
+    }
+
+    /// Talks to the controller of the mesh.
+    #[must_use]
+    pub const fn controller(&self) -> &ControllerRef<Status> {
+        &self.controller
+    }
+
+    /// Stops every process with its actors. Returns the state of all (C1).
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`] if the controller has ended.
+    pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
+        self.controller.stop(grace).await
+    }
+}
+
+impl Town {
+    /// One life of the process of one rank.
+    async fn live(self: Arc<Self>, mut life: Life<Local>) -> Status {
+        let Some(label) = self.label.get() else { return Status::NotExist };
+        let (rank, incarnation) = (life.rank(), life.incarnation());
+        let peer = PeerId::of_rank(label.id(), rank, incarnation);
+        let (failed, mut unhandled) = mpsc::channel::<ChildFailure>(1);
+        let user = self.owner.proc().on(Plane::User);
+        let config = ProcConfig {
+            id: peer.proc,
+            life: incarnation,
+            control: Some(self.owner.proc().on(Plane::Control).runtime().clone()),
+            call_within: user.call_within(),
+            // One is enough: the first ends the process.
+            on_failure: Box::new(move |it| _ = failed.try_send(it.clone()).is_ok()),
+        };
+        let proc = Proc::start(config, user.runtime().clone());
+        let running =
+            Running { network: Network::new(proc, (self.transports)(), self.registry.hash()) };
+        let at = Addr::Local { name: format!("{}-{rank}-{incarnation}", label.id()) };
+        let doors = match running.network.listen(&at).await {
+            Ok(doors) => doors,
+            Err(error) => return failed_to_start(&error),
+        };
+        let agent = ProcAgent::start(running.network.proc(), Arc::clone(&self.registry));
+        if let Err(error) = self.owner.dial(peer, &doors).await {
+            return failed_to_start(&error);
+        }
+        self.seats().insert(rank, ProcAgent::seat(&agent, Some(doors)));
+        let mut crashes = self.crashes.subscribe();
+        life.report(Status::Running);
+        tokio::select! {
+            biased;
+            () = told(&mut crashes, rank, incarnation) => {
+                Status::failed(Cause::new(Reason::Signal { signal: 9, core: false }))
+            }
+            order = life.ordered() => {
+                let grace = if order == RankOrder::Kill { Duration::ZERO } else { GRACE };
+                _ = running.network.proc().stop(grace).await.is_ok();
+                Status::Stopped
+            }
+            Some(failure) = unhandled.recv() => {
+                // As a program that nobody's handler saves: it ends (E2).
+                let message = failure.report().to_string();
+                Status::failed(Cause::new(Reason::Error { message }))
+            }
+        }
+    }
+
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<Rank, ProcSeat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until this life of a rank is told to crash.
+async fn told(
+    crashes: &mut watch::Receiver<BTreeMap<Rank, Incarnation>>,
+    rank: Rank,
+    life: Incarnation,
+) {
+    let is_told = |crashes: &BTreeMap<Rank, Incarnation>| crashes.get(&rank) >= Some(&life);
+    if crashes.wait_for(is_told).await.is_err() {
+        // Nobody is left who could tell.
+        std::future::pending().await
+    }
+}
+
+fn failed_to_start(error: &(dyn std::error::Error + 'static)) -> Status {
+    Status::failed(Cause::new(Reason::Error { message: error.to_string() }))
+}
+
+/// A process that runs. However its life ends, its actors end and its sessions are cut.
+struct Running {
+    network: Network,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.network.proc().kill();
+        self.network.leave();
+    }
+}
+
+/// The mesh as meshes of actors see it, or a slice of it.
+#[derive(Clone)]
+struct Homes {
+    label: MeshLabel,
+    town: Arc<Town>,
+    region: Arc<Region>,
+    home: PortRef<MeshRequest>,
+}
+
+impl Procs for Homes {
+    fn label(&self) -> &MeshLabel {
+        &self.label
+    }
+
+    fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    fn seat(&self, rank: Rank) -> Option<ProcSeat> {
+        self.town.seats().get(&self.region.base_rank(rank)?).cloned()
+    }
+
+    fn home(&self) -> PortRef<MeshRequest> {
+        self.home
+    }
+
+    fn slice(&self, to: &Region) -> Result<Arc<dyn Procs>, ShapeError> {
+        if !to.is_subset(&self.region) {
+            return Err(ShapeError::NotSubset);
+        }
+        Ok(Arc::new(Self { region: Arc::new(to.clone()), ..self.clone() }))
+    }
+}
+
+impl fmt::Debug for Homes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Homes").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LocalProcs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalProcs").field("homes", &self.homes).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LocalSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalSpec").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,379 @@
+//! A mesh of actors, in the hands of its owner.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use controller::{Config, Controlled, Controller, RestartConfig, Spec, SpecError, Times};
+use mesh_core::{
+    Change, EncodeError, Epoch, Failures, Interest, MeshEvent, MeshId, MeshLabel, MeshState, News,
+    OwnerNews, Plane, PortRef, Procs, Progress, Refusal, Subscribe,
+};
+use mesh_runtime::{Actor, CallError, Port, Sender, codec};
+use mesh_shape::{Point, RankSet, Region};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use supervise::{
+    AskError, Clock, ControllerRef, Desk, MeshEvents, Owner, Setup, Supervision, supervise,
+};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::keeper::{ActorAgents, Keeper, Keeping, ParamsOf};
+use crate::mesh_ref::ActorMeshRef;
+use crate::report::{ActorKind, ActorReport};
+use crate::view::Homes;
+
+/// How many events of the processes may wait for the keeper; if there are more it gets a snapshot (N7).
+const EVENTS: usize = 1024;
+
+/// How long ranks have to end when their mesh could not be spawned as a whole.
+const ROLLBACK: Duration = Duration::from_secs(2);
+
+/// What a mesh of actors of type `A` is to be.
+pub struct ActorSpec<A: Actor> {
+    name: String,
+    params: ParamsOf,
+    config: Config,
+    ready_within: Duration,
+    of: std::marker::PhantomData<fn(A)>,
+}
+
+impl<A> ActorSpec<A>
+where
+    A: Actor<Params: Serialize + DeserializeOwned>,
+{
+    /// One actor on each process, all created from the same parameters. They are encoded once.
+    #[must_use]
+    pub fn new(name: impl Into<String>, params: &A::Params) -> Self {
+        let params = codec::encode(A::NAME, params);
+        Self::of(name.into(), Box::new(move |_| params.clone()))
+    }
+
+    /// One actor on each process, each created from parameters of its own: what `params` says for its point,
+    /// again whenever it is started again.
+    #[must_use]
+    pub fn per_rank(
+        name: impl Into<String>,
+        params: impl Fn(Point<'_>) -> A::Params + Send + Sync + 'static,
+    ) -> Self {
+        let encode = move |point: Point<'_>| -> Result<Bytes, EncodeError> {
+            codec::encode(A::NAME, &params(point))
+        };
+        Self::of(name.into(), Box::new(encode))
+    }
+
+    fn of(name: String, params: ParamsOf) -> Self {
+        let (config, ready_within) = (Config::local(), Duration::from_secs(30));
+        Self { name, params, config, ready_within, of: std::marker::PhantomData }
+    }
+
+    /// What happens to actors that have ended; nothing if nothing is said.
+    #[must_use]
+    pub fn restart(mut self, restart: RestartConfig) -> Self {
+        self.config.restart = restart;
+        self
+    }
+
+    /// When silence means what; [`Times::local`] if nothing is said.
+    #[must_use]
+    pub fn times(mut self, times: Times) -> Self {
+        self.config.times = times;
+        self
+    }
+
+    /// How long the actors may take to be created; 30 s if nothing is said.
+    #[must_use]
+    pub fn ready_within(mut self, within: Duration) -> Self {
+        self.ready_within = within;
+        self
+    }
+}
+
+/// A mesh of actors that runs: one on each process of a mesh of those. Dropping it ends the actors (C2).
+///
+/// It is used as the [`ActorMeshRef`] that it dereferences to, which can be cloned, sliced and sent.
+///
+/// # Examples
+///
+/// ```
+/// use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, LocalProcs};
+/// use mesh_core::Message;
+/// use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Proc};
+/// use mesh_shape::extent;
+/// use serde::{Deserialize, Serialize};
+///
+/// struct Counter(u64);
+///
+/// impl Actor for Counter {
+///     const NAME: &'static str = "counter";
+///     type Params = u64;
+///
+///     async fn start(first: u64, _: &mut Context<Self>) -> Result<Self, Failure> {
+///         Ok(Self(first))
+///     }
+///
+///     fn handlers(handlers: &mut Handlers<Self>) {
+///         handlers.takes::<Add>();
+///     }
+/// }
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct Add(u64);
+///
+/// impl Message for Add {
+///     const NAME: &'static str = "doc.Add";
+///     type Reply = u64;
+/// }
+///
+/// impl Handler<Add> for Counter {
+///     async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> Result<u64, Failure> {
+///         self.0 += n;
+///         Ok(self.0)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let proc = Proc::local()?;
+/// let mut registry = ActorRegistry::new();
+/// registry.actor::<Counter>();
+/// let procs = LocalProcs::start(&proc, "homes", extent!(procs = 4)?, registry).await?;
+///
+/// let spec = ActorSpec::per_rank("counters", |point| point.rank().index() as u64 * 10);
+/// let counters = ActorMesh::<Counter>::spawn(&proc, &procs.procs(), spec).await?;
+/// let totals = counters.call(&proc, Add(1)).await;
+/// assert_eq!(totals.iter().cloned().collect::<Result<Vec<_>, _>>()?, [1, 11, 21, 31]);
+///
+/// let half = counters.slice("procs", 2..)?;
+/// let totals = half.call(&proc, Add(1)).await;
+/// assert_eq!(totals.iter().cloned().collect::<Result<Vec<_>, _>>()?, [22, 32]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct ActorMesh<A: Actor> {
+    mesh: ActorMeshRef<A>,
+    controller: ControllerRef<ActorReport>,
+    owner: Owner,
+}
+
+/// Why a mesh of actors could not be spawned. Nothing of it is left.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The configuration does not hold together.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The controller of the processes cannot be reached.
+    #[error("the controller of the processes cannot be asked")]
+    Procs(#[source] CallError),
+    /// The controller of the processes refuses.
+    #[error("the controller of the processes refuses")]
+    Refused(#[source] Refusal),
+    /// Some ranks could not be created; the others were stopped again (C4).
+    #[error("{} of the ranks could not be created: {}", count(.failures), texts(.failures))]
+    Ranks {
+        /// The failed ranks, each with its cause.
+        failures: Vec<Failures>,
+    },
+    /// Some ranks were not created in time; all were stopped again (C4).
+    #[error("ranks {missing} were not created within {within:?}")]
+    NotReady {
+        /// The ranks.
+        missing: RankSet,
+        /// How long they had.
+        within: Duration,
+    },
+    /// The controller does not answer, or refuses.
+    #[error(transparent)]
+    Controller(#[from] AskError),
+}
+
+fn count(failures: &[Failures]) -> usize {
+    failures.iter().map(Failures::len).sum()
+}
+
+fn texts(failures: &[Failures]) -> String {
+    failures.iter().map(Failures::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl<A> ActorMesh<A>
+where
+    A: Actor<Params: Serialize + DeserializeOwned>,
+{
+    /// Spawns one actor on each process of `procs`, and returns when all have been created. They are
+    /// supervised on the control plane of the process of `from`.
+    ///
+    /// # Cancellation
+    ///
+    /// What was spawned is ended.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`]. If some could not be created, the others are stopped first (C4).
+    pub async fn spawn(
+        from: &(impl Sender + Sync),
+        procs: &Arc<dyn Procs>,
+        spec: ActorSpec<A>,
+    ) -> Result<Self, SpawnError> {
+        let proc = from.origin().proc().on(Plane::Control);
+        let ActorSpec { name, params, config, ready_within, .. } = spec;
+        let random = Uuid::new_v4().as_u128();
+        let label = MeshLabel::new(MeshId::from_random(random), name, ActorKind::KIND);
+        let region = Arc::new(Region::all(procs.region().extent().clone()));
+        let machine = Controller::new(
+            Spec {
+                mesh: label.clone(),
+                region: Arc::clone(&region),
+                epoch: Epoch::FIRST,
+                agents: [region.ranks()].into(),
+                config,
+                seed: random as u64,
+            },
+            ActorKind,
+        )?;
+        let events = proc.open_port::<MeshEvent>(EVENTS);
+        let subscribe = Subscribe {
+            to: events.port(),
+            interest: Interest::All,
+            region: Some(Arc::clone(procs.region())),
+        };
+        let door = PortRef::<Subscribe>::of(procs.home().actor());
+        let taken = door.call(&proc, subscribe).await.map_err(SpawnError::Procs)?;
+        taken.map_err(SpawnError::Refused)?;
+
+        let clock = Clock::start();
+        let keeper = proc.spawn::<Keeper>(Keeping {
+            label: label.clone(),
+            procs: Arc::clone(procs),
+            events,
+            kind: A::NAME,
+            params,
+            clock,
+            heartbeat: config.times.heartbeat,
+        });
+        let keeper_port = keeper.port();
+        let setup = Setup::new(machine, ActorAgents(keeper), clock);
+        let (Supervision { controller, owner, .. }, run) = supervise(setup);
+        drop(proc.runtime().spawn(run));
+        let desk = proc.spawn::<Desk<ActorReport>>(controller.clone());
+        let homes = Homes { controller: desk.port(), keeper: keeper_port };
+        let mut mesh = Self { mesh: ActorMeshRef::new(label, region, homes), controller, owner };
+        mesh.ready(ready_within).await?;
+        Ok(mesh)
+    }
+
+    /// Waits until every actor has been created, and stops them all if one cannot be.
+    async fn ready(&mut self, within: Duration) -> Result<(), SpawnError> {
+        let mut waiting = self.mesh.region().ranks();
+        let events = self.controller.subscribe(Interest::All, None).await?;
+        let is_settled = timeout(within, settle(events, &mut waiting)).await;
+        if matches!(is_settled, Ok(Settled::Created)) {
+            return Ok(());
+        }
+        self.controller.stop(ROLLBACK).await?;
+        let mut failures = Vec::new();
+        while let Some(OwnerNews::Failed(failed)) = self.owner.next().await {
+            failures.push(failed);
+        }
+        match is_settled {
+            Ok(_) => Err(SpawnError::Ranks { failures }),
+            Err(_) => Err(SpawnError::NotReady { missing: waiting, within }),
+        }
+    }
+}
+
+/// How a mesh that is being spawned has turned out.
+enum Settled {
+    /// Every rank runs, or has been created and has stopped again by itself.
+    Created,
+    /// A rank has failed and is not started again.
+    Failed,
+}
+
+/// Waits until every rank of `waiting` has been created, or one has failed for good.
+async fn settle(mut events: MeshEvents, waiting: &mut RankSet) -> Settled {
+    while !waiting.is_empty() {
+        // A controller that has ended has nobody that it could tell.
+        let Some(event) = events.next().await else { return Settled::Failed };
+        let changes: Arc<[Change]> = match event.news {
+            News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat().into(),
+            News::Changed(changes) => changes,
+            News::Escalated(_) => return Settled::Failed,
+            News::Closed => break,
+            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping => continue,
+        };
+        for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
+            if !change.status.is_failure() {
+                *waiting = waiting.difference(&change.ranks);
+            } else if change.restart_in.is_none() {
+                return Settled::Failed;
+            }
+        }
+    }
+    Settled::Created
+}
+
+impl<A: Actor> ActorMesh<A> {
+    /// The address of the mesh, to be cloned, sliced and sent.
+    #[must_use]
+    pub const fn mesh_ref(&self) -> &ActorMeshRef<A> {
+        &self.mesh
+    }
+
+    /// What is new, for the owner: each failure once (N1), and the end of the mesh; `None` after that.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<OwnerNews> {
+        self.owner.next().await
+    }
+
+    /// Subscribes to what happens; the first event is a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`] if the controller has ended, or refuses.
+    pub async fn subscribe(&self, interest: Interest) -> Result<MeshEvents, AskError> {
+        self.controller.subscribe(interest, None).await
+    }
+
+    /// Talks to the controller of the mesh: subscribes, asks, waits, stops.
+    #[must_use]
+    pub const fn controller(&self) -> &ControllerRef<ActorReport> {
+        &self.controller
+    }
+
+    /// Stops every actor after the message that it handles, and kills those that have not ended after
+    /// `grace`. Returns the state of all (C1).
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`] if the controller has ended, or refuses.
+    pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
+        self.controller.stop(grace).await
+    }
+}
+
+impl<A: Actor> Deref for ActorMesh<A> {
+    type Target = ActorMeshRef<A>;
+
+    fn deref(&self) -> &ActorMeshRef<A> {
+        &self.mesh
+    }
+}
+
+impl<A: Actor> fmt::Debug for ActorMesh<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorMesh").field("mesh", &self.mesh).finish_non_exhaustive()
+    }
+}
+
+impl<A: Actor> fmt::Debug for ActorSpec<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorSpec").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! The address of a mesh of actors, or of a slice of it: what is cast to and called.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mesh_core::{ActorId, MeshLabel, MeshRequest, Message, PortRef, ProcId};
+use mesh_runtime::{Actor, Broadcast, Handler, Proc, Sender};
+use mesh_shape::{Extent, Overlay, Rank, Region, ShapeError, Slice};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::call::{self, MeshCall, Target};
+use crate::rank_error::RankError;
+use crate::view::{Homes, View};
+
+/// The address of a mesh of actors of type `A`, or of a slice of it.
+///
+/// A plain value: it travels in messages, its size does not depend on the number of ranks, and it keeps
+/// nothing alive. It stays good when ranks are started again: it follows the mesh from its first use on.
+///
+/// # Examples
+///
+/// See [`ActorMesh`](crate::ActorMesh).
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct ActorMeshRef<A> {
+    label: MeshLabel,
+    /// The ranks of the mesh that it is of, in its own order.
+    region: Arc<Region>,
+    homes: Homes,
+    #[serde(skip)]
+    views: Views,
+    #[serde(skip)]
+    of: PhantomData<fn(A)>,
+}
+
+/// What is known of the mesh in each process that the ref is used in: most often one.
+#[derive(Clone, Default)]
+struct Views(Arc<Mutex<Vec<(ProcId, Arc<View>)>>>);
+
+impl<A> ActorMeshRef<A> {
+    pub(crate) fn new(label: MeshLabel, region: Arc<Region>, homes: Homes) -> Self {
+        Self { label, region, homes, views: Views::default(), of: PhantomData }
+    }
+
+    /// Which mesh.
+    #[must_use]
+    pub const fn label(&self) -> &MeshLabel {
+        &self.label
+    }
+
+    /// Its shape: that of the slice, if it is one.
+    #[must_use]
+    pub fn extent(&self) -> &Extent {
+        self.region.extent()
+    }
+
+    /// Which ranks of the mesh it is of.
+    #[must_use]
+    pub const fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    /// The controller of the mesh: it answers [`MeshRequest`], [`Subscribe`](mesh_core::Subscribe) and
+    /// [`Unsubscribe`](mesh_core::Unsubscribe).
+    #[must_use]
+    pub const fn home(&self) -> PortRef<MeshRequest> {
+        self.homes.controller
+    }
+
+    /// The slice along one dim: an index drops the dim, a range keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] if there is no such dim or index.
+    pub fn slice(&self, dim: &str, slice: impl Into<Slice>) -> Result<Self, ShapeError> {
+        Ok(self.with(self.region.slice(dim, slice)?))
+    }
+
+    /// The slice that a region is.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError::NotSubset`] if it is no part of this one.
+    pub fn part(&self, region: &Region) -> Result<Self, ShapeError> {
+        if !region.is_subset(&self.region) {
+            return Err(ShapeError::NotSubset);
+        }
+        Ok(self.with(region.clone()))
+    }
+
+    fn with(&self, region: Region) -> Self {
+        Self { region: Arc::new(region), ..self.clone() }
+    }
+
+    /// What is known of the mesh in `proc`; the first use there begins to follow it.
+    pub(crate) fn view(&self, proc: &Proc) -> Arc<View> {
+        let mut views = self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, view)) = views.iter().find(|(id, _)| *id == proc.id()) {
+            return Arc::clone(view);
+        }
+        let view = Arc::new(View::open(proc, self.region.base().size(), self.homes));
+        views.push((proc.id(), Arc::clone(&view)));
+        view
+    }
+
+    /// Which rank an actor is, as of something that came back from it; `None` if it is of another mesh or
+    /// another slice, or of a life that is over.
+    #[must_use]
+    pub fn rank_of(&self, from: &impl Sender, actor: ActorId) -> Option<Rank> {
+        let view = self.view(from.origin().proc());
+        let table = view.watch();
+        let base = table.borrow().known.as_ref()?.rank_of(actor)?;
+        self.region.rank_of_base(base)
+    }
+}
+
+impl<A: Actor> ActorMeshRef<A> {
+    /// Sends a message to every rank, and waits while one has no room for it. It is encoded once.
+    ///
+    /// Returns the ranks that it was not sent to, since they have ended or are not there yet. What is sent and
+    /// cannot be delivered comes back to the actor that sent it (R3);
+    /// [`rank_of`](Self::rank_of) names its rank.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped while it waits, some ranks have been sent the message and some have not.
+    pub fn cast<M, S>(
+        &self,
+        from: &S,
+        message: M,
+    ) -> impl Future<Output = Overlay<RankError>> + Send + use<A, M, S>
+    where
+        A: Handler<M>,
+        S: Sender,
+        M: Message<Reply: Serialize + DeserializeOwned>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+    {
+        call::cast(self.target(from), Broadcast::new(message))
+    }
+
+    /// Sends a message to every rank, and waits for the answers: one for each rank, failures among them (R1).
+    /// It is encoded once.
+    ///
+    /// A rank that has failed is answered with its failure as soon as that is known, and with the deadline
+    /// every rank is answered: nothing hangs.
+    pub fn call<M>(&self, from: &impl Sender, message: M) -> MeshCall<M>
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned + PartialEq>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+    {
+        MeshCall::new(self.target(from), message)
+    }
+
+    fn target(&self, from: &impl Sender) -> Target {
+        let origin = from.origin();
+        let view = self.view(origin.proc());
+        Target { from: origin.deputy(), view, region: Arc::clone(&self.region) }
+    }
+}
+
+// By hand, because deriving would ask the same of `A`.
+impl<A> Clone for ActorMeshRef<A> {
+    fn clone(&self) -> Self {
+        Self {
+            label: self.label.clone(),
+            region: Arc::clone(&self.region),
+            homes: self.homes,
+            views: self.views.clone(),
+            of: PhantomData,
+        }
+    }
+}
+
+/// By what they name.
+impl<A> PartialEq for ActorMeshRef<A> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.label.id(), &self.region) == (other.label.id(), &other.region)
+    }
+}
+
+impl<A> Eq for ActorMeshRef<A> {}
+
+impl<A> fmt::Debug for ActorMeshRef<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorMeshRef")
+            .field("label", &self.label)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A> fmt::Display for ActorMeshRef<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.label, self.extent())
+    }
+}

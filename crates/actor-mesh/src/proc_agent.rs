@@ -1,0 +1,292 @@
+//! The agent in each process: spawns registered actors by name, and says what becomes of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_core::{ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, Reason};
+use mesh_runtime::{
+    Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, Stop,
+    TryCastError, Undelivered,
+};
+use mesh_shape::Rank;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::registry::{ActorRegistry, Spawned};
+use crate::report::{ActorEnd, ActorState, HowActorEnded};
+use crate::wire::{CloseMesh, EndRank, Said, Spawn};
+
+/// How often it looks whether the keepers of its meshes can still be reached.
+const KEEPERS_EVERY: Duration = Duration::from_secs(1);
+
+/// When a keeper that had no room is told again.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// The agent of a process: spawns its actors on the user's plane, lives itself on the control plane, and says
+/// what becomes of them to the keeper of each mesh. When a keeper is gone, so are the actors of its mesh
+/// (C2); the meshes of others are left alone.
+pub struct ProcAgent {
+    user: Proc,
+    registry: Arc<ActorRegistry>,
+    /// By mesh, so that one can be closed without a look at the others.
+    held: BTreeMap<(MeshId, Rank), Held>,
+    milestones: mpsc::UnboundedSender<Lived>,
+    will_say_again: bool,
+}
+
+/// One life of one rank.
+struct Held {
+    incarnation: Incarnation,
+    keeper: PortRef<Said>,
+    /// `None` if it could not be spawned.
+    actor: Option<Box<dyn Spawned>>,
+    state: ActorState,
+    /// Its keeper had no room to be told the newest.
+    is_unsaid: bool,
+    born: Instant,
+}
+
+/// What an actor has lived through. At most two for each life.
+#[derive(Debug)]
+struct Lived {
+    mesh: MeshId,
+    rank: Rank,
+    incarnation: Incarnation,
+    milestone: Milestone,
+}
+
+impl Message for Lived {
+    const NAME: &'static str = "meshwarden.ActorLived";
+    type Reply = ();
+}
+
+/// It is time to look for keepers that are gone.
+struct LookForKeepers;
+
+impl Message for LookForKeepers {
+    const NAME: &'static str = "meshwarden.LookForKeepers";
+    type Reply = ();
+}
+
+/// There may be room again.
+struct SayAgain;
+
+impl Message for SayAgain {
+    const NAME: &'static str = "meshwarden.SayAgain";
+    type Reply = ();
+}
+
+impl ProcAgent {
+    /// Starts the agent of `proc`, which can spawn what is registered.
+    #[must_use]
+    pub fn start(proc: &Proc, registry: Arc<ActorRegistry>) -> ActorRef<Self> {
+        let user = proc.on(Plane::User);
+        proc.on(Plane::Control).spawn::<Self>((user, registry))
+    }
+
+    /// Where the process is, for those who spawn actors in it.
+    #[must_use]
+    pub fn seat(agent: &ActorRef<Self>, doors: Option<mesh_core::Doors>) -> ProcSeat {
+        ProcSeat { peer: agent.proc().peer(), agent: agent.id(), doors }
+    }
+
+    /// Says what a rank is to the keeper of its mesh. One that does not read holds nobody up: it is told what
+    /// is newest when it has room.
+    fn say(&mut self, key: (MeshId, Rank), cx: &mut Context<Self>) {
+        let Some(held) = self.held.get_mut(&key) else { return };
+        let said = Said {
+            rank: key.1,
+            incarnation: held.incarnation,
+            life: cx.proc().life(),
+            state: held.state.clone(),
+            actor: held.actor.as_ref().map(|actor| actor.id()),
+        };
+        let is_full = matches!(held.keeper.try_cast(cx, said), Err(TryCastError::Full { .. }));
+        held.is_unsaid = is_full;
+        if is_full && !self.will_say_again {
+            self.will_say_again = true;
+            cx.send_after(AGAIN, SayAgain);
+        }
+    }
+
+    /// The keepers that are gone, with what they keep.
+    fn close_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool) {
+        self.held.retain(|(mesh, _), held| {
+            let is_left = !is_gone(*mesh, held.keeper.actor());
+            if !is_left && let Some(actor) = &held.actor {
+                actor.stop(Stop::Now);
+            }
+            is_left
+        });
+    }
+}
+
+impl Actor for ProcAgent {
+    const NAME: &'static str = "proc_agent";
+    type Params = (Proc, Arc<ActorRegistry>);
+
+    async fn start(
+        (user, registry): (Proc, Arc<ActorRegistry>),
+        cx: &mut Context<Self>,
+    ) -> Result<Self, Failure> {
+        let (milestones, mut lived) = mpsc::unbounded_channel();
+        let (me, deputy) = (cx.me().clone(), cx.deputy());
+        cx.attach(async move {
+            while let Some(lived) = lived.recv().await {
+                if me.cast(&deputy, lived).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        cx.send_every(KEEPERS_EVERY, || LookForKeepers);
+        Ok(Self { user, registry, held: BTreeMap::new(), milestones, will_say_again: false })
+    }
+
+    async fn on_undelivered(
+        &mut self,
+        undelivered: Undelivered,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if undelivered.name == Said::NAME {
+            self.close_where(|_, keeper| keeper == undelivered.to);
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.close_where(|_, _| true);
+        Ok(())
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Spawn>().takes::<EndRank>().takes::<CloseMesh>();
+    }
+}
+
+impl Handler<Spawn> for ProcAgent {
+    async fn handle(&mut self, spawn: Spawn, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let Spawn { mesh, rank, incarnation, kind, name, params, keeper } = spawn;
+        let mesh = mesh.id();
+        if self.held.get(&(mesh, rank)).is_some_and(|held| held.incarnation >= incarnation) {
+            self.say((mesh, rank), cx);
+            return Ok(());
+        }
+        let milestones = self.milestones.clone();
+        let told = move |milestone| {
+            // An agent that is gone has ended what it had spawned.
+            _ = milestones.send(Lived { mesh, rank, incarnation, milestone }).is_ok();
+        };
+        let spawned = self.registry.spawn(&self.user, (&kind, &name), &params, Box::new(told));
+        let (actor, state) = match spawned {
+            Ok(actor) => (Some(actor), ActorState::Creating),
+            Err(fault) => {
+                let how = HowActorEnded::Errored { message: fault.to_string() };
+                let end = ActorEnd { how, alive: Duration::ZERO, chain: Vec::new() };
+                (None, ActorState::Ended(Arc::new(end)))
+            }
+        };
+        let born = Instant::now();
+        let held = Held { incarnation, keeper, actor, state, is_unsaid: false, born };
+        if let Some(before) = self.held.insert((mesh, rank), held)
+            && let Some(actor) = before.actor
+        {
+            // It has ended, for all that its controller knows.
+            actor.stop(Stop::Kill);
+        }
+        self.say((mesh, rank), cx);
+        Ok(())
+    }
+}
+
+impl Handler<EndRank> for ProcAgent {
+    async fn handle(&mut self, end: EndRank, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let Some(held) = self.held.get_mut(&(end.mesh, end.rank)) else { return Ok(()) };
+        if held.incarnation != end.incarnation || matches!(held.state, ActorState::Ended(_)) {
+            return Ok(());
+        }
+        let Some(actor) = &held.actor else { return Ok(()) };
+        actor.stop(if end.is_kill { Stop::Kill } else { Stop::Now });
+        if held.state != ActorState::Stopping {
+            held.state = ActorState::Stopping;
+            self.say((end.mesh, end.rank), cx);
+        }
+        Ok(())
+    }
+}
+
+impl Handler<CloseMesh> for ProcAgent {
+    async fn handle(&mut self, close: CloseMesh, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.close_where(|mesh, _| mesh == close.mesh);
+        Ok(())
+    }
+}
+
+impl Handler<LookForKeepers> for ProcAgent {
+    async fn handle(&mut self, _: LookForKeepers, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let proc = cx.proc().clone();
+        self.close_where(|_, keeper| !proc.has_way_to(keeper));
+        Ok(())
+    }
+}
+
+impl Handler<Lived> for ProcAgent {
+    async fn handle(&mut self, lived: Lived, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let key = (lived.mesh, lived.rank);
+        let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
+        if held.incarnation != lived.incarnation {
+            return Ok(());
+        }
+        held.state = match lived.milestone {
+            // Whether it still starts or not, it has been asked to end.
+            Milestone::Created if held.state == ActorState::Stopping => return Ok(()),
+            Milestone::Created => ActorState::Running,
+            Milestone::Ended(end) => {
+                let (how, chain) = how_ended(&end);
+                let alive = held.born.elapsed();
+                ActorState::Ended(Arc::new(ActorEnd { how, alive, chain }))
+            }
+        };
+        self.say(key, cx);
+        Ok(())
+    }
+}
+
+impl Handler<SayAgain> for ProcAgent {
+    async fn handle(&mut self, _: SayAgain, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.will_say_again = false;
+        let unsaid = self.held.iter().filter(|(_, held)| held.is_unsaid);
+        let unsaid: Vec<_> = unsaid.map(|(key, _)| *key).collect();
+        for key in unsaid {
+            self.say(key, cx);
+        }
+        Ok(())
+    }
+}
+
+/// How an actor has ended, in the words of reports.
+fn how_ended(end: &End) -> (HowActorEnded, Vec<mesh_core::Link>) {
+    let cause = match end {
+        End::Stopped => return (HowActorEnded::Stopped, Vec::new()),
+        End::Killed => return (HowActorEnded::Killed, Vec::new()),
+        End::Lost => return (HowActorEnded::Lost, Vec::new()),
+        End::Failed(cause) => cause,
+    };
+    let how = match &cause.reason {
+        Reason::Panic { message, location } => {
+            HowActorEnded::Panicked { message: message.clone(), location: location.clone() }
+        }
+        Reason::Error { message } => HowActorEnded::Errored { message: message.clone() },
+        Reason::Child { actor } => HowActorEnded::ChildFailed { child: actor.clone() },
+        other => HowActorEnded::Errored { message: other.to_string() },
+    };
+    (how, cause.chain.clone())
+}
+
+impl fmt::Debug for ProcAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcAgent").field("n_ranks", &self.held.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! Why a rank of a mesh has not answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_core::{Cause, End, Fault, Reason, Status, WhyUndelivered};
+
+/// Why a rank has not answered a call, or was not sent a cast.
+///
+/// Where the rank has failed, that is what is told (R1), and not what was noticed of it first.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RankError {
+    /// It has ended, so. It may have handled the message before that.
+    #[error("the rank has {0}")]
+    Ended(Ended),
+    /// It is not there, or not yet again. Nothing was sent.
+    #[error("the rank is {0}: wait until it runs")]
+    NotRunning(Status),
+    /// The deadline has passed. The message may have been handled, or may still be.
+    #[error("no answer within {within:?}")]
+    Deadline {
+        /// How long the call was given.
+        within: Duration,
+    },
+    /// The actor has let go of the call and has not answered it.
+    #[error("the actor has let go of the call and has not answered it")]
+    Unanswered,
+    /// The message, or the answer to it, could not be delivered.
+    #[error("not delivered: {0}")]
+    Undelivered(WhyUndelivered),
+    /// Nobody says where the ranks are: the controller of the mesh has ended, or cannot be reached.
+    #[error("the controller of the mesh has ended, or cannot be reached from here")]
+    NoController,
+}
+
+/// How a rank has ended: a status that is terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended(Status);
+
+impl Ended {
+    /// The status, if it is terminal.
+    pub(crate) fn of(status: &Status) -> Option<Self> {
+        status.is_terminal().then(|| Self(status.clone()))
+    }
+
+    fn failed(cause: Arc<Cause>) -> Self {
+        Self(Status::Failed(cause))
+    }
+
+    /// Stopped, failed, or timed out.
+    #[must_use]
+    pub const fn status(&self) -> &Status {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Status::Timeout { .. } => write!(f, "ended: {}", self.0),
+            status => status.fmt(f),
+        }
+    }
+}
+
+/// What the side that was called, or the way there, says of a call; and whether what is known of the rank
+/// may say it better.
+pub(crate) fn judge(fault: Fault) -> (RankError, Certainty) {
+    match fault {
+        Fault::Failed(cause) | Fault::NotTaken(End::Failed(cause)) => {
+            (RankError::Ended(Ended::failed(cause)), Certainty::Known)
+        }
+        Fault::NotTaken(End::Stopped) => {
+            (RankError::Ended(Ended(Status::Stopped)), Certainty::Known)
+        }
+        Fault::NotTaken(End::Killed | End::Lost) => (gone(), Certainty::Symptom),
+        Fault::Unanswered(Some(End::Failed(cause))) => {
+            (RankError::Ended(Ended::failed(cause)), Certainty::Known)
+        }
+        Fault::Unanswered(Some(_)) => (gone(), Certainty::Symptom),
+        // It may be that the actor was killed, and it may be that it chose not to answer.
+        Fault::Unanswered(None) => (RankError::Unanswered, Certainty::Symptom),
+        Fault::Undelivered(
+            why @ (WhyUndelivered::PeerLost
+            | WhyUndelivered::NoActor
+            | WhyUndelivered::NoRoute
+            | WhyUndelivered::Ended),
+        ) => (RankError::Undelivered(why), Certainty::Symptom),
+        Fault::Undelivered(why) => (RankError::Undelivered(why), Certainty::Known),
+    }
+}
+
+/// What is told of a rank that is gone, if nobody says why in time.
+fn gone() -> RankError {
+    RankError::Ended(Ended::failed(Arc::new(Cause::new(Reason::LostByAgent))))
+}
+
+/// Whether what a fault says is all that there is to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// It is.
+    Known,
+    /// It may be how an end shows that somebody else knows more of.
+    Symptom,
+}

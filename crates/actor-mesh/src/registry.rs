@@ -1,0 +1,200 @@
+//! The types of actors that a program can be asked to spawn, by name.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use mesh_core::{ActorId, PortId};
+use mesh_runtime::codec::{self, DecodeError};
+use mesh_runtime::{Actor, ActorRef, Handlers, Milestone, NameConflict, Proc, Stop};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The types of actors that a program can be asked to spawn, by [`Actor::NAME`]. Every process of a program
+/// registers the same.
+///
+/// # Examples
+///
+/// ```
+/// use actor_mesh::ActorRegistry;
+/// use mesh_runtime::{Actor, Context, Failure};
+///
+/// struct Lamp;
+///
+/// impl Actor for Lamp {
+///     const NAME: &'static str = "lamp";
+///     type Params = u32;
+///
+///     async fn start(_: u32, _: &mut Context<Self>) -> Result<Self, Failure> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// let mut registry = ActorRegistry::new();
+/// registry.actor::<Lamp>();
+/// assert_eq!(registry.names().collect::<Vec<_>>(), ["lamp"]);
+/// ```
+pub struct ActorRegistry {
+    types: BTreeMap<&'static str, Type>,
+    conflict: Option<RegistryError>,
+}
+
+/// Why a program cannot be asked to spawn what it has registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// Two types of actors have the same name.
+    #[error("two types of actors are called {0:?}: give one of them another NAME")]
+    SameName(&'static str),
+    /// An actor takes two messages that cannot be told apart.
+    #[error(transparent)]
+    Messages(#[from] NameConflict),
+}
+
+/// One type of actors.
+struct Type {
+    spawn: Spawn,
+    /// A hash of its name and of what it takes.
+    hash: u64,
+}
+
+type Spawn = fn(&Proc, &str, &Bytes, Told) -> Result<Box<dyn Spawned>, SpawnFault>;
+
+/// Who is told of the milestones of an actor.
+pub(crate) type Told = Box<dyn Fn(Milestone) + Send + Sync>;
+
+/// An actor of any type.
+pub(crate) trait Spawned: Send + Sync {
+    fn id(&self) -> ActorId;
+    fn stop(&self, how: Stop);
+}
+
+impl<A: Actor> Spawned for ActorRef<A> {
+    fn id(&self) -> ActorId {
+        self.id()
+    }
+
+    fn stop(&self, how: Stop) {
+        self.stop(how);
+    }
+}
+
+/// Why an actor could not be spawned here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SpawnFault {
+    #[error(
+        "no actor is registered here as {name:?}; there are: {}. Register it where the program begins",
+        known.join(", ")
+    )]
+    Unknown { name: String, known: Vec<&'static str> },
+    #[error("the parameters are not those of {name}: {why}")]
+    Params { name: &'static str, why: DecodeError },
+    #[error("decoding the parameters of {0} panics")]
+    ParamsPanic(&'static str),
+}
+
+impl ActorRegistry {
+    /// Nothing is registered.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { types: BTreeMap::new(), conflict: None }
+    }
+
+    /// Actors of type `A` can be spawned, from parameters that travel. The same type twice counts once.
+    pub fn actor<A>(&mut self) -> &mut Self
+    where
+        A: Actor<Params: Serialize + DeserializeOwned>,
+    {
+        let handlers = Handlers::<A>::of();
+        if let Err(conflict) = handlers.check() {
+            self.conflict.get_or_insert(conflict.into());
+        }
+        let mut hash = PortId::named(A::NAME).number();
+        for (port, _, version) in handlers.ports() {
+            // FNV-1a's step, with what is added for its byte.
+            hash = (hash ^ port.number() ^ u64::from(version)).wrapping_mul(0x0100_0000_01b3);
+        }
+        let spawn: Spawn = spawn::<A>;
+        match self.types.entry(A::NAME) {
+            Entry::Vacant(entry) => {
+                entry.insert(Type { spawn, hash });
+            }
+            Entry::Occupied(entry) if entry.get().hash == hash => (),
+            Entry::Occupied(_) => {
+                self.conflict.get_or_insert(RegistryError::SameName(A::NAME));
+            }
+        }
+        self
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.types.keys().copied()
+    }
+
+    /// A hash of all names, and of the names and versions of the messages: processes of different programs
+    /// refuse each other by it.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        let mut hash = PortId::named("meshwarden").number();
+        for kind in self.types.values() {
+            hash = (hash ^ kind.hash).wrapping_mul(0x0100_0000_01b3);
+        }
+        hash
+    }
+
+    /// Fails if two types, or two messages of one, cannot be told apart.
+    ///
+    /// # Errors
+    ///
+    /// The first [`RegistryError`].
+    pub fn check(&self) -> Result<(), RegistryError> {
+        self.conflict.map_or(Ok(()), Err)
+    }
+
+    /// Spawns an actor of the type that is registered under `kind`.
+    pub(crate) fn spawn(
+        &self,
+        proc: &Proc,
+        (kind, name): (&str, &str),
+        params: &Bytes,
+        told: Told,
+    ) -> Result<Box<dyn Spawned>, SpawnFault> {
+        match self.types.get(kind) {
+            Some(kind) => (kind.spawn)(proc, name, params, told),
+            None => {
+                Err(SpawnFault::Unknown { name: kind.to_owned(), known: self.names().collect() })
+            }
+        }
+    }
+}
+
+fn spawn<A>(
+    proc: &Proc,
+    name: &str,
+    params: &Bytes,
+    told: Told,
+) -> Result<Box<dyn Spawned>, SpawnFault>
+where
+    A: Actor<Params: DeserializeOwned>,
+{
+    // The bytes run the code of a user, and whoever spawns must outlive that.
+    let decoded = catch_unwind(AssertUnwindSafe(|| codec::decode::<A::Params>(params)));
+    let decoded = decoded.or(Err(SpawnFault::ParamsPanic(A::NAME)))?;
+    let params = decoded.map_err(|why| SpawnFault::Params { name: A::NAME, why })?;
+    Ok(Box::new(proc.spawn_for::<A>(name, params, told)))
+}
+
+impl Default for ActorRegistry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ActorRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.types.keys()).finish()
+    }
+}

@@ -1,0 +1,100 @@
+//! What the keeper of a mesh of actors and the agents in its processes say to each other, and what a ref
+//! asks the keeper.
+
+use bytes::Bytes;
+use mesh_core::{ActorId, Incarnation, MeshId, MeshLabel, Message, PortRef, ProcSeat};
+use mesh_shape::{Rank, RankSet, Region, ValueMesh};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::report::ActorState;
+
+/// Spawn the actor of a rank. Again, for the same life: what became of it is said again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Spawn {
+    pub(crate) mesh: MeshLabel,
+    pub(crate) rank: Rank,
+    pub(crate) incarnation: Incarnation,
+    /// The name of its type.
+    pub(crate) kind: String,
+    /// What it is called.
+    pub(crate) name: String,
+    pub(crate) params: Bytes,
+    /// Who is told what becomes of it. When that is gone, so is the actor (C2).
+    pub(crate) keeper: PortRef<Said>,
+}
+
+/// End the actor of a rank.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct EndRank {
+    pub(crate) mesh: MeshId,
+    pub(crate) rank: Rank,
+    pub(crate) incarnation: Incarnation,
+    /// Now, without waiting for anything.
+    pub(crate) is_kill: bool,
+}
+
+/// The mesh is over: end what is left of it, and forget it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CloseMesh {
+    pub(crate) mesh: MeshId,
+}
+
+/// What became of an actor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Said {
+    pub(crate) rank: Rank,
+    pub(crate) incarnation: Incarnation,
+    /// Which life of the process says so.
+    pub(crate) life: Incarnation,
+    pub(crate) state: ActorState,
+    /// Which actor it is, once there is one.
+    pub(crate) actor: Option<ActorId>,
+}
+
+/// Which actors are the ranks of the mesh?
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct GetMembers;
+
+/// The actors of a mesh, run-coded: one run, where all processes have spawned the same in the same order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Members {
+    /// The mesh of processes that they live on.
+    pub(crate) procs: MeshId,
+    /// The ranks of it, in the order of the ranks of the actors.
+    pub(crate) region: Arc<Region>,
+    pub(crate) ranks: ValueMesh<Option<Member>>,
+}
+
+/// The actor of one rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    /// Which life of the rank.
+    pub(crate) incarnation: Incarnation,
+    /// Which life of its process.
+    pub(crate) life: Incarnation,
+    /// Which actor of the process.
+    pub(crate) index: u64,
+}
+
+/// Where are the processes of these ranks?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct GetSeats {
+    pub(crate) ranks: RankSet,
+}
+
+macro_rules! message {
+    ($name:ident, $text:literal, $reply:ty) => {
+        impl Message for $name {
+            const NAME: &'static str = concat!("meshwarden.", $text);
+            type Reply = $reply;
+        }
+    };
+}
+
+message!(Spawn, "SpawnActor", ());
+message!(EndRank, "EndActor", ());
+message!(CloseMesh, "CloseActors", ());
+message!(Said, "ActorSaid", ());
+message!(GetMembers, "GetMembers", Members);
+message!(GetSeats, "GetSeats", Vec<(Rank, ProcSeat)>);

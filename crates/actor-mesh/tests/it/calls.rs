@@ -1,0 +1,88 @@
+//! calls: cast, call and slice; one answer for each rank.
+
+use std::time::{Duration, Instant};
+
+use actor_mesh::RankError;
+use mesh_core::Status;
+use mesh_shape::{Rank, Region};
+
+use crate::support::{Add, Forget, Hang, all, soon, world};
+
+#[tokio::test]
+async fn every_rank_is_called_and_answers_in_its_place() {
+    let world = world("hosts=2,procs=3").await;
+    let tools = world.tools().await;
+    assert_eq!(tools.extent().to_string(), "hosts=2,procs=3");
+    let answers = soon(tools.call(&world.proc, Add(1))).await;
+    assert_eq!(all(&answers), [1, 11, 21, 31, 41, 51]);
+}
+
+#[tokio::test]
+async fn a_cast_reaches_every_rank_once_and_in_order() {
+    let world = world("procs=4").await;
+    let tools = world.tools().await;
+    for n in 0..100 {
+        assert!(soon(tools.cast(&world.proc, Add(n))).await.is_empty());
+    }
+    let answers = soon(tools.call(&world.proc, Add(0))).await;
+    assert_eq!(all(&answers), [4950, 4960, 4970, 4980]);
+}
+
+#[tokio::test]
+async fn a_slice_is_called_in_its_own_order() {
+    let world = world("hosts=2,procs=3").await;
+    let tools = world.tools().await;
+    let column = tools.slice("procs", -1).expect("there is a last one");
+    assert_eq!(all(&soon(column.call(&world.proc, Add(0))).await), [20, 50]);
+    let region: Region = tools.region().flip("procs").expect("there is that dim");
+    let flipped = tools.part(&region).expect("it is all of it");
+    assert_eq!(all(&soon(flipped.call(&world.proc, Add(0))).await), [20, 10, 0, 50, 40, 30]);
+    assert!(tools.slice("gpus", 0).is_err());
+    assert!(column.part(tools.region()).is_err(), "it is more than the slice");
+}
+
+/// H9
+#[tokio::test]
+async fn an_empty_mesh_answers_at_once_with_nothing() {
+    let world = world("procs=0").await;
+    let tools = world.tools().await;
+    assert_eq!(soon(tools.call(&world.proc, Add(1))).await.size(), 0);
+    assert!(soon(tools.cast(&world.proc, Add(1))).await.is_empty());
+}
+
+/// R1
+#[tokio::test]
+async fn whoever_does_not_answer_is_named_at_the_deadline() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let one = tools.slice("procs", 1..).expect("there is one");
+    soon(one.cast(&world.proc, Hang)).await;
+    let within = Duration::from_millis(300);
+    let asked = Instant::now();
+    let answers = soon(tools.call(&world.proc, Add(1)).within(within)).await;
+    assert!(asked.elapsed() >= within, "it was given its time");
+    assert_eq!(answers.get(Rank::new(0)), Some(&Ok(1)));
+    assert_eq!(answers.get(Rank::new(1)), Some(&Err(RankError::Deadline { within })));
+}
+
+#[tokio::test]
+async fn a_reply_that_is_let_go_of_is_told() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let answers = soon(tools.call(&world.proc, Forget)).await;
+    assert!(answers.iter().all(|answer| *answer == Err(RankError::Unanswered)), "{answers:?}");
+}
+
+/// R1: also of those that have ended before they were called.
+#[tokio::test]
+async fn ranks_that_have_stopped_say_so() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    soon(tools.stop(Duration::from_secs(5))).await.expect("it is answered");
+    let answers = soon(tools.call(&world.proc, Add(1))).await;
+    for answer in answers.iter() {
+        let Err(RankError::Ended(ended)) = answer else { panic!("they have ended: {answer:?}") };
+        assert_eq!(ended.status(), &Status::Stopped);
+    }
+    assert_eq!(soon(tools.cast(&world.proc, Add(1))).await.len(), 2, "it was sent to none");
+}

@@ -1,0 +1,124 @@
+//! life: restarts, and nothing that outlives its owner.
+
+use std::time::Duration;
+
+use actor_mesh::{ActorSpec, LocalProcs, LocalSpec, RankError};
+use controller::{Config, RestartConfig};
+use mesh_core::{Interest, News, Status, Transport};
+use mesh_runtime::{LocalTransport, Proc};
+use mesh_shape::Rank;
+
+use crate::support::{Add, Panic, Tool, World, all, next_failures, registry, soon, tens, world};
+
+fn on_failure() -> RestartConfig {
+    let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(50));
+    RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(10) }
+}
+
+/// RS1: the owner is told once, and the rank is there again, from its parameters.
+#[tokio::test]
+async fn a_rank_that_fails_is_started_again_and_found_by_the_same_ref() {
+    let world = world("procs=3").await;
+    let mut tools = world.spawn(tens("tools").restart(on_failure())).await;
+    let known = tools.mesh_ref().clone();
+    assert_eq!(all(&soon(known.call(&world.proc, Add(1))).await), [1, 11, 21]);
+    soon(tools.call(&world.proc, Panic(11))).await;
+    assert_eq!(next_failures(&mut tools).await.len(), 1);
+    let again =
+        until(async || soon(known.call(&world.proc, Add(0))).await.iter().all(Result::is_ok));
+    soon(again).await;
+    assert_eq!(all(&soon(known.call(&world.proc, Add(0))).await), [1, 10, 21]);
+}
+
+/// RS1, ST3: actors start again in the next life of their process.
+#[tokio::test]
+async fn a_process_that_is_started_again_gets_its_actors_again() {
+    let proc = Proc::local().expect("there is a runtime");
+    let board = LocalTransport::default();
+    let transports =
+        Box::new(move || std::sync::Arc::new(board.another()) as std::sync::Arc<dyn Transport>);
+    let config = Config { restart: on_failure(), ..Config::local() };
+    let extent = "procs=3".parse().expect("it is an extent");
+    let (name, registry) = ("homes".to_owned(), registry());
+    let spec = LocalSpec { name, extent, config, registry, transports };
+    let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
+    let world = World { proc, procs };
+
+    let mut tools = world.spawn(tens("tools").restart(on_failure())).await;
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11, 21]);
+    world.procs.crash(Rank::new(1));
+    let failures = next_failures(&mut tools).await;
+    assert_eq!(failures.len(), 1);
+    assert!(failures[0].1.contains("signal 9"), "{failures:?}");
+    let again =
+        until(async || soon(tools.call(&world.proc, Add(0))).await.iter().all(Result::is_ok));
+    soon(again).await;
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [1, 10, 21]);
+}
+
+/// Without a rule to restart it, a rank stays failed when its process comes back.
+#[tokio::test]
+async fn a_rank_that_is_not_to_be_restarted_stays_failed() {
+    let world = world("procs=2").await;
+    let mut tools = world.tools().await;
+    world.procs.crash(Rank::new(1));
+    assert_eq!(next_failures(&mut tools).await.len(), 1);
+    let answers = soon(tools.call(&world.proc, Add(1))).await;
+    assert_eq!(answers.get(Rank::new(0)), Some(&Ok(1)));
+    assert!(matches!(answers.get(Rank::new(1)), Some(Err(RankError::Ended(_)))), "{answers:?}");
+}
+
+/// C2
+#[tokio::test]
+async fn a_mesh_ends_with_its_owner() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let mut events = tools.subscribe(Interest::All).await.expect("it is taken");
+    let known = tools.mesh_ref().clone();
+    assert_eq!(all(&soon(known.call(&world.proc, Add(1))).await), [1, 11]);
+    drop(tools);
+    // The controller is gone, and so are the actors.
+    soon(async { while events.next().await.is_some() {} }).await;
+    let gone = until(async || {
+        let answers = known.call(&world.proc, Add(0)).within(Duration::from_secs(5)).await;
+        answers.iter().all(Result::is_err)
+    });
+    soon(gone).await;
+    assert_eq!(world.proc.n_roots(), 1, "what is left is the desk of the processes");
+}
+
+/// C1, N4: subscribers are told before any rank is touched, and that it is over.
+#[tokio::test]
+async fn a_stop_is_told_and_answers_with_every_rank() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let mut events = tools.subscribe(Interest::All).await.expect("it is taken");
+    let state = soon(tools.stop(Duration::from_secs(5))).await.expect("it is answered");
+    assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");
+    let mut news = Vec::new();
+    while let Some(event) = soon(events.next()).await {
+        news.push(event.news);
+    }
+    let stopping = news.iter().position(|news| *news == News::Stopping);
+    let touched = news.iter().position(|news| {
+        let News::Changed(changes) = news else { return false };
+        changes.iter().any(|change| change.status != Status::Running)
+    });
+    assert!(stopping < touched && stopping.is_some(), "{news:?}");
+    assert_eq!(news.last(), Some(&News::Closed));
+}
+
+/// The same parameters for all are encoded once, and reach every rank.
+#[tokio::test]
+async fn one_set_of_parameters_serves_all() {
+    let world = world("procs=3").await;
+    let tools = world.spawn(ActorSpec::<Tool>::new("equal", &7)).await;
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [7, 7, 7]);
+}
+
+/// Asks until it is so.
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    while !is_so().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

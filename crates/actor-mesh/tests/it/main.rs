@@ -1,0 +1,7 @@
+//! Meshes of actors through their public interface, on processes within this one.
+
+mod calls;
+mod failures;
+mod life;
+mod refs;
+mod support;

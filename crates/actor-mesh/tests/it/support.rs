@@ -1,0 +1,182 @@
+//! An actor that does what it is told, and a place for it to live.
+
+use std::time::Duration;
+
+use actor_mesh::{ActorMesh, ActorMeshRef, ActorRegistry, ActorSpec, LocalProcs, RankError};
+use mesh_core::{Message, OwnerNews};
+use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Proc, ReplyTo, Verdict};
+use mesh_shape::{Extent, ValueMesh};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+/// Longer than anything here takes, on the busiest machine.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Has a number, and does what it is told.
+pub(crate) struct Tool(u64);
+
+impl Actor for Tool {
+    const NAME: &'static str = "tool";
+    /// Its number. 13 fails to start, and 14 never does.
+    type Params = u64;
+
+    async fn start(number: u64, _: &mut Context<Self>) -> Result<Self, Failure> {
+        match number {
+            13 => Err(Failure::new("13 is not a good number")),
+            14 => std::future::pending().await,
+            _ => Ok(Self(number)),
+        }
+    }
+
+    async fn on_failure(
+        &mut self,
+        _: mesh_runtime::ChildFailure,
+        _: &mut Context<Self>,
+    ) -> Result<Verdict, Failure> {
+        Ok(Verdict::Escalate)
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers
+            .takes::<Add>()
+            .takes::<Panic>()
+            .takes::<Hang>()
+            .takes::<Forget>()
+            .takes::<AskOthers>();
+    }
+}
+
+/// Adds to the number, and is answered with the sum.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Add(pub(crate) u64);
+
+/// Panics, if the number is this.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Panic(pub(crate) u64);
+
+/// Is never answered.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Hang;
+
+/// Lets go of the call.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Forget;
+
+/// Adds to the numbers of others, and is answered with what they say.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct AskOthers(pub(crate) ActorMeshRef<Tool>, pub(crate) u64);
+
+macro_rules! message {
+    ($name:ident, $reply:ty) => {
+        impl Message for $name {
+            const NAME: &'static str = concat!("test.", stringify!($name));
+            type Reply = $reply;
+        }
+    };
+}
+
+message!(Add, u64);
+message!(Panic, ());
+message!(Hang, ());
+message!(Forget, ());
+message!(AskOthers, Vec<Option<u64>>);
+
+impl Handler<Add> for Tool {
+    async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> Result<u64, Failure> {
+        self.0 += n;
+        Ok(self.0)
+    }
+}
+
+impl Handler<Panic> for Tool {
+    async fn handle(&mut self, Panic(n): Panic, _: &mut Context<Self>) -> Result<(), Failure> {
+        assert_ne!(self.0, n, "this is the number");
+        Ok(())
+    }
+}
+
+impl Handler<Hang> for Tool {
+    async fn handle(&mut self, _: Hang, _: &mut Context<Self>) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+impl Handler<Forget> for Tool {
+    async fn handle(&mut self, _: Forget, _: &mut Context<Self>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn handle_call(
+        &mut self,
+        _: Forget,
+        reply: ReplyTo<()>,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        drop(reply);
+        Ok(())
+    }
+}
+
+impl Handler<AskOthers> for Tool {
+    async fn handle(
+        &mut self,
+        AskOthers(others, n): AskOthers,
+        cx: &mut Context<Self>,
+    ) -> Result<Vec<Option<u64>>, Failure> {
+        let answers = others.call(cx, Add(n)).await;
+        Ok(answers.iter().map(|answer| answer.as_ref().ok().copied()).collect())
+    }
+}
+
+/// A program with a mesh of processes.
+pub(crate) struct World {
+    pub(crate) proc: Proc,
+    pub(crate) procs: LocalProcs,
+}
+
+pub(crate) fn registry() -> ActorRegistry {
+    let mut registry = ActorRegistry::new();
+    registry.actor::<Tool>();
+    registry
+}
+
+pub(crate) async fn world(extent: &str) -> World {
+    let proc = Proc::local().expect("there is a runtime");
+    let extent: Extent = extent.parse().expect("it is an extent");
+    let procs = LocalProcs::start(&proc, "homes", extent, registry()).await;
+    World { proc, procs: procs.expect("they start") }
+}
+
+impl World {
+    /// A mesh of tools; the number of each is ten times its rank.
+    pub(crate) async fn tools(&self) -> ActorMesh<Tool> {
+        self.spawn(tens("tools")).await
+    }
+
+    pub(crate) async fn spawn(&self, spec: ActorSpec<Tool>) -> ActorMesh<Tool> {
+        soon(ActorMesh::spawn(&self.proc, &self.procs.procs(), spec)).await.expect("they start")
+    }
+}
+
+pub(crate) fn tens(name: &str) -> ActorSpec<Tool> {
+    ActorSpec::per_rank(name, |point| point.rank().index() as u64 * 10)
+}
+
+/// The answers, where all have answered.
+pub(crate) fn all<T: Clone>(answers: &ValueMesh<Result<T, RankError>>) -> Vec<T> {
+    let each = answers.iter().cloned();
+    each.collect::<Result<_, _>>().expect("all have answered")
+}
+
+/// What something becomes, soon.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    timeout(SOON, work).await.expect("it does not take that long")
+}
+
+/// The failed ranks that the owner is told next, with what is said of each.
+pub(crate) async fn next_failures(mesh: &mut ActorMesh<Tool>) -> Vec<(usize, String)> {
+    let Some(OwnerNews::Failed(failures)) = soon(mesh.next()).await else {
+        panic!("there is a failure to be told")
+    };
+    failures.each().map(|(rank, change)| (rank.index(), change.status.to_string())).collect()
+}

@@ -20,11 +20,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use meshwarden::Registry;
 use meshwarden::Root;
 use meshwarden::mesh_core::MeshId;
 use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::prelude::HostMesh;
-use meshwarden::proc_mesh::{Census, Registry};
+use meshwarden::proc_mesh::Census;
 
 use crate::cli::{complain, usage_error};
 use corpus::{Corpus, Limits};

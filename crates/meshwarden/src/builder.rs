@@ -12,6 +12,8 @@ use mesh_shape::Extent;
 use proc_mesh::{HostMesh, OutputSinks, ProcMesh, ProcReport, ProcSpec, Program, Run, SpawnError};
 use supervise::Trace;
 
+use crate::root::Root;
+
 /// Where rank 0 may listen for the others, where nothing else is said: the port that `torchrun` has.
 const MASTER: (&str, u16) = ("127.0.0.1", 29_500);
 
@@ -23,7 +25,7 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 #[must_use = "it does nothing until it is spawned"]
 pub struct ProcMeshBuilder<'a> {
-    control: &'a ControlThread,
+    root: &'a Root,
     spec: Described,
 }
 
@@ -45,10 +47,10 @@ pub struct Spawnable<'a> {
 }
 
 impl<'a> ProcMeshBuilder<'a> {
-    pub(crate) fn new(control: &'a ControlThread, extent: Extent) -> Self {
+    pub(crate) fn new(root: &'a Root, extent: Extent) -> Self {
         let (name, config) = ("procs".to_owned(), Config::local());
         let (output, trace) = (OutputSinks::default(), None);
-        Self { control, spec: Described { name, extent, config, output, trace } }
+        Self { root, spec: Described { name, extent, config, output, trace } }
     }
 
     /// The name in reports, metrics and the environment of the ranks; `procs` if none is given.
@@ -107,7 +109,43 @@ impl<'a> ProcMeshBuilder<'a> {
     pub fn run(self, run: Run) -> Spawnable<'a> {
         let Described { name, extent, config, output, trace } = self.spec;
         let spec = ProcSpec { name, extent, run, config, output, trace };
-        Spawnable { control: self.control, spec }
+        Spawnable { control: self.root.control(), spec }
+    }
+
+    /// Every rank is this program again, as a home for the actors that it has registered.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`](crate::NetworkError) if this process cannot have sessions with them.
+    #[cfg(feature = "actors")]
+    pub fn actors(self) -> Result<SpawnableHomes<'a>, crate::NetworkError> {
+        let client = self.root.network(self.spec.config.times.lease)?;
+        let (network, seed) = (client.network.clone(), client.seed.clone());
+        let proc = self.root.actors();
+        let spawnable = self.run(Run::Actors { network, seed, ready_within: READY_WITHIN });
+        Ok(SpawnableHomes { spawnable, proc })
+    }
+}
+
+/// A mesh of processes for actors, of which all is known.
+#[cfg(feature = "actors")]
+#[derive(Debug)]
+#[must_use = "it does nothing until it is spawned"]
+pub struct SpawnableHomes<'a> {
+    spawnable: Spawnable<'a>,
+    proc: &'a mesh_runtime::Proc,
+}
+
+#[cfg(feature = "actors")]
+impl SpawnableHomes<'_> {
+    /// Spawns the mesh, and returns when every rank can be asked for actors.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`]: nothing of the mesh is left then.
+    pub async fn spawn(self, hosts: &HostMesh) -> Result<crate::Homes, SpawnError> {
+        let mesh = self.spawnable.spawn(hosts).await?;
+        Ok(crate::Homes::new(mesh, self.proc).expect("it was spawned for actors"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Supervised n-dimensional meshes of processes, and soon of actors.
+//! Supervised n-dimensional meshes of processes and actors.
 //!
 //! Say "4 processes on each of 2 hosts", and be told at once, exactly and only once who died and why,
 //! with nothing hanging and nothing left over.
@@ -20,18 +20,28 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "actors")]
+mod actors;
 mod builder;
 #[cfg(feature = "prometheus")]
 pub mod exporter;
+mod registry;
 mod root;
 #[cfg(feature = "trace")]
 pub mod trace;
 
 pub mod prelude;
 
+#[cfg(feature = "actors")]
+pub use actors::{Homes, NetworkError};
+#[cfg(feature = "actors")]
+pub use builder::SpawnableHomes;
 pub use builder::{ProcMeshBuilder, Spawnable};
+pub use registry::Registry;
 pub use root::{ClientError, Root, main};
 
+#[cfg(feature = "actors")]
+pub use actor_mesh;
 pub use controller;
 pub use mesh_core;
 pub use mesh_runtime;

@@ -2,10 +2,18 @@
 
 pub use std::process::ExitCode;
 
-pub use mesh_core::{Change, Failures, Interest, MeshEvent, MeshPhase, News, Status};
-pub use mesh_shape::{Extent, Point, Rank, RankSet, Region, extent};
+#[cfg(feature = "actors")]
+pub use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, RankError};
+pub use controller::RestartConfig;
+pub use mesh_core::{
+    Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Status,
+};
+pub use mesh_runtime::{Actor, ActorRef, Context, Failure, Handler, Handlers};
+pub use mesh_shape::{Extent, Point, Rank, RankSet, Region, ValueMesh, extent};
 pub use proc_mesh::{
-    HostMesh, Output, OutputSinks, ProcMesh, ProcNews, Registry, SpawnError, Worker, WorkerNews,
+    HostMesh, Output, OutputSinks, ProcMesh, ProcNews, SpawnError, Worker, WorkerNews,
 };
 
-pub use crate::{ClientError, ProcMeshBuilder, Root};
+#[cfg(feature = "actors")]
+pub use crate::Homes;
+pub use crate::{ClientError, ProcMeshBuilder, Registry, Root};

@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mesh_runtime::{ChildFailure, ControlThread, Proc, ProcConfig, ThreadError};
+use mesh_runtime::{ChildFailure, ControlThread, Origin, Proc, ProcConfig, Sender, ThreadError};
 use mesh_shape::Extent;
 use proc_mesh::guard_link::GuardError;
-use proc_mesh::{Bootstrap, HostMesh, Registry, bootstrap};
+use proc_mesh::{Bootstrap, HostMesh, bootstrap};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::builder::ProcMeshBuilder;
+use crate::registry::Registry;
 
 /// What a client may end with: any error. Its chain of causes is printed, and the exit code is 1.
 pub type ClientError = Box<dyn Error + Send + Sync>;
@@ -24,6 +25,11 @@ pub struct Root {
     control: ControlThread,
     output: ControlThread,
     actors: Proc,
+    #[cfg(feature = "actors")]
+    registry: actor_mesh::ActorRegistry,
+    /// Made when the first mesh of processes is spawned for actors.
+    #[cfg(feature = "actors")]
+    network: std::sync::OnceLock<Result<crate::actors::ClientNetwork, crate::NetworkError>>,
 }
 
 /// Where the first failure comes out that no actor has handled.
@@ -58,10 +64,18 @@ pub fn main<F>(register: impl FnOnce(&mut Registry), client: F) -> ExitCode
 where
     F: AsyncFnOnce(Root) -> Result<ExitCode, ClientError>,
 {
-    let result = match bootstrap(register) {
+    // A process is one thing only: it is called once, by whichever it is.
+    let mut register = Some(register);
+    let result = match bootstrap(|workers| become_worker(workers, register.take())) {
         Bootstrap::Ended(code) => return code,
         Bootstrap::Refused(error) => Err(error.into()),
-        Bootstrap::Client => run(client),
+        Bootstrap::Client => {
+            let mut registry = Registry::new();
+            if let Some(register) = register {
+                register(&mut registry);
+            }
+            run(client, registry)
+        }
     };
     result.unwrap_or_else(|error| {
         report(&*error);
@@ -69,13 +83,24 @@ where
     })
 }
 
-fn run<F>(client: F) -> Result<ExitCode, ClientError>
+/// Registers what this process can be, now that it is a worker.
+fn become_worker(workers: &mut proc_mesh::Registry, register: Option<impl FnOnce(&mut Registry)>) {
+    let mut registry = Registry::new();
+    if let Some(register) = register {
+        register(&mut registry);
+    }
+    *workers = registry.workers;
+    #[cfg(feature = "actors")]
+    workers.actors(move |worker, announce| crate::actors::home(worker, announce, registry.actors));
+}
+
+fn run<F>(client: F, registry: Registry) -> Result<ExitCode, ClientError>
 where
     F: AsyncFnOnce(Root) -> Result<ExitCode, ClientError>,
 {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let (root, mut unhandled) = Root::start(runtime.handle())?;
+    let (root, mut unhandled) = Root::start(runtime.handle(), registry)?;
     let actors = root.actors.clone();
     runtime.block_on(async {
         tokio::select! {
@@ -112,16 +137,24 @@ impl Root {
     /// # Errors
     ///
     /// [`ThreadError`] if the system has none left.
-    fn start(runtime: &Handle) -> Result<(Self, Unhandled), ThreadError> {
+    fn start(runtime: &Handle, registry: Registry) -> Result<(Self, Unhandled), ThreadError> {
         // One is enough: the first that nobody handles ends the program.
         let (failed, unhandled) = mpsc::channel(1);
+        let control = ControlThread::start("meshwarden-control")?;
         let mut config = ProcConfig::local();
+        config.control = Some(control.handle().clone());
         config.on_failure = Box::new(move |failure| _ = failed.try_send(failure.clone()).is_ok());
         let root = Self {
-            control: ControlThread::start("meshwarden-control")?,
+            control,
             output: ControlThread::start("meshwarden-output")?,
             actors: Proc::start(config, runtime.clone()),
+            #[cfg(feature = "actors")]
+            registry: registry.actors,
+            #[cfg(feature = "actors")]
+            network: std::sync::OnceLock::new(),
         };
+        #[cfg(not(feature = "actors"))]
+        drop(registry);
         Ok((root, unhandled))
     }
 
@@ -151,7 +184,17 @@ impl Root {
     /// If the shape has a dim `hosts`, each of its coordinates is a host; otherwise all ranks are on
     /// the first.
     pub fn procs(&self, extent: Extent) -> ProcMeshBuilder<'_> {
-        ProcMeshBuilder::new(&self.control, extent)
+        ProcMeshBuilder::new(self, extent)
+    }
+
+    /// The sessions with workers, for all meshes of this program: its actors find each other.
+    #[cfg(feature = "actors")]
+    pub(crate) fn network(
+        &self,
+        lease: Duration,
+    ) -> Result<&crate::actors::ClientNetwork, crate::NetworkError> {
+        let new = || crate::actors::ClientNetwork::new(&self.actors, &self.registry, lease);
+        self.network.get_or_init(new).as_ref().map_err(Clone::clone)
     }
 
     /// The thread that reads the output of ranks, and serves what may wait.
@@ -164,6 +207,13 @@ impl Root {
     #[must_use]
     pub const fn control(&self) -> &ControlThread {
         &self.control
+    }
+}
+
+/// Sends in the name of the program.
+impl Sender for Root {
+    fn origin(&self) -> Origin<'_> {
+        self.actors.origin()
     }
 }
 

@@ -1,0 +1,235 @@
+//! Meshes of processes as homes for actors: where a transport meets a mesh.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::ops::{Deref, DerefMut};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, ProcAgent};
+use bytes::Bytes;
+use mesh_core::{Addr, EncodeError, ListenError, ProcId, Procs, Transport};
+use mesh_runtime::{Actor, ChildFailure, Network, Proc, ProcConfig, codec};
+use proc_mesh::{Announce, ProcMesh, Worker};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use transport_tcp::{ConfigError, Secret, SecretError, TcpConfig, TcpTransport};
+
+/// How long the actors of a worker that is asked to end may take.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// A mesh of processes that actors can be spawned on. It is used as the [`ProcMesh`] that it dereferences
+/// to. Dropping it ends the processes.
+#[derive(Debug)]
+pub struct Homes {
+    mesh: ProcMesh,
+    procs: Arc<dyn Procs>,
+    proc: Proc,
+}
+
+impl Homes {
+    /// The mesh, if it was spawned for actors.
+    pub(crate) fn new(mesh: ProcMesh, proc: &Proc) -> Option<Self> {
+        let procs = mesh.homes()?;
+        Some(Self { mesh, procs, proc: proc.clone() })
+    }
+
+    /// Spawns one actor on each process, all from the same parameters, and returns when all have been
+    /// created. They end when the mesh that is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`](actor_mesh::SpawnError): nothing of the mesh is left then.
+    pub async fn spawn<A>(
+        &self,
+        name: impl Into<String>,
+        params: A::Params,
+    ) -> Result<ActorMesh<A>, actor_mesh::SpawnError>
+    where
+        A: Actor<Params: Serialize + DeserializeOwned + Sync>,
+    {
+        self.spawn_as(ActorSpec::new(name, &params)).await
+    }
+
+    /// The same, with everything said: parameters for each rank, restarts, times.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`](actor_mesh::SpawnError): nothing of the mesh is left then.
+    pub async fn spawn_as<A>(
+        &self,
+        spec: ActorSpec<A>,
+    ) -> Result<ActorMesh<A>, actor_mesh::SpawnError>
+    where
+        A: Actor<Params: Serialize + DeserializeOwned>,
+    {
+        ActorMesh::spawn(&self.proc, &self.procs, spec).await
+    }
+
+    /// What meshes of actors see of it: for an actor that spawns a mesh of its own, and for slices of the
+    /// processes.
+    #[must_use]
+    pub const fn procs(&self) -> &Arc<dyn Procs> {
+        &self.procs
+    }
+}
+
+impl Deref for Homes {
+    type Target = ProcMesh;
+
+    fn deref(&self) -> &ProcMesh {
+        &self.mesh
+    }
+}
+
+impl DerefMut for Homes {
+    fn deref_mut(&mut self) -> &mut ProcMesh {
+        &mut self.mesh
+    }
+}
+
+/// Why this process cannot have sessions with others.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// There is no secret.
+    #[error("there is no secret for the mesh")]
+    Secret(#[from] SecretError),
+    /// The configuration of the transport does not hold together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The secret cannot be handed on.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// There is nothing to listen at.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// What was registered cannot be told apart.
+    #[error(transparent)]
+    Registry(#[from] actor_mesh::RegistryError),
+}
+
+/// What a worker is told, over the socket that only it has.
+#[derive(Serialize, Deserialize)]
+struct Seed {
+    /// The secret of the program: whoever knows it belongs to it.
+    secret: [u8; Secret::LEN],
+    lease: Duration,
+    call_within: Duration,
+}
+
+/// The sessions of a client with its workers, and what makes them one.
+#[derive(Clone)]
+pub(crate) struct ClientNetwork {
+    pub(crate) network: Network,
+    pub(crate) seed: Bytes,
+}
+
+impl fmt::Debug for ClientNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientNetwork").finish_non_exhaustive()
+    }
+}
+
+impl ClientNetwork {
+    /// Makes a secret, and sessions that are opened with it.
+    pub(crate) fn new(
+        proc: &Proc,
+        registry: &ActorRegistry,
+        lease: Duration,
+    ) -> Result<Self, NetworkError> {
+        registry.check()?;
+        let secret = Secret::generate()?;
+        let (bytes, call_within) = (*secret.to_bytes(), proc.call_within());
+        let seed = codec::encode("meshwarden.Seed", &Seed { secret: bytes, lease, call_within })?;
+        let transport = transport(secret, lease)?;
+        Ok(Self { network: Network::new(proc.clone(), transport, registry.hash()), seed })
+    }
+}
+
+fn transport(secret: Secret, lease: Duration) -> Result<Arc<dyn Transport>, ConfigError> {
+    Ok(Arc::new(TcpTransport::new(TcpConfig::for_lease(secret, lease))?))
+}
+
+/// What a worker is that is a home for actors, to its end.
+pub(crate) async fn home(worker: Worker, announce: Announce, registry: ActorRegistry) -> ExitCode {
+    match settle(&worker, announce, registry).await {
+        Ok((proc, unhandled)) => live(worker, &proc, unhandled).await,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "error: {error}").is_ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a worker cannot become a home.
+#[derive(Debug, thiserror::Error)]
+enum HomeError {
+    #[error("the client did not say what a home for actors must know: {0}")]
+    Seed(#[from] codec::DecodeError),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[from] io::Error),
+}
+
+type Unhandled = mpsc::Receiver<ChildFailure>;
+
+/// Opens the doors, and says where they are.
+async fn settle(
+    worker: &Worker,
+    announce: Announce,
+    registry: ActorRegistry,
+) -> Result<(Proc, Unhandled), HomeError> {
+    registry.check().map_err(NetworkError::from)?;
+    let seed: Seed = codec::decode(worker.seed())?;
+    let (failed, unhandled) = mpsc::channel(1);
+    let config = ProcConfig {
+        id: ProcId::of_rank(worker.mesh().id(), worker.rank()),
+        life: worker.incarnation(),
+        control: Some(worker.control().clone()),
+        call_within: seed.call_within,
+        on_failure: Box::new(move |failure| _ = failed.try_send(failure.clone()).is_ok()),
+    };
+    let proc = Proc::start(config, Handle::current());
+    let transport = transport(Secret::from_bytes(seed.secret), seed.lease);
+    let transport = transport.map_err(NetworkError::from)?;
+    let network = Network::new(proc.clone(), transport, registry.hash());
+    let at = Addr::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
+    let doors = network.listen(&at).await.map_err(NetworkError::from)?;
+    let agent = ProcAgent::start(&proc, Arc::new(registry));
+    announce.ready(Some(ProcAgent::seat(&agent, Some(doors))));
+    Ok((proc, unhandled))
+}
+
+/// Lives until it is asked to end, or until an actor fails that nobody has handled (E2).
+async fn live(mut worker: Worker, proc: &Proc, mut unhandled: Unhandled) -> ExitCode {
+    let mut terminated = match signal(SignalKind::terminate()) {
+        Ok(terminated) => terminated,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "error: {}", HomeError::from(error)).is_ok();
+            return ExitCode::FAILURE;
+        }
+    };
+    loop {
+        tokio::select! {
+            biased;
+            Some(failure) = unhandled.recv() => {
+                _ = proc.stop(STOP_WITHIN).await.is_ok();
+                _ = writeln!(io::stderr(), "{}", failure.report()).is_ok();
+                return ExitCode::FAILURE;
+            }
+            _ = terminated.recv() => {
+                // That some cannot be ended is no reason to stay.
+                _ = proc.stop(STOP_WITHIN).await.is_ok();
+                return ExitCode::SUCCESS;
+            }
+            // Nobody has a use for messages that are for no actor.
+            Some(_) = worker.recv() => (),
+        }
+    }
+}

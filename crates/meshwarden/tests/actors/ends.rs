@@ -1,0 +1,169 @@
+//! ends: what callers, owners and others are told when processes and actors end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meshwarden::prelude::*;
+use rustix::process::Signal;
+use tokio::time::sleep;
+
+use crate::support::{AT_ONCE, Outcome, World, all, all_answer, next_failures, tens};
+use crate::tool::{Add, Block, CLEANS_UP, Exit, Hang, Panic, Pid, Tool};
+
+/// R1, D3, ST3: the entry of the rank is the death of its process; the owner is told once, with the chain.
+pub(crate) async fn a_killed_process_is_the_answer_of_its_rank_at_once(root: Arc<Root>) -> Outcome {
+    let mut world = World::new(&root, "procs=4").await?;
+    let one = world.tools.slice("procs", 2..3)?;
+    let call = tokio::spawn(one.call(&*root, Hang).within(Duration::from_secs(50)));
+    sleep(Duration::from_millis(100)).await;
+    let killed = Instant::now();
+    world.signal(2, Signal::KILL).await?;
+    let answers = call.await?;
+    assert!(killed.elapsed() < AT_ONCE, "{:?}", killed.elapsed());
+    let Some(Err(RankError::Ended(ended))) = answers.get(Rank::new(0)) else {
+        return Err(format!("it was killed: {answers:?}").into());
+    };
+    assert!(ended.to_string().contains("signal 9"), "{ended}");
+    let failures = next_failures(&mut world.tools).await?;
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].0, 2);
+    assert!(failures[0].1.contains("rank 2 of proc mesh procs: signal 9"), "{failures:?}");
+
+    // H7: the survivors go on, also where all are called.
+    let answers = world.tools.call(&*root, Add(1)).await;
+    let sums: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
+    assert_eq!(sums, [&1, &11, &31]);
+    world.tools.stop(Duration::from_secs(5)).await?;
+    assert!(matches!(world.tools.next().await, Some(OwnerNews::Finished(_))), "told once");
+    world.close().await
+}
+
+pub(crate) async fn a_process_that_exits_is_told_with_its_code(root: Arc<Root>) -> Outcome {
+    let mut world = World::new(&root, "procs=2").await?;
+    let one = world.tools.slice("procs", 1..)?;
+    let answers = one.call(&*root, Exit(7)).await;
+    let Some(Err(RankError::Ended(ended))) = answers.get(Rank::new(0)) else {
+        return Err(format!("it has exited: {answers:?}").into());
+    };
+    assert!(ended.to_string().contains("exit code 7"), "{ended}");
+    assert_eq!(next_failures(&mut world.tools).await?.len(), 1);
+    world.close().await
+}
+
+/// D1, E1
+pub(crate) async fn a_panic_is_told_with_its_place_and_the_process_lives_on(
+    root: Arc<Root>,
+) -> Outcome {
+    let mut world = World::new(&root, "procs=2").await?;
+    let pids = all_answer(&root, &world.tools).await?;
+    let answers = world.tools.slice("procs", ..1)?.call(&*root, Panic).await;
+    let Some(Err(RankError::Ended(ended))) = answers.get(Rank::new(0)) else {
+        return Err(format!("it has panicked: {answers:?}").into());
+    };
+    assert!(ended.to_string().contains("as asked"), "{ended}");
+    let failures = next_failures(&mut world.tools).await?;
+    assert!(failures.len() == 1 && failures[0].1.contains("tool.rs:"), "{failures:?}");
+    // Another mesh can be spawned on the same process.
+    let again = world.procs.spawn_as(tens("again")).await?;
+    assert_eq!(all_answer(&root, &again).await?, pids);
+    drop(again);
+    world.close().await
+}
+
+/// H4: a process that is only suspended is not dead.
+pub(crate) async fn a_suspended_process_is_left_to_the_deadline_and_answers_later(
+    root: Arc<Root>,
+) -> Outcome {
+    let world = World::new(&root, "procs=2").await?;
+    all_answer(&root, &world.tools).await?;
+    world.signal(1, Signal::STOP).await?;
+    let within = Duration::from_millis(500);
+    let answers = world.tools.call(&*root, Add(1)).within(within).await;
+    assert_eq!(answers.get(Rank::new(0)), Some(&Ok(1)));
+    assert_eq!(answers.get(Rank::new(1)), Some(&Err(RankError::Deadline { within })));
+    let state = world.tools.controller().state().await?;
+    let stalled = state.ranks.get(Rank::new(1)).map(|rank| rank.status.to_string());
+    assert!(stalled.as_deref().is_some_and(|it| it.contains("suspended")), "{stalled:?}");
+    world.signal(1, Signal::CONT).await?;
+    all_answer(&root, &world.tools).await?;
+    world.close().await
+}
+
+/// A handler that blocks its thread keeps nobody from spawning there, or from being told.
+pub(crate) async fn a_blocked_handler_keeps_nobody_from_supervising_its_process(
+    root: Arc<Root>,
+) -> Outcome {
+    let world = World::new(&root, "procs=2").await?;
+    let blocked = world.tools.slice("procs", 1..)?;
+    blocked.cast(&*root, Block(Duration::from_secs(2))).await;
+    sleep(Duration::from_millis(200)).await;
+    // The agent refuses to spawn what it does not know while the user's thread is blocked.
+    let asked = Instant::now();
+    let error = world.procs.spawn::<Unknown>("nobody", ()).await.expect_err("nobody knows it");
+    assert!(error.to_string().contains("there are: tool"), "{error}");
+    assert!(asked.elapsed() < Duration::from_millis(1500), "{:?}", asked.elapsed());
+    all_answer(&root, &world.tools).await?;
+    world.close().await
+}
+
+/// An actor that is not registered.
+struct Unknown;
+
+impl Actor for Unknown {
+    const NAME: &'static str = "unknown";
+    type Params = ();
+
+    async fn start((): (), _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
+
+/// RS1
+pub(crate) async fn a_process_that_is_started_again_gets_its_actor_again(
+    root: Arc<Root>,
+) -> Outcome {
+    let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(50));
+    let restart = RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(9) };
+    let mut world = World::restarting(&root, "procs=3", restart).await?;
+    let before = all_answer(&root, &world.tools).await?;
+    all(&world.tools.call(&*root, Add(1)).await)?;
+    world.signal(1, Signal::KILL).await?;
+    assert_eq!(next_failures(&mut world.tools).await?.len(), 1);
+    let after = all_answer(&root, &world.tools).await?;
+    assert_eq!((before[0], before[2]), (after[0], after[2]));
+    assert_ne!(before[1], after[1]);
+    assert_eq!(all(&world.tools.call(&*root, Add(0)).await)?, [1, 10, 21], "from its parameters");
+    world.close().await
+}
+
+/// C2, H7
+pub(crate) async fn a_mesh_that_is_dropped_leaves_its_processes_to_others(
+    root: Arc<Root>,
+) -> Outcome {
+    let world = World::new(&root, "procs=2").await?;
+    let others = world.procs.spawn_as(tens("others")).await?;
+    let known = others.mesh_ref().clone();
+    all_answer(&root, &known).await?;
+    drop(others);
+    let until = Instant::now() + AT_ONCE;
+    while known.call(&*root, Pid).within(AT_ONCE).await.iter().any(Result::is_ok) {
+        assert!(Instant::now() < until, "they go on without their owner");
+    }
+    assert_eq!(all(&world.tools.call(&*root, Add(0)).await)?, [0, 10]);
+    world.close().await
+}
+
+/// C1
+pub(crate) async fn a_stop_lets_actors_clean_up(root: Arc<Root>) -> Outcome {
+    let world = World::new(&root, "procs=2").await?;
+    let pids = all_answer(&root, &world.tools).await?;
+    let cleaners = world.procs.spawn::<Tool>("cleaners", CLEANS_UP).await?;
+    let state = cleaners.stop(Duration::from_secs(5)).await?;
+    assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");
+    for pid in pids {
+        let path = std::env::temp_dir().join(format!("meshwarden-test-{pid}"));
+        assert_eq!(std::fs::read_to_string(&path)?, "clean");
+        std::fs::remove_file(path)?;
+    }
+    world.close().await
+}

@@ -1,0 +1,58 @@
+//! Meshes of actors on real processes, over TCP. The test binary re-executes itself as guards and workers.
+
+mod calls;
+mod ends;
+mod support;
+mod tool;
+
+use std::any::type_name_of_val;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use meshwarden::Root;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use crate::support::{Outcome, TEST_WITHIN};
+
+fn main() -> ExitCode {
+    meshwarden::main(
+        |registry| _ = registry.actor::<tool::Tool>(),
+        async |root| {
+            let root = Arc::new(root);
+            let trials = vec![
+                trial(&root, calls::every_process_is_called_and_answers_in_its_place),
+                trial(&root, calls::a_slice_is_called_and_cast_to_in_order),
+                trial(&root, calls::a_ref_is_called_from_process_to_process),
+                trial(&root, calls::a_large_message_reaches_every_process),
+                trial(&root, ends::a_killed_process_is_the_answer_of_its_rank_at_once),
+                trial(&root, ends::a_process_that_exits_is_told_with_its_code),
+                trial(&root, ends::a_panic_is_told_with_its_place_and_the_process_lives_on),
+                trial(&root, ends::a_suspended_process_is_left_to_the_deadline_and_answers_later),
+                trial(&root, ends::a_blocked_handler_keeps_nobody_from_supervising_its_process),
+                trial(&root, ends::a_process_that_is_started_again_gets_its_actor_again),
+                trial(&root, ends::a_mesh_that_is_dropped_leaves_its_processes_to_others),
+                trial(&root, ends::a_stop_lets_actors_clean_up),
+            ];
+            let arguments = Arguments::from_args();
+            let run = move || libtest_mimic::run(&arguments, trials);
+            Ok(tokio::task::spawn_blocking(run).await?.exit_code())
+        },
+    )
+}
+
+/// A test named after its function, with a deadline.
+fn trial<T, F>(root: &Arc<Root>, test: T) -> Trial
+where
+    T: Fn(Arc<Root>) -> F + Send + 'static,
+    F: Future<Output = Outcome>,
+{
+    let path = type_name_of_val(&test);
+    let name = path.rsplit("::").next().unwrap_or(path);
+    let (root, runtime) = (Arc::clone(root), Handle::current());
+    Trial::test(name, move || {
+        let outcome = runtime.block_on(async { timeout(TEST_WITHIN, test(root)).await });
+        outcome.map_err(Failed::from)?.map_err(Failed::from)
+    })
+}

@@ -1,0 +1,146 @@
+//! An actor that does what it is told.
+
+use std::time::Duration;
+
+use meshwarden::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Has a number.
+pub(crate) struct Tool(u64);
+
+impl Actor for Tool {
+    const NAME: &'static str = "tool";
+    type Params = u64;
+
+    async fn start(number: u64, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self(number))
+    }
+
+    async fn stop(&mut self, _: &mut Context<Self>) -> Result<(), Failure> {
+        if self.0 == CLEANS_UP {
+            let path = std::env::temp_dir().join(format!("meshwarden-test-{}", std::process::id()));
+            std::fs::write(path, "clean")?;
+        }
+        Ok(())
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers
+            .takes::<Add>()
+            .takes::<Pid>()
+            .takes::<Echo>()
+            .takes::<Hang>()
+            .takes::<Block>()
+            .takes::<Exit>()
+            .takes::<Panic>()
+            .takes::<AskOthers>();
+    }
+}
+
+/// The number of those that write a file when they clean up.
+pub(crate) const CLEANS_UP: u64 = 4711;
+
+/// Adds to the number, and is answered with the sum.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Add(pub(crate) u64);
+
+/// Asks for the id of the process.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Pid;
+
+/// Is answered with the number of bytes.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Echo(pub(crate) Vec<u8>);
+
+/// Is never answered.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Hang;
+
+/// Blocks the user's thread.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Block(pub(crate) Duration);
+
+/// Ends the process with this code.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Exit(pub(crate) i32);
+
+/// Panics.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Panic;
+
+/// Adds to the numbers of others, and is answered with the sums.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct AskOthers(pub(crate) ActorMeshRef<Tool>, pub(crate) u64);
+
+macro_rules! message {
+    ($name:ident, $reply:ty) => {
+        impl Message for $name {
+            const NAME: &'static str = concat!("actors.", stringify!($name));
+            type Reply = $reply;
+        }
+    };
+}
+
+message!(Add, u64);
+message!(Pid, u32);
+message!(Echo, usize);
+message!(Hang, ());
+message!(Block, ());
+message!(Exit, ());
+message!(Panic, ());
+message!(AskOthers, Vec<u64>);
+
+impl Handler<Add> for Tool {
+    async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> Result<u64, Failure> {
+        self.0 += n;
+        Ok(self.0)
+    }
+}
+
+impl Handler<Pid> for Tool {
+    async fn handle(&mut self, _: Pid, _: &mut Context<Self>) -> Result<u32, Failure> {
+        Ok(std::process::id())
+    }
+}
+
+impl Handler<Echo> for Tool {
+    async fn handle(&mut self, Echo(bytes): Echo, _: &mut Context<Self>) -> Result<usize, Failure> {
+        Ok(bytes.len())
+    }
+}
+
+impl Handler<Hang> for Tool {
+    async fn handle(&mut self, _: Hang, _: &mut Context<Self>) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+impl Handler<Block> for Tool {
+    async fn handle(&mut self, Block(time): Block, _: &mut Context<Self>) -> Result<(), Failure> {
+        std::thread::sleep(time);
+        Ok(())
+    }
+}
+
+impl Handler<Exit> for Tool {
+    async fn handle(&mut self, Exit(code): Exit, _: &mut Context<Self>) -> Result<(), Failure> {
+        std::process::exit(code)
+    }
+}
+
+impl Handler<Panic> for Tool {
+    async fn handle(&mut self, _: Panic, _: &mut Context<Self>) -> Result<(), Failure> {
+        panic!("as asked")
+    }
+}
+
+impl Handler<AskOthers> for Tool {
+    async fn handle(
+        &mut self,
+        AskOthers(others, n): AskOthers,
+        cx: &mut Context<Self>,
+    ) -> Result<Vec<u64>, Failure> {
+        let answers = others.call(cx, Add(n)).await;
+        Ok(answers.iter().cloned().collect::<Result<_, _>>()?)
+    }
+}

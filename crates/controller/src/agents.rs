@@ -75,8 +75,16 @@ pub(crate) enum Voice {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Judged {
     pub(crate) verdicts: Vec<(AgentId, Verdict)>,
-    /// How many agents are silent, if so many have just become so that this side is cut off.
-    pub(crate) cut_off: Option<usize>,
+    /// If so many have just become silent that this side is cut off.
+    pub(crate) cut_off: Option<CutOff>,
+}
+
+/// So many agents are silent at once that it is this side which cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CutOff {
+    pub(crate) silent: usize,
+    /// How many could be heard: those that were given up before say nothing of this side.
+    pub(crate) agents: usize,
 }
 
 /// Why the agents do not fit the mesh.
@@ -126,10 +134,6 @@ impl Roster {
             agent.silence = Silence::since(now);
         }
         self.earliest = (!self.agents.is_empty()).then(|| now + times.suspect);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.agents.len()
     }
 
     /// The ranks of an agent.
@@ -291,9 +295,9 @@ impl Roster {
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return Judged::default();
         }
-        let silent = self.agents.iter().filter(|agent| agent.silence.is_long(now, times)).count();
-        let isolated = self.is_isolated(silent);
-        let cut_off = (isolated && !self.isolated).then_some(silent);
+        let found = self.silent(now, times);
+        let isolated = found.is_isolation();
+        let cut_off = (isolated && !self.isolated).then_some(found);
         self.isolated = isolated;
         let hold = if isolated { times.lease } else { Duration::ZERO };
         let mut verdicts = Vec::new();
@@ -311,9 +315,14 @@ impl Roster {
         self.agents.iter().filter_map(|agent| agent.silence.due(times)).min()
     }
 
-    /// More than half, and at least three, silent at once: then it is this side that is cut off.
-    fn is_isolated(&self, silent: usize) -> bool {
-        silent >= 3 && silent * 2 > self.agents.len()
+    fn silent(&self, now: Timestamp, times: &Times) -> CutOff {
+        let expected = self.agents.iter().filter(|agent| !agent.silence.is_given_up());
+        let (mut silent, mut agents) = (0, 0);
+        for agent in expected {
+            agents += 1;
+            silent += usize::from(agent.silence.is_long(now, times));
+        }
+        CutOff { silent, agents }
     }
 
     /// When it was heard last, if its ranks have been given up since.
@@ -330,6 +339,13 @@ impl Roster {
 
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         self.earliest
+    }
+}
+
+impl CutOff {
+    /// More than half, and at least three, silent at once (rule 6 of the design).
+    const fn is_isolation(self) -> bool {
+        self.silent >= 3 && self.silent * 2 > self.agents
     }
 }
 

@@ -134,7 +134,7 @@ impl Silence {
 
     /// Whether it is so long that the agent cannot be reached.
     pub(crate) fn is_long(&self, now: Timestamp, times: &Times) -> bool {
-        !self.given_up && now.since(self.heard_at) >= times.unreachable
+        now.since(self.heard_at) >= times.unreachable
     }
 
     /// When it began, if the agent has been given up.

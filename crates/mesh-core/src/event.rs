@@ -232,7 +232,7 @@ pub enum Trouble {
     Isolated {
         /// The number of silent agents.
         silent: usize,
-        /// The number of all agents.
+        /// The number of agents whose ranks have not been given up.
         agents: usize,
     },
     /// An agent has been started again and has forgotten what it knew.

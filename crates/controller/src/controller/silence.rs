@@ -5,7 +5,7 @@ use std::time::Duration;
 use mesh_core::{AgentId, Incarnation, News, Stall, Status, Trouble};
 
 use super::{Controller, Life};
-use crate::agents::Judged;
+use crate::agents::{CutOff, Judged};
 use crate::cells::Cell;
 use crate::changes::Changes;
 use crate::event::Effect;
@@ -59,8 +59,8 @@ impl<C: Controlled> Controller<C> {
 
     pub(super) fn judge_silence(&mut self, changes: &mut Changes, effects: &mut Vec<Effect>) {
         let Judged { verdicts, cut_off } = self.roster.judge(self.now, &self.spec.config.times);
-        if let Some(silent) = cut_off {
-            let trouble = Trouble::Isolated { silent, agents: self.roster.len() };
+        if let Some(CutOff { silent, agents }) = cut_off {
+            let trouble = Trouble::Isolated { silent, agents };
             self.subscribers.tell_all(&News::Trouble(trouble), effects);
         }
         for (agent, verdict) in verdicts {

@@ -267,6 +267,22 @@ fn most_agents_silent_at_once_is_our_own_isolation() {
     assert!(*told >= at(0) + bound && lateness <= LAN.times.heartbeat, "{told:?}");
 }
 
+/// Rule 6: agents that were lost before are no peers any more, and none of them is heard or silent.
+#[test]
+fn agents_that_were_given_up_before_are_not_counted_as_heard() {
+    let mut mesh = running(7, 7, LAN);
+    assert_eq!(pass(&mut mesh, (at(0), at(13)), &[2, 3, 4, 5, 6]).len(), 1, "two hosts are lost");
+    assert_eq!(pass(&mut mesh, (at(13), at(26)), &[4, 5, 6]).len(), 1, "and two more");
+    _ = mesh.step(at(26), subscribe(Interest::Terminal));
+    let out = pass(&mut mesh, (at(26), at(26) + TIMEOUT + secs(9)), &[]);
+    let trouble = News::Trouble(Trouble::Isolated { silent: 3, agents: 3 });
+    let [(now, told)] = &out[..] else { panic!("{out:?}") };
+    assert!(matches!(told, Effect::Tell { event, .. } if event.news == trouble), "{told:?}");
+    assert!(*now >= at_ms(29_000) && *now <= at_ms(29_500), "{now:?}");
+    let lost = [StatusKind::Timeout; 4].into_iter().chain([StatusKind::Unreachable; 3]);
+    assert_eq!(kinds(&mesh), lost.collect::<Vec<_>>());
+}
+
 /// Rule 6: said once, however the agents fall silent one after the other.
 #[test]
 fn isolation_is_said_once() {

@@ -60,7 +60,8 @@ impl Naive {
         let silence = |agent: &Agent| self.now.since(agent.heard_at);
         let is_silent = |agent: &&Agent| !agent.given_up && silence(agent) >= times.unreachable;
         let n_silent = self.agents.iter().filter(is_silent).count();
-        let is_isolated = n_silent >= 3 && n_silent * 2 > self.agents.len();
+        let n_expected = self.agents.iter().filter(|agent| !agent.given_up).count();
+        let is_isolated = n_silent >= 3 && n_silent * 2 > n_expected;
         let hold = if is_isolated { times.lease } else { Duration::ZERO };
         for agent in 0..self.agents.len() {
             let silence = self.now.since(self.agents[agent].heard_at);

@@ -48,7 +48,7 @@ use crate::waits::{Wait, Waits};
 /// reporter.report(Rank::new(2), Incarnation::FIRST, now, Some(true));
 /// assert_eq!(reporter.take_unsent(now).len(), 1, "what is new");
 /// assert_eq!(reporter.take_unsent(now).len(), 0, "once");
-/// assert_eq!(reporter.poll().len(), 4, "every rank, known or not");
+/// assert_eq!(reporter.poll(now).len(), 4, "every rank, known or not");
 /// ```
 #[derive(Debug)]
 pub struct Reporter<C: Controlled> {
@@ -157,18 +157,23 @@ impl<C: Controlled> Reporter<C> {
         !self.unsent.is_empty()
     }
 
-    /// The newest report about every rank, the unknown ones too: the answer to a poll. Old evidence
+    /// The newest report about every rank, the unknown ones too: the answer to a poll. An end is as old as
+    /// its evidence: the stream may have lost it, and then this is how it is first heard of. What lives
     /// has no age here, so that ranks that are alike are one run (H8).
     #[must_use]
-    pub fn poll(&self) -> Overlay<Update<C::Report>> {
+    pub fn poll(&self, now: Timestamp) -> Overlay<Update<C::Report>> {
         let unknown = Update {
             incarnation: Incarnation::FIRST,
             generation: Generation::FIRST,
             age: Duration::ZERO,
             report: self.unknown.clone(),
         };
+        let age = |newest: &Newest<C::Report>| {
+            let has_ended = self.kind.status(&newest.report).is_terminal();
+            if has_ended { now.since(newest.evidence) } else { Duration::ZERO }
+        };
         let each = self.ranks.iter().map(|rank| {
-            let known = self.newest.get(&rank).map(|newest| newest.update(Duration::ZERO));
+            let known = self.newest.get(&rank).map(|newest| newest.update(age(newest)));
             (rank, known.unwrap_or_else(|| unknown.clone()))
         });
         each.collect()
@@ -296,20 +301,31 @@ mod tests {
         let mut reporter = reporter(3);
         reporter.report(RANK, Incarnation::FIRST, at(0), Status::Running);
         assert!(!reporter.has_unsent());
-        assert_eq!(reporter.poll().ranks(), RankSet::from(0..3));
+        assert_eq!(reporter.poll(at(0)).ranks(), RankSet::from(0..3));
     }
 
     /// H8
     #[test]
     fn ranks_that_are_alike_are_one_run_of_a_poll() {
         let mut reporter = reporter(1_000);
-        assert_eq!(reporter.poll().n_runs(), 1, "nothing is known of any");
+        assert_eq!(reporter.poll(at(9)).n_runs(), 1, "nothing is known of any");
         for rank in 0..1_000 {
             let evidence = Timestamp::from_start(Duration::from_millis(rank));
             let rank = Rank::new(usize::try_from(rank).expect("it is small"));
             reporter.report(rank, Incarnation::FIRST, evidence, Status::Running);
         }
-        assert_eq!(reporter.poll().n_runs(), 1);
+        assert_eq!(reporter.poll(at(9)).n_runs(), 1);
+    }
+
+    /// N8: a poll may be the first that a controller hears of an end.
+    #[test]
+    fn an_end_is_as_old_in_a_poll_as_it_is() {
+        let mut reporter = reporter(8);
+        reporter.report(RANK, Incarnation::FIRST, at(5), Status::Stopped);
+        reporter.report(Rank::new(1), Incarnation::FIRST, at(5), Status::Running);
+        let polled = reporter.poll(at(7));
+        let ages = [RANK, Rank::new(1)].map(|rank| polled.get(rank).map(|update| update.age));
+        assert_eq!(ages, [Some(Duration::from_secs(2)), Some(Duration::ZERO)]);
     }
 
     fn waited(ask: u64, missing: RankSet) -> Waited {

@@ -145,6 +145,7 @@
 //! N7 requests::subscribers_beyond_the_limit_are_refused
 //! N8 health::evidence_is_as_old_as_the_agent_says
 //! N8 notifications::a_failure_reads_as_a_report
+//! N8 reporter::an_end_is_as_old_in_a_poll_as_it_is
 //! N9 adoption::nothing_is_declared_dead_for_one_lease
 //! N9 adoption::ranks_of_an_agent_that_comes_back_late_are_found
 //! N9 adoption::what_nobody_reports_is_lost_after_one_lease

@@ -492,7 +492,8 @@ impl Hosted {
             debug!(mesh = %self.opening.label, "the guard is silent, a poll is not answered");
             return;
         }
-        let (agent, reports) = (self.agent(), self.reporter.poll());
+        let (agent, reports) =
+            (self.agent(), self.reporter.poll(Timestamp::from_start(boot_time())));
         let answer = Answer::Reported { agent, life: self.life, reports };
         if self.answers().send(answer).is_err() {
             debug!(mesh = %self.opening.label, "the answer to a poll was not taken");

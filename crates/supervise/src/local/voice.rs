@@ -27,7 +27,7 @@ impl<C: Controlled> Voice<C> {
     }
 
     pub(super) fn answer_poll(&self) {
-        let reports = self.reporter().poll();
+        let reports = self.reporter().poll(self.clock.now());
         self.say(Answer::Reported { agent: self.agent, life: Incarnation::FIRST, reports });
     }
 

@@ -28,7 +28,8 @@ pub enum MeshRequest {
     },
     /// What every rank is (L7).
     GetState,
-    /// End every rank. Answered when they have ended, or when no more can be done (C1).
+    /// End every rank. Answered when they have ended, or when no more can be done (C1). While the mesh is
+    /// being stopped: nothing changes, and the answer is the same.
     Stop {
         /// How long the ranks may take to end by themselves before they are killed.
         grace: Duration,
@@ -44,12 +45,15 @@ pub enum MeshRequest {
     },
     /// How many subscribers there are (N5).
     GetSubscriberCount,
+    /// End every rank now: as [`Stop`](Self::Stop) without any grace, also while the mesh is being stopped
+    /// with one.
+    Kill,
 }
 
 /// What a controller answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The state of every rank: to `GetState`, and to `Stop` at its end.
+    /// The state of every rank: to `GetState`, and to `Stop` and `Kill` at their end.
     State(Arc<MeshState>),
     /// The mesh is as asked.
     Updated {

@@ -99,7 +99,7 @@ impl<R: Send + 'static> ControllerRef<R> {
 
     /// Stops every rank: asks it to end, kills it after `grace`, and returns the state of all (C1).
     ///
-    /// A second stop returns the same.
+    /// A second stop does nothing and returns the same, whatever its grace; see [`kill`](Self::kill).
     ///
     /// # Cancellation
     ///
@@ -110,6 +110,20 @@ impl<R: Send + 'static> ControllerRef<R> {
     /// See [`ask`](Self::ask).
     pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
         self.state_of(MeshRequest::Stop { grace }).await
+    }
+
+    /// Ends every rank now, and returns the state of all: a stop without grace, also if one with a grace is
+    /// under way.
+    ///
+    /// # Cancellation
+    ///
+    /// The ranks are killed also if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// See [`ask`](Self::ask).
+    pub async fn kill(&self) -> Result<MeshState, AskError> {
+        self.state_of(MeshRequest::Kill).await
     }
 
     /// The state of every rank, in rank order (L7).

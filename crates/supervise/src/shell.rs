@@ -223,6 +223,7 @@ where
                     MeshRequest::Stop { grace } => {
                         info!(mesh = %self.mesh_name(), ?grace, "stop asked");
                     }
+                    MeshRequest::Kill => info!(mesh = %self.mesh_name(), "kill asked"),
                     // The number is exact: whoever has gone since is not in it (N5).
                     MeshRequest::GetSubscriberCount => self.forget_the_gone(),
                     MeshRequest::WaitRankStatus { .. } => self.forget_the_withdrawn(),

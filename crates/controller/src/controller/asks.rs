@@ -27,6 +27,7 @@ impl<C: Controlled> Controller<C> {
                 Some(self.on_update(region, restart))
             }
             MeshRequest::Stop { grace } => self.on_stop_asked(ask, grace, effects),
+            MeshRequest::Kill => self.on_kill_asked(ask, effects),
             MeshRequest::WaitRankStatus { ranks, until, within } => {
                 self.on_wait_asked(ask, ranks, (until, within))
             }

@@ -53,12 +53,22 @@ impl<C: Controlled> Controller<C> {
                 if too_many.is_some() {
                     return too_many;
                 }
-                // A second stop waits for the same end; a shorter grace counts.
-                stop.kill_at = stop.kill_at.min(self.now + grace);
+                // A second stop waits for the same end, and changes nothing.
                 stop.asked_by.push(ask);
             }
         }
         None
+    }
+
+    /// A stop without grace. One that is under way waits for nobody any more.
+    pub(super) fn on_kill_asked(&mut self, ask: AskId, effects: &mut Vec<Effect>) -> Option<Reply> {
+        let reply = self.on_stop_asked(ask, Duration::ZERO, effects);
+        if reply.is_none()
+            && let Life::Stopping(stop) = &mut self.life
+        {
+            stop.kill_at = stop.kill_at.min(self.now);
+        }
+        reply
     }
 
     /// Subscribers first, then the ranks (C1).

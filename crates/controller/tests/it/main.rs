@@ -224,9 +224,11 @@
 //! C1 model::no_history_breaks_an_invariant
 //! C1 requests::a_snapshot_knows_the_round_and_a_stop
 //! C1 restarts::a_stop_cancels_what_was_to_start_again
+//! C1 stop::a_kill_ends_the_grace_of_a_stop
+//! C1 stop::a_kill_stops_a_mesh_without_grace
 //! C1 stop::a_mesh_that_was_never_opened_stops_at_once
 //! C1 stop::a_pause_of_ours_does_not_use_up_the_grace
-//! C1 stop::a_second_stop_can_only_hurry
+//! C1 stop::a_second_stop_changes_no_grace
 //! C1 stop::a_second_stop_does_nothing_and_gets_the_same_answer
 //! C1 stop::a_stop_before_opening_watches_what_runs_already
 //! C1 stop::a_stop_is_answered_with_every_status_when_the_last_rank_has_ended

@@ -6,8 +6,8 @@ use controller::{Effect, Event};
 use mesh_core::{Interest, News, Stall, Status, StatusKind};
 
 use crate::support::{
-    LAN, Mesh, answer, ask_kill, ask_stop, at, change, changed, crashed, ended, kinds, new,
-    nth_report, pass, report, running, secs, statuses, stop, subscribe, tell, tell_owner,
+    LAN, Mesh, answer, ask_kill, ask_stop, at, change, changed, crashed, ended, kill_all, kinds,
+    new, nth_report, pass, report, running, secs, statuses, stop, subscribe, tell, tell_owner,
 };
 
 /// C1
@@ -93,14 +93,41 @@ fn a_second_stop_does_nothing_and_gets_the_same_answer() {
     assert_eq!(mesh.step(at(9), stop(3, secs(5))), [answer(3, mesh.state())]);
 }
 
-/// C1: of several graces the one that ends first counts.
+/// C1: the grace that was asked for first is kept, to the letter.
 #[test]
-fn a_second_stop_can_only_hurry() {
+fn a_second_stop_changes_no_grace() {
     let mut mesh = running(1, 1, LAN);
+    _ = mesh.step(at(1), stop(1, secs(5)));
+    for (ask, grace) in [(2, Duration::ZERO), (3, secs(3)), (4, Duration::MAX)] {
+        assert_eq!(mesh.step(at(1), stop(ask, grace)), []);
+    }
+    assert_eq!(pass(&mut mesh, (at(1), at(9)), &[0]), [(at(6), ask_kill(0, [0]))]);
+}
+
+/// C1: whoever does not want to wait for the grace says so.
+#[test]
+fn a_kill_ends_the_grace_of_a_stop() {
+    let mut mesh = running(2, 1, LAN);
     _ = mesh.step(at(1), stop(1, Duration::MAX));
-    _ = mesh.step(at(1), stop(2, secs(3)));
-    _ = mesh.step(at(1), stop(3, secs(9)));
-    assert_eq!(pass(&mut mesh, (at(1), at(5)), &[0]), [(at(4), ask_kill(0, [0]))]);
+    assert_eq!(mesh.step(at(2), kill_all(2)), []);
+    assert_eq!(mesh.next_deadline(), Some(at(2)));
+    assert_eq!(mesh.step(at(2), Event::Tick), [ask_kill(0, [0, 1])]);
+    assert_eq!(mesh.step(at(3), kill_all(3)), [], "once");
+    assert_eq!(pass(&mut mesh, (at(3), at(4)), &[0]), []);
+    let effects = mesh.step(at(4), ended([0, 1]));
+    let state = mesh.state();
+    let answers = [1, 2, 3].map(|ask| answer(ask, state.clone()));
+    assert_eq!(effects, [&answers[..], &[Effect::Finish]].concat());
+    assert_eq!(mesh.step(at(9), kill_all(4)), [answer(4, mesh.state())]);
+}
+
+/// C1: a kill of a mesh that is not being stopped is a stop without grace.
+#[test]
+fn a_kill_stops_a_mesh_without_grace() {
+    let mut mesh = running(2, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    assert_eq!(mesh.step(at(1), kill_all(1)), [tell(1, News::Stopping), ask_stop(0, [0, 1])]);
+    assert_eq!(mesh.step(at(1), Event::Tick), [ask_kill(0, [0, 1])]);
 }
 
 /// C1, H9

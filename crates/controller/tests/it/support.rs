@@ -181,6 +181,10 @@ pub(crate) fn stop(ask: u64, grace: Duration) -> Event<Status> {
     asked(ask, MeshRequest::Stop { grace })
 }
 
+pub(crate) fn kill_all(ask: u64) -> Event<Status> {
+    asked(ask, MeshRequest::Kill)
+}
+
 pub(crate) fn asked(ask: u64, request: MeshRequest) -> Event<Status> {
     Event::Asked { ask: AskId::new(ask), request }
 }

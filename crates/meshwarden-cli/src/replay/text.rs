@@ -106,6 +106,7 @@ fn asked(request: &MeshRequest) -> String {
         }
         MeshRequest::GetState => "its state".to_owned(),
         MeshRequest::Stop { grace } => format!("stop, with a grace of {}", time(*grace)),
+        MeshRequest::Kill => "kill all".to_owned(),
         MeshRequest::WaitRankStatus { ranks, until, within } => {
             format!("wait until {ranks} {}, for {}", progress(*until), time(*within))
         }

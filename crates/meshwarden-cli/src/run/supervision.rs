@@ -128,10 +128,13 @@ impl Owner<'_> {
         match signal {
             Signal::Stop(number) => {
                 self.outcome.signaled(number);
-                // Asked twice: at once.
-                let grace =
-                    if self.is_stopping { Duration::ZERO } else { self.scene.settings.grace };
-                self.stop(grace);
+                if self.is_stopping {
+                    // Asked twice: at once.
+                    let mesh = self.mesh.clone();
+                    self.stops.spawn(async move { mesh.kill().await.ok() });
+                } else {
+                    self.stop(self.scene.settings.grace);
+                }
             }
             Signal::Suspend => {
                 self.scene.hosts.suspend(true).await;

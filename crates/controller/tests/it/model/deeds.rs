@@ -77,6 +77,7 @@ pub(super) enum Deed {
 #[derive(Clone, Debug)]
 pub(super) enum Question {
     Stop { grace_ms: u64 },
+    Kill,
     Wait { first: usize, len: usize, until: Progress, ms: u64 },
     State,
     Count,
@@ -140,12 +141,13 @@ fn question() -> impl Strategy<Value = Question> {
         Just(Progress::Ended),
     ];
     prop_oneof![
-        2 => (0_u64..9_000).prop_map(|grace_ms| Question::Stop { grace_ms }),
-        6 => (0_usize..9, 0_usize..5, until, 0_u64..20_000)
+        4 => (0_u64..9_000).prop_map(|grace_ms| Question::Stop { grace_ms }),
+        1 => Just(Question::Kill),
+        12 => (0_usize..9, 0_usize..5, until, 0_u64..20_000)
             .prop_map(|(first, len, until, ms)| Question::Wait { first, len, until, ms }),
-        1 => Just(Question::State),
-        1 => Just(Question::Count),
-        6 => (rules(), prop::bool::weighted(0.9))
+        2 => Just(Question::State),
+        2 => Just(Question::Count),
+        12 => (rules(), prop::bool::weighted(0.9))
             .prop_map(|(rules, fits)| Question::Update { rules: Box::new(rules), fits }),
     ]
 }

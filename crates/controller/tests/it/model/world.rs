@@ -137,6 +137,7 @@ impl World {
             Question::Stop { grace_ms } => {
                 MeshRequest::Stop { grace: Duration::from_millis(grace_ms) }
             }
+            Question::Kill => MeshRequest::Kill,
             Question::Wait { first, len, until, ms } => MeshRequest::WaitRankStatus {
                 ranks: RankSet::from(first..first + len),
                 until,

@@ -129,6 +129,7 @@ fn every_event_is_one_line() {
             asked_for(MeshRequest::Stop { grace: SECOND * 10 }),
             "question 4: stop, with a grace of 10s",
         ),
+        (asked_for(MeshRequest::Kill), "question 4: kill all"),
         (
             asked_for(MeshRequest::WaitRankStatus {
                 ranks,

@@ -66,6 +66,7 @@ impl Naive {
                 Some(self.on_update(region.size(), *restart))
             }
             MeshRequest::Stop { grace } => self.on_stop(ask, *grace),
+            MeshRequest::Kill => self.on_kill(ask),
             MeshRequest::WaitRankStatus { ranks, until, within } => {
                 self.on_wait(ask, ranks, (*until, *within))
             }
@@ -113,7 +114,6 @@ impl Naive {
             if is_full {
                 return Some(Answered::Refused);
             }
-            stop.kill_at = stop.kill_at.min(kill_at);
             stop.asked_by.push(ask);
             return None;
         }
@@ -132,6 +132,14 @@ impl Naive {
             };
         }
         None
+    }
+
+    fn on_kill(&mut self, ask: u64) -> Option<Answered> {
+        let answer = self.on_stop(ask, Duration::ZERO);
+        if let Some(stop) = self.stop.as_mut().filter(|_| answer.is_none()) {
+            stop.kill_at = stop.kill_at.min(self.now);
+        }
+        answer
     }
 
     pub(super) fn press_stop(&mut self) {

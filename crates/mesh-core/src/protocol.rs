@@ -134,6 +134,10 @@ pub enum Answer<R> {
 ///
 /// - `perform` returns at once: it only starts the work. What comes of it is sent to `answers`.
 /// - Performing the same request twice is harmless.
+/// - The ranks of an agent end with it. One that was started again may be ordered to start a life that the
+///   one before it was ordered to start, or had said to be starting: while nobody has said that it runs,
+///   the order is repeated, with the same incarnation. What the one before it has begun of that life is
+///   gone before it begins again; what it still says of it is stale, since it says so in its own life.
 /// - An agent answers for its own ranks only, and numbers its reports about each life of a rank.
 /// - A poll is answered with every rank of the agent, those that it does not know too.
 /// - Where ranks can outlive their controller, what an order starts is under a lease that is counted from
@@ -142,7 +146,8 @@ pub enum Answer<R> {
 /// - Dropping the implementation stops everything that was started through it (C2).
 /// - A beat is not sent in answer to a renewal: each would call for the other without end.
 ///
-/// `mesh_testkit::agents_suite` checks the first three.
+/// `mesh_testkit::agents_suite` checks the first, the second, and that an agent answers for its own ranks
+/// only.
 pub trait Agents: Send {
     /// What an agent says about one rank.
     type Report;

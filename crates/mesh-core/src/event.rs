@@ -171,6 +171,13 @@ pub struct MeshEvent {
     pub news: News,
 }
 
+impl MeshEvent {
+    /// It was held back for so long on its way.
+    pub fn hold(&mut self, by: Duration) {
+        self.waited = self.waited.saturating_add(by);
+    }
+}
+
 /// What a subscriber is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum News {

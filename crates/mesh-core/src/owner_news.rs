@@ -1,5 +1,7 @@
 //! What the owner of a mesh is told.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Failures, MeshState};
@@ -12,6 +14,17 @@ pub enum OwnerNews {
     Failed(Failures),
     /// Every rank has ended and none starts again. The last news.
     Finished(MeshState),
+}
+
+impl OwnerNews {
+    /// It was held back for so long on its way.
+    pub fn hold(&mut self, by: Duration) {
+        match self {
+            Self::Failed(failures) => failures.waited = failures.waited.saturating_add(by),
+            // It tells of no age.
+            Self::Finished(_) => (),
+        }
+    }
 }
 
 impl Message for OwnerNews {

@@ -71,7 +71,7 @@ where
         let proc = proc.clone();
         async move {
             if to.actor().peer() == proc.peer() {
-                return cast_here(&proc, to, actor, self.message.clone()).await;
+                return cast_here(&proc, to, actor, (self.message.clone(), |_, _| ())).await;
             }
             match self.body() {
                 Ok(body) => proc.cast_away(to, actor, body).await,

@@ -4,11 +4,13 @@ use std::future::poll_fn;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use mesh_core::{Body, Fault, Message, PortId, PortRef, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::codec::Outgoing;
 use crate::deadlines::Deadline;
@@ -31,6 +33,19 @@ pub trait Port<M: Message> {
     ///
     /// Dropped while it waits, the message is dropped too.
     fn cast(&self, from: &impl Sender, message: M) -> impl Future<Output = ()> + Send;
+
+    /// Sends a message that grows older while there is no room for it: then `age` is given it, and how
+    /// long it has waited since it was given last.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped while it waits, the message is dropped too.
+    fn cast_aging(
+        &self,
+        from: &impl Sender,
+        message: M,
+        age: fn(&mut M, Duration),
+    ) -> impl Future<Output = ()> + Send;
 
     /// Sends a message if there is room for it now.
     ///
@@ -57,13 +72,22 @@ where
     M: Message<Reply: Serialize + DeserializeOwned> + Serialize + DeserializeOwned,
 {
     fn cast(&self, from: &impl Sender, message: M) -> impl Future<Output = ()> + Send {
+        self.cast_aging(from, message, |_, _| ())
+    }
+
+    fn cast_aging(
+        &self,
+        from: &impl Sender,
+        message: M,
+        age: fn(&mut M, Duration),
+    ) -> impl Future<Output = ()> + Send {
         let Origin { proc, actor } = from.origin();
         let (proc, to) = (proc.clone(), *self);
         async move {
             if to.actor().peer() != proc.peer() {
-                return proc.cast_away(to, actor, outgoing(message)).await;
+                return proc.cast_away_aging(to, actor, (message, age)).await;
             }
-            cast_here(&proc, to, actor, message).await;
+            cast_here(&proc, to, actor, (message, age)).await;
         }
     }
 
@@ -129,15 +153,16 @@ fn outgoing<M: Message + Serialize>(message: M) -> Body {
     Body::Value(Box::new(Outgoing(message)))
 }
 
-/// Casts to a port of this process. What cannot be delivered comes back to the actor `from`.
+/// Casts to a port of this process a message that grows older while it waits for room. What cannot be
+/// delivered comes back to the actor `from`.
 pub(crate) async fn cast_here<M: Message>(
     proc: &Proc,
     to: PortRef<M>,
     from: Option<NonZeroU64>,
-    message: M,
+    (message, age): (M, fn(&mut M, Duration)),
 ) {
     let letter = Box::new(Letter { message, back: Back::here(from) });
-    if let Err((why, letter)) = send(proc, to, letter).await {
+    if let Err((why, letter)) = send(proc, to, letter, age).await {
         letter.undelivered(proc, to.actor(), why, Fault::Undelivered(why));
     }
 }
@@ -150,7 +175,7 @@ pub(crate) async fn call_here<M: Message>(
 ) -> Result<M::Reply, Fault> {
     let (reply, answer) = oneshot::channel();
     let letter = Letter { message, back: Back::Caller(ReplyTo::here(reply)) };
-    if let Err((why, _)) = send(proc, to, Box::new(letter)).await {
+    if let Err((why, _)) = send(proc, to, Box::new(letter), |_, _| ()).await {
         return Err(Fault::Undelivered(why));
     }
     answer.await.unwrap_or(Err(Fault::Unanswered(None)))
@@ -169,6 +194,7 @@ async fn send<M: Message>(
     proc: &Proc,
     to: PortRef<M>,
     mut letter: Box<Letter<M>>,
+    age: fn(&mut M, Duration),
 ) -> Result<(), (WhyUndelivered, Box<Letter<M>>)> {
     loop {
         let (full, back) = match try_send(proc, to, letter) {
@@ -177,7 +203,10 @@ async fn send<M: Message>(
             Err(Unsent::Full(full, letter)) => (full, letter),
         };
         letter = back;
-        if Arc::clone(&full).room().await {
+        let since = Instant::now();
+        let has_room = Arc::clone(&full).room().await;
+        age(&mut letter.message, since.elapsed());
+        if has_room {
             return match full.deliver(to.port(), letter, Room::Kept) {
                 Ok(()) => Ok(()),
                 Err(Rejected::Full(letter)) => Err((WhyUndelivered::Ended, letter_of(letter))),

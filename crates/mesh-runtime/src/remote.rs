@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use mesh_core::{
@@ -15,6 +16,7 @@ use mesh_core::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::codec::{self, Outgoing, OutgoingReply};
 use crate::error::TryCastError;
@@ -142,11 +144,36 @@ impl Remote {
 impl Proc {
     /// Sends an envelope, and waits while there is no room.
     pub(crate) async fn send_away(&self, envelope: Envelope) -> Result<(), Box<Returned>> {
-        let mut envelope = Some(envelope);
-        let way = envelope.as_ref().map(|envelope| self.way(&envelope.head));
-        let session = way.and_then(|(peer, lane)| self.remote().session(peer, lane));
+        self.send_away_aging(envelope, |body, _| body).await
+    }
+
+    /// The same; while there is no room, `age` is given the body, and how long it has waited since it was
+    /// given last.
+    async fn send_away_aging(
+        &self,
+        envelope: Envelope,
+        mut age: impl FnMut(Body, Duration) -> Body,
+    ) -> Result<(), Box<Returned>> {
+        let (peer, lane) = self.way(&envelope.head);
+        let session = self.remote().session(peer, lane);
+        let (mut envelope, mut since) = (Some(envelope), None::<Instant>);
         match session {
-            Some(session) => poll_fn(|cx| session.poll_send(cx, &mut envelope)).await,
+            Some(session) => {
+                let send = |cx: &mut Context<'_>| {
+                    if let Some(since) = &mut since {
+                        let now = Instant::now();
+                        let waited = now - std::mem::replace(since, now);
+                        let older = |it: Envelope| Envelope { body: age(it.body, waited), ..it };
+                        envelope = envelope.take().map(older);
+                    }
+                    let sent = session.poll_send(cx, &mut envelope);
+                    if sent.is_pending() {
+                        since.get_or_insert_with(Instant::now);
+                    }
+                    sent
+                };
+                poll_fn(send).await
+            }
             None => {
                 self.no_route(envelope);
                 Ok(())
@@ -239,12 +266,41 @@ impl Proc {
         from: Option<NonZeroU64>,
         body: Body,
     ) {
-        self.remote().learn_name::<M>();
-        let from = from.map(|from| self.actor_id(from));
-        let head = Head::Cast { to: to.actor(), port: to.port(), from };
+        let head = self.cast_head(to, from);
         if let Err(returned) = self.send_away(Envelope { head, body }).await {
             self.came_back(*returned);
         }
+    }
+
+    /// Casts to another process a message that grows older while there is no room for it.
+    pub(crate) async fn cast_away_aging<M: Message + Serialize>(
+        &self,
+        to: PortRef<M>,
+        from: Option<NonZeroU64>,
+        (message, age): (M, fn(&mut M, Duration)),
+    ) {
+        let head = self.cast_head(to, from);
+        let body = Body::Value(Box::new(Outgoing(message)));
+        let older = |body, waited| match body {
+            // What waits for room has not been encoded.
+            Body::Value(value) => match value.into_any().downcast::<M>() {
+                Ok(mut message) => {
+                    age(&mut message, waited);
+                    Body::Value(Box::new(Outgoing(*message)))
+                }
+                Err(_) => unreachable!("what waits is what was sent"),
+            },
+            bytes @ Body::Bytes(_) => bytes,
+        };
+        if let Err(returned) = self.send_away_aging(Envelope { head, body }, older).await {
+            self.came_back(*returned);
+        }
+    }
+
+    fn cast_head<M: Message>(&self, to: PortRef<M>, from: Option<NonZeroU64>) -> Head {
+        self.remote().learn_name::<M>();
+        let from = from.map(|from| self.actor_id(from));
+        Head::Cast { to: to.actor(), port: to.port(), from }
     }
 
     /// Casts a message to another process if there is room for it now.

@@ -113,7 +113,7 @@ where
         let (mut news, deputy) = (supervision.owner, cx.deputy());
         cx.attach(async move {
             while let Some(news) = news.next().await {
-                owner.cast(&deputy, news).await;
+                owner.cast_aging(&deputy, news, OwnerNews::hold).await;
             }
             // The mesh has ended, and can still be asked; who drops `news` ends the loop.
             std::future::pending().await

@@ -62,7 +62,7 @@ impl Actor for Forwarder {
 async fn forward(forwarding: Forwarding, from: &Deputy) {
     let Forwarding { mut events, clock, to, carries: _carries } = forwarding;
     while let Some(Queued { since, item: mut event }) = events.recv().await {
-        event.waited += clock.now().since(since);
-        to.cast(from, event).await;
+        event.hold(clock.now().since(since));
+        to.cast_aging(from, event, MeshEvent::hold).await;
     }
 }

@@ -34,13 +34,13 @@ impl Source {
         match self {
             Self::Loop(events) => {
                 let Queued { since, item: mut event } = events.recv().await?;
-                event.waited += clock.now().since(since);
+                event.hold(clock.now().since(since));
                 Some(event)
             }
             #[cfg(feature = "actor")]
             Self::Port(events) => {
                 let (mut event, waited) = events.recv_with_wait().await;
-                event.waited += waited;
+                event.hold(waited);
                 Some(event)
             }
         }

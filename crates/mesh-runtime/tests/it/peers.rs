@@ -282,3 +282,65 @@ async fn an_answer_that_comes_back_goes_by_another_session() {
     proc.inbound(0).lost(who(5), Lane::Data, Lost::NoContact(Duration::from_secs(1)), back);
     assert_eq!(other.heads(), [head]);
 }
+
+/// How long it has waited on its way.
+#[derive(Serialize, Deserialize)]
+struct Old(Duration);
+
+impl Message for Old {
+    const NAME: &'static str = "peers.Old";
+    type Reply = ();
+}
+
+/// A session that has no room until it is asked after a while.
+struct Later {
+    room_at: tokio::time::Instant,
+    taken: Mutex<Vec<Duration>>,
+}
+
+impl Outbound for Later {
+    fn peer(&self) -> PeerId {
+        who(5)
+    }
+
+    fn is_open(&self) -> bool {
+        true
+    }
+
+    fn close(&self) {}
+
+    fn poll_send(
+        &self,
+        cx: &mut TaskContext<'_>,
+        envelope: &mut Option<Envelope>,
+    ) -> Poll<Result<(), Box<Returned>>> {
+        if tokio::time::Instant::now() < self.room_at {
+            // It is asked again when the clock has moved.
+            let (waker, second) = (cx.waker().clone(), Duration::from_secs(1));
+            tokio::spawn(async move {
+                tokio::time::sleep(second).await;
+                waker.wake();
+            });
+            return Poll::Pending;
+        }
+        if let Some(Body::Value(value)) = envelope.take().map(|envelope| envelope.body) {
+            let old = value.into_any().downcast::<Old>().expect("nothing else is sent");
+            self.taken.lock().expect("nobody panics with it").push(old.0);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// N8: what waits for room on a session grows older by that, however often it is asked meanwhile.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_room_to_another_process_grows_older() {
+    let proc = Proc::local().unwrap();
+    let room_at = tokio::time::Instant::now() + Duration::from_secs(3);
+    let session = Arc::new(Later { room_at, taken: Mutex::default() });
+    proc.connect(Lane::Control, session.clone());
+    let port = PortRef::<Old>::of(far(5));
+    port.cast_aging(&proc, Old(Duration::from_secs(1)), |old, by| old.0 += by).await;
+    let taken = session.taken.lock().expect("nobody panics with it").clone();
+    assert_eq!(taken.len(), 1);
+    assert!(taken[0].abs_diff(Duration::from_secs(4)) < Duration::from_millis(10), "{taken:?}");
+}

@@ -10,7 +10,7 @@ use mesh_core::{
 };
 use mesh_runtime::{ActorRef, LocalTransport, Port, PortReceiver, Proc, Stop};
 use mesh_shape::{RankSet, Region, extent};
-use supervise::{Clock, ControllerActor, ControllerParams, MeshEvents, Setup};
+use supervise::{Clock, ControllerActor, ControllerParams, MeshEvents, Owner, Setup};
 
 use crate::support::{Fake, FakeAgents, Plain, crash, settle, spec};
 
@@ -31,11 +31,16 @@ async fn mesh(size: usize) -> Mesh {
 }
 
 async fn mesh_in(proc: &Proc, size: usize) -> Mesh {
+    mesh_with((proc, 16), size).await
+}
+
+/// So much news may wait at the owner.
+async fn mesh_with((proc, capacity): (&Proc, usize), size: usize) -> Mesh {
     let agent = Fake::default();
     let controller = Controller::new(spec("fake", size, Config::lan()), Plain);
     let setup =
         Setup::new(controller.expect("it holds together"), FakeAgents::of(&agent), Clock::start());
-    let owner = proc.open_port(16);
+    let owner = proc.open_port(capacity);
     let actor = proc.spawn(ControllerParams { setup, owner: owner.port() });
     settle().await;
     if size > 0 {
@@ -362,6 +367,37 @@ async fn a_controller_answers_and_tells_another_process() {
     mesh.agent.report([2], &crash());
     settle().await;
     assert_eq!(mesh.n_subscribers().await, 0);
+}
+
+/// N8: what waits for room in a port, or in it to be read, is as old as it is.
+#[tokio::test(start_paused = true)]
+async fn news_and_events_grow_older_while_a_port_is_full() {
+    const WAIT: Duration = Duration::from_secs(2);
+    let mesh = mesh_with((&Proc::local().expect("a test has a runtime"), 1), 3).await;
+    let mut owner = Owner::of_port(mesh.owner);
+    let port = mesh.proc.open_port(1);
+    let subscribe = Subscribe { to: port.port(), interest: Interest::Terminal, region: None };
+    let home = PortRef::<Subscribe>::of(mesh.home.actor());
+    assert_eq!(home.call(&mesh.proc, subscribe).await, Ok(Ok(())));
+    let mut events = MeshEvents::of_port(port, Clock::start());
+    for rank in [0, 1] {
+        settle().await;
+        mesh.agent.report([rank], &crash());
+    }
+    settle().await;
+    tokio::time::advance(WAIT).await;
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let Some(OwnerNews::Failed(failures)) = owner.next().await else { panic!("two failed") };
+        told.push(failures.waited);
+    }
+    for _ in 0..3 {
+        told.extend(events.next().await.map(|event| event.waited));
+    }
+    assert_eq!(told, [WAIT; 5], "two failures; a snapshot and two changes");
+    mesh.agent.report([2], &Status::Stopped);
+    assert!(matches!(owner.next().await, Some(OwnerNews::Finished(_))));
+    assert_eq!(owner.next().await, None, "and then nothing");
 }
 
 /// N10: over a port as well, once, and cleared by the next message.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{Cause, Change, Failures, OwnerNews, Status};
+use mesh_core::{Cause, Change, Escalation, Failures, OwnerNews, Status};
 
 use crate::clock::Queued;
 
@@ -12,17 +12,23 @@ use crate::clock::Queued;
 ///
 /// # Bounds
 ///
-/// One message, one more for each further escalation, and the last one. In them each failed life is
-/// named once (N1), so they grow with the restarts that the mesh is allowed: by the reason of each
-/// failure, and for the first [`FAILURES_WITH_WORDS`] by the last words too.
+/// At most [`MESSAGES_MAX`] messages: one, one more for each further escalation, and the last one. In them
+/// each failed life is named once (N1): so they grow by the restarts that the mesh is allowed, and where
+/// more are allowed in each period, for as long as the owner does not read. Each failure takes a change
+/// and its reason; the first [`FAILURES_WITH_WORDS`] that wait keep their last words too.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     news: VecDeque<Queued<OwnerNews>>,
+    /// The changes in all of them.
+    n_failures: usize,
 }
 
-/// The failures of one message that keep the last lines of their standard error. They are the first,
+/// The failures that keep the last lines of their standard error while they wait. They are the first,
 /// which is where the root of what follows is looked for.
 const FAILURES_WITH_WORDS: usize = 1_024;
+
+/// The messages that wait. Of more escalations than that the last ones are told as one.
+const MESSAGES_MAX: usize = 64;
 
 impl Backlog {
     pub(crate) fn is_empty(&self) -> bool {
@@ -32,65 +38,70 @@ impl Backlog {
     /// Adds news to those that wait: to the last message where that can tell of both.
     pub(crate) fn push(&mut self, queued: Queued<OwnerNews>) {
         let Queued { since, item } = queued;
-        let item = match (self.news.back_mut(), item) {
-            (
-                Some(Queued { since: last, item: OwnerNews::Failed(first) }),
-                OwnerNews::Failed(next),
-            ) => {
-                let Some(next) = merge(first, next, since.since(*last)) else {
-                    *last = since.max(*last);
-                    return;
-                };
-                OwnerNews::Failed(next)
-            }
-            (_, item) => item,
+        let is_full = self.news.len() >= MESSAGES_MAX;
+        let OwnerNews::Failed(mut next) = item else {
+            self.news.push_back(Queued { since, item });
+            return;
         };
-        self.news.push_back(Queued { since, item });
+        self.shorten(&mut next);
+        self.n_failures += next.changes.len();
+        if let Some(Queued { since: last, item: OwnerNews::Failed(first) }) = self.news.back_mut()
+            && (is_full || first.escalation.is_none() || next.escalation.is_none())
+        {
+            merge(first, next, since.since(*last));
+            *last = since.max(*last);
+            return;
+        }
+        self.news.push_back(Queued { since, item: OwnerNews::Failed(next) });
     }
 
     pub(crate) fn pop(&mut self) -> Option<Queued<OwnerNews>> {
-        self.news.pop_front()
+        let queued = self.news.pop_front()?;
+        if let OwnerNews::Failed(failures) = &queued.item {
+            self.n_failures -= failures.changes.len();
+        }
+        Some(queued)
+    }
+
+    /// Takes the last words of all but those that may keep them.
+    fn shorten(&self, failures: &mut Failures) {
+        let n_with_words = FAILURES_WITH_WORDS.saturating_sub(self.n_failures);
+        for change in failures.changes.iter_mut().skip(n_with_words) {
+            forget_words(change);
+        }
     }
 }
 
-/// Makes `first` tell of `next` as well, which was said so much later; gives it back if that cannot be.
-fn merge(first: &mut Failures, next: Failures, later: Duration) -> Option<Failures> {
-    if first.escalation.is_some() && next.escalation.is_some() {
-        return Some(next);
-    }
+/// Makes `first` tell of `next` as well, which was said so much later.
+fn merge(first: &mut Failures, next: Failures, later: Duration) {
     for change in &mut first.changes {
         change.age += later;
         change.restart_in = change.restart_in.map(|delay| delay.saturating_sub(later));
     }
-    let n_with_words = FAILURES_WITH_WORDS.saturating_sub(first.changes.len());
-    let (with, without) = {
-        let mut changes = next.changes.into_iter();
-        (changes.by_ref().take(n_with_words).collect::<Vec<_>>(), changes)
+    first.changes.extend(next.changes);
+    first.escalation = match (first.escalation.take(), next.escalation) {
+        (Some(before), Some(newest)) => {
+            let failed = before.failed.union(&newest.failed);
+            Some(Escalation { failed, ..newest })
+        }
+        (before, newest) => before.or(newest),
     };
-    first.changes.extend(with);
-    first.changes.extend(without.map(without_words));
-    first.escalation = first.escalation.take().or(next.escalation);
-    None
 }
 
-/// The failure without the last lines of standard error.
-fn without_words(change: Change) -> Change {
-    let cut = |cause: &Arc<Cause>| Arc::new(Cause { stderr: Vec::new(), ..(**cause).clone() });
-    let status = match &change.status {
-        Status::Failed(cause) if !cause.stderr.is_empty() => Status::Failed(cut(cause)),
-        Status::Timeout { after, cause: Some(cause) } if !cause.stderr.is_empty() => {
-            Status::Timeout { after: *after, cause: Some(cut(cause)) }
-        }
-        _ => return change,
+/// Takes the last lines of standard error out of the failure.
+fn forget_words(change: &mut Change) {
+    let (Status::Failed(cause) | Status::Timeout { cause: Some(cause), .. }) = &mut change.status
+    else {
+        return;
     };
-    Change { status, ..change }
+    if !cause.stderr.is_empty() {
+        *cause = Arc::new(Cause { stderr: Vec::new(), ..(**cause).clone() });
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::{
-        Epoch, Escalation, EscalationReason, Incarnation, MeshId, MeshLabel, Reason, Timestamp,
-    };
+    use mesh_core::{Epoch, EscalationReason, Incarnation, MeshId, MeshLabel, Reason, Timestamp};
     use mesh_shape::{Extent, RankSet, Region};
 
     use super::*;
@@ -168,5 +179,47 @@ mod tests {
             told.iter().map(|(_, it)| (it.changes.len(), it.escalation.is_some())).collect();
         assert_eq!(kinds, [(3, true), (1, true)]);
         assert!(backlog.is_empty());
+    }
+
+    fn n_with_words(told: &[(Timestamp, Failures)]) -> usize {
+        let changes = told.iter().flat_map(|(_, failures)| &failures.changes);
+        let causes = changes.filter_map(|change| change.status.cause());
+        causes.filter(|cause| !cause.stderr.is_empty()).count()
+    }
+
+    /// However many failed at once, and in however many messages they are told.
+    #[test]
+    fn few_failures_keep_their_words_while_they_wait() {
+        let mut backlog = Backlog::default();
+        let mut at_once = failed(0, None);
+        if let OwnerNews::Failed(failures) = &mut at_once.item {
+            failures.changes = vec![failures.changes[0].clone(); FAILURES_WITH_WORDS + 9];
+        }
+        backlog.push(at_once.clone());
+        backlog.push(failed(1, escalation()));
+        backlog.push(failed(2, escalation()));
+        let told = all(&mut backlog);
+        assert_eq!((told.len(), n_with_words(&told)), (2, FAILURES_WITH_WORDS));
+        backlog.push(failed(3, None));
+        assert_eq!(n_with_words(&all(&mut backlog)), 1, "what was read counts no more");
+    }
+
+    /// RS3: however often the rules were changed, and were not enough.
+    #[test]
+    fn escalations_that_are_not_read_cost_few_messages() {
+        let mut backlog = Backlog::default();
+        for n in 0..200 {
+            let rank = usize::try_from(n).unwrap_or_default();
+            let of_rank = |it| Escalation { failed: RankSet::from(rank..rank + 1), ..it };
+            backlog.push(failed(n, escalation().map(of_rank)));
+        }
+        let told = all(&mut backlog);
+        assert_eq!(told.len(), MESSAGES_MAX);
+        let lives = told.iter().flat_map(|(_, failures)| &failures.changes);
+        let lives: Vec<u64> = lives.map(|change| change.incarnation.number()).collect();
+        assert_eq!(lives, (0..200).collect::<Vec<_>>(), "each once");
+        let escalated = told.iter().filter_map(|(_, failures)| failures.escalation.as_ref());
+        let failed = escalated.fold(RankSet::new(), |all, next| all.union(&next.failed));
+        assert_eq!(failed, RankSet::from(0..200));
     }
 }

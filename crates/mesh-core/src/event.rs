@@ -201,7 +201,13 @@ pub enum News {
     Closed,
 }
 
-/// All that a new subscriber must know.
+/// All that a new subscriber must know, and one that was too slow.
+///
+/// It tells what each rank is in its newest life. An end that another life has followed is not in it: it
+/// was told when it came, and a failure that a restart has mended is told once (RS1). To a
+/// subscriber that has [lagged](Self::lagged) it may be lost, and then the life that followed is here:
+/// whoever sees a rank in a later life than it knows has missed the ends of the lives between, and only
+/// their causes. These the owner has, who loses nothing (N1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// At least so often something is sent while any rank is alive.
@@ -210,7 +216,8 @@ pub struct Snapshot {
     pub failed: Vec<Change>,
     /// The ranks that ended well.
     pub stopped: Vec<Change>,
-    /// The ranks that are alive, for a subscriber with [`Interest::All`]; else empty.
+    /// The ranks that are alive, for a subscriber with [`Interest::All`]; for another one those that are in
+    /// a later life than the first, if it has lagged, and else none.
     pub alive: Vec<Change>,
     /// Whether the mesh is being stopped: [`News::Stopping`] will not come again.
     pub is_stopping: bool,

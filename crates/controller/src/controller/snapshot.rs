@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{Change, Interest, News, Refusal, Snapshot, SubscriberId, Timestamp};
+use mesh_core::{Change, Incarnation, Interest, News, Refusal, Snapshot, SubscriberId, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use super::{Controller, Life};
@@ -64,7 +64,10 @@ impl<C: Controlled> Controller<C> {
         let alone = self.restarts.pending();
         for (range, cell) in self.health.runs() {
             let status = cell.view();
-            if view.interest == Interest::Terminal && !status.is_terminal() {
+            // The end of a life before this one may be among what was lost (N7).
+            let may_have_ended = lagged && cell.incarnation > Incarnation::FIRST;
+            let is_wanted = view.interest == Interest::All || status.is_terminal();
+            if !is_wanted && !may_have_ended {
                 continue;
             }
             let list = match (status.is_failure(), status.is_terminal()) {

@@ -142,6 +142,7 @@
 //! N6 requests::a_view_of_the_same_base_hears_of_the_ranks_that_both_have
 //! N7 notifications::a_subscriber_that_lagged_gets_all_that_is
 //! N7 notifications::a_subscriber_that_lagged_over_the_end_is_told_closed_again
+//! N7 notifications::a_subscriber_that_lagged_sees_which_ranks_began_again
 //! N7 requests::subscribers_beyond_the_limit_are_refused
 //! N8 health::evidence_is_as_old_as_the_agent_says
 //! N8 notifications::a_failure_reads_as_a_report

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use controller::{Effect, Event, Subscription};
+use controller::{Config, Effect, Event, Subscription};
 use mesh_core::{
-    Cause, Incarnation, Interest, News, Order, Reason, Snapshot, Status, SubscriberId,
+    Cause, Incarnation, Interest, News, Order, Reason, RestartConfig, Snapshot, Status,
+    SubscriberId,
 };
+use mesh_shape::RankSet;
 
 use crate::support::{
     LAN, WATCHER, aged, ask, at, beat, change, changed, crash, crashed, ended, exit, heartbeat,
-    is_routine, nth_report, query_failed, renew, running, secs, snapshot, statuses, subscribe,
-    subscribe_to, tell, tell_owner, tell_to,
+    is_routine, nth_report, pass, query_failed, renew, running, secs, snapshot, statuses,
+    subscribe, subscribe_to, tell, tell_owner, tell_to,
 };
 
 /// N1
@@ -210,6 +212,34 @@ fn a_subscriber_that_lagged_gets_all_that_is() {
         mesh.step(at(3), ended([2])),
         [tell(3, changed(news)), tell(4, News::Closed), Effect::Finish]
     );
+}
+
+/// N7: whoever has lagged sees by its life that a rank has ended meanwhile, also if it wants ends only; a
+/// new subscriber has missed nothing.
+#[test]
+fn a_subscriber_that_lagged_sees_which_ranks_began_again() {
+    let restart = RestartConfig::on_failure(3);
+    let mut mesh = running(2, 1, Config { restart, ..LAN });
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    _ = mesh.step(at(1), crashed([0]));
+    _ = pass(&mut mesh, (at(1), at(2)), &[0]);
+    _ = mesh.step(at(2), nth_report(0, [0], (1, 0), Status::Running));
+    let mut alive_in = |event| -> Vec<(RankSet, u64)> {
+        match &mesh.step(at(2), event)[..] {
+            [Effect::Tell { event, .. }] => match &event.news {
+                News::Snapshot(Snapshot { failed, stopped, alive, .. }) => {
+                    assert_eq!((failed.len(), stopped.len()), (0, 0));
+                    alive.iter().map(|it| (it.ranks.clone(), it.incarnation.number())).collect()
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(alive_in(Event::Lagged(WATCHER)), [(RankSet::from(0..1), 1)]);
+    let new =
+        Subscription { id: SubscriberId::new(99), interest: Interest::Terminal, region: None };
+    assert_eq!(alive_in(Event::Subscribed(new)), []);
 }
 
 /// N4, N7: closed may be among what was lost.

@@ -7,6 +7,7 @@ use mesh_shape::{Rank, RankSet};
 
 use crate::cells::{Cell, CellId, Cells};
 use crate::changes::Changes;
+use crate::lives::Lives;
 use crate::runs::RunMap;
 
 /// One report, with what it means.
@@ -191,15 +192,15 @@ impl Health {
         self.size() - ended.into_iter().map(|kind| self.counts()[kind as usize]).sum::<usize>()
     }
 
-    /// Those of `ranks` that have been started and live, by incarnation, in rank order.
+    /// Those of `ranks` that have been started and live, by incarnation.
     pub(crate) fn alive(&self, ranks: &RankSet) -> Vec<(RankSet, Incarnation)> {
-        let mut alive = Vec::new();
+        let mut alive = Lives::default();
         for (range, cell) in ranks.runs().flat_map(|range| self.runs_in(range)) {
             if is_alive(&cell.status) {
-                add_ranks(&mut alive, RankSet::from(range), cell.incarnation);
+                alive.add(&RankSet::from(range), cell.incarnation);
             }
         }
-        alive
+        alive.into_vec()
     }
 
     /// From now on it is known how many of `ranks` have not ended, whatever becomes of them.
@@ -261,21 +262,6 @@ fn small(n_ranks: usize) -> u32 {
 /// Started, and not ended.
 fn is_alive(status: &Status) -> bool {
     !status.is_terminal() && *status != Status::NotExist
-}
-
-/// Adds ranks to those of the same incarnation.
-pub(crate) fn add_ranks(
-    lives: &mut Vec<(RankSet, Incarnation)>,
-    ranks: RankSet,
-    incarnation: Incarnation,
-) {
-    if ranks.is_empty() {
-        return;
-    }
-    match lives.iter_mut().find(|(_, life)| *life == incarnation) {
-        Some((known, _)) => ranks.runs().for_each(|range| known.insert_range(range)),
-        None => lives.push((ranks, incarnation)),
-    }
 }
 
 /// What a rank is after a report; `None` if nothing at all changes.

@@ -33,6 +33,7 @@ mod event;
 mod health;
 mod kind;
 mod lease;
+mod lives;
 mod pool;
 mod reporter;
 mod restarts;

@@ -22,7 +22,7 @@ impl<C: Controlled> Controller<C> {
         // After that: an end is told before the life that follows begins.
         self.settle(&mut changes);
         self.publish(changes, effects);
-        self.ask_starts(starts, effects);
+        self.ask_starts(starts.into_vec(), effects);
         if self.check_due.is_some_and(|due| due <= self.now) {
             self.check(effects);
         }

@@ -8,8 +8,9 @@ use mesh_shape::RankSet;
 use super::{Controller, Life};
 use crate::cells::Cell;
 use crate::event::Effect;
-use crate::health::{Reported, add_ranks};
+use crate::health::Reported;
 use crate::kind::Controlled;
+use crate::lives::Lives;
 
 impl<C: Controlled> Controller<C> {
     /// No rank is judged by that (H5); with the next check the agent is asked again.
@@ -27,13 +28,13 @@ impl<C: Controlled> Controller<C> {
     pub(super) fn repeat_orders(&mut self, effects: &mut Vec<Effect>) {
         for agent in self.roster.take_to_repeat() {
             let Some(own) = self.roster.ranks(agent) else { continue };
-            let mut starts = Vec::new();
+            let mut starts = Lives::default();
             for (ranks, cell) in own.runs().flat_map(|range| self.health.runs_in(range)) {
                 if cell.status == Status::Initializing && self.life == Life::Open {
-                    add_ranks(&mut starts, RankSet::from(ranks), cell.incarnation);
+                    starts.add(&RankSet::from(ranks), cell.incarnation);
                 }
             }
-            for (ranks, incarnation) in starts {
+            for (ranks, incarnation) in starts.into_vec() {
                 effects.push(self.ask_start(agent, ranks, incarnation));
             }
             self.repeat_stops(agent, &own, effects);

@@ -11,8 +11,9 @@ use crate::agents::Voice;
 use crate::cells::Cell;
 use crate::changes::Changes;
 use crate::event::Effect;
-use crate::health::{Reported, add_ranks};
+use crate::health::Reported;
 use crate::kind::Controlled;
+use crate::lives::Lives;
 
 impl<C: Controlled> Controller<C> {
     pub(super) fn on_reported(
@@ -27,7 +28,7 @@ impl<C: Controlled> Controller<C> {
         }
         let (agent, _) = from;
         let Some(own) = self.roster.ranks(agent) else { return };
-        let mut zombies: Vec<(RankSet, Incarnation)> = Vec::new();
+        let mut zombies = Lives::default();
         let doubted = self.roster.settle_doubt(agent, &reports.ranks());
         for (range, update) in reports.into_runs() {
             let reported = Reported {
@@ -38,11 +39,7 @@ impl<C: Controlled> Controller<C> {
             };
             // An agent answers for its own ranks only.
             for range in own.runs_within(range) {
-                add_ranks(
-                    &mut zombies,
-                    self.zombies(range.clone(), &reported),
-                    reported.incarnation,
-                );
+                zombies.add(&self.zombies(range.clone(), &reported), reported.incarnation);
                 self.note_life(reported.incarnation);
                 if reported.status == Status::NotExist {
                     self.note_unknown(range.clone());
@@ -66,7 +63,7 @@ impl<C: Controlled> Controller<C> {
         for (ranks, incarnation) in late {
             effects.push(self.ask(agent, Order::Stop { ranks, incarnation }));
         }
-        for (ranks, incarnation) in zombies {
+        for (ranks, incarnation) in zombies.into_vec() {
             effects.push(self.ask(agent, Order::Kill { ranks, incarnation }));
         }
     }

@@ -7,11 +7,8 @@ use super::{Controller, Life};
 use crate::cells::Cell;
 use crate::changes::Changes;
 use crate::event::Effect;
-use crate::health::add_ranks;
 use crate::kind::Controlled;
-
-/// The ranks of each life that begins.
-type Starts = Vec<(RankSet, Incarnation)>;
+use crate::lives::Lives;
 
 impl<C: Controlled> Controller<C> {
     /// When something is to be done for the round: its ranks begin, or those that still live are
@@ -40,9 +37,9 @@ impl<C: Controlled> Controller<C> {
     }
 
     /// Begins the lives that are due, and returns those that are to be started.
-    pub(super) fn begin_again(&mut self, changes: &mut Changes) -> Starts {
+    pub(super) fn begin_again(&mut self, changes: &mut Changes) -> Lives {
         if self.life != Life::Open {
-            return Starts::new();
+            return Lives::default();
         }
         let mut starts = self.begin_each(changes);
         self.begin_together(changes, &mut starts);
@@ -50,8 +47,8 @@ impl<C: Controlled> Controller<C> {
     }
 
     /// A rank of an agent that was given up has nobody to start it: that life has timed out.
-    fn begin_each(&mut self, changes: &mut Changes) -> Starts {
-        let mut starts = Starts::new();
+    fn begin_each(&mut self, changes: &mut Changes) -> Lives {
+        let mut starts = Lives::default();
         let due = self.restarts.due(self.now);
         let is_begun = |(rank, incarnation): &(Rank, Incarnation)| {
             self.health.incarnation(*rank).is_none_or(|known| known >= *incarnation)
@@ -68,7 +65,7 @@ impl<C: Controlled> Controller<C> {
             };
             self.begin(rank.index()..rank.index() + 1, &status, changes);
             if given_up.is_none() {
-                add_ranks(&mut starts, RankSet::from_iter([rank]), incarnation);
+                starts.add(&RankSet::from_iter([rank]), incarnation);
             }
         }
         if is_any_begun {
@@ -81,7 +78,7 @@ impl<C: Controlled> Controller<C> {
 
     /// A round begins when all its ranks have ended; if somebody is there to start each of them, and was
     /// since it began.
-    fn begin_together(&mut self, changes: &mut Changes, starts: &mut Starts) {
+    fn begin_together(&mut self, changes: &mut Changes, starts: &mut Lives) {
         let Some(round) = self.restarts.round() else { return };
         if self.health.has_awaited() {
             return;
@@ -98,27 +95,21 @@ impl<C: Controlled> Controller<C> {
         let Some(round) = self.restarts.take_round() else { return };
         self.health.await_nothing();
         for range in round.ranks.runs() {
-            for (ranks, incarnation) in self.begin(range, &Status::Initializing, changes) {
-                add_ranks(starts, ranks, incarnation);
+            self.begin(range.clone(), &Status::Initializing, changes);
+            for (ranks, cell) in self.health.runs_in(range) {
+                starts.add(&RankSet::from(ranks), cell.incarnation);
             }
         }
     }
 
     /// The next life of every rank of `range`. All have ended.
-    fn begin(
-        &mut self,
-        range: std::ops::Range<usize>,
-        status: &Status,
-        changes: &mut Changes,
-    ) -> Starts {
+    fn begin(&mut self, range: std::ops::Range<usize>, status: &Status, changes: &mut Changes) {
         let failed_at = if status.is_failure() { self.now } else { Timestamp::START };
-        self.health.update(range.clone(), self.now, changes, |cell| {
+        self.health.update(range, self.now, changes, |cell| {
             let (status, contact) = (status.clone(), cell.contact);
             let (incarnation, generation) = (cell.incarnation.next(), Generation::FIRST);
             let is_begun = false;
             Some(Cell { status, contact, incarnation, generation, is_begun, failed_at })
         });
-        let begun = self.health.runs_in(range);
-        begun.map(|(ranks, cell)| (RankSet::from(ranks), cell.incarnation)).collect()
     }
 }

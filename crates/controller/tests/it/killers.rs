@@ -89,7 +89,7 @@ fn a_life_that_turns_up_in_a_round_ends_with_it() {
     _ = mesh.step(at(1), ended([1]));
     let out = pass(&mut mesh, (at(1), at(2)), &[0]);
     let orders: Vec<Effect> = out.into_iter().map(|(_, effect)| effect).collect();
-    assert_eq!(orders, [start(0, [0], 2), start(0, [1], 1)], "each the life after its own");
+    assert_eq!(orders, [start(0, [1], 1), start(0, [0], 2)], "each the life after its own");
 }
 
 /// ST4, H1: who was started again has forgotten only what it has not told of since.

@@ -248,6 +248,7 @@
 //! RS1 killers::a_life_that_turns_up_in_a_round_ends_with_it
 //! RS1 killers::a_pause_of_ours_does_not_use_up_the_grace_of_a_round
 //! RS1 model::no_history_breaks_an_invariant
+//! RS1 model::the_histories_get_to_a_timeout_in_a_round
 //! RS1 notifications::a_later_life_is_told_as_such
 //! RS1 requests::a_rank_that_was_to_start_alone_is_taken_into_a_round
 //! RS1 requests::a_round_goes_on_under_other_rules

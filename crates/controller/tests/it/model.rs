@@ -13,9 +13,11 @@ use controller::{Config, Controller, Limits, RestartConfig, RestartPolicy, Spec,
 use mesh_core::{Epoch, Strategy as Together};
 use mesh_shape::{Extent, Rank, RankSet, Region};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use crate::support::{Mesh, Plain, label};
-use deeds::{Deed, Question, deeds};
+use deeds::{Deed, Deeds, Question, deeds};
 use naive::Stage;
 use world::World;
 
@@ -68,13 +70,16 @@ fn rules() -> impl Strategy<Value = RestartConfig> {
     ];
     // Some delays are so long that an agent can be given up before they are over.
     let delay = prop_oneof![3 => Just(100_u64), 1 => Just(20_000)];
+    // Some graces are so long that an agent is given up before its ranks are killed.
+    let grace = prop_oneof![3 => Just(5_u64), 1 => Just(60)];
     let period = prop_oneof![2 => Just(None), 1 => Just(Some(Duration::from_secs(10)))];
     let intensity = prop_oneof![1 => 0_u32..3, 3 => 3_u32..9];
-    (policy, strategy, intensity, delay, period).prop_map(
-        |(policy, strategy, max_restarts, delay, period)| RestartConfig {
+    (policy, strategy, intensity, delay, (period, grace)).prop_map(
+        |(policy, strategy, max_restarts, delay, (period, grace))| RestartConfig {
             policy,
             strategy,
             period,
+            grace: Duration::from_secs(grace),
             backoff_min: Duration::from_millis(delay),
             ..RestartConfig::on_failure(max_restarts)
         },
@@ -106,10 +111,33 @@ fn mesh_of(plan: &Plan) -> Mesh {
     Controller::new(spec, Plain).expect("every rank has one agent")
 }
 
+fn world_after(plan: &Plan, deeds: Deeds) -> Result<World, TestCaseError> {
+    let mut world = World::new(mesh_of(plan))?;
+    for deed in deeds.0 {
+        world.do_deed(deed)?;
+    }
+    Ok(world)
+}
+
 /// So many times as many cases as is usual, which `PROPTEST_CASES` changes.
 fn times(factor: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases * factor, failure_persistence: None, ..usual }
+}
+
+/// RS1: what the model says of a rank that times out in a round is said of some.
+#[test]
+fn the_histories_get_to_a_timeout_in_a_round() {
+    const HISTORIES: usize = 256;
+    let mut runner = TestRunner::deterministic();
+    let histories = (plan(), deeds(60));
+    let mut n_lost = 0;
+    for _ in 0..HISTORIES {
+        let (plan, deeds) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
+        let world = world_after(&plan, deeds).expect("no history breaks an invariant");
+        n_lost += usize::from(world.naive.n_lost_in_rounds() > 0);
+    }
+    assert!(n_lost >= 8, "in {n_lost} of {HISTORIES} histories");
 }
 
 proptest! {
@@ -118,10 +146,7 @@ proptest! {
     /// H1 to H7, N1 to N6, L2, L6 to L8, RS1 to RS3, C1, K1, K3: whatever happens, in whatever order.
     #[test]
     fn no_history_breaks_an_invariant(plan in plan(), deeds in deeds(60)) {
-        let mut world = World::new(mesh_of(&plan))?;
-        for deed in deeds.0 {
-            world.do_deed(deed)?;
-        }
+        let mut world = world_after(&plan, deeds)?;
         // Whatever has happened: a stop of a mesh whose agents are all silent comes to an end.
         let grace_ms = 1_000;
         world.do_deed(Deed::Ask { ask: 99, question: Question::Stop { grace_ms } })?;

@@ -68,6 +68,11 @@ pub(super) enum Deed {
     Pass {
         ms: u64,
     },
+    /// A rank crashes, and then one agent says nothing until it has been given up; the others beat.
+    Lose {
+        rank: usize,
+        agent: usize,
+    },
     /// Time passes, and this side sleeps through it.
     Sleep {
         ms: u64,
@@ -129,6 +134,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => (1_u64..9).prop_map(|ask| Deed::Withdraw { ask }),
         2 => Just(Deed::Tick),
         9 => prop_oneof![3 => 0_u64..1_500, 1 => 0_u64..6_000].prop_map(|ms| Deed::Pass { ms }),
+        1 => (0_usize..9, 0_usize..5).prop_map(|(rank, agent)| Deed::Lose { rank, agent }),
         1 => (0_u64..30_000).prop_map(|ms| Deed::Sleep { ms }),
     ]
 }
@@ -199,6 +205,11 @@ pub(super) fn overlay(runs: &[Run]) -> Overlay<Update<Status>> {
     overlay
 }
 
+/// A crash of this life of one rank.
+pub(super) fn crash_of(rank: usize, (incarnation, generation): (u64, u64)) -> Run {
+    Run { start: rank, len: 1, incarnation, generation, status: crash() }
+}
+
 impl fmt::Debug for Deeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut ms = 0;
@@ -254,6 +265,9 @@ impl fmt::Display for Deed {
             Self::Withdraw { ask } => write!(f, "ask {ask} is withdrawn"),
             Self::Tick => f.write_str("tick"),
             Self::Pass { ms } => write!(f, "{ms} ms pass"),
+            Self::Lose { rank, agent } => {
+                write!(f, "rank {rank} crashes, and agent {agent} is silent until it is given up")
+            }
             Self::Sleep { ms } => write!(f, "this side sleeps for {ms} ms"),
         }
     }

@@ -99,6 +99,16 @@ pub(super) struct Naive {
 }
 
 impl Naive {
+    /// The life of a rank and the number of the next report about it.
+    pub(super) fn next_report(&self, rank: usize) -> Option<(u64, u64)> {
+        self.cells.get(rank).map(|cell| (cell.life, cell.generation.saturating_add(1)))
+    }
+
+    /// How often a rank of a round has timed out.
+    pub(super) const fn n_lost_in_rounds(&self) -> usize {
+        self.restarts.n_lost
+    }
+
     pub(super) fn new(mesh: &Mesh) -> Self {
         let spec = mesh.spec();
         let cell = Cell {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 
 use super::budget::Budget;
-use super::deeds::{ANY, Deed, Question, overlay};
+use super::deeds::{ANY, Deed, Question, crash_of, overlay};
 use super::naive::{Answered, Naive, Stage, ends};
 use super::watch::{Told, Watch};
 use crate::support::{Mesh, asked, beat, of_life, query_failed, refused, reports};
@@ -114,12 +114,36 @@ impl World {
             Deed::Withdraw { ask } => Event::Withdrawn(AskId::new(ask)),
             Deed::Tick => Event::Tick,
             Deed::Pass { ms } => return self.pass(self.now + Duration::from_millis(ms)),
+            Deed::Lose { rank, agent } => {
+                let n_agents = self.mesh.spec().agents.len();
+                if let Some(life) = self.naive.next_report(rank) {
+                    let crash = overlay(&[crash_of(rank, life)]);
+                    let event = self.say(rank % n_agents, 0, reports(rank % n_agents, crash));
+                    self.step(event)?;
+                }
+                return self.lose(agent);
+            }
             Deed::Sleep { ms } => {
                 self.now = self.now + Duration::from_millis(ms);
                 return Ok(());
             }
         };
         self.step(event).map(|_| ())
+    }
+
+    /// Whoever is heard is heard often enough not to be given up as well.
+    fn lose(&mut self, silent: usize) -> TestCaseResult {
+        const PARTS: u32 = 8;
+        let (part, n_agents) =
+            (self.mesh.spec().config.times.timeout / PARTS, self.mesh.spec().agents.len());
+        for _ in 0..=PARTS {
+            for agent in (0..n_agents).filter(|agent| *agent != silent) {
+                let event = self.say(agent, 0, beat(agent, 0));
+                self.step(event)?;
+            }
+            self.pass(self.now + part)?;
+        }
+        Ok(())
     }
 
     /// Said by the life of the agent that is so much later than the one that it is in.

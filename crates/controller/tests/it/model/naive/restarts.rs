@@ -18,6 +18,8 @@ pub(super) struct Restarts {
     /// Restarts that were promised: when, which rank, which life.
     alone: Vec<(Timestamp, usize, u64)>,
     round: Option<Round>,
+    /// How often a rank ended for good in a round, that is by a timeout.
+    pub(super) n_lost: usize,
     has_escalated: bool,
     is_escalating: bool,
     is_cancelled: bool,
@@ -117,6 +119,7 @@ impl Naive {
                 prop_assert_eq!(delay, due.filter(|_| is_startable), "rank {} in its round", rank);
                 if let Some(round) = &mut self.restarts.round {
                     round.is_lost |= !is_startable;
+                    self.restarts.n_lost += usize::from(!is_startable);
                 }
                 continue;
             }

@@ -371,7 +371,7 @@ impl Handler<Perform> for Keeper {
                 ranks.iter().for_each(|rank| self.end(rank, incarnation, true, cx));
             }
             Order::Poll => {
-                let reports = self.reporter.poll();
+                let reports = self.reporter.poll(self.clock.now());
                 let life = Incarnation::FIRST;
                 self.say(Answer::Reported { agent: Self::AGENT, life, reports });
             }

@@ -235,7 +235,7 @@ async fn told(
     let is_told = |crashes: &BTreeMap<Rank, Incarnation>| crashes.get(&rank) >= Some(&life);
     if crashes.wait_for(is_told).await.is_err() {
         // Nobody is left who could tell.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

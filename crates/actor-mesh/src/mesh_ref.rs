@@ -37,7 +37,9 @@ pub struct ActorMeshRef<A> {
 
 /// What is known of the mesh in each process that the ref is used in: most often one.
 #[derive(Clone, Default)]
-struct Views(Arc<Mutex<Vec<(ProcId, Arc<View>)>>>);
+struct Views(Arc<Mutex<Vec<ViewIn>>>);
+
+type ViewIn = (ProcId, Arc<View>);
 
 impl<A> ActorMeshRef<A> {
     pub(crate) fn new(label: MeshLabel, region: Arc<Region>, homes: Homes) -> Self {

@@ -109,7 +109,7 @@ impl ActorRegistry {
     {
         let handlers = Handlers::<A>::of();
         if let Err(conflict) = handlers.check() {
-            self.conflict.get_or_insert(conflict.into());
+            self.conflict = self.conflict.or(Some(conflict.into()));
         }
         let mut hash = PortId::named(A::NAME).number();
         for (port, _, version) in handlers.ports() {
@@ -123,7 +123,7 @@ impl ActorRegistry {
             }
             Entry::Occupied(entry) if entry.get().hash == hash => (),
             Entry::Occupied(_) => {
-                self.conflict.get_or_insert(RegistryError::SameName(A::NAME));
+                self.conflict = self.conflict.or(Some(RegistryError::SameName(A::NAME)));
             }
         }
         self

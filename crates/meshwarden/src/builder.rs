@@ -145,7 +145,10 @@ impl SpawnableHomes<'_> {
     /// See [`SpawnError`]: nothing of the mesh is left then.
     pub async fn spawn(self, hosts: &HostMesh) -> Result<crate::Homes, SpawnError> {
         let mesh = self.spawnable.spawn(hosts).await?;
-        Ok(crate::Homes::new(mesh, self.proc).expect("it was spawned for actors"))
+        match crate::Homes::new(mesh, self.proc) {
+            Some(homes) => Ok(homes),
+            None => unreachable!("it was spawned for actors"),
+        }
     }
 }
 

@@ -109,7 +109,7 @@ impl ActorRegistry {
     {
         let handlers = Handlers::<A>::of();
         if let Err(conflict) = handlers.check() {
-            self.conflict = self.conflict.or(Some(conflict.into()));
+            self.conflict = self.conflict.or_else(|| Some(conflict.into()));
         }
         let mut hash = PortId::named(A::NAME).number();
         for (port, _, version) in handlers.ports() {

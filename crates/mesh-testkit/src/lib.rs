@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`history`] | judges what everybody saw of a run against the faults that were injected |
 //! | [`agents_suite`] | checks the contract of [`mesh_core::Agents`] |
+//! | [`procs_suite`] | checks the contract of [`mesh_core::Procs`] |
 //! | [`transport_suite`] | checks the contract of [`mesh_core::Transport`] |
 //!
 //! Whatever is in here is used from tests only.
@@ -12,7 +13,9 @@
 
 mod agents_suite;
 pub mod history;
+mod procs_suite;
 mod transport_suite;
 
 pub use agents_suite::{AgentsSuite, Breach, agents_suite};
+pub use procs_suite::{ProcsBreach, procs_suite};
 pub use transport_suite::{TransportBreach, TransportSuite, transport_suite};

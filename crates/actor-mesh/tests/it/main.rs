@@ -3,5 +3,6 @@
 mod calls;
 mod failures;
 mod life;
+mod procs;
 mod refs;
 mod support;

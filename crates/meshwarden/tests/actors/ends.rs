@@ -141,6 +141,15 @@ pub(crate) async fn a_process_that_is_started_again_gets_its_actor_again(
     world.close().await
 }
 
+pub(crate) async fn real_processes_keep_the_contract_of_homes(root: Arc<Root>) -> Outcome {
+    let world = World::new(&root, "hosts=1,procs=4").await?;
+    let kill = async |rank: Rank| {
+        world.signal(rank.index(), Signal::KILL).await.expect("it is there to be killed");
+    };
+    mesh_testkit::procs_suite(root.actors(), world.procs.procs(), kill, AT_ONCE * 2).await?;
+    world.close().await
+}
+
 /// C2, H7
 pub(crate) async fn a_mesh_that_is_dropped_leaves_its_processes_to_others(
     root: Arc<Root>,

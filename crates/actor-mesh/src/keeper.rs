@@ -9,17 +9,20 @@ use bytes::Bytes;
 use controller::{Controlled, Reporter};
 use mesh_core::{
     ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, EncodeError, Incarnation, MeshEvent,
-    MeshLabel, Message, News, Order, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request,
-    Status, Undelivered,
+    MeshLabel, Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request, Status,
+    Undelivered, WhyUndelivered,
 };
-use mesh_runtime::{
-    Actor, Context, Failure, Handler, Handlers, Port, PortReceiver, Stop, TryCastError,
-};
-use mesh_shape::{Point, Rank, RankSet, ValueMesh};
+use mesh_runtime::{Actor, Context, Failure, Handlers, Port, PortReceiver, TryCastError};
+use mesh_shape::{Point, Rank, RankSet};
 use supervise::{Clock, MeshEvents};
 
 use crate::report::{ActorEnd, ActorKind, ActorReport, ActorState, HowActorEnded};
-use crate::wire::{CloseMesh, EndRank, GetMembers, GetSeats, Member, Members, Said, Spawn};
+use crate::wire::{CloseMesh, EndRank, GetMembers, GetSeats, Said, Spawn};
+
+mod agents;
+mod handlers;
+
+pub(crate) use agents::ActorAgents;
 
 /// When an agent that had no room is told again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -52,6 +55,9 @@ pub(crate) struct Keeper {
     /// Where its controller listens, once that has said something.
     answers: Option<Answers<ActorReport>>,
     beat: BeatSeq,
+    /// Nobody says any more what becomes of the processes. Then it is silent too: its own silence is judged
+    /// as any agent's is, and it invents nothing (N9).
+    is_blind: bool,
     will_try_again: bool,
 }
 
@@ -325,8 +331,42 @@ impl Actor for Keeper {
             procs,
             answers: None,
             beat: BeatSeq::FIRST,
+            is_blind: false,
             will_try_again: false,
         })
+    }
+
+    /// What an agent was to be told does not reach it.
+    async fn on_undelivered(
+        &mut self,
+        undelivered: mesh_runtime::Undelivered,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if undelivered.name != Spawn::NAME {
+            return Ok(());
+        }
+        let (agent, why) = (undelivered.to, undelivered.why);
+        let Ok(spawn) = undelivered.decode::<Spawn>() else { return Ok(()) };
+        let Some(kept) = self.ranks.get_mut(spawn.rank.index()) else { return Ok(()) };
+        let is_present = kept.incarnation == Some(spawn.incarnation)
+            && kept.home == Some(agent.life)
+            && kept.state == ActorState::Creating;
+        if !is_present {
+            return Ok(());
+        }
+        match why {
+            WhyUndelivered::TooLarge | WhyUndelivered::Malformed | WhyUndelivered::NoPort => {
+                let message = format!("it could not be asked for: {why}");
+                self.ended_here(spawn.rank, HowActorEnded::Errored { message });
+            }
+            // Either its process is gone, which will be told, or there will be a way again.
+            _ => {
+                (kept.home, kept.untold) = (None, Some(Untold::Spawn));
+                self.wait_for_room(cx);
+            }
+        }
+        self.flush();
+        Ok(())
     }
 
     /// The mesh is over: what is left of it ends.
@@ -343,164 +383,6 @@ impl Actor for Keeper {
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Said>().takes::<GetMembers>().takes::<GetSeats>();
-    }
-}
-
-impl Handler<Perform> for Keeper {
-    async fn handle(&mut self, perform: Perform, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let Perform { request, answers } = perform;
-        self.answers = Some(answers);
-        match request.order {
-            Order::Start { ranks, incarnation, .. } => {
-                for rank in ranks.iter() {
-                    let Some(kept) = self.ranks.get_mut(rank.index()) else { continue };
-                    if kept.incarnation >= Some(incarnation) {
-                        continue;
-                    }
-                    kept.incarnation = Some(incarnation);
-                    kept.state = ActorState::Creating;
-                    (kept.home, kept.actor, kept.untold) = (None, None, None);
-                    kept.is_over = false;
-                    self.begin(rank, cx);
-                }
-            }
-            Order::Stop { ranks, incarnation } => {
-                ranks.iter().for_each(|rank| self.end(rank, incarnation, false, cx));
-            }
-            Order::Kill { ranks, incarnation } => {
-                ranks.iter().for_each(|rank| self.end(rank, incarnation, true, cx));
-            }
-            Order::Poll => {
-                let reports = self.reporter.poll(self.clock.now());
-                let life = Incarnation::FIRST;
-                self.say(Answer::Reported { agent: Self::AGENT, life, reports });
-            }
-            Order::Renew { .. } => (),
-        }
-        self.flush();
-        self.wait_for_room(cx);
-        Ok(())
-    }
-}
-
-impl Handler<Said> for Keeper {
-    async fn handle(&mut self, said: Said, _: &mut Context<Self>) -> Result<(), Failure> {
-        let Some(kept) = self.ranks.get_mut(said.rank.index()) else { return Ok(()) };
-        if kept.incarnation == Some(said.incarnation) && kept.home == Some(said.life) {
-            kept.state = said.state;
-            kept.actor = said.actor;
-            self.report(said.rank);
-            self.flush();
-        }
-        Ok(())
-    }
-}
-
-impl Handler<ProcsSaid> for Keeper {
-    async fn handle(
-        &mut self,
-        ProcsSaid(event): ProcsSaid,
-        cx: &mut Context<Self>,
-    ) -> Result<(), Failure> {
-        let changes: Vec<Change> = match event.news {
-            News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat(),
-            News::Changed(changes) => changes.to_vec(),
-            // The ranks that it names stay as they are.
-            News::Escalated(escalation) => {
-                for rank in escalation.failed.iter() {
-                    if let Some(kept) = self.ranks.get_mut(rank.index()) {
-                        kept.proc.will_restart = false;
-                        self.report(rank);
-                    }
-                }
-                Vec::new()
-            }
-            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping | News::Closed => Vec::new(),
-        };
-        for change in &changes {
-            change.ranks.iter().for_each(|rank| self.proc_changed(rank, change, cx));
-        }
-        self.flush();
-        self.wait_for_room(cx);
-        Ok(())
-    }
-}
-
-impl Handler<Beat> for Keeper {
-    async fn handle(&mut self, _: Beat, _: &mut Context<Self>) -> Result<(), Failure> {
-        let (agent, life) = (Self::AGENT, Incarnation::FIRST);
-        self.say(Answer::Heard { agent, life, beat: self.beat });
-        self.beat = self.beat.next();
-        self.flush();
-        Ok(())
-    }
-}
-
-impl Handler<TryAgain> for Keeper {
-    async fn handle(&mut self, _: TryAgain, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.will_try_again = false;
-        for index in 0..self.ranks.len() {
-            let rank = Rank::new(index);
-            let Some(kept) = self.ranks.get(index) else { continue };
-            match (kept.untold, kept.incarnation) {
-                (Some(Untold::Spawn), _) => self.begin(rank, cx),
-                (Some(Untold::Stop), Some(life)) => self.end(rank, life, false, cx),
-                (Some(Untold::Kill), Some(life)) => self.end(rank, life, true, cx),
-                (None, _) | (Some(_), None) => (),
-            }
-        }
-        self.flush();
-        self.wait_for_room(cx);
-        Ok(())
-    }
-}
-
-impl Handler<GetMembers> for Keeper {
-    async fn handle(&mut self, _: GetMembers, _: &mut Context<Self>) -> Result<Members, Failure> {
-        let member = |rank: Rank| {
-            let kept = self.ranks.get(rank.index())?;
-            let (incarnation, actor) = (kept.incarnation?, kept.actor?);
-            Some(Member { incarnation, life: actor.life, index: actor.index })
-        };
-        Ok(Members {
-            procs: self.procs.label().id(),
-            region: Arc::clone(self.procs.region()),
-            ranks: ValueMesh::from_fn(self.ranks.len(), member),
-        })
-    }
-}
-
-impl Handler<GetSeats> for Keeper {
-    async fn handle(
-        &mut self,
-        GetSeats { ranks }: GetSeats,
-        _: &mut Context<Self>,
-    ) -> Result<Vec<(Rank, ProcSeat)>, Failure> {
-        let known = ranks.iter().take(self.ranks.len());
-        Ok(known.filter_map(|rank| Some((rank, self.procs.seat(rank)?))).collect())
-    }
-}
-
-/// Reaches the keeper of a mesh. Dropping it ends the keeper, and with it the mesh (C2).
-pub(crate) struct ActorAgents(pub(crate) mesh_runtime::ActorRef<Keeper>);
-
-impl mesh_core::Agents for ActorAgents {
-    type Report = ActorReport;
-
-    fn perform(&mut self, request: Request, answers: &Answers<ActorReport>) {
-        let (agent, proc) = (request.agent, self.0.proc().clone());
-        let is_renewal = matches!(request.order, Order::Renew { .. });
-        let perform = Perform { request, answers: answers.clone() };
-        if self.0.try_cast(&proc, perform).is_err() && !is_renewal {
-            // A controller that is behind too hears nothing of it, but polls again.
-            _ = answers.send(Answer::QueryFailed { agent }).is_ok();
-        }
-    }
-}
-
-impl Drop for ActorAgents {
-    fn drop(&mut self) {
-        self.0.stop(Stop::Now);
     }
 }
 

@@ -33,6 +33,9 @@ const EVENTS: usize = 1024;
 const ROLLBACK: Duration = Duration::from_secs(2);
 
 /// What a mesh of actors of type `A` is to be.
+///
+/// Parameters travel by the control lane, whose frames are small (1 MiB over TCP): what is larger is better
+/// cast when the actors are there.
 pub struct ActorSpec<A: Actor> {
     name: String,
     params: ParamsOf,

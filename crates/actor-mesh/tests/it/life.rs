@@ -87,6 +87,23 @@ async fn a_mesh_ends_with_its_owner() {
     assert_eq!(world.proc.n_roots(), 1, "what is left is the desk of the processes");
 }
 
+/// H4, ST3: nobody says any more what becomes of the processes; that is silence, and no evidence of an end.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_whose_processes_nobody_watches_times_out() {
+    let world = world("procs=2").await;
+    let mut tools = world.tools().await;
+    assert_eq!(all(&tools.call(&world.proc, Add(1)).await), [1, 11]);
+    let dropped = tokio::time::Instant::now();
+    drop(world.procs);
+    let failures = next_failures(&mut tools).await;
+    assert_eq!(failures.len(), 2, "both, together: {failures:?}");
+    assert!(failures.iter().all(|(_, told)| told.contains("timed out")), "{failures:?}");
+    let lease = Config::local().times.lease;
+    assert!(dropped.elapsed() > lease, "not before its time: {:?}", dropped.elapsed());
+    let answers = tools.call(&world.proc, Add(1)).await;
+    assert!(answers.iter().all(|it| matches!(it, Err(RankError::Ended(_)))), "{answers:?}");
+}
+
 /// C1, N4: subscribers are told before any rank is touched, and that it is over.
 #[tokio::test]
 async fn a_stop_is_told_and_answers_with_every_rank() {

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::time::sleep;
 
 use crate::support::{AT_ONCE, Outcome, World, all, all_answer, next_failures, tens};
-use crate::tool::{Add, Block, CLEANS_UP, Exit, Hang, Panic, Pid, Tool};
+use crate::tool::{Add, Block, CLEANS_UP, Exit, Hang, Heavy, Panic, Pid, Tool};
 
 /// R1, D3, ST3: the entry of the rank is the death of its process; the owner is told once, with the chain.
 pub(crate) async fn a_killed_process_is_the_answer_of_its_rank_at_once(root: Arc<Root>) -> Outcome {
@@ -164,6 +164,19 @@ pub(crate) async fn a_mesh_that_is_dropped_leaves_its_processes_to_others(
         assert!(Instant::now() < until, "they go on without their owner");
     }
     assert_eq!(all(&world.tools.call(&*root, Add(0)).await)?, [0, 10]);
+    world.close().await
+}
+
+/// C4, R3
+pub(crate) async fn parameters_that_are_too_large_are_refused_with_the_reason(
+    root: Arc<Root>,
+) -> Outcome {
+    let world = World::new(&root, "procs=2").await?;
+    drop(world.procs.spawn::<Heavy>("light", vec![7; 512 << 10]).await?);
+    let error = world.procs.spawn::<Heavy>("heavy", vec![7; 2 << 20]).await;
+    let error = error.expect_err("they are too large").to_string();
+    assert!(error.contains("larger than a message to another process may be"), "{error}");
+    all_answer(&root, &world.tools).await?;
     world.close().await
 }
 

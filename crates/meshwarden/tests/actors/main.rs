@@ -18,7 +18,7 @@ use crate::support::{Outcome, TEST_WITHIN};
 
 fn main() -> ExitCode {
     meshwarden::main(
-        |registry| _ = registry.actor::<tool::Tool>(),
+        |registry| _ = registry.actor::<tool::Tool>().actor::<tool::Heavy>(),
         async |root| {
             let root = Arc::new(root);
             let trials = vec![
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
                 trial(&root, ends::a_blocked_handler_keeps_nobody_from_supervising_its_process),
                 trial(&root, ends::a_process_that_is_started_again_gets_its_actor_again),
                 trial(&root, ends::a_mesh_that_is_dropped_leaves_its_processes_to_others),
+                trial(&root, ends::parameters_that_are_too_large_are_refused_with_the_reason),
                 trial(&root, ends::a_stop_lets_actors_clean_up),
             ];
             let arguments = Arguments::from_args();

@@ -37,6 +37,18 @@ impl Actor for Tool {
     }
 }
 
+/// Is created from bytes.
+pub(crate) struct Heavy;
+
+impl Actor for Heavy {
+    const NAME: &'static str = "heavy";
+    type Params = Vec<u8>;
+
+    async fn start(_: Vec<u8>, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
+
 /// The number of those that write a file when they clean up.
 pub(crate) const CLEANS_UP: u64 = 4711;
 

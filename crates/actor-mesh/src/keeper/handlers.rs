@@ -1,0 +1,156 @@
+//! `handlers`: what a keeper does with what it is told and asked.
+
+use std::sync::Arc;
+
+use mesh_core::{Answer, Change, Incarnation, News, Order, ProcSeat, Trouble};
+use mesh_runtime::{Context, Failure, Handler};
+use mesh_shape::{Rank, ValueMesh};
+
+use super::{Beat, Keeper, Perform, ProcsSaid, TryAgain, Untold};
+use crate::report::ActorState;
+use crate::wire::{GetMembers, GetSeats, Member, Members, Said};
+
+impl Handler<Perform> for Keeper {
+    async fn handle(&mut self, perform: Perform, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let Perform { request, answers } = perform;
+        self.answers = Some(answers);
+        match request.order {
+            Order::Start { ranks, incarnation, .. } => {
+                for rank in ranks.iter() {
+                    let Some(kept) = self.ranks.get_mut(rank.index()) else { continue };
+                    if kept.incarnation >= Some(incarnation) {
+                        continue;
+                    }
+                    kept.incarnation = Some(incarnation);
+                    kept.state = ActorState::Creating;
+                    (kept.home, kept.actor, kept.untold) = (None, None, None);
+                    kept.is_over = false;
+                    self.begin(rank, cx);
+                }
+            }
+            Order::Stop { ranks, incarnation } => {
+                ranks.iter().for_each(|rank| self.end(rank, incarnation, false, cx));
+            }
+            Order::Kill { ranks, incarnation } => {
+                ranks.iter().for_each(|rank| self.end(rank, incarnation, true, cx));
+            }
+            Order::Poll if self.is_blind => (),
+            Order::Poll => {
+                let reports = self.reporter.poll(self.clock.now());
+                let life = Incarnation::FIRST;
+                self.say(Answer::Reported { agent: Self::AGENT, life, reports });
+            }
+            Order::Renew { .. } => (),
+        }
+        self.flush();
+        self.wait_for_room(cx);
+        Ok(())
+    }
+}
+
+impl Handler<Said> for Keeper {
+    async fn handle(&mut self, said: Said, _: &mut Context<Self>) -> Result<(), Failure> {
+        let Some(kept) = self.ranks.get_mut(said.rank.index()) else { return Ok(()) };
+        if kept.incarnation == Some(said.incarnation) && kept.home == Some(said.life) {
+            kept.state = said.state;
+            kept.actor = said.actor;
+            self.report(said.rank);
+            self.flush();
+        }
+        Ok(())
+    }
+}
+
+impl Handler<ProcsSaid> for Keeper {
+    async fn handle(
+        &mut self,
+        ProcsSaid(event): ProcsSaid,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.is_blind = event.news == News::Trouble(Trouble::ControllerLost);
+        let changes: Vec<Change> = match event.news {
+            News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat(),
+            News::Changed(changes) => changes.to_vec(),
+            // The ranks that it names stay as they are.
+            News::Escalated(escalation) => {
+                for rank in escalation.failed.iter() {
+                    if let Some(kept) = self.ranks.get_mut(rank.index()) {
+                        kept.proc.will_restart = false;
+                        self.report(rank);
+                    }
+                }
+                Vec::new()
+            }
+            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping | News::Closed => Vec::new(),
+        };
+        for change in &changes {
+            change.ranks.iter().for_each(|rank| self.proc_changed(rank, change, cx));
+        }
+        self.flush();
+        self.wait_for_room(cx);
+        Ok(())
+    }
+}
+
+impl Handler<Beat> for Keeper {
+    async fn handle(&mut self, _: Beat, cx: &mut Context<Self>) -> Result<(), Failure> {
+        // After the last of the processes there is nothing to be told any more.
+        let is_over = self.ranks.iter().all(|kept| kept.is_over);
+        if !is_over && !cx.proc().has_way_to(self.procs.home().actor()) {
+            self.is_blind = true;
+        }
+        if self.is_blind {
+            return Ok(());
+        }
+        let (agent, life) = (Self::AGENT, Incarnation::FIRST);
+        self.say(Answer::Heard { agent, life, beat: self.beat });
+        self.beat = self.beat.next();
+        self.flush();
+        Ok(())
+    }
+}
+
+impl Handler<TryAgain> for Keeper {
+    async fn handle(&mut self, _: TryAgain, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.will_try_again = false;
+        for index in 0..self.ranks.len() {
+            let rank = Rank::new(index);
+            let Some(kept) = self.ranks.get(index) else { continue };
+            match (kept.untold, kept.incarnation) {
+                (Some(Untold::Spawn), _) => self.begin(rank, cx),
+                (Some(Untold::Stop), Some(life)) => self.end(rank, life, false, cx),
+                (Some(Untold::Kill), Some(life)) => self.end(rank, life, true, cx),
+                (None, _) | (Some(_), None) => (),
+            }
+        }
+        self.flush();
+        self.wait_for_room(cx);
+        Ok(())
+    }
+}
+
+impl Handler<GetMembers> for Keeper {
+    async fn handle(&mut self, _: GetMembers, _: &mut Context<Self>) -> Result<Members, Failure> {
+        let member = |rank: Rank| {
+            let kept = self.ranks.get(rank.index())?;
+            let (incarnation, actor) = (kept.incarnation?, kept.actor?);
+            Some(Member { incarnation, life: actor.life, index: actor.index })
+        };
+        Ok(Members {
+            procs: self.procs.label().id(),
+            region: Arc::clone(self.procs.region()),
+            ranks: ValueMesh::from_fn(self.ranks.len(), member),
+        })
+    }
+}
+
+impl Handler<GetSeats> for Keeper {
+    async fn handle(
+        &mut self,
+        GetSeats { ranks }: GetSeats,
+        _: &mut Context<Self>,
+    ) -> Result<Vec<(Rank, ProcSeat)>, Failure> {
+        let known = ranks.iter().take(self.ranks.len());
+        Ok(known.filter_map(|rank| Some((rank, self.procs.seat(rank)?))).collect())
+    }
+}

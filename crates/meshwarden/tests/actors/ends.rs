@@ -105,7 +105,7 @@ pub(crate) async fn a_blocked_handler_keeps_nobody_from_supervising_its_process(
     // The agent refuses to spawn what it does not know while the user's thread is blocked.
     let asked = Instant::now();
     let error = world.procs.spawn::<Unknown>("nobody", ()).await.expect_err("nobody knows it");
-    assert!(error.to_string().contains("there are: tool"), "{error}");
+    assert!(error.to_string().contains("there are: heavy, tool"), "{error}");
     assert!(asked.elapsed() < Duration::from_millis(1500), "{:?}", asked.elapsed());
     all_answer(&root, &world.tools).await?;
     world.close().await

@@ -73,17 +73,19 @@ impl Remote {
         if self.sessions.iter().any(|sessions| sessions.key().0 == peer) {
             return;
         }
-        let lost: Vec<CallId> =
-            self.pending.iter().filter(|call| call.by == peer).map(|call| *call.key()).collect();
+        // In the order in which they were made, so that the same run goes the same way again.
+        let pending = self.pending.iter().filter(|call| call.by == peer);
+        let mut lost: Vec<CallId> = pending.map(|call| *call.key()).collect();
+        lost.sort_unstable();
         for call in lost {
             self.settle(peer, call, Err(Fault::Undelivered(WhyUndelivered::PeerLost)));
         }
-        self.serving.retain(|(caller, _), withdrawal| {
-            if *caller == peer {
-                withdrawal.tell();
-            }
-            *caller != peer
-        });
+        let serving = self.serving.iter().filter(|call| call.key().0 == peer);
+        let mut withdrawn: Vec<CallId> = serving.map(|call| call.key().1).collect();
+        withdrawn.sort_unstable();
+        for call in withdrawn {
+            self.withdrawn(peer, call);
+        }
     }
 
     /// The way to a peer; on the lane that is asked for, or else on any.

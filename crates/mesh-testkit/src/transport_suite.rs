@@ -56,6 +56,15 @@ pub enum TransportBreach {
     /// An envelope was taken that can go nowhere.
     #[error("a session that had ended took an envelope")]
     TakenAfterEnd,
+    /// A session whose end was told is open.
+    #[error("a session whose end was told is open")]
+    OpenAfterEnd,
+    /// Something of a lost peer has arrived after that was told.
+    #[error("{0} envelopes arrived after the end of their session was told")]
+    ArrivedAfterEnd(usize),
+    /// An envelope was taken, and neither arrived nor came back.
+    #[error("envelope {0} was taken, and neither arrived nor came back")]
+    Vanished(u64),
 }
 
 /// Checks the contract of [`Transport`] with fresh pairs of processes. `make` makes a transport that can
@@ -75,6 +84,7 @@ pub async fn transport_suite<T: Transport>(
     }
     bounded(&make, suite).await?;
     strangers(&make, suite).await?;
+    nothing_vanishes(&make, suite).await?;
     lost_once(&make, suite).await
 }
 
@@ -101,6 +111,8 @@ struct Heard {
     back: BTreeMap<PeerId, Arc<dyn Outbound>>,
     lost: Vec<(PeerId, Lost)>,
     came_back: Vec<u64>,
+    /// How many envelopes have arrived after the end was told.
+    n_late: usize,
 }
 
 impl Ear {
@@ -130,6 +142,7 @@ impl Inbound for Ear {
 
     fn deliver(&self, _: PeerId, mut envelope: Envelope, credit: Credit) {
         let mut heard = self.heard();
+        heard.n_late += usize::from(!heard.lost.is_empty());
         heard.numbers.extend(number(&mut envelope));
         if let Some(credits) = &mut heard.credits {
             credits.push(credit);
@@ -299,6 +312,38 @@ async fn strangers<T: Transport>(
     match dialler.dial(&(suite.address)(), there.identity.peer.proc, Lane::Data, here).await {
         Ok(_) => Err(TransportBreach::Stranger),
         Err(_) => Ok(()),
+    }
+}
+
+/// A session is closed while much is on its way: each envelope arrives in its turn, or comes back, or both,
+/// and nothing arrives once the end is told.
+async fn nothing_vanishes<T: Transport>(
+    make: &impl Fn() -> T,
+    suite: &TransportSuite,
+) -> Result<(), TransportBreach> {
+    const N: u64 = 300;
+    let pair = pair(make, suite, Lane::Data).await?;
+    for number in 0..N {
+        send(&*pair.out, cast(pair.there.actor(), number, 1_000), suite.patience).await?;
+    }
+    pair.out.close();
+    for ear in [&pair.here, &pair.there] {
+        until(suite.patience, "being told", || !ear.heard().lost.is_empty()).await?;
+    }
+    if pair.out.is_open() {
+        return Err(TransportBreach::OpenAfterEnd);
+    }
+    // What could come late would have come by now.
+    sleep(Duration::from_millis(50)).await;
+    let (came_back, there) = (pair.here.heard().came_back.clone(), pair.there.heard());
+    in_order(&there.numbers)?;
+    if there.n_late > 0 {
+        return Err(TransportBreach::ArrivedAfterEnd(there.n_late));
+    }
+    let is_known = |number: &u64| there.numbers.contains(number) || came_back.contains(number);
+    match (0..N).find(|number| !is_known(number)) {
+        Some(number) => Err(TransportBreach::Vanished(number)),
+        None => Ok(()),
     }
 }
 

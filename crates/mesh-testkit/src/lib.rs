@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`history`] | judges what everybody saw of a run against the faults that were injected |
 //! | [`agents_suite`] | checks the contract of [`mesh_core::Agents`] |
+//! | [`fault_net`] | a network in memory that loses, delays, repeats and reorders by a seed; a [`mesh_core::Transport`] over it |
 //! | [`procs_suite`] | checks the contract of [`mesh_core::Procs`] |
 //! | [`transport_suite`] | checks the contract of [`mesh_core::Transport`] |
 //!
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod agents_suite;
+pub mod fault_net;
 pub mod history;
 mod procs_suite;
 mod transport_suite;

@@ -168,7 +168,7 @@ impl Session {
 
     /// When there is something to be done, if nothing happens before.
     pub(crate) fn next_deadline(&self) -> Duration {
-        let resend = self.in_flight().map(|sent| sent.resend_at).min();
+        let resend = self.resendable().map(|sent| sent.resend_at).min();
         let quiet = self.spoke + self.config.keepalive;
         resend.map_or(quiet, |resend| resend.min(quiet)).min(self.overdue())
     }
@@ -187,7 +187,7 @@ impl Session {
 
     /// What to send now: first what was sent too long ago, then what was not sent at all.
     fn next_data(&mut self, now: Duration) -> Option<usize> {
-        if let Some(index) = self.in_flight().position(|sent| sent.resend_at <= now) {
+        if let Some(index) = self.resendable().position(|sent| sent.resend_at <= now) {
             return Some(index);
         }
         let n_in_flight = self.next_new - self.first_unacked;
@@ -201,9 +201,13 @@ impl Session {
         Some(index)
     }
 
-    fn in_flight(&self) -> impl Iterator<Item = &Sent> {
-        let n = usize::try_from(self.next_new - self.first_unacked).unwrap_or(usize::MAX);
-        self.unacked.iter().take(n)
+    /// What may be sent again. While nothing gets through, the first asks for all: the rest would only be
+    /// lost with it.
+    fn resendable(&self) -> impl Iterator<Item = &Sent> {
+        let is_stuck = self.unacked.front().is_some_and(|sent| sent.n_times >= STUCK_AFTER);
+        let n_in_flight = self.next_new - self.first_unacked;
+        let n = if is_stuck { n_in_flight.min(1) } else { n_in_flight };
+        self.unacked.iter().take(usize::try_from(n).unwrap_or(usize::MAX))
     }
 
     fn overdue(&self) -> Duration {
@@ -216,6 +220,9 @@ impl Session {
         Ack { received: self.received, granted: self.released + self.config.window }
     }
 }
+
+/// After how many times nothing is taken to get through.
+const STUCK_AFTER: u32 = 4;
 
 /// How many envelopes may be sent and not acknowledged, answers among them.
 const IN_FLIGHT_MAX: u64 = 256;

@@ -84,6 +84,22 @@ fn an_envelope_is_sent_again_ever_more_seldom_until_it_is_acknowledged() {
 }
 
 #[test]
+fn while_nothing_gets_through_only_the_first_is_sent_again() {
+    let mut session = session();
+    (0..3).for_each(|number| session.send(cast(), body(number)));
+    let mut all = Vec::new();
+    while session.next_deadline() < at(4_000) {
+        let now = session.next_deadline();
+        let now = if all.is_empty() { at(0) } else { now };
+        all.push(sent(&mut session, now));
+    }
+    assert_eq!(all[..3], vec![vec![0, 1, 2]; 3]);
+    assert!(all[3..].iter().all(|sent| sent == &[0] || sent.is_empty()), "{all:?}");
+    session.acknowledged(at(4_000), Ack { received: 1, granted: 4 });
+    assert_eq!(sent(&mut session, at(4_000)), [1], "and the next, as soon as it is the first");
+}
+
+#[test]
 fn who_has_been_granted_nothing_more_waits_and_answers_do_not() {
     let mut session = session();
     (0..4).for_each(|number| session.send(cast(), body(number)));

@@ -2,6 +2,7 @@
 
 mod calls;
 mod failures;
+mod faults;
 mod life;
 mod procs;
 mod refs;

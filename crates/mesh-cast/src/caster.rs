@@ -1,0 +1,351 @@
+//! `Caster`: the sender's side of a stream: numbers casts, keeps what is not settled, and gives every rank
+//! of every cast one outcome.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mesh_shape::{Overlay, RankSet};
+
+use crate::gather::Branch;
+use crate::limits::Limits;
+use crate::members::Members;
+use crate::plan::Plan;
+use crate::relay::clip;
+use crate::wire::{
+    Answer, CastId, Expect, Failure, Kind, Leg, LegId, Outcome, Sender, Settled, Settlement,
+    StreamId, Unreached,
+};
+
+mod event;
+mod flight;
+
+pub use event::{Effect, Event, Sent};
+
+use flight::{Flight, GivenUp};
+
+/// There is no room for a cast. The message comes back; nothing was done. [`Effect::Room`] says when to try
+/// again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no room: wait until some of what was cast before is taken or answered")]
+pub struct Full<P>(pub P);
+
+/// Casts to one mesh and its slices for one sender.
+///
+/// # State
+///
+/// The casts that some rank has not taken, at most [`Limits::window`] and [`Limits::window_bytes`], and
+/// the calls that wait for replies, at most [`Limits::calls`]. For each position the number of the last
+/// cast to it, run-coded.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use mesh_cast::caster::{Effect, Event};
+/// use mesh_cast::{Caster, Failure, FanOut, Kind, Limits, Member, Members, Outcome, Plan, StreamId, Unreached};
+/// use mesh_core::{ActorId, Incarnation, MeshId, ProcId};
+/// use mesh_shape::Overlay;
+///
+/// let members = Members::new(1, vec![Member { node: 7, host: 0, ranks: (0..3).into() }])?;
+/// let plan = Arc::new(Plan::new(Arc::new(members), FanOut::new(2)?));
+/// let caster = ActorId { proc: ProcId::from_random(1), life: Incarnation::FIRST, index: 0 };
+/// let stream = StreamId { caster, mesh: MeshId::from_random(1) };
+/// let mut caster = Caster::<u32, &str, u8>::new(stream, Limits::default());
+///
+/// let (number, effects) = caster.cast(plan, Kind::Call, "how many?", 9)?;
+/// assert!(matches!(effects[..], [Effect::Forward { to: 7, .. }]));
+///
+/// // The process of all three ranks ends: the call does not hang.
+/// let effects = caster.step(Event::Lost { node: 7, why: Unreached::Gone });
+/// let failed = Outcome::Failed(Failure::Unreached(Unreached::Gone));
+/// let outcomes = Overlay::from_range(0..3, failed);
+/// assert_eq!(effects, [Effect::Resolved { number, outcomes }, Effect::Finished { number }]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Caster<N, P, R> {
+    stream: StreamId,
+    limits: Limits,
+    /// The newest table of members that was cast by.
+    members: Option<Arc<Members<N>>>,
+    last: u64,
+    last_leg: u64,
+    /// What each position must have had before the next cast; nothing where nothing is said.
+    expects: Overlay<Expect>,
+    flights: BTreeMap<u64, Flight<N, P, R>>,
+    /// What was refused last.
+    awaited: Option<(Kind, usize)>,
+}
+
+impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
+    /// The caster of a stream of which nothing was cast.
+    #[must_use]
+    pub const fn new(stream: StreamId, limits: Limits) -> Self {
+        Self {
+            stream,
+            limits,
+            members: None,
+            last: 0,
+            last_leg: 0,
+            expects: Overlay::new(),
+            flights: BTreeMap::new(),
+            awaited: None,
+        }
+    }
+
+    /// Casts a message of so many bytes to the region of a plan. Returns its number, and what is to be
+    /// done.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] gives the message back if there is no room for it.
+    pub fn cast(
+        &mut self,
+        plan: Arc<Plan<N>>,
+        kind: Kind,
+        payload: P,
+        bytes: usize,
+    ) -> Result<Sent<N, P, R>, Full<P>> {
+        if !self.has_room(kind, bytes) {
+            self.awaited = Some((kind, bytes));
+            return Err(Full(payload));
+        }
+        let mut effects = Vec::new();
+        self.learn(plan.members(), &mut effects);
+        let settled = self.settled();
+        self.last += 1;
+        let number = self.last;
+        // What is settled everywhere need not be told apart: so the runs of this are few.
+        self.expects = self.expects.map(|expect| match *expect {
+            Expect::After(need) | Expect::From(need) if need <= settled.through => Expect::After(0),
+            Expect::After(_) | Expect::From(_) => *expect,
+        });
+        let mut flight = Flight::new(kind, Arc::clone(&plan), (payload, bytes));
+        flight.expects = self.expects.clone();
+        for run in plan.targets().runs() {
+            self.expects.insert(run, Expect::After(number));
+        }
+        let branches = flight.gather.spread(&plan, 0..plan.members().len(), &mut self.last_leg);
+        self.flights.insert(number, flight);
+        self.send(number, branches, &settled, &mut effects);
+        self.absorb(number, &mut effects);
+        Ok((number, effects))
+    }
+
+    /// One transition: takes what happened, returns what is to be done, in order.
+    ///
+    /// # Bounds
+    ///
+    /// For each cast that is on its way: one outcome, and for each node that could not be reached at most
+    /// the fan-out of legs.
+    #[must_use = "an effect that is not performed is lost"]
+    pub fn step(&mut self, event: Event<N, R>) -> Vec<Effect<N, P, R>> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Answered(answer) => self.on_answered(answer, &mut effects),
+            Event::LegFailed { number, leg, why } => {
+                if let Some(flight) = self.flights.get_mut(&number) {
+                    let (plan, last) = (&flight.plan, &mut self.last_leg);
+                    let branches = flight.gather.on_failed((leg, why), plan, last);
+                    self.send_now(number, branches, &mut effects);
+                    self.absorb(number, &mut effects);
+                }
+            }
+            Event::Lost { node, why } => self.on_lost(node, why, &mut effects),
+            Event::Failed(faults) => {
+                for (range, fault) in faults.into_runs() {
+                    self.fail(&range.into(), &Failure::Fault(fault), &mut effects);
+                }
+            }
+            Event::Withdrawn(number) => {
+                if let Some(flight) = self.flights.get_mut(&number) {
+                    let pending = flight.pending.clone();
+                    let news = flight.resolve_only(&pending, &Failure::Withdrawn);
+                    tell(number, news, &mut effects);
+                    self.absorb(number, &mut effects);
+                }
+            }
+        }
+        self.make_room(&mut effects);
+        effects
+    }
+
+    /// Word of what is settled, for the whole mesh: to be sent when there was no cast for a while, so that
+    /// nodes forget replies that have arrived.
+    #[must_use]
+    pub fn settle(&self, plan: &Plan<N>) -> Vec<Effect<N, P, R>> {
+        let (stream, settled) = (self.stream, self.settled());
+        let table = plan.members().version();
+        let children = plan.split(0..plan.members().len()).children;
+        let sent = children.into_iter().filter_map(|range| {
+            let to = plan.members().node(range.start)?;
+            let settlement = Settlement { stream, table, range, settled: settled.clone() };
+            Some(Effect::PassOn { to, settlement })
+        });
+        sent.collect()
+    }
+
+    /// What it is done with.
+    #[must_use]
+    pub fn settled(&self) -> Settled {
+        let untaken = self.flights.iter().find(|(_, flight)| !flight.untaken.is_empty());
+        let through = untaken.map_or(self.last, |(number, _)| number - 1);
+        let waiting = self.flights.range(..=through).map(|(number, _)| *number).collect();
+        Settled { through, waiting }
+    }
+
+    /// How many casts are on their way.
+    #[must_use]
+    pub fn n_flights(&self) -> usize {
+        self.flights.len()
+    }
+
+    fn has_room(&self, kind: Kind, bytes: usize) -> bool {
+        let kept = self.flights.values().filter_map(|flight| flight.payload.as_ref());
+        let kept: usize = kept.map(|(_, bytes)| *bytes).sum();
+        let calls = self.flights.values().filter(|flight| flight.kind == Kind::Call).count();
+        let ahead = self.last - self.settled().through;
+        ahead < self.limits.window
+            && (kept == 0 || kept.saturating_add(bytes) <= self.limits.window_bytes)
+            && (kind == Kind::Cast || calls < self.limits.calls)
+    }
+
+    fn make_room(&mut self, effects: &mut Vec<Effect<N, P, R>>) {
+        if self.awaited.is_some_and(|(kind, bytes)| self.has_room(kind, bytes)) {
+            self.awaited = None;
+            effects.push(Effect::Room);
+        }
+    }
+
+    /// Compares a newer table with the last one: another node at a position has had nothing, and the one
+    /// before it will say nothing more.
+    fn learn(&mut self, members: &Arc<Members<N>>, effects: &mut Vec<Effect<N, P, R>>) {
+        let Some(known) = self.members.replace(Arc::clone(members)) else { return };
+        if known.version() >= members.version() {
+            self.members = Some(known);
+            return;
+        }
+        let replaced = (0..known.len()).filter(|at| known.node(*at) != members.node(*at));
+        for position in replaced {
+            self.give_up(vec![(position, Unreached::Gone)], effects);
+        }
+    }
+
+    fn on_answered(&mut self, answer: Answer<R>, effects: &mut Vec<Effect<N, P, R>>) {
+        let CastId { stream, number } = answer.cast;
+        let Some(flight) = self.flights.get_mut(&number) else { return };
+        if stream != self.stream || !flight.gather.has(answer.leg.number) {
+            return;
+        }
+        let branches = flight.on_answer(answer, &mut self.last_leg);
+        self.send_now(number, branches, effects);
+        self.absorb(number, effects);
+    }
+
+    fn on_lost(&mut self, node: N, why: Unreached, effects: &mut Vec<Effect<N, P, R>>) {
+        for number in self.flights.keys().copied().collect::<Vec<_>>() {
+            let Some(flight) = self.flights.get_mut(&number) else { continue };
+            let (plan, last) = (&flight.plan, &mut self.last_leg);
+            let branches = flight.gather.on_lost((node, why), plan, last);
+            self.send_now(number, branches, effects);
+            self.absorb(number, effects);
+        }
+        let position = self.members.as_ref().and_then(|members| members.position(&node));
+        if let (Unreached::Gone, Some(position)) = (why, position) {
+            self.give_up(vec![(position, why)], effects);
+        }
+    }
+
+    /// Resolves ranks in every cast; whether they take the message is another matter.
+    fn fail(&mut self, ranks: &RankSet, failure: &Failure, effects: &mut Vec<Effect<N, P, R>>) {
+        for number in self.flights.keys().copied().collect::<Vec<_>>() {
+            let Some(flight) = self.flights.get_mut(&number) else { continue };
+            tell(number, flight.resolve_only(ranks, failure), effects);
+            self.absorb(number, effects);
+        }
+    }
+
+    /// Takes over what the answers to a cast have brought, until nothing more follows from it.
+    fn absorb(&mut self, number: u64, effects: &mut Vec<Effect<N, P, R>>) {
+        let given_up = self.absorb_one(number, effects);
+        self.give_up(given_up, effects);
+    }
+
+    /// Gives up nodes, for every cast that they have not taken: it may wait there for one that does not
+    /// come. The next cast to them begins anew. A node that is gone has no replies, either.
+    fn give_up(&mut self, mut given_up: Vec<GivenUp>, effects: &mut Vec<Effect<N, P, R>>) {
+        while let Some((position, why)) = given_up.pop() {
+            self.expects.insert(position..position + 1, Expect::From(self.last));
+            for number in self.flights.keys().copied().collect::<Vec<_>>() {
+                let Some(flight) = self.flights.get_mut(&number) else { continue };
+                if why == Unreached::Gone || !flight.is_taken_at(position) {
+                    tell(number, flight.give_up((position, why)), effects);
+                    given_up.extend(self.absorb_one(number, effects));
+                }
+            }
+        }
+    }
+
+    /// As [`absorb`](Self::absorb), for one cast. Returns the nodes that it gave up.
+    fn absorb_one(&mut self, number: u64, effects: &mut Vec<Effect<N, P, R>>) -> Vec<GivenUp> {
+        let Some(flight) = self.flights.get_mut(&number) else { return Vec::new() };
+        let (outcomes, unreached) = flight.gather.take();
+        tell(number, flight.resolve(outcomes), effects);
+        let mut given_up = flight.on_unreached(&unreached, self.limits.tries);
+        for node in &given_up {
+            tell(number, flight.give_up(*node), effects);
+        }
+        let left_over = flight.left_over();
+        given_up.extend(flight.on_unreached(&left_over, self.limits.tries));
+        let mut retries = Vec::new();
+        while let Some(branch) = flight.next_retry(&mut self.last_leg) {
+            retries.push(branch);
+        }
+        if flight.untaken.is_empty() {
+            flight.payload = None;
+        }
+        if flight.is_over() {
+            self.flights.remove(&number);
+            effects.push(Effect::Finished { number });
+        }
+        self.send_now(number, retries, effects);
+        given_up
+    }
+
+    fn send_now(&self, number: u64, branches: Vec<Branch<N>>, effects: &mut Vec<Effect<N, P, R>>) {
+        if !branches.is_empty() {
+            self.send(number, branches, &self.settled(), effects);
+        }
+    }
+
+    fn send(
+        &self,
+        number: u64,
+        branches: Vec<Branch<N>>,
+        settled: &Settled,
+        effects: &mut Vec<Effect<N, P, R>>,
+    ) {
+        let Some(flight) = self.flights.get(&number) else { return };
+        effects.extend(branches.into_iter().map(|branch| {
+            let leg = Leg {
+                cast: CastId { stream: self.stream, number },
+                id: LegId { sender: Sender::Caster, number: branch.number },
+                kind: flight.kind,
+                table: flight.plan.members().version(),
+                region: flight.plan.region().cloned(),
+                expects: clip(&flight.expects, &branch.range),
+                range: branch.range,
+                settled: settled.clone(),
+                payload: flight.payload.as_ref().map(|(payload, _)| payload.clone()),
+            };
+            Effect::Forward { to: branch.to, leg }
+        }));
+    }
+}
+
+/// Tells of outcomes, if there are any.
+fn tell<N, P, R>(number: u64, outcomes: Overlay<Outcome<R>>, effects: &mut Vec<Effect<N, P, R>>) {
+    if !outcomes.is_empty() {
+        effects.push(Effect::Resolved { number, outcomes });
+    }
+}

@@ -1,0 +1,71 @@
+//! What a caster is told, and what it wants done.
+
+use mesh_core::Fault;
+use mesh_shape::Overlay;
+
+use crate::wire::{Answer, Leg, Outcome, Settlement, Unreached};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event<N, R> {
+    /// A leg that this caster sent ([`Sender::Caster`](crate::Sender::Caster)) was answered.
+    Answered(Answer<R>),
+    /// A leg that this caster sent could not be delivered, and came back.
+    LegFailed {
+        /// The number of the cast.
+        number: u64,
+        /// The number of the leg.
+        leg: u64,
+        /// Why.
+        why: Unreached,
+    },
+    /// The session with a node was lost, or the node is known to be gone. Of every node of the mesh that
+    /// its supervision knows to have ended the caster must be told so, or it waits for it.
+    Lost {
+        /// The node.
+        node: N,
+        /// Whether it is gone.
+        why: Unreached,
+    },
+    /// Ranks have failed, as supervision says: whatever they were asked will not be answered (R1).
+    Failed(Overlay<Fault>),
+    /// The caller of a call does not wait any longer.
+    Withdrawn(u64),
+}
+
+/// One thing that is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect<N, P, R> {
+    /// Send a leg.
+    Forward {
+        /// To whom.
+        to: N,
+        /// The leg.
+        leg: Leg<P>,
+    },
+    /// Send word of what is settled, to no answer.
+    PassOn {
+        /// To whom.
+        to: N,
+        /// The word.
+        settlement: Settlement,
+    },
+    /// Tell the program what came of a cast at some ranks. Each rank has one outcome for each cast; a failed
+    /// one is the undeliverable leg that returns, naming its rank (R3).
+    Resolved {
+        /// The number of the cast.
+        number: u64,
+        /// By rank of the mesh as it was created.
+        outcomes: Overlay<Outcome<R>>,
+    },
+    /// Every rank of a cast has an outcome, and nothing is kept of it.
+    Finished {
+        /// The number of the cast.
+        number: u64,
+    },
+    /// There is room again, after [`Caster::cast`](crate::Caster::cast) had refused.
+    Room,
+}
+
+/// The number of a cast, and what is to be done for it, in order.
+pub type Sent<N, P, R> = (u64, Vec<Effect<N, P, R>>);

@@ -1,0 +1,213 @@
+//! `Gather`: the answers to one cast that one node waits for, merged, and who takes over when a child is
+//! lost.
+//!
+//! A gather is an *obligation* for ranges of positions: each is with one child until that child says
+//! that it is done. When a child is lost before that, its own position is named as unreached, and the
+//! rest of its range is cut anew and sent to other nodes: its children are adopted. Ranges only get
+//! smaller, so this ends; and no position leaves the obligation without a word about it.
+//!
+//! What is merged is what has changed since [`Gather::take`]: equal values of neighbours are one run, so
+//! a merged answer costs its runs.
+
+use std::ops::Range;
+
+use mesh_shape::Overlay;
+
+use crate::plan::Plan;
+use crate::wire::{Answer, Outcome, Progress, Unreached};
+
+/// The answers that one node waits for.
+#[derive(Clone, Debug)]
+pub(crate) struct Gather<N, R> {
+    open: Vec<Open<N>>,
+    outcomes: Overlay<Outcome<R>>,
+    unreached: Overlay<Unreached>,
+}
+
+/// A part of the obligation, and with whom it is.
+#[derive(Clone, Debug)]
+struct Open<N> {
+    number: u64,
+    to: N,
+    range: Range<usize>,
+    is_delivered: bool,
+    way: Way,
+}
+
+/// How a part was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Down the tree, to the first of its positions.
+    Tree,
+    /// Again, to that one position.
+    Direct,
+    /// Again, for that one position, through another node.
+    Around,
+}
+
+/// A part of the obligation that is to be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Branch<N> {
+    pub(crate) to: N,
+    pub(crate) number: u64,
+    pub(crate) range: Range<usize>,
+}
+
+impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
+    pub(crate) const fn new() -> Self {
+        Self { open: Vec::new(), outcomes: Overlay::new(), unreached: Overlay::new() }
+    }
+
+    /// Takes on a range: its live nodes by the branches that are returned, its dead ones by naming them.
+    pub(crate) fn spread(
+        &mut self,
+        plan: &Plan<N>,
+        range: Range<usize>,
+        last_number: &mut u64,
+    ) -> Vec<Branch<N>> {
+        let split = plan.split(range);
+        for dead in split.dead.runs() {
+            self.unreached.insert(dead, Unreached::Gone);
+        }
+        let mut branches = Vec::with_capacity(split.children.len());
+        for range in split.children {
+            if let Some(to) = plan.members().node(range.start) {
+                branches.push(self.branch((to, Way::Tree), range, last_number));
+            }
+        }
+        branches
+    }
+
+    /// Takes on one position again, by that way.
+    pub(crate) fn retry(
+        &mut self,
+        (to, way): (N, Way),
+        position: usize,
+        last_number: &mut u64,
+    ) -> Branch<N> {
+        self.branch((to, way), position..position + 1, last_number)
+    }
+
+    fn branch(
+        &mut self,
+        (to, way): (N, Way),
+        range: Range<usize>,
+        last_number: &mut u64,
+    ) -> Branch<N> {
+        *last_number += 1;
+        let number = *last_number;
+        self.open.push(Open { number, to, range: range.clone(), is_delivered: false, way });
+        Branch { to, number, range }
+    }
+
+    /// Whether the branch of that number is with a child.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.open.iter().any(|open| open.number == number)
+    }
+
+    /// Merges what a child says. What is not asked for changes nothing.
+    pub(crate) fn on_answer(
+        &mut self,
+        answer: Answer<R>,
+        plan: &Plan<N>,
+        last_number: &mut u64,
+    ) -> Vec<Branch<N>> {
+        let number = answer.leg.number;
+        let Some(place) = self.open.iter().position(|open| open.number == number) else {
+            return Vec::new();
+        };
+        self.outcomes.merge(answer.outcomes);
+        self.unreached.merge(answer.unreached);
+        match answer.progress {
+            Progress::Open => Vec::new(),
+            Progress::Delivered => {
+                self.open[place].is_delivered = true;
+                Vec::new()
+            }
+            Progress::Done => {
+                self.open.swap_remove(place);
+                Vec::new()
+            }
+            Progress::Refused => self.take_over(place, Unreached::Refused, plan, last_number),
+        }
+    }
+
+    /// The child that has the branch of that number cannot be reached.
+    pub(crate) fn on_failed(
+        &mut self,
+        (number, why): (u64, Unreached),
+        plan: &Plan<N>,
+        last_number: &mut u64,
+    ) -> Vec<Branch<N>> {
+        match self.open.iter().position(|open| open.number == number) {
+            Some(place) => self.take_over(place, why, plan, last_number),
+            None => Vec::new(),
+        }
+    }
+
+    /// The session with that node was lost, and whatever it had to say.
+    pub(crate) fn on_lost(
+        &mut self,
+        (node, why): (N, Unreached),
+        plan: &Plan<N>,
+        last_number: &mut u64,
+    ) -> Vec<Branch<N>> {
+        let lost = self.open.iter().filter(|open| open.to == node).map(|open| open.number);
+        let mut branches = Vec::new();
+        for number in lost.collect::<Vec<_>>() {
+            branches.extend(self.on_failed((number, why), plan, last_number));
+        }
+        branches
+    }
+
+    /// Adoption: the child is named, and the rest of its range goes to others.
+    fn take_over(
+        &mut self,
+        place: usize,
+        why: Unreached,
+        plan: &Plan<N>,
+        last_number: &mut u64,
+    ) -> Vec<Branch<N>> {
+        let lost = self.open.swap_remove(place);
+        // The end of one who was to help is no evidence about whom it was to reach.
+        let why = if lost.way == Way::Around { Unreached::Lost } else { why };
+        let rest = lost.range.start + 1..lost.range.end;
+        self.unreached.insert(lost.range.start..rest.start, why);
+        self.spread(plan, rest, last_number)
+    }
+
+    /// Merges what is known here.
+    pub(crate) fn add(&mut self, outcomes: Overlay<Outcome<R>>) {
+        self.outcomes.merge(outcomes);
+    }
+
+    /// Names a position that could not be reached.
+    pub(crate) fn add_unreached(&mut self, position: usize, why: Unreached) {
+        self.unreached.insert(position..position + 1, why);
+    }
+
+    /// Whether every branch has taken the message.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.open.iter().all(|open| open.is_delivered)
+    }
+
+    /// Whether nothing more will come.
+    pub(crate) fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// The positions that are being tried again.
+    pub(crate) fn retries(&self) -> impl Iterator<Item = usize> {
+        self.open.iter().filter(|open| open.way != Way::Tree).map(|open| open.range.start)
+    }
+
+    /// Whether there is anything to take.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.outcomes.is_empty() || !self.unreached.is_empty()
+    }
+
+    /// What is new since the last time.
+    pub(crate) fn take(&mut self) -> (Overlay<Outcome<R>>, Overlay<Unreached>) {
+        (std::mem::take(&mut self.outcomes), std::mem::take(&mut self.unreached))
+    }
+}

@@ -1,0 +1,37 @@
+//! `Limits`: the bounds of every buffer.
+
+/// The bounds of what casters and relays keep. Both sides of a stream must have the same.
+///
+/// # Examples
+///
+/// ```
+/// use mesh_cast::Limits;
+///
+/// let small = Limits { window: 8, ..Limits::default() };
+/// assert_eq!(small.calls, 64);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How far the number of a cast may be ahead of the oldest one that some rank has not taken. At
+    /// least 1. At this bound the caster waits, and so no node keeps more casts of a stream than this.
+    pub window: u64,
+    /// How many bytes of messages that some rank has not taken a caster keeps. A larger message is taken
+    /// when there is no other. So no node keeps more of a stream than this or one message.
+    pub window_bytes: usize,
+    /// How many calls of one caster may wait for replies. At this bound the caster waits.
+    pub calls: usize,
+    /// How often a caster tries to reach a node that the tree did not reach, in turn directly and through
+    /// another node, before it gives it up.
+    pub tries: u32,
+    /// How many streams a relay knows. At this bound it refuses new ones.
+    pub streams: usize,
+    /// How many legs of one cast a node has open at once. There is one, and one more for each node that was
+    /// lost between it and the caster meanwhile; more are refused.
+    pub legs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { window: 64, window_bytes: 64 << 20, calls: 64, tries: 4, streams: 16_384, legs: 64 }
+    }
+}

@@ -1,0 +1,291 @@
+//! `Relay`: what a node does with the casts that pass it; and the protocol that it is part of.
+//!
+//! # The protocol
+//!
+//! **Down.** A caster numbers its casts to a mesh and its slices 1, 2, 3, … and sends *legs*: a range of
+//! positions, for which the receiver is from then on obliged. It keeps what is for itself, cuts the rest
+//! ([`Plan::split`]) and sends the parts on, at once and whatever it has had before.
+//!
+//! **Up.** A leg is answered when there is nothing more to say about any of its positions: what ranks said,
+//! merged, and which positions could not be reached. [`Event::Flush`] tells earlier what is known so far,
+//! and that all have taken the message, so that the parent can let go of it.
+//!
+//! **Order.** A leg says for each position which cast of the stream was sent there before it
+//! ([`Expect::After`](crate::Expect)). A node holds a cast back until it has delivered that one.
+//!
+//! **Duplicates.** A node knows the number of the last cast that it delivered, for as long as the stream is
+//! known. A cast of that or a lower number is not delivered again; but it is passed on, and answered with
+//! what the own ranks have said, which is kept until the caster is done with the cast.
+//!
+//! **Loss.** When a child is lost, its parent names its position as unreached and sends the rest of its
+//! range to other nodes: its children are adopted. When a parent is lost, what it asked for is dropped:
+//! whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
+//! through other nodes, [`Limits::tries`] times, and then gives it up.
+//!
+//! **Gaps.** A cast that is held back waits for one that the caster has not given up for this node, so
+//! somebody is obliged for that one: it comes. If the caster gives it up, it gives up for this node
+//! whatever the node has not said to have taken, and says in the next leg that the node is not to wait
+//! ([`Expect::From`](crate::Expect)); [`Settled`](crate::Settled), which every leg carries, says the same
+//! of casts that are settled everywhere.
+//!
+//! **Bounds.** A caster sends no cast whose number is more than [`Limits::window`] ahead of the oldest
+//! one that somebody may still have to take, nor more than [`Limits::window_bytes`], nor more calls than
+//! [`Limits::calls`]; then its program waits. So a node holds back, keeps for its children, or
+//! remembers replies of no more than that; a leg outside it is refused. What a caster is done with is
+//! forgotten with the next leg that arrives, or with a [`Settlement`].
+//!
+//! # Why it holds
+//!
+//! 1. *Once, in order.* A node delivers a cast only if its number is higher than the last one, which it then
+//!    is. Let *t* be delivered, and *s* an earlier cast to the same node. Then *t* names *s*, or a cast
+//!    after *s*, which was delivered before; or its leg says that *s* is settled or given up. By induction
+//!    *s* was delivered before *t*, or was given up and never is delivered.
+//! 2. *Everybody.* Of every cast each position is, until it has an outcome, at exactly one place: to be tried
+//!    by the caster, or in a branch that an obliged node waits for, up to the caster. Both ends of a
+//!    session are told when it is lost, so a branch is answered or taken over. The rest that is sent
+//!    anew is smaller by one position, and the tries of one position are counted: so it ends, in a delivery,
+//!    a reply, or a reason.
+//! 3. *Nobody waits for ever.* Take the lowest number that a live node holds back. What it waits for was
+//!    delivered here; or it is not settled, and comes by 2; or it was given up, and then so was what is
+//!    held back: the caster does not wait for it.
+//! 4. *One outcome.* The caster takes the first for each rank and cast, and no other.
+//!
+//! A node that was given up may have taken the message: of what is on its way to a peer that is lost nobody
+//! can know.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mesh_core::ActorId;
+use mesh_shape::Overlay;
+
+use crate::limits::Limits;
+use crate::plan::Plan;
+use crate::wire::{Answer, CastId, Leg, Progress, Settlement, StreamId, Unreached};
+
+mod duty;
+mod event;
+mod own;
+mod stream;
+
+pub(crate) use duty::clip;
+pub use event::{Effect, Event};
+
+use duty::Duty;
+use stream::Stream;
+
+/// Passes casts on, delivers them to the ranks of its process exactly once and in order (R2), and answers
+/// for every node below it.
+///
+/// # State
+///
+/// For each stream the number of the last cast delivered, and what the caster is not done with: at most
+/// [`Limits::window`] casts and [`Limits::calls`] calls. Every event is answered in the same call.
+///
+/// # Examples
+///
+/// A leaf delivers what it gets, and answers when its rank has taken it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use mesh_cast::relay::{Effect, Event};
+/// use mesh_cast::{Caster, FanOut, Kind, Limits, Member, Members, Outcome, Plan, Relay, StreamId};
+/// use mesh_cast::caster::Effect as Order;
+/// use mesh_core::{ActorId, Incarnation, MeshId, ProcId};
+/// use mesh_shape::Overlay;
+///
+/// let members = Members::new(1, vec![Member { node: 7, host: 0, ranks: (0..1).into() }])?;
+/// let plan = Arc::new(Plan::new(Arc::new(members), FanOut::new(2)?));
+/// let caster = ActorId { proc: ProcId::from_random(1), life: Incarnation::FIRST, index: 0 };
+/// let stream = StreamId { caster, mesh: MeshId::from_random(1) };
+/// let mut caster = Caster::<u32, &str, ()>::new(stream, Limits::default());
+/// let mut relay = Relay::<u32, &str, ()>::new(7, Limits::default());
+///
+/// let (_, orders) = caster.cast(Arc::clone(&plan), Kind::Cast, "hello", 5)?;
+/// let Some(Order::Forward { to: 7, leg }) = orders.into_iter().next() else { panic!("one leg") };
+/// let effects = relay.step(Event::Incoming { from: 1, leg, plan });
+/// let Some(Effect::Deliver { cast, payload: "hello", .. }) = effects.first() else { panic!("one message") };
+///
+/// let said = Event::Said { cast: *cast, outcomes: Overlay::from_range(0..1, Outcome::Taken) };
+/// assert!(matches!(relay.step(said)[..], [Effect::Answer { to: 1, .. }]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Relay<N, P, R> {
+    me: N,
+    limits: Limits,
+    streams: BTreeMap<StreamId, Stream<N, P, R>>,
+    last_leg: u64,
+}
+
+impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
+    /// The relay of the process `me`, which knows no stream.
+    #[must_use]
+    pub const fn new(me: N, limits: Limits) -> Self {
+        Self { me, limits, streams: BTreeMap::new(), last_leg: 0 }
+    }
+
+    /// One transition: takes what happened, returns what is to be done, in order.
+    ///
+    /// # Bounds
+    ///
+    /// For a leg: one delivery, the fan-out of forwards, and what it releases, at most
+    /// [`Limits::window`] deliveries and one answer for each open leg. For a loss: the fan-out of forwards
+    /// for each leg that the node had.
+    #[must_use = "an effect that is not performed is lost"]
+    pub fn step(&mut self, event: Event<N, P, R>) -> Vec<Effect<N, P, R>> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Incoming { from, leg, plan } => {
+                self.on_incoming((from, leg), plan, &mut effects);
+            }
+            Event::Answered(answer) => self.on_answered(answer, &mut effects),
+            Event::LegFailed { cast, leg, why } => {
+                self.on_leg_failed(cast, (leg, why), &mut effects);
+            }
+            Event::Lost { node, why } => self.on_lost(node, why, &mut effects),
+            Event::Said { cast, outcomes } => {
+                if let Some(stream) = self.streams.get_mut(&cast.stream) {
+                    stream.on_said((cast.number, outcomes), &mut effects);
+                }
+            }
+            Event::Settled { settlement, plan } => {
+                self.on_settled(&settlement, &plan, &mut effects);
+            }
+            Event::Closed(caster) => self.of_mut(caster).for_each(Stream::close),
+            Event::Forgotten(caster) => self.streams.retain(|id, _| id.caster != caster),
+            Event::Flush => self.streams.values_mut().for_each(|stream| stream.flush(&mut effects)),
+        }
+        effects
+    }
+
+    /// Whether [`Event::Flush`] would tell anybody anything. The shell then sends one after a while.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.streams.values().any(Stream::has_news)
+    }
+
+    /// How many casts there is anything to remember of, over all streams.
+    #[must_use]
+    pub fn n_casts(&self) -> usize {
+        self.streams.values().map(Stream::len).sum()
+    }
+
+    /// How many streams are known.
+    #[must_use]
+    pub fn n_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    fn on_incoming(
+        &mut self,
+        (from, leg): (N, Leg<P>),
+        plan: Arc<Plan<N>>,
+        effects: &mut Vec<Effect<N, P, R>>,
+    ) {
+        let number = leg.cast.number;
+        if !self.has_room(&leg, &plan) {
+            return effects.push(reply(from, &leg, Progress::Refused));
+        }
+        let id = leg.cast.stream;
+        let stream = self.streams.entry(id).or_insert_with(|| Stream::new(id));
+        stream.settle(&leg.settled, effects);
+        if stream.is_closed || leg.settled.is_over(number) {
+            return effects.push(reply(from, &leg, Progress::Done));
+        }
+        let duties = stream.entry(number).map_or(&[][..], |entry| &entry.duties);
+        if duties.iter().any(|duty| (duty.parent, duty.leg.id) == (from, leg.id)) {
+            return;
+        }
+        if duties.len() >= self.limits.legs {
+            return effects.push(reply(from, &leg, Progress::Refused));
+        }
+        let mut duty = Duty::new((from, leg), plan, self.me);
+        duty.spread(&mut self.last_leg, effects);
+        stream.take_on(duty, effects);
+    }
+
+    /// Whether a leg keeps to the limits, as that of every honest caster does, and there is room for its
+    /// stream.
+    fn has_room(&self, leg: &Leg<P>, plan: &Plan<N>) -> bool {
+        let CastId { stream, number } = leg.cast;
+        let is_range = leg.range.start < leg.range.end && leg.range.end <= plan.members().len();
+        let is_within = number.saturating_sub(leg.settled.through) <= self.limits.window;
+        let is_known = self.streams.contains_key(&stream);
+        let has_place = is_known || self.streams.len() < self.limits.streams;
+        let is_counted = number > 0 && leg.settled.waiting.len() <= self.limits.calls;
+        is_range && is_within && has_place && is_counted
+    }
+
+    fn on_answered(&mut self, answer: Answer<R>, effects: &mut Vec<Effect<N, P, R>>) {
+        let CastId { stream, number } = answer.cast;
+        let Some(stream) = self.streams.get_mut(&stream) else { return };
+        let Some(entry) = stream.entry_mut(number) else { return };
+        let asked = entry.duties.iter_mut().find(|duty| duty.gather.has(answer.leg.number));
+        let Some(duty) = asked else { return };
+        let branches = duty.gather.on_answer(answer, &duty.plan, &mut self.last_leg);
+        duty.send(branches, effects);
+        stream.finish(number, effects);
+    }
+
+    fn on_leg_failed(
+        &mut self,
+        cast: CastId,
+        failed: (u64, Unreached),
+        effects: &mut Vec<Effect<N, P, R>>,
+    ) {
+        let Some(stream) = self.streams.get_mut(&cast.stream) else { return };
+        let Some(entry) = stream.entry_mut(cast.number) else { return };
+        for duty in &mut entry.duties {
+            let branches = duty.gather.on_failed(failed, &duty.plan, &mut self.last_leg);
+            duty.send(branches, effects);
+        }
+        stream.finish(cast.number, effects);
+    }
+
+    /// Adopts the children of a child, and drops what a parent has asked for: whoever waits for that asks
+    /// again.
+    fn on_lost(&mut self, node: N, why: Unreached, effects: &mut Vec<Effect<N, P, R>>) {
+        for stream in self.streams.values_mut() {
+            for number in stream.numbers() {
+                let Some(entry) = stream.entry_mut(number) else { continue };
+                entry.duties.retain(|duty| duty.parent != node);
+                for duty in &mut entry.duties {
+                    let lost = duty.gather.on_lost((node, why), &duty.plan, &mut self.last_leg);
+                    duty.send(lost, effects);
+                }
+                stream.finish(number, effects);
+            }
+        }
+    }
+
+    fn on_settled(
+        &mut self,
+        settlement: &Settlement,
+        plan: &Plan<N>,
+        effects: &mut Vec<Effect<N, P, R>>,
+    ) {
+        if let Some(stream) = self.streams.get_mut(&settlement.stream) {
+            stream.settle(&settlement.settled, effects);
+        }
+        let is_own = plan.members().node(settlement.range.start) == Some(self.me);
+        let rest = settlement.range.start + usize::from(is_own)..settlement.range.end;
+        for range in plan.split(rest).children {
+            if let Some(to) = plan.members().node(range.start) {
+                let settlement = Settlement { range, ..settlement.clone() };
+                effects.push(Effect::PassOn { to, settlement });
+            }
+        }
+    }
+
+    fn of_mut(&mut self, caster: ActorId) -> impl Iterator<Item = &mut Stream<N, P, R>> {
+        self.streams.iter_mut().filter(move |(id, _)| id.caster == caster).map(|(_, stream)| stream)
+    }
+}
+
+/// An answer that says nothing more.
+fn reply<N, P, R>(to: N, leg: &Leg<P>, progress: Progress) -> Effect<N, P, R> {
+    let (outcomes, unreached) = (Overlay::new(), Overlay::new());
+    let answer = Answer { cast: leg.cast, leg: leg.id, progress, outcomes, unreached };
+    Effect::Answer { to, answer }
+}

@@ -1,0 +1,101 @@
+//! What a relay is told, and what it wants done.
+
+use std::sync::Arc;
+
+use mesh_core::ActorId;
+use mesh_shape::{Overlay, RankSet};
+
+use crate::plan::Plan;
+use crate::wire::{Answer, CastId, Kind, Leg, Outcome, Settlement, Unreached};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event<N, P, R> {
+    /// A leg has arrived, with the plan of its region by a table that is not older than it says.
+    Incoming {
+        /// Who sent it, and waits for the answer.
+        from: N,
+        /// The leg.
+        leg: Leg<P>,
+        /// The tree over its region.
+        plan: Arc<Plan<N>>,
+    },
+    /// A child has answered a leg that this relay sent ([`Sender::Relay`](crate::Sender::Relay)).
+    Answered(Answer<R>),
+    /// A leg that this relay sent could not be delivered, and came back.
+    LegFailed {
+        /// Which cast.
+        cast: CastId,
+        /// The number of the leg.
+        leg: u64,
+        /// Why.
+        why: Unreached,
+    },
+    /// The session with a node was lost: of what is on its way nobody knows. Or the node is known to be
+    /// gone.
+    Lost {
+        /// The node.
+        node: N,
+        /// Whether it is gone.
+        why: Unreached,
+    },
+    /// Ranks of this node took what was delivered, replied, or failed.
+    Said {
+        /// Which cast.
+        cast: CastId,
+        /// What each of them said.
+        outcomes: Overlay<Outcome<R>>,
+    },
+    /// Word of what a caster is done with has arrived, with the plan of the whole mesh.
+    Settled {
+        /// The word.
+        settlement: Settlement,
+        /// The tree over the mesh.
+        plan: Arc<Plan<N>>,
+    },
+    /// A caster has ended: nothing of it will be delivered or answered any more.
+    Closed(ActorId),
+    /// Nothing of a caster can be on its way any longer; until then it must not be forgotten, because a leg
+    /// that comes late would be taken for a new one.
+    Forgotten(ActorId),
+    /// It is time to tell parents what is known so far.
+    Flush,
+}
+
+/// One thing that is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect<N, P, R> {
+    /// Hand the message to ranks of this node. In order; say so with [`Event::Said`].
+    Deliver {
+        /// Which cast.
+        cast: CastId,
+        /// What is wanted of them.
+        kind: Kind,
+        /// The ranks, in the mesh as it was created.
+        ranks: RankSet,
+        /// The message.
+        payload: P,
+    },
+    /// Send a leg to a child.
+    Forward {
+        /// The child.
+        to: N,
+        /// The leg.
+        leg: Leg<P>,
+    },
+    /// Answer a parent. If that cannot be delivered, nothing need be done: the parent will be told that
+    /// this node is lost.
+    Answer {
+        /// The parent.
+        to: N,
+        /// The answer.
+        answer: Answer<R>,
+    },
+    /// Pass a word on, to no answer.
+    PassOn {
+        /// The child.
+        to: N,
+        /// The word.
+        settlement: Settlement,
+    },
+}

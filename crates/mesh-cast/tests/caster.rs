@@ -1,0 +1,237 @@
+//! caster: numbers, bounds, and one outcome for each rank, whatever is said or not said.
+
+use std::sync::Arc;
+
+use mesh_cast::caster::{Effect, Event};
+use mesh_cast::{
+    Answer, Caster, Expect, Failure, FanOut, Kind, Leg, Limits, Member, Members, Outcome, Plan,
+    Progress, StreamId, Unreached,
+};
+use mesh_core::{ActorId, End, Fault, Incarnation, MeshId, ProcId};
+use mesh_shape::{Overlay, Rank};
+
+type Effects = Vec<Effect<usize, &'static str, u8>>;
+
+fn stream() -> StreamId {
+    let caster = ActorId { proc: ProcId::from_random(1), life: Incarnation::FIRST, index: 0 };
+    StreamId { caster, mesh: MeshId::from_random(1) }
+}
+
+/// `nodes` with one rank each, in one host.
+fn plan_of(version: u64, nodes: &[usize]) -> Arc<Plan<usize>> {
+    let member = |(position, node): (usize, &usize)| Member {
+        node: *node,
+        host: 0,
+        ranks: (position..position + 1).into(),
+    };
+    let members = Members::new(version, nodes.iter().enumerate().map(member).collect());
+    let members = Arc::new(members.expect("nodes differ"));
+    Arc::new(Plan::new(members, FanOut::new(2).expect("at least two")))
+}
+
+fn caster(limits: Limits) -> Caster<usize, &'static str, u8> {
+    Caster::new(stream(), limits)
+}
+
+fn legs(effects: &Effects) -> Vec<(usize, Leg<&'static str>)> {
+    let legs = effects.iter().filter_map(|effect| match effect {
+        Effect::Forward { to, leg } => Some((*to, leg.clone())),
+        Effect::PassOn { .. }
+        | Effect::Resolved { .. }
+        | Effect::Finished { .. }
+        | Effect::Room => None,
+    });
+    legs.collect()
+}
+
+fn receivers(effects: &Effects) -> Vec<usize> {
+    legs(effects).into_iter().map(|(to, _)| to).collect()
+}
+
+fn answer(leg: &Leg<&'static str>, outcome: Option<Outcome<u8>>) -> Event<usize, u8> {
+    Event::Answered(Answer {
+        cast: leg.cast,
+        leg: leg.id,
+        progress: Progress::Done,
+        outcomes: outcome
+            .map_or_else(Overlay::new, |outcome| Overlay::from_range(leg.range.clone(), outcome)),
+        unreached: Overlay::new(),
+    })
+}
+
+fn resolved(
+    number: u64,
+    range: std::ops::Range<usize>,
+    failure: Failure,
+) -> Effect<usize, &'static str, u8> {
+    Effect::Resolved { number, outcomes: Overlay::from_range(range, Outcome::Failed(failure)) }
+}
+
+/// R1
+#[test]
+fn a_failed_rank_is_resolved_at_once_and_its_late_reply_is_not_told() {
+    let mut caster = caster(Limits::default());
+    let (number, sent) = caster.cast(plan_of(1, &[10]), Kind::Call, "?", 1).expect("there is room");
+    let fault = Fault::NotTaken(End::Killed);
+    let told = caster.step(Event::Failed(Overlay::from_rank(Rank::new(0), fault.clone())));
+    assert_eq!(told, [resolved(number, 0..1, Failure::Fault(fault))]);
+    // It may have been taken: until that is known the number is kept.
+    let late = answer(&legs(&sent)[0].1, Some(Outcome::Replied(7)));
+    assert_eq!(caster.step(late), [Effect::Finished { number }]);
+}
+
+/// R1
+#[test]
+fn a_caller_that_does_not_wait_any_longer_is_told_so_once() {
+    let mut caster = caster(Limits::default());
+    let (number, _) = caster.cast(plan_of(1, &[10]), Kind::Call, "?", 1).expect("there is room");
+    let told = caster.step(Event::Withdrawn(number));
+    assert_eq!(told, [resolved(number, 0..1, Failure::Withdrawn)]);
+    assert_eq!(caster.step(Event::Withdrawn(number)), []);
+}
+
+/// H9
+#[test]
+fn a_cast_to_nobody_is_finished_at_once() {
+    let (number, effects) =
+        caster(Limits::default()).cast(plan_of(1, &[]), Kind::Call, "?", 1).expect("there is room");
+    assert_eq!(effects, [Effect::Finished { number }]);
+}
+
+/// R3
+#[test]
+fn a_node_that_is_known_to_be_dead_is_named_and_not_sent_to() {
+    let plan = Arc::new(plan_of(1, &[10, 11]).without(&(0..1).into()));
+    let (number, effects) =
+        caster(Limits::default()).cast(plan, Kind::Cast, "!", 1).expect("there is room");
+    assert_eq!(receivers(&effects), [11]);
+    assert!(effects.contains(&resolved(number, 0..1, Failure::Unreached(Unreached::Gone))));
+}
+
+#[test]
+fn a_full_window_gives_the_message_back_and_says_when_there_is_room() {
+    let mut caster = caster(Limits { window: 1, ..Limits::default() });
+    let plan = plan_of(1, &[10]);
+    let (_, sent) = caster.cast(Arc::clone(&plan), Kind::Cast, "a", 1).expect("there is room");
+    let full = caster.cast(Arc::clone(&plan), Kind::Cast, "b", 1).expect_err("it is full");
+    assert_eq!(full.0, "b");
+    let effects = caster.step(answer(&legs(&sent)[0].1, Some(Outcome::Taken)));
+    assert_eq!(effects.last(), Some(&Effect::Room));
+    assert!(caster.cast(plan, Kind::Cast, "b", 1).is_ok());
+}
+
+#[test]
+fn bytes_and_calls_have_bounds_of_their_own() {
+    let limits = Limits { window_bytes: 10, calls: 1, ..Limits::default() };
+    let plan = plan_of(1, &[10]);
+    let mut bytes = caster(limits);
+    assert!(bytes.cast(Arc::clone(&plan), Kind::Cast, "larger than all", 99).is_ok());
+    assert!(bytes.cast(Arc::clone(&plan), Kind::Cast, "", 1).is_err());
+    let mut calls = caster(limits);
+    assert!(calls.cast(Arc::clone(&plan), Kind::Call, "?", 1).is_ok());
+    assert!(calls.cast(Arc::clone(&plan), Kind::Call, "?", 1).is_err());
+    assert!(calls.cast(plan, Kind::Cast, "!", 1).is_ok());
+}
+
+#[test]
+fn a_call_that_was_taken_does_not_hold_back_casts() {
+    let mut caster = caster(Limits { window: 1, ..Limits::default() });
+    let plan = plan_of(1, &[10]);
+    let (_, sent) = caster.cast(Arc::clone(&plan), Kind::Call, "?", 1).expect("there is room");
+    let Event::Answered(taken) = answer(&legs(&sent)[0].1, Some(Outcome::Taken)) else { return };
+    let taken = Answer { progress: Progress::Delivered, ..taken };
+    assert_eq!(caster.step(Event::Answered(taken)), []);
+    assert_eq!((caster.settled().through, caster.settled().waiting.to_vec()), (1, vec![1]));
+    assert!(caster.cast(plan, Kind::Cast, "!", 1).is_ok());
+}
+
+/// N9: that a helper is gone says nothing about whom it was to reach.
+#[test]
+fn a_helper_that_is_gone_is_no_evidence_about_the_node_behind_it() {
+    let mut caster = caster(Limits { tries: 3, ..Limits::default() });
+    let plan = plan_of(1, &[10, 11, 12]);
+    let (number, sent) = caster.cast(plan, Kind::Cast, "!", 1).expect("there is room");
+    assert_eq!(receivers(&sent), [10, 11]);
+    let lost = Event::Lost { node: 10, why: Unreached::Lost };
+    assert_eq!(receivers(&caster.step(lost.clone())), [10]);
+    assert_eq!(receivers(&caster.step(lost)), [11]);
+    // The helper was the child at position 1 too, so its own place is resolved.
+    let effects = caster.step(Event::Lost { node: 11, why: Unreached::Gone });
+    let gone = resolved(number, 1..2, Failure::Unreached(Unreached::Gone));
+    assert!(effects.contains(&gone), "{effects:?}");
+    assert!(receivers(&effects).contains(&10), "{effects:?}");
+}
+
+/// R1: a peer that does not keep to the protocol cannot make a call hang.
+#[test]
+fn a_rank_that_nobody_speaks_for_is_asked_again_and_then_given_up() {
+    let mut caster = caster(Limits { tries: 2, ..Limits::default() });
+    let plan = plan_of(1, &[10]);
+    let (number, mut effects) = caster.cast(plan, Kind::Call, "?", 1).expect("there is room");
+    for _ in 0..3 {
+        assert_eq!(receivers(&effects), [10]);
+        let (_, leg) = legs(&effects)[0].clone();
+        effects = caster.step(answer(&leg, None));
+    }
+    let lost = resolved(number, 0..1, Failure::Unreached(Unreached::Lost));
+    assert_eq!(effects, [lost, Effect::Finished { number }]);
+}
+
+/// R2: what waits there for a cast that was given up cannot be taken either.
+#[test]
+fn a_node_that_is_given_up_is_given_up_for_all_it_has_not_taken_and_begins_anew() {
+    let mut caster = caster(Limits { tries: 0, ..Limits::default() });
+    let plan = plan_of(1, &[10]);
+    let cast = |caster: &mut Caster<_, _, _>| {
+        caster.cast(Arc::clone(&plan), Kind::Cast, "!", 1).expect("there is room").1
+    };
+    let first = cast(&mut caster);
+    let second = cast(&mut caster);
+    assert_eq!(legs(&second)[0].1.expects.get(Rank::new(0)), Some(&Expect::After(1)));
+    let id = legs(&first)[0].1.id;
+    let failed = Event::LegFailed { number: 1, leg: id.number, why: Unreached::Lost };
+    let lost = Failure::Unreached(Unreached::Lost);
+    assert_eq!(
+        caster.step(failed),
+        [
+            resolved(1, 0..1, lost.clone()),
+            Effect::Finished { number: 1 },
+            resolved(2, 0..1, lost),
+            Effect::Finished { number: 2 },
+        ]
+    );
+    let third = cast(&mut caster);
+    let leg = &legs(&third)[0].1;
+    assert_eq!((leg.settled.through, leg.expects.get(Rank::new(0))), (2, Some(&Expect::After(0))));
+}
+
+/// R2: another life of a process has had nothing.
+#[test]
+fn a_node_that_was_started_again_is_sent_to_from_the_start() {
+    let mut caster = caster(Limits::default());
+    let old = plan_of(1, &[10, 11]);
+    let (first, sent) = caster.cast(old, Kind::Cast, "a", 1).expect("there is room");
+    let (_, sent_to_10) = legs(&sent)[0].clone();
+    assert_eq!(caster.step(answer(&sent_to_10, Some(Outcome::Taken))).len(), 1);
+    let (_, effects) =
+        caster.cast(plan_of(2, &[20, 11]), Kind::Cast, "b", 1).expect("there is room");
+    let expects: Vec<_> = legs(&effects)
+        .iter()
+        .map(|(to, leg)| (*to, leg.expects.get(Rank::new(leg.range.start)).copied()))
+        .collect();
+    assert_eq!(expects, [(20, Some(Expect::From(first))), (11, Some(Expect::After(first)))]);
+}
+
+#[test]
+fn what_nobody_asked_for_changes_nothing() {
+    let mut caster = caster(Limits::default());
+    let (_, sent) = caster.cast(plan_of(1, &[10]), Kind::Cast, "!", 1).expect("there is room");
+    let (_, leg) = legs(&sent)[0].clone();
+    let mut other = leg.clone();
+    other.id.number += 9;
+    assert_eq!(caster.step(answer(&other, Some(Outcome::Taken))), []);
+    other = leg;
+    other.cast.number += 9;
+    assert_eq!(caster.step(answer(&other, Some(Outcome::Taken))), []);
+    assert_eq!(caster.n_flights(), 1);
+}

@@ -1,0 +1,104 @@
+//! What must hold when nothing can happen any more.
+
+use mesh_cast::{Kind, Outcome};
+
+use crate::world::{Client, World, reply};
+
+/// How a world ended, beyond what holds in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Every live rank has everything, and nobody keeps anything.
+    All,
+    /// Every live rank has everything.
+    Delivered,
+    /// Every live rank has everything that was cast after so many, and nobody keeps anything.
+    Since(u64),
+    /// A live node may have been given up: then the caster knows.
+    Told,
+}
+
+/// Checks everything; panics with what is wrong.
+pub(crate) fn judge(world: &mut World, reach: Reach) {
+    for client in &world.clients {
+        order(world, client);
+        if !world.dead.contains(&client.home) {
+            outcomes(world, client, reach);
+        }
+    }
+    let Limits { window, calls } = Limits::of(world);
+    assert!(
+        world.most_casts <= (window + calls + 1) * world.clients.len(),
+        "a node keeps too much"
+    );
+    world.settle();
+    for (node, proc) in world.procs.iter().filter(|(node, _)| !world.dead.contains(node)) {
+        let has_caster = world.clients.iter().all(|client| !world.dead.contains(&client.home));
+        if has_caster && matches!(reach, Reach::All | Reach::Since(_)) {
+            assert_eq!(proc.relay.n_casts(), 0, "node {node} keeps something");
+        }
+    }
+}
+
+struct Limits {
+    window: usize,
+    calls: usize,
+}
+
+impl Limits {
+    fn of(world: &World) -> Self {
+        let limits = world.setup.limits;
+        Self { window: limits.window as usize, calls: limits.calls }
+    }
+}
+
+/// R2: no rank, dead or alive, takes a cast twice or in another order.
+fn order(world: &World, client: &Client) {
+    for (node, proc) in &world.procs {
+        for ((stream, rank), taken) in &proc.taken {
+            let is_sorted = taken.windows(2).all(|pair| pair[0] < pair[1]);
+            assert!(*stream != client.stream || is_sorted, "rank {rank} on {node} took {taken:?}");
+        }
+    }
+}
+
+/// R1, R3: every rank has one outcome. R2: every live rank has taken every cast.
+fn outcomes(world: &World, client: &Client, reach: Reach) {
+    assert!(client.script.is_empty(), "the caster waits: {:?}", client.script);
+    assert_eq!(client.caster.n_flights(), 0, "casts are on their way for ever");
+    let mut finished = client.finished.clone();
+    finished.sort_unstable();
+    assert_eq!(finished, client.casts.keys().copied().collect::<Vec<_>>(), "each ends once");
+    let mut n_outcomes = 0;
+    for (number, (slice, kind)) in &client.casts {
+        let plan = &world.plans[*slice];
+        for position in plan.targets().iter().map(|position| position.index()) {
+            let is_dead = world.dead.contains(&position);
+            for rank in plan.ranks(position).iter().map(|rank| rank.index()) {
+                n_outcomes += 1;
+                let told = client.outcomes.get(&(*number, rank)).map_or(&[][..], |told| told);
+                let [outcome] = told else { panic!("rank {rank} of cast {number}: {told:?}") };
+                let taken = world.procs[&position].taken.get(&(client.stream, rank));
+                let is_taken = taken.is_some_and(|taken| taken.contains(number));
+                let good = match kind {
+                    Kind::Cast => Outcome::Taken,
+                    Kind::Call => Outcome::Replied(reply(*number, rank)),
+                };
+                let is_failed = matches!(outcome, Outcome::Failed(_));
+                assert!(
+                    is_failed || (*outcome == good && is_taken),
+                    "{rank} {number}: {outcome:?}"
+                );
+                let must_have = match reach {
+                    Reach::All | Reach::Delivered => true,
+                    Reach::Since(before) => *number > before,
+                    Reach::Told => false,
+                };
+                if !is_dead && must_have {
+                    assert_eq!(*outcome, good, "rank {rank} of cast {number} lives");
+                    assert!(is_taken, "rank {rank} has not taken cast {number}");
+                }
+            }
+        }
+    }
+    assert_eq!(client.outcomes.len(), n_outcomes, "nobody else has an outcome");
+}

@@ -1,0 +1,385 @@
+//! `World`: processes with a relay each, some with a caster, on a simulated network.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use mesh_cast::{
+    CastId, Caster, FanOut, Kind, Member, Members, Outcome, Plan, Relay, Sender, StreamId,
+    Unreached, caster, relay,
+};
+use mesh_core::{ActorId, Incarnation, MeshId, ProcId};
+use mesh_shape::{Extent, Overlay, RankSet, Region};
+
+use crate::dice::Dice;
+use crate::net::{Heard, Net};
+use crate::setup::{Fault, Setup};
+
+/// One process.
+#[derive(Clone)]
+pub(crate) struct Proc {
+    pub(crate) relay: Relay<usize, u32, u32>,
+    inbox: VecDeque<(CastId, Kind, RankSet)>,
+    calls: VecDeque<(CastId, RankSet)>,
+    /// The casts that each rank has taken, by stream.
+    pub(crate) taken: BTreeMap<(StreamId, usize), Vec<u64>>,
+    /// The positions that this process knows to be dead.
+    known_dead: RankSet,
+    /// The plan of each slice without these.
+    plans: Vec<Arc<Plan<usize>>>,
+    /// How many legs it has sent of each cast.
+    pub(crate) sent: BTreeMap<CastId, usize>,
+}
+
+/// One caster, and the program that uses it.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) home: usize,
+    pub(crate) stream: StreamId,
+    pub(crate) caster: Caster<usize, u32, u32>,
+    pub(crate) script: VecDeque<(usize, Kind)>,
+    is_refused: bool,
+    /// The slice and kind of each cast.
+    pub(crate) casts: BTreeMap<u64, (usize, Kind)>,
+    /// All that the program was told, by cast and rank.
+    pub(crate) outcomes: BTreeMap<(u64, usize), Vec<Outcome<u32>>>,
+    pub(crate) finished: Vec<u64>,
+    /// How many legs it has sent of each cast.
+    pub(crate) sent: BTreeMap<u64, usize>,
+}
+
+/// The whole of it.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    dice: Dice,
+    net: Net,
+    pub(crate) procs: BTreeMap<usize, Proc>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) dead: BTreeSet<usize>,
+    /// The plan of each slice, with nobody dead.
+    pub(crate) plans: Vec<Plan<usize>>,
+    pub(crate) n_steps: usize,
+    pub(crate) most_casts: usize,
+}
+
+/// What can happen next.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Hear(usize, usize),
+    Take(usize),
+    Reply(usize),
+    Flush(usize),
+    Cast(usize),
+}
+
+impl World {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let per_node = setup.n_ranks;
+        let member = |node: usize| Member {
+            node,
+            host: node / setup.per_host,
+            ranks: (node * per_node..(node + 1) * per_node).into(),
+        };
+        let members = Members::new(1, (0..setup.n_nodes).map(member).collect());
+        let members = Arc::new(members.expect("nodes and ranks are there once"));
+        let whole = Plan::new(members, FanOut::new(setup.fan_out).expect("at least two"));
+        let extent = Extent::new([("r", setup.n_nodes * per_node)]).expect("a small extent");
+        let slices = SLICES.iter().map(|text| Region::parse(text, &extent).expect("a slice"));
+        let slices = slices.map(|slice| whole.to(slice));
+        let plans: Vec<_> = [whole.clone()].into_iter().chain(slices).collect();
+        let shared: Vec<_> = plans.iter().cloned().map(Arc::new).collect();
+        let proc = |node: usize| Proc {
+            relay: Relay::new(node, setup.limits),
+            inbox: VecDeque::new(),
+            calls: VecDeque::new(),
+            taken: BTreeMap::new(),
+            known_dead: RankSet::new(),
+            plans: shared.clone(),
+            sent: BTreeMap::new(),
+        };
+        let client = |home: &usize| {
+            let proc = ProcId::from_random(*home as u128);
+            let caster = ActorId { proc, life: Incarnation::FIRST, index: 0 };
+            let stream = StreamId { caster, mesh: MeshId::from_random(7) };
+            Client {
+                home: *home,
+                stream,
+                caster: Caster::new(stream, setup.limits),
+                script: setup.script.iter().copied().collect(),
+                is_refused: false,
+                casts: BTreeMap::new(),
+                outcomes: BTreeMap::new(),
+                finished: Vec::new(),
+                sent: BTreeMap::new(),
+            }
+        };
+        Self {
+            dice: Dice(setup.seed),
+            net: Net::default(),
+            procs: (0..=setup.n_nodes).map(|node| (node, proc(node))).collect(),
+            clients: setup.casters.iter().map(client).collect(),
+            dead: BTreeSet::new(),
+            plans,
+            n_steps: 0,
+            most_casts: 0,
+            setup,
+        }
+    }
+
+    /// The same world with other luck.
+    pub(crate) fn with_seed(&self, seed: u64) -> Self {
+        Self { dice: Dice(seed), ..self.clone() }
+    }
+
+    /// Runs until nothing can happen any more. Each fault happens before the step of its number.
+    pub(crate) fn run(&mut self, faults: &[(usize, Fault)]) {
+        loop {
+            for (step, fault) in faults {
+                if *step == self.n_steps {
+                    self.inflict(*fault);
+                }
+            }
+            if !self.step() {
+                break;
+            }
+        }
+    }
+
+    /// Does one thing that can happen. Returns whether there was any.
+    pub(crate) fn step(&mut self) -> bool {
+        let next = self.choose();
+        if let Some(next) = next {
+            self.n_steps += 1;
+            assert!(self.n_steps < STEPS_MAX, "it ends");
+            self.make(next);
+        }
+        next.is_some()
+    }
+
+    /// Every program goes on.
+    pub(crate) fn cast_more(&mut self, script: &[(usize, Kind)]) {
+        for client in &mut self.clients {
+            client.script.extend(script);
+        }
+    }
+
+    /// Everybody learns who is dead, and what is settled.
+    pub(crate) fn settle(&mut self) {
+        for node in 0..=self.setup.n_nodes {
+            for dead in self.dead.clone() {
+                self.learn(node, dead);
+            }
+        }
+        for index in 0..self.clients.len() {
+            let home = self.clients[index].home;
+            if !self.dead.contains(&home) {
+                let plan = self.plan(home, 0);
+                let effects = self.clients[index].caster.settle(&plan);
+                self.obey_caster(index, effects);
+            }
+        }
+        self.run(&[]);
+    }
+
+    pub(crate) fn inflict(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill(node) => {
+                let all: Vec<usize> = self.procs.keys().copied().collect();
+                let why = if self.dice.one_in(2) { Unreached::Gone } else { Unreached::Lost };
+                self.dead.insert(node);
+                self.net.kill(node, &all, why, &mut self.dice);
+            }
+            Fault::Lose(one, other) => self.net.lose((one, other), false, &mut self.dice),
+            Fault::Cut(one, other) => self.net.lose((one, other), true, &mut self.dice),
+        }
+    }
+
+    fn choose(&mut self) -> Option<Move> {
+        let mut moves: Vec<Move> =
+            self.net.ready().map(|(from, to)| Move::Hear(from, to)).collect();
+        for (node, proc) in self.procs.iter().filter(|(node, _)| !self.dead.contains(node)) {
+            moves.extend((!proc.inbox.is_empty()).then_some(Move::Take(*node)));
+            moves.extend((!proc.calls.is_empty()).then_some(Move::Reply(*node)));
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            let is_ready = !client.is_refused && !client.script.is_empty();
+            moves.extend(
+                (is_ready && !self.dead.contains(&client.home)).then_some(Move::Cast(index)),
+            );
+        }
+        if moves.is_empty() || self.dice.one_in(16) {
+            let live = self.procs.iter().filter(|(node, _)| !self.dead.contains(node));
+            let news = live.filter(|(_, proc)| proc.relay.has_news());
+            moves.extend(news.map(|(node, _)| Move::Flush(*node)));
+        }
+        let choice = self.dice.below(moves.len());
+        moves.get(choice).copied()
+    }
+
+    fn make(&mut self, next: Move) {
+        match next {
+            Move::Hear(from, to) => {
+                if let Some(heard) = self.net.take(from, to) {
+                    self.hear(from, to, heard);
+                }
+            }
+            Move::Flush(node) => self.tell(node, relay::Event::Flush),
+            Move::Take(node) => {
+                let proc = self.procs.get_mut(&node).expect("a process");
+                let Some((cast, kind, ranks)) = proc.inbox.pop_front() else { return };
+                for rank in ranks.iter() {
+                    let taken = proc.taken.entry((cast.stream, rank.index())).or_default();
+                    taken.push(cast.number);
+                }
+                if kind == Kind::Call {
+                    proc.calls.push_back((cast, ranks.clone()));
+                }
+                let outcomes = said(&ranks, |_| Outcome::Taken);
+                self.tell(node, relay::Event::Said { cast, outcomes });
+            }
+            Move::Reply(node) => {
+                let proc = self.procs.get_mut(&node).expect("a process");
+                let Some((cast, ranks)) = proc.calls.pop_front() else { return };
+                let outcomes = said(&ranks, |rank| Outcome::Replied(reply(cast.number, rank)));
+                self.tell(node, relay::Event::Said { cast, outcomes });
+            }
+            Move::Cast(index) => {
+                let home = self.clients[index].home;
+                let Some((slice, kind)) = self.clients[index].script.front().copied() else {
+                    return;
+                };
+                let plan = self.plan(home, slice);
+                let client = &mut self.clients[index];
+                let payload = client.script.len() as u32;
+                match client.caster.cast(plan, kind, payload, 1) {
+                    Err(_) => client.is_refused = true,
+                    Ok((number, effects)) => {
+                        client.script.pop_front();
+                        client.casts.insert(number, (slice, kind));
+                        self.obey_caster(index, effects);
+                    }
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, from: usize, to: usize, heard: Heard) {
+        match heard {
+            Heard::Leg(leg) => {
+                let slice = self.slice_of(leg.region.as_deref());
+                let plan = self.plan(to, slice);
+                self.tell(to, relay::Event::Incoming { from, leg, plan });
+            }
+            Heard::Settlement(settlement) => {
+                let plan = self.plan(to, 0);
+                self.tell(to, relay::Event::Settled { settlement, plan });
+            }
+            Heard::Answer(answer) if answer.leg.sender == Sender::Relay => {
+                self.tell(to, relay::Event::Answered(answer));
+            }
+            Heard::Answer(answer) => {
+                let stream = answer.cast.stream;
+                let asked = self.clients.iter().position(|client| client.stream == stream);
+                let index = asked.expect("somebody has asked");
+                let effects = self.clients[index].caster.step(caster::Event::Answered(answer));
+                self.obey_caster(index, effects);
+            }
+            Heard::Lost(why) => {
+                if why == Unreached::Gone {
+                    self.learn(to, from);
+                }
+                self.tell(to, relay::Event::Lost { node: from, why });
+                for index in 0..self.clients.len() {
+                    if self.clients[index].home == to {
+                        let event = caster::Event::Lost { node: from, why };
+                        let effects = self.clients[index].caster.step(event);
+                        self.obey_caster(index, effects);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, node: usize, event: relay::Event<usize, u32, u32>) {
+        let proc = self.procs.get_mut(&node).expect("a process");
+        let effects = proc.relay.step(event);
+        self.most_casts = self.most_casts.max(proc.relay.n_casts());
+        for effect in effects {
+            match effect {
+                relay::Effect::Deliver { cast, kind, ranks, .. } => {
+                    proc.inbox.push_back((cast, kind, ranks));
+                }
+                relay::Effect::Forward { to, leg } => {
+                    *proc.sent.entry(leg.cast).or_default() += 1;
+                    self.net.send(node, to, Heard::Leg(leg));
+                }
+                relay::Effect::Answer { to, answer } => {
+                    self.net.send(node, to, Heard::Answer(answer));
+                }
+                relay::Effect::PassOn { to, settlement } => {
+                    self.net.send(node, to, Heard::Settlement(settlement));
+                }
+            }
+        }
+    }
+
+    fn obey_caster(&mut self, index: usize, effects: Vec<caster::Effect<usize, u32, u32>>) {
+        let client = &mut self.clients[index];
+        for effect in effects {
+            match effect {
+                caster::Effect::Forward { to, leg } => {
+                    *client.sent.entry(leg.cast.number).or_default() += 1;
+                    self.net.send(client.home, to, Heard::Leg(leg));
+                }
+                caster::Effect::PassOn { to, settlement } => {
+                    self.net.send(client.home, to, Heard::Settlement(settlement));
+                }
+                caster::Effect::Resolved { number, outcomes } => {
+                    for (rank, outcome) in outcomes.iter() {
+                        let told = client.outcomes.entry((number, rank.index())).or_default();
+                        told.push(outcome.clone());
+                    }
+                }
+                caster::Effect::Finished { number } => client.finished.push(number),
+                caster::Effect::Room => client.is_refused = false,
+            }
+        }
+    }
+
+    fn slice_of(&self, region: Option<&Region>) -> usize {
+        self.plans
+            .iter()
+            .position(|plan| plan.region().map(AsRef::as_ref) == region)
+            .expect("a slice that is cast to")
+    }
+
+    /// The plan of a slice, as a process knows who is dead.
+    fn plan(&self, node: usize, slice: usize) -> Arc<Plan<usize>> {
+        Arc::clone(&self.procs[&node].plans[slice])
+    }
+
+    /// A process learns that another one is dead.
+    fn learn(&mut self, node: usize, dead: usize) {
+        let proc = self.procs.get_mut(&node).expect("a process");
+        if dead < self.setup.n_nodes {
+            proc.known_dead.insert_range(dead..dead + 1);
+            let plans = self.plans.iter().map(|plan| Arc::new(plan.without(&proc.known_dead)));
+            proc.plans = plans.collect();
+        }
+    }
+}
+
+/// What each rank replies: mostly alike.
+pub(crate) fn reply(number: u64, rank: usize) -> u32 {
+    number as u32 * 100 + if rank % 5 == 4 { rank as u32 } else { 0 }
+}
+
+fn said(ranks: &RankSet, outcome: impl Fn(usize) -> Outcome<u32>) -> Overlay<Outcome<u32>> {
+    ranks.iter().map(|rank| (rank, outcome(rank.index()))).collect()
+}
+
+/// The slices that are cast to besides the whole mesh.
+const SLICES: &[&str] = &["r=::2", "r=1:6", "r=-1::-3"];
+
+/// Far more than any world takes.
+const STEPS_MAX: usize = 100_000;

@@ -152,6 +152,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
                 }
             }
             Event::Lost { node, why } => self.on_lost(node, why, &mut effects),
+            Event::Members(members) => self.learn(&members, &mut effects),
             Event::Failed(faults) => {
                 for (range, fault) in faults.into_runs() {
                     self.fail(&range.into(), &Failure::Fault(fault), &mut effects);
@@ -217,8 +218,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         }
     }
 
-    /// Compares a newer table with the last one: another node at a position has had nothing, and the one
-    /// before it will say nothing more.
+    /// Compares a newer table with the last one, and gives up who is not there any more.
     fn learn(&mut self, members: &Arc<Members<N>>, effects: &mut Vec<Effect<N, P, R>>) {
         let Some(known) = self.members.replace(Arc::clone(members)) else { return };
         if known.version() >= members.version() {

@@ -27,7 +27,8 @@
 //! - Supervision tells casters of failed ranks ([`caster::Event::Failed`]), and of ended processes
 //!   ([`Unreached::Gone`]); later plans leave those out ([`Plan::without`]).
 //! - A process that is started again is another `N` at the same position, in a [`Members`] of a higher
-//!   version; a leg is handed over with a plan that is not older than it says.
+//!   version, of which casters are told ([`caster::Event::Members`]); a leg is handed over with a plan that
+//!   is not older than it says.
 //! - Time is the shell's: when to flush, when a call has waited long enough, when to say what is settled.
 
 #![forbid(unsafe_code)]

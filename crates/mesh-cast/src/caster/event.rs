@@ -1,8 +1,11 @@
 //! What a caster is told, and what it wants done.
 
+use std::sync::Arc;
+
 use mesh_core::Fault;
 use mesh_shape::Overlay;
 
+use crate::members::Members;
 use crate::wire::{Answer, Leg, Outcome, Settlement, Unreached};
 
 /// What happened.
@@ -27,6 +30,9 @@ pub enum Event<N, R> {
         /// Whether it is gone.
         why: Unreached,
     },
+    /// There is a newer table of the members of the mesh. Another node at a position has had nothing of what
+    /// was cast, and the one before it will say nothing more.
+    Members(Arc<Members<N>>),
     /// Ranks have failed, as supervision says: whatever they were asked will not be answered (R1).
     Failed(Overlay<Fault>),
     /// The caller of a call does not wait any longer.

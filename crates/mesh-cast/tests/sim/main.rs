@@ -4,6 +4,7 @@ mod dice;
 mod judge;
 mod net;
 mod setup;
+mod tables;
 mod world;
 
 use mesh_cast::{Kind, Limits};
@@ -200,5 +201,21 @@ fn whoever_was_given_up_has_all_that_is_cast_once_it_can_be_reached_again() {
         let mut world = run(&setup, &faults, Reach::Told);
         world.cast_more(SCRIPT);
         run_on(world, &[], Reach::Since(setup.script.len() as u64));
+    }
+}
+
+/// R1, R2
+#[test]
+fn a_process_that_is_started_again_takes_every_cast_from_then_on() {
+    for seed in 0..300 {
+        let setup = drawn(seed);
+        let mut dice = Dice(!seed);
+        let restart = |dice: &mut Dice| {
+            (dice.below(40 * setup.script.len()), Fault::Restart(dice.below(setup.n_nodes)))
+        };
+        let faults: Vec<_> = (0..1 + dice.below(2)).map(|_| restart(&mut dice)).collect();
+        let mut world = run(&setup, &faults, Reach::All);
+        world.cast_more(&SCRIPT[..3]);
+        run_on(world, &[], Reach::All);
     }
 }

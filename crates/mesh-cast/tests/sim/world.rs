@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mesh_cast::{
-    CastId, Caster, FanOut, Kind, Member, Members, Outcome, Plan, Relay, Sender, StreamId,
-    Unreached, caster, relay,
+    CastId, Caster, Kind, Outcome, Plan, Relay, Sender, StreamId, Unreached, caster, relay,
 };
 use mesh_core::{ActorId, Incarnation, MeshId, ProcId};
-use mesh_shape::{Extent, Overlay, RankSet, Region};
+use mesh_shape::{Overlay, RankSet};
 
 use crate::dice::Dice;
 use crate::net::{Heard, Net};
-use crate::setup::{Fault, Setup};
+use crate::setup::{Fault, Setup, reply};
+use crate::tables::{Tables, View};
 
 /// One process.
 #[derive(Clone)]
@@ -22,10 +22,7 @@ pub(crate) struct Proc {
     calls: VecDeque<(CastId, RankSet)>,
     /// The casts that each rank has taken, by stream.
     pub(crate) taken: BTreeMap<(StreamId, usize), Vec<u64>>,
-    /// The positions that this process knows to be dead.
-    known_dead: RankSet,
-    /// The plan of each slice without these.
-    plans: Vec<Arc<Plan<usize>>>,
+    view: View,
     /// How many legs it has sent of each cast.
     pub(crate) sent: BTreeMap<CastId, usize>,
 }
@@ -43,6 +40,8 @@ pub(crate) struct Client {
     /// All that the program was told, by cast and rank.
     pub(crate) outcomes: BTreeMap<(u64, usize), Vec<Outcome<u32>>>,
     pub(crate) finished: Vec<u64>,
+    /// From which cast on it sends to the last life at a position, where that was started again.
+    pub(crate) since: BTreeMap<usize, u64>,
     /// How many legs it has sent of each cast.
     pub(crate) sent: BTreeMap<u64, usize>,
 }
@@ -56,8 +55,7 @@ pub(crate) struct World {
     pub(crate) procs: BTreeMap<usize, Proc>,
     pub(crate) clients: Vec<Client>,
     pub(crate) dead: BTreeSet<usize>,
-    /// The plan of each slice, with nobody dead.
-    pub(crate) plans: Vec<Plan<usize>>,
+    pub(crate) tables: Tables,
     pub(crate) n_steps: usize,
     pub(crate) most_casts: usize,
 }
@@ -70,33 +68,13 @@ enum Move {
     Reply(usize),
     Flush(usize),
     Cast(usize),
+    Learn(usize),
 }
 
 impl World {
     pub(crate) fn new(setup: Setup) -> Self {
-        let per_node = setup.n_ranks;
-        let member = |node: usize| Member {
-            node,
-            host: node / setup.per_host,
-            ranks: (node * per_node..(node + 1) * per_node).into(),
-        };
-        let members = Members::new(1, (0..setup.n_nodes).map(member).collect());
-        let members = Arc::new(members.expect("nodes and ranks are there once"));
-        let whole = Plan::new(members, FanOut::new(setup.fan_out).expect("at least two"));
-        let extent = Extent::new([("r", setup.n_nodes * per_node)]).expect("a small extent");
-        let slices = SLICES.iter().map(|text| Region::parse(text, &extent).expect("a slice"));
-        let slices = slices.map(|slice| whole.to(slice));
-        let plans: Vec<_> = [whole.clone()].into_iter().chain(slices).collect();
-        let shared: Vec<_> = plans.iter().cloned().map(Arc::new).collect();
-        let proc = |node: usize| Proc {
-            relay: Relay::new(node, setup.limits),
-            inbox: VecDeque::new(),
-            calls: VecDeque::new(),
-            taken: BTreeMap::new(),
-            known_dead: RankSet::new(),
-            plans: shared.clone(),
-            sent: BTreeMap::new(),
-        };
+        let tables = Tables::new(&setup);
+        let proc = |node| (node, Proc::new(node, &setup, &tables));
         let client = |home: &usize| {
             let proc = ProcId::from_random(*home as u128);
             let caster = ActorId { proc, life: Incarnation::FIRST, index: 0 };
@@ -110,18 +88,19 @@ impl World {
                 casts: BTreeMap::new(),
                 outcomes: BTreeMap::new(),
                 finished: Vec::new(),
+                since: BTreeMap::new(),
                 sent: BTreeMap::new(),
             }
         };
         Self {
             dice: Dice(setup.seed),
             net: Net::default(),
-            procs: (0..=setup.n_nodes).map(|node| (node, proc(node))).collect(),
+            procs: (0..=setup.n_nodes).map(proc).collect(),
             clients: setup.casters.iter().map(client).collect(),
             dead: BTreeSet::new(),
-            plans,
             n_steps: 0,
             most_casts: 0,
+            tables,
             setup,
         }
     }
@@ -165,10 +144,10 @@ impl World {
 
     /// Everybody learns who is dead, and what is settled.
     pub(crate) fn settle(&mut self) {
-        for node in 0..=self.setup.n_nodes {
-            for dead in self.dead.clone() {
-                self.learn(node, dead);
-            }
+        let newest = self.tables.version();
+        for proc in self.procs.values_mut() {
+            proc.view.learn_table(&self.tables, newest);
+            self.dead.iter().for_each(|dead| proc.view.learn_dead(&self.tables, *dead));
         }
         for index in 0..self.clients.len() {
             let home = self.clients[index].home;
@@ -183,14 +162,24 @@ impl World {
 
     pub(crate) fn inflict(&mut self, fault: Fault) {
         match fault {
-            Fault::Kill(node) => {
-                let all: Vec<usize> = self.procs.keys().copied().collect();
-                let why = if self.dice.one_in(2) { Unreached::Gone } else { Unreached::Lost };
-                self.dead.insert(node);
-                self.net.kill(node, &all, why, &mut self.dice);
+            Fault::Kill(node) => self.kill(node),
+            Fault::Restart(position) => {
+                let Some(old) = self.tables.node(position) else { return };
+                let new = old + self.setup.n_nodes + 1;
+                self.kill(old);
+                self.tables.replace(&self.setup, position, new);
+                self.procs.insert(new, Proc::new(new, &self.setup, &self.tables));
             }
             Fault::Lose(one, other) => self.net.lose((one, other), false, &mut self.dice),
             Fault::Cut(one, other) => self.net.lose((one, other), true, &mut self.dice),
+        }
+    }
+
+    fn kill(&mut self, node: usize) {
+        if self.dead.insert(node) {
+            let all: Vec<usize> = self.procs.keys().copied().collect();
+            let why = if self.dice.one_in(2) { Unreached::Gone } else { Unreached::Lost };
+            self.net.kill(node, &all, why, &mut self.dice);
         }
     }
 
@@ -202,10 +191,13 @@ impl World {
             moves.extend((!proc.calls.is_empty()).then_some(Move::Reply(*node)));
         }
         for (index, client) in self.clients.iter().enumerate() {
+            if self.dead.contains(&client.home) {
+                continue;
+            }
             let is_ready = !client.is_refused && !client.script.is_empty();
-            moves.extend(
-                (is_ready && !self.dead.contains(&client.home)).then_some(Move::Cast(index)),
-            );
+            moves.extend(is_ready.then_some(Move::Cast(index)));
+            let is_behind = self.procs[&client.home].view.version() < self.tables.version();
+            moves.extend(is_behind.then_some(Move::Learn(index)));
         }
         if moves.is_empty() || self.dice.one_in(16) {
             let live = self.procs.iter().filter(|(node, _)| !self.dead.contains(node));
@@ -243,6 +235,10 @@ impl World {
                 let outcomes = said(&ranks, |rank| Outcome::Replied(reply(cast.number, rank)));
                 self.tell(node, relay::Event::Said { cast, outcomes });
             }
+            Move::Learn(index) => {
+                let home = self.clients[index].home;
+                self.learn_table(home, self.tables.version());
+            }
             Move::Cast(index) => {
                 let home = self.clients[index].home;
                 let Some((slice, kind)) = self.clients[index].script.front().copied() else {
@@ -266,11 +262,13 @@ impl World {
     fn hear(&mut self, from: usize, to: usize, heard: Heard) {
         match heard {
             Heard::Leg(leg) => {
-                let slice = self.slice_of(leg.region.as_deref());
+                let slice = self.tables.slice_of(leg.region.as_deref());
+                self.learn_table(to, leg.table);
                 let plan = self.plan(to, slice);
                 self.tell(to, relay::Event::Incoming { from, leg, plan });
             }
             Heard::Settlement(settlement) => {
+                self.learn_table(to, settlement.table);
                 let plan = self.plan(to, 0);
                 self.tell(to, relay::Event::Settled { settlement, plan });
             }
@@ -286,7 +284,8 @@ impl World {
             }
             Heard::Lost(why) => {
                 if why == Unreached::Gone {
-                    self.learn(to, from);
+                    let proc = self.procs.get_mut(&to).expect("a process");
+                    proc.view.learn_dead(&self.tables, from);
                 }
                 self.tell(to, relay::Event::Lost { node: from, why });
                 for index in 0..self.clients.len() {
@@ -346,40 +345,51 @@ impl World {
         }
     }
 
-    fn slice_of(&self, region: Option<&Region>) -> usize {
-        self.plans
-            .iter()
-            .position(|plan| plan.region().map(AsRef::as_ref) == region)
-            .expect("a slice that is cast to")
-    }
-
-    /// The plan of a slice, as a process knows who is dead.
+    /// The plan of a slice, as a process knows it.
     fn plan(&self, node: usize, slice: usize) -> Arc<Plan<usize>> {
-        Arc::clone(&self.procs[&node].plans[slice])
+        self.procs[&node].view.plan(slice)
     }
 
-    /// A process learns that another one is dead.
-    fn learn(&mut self, node: usize, dead: usize) {
+    /// A process hears of a table. If it casts, it casts by that from now on.
+    fn learn_table(&mut self, node: usize, version: u64) {
         let proc = self.procs.get_mut(&node).expect("a process");
-        if dead < self.setup.n_nodes {
-            proc.known_dead.insert_range(dead..dead + 1);
-            let plans = self.plans.iter().map(|plan| Arc::new(plan.without(&proc.known_dead)));
-            proc.plans = plans.collect();
+        let before = proc.view.plan(0);
+        proc.view.learn_table(&self.tables, version);
+        let after = proc.view.plan(0);
+        for index in 0..self.clients.len() {
+            let client = &mut self.clients[index];
+            if client.home != node || before.members().version() >= version {
+                continue;
+            }
+            let next = client.casts.len() as u64 + 1;
+            for position in 0..self.setup.n_nodes {
+                if before.members().node(position) != after.members().node(position) {
+                    client.since.insert(position, next);
+                }
+            }
+            let event = caster::Event::Members(Arc::clone(after.members()));
+            let effects = client.caster.step(event);
+            self.obey_caster(index, effects);
         }
     }
 }
 
-/// What each rank replies: mostly alike.
-pub(crate) fn reply(number: u64, rank: usize) -> u32 {
-    number as u32 * 100 + if rank % 5 == 4 { rank as u32 } else { 0 }
+impl Proc {
+    fn new(node: usize, setup: &Setup, tables: &Tables) -> Self {
+        Self {
+            relay: Relay::new(node, setup.limits),
+            inbox: VecDeque::new(),
+            calls: VecDeque::new(),
+            taken: BTreeMap::new(),
+            view: View::of(tables),
+            sent: BTreeMap::new(),
+        }
+    }
 }
 
 fn said(ranks: &RankSet, outcome: impl Fn(usize) -> Outcome<u32>) -> Overlay<Outcome<u32>> {
     ranks.iter().map(|rank| (rank, outcome(rank.index()))).collect()
 }
-
-/// The slices that are cast to besides the whole mesh.
-const SLICES: &[&str] = &["r=::2", "r=1:6", "r=-1::-3"];
 
 /// Far more than any world takes.
 const STEPS_MAX: usize = 100_000;

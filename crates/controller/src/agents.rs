@@ -9,9 +9,8 @@ use std::time::Duration;
 use mesh_core::{AgentId, BeatSeq, Echo, Incarnation, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
-#[cfg(test)]
-use crate::cells::visits;
 use crate::config::Times;
+use crate::doubts::Doubts;
 use crate::silence::{Pause, Silence, Verdict};
 
 /// The agents of one mesh.
@@ -34,8 +33,8 @@ struct Agent {
     silence: Silence,
     /// Its life that was heard last; `None` before it was heard.
     heard: Option<Heard>,
-    /// The ranks that lived when it was started again, by life, of which it has not spoken since.
-    doubted: Box<[(RankSet, Incarnation)]>,
+    /// What it may have forgotten since it was started again.
+    doubts: Option<Box<Doubts>>,
     /// An order did not reach it, or it seems not to have got one.
     is_to_repeat: bool,
 }
@@ -193,34 +192,23 @@ impl Roster {
         }
     }
 
-    /// It was started again, and may have forgotten these ranks that lived.
-    pub(crate) fn doubt(&mut self, agent: AgentId, lives: Vec<(RankSet, Incarnation)>) {
+    /// It was started again, and may have forgotten ranks that lived.
+    pub(crate) fn doubt(&mut self, agent: AgentId, doubts: Doubts) {
         if let Some(agent) = self.agents.get_mut(agent.index()) {
-            agent.doubted = lives.into();
+            agent.doubts = (!doubts.is_empty()).then(|| Box::new(doubts));
         }
     }
 
-    /// In one answer it speaks of `named`. Returns those of them that it may have forgotten, for the last
-    /// time.
+    /// In one answer it speaks of `named`. Returns those of them that it may have forgotten, in rank order,
+    /// for the last time.
     pub(crate) fn settle_doubt(
         &mut self,
         agent: AgentId,
         named: &RankSet,
-    ) -> Vec<(RankSet, Incarnation)> {
+    ) -> Vec<(Range<usize>, Incarnation)> {
         let Some(agent) = self.agents.get_mut(agent.index()) else { return Vec::new() };
-        let (mut settled, mut left) = (Vec::new(), Vec::new());
-        for (doubted, incarnation) in std::mem::take(&mut agent.doubted) {
-            #[cfg(test)]
-            visits::count(doubted.n_runs());
-            let mut known = RankSet::new();
-            for run in doubted.runs().flat_map(|run| named.runs_within(run)) {
-                known.insert_range(run);
-            }
-            let others = doubted.difference(&known);
-            settled.extend((!known.is_empty()).then_some((known, incarnation)));
-            left.extend((!others.is_empty()).then_some((others, incarnation)));
-        }
-        agent.doubted = left.into();
+        let settled = agent.doubts.as_mut().map(|doubts| doubts.settle(named)).unwrap_or_default();
+        agent.doubts.take_if(|doubts| doubts.is_empty());
         settled
     }
 
@@ -351,8 +339,8 @@ impl CutOff {
 
 impl Agent {
     fn new() -> Self {
-        let (silence, doubted) = (Silence::since(Timestamp::START), Box::default());
-        Self { silence, heard: None, doubted, is_to_repeat: false }
+        let silence = Silence::since(Timestamp::START);
+        Self { silence, heard: None, doubts: None, is_to_repeat: false }
     }
 }
 

@@ -260,7 +260,7 @@ fn small(n_ranks: usize) -> u32 {
 }
 
 /// Started, and not ended.
-fn is_alive(status: &Status) -> bool {
+pub(crate) fn is_alive(status: &Status) -> bool {
     !status.is_terminal() && *status != Status::NotExist
 }
 

@@ -29,6 +29,7 @@ mod cells;
 mod changes;
 mod config;
 mod controller;
+mod doubts;
 mod event;
 mod health;
 mod kind;

@@ -107,6 +107,30 @@ fn a_step_while_somebody_waits_costs_what_it_changes() {
     assert_eq!(mesh.waits.len(), 1, "all three start again");
 }
 
+/// H8. An agent that was started again speaks of one rank after the other, each of which was in a life of
+/// its own: what it says costs nothing for those of which it has not spoken.
+#[test]
+fn an_answer_of_a_new_life_of_an_agent_costs_nothing_for_what_it_does_not_name() {
+    let mut mesh = ragged(RestartConfig::NEVER);
+    let in_its_own_life = |rank: usize| {
+        let incarnation = Incarnation::new(1 + rank as u64);
+        (Rank::new(rank), Update { incarnation, ..update(1, Status::Running) })
+    };
+    _ = mesh.step(NOW, report((0..N_RANKS).map(in_its_own_life)));
+    let (agent, life) = (AgentId::new(0), Incarnation::new(1));
+    let mut forgets = |rank: usize| {
+        let reports = [(Rank::new(rank), update(1, Status::NotExist))].into_iter().collect();
+        let event = Event::Answered(Answer::Reported { agent, life, reports });
+        visits::of(|| _ = mesh.step(NOW, event))
+    };
+    let _of_all_that_it_may_have_forgotten = forgets(0);
+    for rank in [7, 3, N_RANKS - 1] {
+        let n_visits = forgets(rank);
+        assert!(n_visits < 40, "looked at {n_visits}");
+    }
+    assert_eq!(mesh.counts()[StatusKind::Failed as usize], 4, "what it has forgotten");
+}
+
 /// H8. The first answer of an agent that was started again costs what it says, not that for each of its
 /// runs.
 #[test]

@@ -1,5 +1,7 @@
 //! What agents say, and what it means for their ranks (H1 to H5).
 
+use std::ops::Range;
+
 use mesh_core::{
     AgentId, BeatSeq, Cause, Generation, Incarnation, News, Order, Reason, Status, Timestamp,
     Trouble, Update,
@@ -10,8 +12,9 @@ use super::{Controller, Life};
 use crate::agents::Voice;
 use crate::cells::Cell;
 use crate::changes::Changes;
+use crate::doubts::Doubts;
 use crate::event::Effect;
-use crate::health::Reported;
+use crate::health::{Reported, is_alive};
 use crate::kind::Controlled;
 use crate::lives::Lives;
 
@@ -118,8 +121,10 @@ impl<C: Controlled> Controller<C> {
                 is_counted.then(|| Cell { generation: Generation::FIRST, ..cell.clone() })
             });
         }
-        let lives = self.health.alive(&own);
-        self.roster.doubt(agent, lives);
+        let runs = own.runs().flat_map(|range| self.health.runs_in(range));
+        let alive = runs.filter(|(_, cell)| is_alive(&cell.status));
+        let doubts = Doubts::of(alive.map(|(range, cell)| (range, cell.incarnation)));
+        self.roster.doubt(agent, doubts);
         let trouble = Trouble::AgentRestarted { agent: agent.index(), life };
         if self.life != Life::Closed {
             self.subscribers.tell_all(&News::Trouble(trouble), effects);
@@ -130,8 +135,8 @@ impl<C: Controlled> Controller<C> {
     /// life it was: who knows nothing of a rank cannot know its life (ST4).
     fn lose_forgotten(
         &mut self,
-        doubted: &[(RankSet, Incarnation)],
-        range: std::ops::Range<usize>,
+        doubted: &[(Range<usize>, Incarnation)],
+        range: Range<usize>,
         reported: &Reported,
         changes: &mut Changes,
     ) {
@@ -139,32 +144,28 @@ impl<C: Controlled> Controller<C> {
             return;
         }
         let lost = Status::failed(Cause::new(Reason::LostByAgent));
-        for (ranks, incarnation) in doubted {
-            for range in ranks.runs_within(range.clone()) {
-                self.health.update(range, reported.evidence, changes, |cell| {
-                    let is_lost = cell.incarnation == *incarnation
-                        && !cell.status.is_terminal()
-                        && cell.status != Status::Initializing;
-                    // Of a life that nobody has spoken of, nothing is lost.
-                    let (status, failed_at) = if cell.is_begun {
-                        (lost.clone(), reported.evidence)
-                    } else {
-                        (Status::Stopped, Timestamp::START)
-                    };
-                    is_lost.then(|| Cell { status, failed_at, ..cell.clone() })
-                });
-            }
+        let first = doubted.partition_point(|(doubted, _)| doubted.end <= range.start);
+        let met = doubted[first..].iter().take_while(|(doubted, _)| doubted.start < range.end);
+        for (doubted, incarnation) in met {
+            let range = doubted.start.max(range.start)..doubted.end.min(range.end);
+            self.health.update(range, reported.evidence, changes, |cell| {
+                let is_lost = cell.incarnation == *incarnation
+                    && !cell.status.is_terminal()
+                    && cell.status != Status::Initializing;
+                // Of a life that nobody has spoken of, nothing is lost.
+                let (status, failed_at) = if cell.is_begun {
+                    (lost.clone(), reported.evidence)
+                } else {
+                    (Status::Stopped, Timestamp::START)
+                };
+                is_lost.then(|| Cell { status, failed_at, ..cell.clone() })
+            });
         }
     }
 
     /// A life that was to be killed, and of which its agent knows nothing one lease later, never began:
     /// the order to start it was lost, and nobody will report its end.
-    fn end_unbegun(
-        &mut self,
-        range: std::ops::Range<usize>,
-        reported: &Reported,
-        changes: &mut Changes,
-    ) {
+    fn end_unbegun(&mut self, range: Range<usize>, reported: &Reported, changes: &mut Changes) {
         let is_gone = reported.status.is_terminal() || reported.status == Status::NotExist;
         let range = RankSet::from(range);
         let overdue = match (&self.life, self.restarts.round()) {
@@ -203,7 +204,7 @@ impl<C: Controlled> Controller<C> {
 
     /// The ranks of `range` that are said to be alive in a life that is over (H2): their lease must
     /// have run out, or they were replaced. They are to be killed.
-    fn zombies(&self, range: std::ops::Range<usize>, reported: &Reported) -> RankSet {
+    fn zombies(&self, range: Range<usize>, reported: &Reported) -> RankSet {
         let mut zombies = RankSet::new();
         if reported.status.is_terminal() || reported.status == Status::NotExist {
             return zombies;

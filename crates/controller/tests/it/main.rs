@@ -87,6 +87,7 @@
 //! H7 model::no_history_breaks_an_invariant
 //! H8 costs::a_step_while_a_round_waits_costs_what_it_changes
 //! H8 costs::a_step_while_somebody_waits_costs_what_it_changes
+//! H8 costs::an_answer_of_a_new_life_of_an_agent_costs_nothing_for_what_it_does_not_name
 //! H8 costs::the_first_answer_of_a_new_life_of_an_agent_costs_what_it_says
 //! H8 health::a_million_healthy_ranks_are_one_run
 //! H8 health::the_silence_of_an_agent_costs_a_run

@@ -85,7 +85,8 @@ impl<R: Send + 'static> Handler<MeshRequest> for Desk<R> {
         request: MeshRequest,
         _: &mut Context<Self>,
     ) -> Result<Reply, Failure> {
-        self.0.order(request).await
+        // A controller that has ended does nothing, and that is no failure of whoever is about to follow it.
+        Ok(self.0.order(request).await.unwrap_or(Reply::Taken))
     }
 
     async fn handle_call(
@@ -94,7 +95,9 @@ impl<R: Send + 'static> Handler<MeshRequest> for Desk<R> {
         reply: ReplyTo<Reply>,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        self.0.ask(request, reply, cx).await
+        // If it has ended, the reply is dropped, which tells that.
+        _ = self.0.ask(request, reply, cx).await.is_ok();
+        Ok(())
     }
 }
 
@@ -104,7 +107,21 @@ impl<R: Send + 'static> Handler<Subscribe> for Desk<R> {
         subscribe: Subscribe,
         cx: &mut Context<Self>,
     ) -> Result<Result<(), Refusal>, Failure> {
-        self.0.subscribe(subscribe, cx).await
+        Ok(self.0.subscribe(subscribe, cx).await.unwrap_or(Ok(())))
+    }
+
+    async fn handle_call(
+        &mut self,
+        subscribe: Subscribe,
+        reply: ReplyTo<Result<(), Refusal>>,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        // If the controller has ended, the reply is dropped, which tells that.
+        if let Ok(taken) = self.0.subscribe(subscribe, cx).await {
+            // Whoever asked may have given up meanwhile.
+            _ = reply.send(taken).is_ok();
+        }
+        Ok(())
     }
 }
 

@@ -107,6 +107,13 @@ impl Network {
         Ok(())
     }
 
+    /// Whether the sessions with `peer` are open that [`dial`](Self::dial) opens.
+    #[must_use]
+    pub fn is_open(&self, peer: PeerId) -> bool {
+        let planes = [Plane::Control, Plane::User];
+        planes.into_iter().all(|plane| self.proc.remote().is_connected(peer, plane.lane()))
+    }
+
     /// Ends the sessions with one life of a peer: it is known to be dead. Whoever waits for it is told now.
     pub fn hang_up(&self, peer: PeerId) {
         for session in self.proc.remote().sessions_with(peer) {

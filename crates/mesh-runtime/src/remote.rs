@@ -23,6 +23,9 @@ use crate::error::TryCastError;
 use crate::proc::Proc;
 use crate::undelivered::Undelivered;
 
+/// Every lane.
+const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
+
 /// What a process knows of others.
 #[derive(Default)]
 pub(crate) struct Remote {
@@ -61,7 +64,10 @@ impl Withdrawal {
 impl Remote {
     /// From now on messages for the peer go this way.
     pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
-        self.sessions.entry((session.peer(), lane)).or_default().push(session);
+        let mut sessions = self.sessions.entry((session.peer(), lane)).or_default();
+        // One that ended before it came here is told of no more.
+        sessions.retain(|session| session.is_open());
+        sessions.push(session);
     }
 
     /// A session has ended. Calls that wait for the peer get no answer, if nothing else leads there.
@@ -70,7 +76,7 @@ impl Remote {
             sessions.retain(|session| session.is_open());
             sessions.is_empty()
         });
-        if self.sessions.iter().any(|sessions| sessions.key().0 == peer) {
+        if LANES.into_iter().any(|lane| self.is_connected(peer, lane)) {
             return;
         }
         // In the order in which they were made, so that the same run goes the same way again.
@@ -110,8 +116,8 @@ impl Remote {
 
     /// Every session with a peer.
     pub(crate) fn sessions_with(&self, peer: PeerId) -> Vec<Arc<dyn Outbound>> {
-        let with_peer = self.sessions.iter().filter(|sessions| sessions.key().0 == peer);
-        with_peer.flat_map(|sessions| sessions.value().clone()).collect()
+        let on = |lane| self.sessions.get(&(peer, lane)).map(|sessions| sessions.clone());
+        LANES.into_iter().filter_map(on).flatten().collect()
     }
 
     /// An answer has come from a peer, or there will be none. Only who was called can answer.

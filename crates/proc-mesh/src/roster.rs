@@ -28,6 +28,10 @@ pub(crate) struct Roster {
 struct Met {
     incarnation: Incarnation,
     seat: ProcSeat,
+    /// Its end was told.
+    is_over: bool,
+    /// Its sessions are being opened again.
+    is_dialled: bool,
 }
 
 impl Roster {
@@ -51,12 +55,13 @@ impl Roster {
         }
         let mut seats = self.seats();
         if seats.get(&rank).is_none_or(|met| met.incarnation < incarnation) {
-            seats.insert(rank, Met { incarnation, seat });
+            seats.insert(rank, Met { incarnation, seat, is_over: false, is_dialled: false });
         }
         Ok(())
     }
 
-    /// Ends the sessions with processes that have ended, until the last has.
+    /// Ends the sessions with processes that have ended, until the last has, and opens those again that were
+    /// lost with one that has not: one that was suspended for longer than a session lives goes on.
     pub(crate) async fn follow(self: Arc<Self>, mut events: MeshEvents) {
         while let Some(event) = events.next().await {
             let ended: Vec<PeerId> = match &event.news {
@@ -68,6 +73,7 @@ impl Roster {
                 | News::Stopping
                 | News::Closed => Vec::new(),
             };
+            self.meet_again();
             if !ended.is_empty() {
                 let network = self.network.clone();
                 drop(tokio::spawn(async move {
@@ -78,14 +84,44 @@ impl Roster {
         }
     }
 
-    /// The processes whose end is told.
+    /// Opens the sessions again that were lost.
+    fn meet_again(self: &Arc<Self>) {
+        for (rank, met) in self.seats().iter_mut() {
+            if met.is_over || met.is_dialled || self.network.is_open(met.seat.peer) {
+                continue;
+            }
+            let Some(doors) = met.seat.doors.clone() else { continue };
+            met.is_dialled = true;
+            let (roster, rank, peer) = (Arc::clone(self), *rank, met.seat.peer);
+            drop(tokio::spawn(async move {
+                if let Err(error) = roster.network.dial(peer, &doors).await {
+                    tracing::debug!(%rank, %error, "a process still takes no session");
+                }
+                let mut seats = roster.seats();
+                let is_over = seats.get_mut(&rank).is_none_or(|met| {
+                    met.is_dialled &= met.seat.peer != peer;
+                    met.is_over || met.seat.peer != peer
+                });
+                drop(seats);
+                if is_over {
+                    roster.network.hang_up(peer);
+                }
+            }));
+        }
+    }
+
+    /// The processes whose end is told, also where the next life of one has been met by now.
     fn ended(&self, changes: &[Change]) -> Vec<PeerId> {
-        let seats = self.seats();
-        let each = changes.iter().filter(|change| change.status.is_terminal()).flat_map(|change| {
-            let met = change.ranks.iter().filter_map(|rank| seats.get(&rank));
-            met.filter(|met| met.incarnation == change.incarnation).map(|met| met.seat.peer)
-        });
-        each.collect()
+        let mut seats = self.seats();
+        let mut ended = Vec::new();
+        for change in changes.iter().filter(|change| change.status.is_terminal()) {
+            for rank in change.ranks.iter() {
+                let Some(met) = seats.get_mut(&rank) else { continue };
+                met.is_over |= met.incarnation <= change.incarnation;
+                ended.push(PeerId { life: change.incarnation, ..met.seat.peer });
+            }
+        }
+        ended
     }
 
     fn seats(&self) -> MutexGuard<'_, BTreeMap<Rank, Met>> {

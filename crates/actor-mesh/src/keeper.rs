@@ -2,6 +2,7 @@
 //! together what both say (ST3).
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,10 @@ use mesh_core::{
     MeshLabel, Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request, Status,
     Undelivered, WhyUndelivered,
 };
-use mesh_runtime::{Actor, Context, Failure, Handlers, Port, PortReceiver, TryCastError};
+use mesh_runtime::{Actor, Context, Failure, Handlers, Port, PortReceiver, Proc, TryCastError};
 use mesh_shape::{Point, Rank, RankSet};
-use supervise::{Clock, MeshEvents};
+use supervise::{Clock, MeshEvents, panic_reason};
+use tokio::time::timeout;
 
 use crate::report::{ActorEnd, ActorKind, ActorReport, ActorState, HowActorEnded};
 use crate::wire::{CloseMesh, EndRank, GetMembers, GetSeats, Said, Spawn};
@@ -51,6 +53,7 @@ pub(crate) struct Keeper {
     params: ParamsOf,
     clock: Clock,
     ranks: Vec<Kept>,
+    proc: Proc,
     reporter: Reporter<ActorKind>,
     /// Where its controller listens, once that has said something.
     answers: Option<Answers<ActorReport>>,
@@ -140,11 +143,9 @@ impl Keeper {
             self.report(rank);
             return;
         };
-        let extent = self.procs.region().extent();
-        let params = match extent.unravel(rank).map(|point| (self.params)(point)) {
-            Ok(Ok(params)) => params,
-            Ok(Err(error)) => return self.refuse(rank, &error),
-            Err(error) => return self.refuse(rank, &error),
+        let params = match self.params(rank) {
+            Ok(params) => params,
+            Err(how) => return self.ended_here(rank, how),
         };
         let spawn = Spawn {
             mesh: self.label.clone(),
@@ -165,12 +166,25 @@ impl Keeper {
         self.report(rank);
     }
 
-    /// The actor of a rank cannot even be asked for.
-    fn refuse(&mut self, rank: Rank, error: &dyn std::error::Error) {
-        let how = HowActorEnded::Errored { message: error.to_string() };
-        self.ended_here(rank, how);
+    /// What the actor of a rank is created from, or how it ends because there is no such thing.
+    fn params(&self, rank: Rank) -> Result<Bytes, HowActorEnded> {
+        let errored =
+            |error: &dyn std::error::Error| HowActorEnded::Errored { message: error.to_string() };
+        let point = self.procs.region().extent().unravel(rank).map_err(|error| errored(&error))?;
+        // That is code of a user, who has many ranks and only one keeper.
+        match catch_unwind(AssertUnwindSafe(|| (self.params)(point))) {
+            Ok(params) => params.map_err(|error| errored(&error)),
+            Err(payload) => Err(match panic_reason(&*payload) {
+                Reason::Panic { message, location } => {
+                    let message = format!("making its parameters: {message}");
+                    HowActorEnded::Panicked { message, location }
+                }
+                other => HowActorEnded::Errored { message: other.to_string() },
+            }),
+        }
     }
 
+    /// The actor of a rank cannot even be asked for.
     fn ended_here(&mut self, rank: Rank, how: HowActorEnded) {
         if let Some(kept) = self.ranks.get_mut(rank.index()) {
             let end = ActorEnd { how, alive: Duration::ZERO, chain: Vec::new() };
@@ -183,7 +197,7 @@ impl Keeper {
     /// Asks the agent of a rank to end it.
     fn end(&mut self, rank: Rank, incarnation: Incarnation, is_kill: bool, cx: &Context<Self>) {
         let Some(kept) = self.ranks.get(rank.index()) else { return };
-        if kept.incarnation != Some(incarnation) || matches!(kept.state, ActorState::Ended(_)) {
+        if kept.incarnation != Some(incarnation) || kept.is_over {
             return;
         }
         let Some(life) = kept.home else {
@@ -270,6 +284,17 @@ impl Keeper {
         }
     }
 
+    /// The order to end an actor did not reach its agent, whose process may live: it is given again.
+    fn end_came_back(&mut self, end: &EndRank, agent: ActorId, cx: &mut Context<Self>) {
+        let Some(kept) = self.ranks.get_mut(end.rank.index()) else { return };
+        let is_present = kept.incarnation == Some(end.incarnation) && kept.home == Some(agent.life);
+        if is_present && !kept.is_over {
+            let what = if end.is_kill { Untold::Kill } else { Untold::Stop };
+            kept.untold = kept.untold.max(Some(what));
+            self.wait_for_room(cx);
+        }
+    }
+
     /// Tries once more to tell what could not be told.
     fn wait_for_room(&mut self, cx: &mut Context<Self>) {
         let is_left = self.ranks.iter().any(|kept| kept.untold.is_some());
@@ -280,13 +305,15 @@ impl Keeper {
     }
 }
 
-/// Tells an agent; `false` if it has no room now. If it is gone, the events of its process tell.
+/// Tells an agent; `false` if it has no room now, or if there is no way to it. If it is gone, the events of its
+/// process tell.
 fn try_tell<M>(seat: &ProcSeat, message: M, cx: &Context<Keeper>) -> bool
 where
     M: Message<Reply = ()> + serde::Serialize + serde::de::DeserializeOwned,
 {
     let port = PortRef::<M>::of(seat.agent);
-    !matches!(port.try_cast(cx, message), Err(TryCastError::Full { .. }))
+    cx.proc().has_way_to(seat.agent)
+        && !matches!(port.try_cast(cx, message), Err(TryCastError::Full { .. }))
 }
 
 impl Actor for Keeper {
@@ -329,6 +356,7 @@ impl Actor for Keeper {
             ranks: (0..size).map(|_| unknown()).collect(),
             reporter: Reporter::new(ActorKind, RankSet::from(0..size), absent),
             procs,
+            proc: cx.proc().clone(),
             answers: None,
             beat: BeatSeq::FIRST,
             is_blind: false,
@@ -342,10 +370,16 @@ impl Actor for Keeper {
         undelivered: mesh_runtime::Undelivered,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
+        let (agent, why) = (undelivered.to, undelivered.why);
+        if undelivered.name == EndRank::NAME {
+            if let Ok(end) = undelivered.decode::<EndRank>() {
+                self.end_came_back(&end, agent, cx);
+            }
+            return Ok(());
+        }
         if undelivered.name != Spawn::NAME {
             return Ok(());
         }
-        let (agent, why) = (undelivered.to, undelivered.why);
         let Ok(spawn) = undelivered.decode::<Spawn>() else { return Ok(()) };
         let Some(kept) = self.ranks.get_mut(spawn.rank.index()) else { return Ok(()) };
         let is_present = kept.incarnation == Some(spawn.incarnation)
@@ -369,20 +403,29 @@ impl Actor for Keeper {
         Ok(())
     }
 
-    /// The mesh is over: what is left of it ends.
-    async fn stop(&mut self, cx: &mut Context<Self>) -> Result<(), Failure> {
-        for index in 0..self.ranks.len() {
-            let rank = Rank::new(index);
-            if let Some(seat) = self.procs.seat(rank) {
-                // One that has no room finds out by itself that its keeper is gone.
-                try_tell(&seat, CloseMesh { mesh: self.label.id() }, cx);
-            }
-        }
-        Ok(())
-    }
-
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Said>().takes::<GetMembers>().takes::<GetSeats>();
+    }
+}
+
+/// However the keeper ends, what is left of the mesh ends (C2).
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        for index in 0..self.ranks.len() {
+            let Some(seat) = self.procs.seat(Rank::new(index)) else { continue };
+            if !self.proc.has_way_to(seat.agent) {
+                // It finds out by itself that there is none.
+                continue;
+            }
+            let door = PortRef::<CloseMesh>::of(seat.agent);
+            let close = CloseMesh { mesh: self.label.id() };
+            if let Err(TryCastError::Full { message, .. }) = door.try_cast(&self.proc, close) {
+                let proc = self.proc.clone();
+                drop(self.proc.runtime().spawn(async move {
+                    timeout(proc.call_within(), door.cast(&proc, message)).await.is_ok()
+                }));
+            }
+        }
     }
 }
 

@@ -209,8 +209,13 @@ impl Town {
                 Status::failed(Cause::new(Reason::Signal { signal: 9, core: false }))
             }
             order = life.ordered() => {
-                let grace = if order == RankOrder::Kill { Duration::ZERO } else { GRACE };
-                _ = running.network.proc().stop(grace).await.is_ok();
+                if order == RankOrder::Stop {
+                    // A kill that comes meanwhile ends it at once.
+                    tokio::select! {
+                        _ = running.network.proc().stop(GRACE) => (),
+                        _ = life.ordered() => (),
+                    }
+                }
                 Status::Stopped
             }
             Some(failure) = unhandled.recv() => {

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, Reason};
+use mesh_core::{
+    ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, Reason, WhyUndelivered,
+};
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, Stop,
     TryCastError, Undelivered,
@@ -26,7 +28,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 
 /// The agent of a process: spawns its actors on the user's plane, lives itself on the control plane, and says
 /// what becomes of them to the keeper of each mesh. When a keeper is gone, so are the actors of its mesh
-/// (C2); the meshes of others are left alone.
+/// (C2); the meshes of others are left alone. Where it cannot tell whether one is gone, since there is no way
+/// to it, it ends the actors too, and says so when there is a way again.
 pub struct ProcAgent {
     user: Proc,
     registry: Arc<ActorRegistry>,
@@ -43,8 +46,10 @@ struct Held {
     /// `None` if it could not be spawned.
     actor: Option<Box<dyn Spawned>>,
     state: ActorState,
-    /// Its keeper had no room to be told the newest.
+    /// Its keeper has not been told the newest.
     is_unsaid: bool,
+    /// It was ended because there was no way to its keeper.
+    is_culled: bool,
     born: Instant,
 }
 
@@ -103,6 +108,11 @@ impl ProcAgent {
             state: held.state.clone(),
             actor: held.actor.as_ref().map(|actor| actor.id()),
         };
+        if !cx.proc().has_way_to(held.keeper.actor()) {
+            // When it looks for keepers again there may be one, or this one is gone.
+            held.is_unsaid = true;
+            return;
+        }
         let is_full = matches!(held.keeper.try_cast(cx, said), Err(TryCastError::Full { .. }));
         held.is_unsaid = is_full;
         if is_full && !self.will_say_again {
@@ -111,7 +121,24 @@ impl ProcAgent {
         }
     }
 
-    /// The keepers that are gone, with what they keep.
+    /// Ends the actors whose keeper there is no way to, and says what is unsaid where there is one again.
+    fn look_for_keepers(&mut self, cx: &mut Context<Self>) {
+        let mut unsaid = Vec::new();
+        for (key, held) in &mut self.held {
+            if cx.proc().has_way_to(held.keeper.actor()) {
+                unsaid.extend(held.is_unsaid.then_some(*key));
+                continue;
+            }
+            let is_over = held.is_culled || matches!(held.state, ActorState::Ended(_));
+            if let Some(actor) = held.actor.as_ref().filter(|_| !is_over) {
+                actor.stop(Stop::Now);
+                held.is_culled = true;
+            }
+        }
+        unsaid.into_iter().for_each(|key| self.say(key, cx));
+    }
+
+    /// Ends what is kept by keepers that are gone, and forgets it.
     fn close_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool) {
         self.held.retain(|(mesh, _), held| {
             let is_left = !is_gone(*mesh, held.keeper.actor());
@@ -150,8 +177,17 @@ impl Actor for ProcAgent {
         undelivered: Undelivered,
         _: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        if undelivered.name == Said::NAME {
-            self.close_where(|_, keeper| keeper == undelivered.to);
+        if undelivered.name != Said::NAME {
+            return Ok(());
+        }
+        let keeper = undelivered.to;
+        match undelivered.why {
+            // It is to be said again, if there is a way again.
+            WhyUndelivered::PeerLost | WhyUndelivered::NoRoute => {
+                let theirs = self.held.values_mut().filter(|held| held.keeper.actor() == keeper);
+                theirs.for_each(|held| held.is_unsaid = true);
+            }
+            _ => self.close_where(|_, it| it == keeper),
         }
         Ok(())
     }
@@ -189,7 +225,8 @@ impl Handler<Spawn> for ProcAgent {
             }
         };
         let born = Instant::now();
-        let held = Held { incarnation, keeper, actor, state, is_unsaid: false, born };
+        let (is_unsaid, is_culled) = (false, false);
+        let held = Held { incarnation, keeper, actor, state, is_unsaid, is_culled, born };
         if let Some(before) = self.held.insert((mesh, rank), held)
             && let Some(actor) = before.actor
         {
@@ -226,8 +263,7 @@ impl Handler<CloseMesh> for ProcAgent {
 
 impl Handler<LookForKeepers> for ProcAgent {
     async fn handle(&mut self, _: LookForKeepers, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let proc = cx.proc().clone();
-        self.close_where(|_, keeper| !proc.has_way_to(keeper));
+        self.look_for_keepers(cx);
         Ok(())
     }
 }
@@ -244,7 +280,12 @@ impl Handler<Lived> for ProcAgent {
             Milestone::Created if held.state == ActorState::Stopping => return Ok(()),
             Milestone::Created => ActorState::Running,
             Milestone::Ended(end) => {
-                let (how, chain) = how_ended(&end);
+                let (how, chain) = match how_ended(&end) {
+                    (HowActorEnded::Stopped | HowActorEnded::Killed, chain) if held.is_culled => {
+                        (HowActorEnded::Culled, chain)
+                    }
+                    known => known,
+                };
                 let alive = held.born.elapsed();
                 ActorState::Ended(Arc::new(ActorEnd { how, alive, chain }))
             }

@@ -1,5 +1,6 @@
 //! The types of actors that a program can be asked to spawn, by name.
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
@@ -55,6 +56,8 @@ pub enum RegistryError {
 
 /// One type of actors.
 struct Type {
+    /// Which one it is here: two that take the same are two.
+    id: TypeId,
     spawn: Spawn,
     /// A hash of its name and of what it takes.
     hash: u64,
@@ -116,12 +119,12 @@ impl ActorRegistry {
             // FNV-1a's step, with what is added for its byte.
             hash = (hash ^ port.number() ^ u64::from(version)).wrapping_mul(0x0100_0000_01b3);
         }
-        let spawn: Spawn = spawn::<A>;
+        let (id, spawn) = (TypeId::of::<A>(), spawn::<A> as Spawn);
         match self.types.entry(A::NAME) {
             Entry::Vacant(entry) => {
-                entry.insert(Type { spawn, hash });
+                entry.insert(Type { id, spawn, hash });
             }
-            Entry::Occupied(entry) if entry.get().hash == hash => (),
+            Entry::Occupied(entry) if entry.get().id == id => (),
             Entry::Occupied(_) => {
                 self.conflict = self.conflict.or(Some(RegistryError::SameName(A::NAME)));
             }

@@ -115,8 +115,10 @@ impl Handler<TryAgain> for Keeper {
         self.will_try_again = false;
         for index in 0..self.ranks.len() {
             let rank = Rank::new(index);
-            let Some(kept) = self.ranks.get(index) else { continue };
-            match (kept.untold, kept.incarnation) {
+            let has_way = |seat: ProcSeat| cx.proc().has_way_to(seat.agent);
+            let is_reachable = self.procs.seat(rank).is_none_or(has_way);
+            let Some(kept) = self.ranks.get_mut(index).filter(|_| is_reachable) else { continue };
+            match (kept.untold.take(), kept.incarnation) {
                 (Some(Untold::Spawn), _) => self.begin(rank, cx),
                 (Some(Untold::Stop), Some(life)) => self.end(rank, life, false, cx),
                 (Some(Untold::Kill), Some(life)) => self.end(rank, life, true, cx),

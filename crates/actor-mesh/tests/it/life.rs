@@ -1,19 +1,15 @@
 //! life: restarts, and nothing that outlives its owner.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::{ActorSpec, LocalProcs, LocalSpec, RankError};
-use controller::{Config, RestartConfig};
+use actor_mesh::{ActorSpec, RankError};
+use controller::Config;
 use mesh_core::{Interest, News, Status, Transport};
-use mesh_runtime::{LocalTransport, Proc};
+use mesh_runtime::LocalTransport;
 use mesh_shape::Rank;
 
-use crate::support::{Add, Panic, Tool, World, all, next_failures, registry, soon, tens, world};
-
-fn on_failure() -> RestartConfig {
-    let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(50));
-    RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(10) }
-}
+use crate::support::{Add, Panic, Tool, World, all, next_failures, on_failure, soon, tens, world};
 
 /// RS1: the owner is told once, and the rank is there again, from its parameters.
 #[tokio::test]
@@ -33,16 +29,10 @@ async fn a_rank_that_fails_is_started_again_and_found_by_the_same_ref() {
 /// RS1, ST3: actors start again in the next life of their process.
 #[tokio::test]
 async fn a_process_that_is_started_again_gets_its_actors_again() {
-    let proc = Proc::local().expect("there is a runtime");
     let board = LocalTransport::default();
-    let transports =
-        Box::new(move || std::sync::Arc::new(board.another()) as std::sync::Arc<dyn Transport>);
     let config = Config { restart: on_failure(), ..Config::local() };
-    let extent = "procs=3".parse().expect("it is an extent");
-    let (name, registry) = ("homes".to_owned(), registry());
-    let spec = LocalSpec { name, extent, config, registry, transports };
-    let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
-    let world = World { proc, procs };
+    let transports = move || Arc::new(board.another()) as Arc<dyn Transport>;
+    let world = World::with("procs=3", config, transports).await;
 
     let mut tools = world.spawn(tens("tools").restart(on_failure())).await;
     assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11, 21]);

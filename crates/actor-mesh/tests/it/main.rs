@@ -1,6 +1,7 @@
 //! Meshes of actors through their public interface, on processes within this one.
 
 mod calls;
+mod ends;
 mod failures;
 mod faults;
 mod life;

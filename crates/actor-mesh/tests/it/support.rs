@@ -1,9 +1,13 @@
 //! An actor that does what it is told, and a place for it to live.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, ActorMeshRef, ActorRegistry, ActorSpec, LocalProcs, RankError};
-use mesh_core::{Message, OwnerNews};
+use actor_mesh::{
+    ActorMesh, ActorMeshRef, ActorRegistry, ActorSpec, LocalProcs, LocalSpec, RankError,
+};
+use controller::{Config, RestartConfig};
+use mesh_core::{ActorId, Message, OwnerNews, Transport};
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Proc, ReplyTo, Verdict};
 use mesh_shape::{Extent, ValueMesh};
 use serde::{Deserialize, Serialize};
@@ -42,7 +46,8 @@ impl Actor for Tool {
             .takes::<Panic>()
             .takes::<Hang>()
             .takes::<Forget>()
-            .takes::<AskOthers>();
+            .takes::<AskOthers>()
+            .takes::<Where>();
     }
 }
 
@@ -66,6 +71,10 @@ pub(crate) struct Forget;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct AskOthers(pub(crate) ActorMeshRef<Tool>, pub(crate) u64);
 
+/// Is answered with which actor it is.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Where;
+
 macro_rules! message {
     ($name:ident, $reply:ty) => {
         impl Message for $name {
@@ -80,6 +89,7 @@ message!(Panic, ());
 message!(Hang, ());
 message!(Forget, ());
 message!(AskOthers, Vec<Option<u64>>);
+message!(Where, ActorId);
 
 impl Handler<Add> for Tool {
     async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> Result<u64, Failure> {
@@ -128,6 +138,12 @@ impl Handler<AskOthers> for Tool {
     }
 }
 
+impl Handler<Where> for Tool {
+    async fn handle(&mut self, _: Where, cx: &mut Context<Self>) -> Result<ActorId, Failure> {
+        Ok(cx.me().id())
+    }
+}
+
 /// A program with a mesh of processes.
 pub(crate) struct World {
     pub(crate) proc: Proc,
@@ -141,13 +157,35 @@ pub(crate) fn registry() -> ActorRegistry {
 }
 
 pub(crate) async fn world(extent: &str) -> World {
-    let proc = Proc::local().expect("there is a runtime");
-    let extent: Extent = extent.parse().expect("it is an extent");
-    let procs = LocalProcs::start(&proc, "homes", extent, registry()).await;
-    World { proc, procs: procs.expect("they start") }
+    World::on(Proc::local().expect("there is a runtime"), extent).await
+}
+
+pub(crate) fn on_failure() -> RestartConfig {
+    let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(50));
+    RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(10) }
 }
 
 impl World {
+    pub(crate) async fn on(proc: Proc, extent: &str) -> Self {
+        let extent: Extent = extent.parse().expect("it is an extent");
+        let procs = LocalProcs::start(&proc, "homes", extent, registry()).await;
+        Self { proc, procs: procs.expect("they start") }
+    }
+
+    pub(crate) async fn with(
+        extent: &str,
+        config: Config,
+        transports: impl Fn() -> Arc<dyn Transport> + Send + Sync + 'static,
+    ) -> Self {
+        let proc = Proc::local().expect("there is a runtime");
+        let extent = extent.parse().expect("it is an extent");
+        let (name, registry) = ("homes".to_owned(), registry());
+        let transports = Box::new(transports);
+        let spec = LocalSpec { name, extent, config, registry, transports };
+        let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
+        Self { proc, procs }
+    }
+
     /// A mesh of tools; the number of each is ten times its rank.
     pub(crate) async fn tools(&self) -> ActorMesh<Tool> {
         self.spawn(tens("tools")).await

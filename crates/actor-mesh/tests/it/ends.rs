@@ -1,0 +1,120 @@
+//! ends: whoever ends takes what is theirs with them, and nothing else.
+
+use std::time::Duration;
+
+use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, RegistryError, SpawnError};
+use mesh_core::{ActorId, MeshRequest, PortRef};
+use mesh_runtime::{Actor, Context, Failure, Handlers, Port, Proc, ProcConfig};
+use mesh_shape::Rank;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::support::{Add, Hang, Tool, Where, World, all, soon, world};
+
+/// A program that says which failures nobody has handled.
+fn program() -> (Proc, mpsc::Receiver<String>) {
+    let (failed, failures) = mpsc::channel(8);
+    let on_failure = move |failure: &mesh_runtime::ChildFailure| {
+        _ = failed.try_send(failure.report().to_string()).is_ok();
+    };
+    let config = ProcConfig { on_failure: Box::new(on_failure), ..ProcConfig::local() };
+    (Proc::start(config, Handle::current()), failures)
+}
+
+/// H7: whoever asks a controller that is about to end gets no answer, and the program goes on.
+#[tokio::test]
+async fn a_question_to_a_mesh_that_ends_fails_nobody() {
+    let (proc, mut failures) = program();
+    let world = World::on(proc, "procs=2").await;
+    let tools = world.tools().await;
+    let home: PortRef<MeshRequest> = tools.home();
+    drop(tools);
+    while world.proc.has_way_to(home.actor()) {
+        _ = home.try_cast(&world.proc, MeshRequest::GetSubscriberCount).is_ok();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(failures.try_recv().ok(), None);
+}
+
+/// C4: what makes the parameters is the user's, and fails only the rank that they are for.
+#[tokio::test(start_paused = true)]
+async fn parameters_that_cannot_be_made_fail_their_rank() {
+    let (proc, mut failures) = program();
+    let world = World::on(proc, "procs=3").await;
+    let spec = ActorSpec::<Tool>::per_rank("odd", |point| {
+        assert_ne!(point.rank(), Rank::new(1), "there are none for it");
+        7
+    });
+    let error = soon(ActorMesh::spawn(&world.proc, &world.procs.procs(), spec)).await;
+    let Err(SpawnError::Ranks { failures: failed }) = error else { panic!("{error:?}") };
+    let failed: Vec<_> = failed.iter().flat_map(|it| it.each()).collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].0, Rank::new(1));
+    let told = failed[0].1.status.to_string();
+    assert!(told.contains("there are none for it"), "{told}");
+    assert_eq!(failures.try_recv().ok(), None);
+}
+
+/// C2: also where the owner is killed, and can say nothing any more.
+#[tokio::test(start_paused = true)]
+async fn actors_end_with_a_keeper_that_is_killed() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let actors: Vec<ActorId> = all(&soon(tools.call(&world.proc, Where)).await);
+    world.proc.kill();
+    for actor in actors {
+        soon(async {
+            while PortRef::<Add>::of(actor).call(&world.proc, Add(0)).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// C1: after its grace a process is killed, also while it waits for its actors.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_stopping_can_be_killed() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let call = tokio::spawn(tools.call(&world.proc, Hang));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let asked = Instant::now();
+    soon(world.procs.stop(Duration::from_millis(100))).await.expect("it is answered");
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    drop(call);
+}
+
+struct Namesake;
+
+impl Actor for Namesake {
+    const NAME: &'static str = "tool";
+    type Params = String;
+
+    async fn start(_: String, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
+
+struct Silent;
+
+impl Actor for Silent {
+    const NAME: &'static str = "tool";
+    type Params = u8;
+
+    async fn start(_: u8, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    fn handlers(_: &mut Handlers<Self>) {}
+}
+
+#[test]
+fn two_types_of_one_name_are_refused_also_if_they_take_the_same() {
+    let mut registry = ActorRegistry::new();
+    registry.actor::<Namesake>().actor::<Namesake>();
+    assert_eq!(registry.check(), Ok(()));
+    registry.actor::<Silent>();
+    assert_eq!(registry.check(), Err(RegistryError::SameName("tool")));
+}

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::rank_error::{Certainty, Ended, RankError, judge};
 use crate::view::{Known, Table, View};
+use crate::ways::Seats;
 
 /// How long what was noticed of a rank waits to be explained by its end.
 const EXPLAINED_WITHIN: Duration = Duration::from_millis(500);
@@ -122,10 +123,47 @@ fn find(known: &Known, base: Rank) -> Result<ActorId, RankError> {
     actor.ok_or_else(|| RankError::NotRunning(seen.status.clone()))
 }
 
-/// Waits until something is known of the mesh.
+/// Waits until something is known of the mesh; `None` if nobody says anything of it any more.
 async fn known(table: &mut watch::Receiver<Table>) -> Option<Known> {
     // The view is kept by whoever waits, so its follower goes on.
-    table.wait_for(|table| table.known.is_some()).await.ok()?.known.clone()
+    let table = table.wait_for(|table| table.known.is_some() || table.is_over).await.ok()?;
+    table.known.clone().filter(|_| !table.is_over)
+}
+
+/// Whom to send to, with what opens the way there if there is none.
+struct Found {
+    rank: Rank,
+    base: Rank,
+    actor: ActorId,
+    seats: Option<Seats>,
+}
+
+impl Target {
+    /// The ranks that something can be sent to, and why not to the others.
+    fn find(&self, known: &Known) -> (Vec<Found>, Vec<(Rank, RankError)>) {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for (rank, base) in self.ranks() {
+            match find(known, base) {
+                Ok(actor) => found.push(Found { rank, base, actor, seats: None }),
+                Err(error) => missing.push((rank, error)),
+            }
+        }
+        let ways = &self.view.ways;
+        let without_way = found.iter_mut().filter(|it| ways.is_missing(it.actor));
+        let without_way: Vec<&mut Found> = without_way.collect();
+        if !without_way.is_empty() {
+            let seats = ways.seats(without_way.iter().map(|it| it.base).collect());
+            without_way.into_iter().for_each(|it| it.seats = Some(seats.clone()));
+        }
+        (found, missing)
+    }
+
+    /// Opens the way to one of them, if there is none.
+    async fn open(&self, Found { base, actor, seats, .. }: &Found) {
+        if let Some(seats) = seats {
+            self.view.ways.open(*base, *actor, seats.clone()).await;
+        }
+    }
 }
 
 /// Sends to every rank that is there.
@@ -138,14 +176,13 @@ where
     let Ok(Some(known)) = known.await else {
         return target.ranks().map(|(rank, _)| (rank, RankError::NoController)).collect();
     };
-    let mut not_sent = Vec::new();
-    let mut legs = FuturesUnordered::new();
-    for (rank, base) in target.ranks() {
-        match find(&known, base) {
-            Ok(actor) => legs.push(message.cast(&target.from, PortRef::of(actor))),
-            Err(error) => not_sent.push((rank, error)),
-        }
-    }
+    let (found, not_sent) = target.find(&known);
+    let (target, message) = (&target, &message);
+    let leg = |to: Found| async move {
+        target.open(&to).await;
+        message.cast(&target.from, PortRef::of(to.actor)).await;
+    };
+    let mut legs: FuturesUnordered<_> = found.into_iter().map(leg).collect();
     while legs.next().await.is_some() {}
     not_sent.into_iter().collect()
 }
@@ -169,17 +206,15 @@ where
     };
     let message = Broadcast::new(message);
     let mut gathering = Gathering::new(size);
-    let mut legs = FuturesUnordered::new();
-    for (rank, base) in target.ranks() {
-        match find(&known, base) {
-            Ok(actor) => {
-                gathering.pending.insert(rank, (base, actor));
-                let leg = message.call(&target.from, PortRef::of(actor));
-                legs.push(async move { (rank, leg.await) });
-            }
-            Err(error) => gathering.settle(rank, Err(error)),
-        }
-    }
+    let (found, missing) = target.find(&known);
+    missing.into_iter().for_each(|(rank, error)| gathering.settle(rank, Err(error)));
+    gathering.pending.extend(found.iter().map(|it| (it.rank, (it.base, it.actor))));
+    let (target, message) = (&target, &message);
+    let leg = |to: Found| async move {
+        target.open(&to).await;
+        (to.rank, message.call(&target.from, PortRef::of(to.actor)).await)
+    };
+    let mut legs: FuturesUnordered<_> = found.into_iter().map(leg).collect();
     // What has changed since is looked at, too.
     table.mark_changed();
     while !gathering.pending.is_empty() {
@@ -190,8 +225,12 @@ where
                 gathering.answered(rank, outcome);
             }
             Ok(()) = table.changed() => {
-                if let Some(known) = &table.borrow_and_update().known {
+                let table = table.borrow_and_update();
+                if let Some(known) = &table.known {
                     gathering.look(known);
+                }
+                if table.is_over {
+                    gathering.give_up();
                 }
             }
             () = sleep_until(until) => {
@@ -268,6 +307,14 @@ impl<R> Gathering<R> {
         }
         for (rank, ended) in explained {
             self.settle(rank, Err(ended));
+        }
+    }
+
+    /// Nobody says any more what becomes of the ranks: only answers that are on their way still come.
+    fn give_up(&mut self) {
+        let at = Instant::now() + EXPLAINED_WITHIN;
+        for rank in self.pending.keys() {
+            self.given_up.entry(*rank).or_insert((at, RankError::NoController));
         }
     }
 

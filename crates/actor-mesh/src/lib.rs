@@ -27,6 +27,7 @@ mod rank_error;
 mod registry;
 mod report;
 mod view;
+mod ways;
 mod wire;
 
 pub use call::MeshCall;

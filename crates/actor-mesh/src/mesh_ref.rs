@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mesh_core::{ActorId, MeshLabel, MeshRequest, Message, PortRef, ProcId};
+use mesh_core::{ActorId, MeshLabel, MeshRequest, Message, PeerId, PortRef};
 use mesh_runtime::{Actor, Broadcast, Handler, Proc, Sender};
 use mesh_shape::{Extent, Overlay, Rank, Region, ShapeError, Slice};
 use serde::de::DeserializeOwned;
@@ -35,11 +35,12 @@ pub struct ActorMeshRef<A> {
     of: PhantomData<fn(A)>,
 }
 
-/// What is known of the mesh in each process that the ref is used in: most often one.
+/// What is known of the mesh in each process that the ref is used in: most often one. Of each process only in
+/// its newest life.
 #[derive(Clone, Default)]
 struct Views(Arc<Mutex<Vec<ViewIn>>>);
 
-type ViewIn = (ProcId, Arc<View>);
+type ViewIn = (PeerId, Arc<View>);
 
 impl<A> ActorMeshRef<A> {
     pub(crate) fn new(label: MeshLabel, region: Arc<Region>, homes: Homes) -> Self {
@@ -99,11 +100,12 @@ impl<A> ActorMeshRef<A> {
     /// What is known of the mesh in `proc`; the first use there begins to follow it.
     pub(crate) fn view(&self, proc: &Proc) -> Arc<View> {
         let mut views = self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, view)) = views.iter().find(|(id, _)| *id == proc.id()) {
+        if let Some((_, view)) = views.iter().find(|(peer, _)| *peer == proc.peer()) {
             return Arc::clone(view);
         }
         let view = Arc::new(View::open(proc, self.region.base().size(), self.homes));
-        views.push((proc.id(), Arc::clone(&view)));
+        views.retain(|(peer, _)| peer.proc != proc.id());
+        views.push((proc.peer(), Arc::clone(&view)));
         view
     }
 

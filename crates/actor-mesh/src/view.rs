@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use mesh_core::{
     ActorId, Change, Incarnation, Interest, MeshEvent, MeshId, MeshRequest, News, PeerId, Plane,
-    PortRef, Progress, Status, Subscribe, Trouble,
+    PortRef, Progress, Status, Subscribe, Trouble, Unsubscribe, WhyUndelivered,
 };
-use mesh_runtime::{Network, Port, Proc};
-use mesh_shape::{Rank, RankSet, Region, ValueMesh};
+use mesh_runtime::{CallError, Port, Proc};
+use mesh_shape::{Rank, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
 use supervise::{Clock, MeshEvents};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use crate::wire::{GetMembers, GetSeats, Member, Members};
+use crate::ways::Ways;
+use crate::wire::{GetMembers, Member, Members};
 
 /// How many events of a mesh may wait here; a slower reader gets a snapshot (N7).
 const EVENTS: usize = 256;
@@ -28,6 +30,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct View {
     table: watch::Receiver<Table>,
+    pub(crate) ways: Ways,
     follower: AbortHandle,
 }
 
@@ -45,8 +48,10 @@ pub(crate) struct Homes {
 pub(crate) struct Table {
     /// `None` until the controller has answered.
     pub(crate) known: Option<Known>,
-    /// The controller is silent, or has ended (N10).
+    /// The controller is silent, or cannot be reached (N10).
     pub(crate) is_lost: bool,
+    /// The controller has ended, and nobody says any more what becomes of the ranks.
+    pub(crate) is_over: bool,
 }
 
 /// What is known of the ranks of a mesh.
@@ -75,11 +80,12 @@ impl Drop for View {
 impl View {
     /// Begins to follow a mesh of so many ranks.
     pub(crate) fn open(proc: &Proc, size: usize, homes: Homes) -> Self {
-        let (tell, table) = watch::channel(Table { known: None, is_lost: false });
+        let (tell, table) = watch::channel(Table { known: None, is_lost: false, is_over: false });
         let proc = proc.on(Plane::Control);
         let runtime = proc.runtime().clone();
+        let ways = Ways::new(proc.clone(), homes.keeper.actor());
         let follower = runtime.spawn(Follower { proc, size, homes, tell }.run()).abort_handle();
-        Self { table, follower }
+        Self { table, ways, follower }
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Table> {
@@ -109,10 +115,30 @@ impl Known {
 
     /// Whether where a rank is that runs must be asked.
     fn is_incomplete(&self) -> bool {
-        self.ranks.runs().any(|(_, seen)| {
-            let is_here = seen.member.is_some_and(|member| member.incarnation == seen.incarnation);
-            seen.status.has_reached(Progress::Running) && !seen.status.is_terminal() && !is_here
-        })
+        self.ranks.runs().any(|(_, seen)| seen.is_missing())
+    }
+
+    /// The same, where those that run and are not known to be anywhere do not run yet.
+    fn reachable(&self) -> Self {
+        let ranks = self.ranks.map(|seen| match seen.is_missing() {
+            true => Seen { status: Status::Initializing, ..seen.clone() },
+            false => seen.clone(),
+        });
+        Self { procs: self.procs.clone(), ranks }
+    }
+
+    fn hear(&mut self, news: &News) {
+        match news {
+            News::Snapshot(all) => {
+                [&all.failed, &all.stopped, &all.alive].into_iter().for_each(|it| self.apply(it));
+            }
+            News::Changed(changes) => self.apply(changes),
+            News::Heartbeat { .. }
+            | News::Trouble(_)
+            | News::Escalated(_)
+            | News::Stopping
+            | News::Closed => (),
+        }
     }
 
     fn apply(&mut self, changes: &[Change]) {
@@ -143,6 +169,14 @@ impl Known {
     }
 }
 
+impl Seen {
+    /// Whether it runs, and is not known to be anywhere.
+    fn is_missing(&self) -> bool {
+        let is_here = self.member.is_some_and(|member| member.incarnation == self.incarnation);
+        self.status.has_reached(Progress::Running) && !self.status.is_terminal() && !is_here
+    }
+}
+
 /// Keeps a [`Table`] up to date.
 struct Follower {
     /// The control plane of the process.
@@ -155,82 +189,105 @@ struct Follower {
 impl Follower {
     async fn run(self) {
         loop {
-            if let Some(()) = self.follow().await {
-                return;
+            match self.follow().await {
+                Followed::ToTheEnd => return,
+                Followed::IsOver => {
+                    self.tell.send_modify(|table| table.is_over = true);
+                    return;
+                }
+                Followed::Lost => self.tell.send_modify(|table| table.is_lost = true),
             }
-            self.tell.send_modify(|table| table.is_lost = true);
             sleep(AGAIN).await;
         }
     }
 
-    /// Follows the mesh to its end; `None` if its controller cannot be reached, or not any more.
-    async fn follow(&self) -> Option<()> {
+    /// Follows the mesh for as long as its controller is heard.
+    async fn follow(&self) -> Followed {
         let port = self.proc.open_port::<MeshEvent>(EVENTS);
         let subscribe = Subscribe { to: port.port(), interest: Interest::All, region: None };
         let door = PortRef::<Subscribe>::of(self.homes.controller.actor());
-        door.call(&self.proc, subscribe).await.ok()?.ok()?;
-        let mut events = MeshEvents::of_port(port, Clock::start());
-        let roll = self.homes.keeper;
-        while let Some(event) = events.next().await {
-            let is_closed = event.news == News::Closed;
-            let is_lost = event.news == News::Trouble(Trouble::ControllerLost);
-            // Where ranks are is asked before it is told that they run: whoever sees that can reach them.
-            let mut known = self.after(&event.news);
-            if known.is_incomplete() {
-                let members = roll.call(&self.proc, GetMembers).await.ok()?;
-                self.reach(&known, &members).await;
-                known.learn(&members);
+        let _subscribed = Subscribed { follower: self, to: port.port() };
+        match door.call(&self.proc, subscribe).await {
+            Ok(Ok(())) => (),
+            // It has ended for good: nobody is ever called the same again.
+            Err(CallError::Undelivered { why: WhyUndelivered::NoActor, .. }) => {
+                return Followed::IsOver;
             }
-            self.tell.send_replace(Table { known: Some(known), is_lost });
-            if is_closed {
-                return Some(());
+            Ok(Err(_)) | Err(_) => return Followed::Lost,
+        }
+        let mut events = MeshEvents::of_port(port, Clock::start());
+        let mut known = self.known();
+        let mut asked = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(members) = asked.next(), if !asked.is_empty() => {
+                    if let Ok(members) = &members {
+                        known.learn(members);
+                    }
+                    self.publish(&known);
+                }
+                event = events.next() => {
+                    let Some(MeshEvent { news, .. }) = event else { return Followed::Lost };
+                    if news == News::Trouble(Trouble::ControllerLost) {
+                        return Followed::Lost;
+                    }
+                    known.hear(&news);
+                    if known.is_incomplete() && asked.is_empty() {
+                        asked.push(self.homes.keeper.call(&self.proc, GetMembers));
+                    }
+                    // At first it is not told that there is nothing, before it was asked.
+                    if asked.is_empty() || self.tell.borrow().known.is_some() {
+                        self.publish(&known);
+                    }
+                    if news == News::Closed {
+                        return Followed::ToTheEnd;
+                    }
+                }
             }
         }
-        None
     }
 
-    /// What is known after some news.
-    fn after(&self, news: &News) -> Known {
-        let before = self.tell.borrow().known.clone();
-        let mut known = before.unwrap_or_else(|| {
+    /// What was known last.
+    fn known(&self) -> Known {
+        self.tell.borrow().known.clone().unwrap_or_else(|| {
             let (incarnation, status) = (Incarnation::FIRST, Status::Initializing);
             let unknown = Seen { incarnation, status, member: None };
             Known { procs: None, ranks: ValueMesh::uniform(self.size, unknown) }
-        });
-        match news {
-            News::Snapshot(all) => {
-                [&all.failed, &all.stopped, &all.alive].into_iter().for_each(|it| known.apply(it));
-            }
-            News::Changed(changes) => known.apply(changes),
-            News::Heartbeat { .. }
-            | News::Trouble(_)
-            | News::Escalated(_)
-            | News::Stopping
-            | News::Closed => (),
-        }
-        known
+        })
     }
 
-    /// Opens sessions with the processes that there is no way to yet.
-    async fn reach(&self, known: &Known, members: &Members) {
-        let Some(network) = Network::of(&self.proc) else { return };
-        let mut learned = known.clone();
-        learned.learn(members);
-        let without_way = (0..self.size)
-            .map(Rank::new)
-            .filter(|rank| learned.actor(*rank).is_some_and(|actor| !self.proc.has_way_to(actor)));
-        let ranks: RankSet = without_way.collect();
-        if ranks.is_empty() {
-            return;
-        }
-        let seats = PortRef::<GetSeats>::of(self.homes.keeper.actor());
-        let Ok(seats) = seats.call(&self.proc, GetSeats { ranks }).await else { return };
-        for (rank, seat) in seats {
-            let Some(doors) = seat.doors else { continue };
-            if let Err(error) = network.dial(seat.peer, &doors).await {
-                // A call to it says so, or its controller does.
-                tracing::debug!(%rank, %error, "a rank cannot be reached from here");
-            }
+    /// Tells what is known: of those that run only where they are known to be, so that whoever sees one can
+    /// reach it. An end is told at once, whatever else is still asked (R1).
+    fn publish(&self, known: &Known) {
+        let known = Some(known.reachable());
+        self.tell.send_replace(Table { known, is_lost: false, is_over: false });
+    }
+}
+
+/// How following a mesh has ended.
+enum Followed {
+    /// With the mesh.
+    ToTheEnd,
+    /// Its controller has ended, and what has become of its ranks is not known.
+    IsOver,
+    /// Its controller cannot be reached, or not any more.
+    Lost,
+}
+
+/// A subscription, which ends with whoever follows.
+struct Subscribed<'a> {
+    follower: &'a Follower,
+    to: PortRef<MeshEvent>,
+}
+
+impl Drop for Subscribed<'_> {
+    fn drop(&mut self) {
+        let Follower { proc, homes, .. } = self.follower;
+        let door = PortRef::<Unsubscribe>::of(homes.controller.actor());
+        if proc.has_way_to(door.actor()) {
+            // One that has no room finds out with the next event that nobody reads.
+            _ = door.try_cast(proc, Unsubscribe { to: self.to }).is_ok();
         }
     }
 }

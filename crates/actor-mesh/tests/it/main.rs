@@ -8,3 +8,4 @@ mod life;
 mod procs;
 mod refs;
 mod support;
+mod ways;

@@ -1,0 +1,87 @@
+//! The ways from a process to the ranks of a mesh: opened when something is to be sent there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use mesh_core::{ActorId, Doors, PeerId, PortRef, ProcSeat};
+use mesh_runtime::{Network, Port, Proc};
+use mesh_shape::{Rank, RankSet};
+use tokio::time::timeout;
+
+use crate::wire::GetSeats;
+
+/// Opens sessions with the processes of a mesh that there is no way to, or not any more. Those that nothing is
+/// sent to are left alone, and one that takes no session holds up only what is sent there.
+pub(crate) struct Ways {
+    /// The control plane of the process.
+    proc: Proc,
+    /// Who knows where the processes are.
+    keeper: ActorId,
+    /// Those that are being opened, each once, however many wait for it.
+    dials: Mutex<BTreeMap<PeerId, Dial>>,
+}
+
+type Dial = Shared<BoxFuture<'static, ()>>;
+
+/// Where the processes of some ranks are: asked once, by whoever waits first.
+pub(crate) type Seats = Shared<BoxFuture<'static, Arc<[(Rank, ProcSeat)]>>>;
+
+impl Ways {
+    pub(crate) const fn new(proc: Proc, keeper: ActorId) -> Self {
+        Self { proc, keeper, dials: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Whether something must be opened before an actor can be sent anything.
+    pub(crate) fn is_missing(&self, actor: ActorId) -> bool {
+        actor.peer() != self.proc.peer() && !self.proc.has_way_to(actor)
+    }
+
+    /// Where the processes of these ranks are.
+    pub(crate) fn seats(&self, ranks: RankSet) -> Seats {
+        let (proc, door) = (self.proc.clone(), PortRef::<GetSeats>::of(self.keeper));
+        async move { door.call(&proc, GetSeats { ranks }).await.unwrap_or_default().into() }
+            .boxed()
+            .shared()
+    }
+
+    /// Opens the way to an actor, if its process is in its seat and takes a session in time. If not, whatever
+    /// is sent there comes back.
+    pub(crate) async fn open(&self, rank: Rank, actor: ActorId, seats: Seats) {
+        let seats = seats.await;
+        let found = seats.binary_search_by_key(&rank, |(rank, _)| *rank).ok();
+        let seat = found.and_then(|index| seats.get(index)).map(|(_, seat)| seat);
+        let Some(seat) = seat.filter(|seat| seat.peer == actor.peer()) else { return };
+        if let Some(dial) = seat.doors.as_ref().and_then(|doors| self.dial(seat.peer, doors)) {
+            _ = timeout(self.proc.call_within(), dial).await.is_ok();
+        }
+    }
+
+    fn dial(&self, peer: PeerId, doors: &Doors) -> Option<Dial> {
+        let network = Network::of(&self.proc)?;
+        let mut dials = self.dials();
+        dials.retain(|_, dial| dial.peek().is_none());
+        let dial = dials.entry(peer).or_insert_with(|| {
+            let doors = doors.clone();
+            let work = async move {
+                if let Err(error) = network.dial(peer, &doors).await {
+                    tracing::debug!(%peer, %error, "a rank cannot be reached from here");
+                }
+            };
+            work.boxed().shared()
+        });
+        Some(dial.clone())
+    }
+
+    fn dials(&self) -> MutexGuard<'_, BTreeMap<PeerId, Dial>> {
+        self.dials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Ways {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ways").field("proc", &self.proc).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,185 @@
+//! ways: sessions that cannot be opened, are lost, and come again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actor_mesh::{ActorMeshRef, RankError};
+use async_trait::async_trait;
+use controller::Config;
+use mesh_core::{
+    Addr, DialError, Inbound, Lane, ListenError, Outbound, PeerId, PortRef, ProcId, Status,
+    Transport,
+};
+use mesh_runtime::{LocalTransport, Network, Port, codec};
+use mesh_shape::Rank;
+use tokio::time::Instant;
+
+use crate::support::{
+    Add, AskOthers, Tool, Where, World, all, next_failures, on_failure, soon, tens, world,
+};
+
+/// A world whose sessions can be cut.
+async fn cuttable(extent: &str, config: Config) -> (World, Arc<LocalTransport>) {
+    let board = Arc::new(LocalTransport::default());
+    let another = Arc::clone(&board);
+    let world =
+        World::with(extent, config, move || Arc::new(another.another()) as Arc<dyn Transport>);
+    (world.await, board)
+}
+
+/// Opens the sessions of the owner with the process of a rank again.
+async fn meet_again(world: &World, rank: usize) {
+    let seat = world.procs.procs().seat(Rank::new(rank)).expect("it is there");
+    let network = Network::of(&world.proc).expect("it has one");
+    let doors = seat.doors.expect("it has some");
+    network.dial(seat.peer, &doors).await.expect("it listens");
+}
+
+fn peer(world: &World, rank: usize) -> PeerId {
+    world.procs.procs().seat(Rank::new(rank)).expect("it is there").peer
+}
+
+/// C2, H7: an agent that had no way to the keeper has ended the actors of its mesh, and says so as soon as it
+/// can: nobody is left to believe that they run.
+#[tokio::test(start_paused = true)]
+async fn actors_that_ended_for_want_of_their_keeper_are_told_of() {
+    let (world, board) = cuttable("procs=3", Config::local()).await;
+    let mut tools = world.tools().await;
+    board.cut(peer(&world, 1).proc);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    meet_again(&world, 1).await;
+    let failures = next_failures(&mut tools).await;
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(failures[0].0, 1);
+    let answers = soon(tools.call(&world.proc, Add(1))).await;
+    assert_eq!(answers.get(Rank::new(2)), Some(&Ok(21)));
+    assert!(matches!(answers.get(Rank::new(1)), Some(Err(RankError::Ended(_)))), "{answers:?}");
+    // C3
+    let again = world.tools().await;
+    assert_eq!(all(&soon(again.call(&world.proc, Add(0))).await), [0, 10, 20]);
+}
+
+/// N9: a session that was lost for a moment ends nobody.
+#[tokio::test(start_paused = true)]
+async fn a_way_that_is_lost_for_a_moment_is_no_end() {
+    let (world, board) = cuttable("procs=2", Config::local()).await;
+    let tools = world.tools().await;
+    board.cut(peer(&world, 1).proc);
+    meet_again(&world, 1).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11]);
+    let state = soon(tools.stop(Duration::from_secs(1))).await.expect("it is answered");
+    assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");
+}
+
+/// A ref in another process finds its way again.
+#[tokio::test(start_paused = true)]
+async fn a_session_between_ranks_that_was_lost_is_opened_again() {
+    let (world, board) = cuttable("procs=2", Config::local()).await;
+    let (askers, others) = (world.spawn(tens("askers")).await, world.spawn(tens("others")).await);
+    // Moved, the ref is used there with what is known of the mesh.
+    let asker = PortRef::<AskOthers>::of(all(&soon(askers.call(&world.proc, Where)).await)[0]);
+    let ask = |n| asker.call(&world.proc, AskOthers(others.mesh_ref().clone(), n));
+    assert_eq!(soon(ask(1)).await, Ok(vec![Some(1), Some(11)]));
+    board.cut(peer(&world, 1).proc);
+    meet_again(&world, 1).await;
+    assert_eq!(soon(ask(1)).await, Ok(vec![Some(2), Some(12)]));
+}
+
+/// H7: a process that nobody can open a session with holds up nobody else.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_takes_no_session_holds_nobody_up() {
+    let board = LocalTransport::default();
+    let n_made = AtomicUsize::new(0);
+    let transports = move || {
+        let (inner, number) = (board.another(), n_made.fetch_add(1, Ordering::Relaxed));
+        // The owner, who is first, reaches all.
+        Arc::new(Deaf { inner, is_owner: number == 0 }) as Arc<dyn Transport>
+    };
+    let world = World::with("procs=3", Config::local(), transports).await;
+    let (askers, others) = (world.spawn(tens("askers")).await, world.spawn(tens("others")).await);
+    let asker = askers.slice("procs", 0).expect("there is one");
+    let ask = AskOthers(others.mesh_ref().clone(), 1);
+    let asked = Instant::now();
+    let call = asker.call(&world.proc, ask).within(Duration::from_secs(60));
+    assert_eq!(all(&call.await), [[Some(1), Some(11), None]]);
+    assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
+
+    // One who has nothing to do with it does not even notice.
+    let two = others.slice("procs", ..2).expect("there are two");
+    let asked = Instant::now();
+    assert_eq!(all(&asker.call(&world.proc, AskOthers(two, 1)).await), [[Some(2), Some(12)]]);
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+}
+
+/// Opens no session with the process of rank 2.
+struct Deaf {
+    inner: LocalTransport,
+    is_owner: bool,
+}
+
+#[async_trait]
+impl Transport for Deaf {
+    async fn listen(
+        &self,
+        at: &Addr,
+        lane: Lane,
+        into: Arc<dyn Inbound>,
+    ) -> Result<Addr, ListenError> {
+        self.inner.listen(at, lane, into).await
+    }
+
+    async fn dial(
+        &self,
+        to: &Addr,
+        peer: ProcId,
+        lane: Lane,
+        into: Arc<dyn Inbound>,
+    ) -> Result<Arc<dyn Outbound>, DialError> {
+        if !self.is_owner && to.to_string().contains("-2-") {
+            std::future::pending::<()>().await;
+        }
+        self.inner.dial(to, peer, lane, into).await
+    }
+}
+
+/// A ref that moves with a message within one program is used by each life of a process for itself.
+#[tokio::test(start_paused = true)]
+async fn the_next_life_of_a_process_follows_a_mesh_anew() {
+    let config = Config { restart: on_failure(), ..Config::local() };
+    let (world, _) = cuttable("procs=2", config).await;
+    let askers = world.spawn(tens("askers").restart(on_failure())).await;
+    let others = world.spawn(tens("others").restart(on_failure())).await;
+    let other = others.mesh_ref().clone();
+    let ask = async || {
+        let found = soon(askers.call(&world.proc, Where)).await;
+        let Some(Ok(asker)) = found.get(Rank::new(1)) else { return None };
+        // Moved, the ref is used there with what is known of the mesh in that process.
+        let ask = AskOthers(other.clone(), 0);
+        PortRef::<AskOthers>::of(*asker).call(&world.proc, ask).await.ok()
+    };
+    assert_eq!(ask().await, Some(vec![Some(0), Some(10)]));
+    for _ in 0..2 {
+        world.procs.crash(Rank::new(1));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(ask().await, Some(vec![Some(0), Some(10)]));
+    }
+}
+
+/// R1: that a mesh has ended is known at once by whoever asks.
+#[tokio::test(start_paused = true)]
+async fn a_ref_of_a_mesh_that_has_ended_is_answered_at_once() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let bytes = codec::encode("ref", tools.mesh_ref()).expect("it can be");
+    drop(tools);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let late: ActorMeshRef<Tool> = codec::decode(&bytes).expect("it is one");
+    let asked = Instant::now();
+    let answers = late.call(&world.proc, Add(1)).within(Duration::from_secs(60)).await;
+    assert!(answers.iter().all(|it| *it == Err(RankError::NoController)), "{answers:?}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert_eq!(late.cast(&world.proc, Add(1)).await.len(), 2);
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}

@@ -94,6 +94,33 @@ pub(crate) async fn a_suspended_process_is_left_to_the_deadline_and_answers_late
     world.close().await
 }
 
+/// H4, C3: for longer than its sessions live. What was there is not lost, or is told to be; the process is as
+/// good as before.
+pub(crate) async fn a_process_that_was_suspended_for_long_is_used_again(
+    root: Arc<Root>,
+) -> Outcome {
+    let mut world = World::new(&root, "procs=2").await?;
+    let pids = all_answer(&root, &world.tools).await?;
+    world.signal(1, Signal::STOP).await?;
+    sleep(Duration::from_secs(10)).await;
+    world.signal(1, Signal::CONT).await?;
+    let again = world.procs.spawn_as(tens("again").ready_within(Duration::from_secs(20))).await?;
+    assert_eq!(all_answer(&root, &again).await?, pids);
+    let answers = world.tools.call(&*root, Add(1)).await;
+    match answers.get(Rank::new(1)) {
+        Some(Ok(11)) => (),
+        Some(Err(RankError::Ended(_))) => {
+            assert_eq!(next_failures(&mut world.tools).await?.len(), 1);
+        }
+        other => return Err(format!("it goes on or has ended: {other:?}").into()),
+    }
+    let asked = Instant::now();
+    world.tools.stop(Duration::from_secs(5)).await?;
+    assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());
+    drop(again);
+    world.close().await
+}
+
 /// A handler that blocks its thread keeps nobody from spawning there, or from being told.
 pub(crate) async fn a_blocked_handler_keeps_nobody_from_supervising_its_process(
     root: Arc<Root>,

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
                 trial(&root, ends::a_process_that_exits_is_told_with_its_code),
                 trial(&root, ends::a_panic_is_told_with_its_place_and_the_process_lives_on),
                 trial(&root, ends::a_suspended_process_is_left_to_the_deadline_and_answers_later),
+                trial(&root, ends::a_process_that_was_suspended_for_long_is_used_again),
                 trial(&root, ends::a_blocked_handler_keeps_nobody_from_supervising_its_process),
                 trial(&root, ends::a_process_that_is_started_again_gets_its_actor_again),
                 trial(&root, ends::a_mesh_that_is_dropped_leaves_its_processes_to_others),

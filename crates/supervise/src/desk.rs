@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::time::Duration;
 
-use mesh_core::{MeshEvent, MeshRequest, PortRef, Refusal, Reply, Subscribe, Unsubscribe};
+use mesh_core::{MeshEvent, MeshRequest, Message, PortRef, Refusal, Reply, Subscribe, Unsubscribe};
 use mesh_runtime::{
     Actor, ActorRef, ChildFailure, Context, Failure, Handler, Handlers, ReplyTo, Stop, Verdict,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::forwarder::{Forwarder, Forwarding};
 use crate::handle::{ControllerRef, Inbox, SUBSCRIBER_EVENTS};
+
+/// How long subscribers may take to read what was said last.
+const CARRIED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Answers over ports for a controller whose loop runs elsewhere in the process, and whose owner has it in
 /// its hand (L8). Spawn it on the control thread; it ends with the controller.
@@ -56,10 +61,11 @@ impl<R: Send + 'static> Actor for Desk<R> {
     type Params = ControllerRef<R>;
 
     async fn start(controller: ControllerRef<R>, cx: &mut Context<Self>) -> Result<Self, Failure> {
-        let (me, ended) = (cx.me().clone(), controller.clone());
+        let (me, deputy, ended) = (cx.me().clone(), cx.deputy(), controller.clone());
         cx.attach(async move {
             ended.ended().await;
-            me.stop(Stop::Now);
+            // If it does not take that, it is about to end.
+            _ = me.cast(&deputy, LoopEnded).await.is_ok();
             Ok(())
         });
         Ok(Self(Reception::new(controller)))
@@ -76,6 +82,22 @@ impl<R: Send + 'static> Actor for Desk<R> {
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<MeshRequest>().takes::<Subscribe>().takes::<Unsubscribe>();
+    }
+}
+
+/// The loop has ended.
+struct LoopEnded;
+
+impl Message for LoopEnded {
+    const NAME: &'static str = "meshwarden.desk.LoopEnded";
+    type Reply = ();
+}
+
+impl<R: Send + 'static> Handler<LoopEnded> for Desk<R> {
+    async fn handle(&mut self, _: LoopEnded, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.0.carry(CARRIED_WITHIN).await;
+        cx.stop(Stop::Now);
+        Ok(())
     }
 }
 
@@ -225,6 +247,17 @@ impl<R: Send + 'static> Reception<R> {
         let forwarder = cx.spawn::<Forwarder>(forwarding);
         self.subscriptions.insert(to, Subscribed { forwarder, carries });
         Ok(Ok(()))
+    }
+
+    /// Waits until all that was said before the end of the loop has been carried (N4).
+    async fn carry(&mut self, within: Duration) {
+        let carried = async {
+            for subscribed in self.subscriptions.values_mut() {
+                subscribed.carries.closed().await;
+            }
+        };
+        // A subscriber that does not read holds nobody up for longer.
+        _ = timeout(within, carried).await.is_ok();
     }
 
     pub(crate) async fn unsubscribe(&mut self, from: PortRef<MeshEvent>) {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mesh_core::{ActorId, Fault, Message, PortRef, Progress, WhyUndelivered};
+use mesh_core::{ActorId, Fault, Incarnation, Message, PortRef, Progress, WhyUndelivered};
 use mesh_runtime::{Broadcast, Deputy, Sender};
 use mesh_shape::{Overlay, Rank, Region, ValueMesh};
 use serde::Serialize;
@@ -110,8 +110,8 @@ impl<M: Message> fmt::Debug for MeshCall<M> {
     }
 }
 
-/// Where a rank is, or why nothing can be sent there.
-fn find(known: &Known, base: Rank) -> Result<ActorId, RankError> {
+/// Where a rank is, in which life, or why nothing can be sent there.
+fn find(known: &Known, base: Rank) -> Result<(ActorId, Incarnation), RankError> {
     let Some(seen) = known.seen(base) else { return Err(RankError::NoController) };
     if let Some(ended) = Ended::of(&seen.status) {
         return Err(RankError::Ended(ended));
@@ -120,7 +120,8 @@ fn find(known: &Known, base: Rank) -> Result<ActorId, RankError> {
         // One that is silent, or suspended, may still answer.
         seen.status.progress().is_none_or(|progress| progress >= Progress::Running)
     });
-    actor.ok_or_else(|| RankError::NotRunning(seen.status.clone()))
+    let actor = actor.ok_or_else(|| RankError::NotRunning(seen.status.clone()))?;
+    Ok((actor, seen.incarnation()))
 }
 
 /// Waits until something is known of the mesh; `None` if nobody says anything of it any more.
@@ -135,6 +136,7 @@ struct Found {
     rank: Rank,
     base: Rank,
     actor: ActorId,
+    life: Incarnation,
     seats: Option<Seats>,
 }
 
@@ -144,7 +146,7 @@ impl Target {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for (rank, base) in self.ranks() {
             match find(known, base) {
-                Ok(actor) => found.push(Found { rank, base, actor, seats: None }),
+                Ok((actor, life)) => found.push(Found { rank, base, actor, life, seats: None }),
                 Err(error) => missing.push((rank, error)),
             }
         }
@@ -208,7 +210,7 @@ where
     let mut gathering = Gathering::new(size);
     let (found, missing) = target.find(&known);
     missing.into_iter().for_each(|(rank, error)| gathering.settle(rank, Err(error)));
-    gathering.pending.extend(found.iter().map(|it| (it.rank, (it.base, it.actor))));
+    gathering.pending.extend(found.iter().map(|it| (it.rank, (it.base, it.life))));
     let (target, message) = (&target, &message);
     let leg = |to: Found| async move {
         target.open(&to).await;
@@ -249,8 +251,8 @@ where
 /// The answers that have come, and the ranks that are still waited for.
 struct Gathering<R> {
     answers: Vec<Option<Result<R, RankError>>>,
-    /// By rank: the rank of the mesh, and the actor that was called.
-    pending: BTreeMap<Rank, (Rank, ActorId)>,
+    /// By rank: the rank of the mesh, and which life of it was called.
+    pending: BTreeMap<Rank, (Rank, Incarnation)>,
     /// What some of them will be answered with, and when, unless something better is known by then.
     given_up: BTreeMap<Rank, (Instant, RankError)>,
 }
@@ -286,14 +288,12 @@ impl<R> Gathering<R> {
     /// Looks which of the ranks that are waited for have ended.
     fn look(&mut self, known: &Known) {
         let mut explained = Vec::new();
-        for (rank, (base, actor)) in &self.pending {
+        for (rank, (base, life)) in &self.pending {
             let Some(seen) = known.seen(*base) else { continue };
-            let ended = match Ended::of(&seen.status) {
+            let ended = match seen.end_of(*life) {
                 Some(ended) => RankError::Ended(ended),
-                // Another life of it has begun: the one that was called is over.
-                None if known.actor(*base).is_some_and(|now| now != *actor) => {
-                    RankError::Undelivered(WhyUndelivered::Ended)
-                }
+                // Another life of it has begun: the one that was called is over, and nobody has seen how.
+                None if seen.incarnation() > *life => RankError::Undelivered(WhyUndelivered::Ended),
                 None => continue,
             };
             match self.given_up.get(rank) {

@@ -23,13 +23,16 @@ use crate::wire::{CloseMesh, EndRank, Said, Spawn};
 /// How often it looks whether the keepers of its meshes can still be reached.
 const KEEPERS_EVERY: Duration = Duration::from_secs(1);
 
+/// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then.
+const KEEPERS_WITHIN: Duration = Duration::from_secs(5);
+
 /// When a keeper that had no room is told again.
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// The agent of a process: spawns its actors on the user's plane, lives itself on the control plane, and says
 /// what becomes of them to the keeper of each mesh. When a keeper is gone, so are the actors of its mesh
-/// (C2); the meshes of others are left alone. Where it cannot tell whether one is gone, since there is no way
-/// to it, it ends the actors too, and says so when there is a way again.
+/// (C2); the meshes of others are left alone. Where it cannot tell whether one is gone, since for a while there
+/// is no way to it, it ends the actors too, and says so when there is a way again.
 pub struct ProcAgent {
     user: Proc,
     registry: Arc<ActorRegistry>,
@@ -48,7 +51,9 @@ struct Held {
     state: ActorState,
     /// Its keeper has not been told the newest.
     is_unsaid: bool,
-    /// It was ended because there was no way to its keeper.
+    /// Since when no way to its keeper is seen.
+    lost: Option<Instant>,
+    /// It was ended because of that.
     is_culled: bool,
     born: Instant,
 }
@@ -121,16 +126,22 @@ impl ProcAgent {
         }
     }
 
-    /// Ends the actors whose keeper there is no way to, and says what is unsaid where there is one again.
+    /// Ends the actors whose keeper there is no way to for too long, and says what is unsaid where there is one again.
     fn look_for_keepers(&mut self, cx: &mut Context<Self>) {
         let mut unsaid = Vec::new();
         for (key, held) in &mut self.held {
             if cx.proc().has_way_to(held.keeper.actor()) {
+                held.lost = None;
                 unsaid.extend(held.is_unsaid.then_some(*key));
                 continue;
             }
+            // From when it is looked at, so that our own pause does not count.
+            let lost_for = held.lost.get_or_insert_with(Instant::now).elapsed();
             let is_over = held.is_culled || matches!(held.state, ActorState::Ended(_));
-            if let Some(actor) = held.actor.as_ref().filter(|_| !is_over) {
+            if lost_for >= KEEPERS_WITHIN
+                && !is_over
+                && let Some(actor) = &held.actor
+            {
                 actor.stop(Stop::Now);
                 held.is_culled = true;
             }
@@ -225,8 +236,8 @@ impl Handler<Spawn> for ProcAgent {
             }
         };
         let born = Instant::now();
-        let (is_unsaid, is_culled) = (false, false);
-        let held = Held { incarnation, keeper, actor, state, is_unsaid, is_culled, born };
+        let (is_unsaid, lost, is_culled) = (false, None, false);
+        let held = Held { incarnation, keeper, actor, state, is_unsaid, lost, is_culled, born };
         if let Some(before) = self.held.insert((mesh, rank), held)
             && let Some(actor) = before.actor
         {

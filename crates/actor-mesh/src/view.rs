@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use crate::rank_error::Ended;
 use crate::ways::Ways;
 use crate::wire::{GetMembers, Member, Members};
 
@@ -69,6 +70,9 @@ pub(crate) struct Seen {
     pub(crate) status: Status,
     /// Where it is, once that is known of this life.
     member: Option<Member>,
+    /// How an earlier life has ended that was seen to, the newest of those: whoever called it may not have
+    /// looked since.
+    ended: Option<(Incarnation, Status)>,
 }
 
 impl Drop for View {
@@ -149,7 +153,12 @@ impl Known {
                     continue;
                 }
                 let (incarnation, status) = (change.incarnation, change.status.clone());
-                let seen = Seen { incarnation, status, member: seen.member };
+                let is_next = incarnation > seen.incarnation && seen.status.is_terminal();
+                let ended = match is_next {
+                    true => Some((seen.incarnation, seen.status.clone())),
+                    false => seen.ended.clone(),
+                };
+                let seen = Seen { incarnation, status, member: seen.member, ended };
                 // It is there: it was found.
                 _ = self.ranks.set(rank, seen).is_ok();
             }
@@ -162,6 +171,7 @@ impl Known {
             incarnation: seen.incarnation,
             status: seen.status.clone(),
             member: *member,
+            ended: seen.ended.clone(),
         });
         if let Ok(ranks) = ranks {
             self.ranks = ranks;
@@ -170,6 +180,20 @@ impl Known {
 }
 
 impl Seen {
+    /// Which life of it is known.
+    pub(crate) const fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// How a life of it has ended, if that was seen.
+    pub(crate) fn end_of(&self, life: Incarnation) -> Option<Ended> {
+        if self.incarnation == life {
+            return Ended::of(&self.status);
+        }
+        let (_, status) = self.ended.as_ref().filter(|(ended, _)| *ended == life)?;
+        Ended::of(status)
+    }
+
     /// Whether it runs, and is not known to be anywhere.
     fn is_missing(&self) -> bool {
         let is_here = self.member.is_some_and(|member| member.incarnation == self.incarnation);
@@ -206,11 +230,12 @@ impl Follower {
         let port = self.proc.open_port::<MeshEvent>(EVENTS);
         let subscribe = Subscribe { to: port.port(), interest: Interest::All, region: None };
         let door = PortRef::<Subscribe>::of(self.homes.controller.actor());
-        let _subscribed = Subscribed { follower: self, to: port.port() };
+        let mut subscribed = Subscribed { follower: self, to: port.port(), is_over: false };
         match door.call(&self.proc, subscribe).await {
             Ok(Ok(())) => (),
             // It has ended for good: nobody is ever called the same again.
             Err(CallError::Undelivered { why: WhyUndelivered::NoActor, .. }) => {
+                subscribed.is_over = true;
                 return Followed::IsOver;
             }
             Ok(Err(_)) | Err(_) => return Followed::Lost,
@@ -241,6 +266,7 @@ impl Follower {
                         self.publish(&known);
                     }
                     if news == News::Closed {
+                        subscribed.is_over = true;
                         return Followed::ToTheEnd;
                     }
                 }
@@ -252,7 +278,7 @@ impl Follower {
     fn known(&self) -> Known {
         self.tell.borrow().known.clone().unwrap_or_else(|| {
             let (incarnation, status) = (Incarnation::FIRST, Status::Initializing);
-            let unknown = Seen { incarnation, status, member: None };
+            let unknown = Seen { incarnation, status, member: None, ended: None };
             Known { procs: None, ranks: ValueMesh::uniform(self.size, unknown) }
         })
     }
@@ -279,13 +305,15 @@ enum Followed {
 struct Subscribed<'a> {
     follower: &'a Follower,
     to: PortRef<MeshEvent>,
+    /// It has ended, and perhaps its controller, too.
+    is_over: bool,
 }
 
 impl Drop for Subscribed<'_> {
     fn drop(&mut self) {
         let Follower { proc, homes, .. } = self.follower;
         let door = PortRef::<Unsubscribe>::of(homes.controller.actor());
-        if proc.has_way_to(door.actor()) {
+        if !self.is_over && proc.has_way_to(door.actor()) {
             // One that has no room finds out with the next event that nobody reads.
             _ = door.try_cast(proc, Unsubscribe { to: self.to }).is_ok();
         }

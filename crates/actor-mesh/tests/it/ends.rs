@@ -1,16 +1,18 @@
 //! ends: whoever ends takes what is theirs with them, and nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, RegistryError, SpawnError};
-use mesh_core::{ActorId, MeshRequest, PortRef};
-use mesh_runtime::{Actor, Context, Failure, Handlers, Port, Proc, ProcConfig};
+use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, RankError, RegistryError, SpawnError};
+use controller::Config;
+use mesh_core::{ActorId, Interest, MeshEvent, MeshRequest, News, PortRef, Subscribe, Transport};
+use mesh_runtime::{Actor, Context, Failure, Handlers, LocalTransport, Port, Proc, ProcConfig};
 use mesh_shape::Rank;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::support::{Add, Hang, Tool, Where, World, all, soon, world};
+use crate::support::{Add, Hang, Tool, Where, World, all, on_failure, soon, tens, world};
 
 /// A program that says which failures nobody has handled.
 fn program() -> (Proc, mpsc::Receiver<String>) {
@@ -35,6 +37,29 @@ async fn a_question_to_a_mesh_that_ends_fails_nobody() {
         tokio::task::yield_now().await;
     }
     assert_eq!(failures.try_recv().ok(), None);
+}
+
+/// N4: the end of a mesh reaches whoever was told of it so far, also one that is slow.
+#[tokio::test(start_paused = true)]
+async fn the_last_event_waits_for_room_at_a_port() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let mut port = world.proc.open_port::<MeshEvent>(1);
+    let (to, interest, region) = (port.port(), Interest::All, None);
+    let door = PortRef::<Subscribe>::of(tools.home().actor());
+    let taken = door.call(&world.proc, Subscribe { to, interest, region }).await;
+    assert_eq!(taken, Ok(Ok(())));
+    soon(tools.stop(Duration::from_secs(5))).await.expect("it is answered");
+    drop(tools);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    soon(async { while port.recv().await.news != News::Closed {} }).await;
+    // And nobody stays for its sake.
+    soon(async {
+        while world.proc.has_way_to(door.actor()) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }
 
 /// C4: what makes the parameters is the user's, and fails only the rank that they are for.
@@ -84,6 +109,30 @@ async fn a_process_that_is_stopping_can_be_killed() {
     soon(world.procs.stop(Duration::from_millis(100))).await.expect("it is answered");
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
     drop(call);
+}
+
+/// R1: the failure of the life that was called is the answer, also of one who looks when the next one lives.
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered_with_the_end_of_the_life_that_it_called() {
+    let config = Config { restart: on_failure(), ..Config::local() };
+    let board = LocalTransport::default();
+    let transports = move || Arc::new(board.another()) as Arc<dyn Transport>;
+    let world = World::with("procs=2", config, transports).await;
+    let tools = world.spawn(tens("tools").restart(on_failure())).await;
+    all(&soon(tools.call(&world.proc, Add(0))).await);
+    let mut call = tools.call(&world.proc, Hang).within(Duration::from_secs(60));
+    assert!(timeout(Duration::from_millis(50), &mut call).await.is_err(), "it hangs");
+    world.procs.crash(Rank::new(1));
+    // Nobody polls the call while the rank is started again.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let one = tools.slice("procs", 1..).expect("there is one");
+    assert_eq!(all(&soon(one.call(&world.proc, Add(0))).await), [10]);
+    world.procs.crash(Rank::new(0));
+    let answers = soon(call).await;
+    for answer in answers.iter() {
+        let Err(RankError::Ended(ended)) = answer else { panic!("they failed: {answers:?}") };
+        assert!(ended.to_string().contains("signal 9"), "{ended}");
+    }
 }
 
 struct Namesake;

@@ -47,7 +47,7 @@ async fn actors_that_ended_for_want_of_their_keeper_are_told_of() {
     let (world, board) = cuttable("procs=3", Config::local()).await;
     let mut tools = world.tools().await;
     board.cut(peer(&world, 1).proc);
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     meet_again(&world, 1).await;
     let failures = next_failures(&mut tools).await;
     assert_eq!(failures.len(), 1, "{failures:?}");
@@ -66,8 +66,9 @@ async fn a_way_that_is_lost_for_a_moment_is_no_end() {
     let (world, board) = cuttable("procs=2", Config::local()).await;
     let tools = world.tools().await;
     board.cut(peer(&world, 1).proc);
-    meet_again(&world, 1).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
+    meet_again(&world, 1).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11]);
     let state = soon(tools.stop(Duration::from_secs(1))).await.expect("it is answered");
     assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");

@@ -49,6 +49,14 @@ pub enum LocalError {
     /// The configuration does not hold together.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// A process could not be started.
+    #[error("the process of rank {rank} does not run: {status}")]
+    Rank {
+        /// The first such rank.
+        rank: Rank,
+        /// What it is.
+        status: Status,
+    },
     /// The controller has ended.
     #[error(transparent)]
     Controller(#[from] AskError),
@@ -128,8 +136,14 @@ impl LocalProcs {
         let all = extent.ranks();
         let region = Arc::new(Region::all(extent));
         let homes = Homes { label, town, region, home: desk.port() };
-        controller.wait(all, Progress::Running, READY_WITHIN).await?;
-        Ok(Self { homes, controller, owner })
+        let (_, state) = controller.wait(all, Progress::Running, READY_WITHIN).await?;
+        let mut each = state.ranks.iter().enumerate();
+        match each.find(|(_, rank)| rank.status != Status::Running) {
+            Some((index, rank)) => {
+                Err(LocalError::Rank { rank: Rank::new(index), status: rank.status.clone() })
+            }
+            None => Ok(Self { homes, controller, owner }),
+        }
     }
 
     /// What meshes of actors see of it.

@@ -277,8 +277,9 @@ where
             return Ok(());
         }
         self.controller.stop(ROLLBACK).await?;
+        // A rank that cannot be ended, or not be reached, holds up only the word that all have ended.
         let mut failures = Vec::new();
-        while let Some(OwnerNews::Failed(failed)) = self.owner.next().await {
+        while let Ok(Some(OwnerNews::Failed(failed))) = timeout(ROLLBACK, self.owner.next()).await {
             failures.push(failed);
         }
         match is_settled {

@@ -4,19 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actor_mesh::{ActorMeshRef, RankError};
+use actor_mesh::{
+    ActorMesh, ActorMeshRef, ActorSpec, LocalProcs, LocalSpec, RankError, SpawnError,
+};
 use async_trait::async_trait;
 use controller::Config;
 use mesh_core::{
     Addr, DialError, Inbound, Lane, ListenError, Outbound, PeerId, PortRef, ProcId, Status,
     Transport,
 };
-use mesh_runtime::{LocalTransport, Network, Port, codec};
+use mesh_runtime::{LocalTransport, Network, Port, Proc, codec};
 use mesh_shape::Rank;
 use tokio::time::Instant;
 
 use crate::support::{
-    Add, AskOthers, Tool, Where, World, all, next_failures, on_failure, soon, tens, world,
+    Add, AskOthers, Tool, Where, World, all, next_failures, on_failure, registry, soon, tens, world,
 };
 
 /// A world whose sessions can be cut.
@@ -143,6 +145,38 @@ impl Transport for Deaf {
         }
         self.inner.dial(to, peer, lane, into).await
     }
+}
+
+/// C4: a rank that cannot be reached any more does not keep a spawn from saying that it has failed.
+#[tokio::test(start_paused = true)]
+async fn a_spawn_that_loses_its_way_to_a_rank_ends() {
+    let (world, board) = cuttable("procs=2", Config::local()).await;
+    // The one of rank 1 never starts.
+    let spec = ActorSpec::<Tool>::per_rank("slow", |point| 14 * point.rank().index() as u64);
+    let spec = spec.ready_within(Duration::from_secs(2));
+    let procs = world.procs.procs();
+    let spawn = ActorMesh::spawn(&world.proc, &procs, spec);
+    let cut = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        board.cut(peer(&world, 1).proc);
+    };
+    let (spawned, ()) = soon(async { tokio::join!(spawn, cut) }).await;
+    let Err(SpawnError::NotReady { missing, .. }) = spawned else { panic!("{spawned:?}") };
+    assert_eq!(missing.to_string(), "1");
+}
+
+/// Where a process cannot listen there is no mesh, and it is said why.
+#[tokio::test(start_paused = true)]
+async fn local_processes_that_cannot_start_are_told_of() {
+    let proc = Proc::local().expect("there is a runtime");
+    let extent = "procs=2".parse().expect("it is an extent");
+    let (name, config, registry) = ("homes".to_owned(), Config::local(), registry());
+    // Each on a board of its own: nobody finds another.
+    let transports = Box::new(|| Arc::new(LocalTransport::default()) as Arc<dyn Transport>);
+    let spec = LocalSpec { name, extent, config, registry, transports };
+    let error = soon(LocalProcs::start_with(&proc, spec)).await.expect_err("nobody is there");
+    let told = error.to_string();
+    assert!(told.starts_with("the process of rank 0 does not run: failed"), "{told}");
 }
 
 /// A ref that moves with a message within one program is used by each life of a process for itself.

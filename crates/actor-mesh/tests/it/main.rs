@@ -5,6 +5,7 @@ mod ends;
 mod failures;
 mod faults;
 mod life;
+mod places;
 mod procs;
 mod refs;
 mod support;

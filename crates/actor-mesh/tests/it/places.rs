@@ -1,0 +1,75 @@
+//! places: meshes on some of the processes, on none, and on those that are let go of again.
+
+use std::time::Duration;
+
+use actor_mesh::{ActorMesh, ActorSpec, RankError};
+use mesh_core::OwnerNews;
+use mesh_shape::{Rank, Slice};
+use tokio::time::timeout;
+
+use crate::support::{Add, Tool, all, next_failures, soon, tens, world};
+
+/// H5: a rank of a mesh on some of the processes is counted in that mesh, by everybody.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_on_a_slice_of_processes_has_ranks_of_its_own() {
+    let world = world("rows=3,cols=4").await;
+    let whole = world.procs.procs();
+    let region = whole.region().slice("cols", Slice::from(3)).expect("there is one");
+    let region = region.slice("rows", 1..).expect("there are two");
+    let column = whole.slice(&region).expect("it is a part");
+    let mut tools = ActorMesh::<Tool>::spawn(&world.proc, &column, tens("column")).await;
+    let tools = tools.as_mut().expect("they start");
+    assert_eq!(tools.extent().to_string(), "rows=2");
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11]);
+    let last = tools.slice("rows", 1..).expect("there is one");
+    assert_eq!(all(&soon(last.call(&world.proc, Add(1))).await), [12]);
+
+    // Not one of it.
+    world.procs.crash(Rank::new(6));
+    world.procs.crash(Rank::new(11));
+    let failures = next_failures(tools).await;
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(failures[0].0, 1);
+    let answers = soon(tools.call(&world.proc, Add(1))).await;
+    assert_eq!(answers.get(Rank::new(0)), Some(&Ok(2)));
+    assert!(matches!(answers.get(Rank::new(1)), Some(Err(RankError::Ended(_)))), "{answers:?}");
+    let answers = soon(last.call(&world.proc, Add(1))).await;
+    assert!(matches!(answers.get(Rank::new(0)), Some(Err(RankError::Ended(_)))), "{answers:?}");
+}
+
+/// H9
+#[tokio::test(start_paused = true)]
+async fn a_mesh_on_no_processes_is_there_and_over() {
+    let world = world("procs=2").await;
+    let whole = world.procs.procs();
+    let none = whole.slice(&whole.region().slice("procs", ..0).expect("it is one"));
+    let spawn =
+        ActorMesh::<Tool>::spawn(&world.proc, none.as_ref().expect("it is a part"), tens("none"));
+    let mut tools = soon(spawn).await.expect("there is nothing to start");
+    assert_eq!(soon(tools.call(&world.proc, Add(1))).await.size(), 0);
+    assert_eq!(soon(tools.cast(&world.proc, Add(1))).await.len(), 0);
+    assert_eq!(soon(tools.stop(Duration::ZERO)).await.expect("it is answered").ranks.size(), 0);
+    assert!(matches!(soon(tools.next()).await, Some(OwnerNews::Finished(_))));
+    assert_eq!(soon(tools.next()).await, None);
+}
+
+/// C2: nothing is left of a mesh that nobody waits for any more.
+#[tokio::test(start_paused = true)]
+async fn a_spawn_that_is_dropped_leaves_nothing() {
+    let world = world("procs=2").await;
+    let procs = world.procs.procs();
+    for millis in [0, 1, 50] {
+        // It never starts.
+        let spec = ActorSpec::<Tool>::new("slow", &14);
+        let spawn = ActorMesh::spawn(&world.proc, &procs, spec);
+        assert!(timeout(Duration::from_millis(millis), spawn).await.is_err(), "it waits");
+    }
+    soon(async {
+        while world.proc.n_roots() > 1 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let tools = world.tools().await;
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11]);
+}

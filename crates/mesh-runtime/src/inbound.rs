@@ -15,7 +15,7 @@ use mesh_core::{
 use crate::endpoint::{Away, Endpoint, Rejected, Room};
 use crate::letter::AnyLetter;
 use crate::proc::{Proc, WeakProc};
-use crate::undelivered::Undelivered;
+use crate::undelivered::{Undelivered, log_undelivered};
 
 /// Letters that wait for room, by whom they are for. One task for each endpoint that is full.
 #[derive(Default)]
@@ -165,7 +165,7 @@ impl Proc {
             }
             Head::Cast { to, port, from: None } => {
                 self.metrics().undelivered(why);
-                tracing::warn!(%to, %port, %why, "undelivered");
+                log_undelivered(to, &format_args!("port {port} of actor {to}: {why}"));
             }
             // Answers of a life that is over.
             Head::Answer { .. }

@@ -30,7 +30,7 @@ use crate::remote::Remote;
 use crate::sender::{Origin, Sender};
 use crate::shared::{Children, Parent, Shared};
 use crate::task::ActorTask;
-use crate::undelivered::Undelivered;
+use crate::undelivered::{Undelivered, log_undelivered};
 
 /// One process that takes part: actors are spawned in it and found in it. Cheap to clone.
 ///
@@ -379,7 +379,7 @@ impl Proc {
     /// A message could not be delivered: it is counted, logged, and goes back to who sent it (R3).
     pub(crate) fn give_back(&self, undelivered: Undelivered) {
         self.inner.metrics.undelivered(undelivered.why);
-        tracing::warn!(%undelivered, "undelivered");
+        log_undelivered(undelivered.to, &undelivered);
         if let Some(sender) = undelivered.from.and_then(|from| self.find(from)) {
             sender.returned(undelivered);
         }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::codec::{self, Outgoing, OutgoingReply};
 use crate::error::TryCastError;
 use crate::proc::Proc;
-use crate::undelivered::Undelivered;
+use crate::undelivered::{Undelivered, log_undelivered};
 
 /// Every lane.
 const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
@@ -262,7 +262,8 @@ impl Proc {
     pub(crate) fn return_away(&self, head: Head, body: Body) {
         if let Head::Returned { why, of, port, .. } = &head {
             self.metrics().undelivered(*why);
-            tracing::warn!(to = %of, %port, %why, "undelivered, and returned to another process");
+            let what = format_args!("port {port} of actor {of}, which returns: {why}");
+            log_undelivered(*of, &what);
         }
         self.answer_away(head, body);
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Body, WhyUndelivered};
+use mesh_core::{ActorId, Body, Plane, WhyUndelivered};
 use serde::de::DeserializeOwned;
 
 use crate::codec::{self, DecodeError};
@@ -99,5 +99,14 @@ impl fmt::Debug for Undelivered {
 impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} for actor {} was not delivered: {}", self.name, self.to, self.why)
+    }
+}
+
+/// Logs what could not be delivered (R3). On the control plane subscribers come and go, and whoever sends
+/// deals with what comes back (N7): a mesh that ends well warns nobody.
+pub(crate) fn log_undelivered(to: ActorId, undelivered: &dyn fmt::Display) {
+    match to.plane() {
+        Plane::User => tracing::warn!(%undelivered, "undelivered"),
+        Plane::Control => tracing::debug!(%undelivered, "undelivered"),
     }
 }

@@ -4,6 +4,7 @@ mod calls;
 mod failures;
 mod fair;
 mod life;
+mod logged;
 mod mailboxes;
 mod peers;
 mod planes;

@@ -411,9 +411,11 @@ impl Actor for Keeper {
 /// However the keeper ends, what is left of the mesh ends (C2).
 impl Drop for Keeper {
     fn drop(&mut self) {
-        for index in 0..self.ranks.len() {
+        for (index, kept) in self.ranks.iter().enumerate() {
             let Some(seat) = self.procs.seat(Rank::new(index)) else { continue };
-            if !self.proc.has_way_to(seat.agent) {
+            // With a process that has ended all of it has ended.
+            let is_there = !kept.proc.status.is_terminal() && seat.peer.life == kept.proc.incarnation;
+            if !is_there || !self.proc.has_way_to(seat.agent) {
                 // It finds out by itself that there is none.
                 continue;
             }

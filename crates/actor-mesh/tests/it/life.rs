@@ -8,8 +8,11 @@ use controller::Config;
 use mesh_core::{Interest, News, Status, Transport};
 use mesh_runtime::LocalTransport;
 use mesh_shape::Rank;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use crate::support::{Add, Panic, Tool, World, all, next_failures, on_failure, soon, tens, world};
+use crate::support::{
+    Add, Panic, SOON, Tool, World, all, next_failures, on_failure, soon, tens, world,
+};
 
 /// RS1: the owner is told once, and the rank is there again, from its parameters.
 #[tokio::test]
@@ -44,6 +47,31 @@ async fn a_process_that_is_started_again_gets_its_actors_again() {
         until(async || soon(tools.call(&world.proc, Add(0))).await.iter().all(Result::is_ok));
     soon(again).await;
     assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [1, 10, 21]);
+}
+
+/// Nothing is sent to a process that has ended: it would come back to nobody, and be counted as undelivered.
+#[test]
+fn a_mesh_that_is_dropped_says_nothing_to_a_process_that_has_ended() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime needs nothing").block_on(async {
+            let world = world("procs=2").await;
+            let mut tools = world.spawn(tens("tools")).await;
+            world.procs.crash(Rank::new(1));
+            assert_eq!(next_failures(&mut tools).await.len(), 1);
+            drop(tools);
+            assert!(soon(world.proc.stop(SOON)).await.is_ok());
+        });
+    });
+    let undelivered =
+        snapshotter.snapshot().into_vec().into_iter().filter_map(|(key, .., value)| {
+            let is_it = key.key().name() == "meshwarden_undelivered_messages_total";
+            is_it.then_some(value)
+        });
+    let undelivered: Vec<_> = undelivered.filter(|it| *it != DebugValue::Counter(0)).collect();
+    assert_eq!(undelivered, []);
 }
 
 /// Without a rule to restart it, a rank stays failed when its process comes back.

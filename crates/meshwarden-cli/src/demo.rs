@@ -1,44 +1,53 @@
 //! `meshwarden demo`: counts words with a mesh of workers, kills one in mid-run, and checks that all
 //! that is promised holds.
 
+mod actors;
 mod corpus;
-mod counter;
 mod cuts;
-mod drive;
-mod job;
+mod farewell;
+mod log;
+mod patience;
 mod people;
+mod processes;
 mod shard;
 mod source;
+mod stage;
 mod story;
+mod subscriber;
 mod table;
 mod tally;
 mod verdict;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use meshwarden::Registry;
 use meshwarden::Root;
-use meshwarden::mesh_core::MeshId;
 use meshwarden::mesh_shape::{Extent, Rank};
-use meshwarden::prelude::HostMesh;
 use meshwarden::proc_mesh::Census;
 
 use crate::cli::{complain, usage_error};
 use corpus::{Corpus, Limits};
-use drive::Driver;
-use job::Job;
+use log::Log;
+use shard::Shard;
+use stage::Stage;
 use story::{Event, Story};
-use verdict::Expected;
 
-/// Watch a mesh at work: count the words of a folder, and lose a worker to SIGKILL in mid-run.
+/// Watch a mesh at work: count the words of a folder, and lose a process to SIGKILL in mid-run.
 ///
-/// The text files of DIR are dealt out to workers. One of them is killed when it has done a part of
-/// its share; the owner and a subscriber are told once, it starts again, and its share is done anew.
-/// The count must be that of one thread, and no process may be left over.
+/// The text files of DIR are dealt out to actors, each on a process of its own, which are called together,
+/// round by round. One of the processes is killed in mid-call: the call is answered at once, for that
+/// rank with what killed it; the owner and a subscriber of each mesh are told once; a slice of the
+/// others counts the lost share again; and the process and its actor start again. Then an actor
+/// panics, and its process lives on. The count must be that of one thread, and no process may be left
+/// over.
+///
+/// With --processes there are no actors: processes are handed the text, and the one that is killed does its
+/// share anew when it has started again.
 ///
 /// The exit code is 0 if all of that holds, 1 if not, 2 if there was nothing to count.
 #[derive(Debug, Args)]
@@ -51,14 +60,23 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "SHAPE", default_value = "hosts=2,procs=4", value_parser = parse_extent)]
     extent: Extent,
 
+    /// Count with actors, which live on processes (the default).
+    #[arg(long, conflicts_with = "processes")]
+    actors: bool,
+
+    /// Count with processes alone, without actors.
+    #[arg(long)]
+    processes: bool,
+
     /// Print one JSON object per event on standard output, and nothing else.
     #[arg(long)]
     json: bool,
 }
 
-/// Registers the workers of the demonstration.
+/// Registers the actors and the workers of the demonstration.
 pub(crate) fn register(registry: &mut Registry) {
-    registry.worker(counter::ENTRY, counter::count);
+    actors::register(registry);
+    processes::register(registry);
 }
 
 /// Runs the demonstration to its end.
@@ -68,31 +86,42 @@ pub(crate) fn register(registry: &mut Registry) {
 /// What kept it from its end; nothing is left over then. Wrong input is reported here, with exit code
 /// 2, and starts nothing.
 pub(crate) async fn run(root: Root, args: DemoArgs) -> Result<ExitCode> {
-    let mut story = Story::begin(args.json);
-    let Prepared { corpus, job } = match prepare(&args) {
+    let story = Story::begin(args.json);
+    let Prepared { corpus, shards, victim } = match prepare(&args) {
         Ok(prepared) => prepared,
         Err(error) => return Ok(usage_error(&error)),
     };
     for left_out in &corpus.left_out {
         complain(format_args!("note: {left_out}"));
     }
-    let mut census = Census::begin().context(CENSUS)?;
+    let mut log = Log::new(story, Census::begin().context(CENSUS)?);
     let n_hosts = args.extent.size_of("hosts").unwrap_or(1);
     let hosts = root.hosts(n_hosts).await.context("cannot start the hosts")?;
-    let mut mesh = None;
-    let stage = Stage { root: &root, hosts: &hosts, corpus: &corpus, mesh: &mut mesh };
-    let counted = count(stage, &args.extent, job, (&mut story, &mut census)).await;
+    let stage = Stage {
+        root: &root,
+        hosts: &hosts,
+        extent: &args.extent,
+        shards: Arc::clone(&shards),
+        victim,
+        serial: &corpus.serial,
+    };
+    let counted = if args.is_of_actors() {
+        actors::count(&stage, &mut log).await
+    } else {
+        processes::count(&stage, &mut log).await
+    };
     if !hosts.close().await {
         complain(format_args!("error: a guard did not say that nothing is left over"));
     }
-    let left_over = census.left_over(mesh).context(CENSUS)?;
+    let Log { mut story, census, procs, .. } = log;
+    let left_over = census.left_over(procs).context(CENSUS)?;
     story.tell(Instant::now(), Event::Stopped { left_over: left_over.len() });
     if !left_over.is_empty() {
         complain(format_args!("error: these processes are left over: {left_over:?}"));
     }
-    let (job, expected) = counted?;
-    story.print(&people::report(&args.extent, &job, story.moments()));
-    let broken = verdict::broken(&expected, story.moments());
+    let outcome = counted?;
+    story.print(&people::report((&args.extent, &shards), &outcome, story.moments()));
+    let broken = verdict::broken(&outcome.expected, story.moments());
     for why in &broken {
         complain(format_args!("error: {why}"));
     }
@@ -106,15 +135,8 @@ const CENSUS: &str = "cannot look for processes";
 /// What is had before anything is started.
 struct Prepared {
     corpus: Corpus,
-    job: Job,
-}
-
-/// What a count stands on, and where it says which mesh it is.
-struct Stage<'a> {
-    root: &'a Root,
-    hosts: &'a HostMesh,
-    corpus: &'a Corpus,
-    mesh: &'a mut Option<MeshId>,
+    shards: Arc<[Shard]>,
+    victim: Rank,
 }
 
 fn prepare(args: &DemoArgs) -> Result<Prepared> {
@@ -127,28 +149,17 @@ fn prepare(args: &DemoArgs) -> Result<Prepared> {
              be killed in mid-run"
         )
     })?;
-    Ok(Prepared { job: Job::new(shards, Rank::new(victim)), corpus })
+    if args.is_of_actors() {
+        actors::check(&shards)?;
+    }
+    Ok(Prepared { victim: Rank::new(victim), shards: shards.into(), corpus })
 }
 
-async fn count(
-    stage: Stage<'_>,
-    extent: &Extent,
-    job: Job,
-    (story, census): (&mut Story, &mut Census),
-) -> Result<(Job, Expected)> {
-    let victim = job.victim();
-    let spawning = Driver::spawn((stage.root, stage.hosts), extent.clone(), job, story, census);
-    let driver = spawning.await?;
-    let mesh = driver.label().id();
-    *stage.mesh = Some(mesh);
-    let job = driver.count(&stage.corpus.serial).await?;
-    let expected = Expected {
-        mesh: mesh.to_string(),
-        n_ranks: extent.size(),
-        victim: victim.index(),
-        point: extent.unravel(victim)?.to_string(),
-    };
-    Ok((job, expected))
+impl DemoArgs {
+    /// Whether actors count.
+    const fn is_of_actors(&self) -> bool {
+        self.actors || !self.processes
+    }
 }
 
 /// A shape that can be watched: at least one rank, and not too many.

@@ -2,22 +2,27 @@
 
 use meshwarden::mesh_shape::Extent;
 
-use crate::demo::job::Job;
-use crate::demo::story::{Event, Listener, Moment};
+use crate::demo::shard::Shard;
+use crate::demo::stage::Outcome;
+use crate::demo::story::{Event, Moment};
 use crate::demo::table::{grouped, table};
 
 /// What was counted, what happened when, and which process counted what.
-pub(crate) fn report(extent: &Extent, job: &Job, moments: &[Moment]) -> String {
+pub(crate) fn report(
+    (extent, shards): (&Extent, &[Shard]),
+    outcome: &Outcome,
+    moments: &[Moment],
+) -> String {
     let mut text = String::new();
     for moment in moments {
         if let Event::Result { words, distinct, top, equal_to_serial } = &moment.event {
-            let n_files: usize = job.shards().iter().map(|shard| shard.n_files).sum();
+            let n_files: usize = shards.iter().map(|shard| shard.n_files).sum();
             text.push_str(&format!(
-                "{} words, {} different ones, in {} files, counted by {} processes: {}\n\n",
+                "{} words, {} different ones, in {} files, {}: {}\n\n",
                 grouped(*words),
                 grouped(*distinct as u64),
                 grouped(n_files as u64),
-                extent.size(),
+                outcome.heading,
                 if *equal_to_serial {
                     "the same as one thread counts"
                 } else {
@@ -29,41 +34,50 @@ pub(crate) fn report(extent: &Extent, job: &Job, moments: &[Moment]) -> String {
         }
     }
     text.push('\n');
-    text.push_str(&table(&[">seconds", "what happened"], &timeline(job, moments)));
+    text.push_str(&table(&[">seconds", "what happened"], &timeline(shards, moments)));
     text.push('\n');
     let head = [">rank", "point", "pid of each life", ">files", ">bytes", ">batches", ">words"];
-    text.push_str(&table(&head, &ranks(extent, job, moments)));
+    text.push_str(&table(&head, &ranks((extent, shards), &outcome.words, moments)));
     text
 }
 
-fn timeline(job: &Job, moments: &[Moment]) -> Vec<Vec<String>> {
-    let n_spawned = moments.iter().filter(|it| matches!(it.event, Event::Spawned { .. })).count();
+fn timeline(shards: &[Shard], moments: &[Moment]) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut is_spawned = false;
+    let mut fault = "";
     for Moment { event, t } in moments {
         let what = match event {
-            Event::Spawned { .. } if is_spawned => continue,
-            Event::Spawned { .. } => {
-                is_spawned = true;
-                format!("spawned: {n_spawned} ranks run")
+            // One line is enough for each mesh.
+            Event::Spawned { rank, .. } if *rank > 0 => continue,
+            Event::Spawned { mesh_kind, mesh, .. } => {
+                let is_of_mesh = |it: &&Moment| matches!(&it.event, Event::Spawned { mesh: of, .. } if of == mesh);
+                let n_ranks = moments.iter().filter(is_of_mesh).count();
+                format!("spawned: {n_ranks} ranks of the {mesh_kind} mesh run")
             }
             Event::Killed { rank, pid } => {
-                let n_batches = job.shards().get(*rank).map_or(0, |shard| shard.batches.len());
+                fault = "kill";
+                let n_batches = shards.get(*rank).map_or(0, |shard| shard.batches.len());
                 format!("killed: rank {rank}, pid {pid}, after 1 of its {n_batches} batches")
             }
-            Event::Failure { to, rank, point, incarnation, cause, seconds, .. } => {
-                let to = match to {
-                    Listener::Owner => "owner",
-                    Listener::Subscriber => "subscriber",
-                };
+            Event::Panicked { rank, pid } => {
+                fault = "panic";
+                format!("panics: the actor of rank {rank}, on pid {pid}")
+            }
+            Event::Answer { rank, point, error, seconds, .. } => {
                 let millis = seconds * 1e3;
+                format!("{fault} → answer in {millis:.2} ms: rank {rank} ({point}): {error}")
+            }
+            Event::Failure { to, mesh_kind, rank, point, incarnation, cause, seconds, .. } => {
+                let (to, millis) = (to.name(), seconds * 1e3);
                 format!(
-                    "kill → {to} in {millis:.2} ms: rank {rank} ({point}), incarnation \
+                    "{fault} → {to} in {millis:.2} ms: {mesh_kind} rank {rank} ({point}), incarnation \
                      {incarnation}, failed: {cause}"
                 )
             }
-            Event::Restarted { rank, incarnation, pid } => {
-                format!("restarted: rank {rank}, incarnation {incarnation}, pid {pid}")
+            Event::Restarted { mesh_kind, rank, incarnation, pid } => {
+                format!("restarted: {mesh_kind} rank {rank}, incarnation {incarnation}, pid {pid}")
+            }
+            Event::Recounted { rank, by, n_ranks } => {
+                format!("counted again: the shard of rank {rank}, by the {n_ranks} ranks of {by}")
             }
             Event::Result { .. } => "counted: every shard, that of the victim whole".to_owned(),
             Event::Stopped { left_over } => format!("stopped: {left_over} processes are left over"),
@@ -73,17 +87,27 @@ fn timeline(job: &Job, moments: &[Moment]) -> Vec<Vec<String>> {
     rows
 }
 
-fn ranks(extent: &Extent, job: &Job, moments: &[Moment]) -> Vec<Vec<String>> {
+/// The kind of the mesh whose processes are shown.
+const PROC: &str = "proc";
+
+fn ranks(
+    (extent, shards): (&Extent, &[Shard]),
+    words: &[u64],
+    moments: &[Moment],
+) -> Vec<Vec<String>> {
     let pids = |of: usize| -> String {
         let pids = moments.iter().filter_map(|moment| match moment.event {
-            Event::Spawned { rank, pid, .. } | Event::Restarted { rank, pid, .. } if rank == of => {
+            Event::Spawned { ref mesh_kind, rank, pid, .. }
+            | Event::Restarted { ref mesh_kind, rank, pid, .. }
+                if rank == of && mesh_kind == PROC =>
+            {
                 Some(pid.to_string())
             }
             _ => None,
         });
         pids.collect::<Vec<_>>().join(", ")
     };
-    let counted = extent.points().zip(job.shards()).zip(job.words());
+    let counted = extent.points().zip(shards).zip(words);
     counted
         .enumerate()
         .map(|(rank, ((point, shard), words))| {
@@ -95,7 +119,7 @@ fn ranks(extent: &Extent, job: &Job, moments: &[Moment]) -> Vec<Vec<String>> {
                 grouped(files),
                 grouped(shard.bytes),
                 grouped(batches),
-                grouped(words),
+                grouped(*words),
             ]
         })
         .collect()

@@ -1,14 +1,26 @@
 //! Who counts what: files dealt out by size, and each worker's share in small batches.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::demo::cuts::cuts;
 use crate::demo::source::{Piece, Source};
+use crate::demo::tally::Tally;
 
-/// What one worker is handed at a time.
+/// What is counted at a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Batch {
     pub(crate) pieces: Vec<Piece>,
+}
+
+/// A file that cannot be counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unread {
+    /// Its path; only one that is UTF-8 can be told as it is.
+    path: String,
+    /// Why, for people.
+    why: String,
 }
 
 /// The share of one rank.
@@ -18,6 +30,33 @@ pub(crate) struct Shard {
     pub(crate) bytes: u64,
     pub(crate) batches: Vec<Batch>,
 }
+
+impl Batch {
+    /// Counts its words.
+    ///
+    /// # Errors
+    ///
+    /// If a file of it cannot be read, or is not what it was.
+    pub(crate) fn count(&self) -> Result<Tally, Unread> {
+        let mut tally = Tally::default();
+        for piece in &self.pieces {
+            let text = piece.read().map_err(|error| Unread {
+                path: piece.path().to_string_lossy().into_owned(),
+                why: format!("{error:#}"),
+            })?;
+            tally.count(&text);
+        }
+        Ok(tally)
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be counted: {}; run it again", self.path, self.why)
+    }
+}
+
+impl std::error::Error for Unread {}
 
 /// Deals the files out to `n_ranks` ranks: the largest first, each to the rank that has least. If that
 /// leaves nobody with two batches, one rank gets all: it can be caught between two files.
@@ -108,6 +147,13 @@ mod tests {
 
     fn text(n_lines: usize) -> String {
         "1234567\n".repeat(n_lines)
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let batch = Batch { pieces: Source::fake("/no/such/file", "x\n").pieces().collect() };
+        let unread = batch.count().unwrap_err().to_string();
+        assert!(unread.starts_with("/no/such/file cannot be counted: "), "{unread}");
     }
 
     #[test]

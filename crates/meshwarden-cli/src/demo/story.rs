@@ -12,24 +12,39 @@ use crate::cli::complain;
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
     /// A rank runs, in its first life.
-    Spawned { mesh: String, rank: usize, point: String, pid: u32 },
-    /// The driver has killed a rank.
+    Spawned { mesh_kind: String, mesh: String, rank: usize, point: String, pid: u32 },
+    /// The driver has killed a process.
     Killed { rank: usize, pid: u32 },
+    /// The driver has called the actor of a rank with what it panics over.
+    Panicked { rank: usize, pid: u32 },
+    /// The entry of a rank in the answers of a call is its failure.
+    Answer {
+        mesh_kind: String,
+        mesh: String,
+        rank: usize,
+        point: String,
+        error: String,
+        /// Seconds from the fault until the whole call was answered.
+        seconds: f64,
+    },
     /// Somebody was told of a failure.
     Failure {
         to: Listener,
+        mesh_kind: String,
         mesh: String,
         rank: usize,
         point: String,
         incarnation: u64,
         cause: String,
-        /// The signal that ended it, if one did.
+        /// The signal that ended it or what it lived in, if one did.
         signal: Option<i32>,
-        /// Seconds after the kill; 0 if nothing had been killed.
+        /// Seconds after the fault; 0 if there had been none.
         seconds: f64,
     },
     /// A rank runs, in a later life.
-    Restarted { rank: usize, incarnation: u64, pid: u32 },
+    Restarted { mesh_kind: String, rank: usize, incarnation: u64, pid: u32 },
+    /// The shard of a rank was lost with it, and was counted again, by a slice.
+    Recounted { rank: usize, by: String, n_ranks: usize },
     /// All is counted.
     Result { words: u64, distinct: usize, top: Vec<(String, u64)>, equal_to_serial: bool },
     /// All has ended, and so many processes are left.
@@ -40,10 +55,20 @@ pub(crate) enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Listener {
-    /// The owner of the mesh, by `ProcMesh::next`.
+    /// The owner of the mesh, by `next`.
     Owner,
-    /// A task of its own, by `ProcMesh::subscribe`.
+    /// A task of its own, by `subscribe`.
     Subscriber,
+}
+
+impl Listener {
+    /// In a sentence.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Subscriber => "subscriber",
+        }
+    }
 }
 
 /// An event and its time.

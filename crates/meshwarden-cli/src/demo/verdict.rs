@@ -1,46 +1,122 @@
 //! Whether all that is promised has held.
 
+use meshwarden::mesh_core::MeshLabel;
+use meshwarden::mesh_shape::{Extent, Rank, ShapeError};
+
 use crate::demo::story::{Event, Listener, Moment};
 
 /// What must have happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
-    pub(crate) mesh: String,
     pub(crate) n_ranks: usize,
-    /// The rank that was to be killed, and its coordinates.
+    /// The rank whose process was to be killed.
     pub(crate) victim: usize,
-    pub(crate) point: String,
+    /// The rank whose actor was to panic, if one was.
+    pub(crate) faulty: Option<usize>,
+    /// Every mesh. The entries in the answers of calls are those of the last one, if actors panic.
+    pub(crate) meshes: Vec<Supervised>,
+}
+
+/// A mesh, and what must have been told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Supervised {
+    kind: String,
+    id: String,
+    failures: Vec<Ending>,
+}
+
+/// A failure of a rank, which is told once and is followed by a restart.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    rank: usize,
+    point: String,
+    incarnation: u64,
+    /// What the cause says, among other things.
+    cause: String,
+    signal: Option<i32>,
+}
+
+impl Supervised {
+    pub(crate) fn new(label: &MeshLabel, failures: Vec<Ending>) -> Self {
+        let (kind, id) = (label.kind().to_owned(), label.id().to_string());
+        Self { kind, id, failures }
+    }
+}
+
+impl Ending {
+    /// The process of a rank is killed in its first life.
+    ///
+    /// # Errors
+    ///
+    /// If it is no rank of the extent.
+    pub(crate) fn killed(rank: Rank, extent: &Extent) -> Result<Self, ShapeError> {
+        let (rank, point) = (rank.index(), extent.unravel(rank)?.to_string());
+        let cause = "signal 9 (SIGKILL)".to_owned();
+        Ok(Self { rank, point, incarnation: 0, cause, signal: Some(SIGKILL) })
+    }
+
+    /// Whose it is.
+    pub(crate) const fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// An actor ends with its process, which ends so.
+    pub(crate) fn inherited(self, procs: &MeshLabel) -> Self {
+        let Self { rank, cause, .. } = &self;
+        let cause =
+            format!("ended with what it lived in, caused by rank {rank} of {procs}: {cause}");
+        Self { cause, ..self }
+    }
+
+    /// An actor panics, and says so.
+    ///
+    /// # Errors
+    ///
+    /// If it is no rank of the extent.
+    pub(crate) fn panicked(
+        (rank, incarnation): (Rank, u64),
+        extent: &Extent,
+        said: &str,
+    ) -> Result<Self, ShapeError> {
+        let (rank, point) = (rank.index(), extent.unravel(rank)?.to_string());
+        Ok(Self { rank, point, incarnation, cause: said.to_owned(), signal: None })
+    }
 }
 
 /// What of it did not happen, in words; nothing if all did.
 pub(crate) fn broken(expected: &Expected, moments: &[Moment]) -> Vec<String> {
     let events: Vec<&Event> = moments.iter().map(|moment| &moment.event).collect();
-    [
-        ranks(expected, &events),
+    let of_meshes = expected.meshes.iter().flat_map(|mesh| {
+        [
+            ranks(expected.n_ranks, mesh, &events),
+            failures(mesh, &events, Listener::Owner),
+            failures(mesh, &events, Listener::Subscriber),
+            restarts(mesh, &events),
+        ]
+    });
+    let others = [
         kills(expected, &events),
-        failures(expected, &events, Listener::Owner),
-        failures(expected, &events, Listener::Subscriber),
-        restarts(expected, &events),
+        panics(expected, &events),
+        answers(expected, &events),
+        recounts(expected, &events),
         result(&events),
         end(&events),
-    ]
-    .into_iter()
-    .filter_map(Result::err)
-    .collect()
+    ];
+    of_meshes.chain(others).filter_map(Result::err).collect()
 }
 
-fn ranks(expected: &Expected, events: &[&Event]) -> Result<(), String> {
+fn ranks(n_ranks: usize, of: &Supervised, events: &[&Event]) -> Verdict {
     let mut ranks = events.iter().filter_map(|event| match event {
-        Event::Spawned { mesh, rank, .. } if *mesh == expected.mesh => Some(*rank),
+        Event::Spawned { mesh, rank, .. } if *mesh == of.id => Some(*rank),
         _ => None,
     });
-    let are_all = ranks.by_ref().take(expected.n_ranks).eq(0..expected.n_ranks);
+    let are_all = ranks.by_ref().take(n_ranks).eq(0..n_ranks);
     hold(are_all && ranks.next().is_none(), || {
-        format!("not each of the {} ranks was spawned once", expected.n_ranks)
+        format!("not each of the {n_ranks} ranks of the {} mesh was spawned once", of.kind)
     })
 }
 
-fn kills(expected: &Expected, events: &[&Event]) -> Result<(), String> {
+fn kills(expected: &Expected, events: &[&Event]) -> Verdict {
     let kills = events.iter().filter_map(|event| match event {
         Event::Killed { rank, .. } => Some(*rank),
         _ => None,
@@ -51,54 +127,113 @@ fn kills(expected: &Expected, events: &[&Event]) -> Result<(), String> {
     })
 }
 
-fn failures(expected: &Expected, events: &[&Event], listener: Listener) -> Result<(), String> {
-    let told: Vec<&&Event> = events
-        .iter()
-        .filter(|event| matches!(event, Event::Failure { to, .. } if *to == listener))
-        .collect();
-    let name = match listener {
-        Listener::Owner => "owner",
-        Listener::Subscriber => "subscriber",
-    };
-    let [told] = told[..] else {
-        return Err(format!("the {name} was told of {} failures instead of 1", told.len()));
-    };
-    let Event::Failure { mesh, rank, point, incarnation, signal, cause, .. } = told else {
-        return Ok(());
-    };
-    let is_right = *mesh == expected.mesh
-        && *rank == expected.victim
-        && *point == expected.point
-        && *incarnation == 0
-        && *signal == Some(SIGKILL);
-    hold(is_right, || {
+/// The process of an actor that panics lives on: the next life of the actor is in the same one.
+fn panics(expected: &Expected, events: &[&Event]) -> Verdict {
+    let panics = events.iter().enumerate().filter_map(|(index, event)| match event {
+        Event::Panicked { rank, pid } => Some((index, *rank, *pid)),
+        _ => None,
+    });
+    let panics: Vec<_> = panics.collect();
+    let ranks: Vec<usize> = panics.iter().map(|(_, rank, _)| *rank).collect();
+    hold(ranks == Vec::from_iter(expected.faulty), || {
+        format!("actors that were to panic: {:?}; that did: {ranks:?}", expected.faulty)
+    })?;
+    for (index, of, before) in panics {
+        let moved = events[index..].iter().find_map(|event| match event {
+            Event::Restarted { rank, pid, .. } if *rank == of && *pid != before => Some(*pid),
+            _ => None,
+        });
+        if let Some(pid) = moved {
+            return Err(format!("rank {of} panicked on process {before} and runs on {pid} now"));
+        }
+    }
+    Ok(())
+}
+
+/// The entry of a rank that fails in mid-call is its failure (R1).
+fn answers(expected: &Expected, events: &[&Event]) -> Verdict {
+    let answers = events.iter().filter_map(|event| match event {
+        Event::Answer { mesh, rank, point, error, .. } => Some((mesh, rank, point, error)),
+        _ => None,
+    });
+    let answers: Vec<_> = answers.collect();
+    let called = expected.meshes.last().filter(|_| expected.faulty.is_some());
+    let failures = called.map_or(&[][..], |mesh| &mesh.failures);
+    let are_right = answers.len() == failures.len()
+        && failures.iter().zip(&answers).all(|(failure, (mesh, rank, point, error))| {
+            called.is_some_and(|called| called.id == **mesh)
+                && (failure.rank, &failure.point) == (**rank, *point)
+                && error.contains(&failure.cause)
+        });
+    hold(are_right, || format!("calls were answered with {answers:?}, instead of {failures:?}"))
+}
+
+/// A shard that is lost with its actor is counted again.
+fn recounts(expected: &Expected, events: &[&Event]) -> Verdict {
+    let recounts = events.iter().filter_map(|event| match event {
+        Event::Recounted { rank, .. } => Some(*rank),
+        _ => None,
+    });
+    let recounts: Vec<usize> = recounts.collect();
+    let lost = expected.faulty.map(|_| expected.victim);
+    hold(recounts == Vec::from_iter(lost), || {
+        format!("the shards of {lost:?} were to be counted again; those were of {recounts:?}")
+    })
+}
+
+fn failures(of: &Supervised, events: &[&Event], listener: Listener) -> Verdict {
+    let told = events.iter().filter_map(|event| match event {
+        Event::Failure { to, mesh, rank, point, incarnation, cause, signal, .. }
+            if *to == listener && *mesh == of.id =>
+        {
+            Some((rank, point, incarnation, cause, signal))
+        }
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    let are_right = told.len() == of.failures.len()
+        && of.failures.iter().zip(&told).all(
+            |(failure, (rank, point, incarnation, cause, signal))| {
+                (failure.rank, &failure.point, failure.incarnation)
+                    == (**rank, *point, **incarnation)
+                    && failure.signal == **signal
+                    && cause.contains(&failure.cause)
+            },
+        );
+    hold(are_right, || {
+        let name = listener.name();
         format!(
-            "the {name} was told that rank {rank} ({point}), incarnation {incarnation}, of {mesh} \
-             ended by {cause}, instead of rank {} ({}), incarnation 0, of {}, by signal {SIGKILL}",
-            expected.victim, expected.point, expected.mesh
+            "the {name} of the {} mesh was to be told once of {:?}, and was told of {told:?}",
+            of.kind, of.failures
         )
     })
 }
 
-fn restarts(expected: &Expected, events: &[&Event]) -> Result<(), String> {
+fn restarts(of: &Supervised, events: &[&Event]) -> Verdict {
     let restarts = events.iter().filter_map(|event| match event {
-        Event::Restarted { rank, incarnation, .. } => Some((*rank, *incarnation)),
+        Event::Restarted { mesh_kind, rank, incarnation, .. } if *mesh_kind == of.kind => {
+            Some((*rank, *incarnation))
+        }
         _ => None,
     });
     let restarts: Vec<_> = restarts.collect();
-    hold(restarts == [(expected.victim, 1)], || {
-        format!("rank {} was to be restarted once; restarts: {restarts:?}", expected.victim)
+    let expected: Vec<_> = of.failures.iter().map(|it| (it.rank, it.incarnation + 1)).collect();
+    hold(restarts == expected, || {
+        format!(
+            "the {} mesh was to restart {expected:?} (rank, life); it did: {restarts:?}",
+            of.kind
+        )
     })
 }
 
-fn result(events: &[&Event]) -> Result<(), String> {
+fn result(events: &[&Event]) -> Verdict {
     let is_equal = |event: &&Event| matches!(event, Event::Result { equal_to_serial: true, .. });
     hold(events.iter().copied().filter(is_equal).count() == 1, || {
         "the words are not those that one thread counts".to_owned()
     })
 }
 
-fn end(events: &[&Event]) -> Result<(), String> {
+fn end(events: &[&Event]) -> Verdict {
     match events.last() {
         Some(Event::Stopped { left_over: 0 }) => Ok(()),
         Some(Event::Stopped { left_over }) => Err(format!("{left_over} processes are left over")),
@@ -106,92 +241,13 @@ fn end(events: &[&Event]) -> Result<(), String> {
     }
 }
 
-fn hold(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+type Verdict = Result<(), String>;
+
+fn hold(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
 const SIGKILL: i32 = 9;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn expected() -> Expected {
-        Expected { mesh: "m".to_owned(), n_ranks: 2, victim: 1, point: "procs=1".to_owned() }
-    }
-
-    fn failure(to: Listener, rank: usize, signal: i32) -> Event {
-        Event::Failure {
-            to,
-            mesh: "m".to_owned(),
-            rank,
-            point: format!("procs={rank}"),
-            incarnation: 0,
-            cause: format!("signal {signal}"),
-            signal: Some(signal),
-            seconds: 0.001,
-        }
-    }
-
-    fn good() -> Vec<Event> {
-        let spawned = |rank| Event::Spawned {
-            mesh: "m".to_owned(),
-            rank,
-            point: format!("procs={rank}"),
-            pid: 10,
-        };
-        let (words, distinct, top) = (1, 1, Vec::new());
-        vec![
-            spawned(0),
-            spawned(1),
-            Event::Killed { rank: 1, pid: 10 },
-            failure(Listener::Subscriber, 1, 9),
-            failure(Listener::Owner, 1, 9),
-            Event::Restarted { rank: 1, incarnation: 1, pid: 11 },
-            Event::Result { words, distinct, top, equal_to_serial: true },
-            Event::Stopped { left_over: 0 },
-        ]
-    }
-
-    fn n_broken(events: Vec<Event>) -> usize {
-        let moments: Vec<_> = events.into_iter().map(|event| Moment { event, t: 0.0 }).collect();
-        broken(&expected(), &moments).len()
-    }
-
-    #[test]
-    fn what_holds_is_not_broken() {
-        assert_eq!(n_broken(good()), 0);
-    }
-
-    #[test]
-    fn every_event_is_needed_and_needed_once() {
-        for index in 0..good().len() {
-            let mut events = good();
-            let event = events.remove(index);
-            assert_eq!(n_broken(events), 1, "without {event:?}");
-            let mut events = good();
-            events.insert(index, event.clone());
-            let expected = usize::from(!matches!(event, Event::Stopped { .. }));
-            assert_eq!(n_broken(events), expected, "with another {event:?}");
-        }
-    }
-
-    #[test]
-    fn another_failure_is_not_the_one() {
-        for wrong in [failure(Listener::Owner, 0, 9), failure(Listener::Owner, 1, 15)] {
-            let mut events = good();
-            events[4] = wrong;
-            assert_eq!(n_broken(events), 1);
-        }
-    }
-
-    #[test]
-    fn another_count_and_a_process_left_over_are_broken_promises() {
-        let mut events = good();
-        events[7] = Event::Stopped { left_over: 1 };
-        let (words, distinct, top) = (1, 1, Vec::new());
-        events[6] = Event::Result { words, distinct, top, equal_to_serial: false };
-        events[5] = Event::Restarted { rank: 0, incarnation: 1, pid: 11 };
-        assert_eq!(n_broken(events), 3);
-    }
-}
+mod tests;

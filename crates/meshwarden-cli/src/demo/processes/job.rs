@@ -1,5 +1,7 @@
 //! The count as a whole: which worker is handed what next, whose answers count, and when to kill.
 
+use std::sync::Arc;
+
 use meshwarden::mesh_core::Incarnation;
 use meshwarden::mesh_shape::Rank;
 
@@ -9,7 +11,7 @@ use crate::demo::tally::Tally;
 /// A count under way. Pure: what is to be done comes out, and what happened comes in.
 #[derive(Debug)]
 pub(crate) struct Job {
-    shards: Vec<Shard>,
+    shards: Arc<[Shard]>,
     progress: Vec<Progress>,
     victim: Rank,
     /// The life of the victim that was killed.
@@ -36,7 +38,7 @@ pub(crate) enum Step {
 
 impl Job {
     /// The count of these shards, one for each rank, in which `victim` is killed once.
-    pub(crate) fn new(shards: Vec<Shard>, victim: Rank) -> Self {
+    pub(crate) fn new(shards: Arc<[Shard]>, victim: Rank) -> Self {
         let progress = vec![Progress::default(); shards.len()];
         Self { shards, progress, victim, killed: None }
     }
@@ -74,11 +76,6 @@ impl Job {
         self.killed = Some(incarnation);
         self.progress[rank.index()].incarnation = None;
         hand.into_iter().chain([Step::Kill { rank }]).collect()
-    }
-
-    /// The rank that is killed.
-    pub(crate) const fn victim(&self) -> Rank {
-        self.victim
     }
 
     /// The shards, in rank order.
@@ -140,7 +137,7 @@ mod tests {
 
     fn job(n_batches: [usize; 2]) -> Job {
         let shard = |n| Shard { batches: vec![Batch::default(); n], ..Shard::default() };
-        Job::new(n_batches.map(shard).to_vec(), VICTIM)
+        Job::new(n_batches.map(shard).into(), VICTIM)
     }
 
     fn tally(text: &str) -> Tally {

@@ -1,6 +1,5 @@
 //! The worker: counts the words of what it is handed, one batch at a time.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -8,7 +7,7 @@ use meshwarden::prelude::Worker;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::complain;
-use crate::demo::shard::Batch;
+use crate::demo::shard::{Batch, Unread};
 use crate::demo::tally::Tally;
 
 /// The name it is registered under.
@@ -16,16 +15,10 @@ pub(crate) const ENTRY: &str = "word-counter";
 
 /// What a worker answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Reply {
-    /// It has counted the batch of this number.
-    Counted { batch: usize, tally: Tally },
-    /// It could not.
-    Unread {
-        /// The file.
-        path: PathBuf,
-        /// Why, for people.
-        why: String,
-    },
+pub(crate) struct Reply {
+    /// The number of the batch.
+    pub(crate) batch: usize,
+    pub(crate) counted: Result<Tally, Unread>,
 }
 
 /// The `main` of the worker: counts until no more can come.
@@ -62,19 +55,8 @@ fn decode(message: &[u8]) -> Result<(usize, Batch)> {
     postcard::from_bytes(message).context("it is no batch")
 }
 
-fn answer(number: usize, batch: &Batch) -> Reply {
-    let mut tally = Tally::default();
-    for piece in &batch.pieces {
-        match piece.read() {
-            Ok(text) => tally.count(&text),
-            // Only a path that is UTF-8 can be told as it is.
-            Err(error) => {
-                let path = piece.path().to_string_lossy().into_owned().into();
-                return Reply::Unread { path, why: format!("{error:#}") };
-            }
-        }
-    }
-    Reply::Counted { batch: number, tally }
+fn answer(batch: usize, content: &Batch) -> Reply {
+    Reply { batch, counted: content.count() }
 }
 
 #[cfg(test)]
@@ -87,12 +69,5 @@ mod tests {
         let batch = Batch { pieces: Source::fake("/a/b", "one\ntwo\n").pieces().collect() };
         assert_eq!(decode(&encode(7, &batch).unwrap()).unwrap(), (7, batch));
         assert!(decode(&[200]).is_err());
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_read_is_named() {
-        let batch = Batch { pieces: Source::fake("/no/such/file", "x\n").pieces().collect() };
-        let Reply::Unread { path, .. } = answer(0, &batch) else { panic!("there is none") };
-        assert_eq!(path, PathBuf::from("/no/such/file"));
     }
 }

@@ -1,4 +1,4 @@
-//! The two programs: what they are asked for, and how they end.
+//! The programs: what they are asked for, and how they end.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "programs that talk to people")]
 
 use std::env;
@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::controller;
 use crate::heap::Heap;
 use crate::measure::Effort;
+use crate::path;
 use crate::report::{Record, Report};
 use crate::shape;
 
@@ -16,9 +17,11 @@ use crate::shape;
 struct Bench {
     name: &'static str,
     about: &'static str,
-    /// What takes how long. Gets what `bytes` has found.
+    /// The program beside this one that runs first.
+    first: &'static str,
+    /// What takes how long. Gets what the first program has found.
     times: fn(Effort, Vec<Vec<Record>>, &mut Report),
-    /// What takes how many bytes, one list for each work.
+    /// What takes how many bytes, one list for each work, where that is what the first program finds.
     bytes: fn(Effort, Heap) -> Vec<Vec<Record>>,
 }
 
@@ -61,10 +64,19 @@ pub fn count(live: fn() -> usize) -> ExitCode {
         Err(why) => return usage_error(&why),
     };
     for bench in args.benches {
-        let found = (bench.bytes)(args.effort, Heap::new(live));
-        println!("{}", serde_json::to_string(&found).expect("figures are plain data"));
+        print(&(bench.bytes)(args.effort, Heap::new(live)));
     }
     ExitCode::SUCCESS
+}
+
+/// Measures meshes of real processes, and writes the figures to standard output as JSON.
+#[must_use]
+pub fn measure_path() -> ExitCode {
+    path::main(print)
+}
+
+fn print(found: &[Vec<Record>]) {
+    println!("{}", serde_json::to_string(found).expect("figures are plain data"));
 }
 
 impl Args {
@@ -88,9 +100,9 @@ impl Args {
 
 /// Runs one bench, shows its figures, and writes them where it is told.
 fn run(bench: &Bench, args: &Args) -> Result<(), String> {
-    let bytes = bytes(bench, args.effort)?;
+    let found = first(bench, args.effort)?;
     let mut report = Report::begin();
-    (bench.times)(args.effort, bytes, &mut report);
+    (bench.times)(args.effort, found, &mut report);
     report.end();
     let Some(folder) = &args.out else { return Ok(()) };
     let path = folder.join(args.effort.file_name(bench.name));
@@ -99,10 +111,10 @@ fn run(bench: &Bench, args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// What the other program counts; it lies beside this one.
-fn bytes(bench: &Bench, effort: Effort) -> Result<Vec<Vec<Record>>, String> {
+/// What the first program finds.
+fn first(bench: &Bench, effort: Effort) -> Result<Vec<Vec<Record>>, String> {
     let own = env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
-    let other = own.with_file_name("meshwarden-bench-heap");
+    let other = own.with_file_name(bench.first);
     let failed = |why: &dyn fmt::Display| format!("{}: {why}", other.display());
     let output = Command::new(&other)
         .arg(bench.name)
@@ -132,17 +144,29 @@ fn help() {
     );
 }
 
+/// Counts bytes.
+const HEAP: &str = "meshwarden-bench-heap";
+
 const BENCHES: &[Bench] = &[
     Bench {
         name: "controller",
         about: "supervision of 10^3 to 10^6 ranks: the time of its steps, and the memory it needs",
+        first: HEAP,
         times: controller::times,
         bytes: controller::bytes,
     },
     Bench {
         name: "shape",
         about: "rank arithmetic of 64 to 10^9 ranks beside ndslice and ndarray, and the memory it needs",
+        first: HEAP,
         times: shape::times,
         bytes: shape::bytes,
+    },
+    Bench {
+        name: "path",
+        about: "meshes of actors on 8 and 64 real processes: calls, casts, ends, and how they come and go",
+        first: "meshwarden-bench-path",
+        times: path::show,
+        bytes: |_, _| Vec::new(),
     },
 ];

@@ -1,6 +1,5 @@
 //! Actors on four processes of their own, called together: one answer for each.
 #![expect(clippy::print_stdout, reason = "it is how an example speaks")]
-
 use meshwarden::prelude::*;
 
 struct Greeter;
@@ -37,5 +36,5 @@ async fn greet(root: Root) -> Result<ExitCode, ClientError> {
     let greeters = procs.spawn::<Greeter>("greeters", ()).await?;
     let replies = greeters.call(&root, Greet("world".to_owned())).await;
     replies.iter().for_each(|reply| println!("{reply:?}"));
-    Ok(ExitCode::SUCCESS)
+    Ok(if replies.iter().all(Result::is_ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

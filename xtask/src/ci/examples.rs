@@ -37,6 +37,7 @@ pub(super) fn run() -> Result<(), Stop> {
         problems
             .extend(judge(example, &text, &ours).into_iter().map(|why| format!("{path} {why}")));
     }
+    problems.extend(judge_first()?);
     Stop::unless_empty(problems)?;
     Cargo::new("build --workspace --examples --all-features").run()?;
     for example in EXAMPLES {
@@ -84,6 +85,31 @@ fn judge(example: &Example, text: &str, ours: &[&str]) -> Vec<String> {
     problems
 }
 
+/// What is wrong with the first program of actors: it is short, and the front page shows it as it is.
+fn judge_first() -> Result<Vec<String>, Stop> {
+    let read = |path| {
+        fs::read_to_string(cargo::root().join(path))
+            .map_err(|error| Stop::problem(format!("{path}: {error}")))
+    };
+    Ok(compare(&read(FIRST)?, &read("README.md")?))
+}
+
+/// Whether the front page shows the program, without the lint that only examples expect.
+fn compare(program: &str, front_page: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    let n_lines = program.lines().count();
+    if n_lines > FIRST_LINES_MAX {
+        problems
+            .push(format!("{FIRST} has {n_lines} lines, but may have at most {FIRST_LINES_MAX}"));
+    }
+    let shown = program.lines().filter(|line| !line.starts_with("#![expect("));
+    let shown: String = shown.flat_map(|line| [line, "\n"]).collect();
+    if !front_page.contains(&format!("```rust,no_run\n{shown}```\n")) {
+        problems.push(format!("README.md does not show {FIRST} as it is"));
+    }
+    problems
+}
+
 /// Whether a path begins with `name`. Behind another crate it is what that crate exports.
 fn begins_path(text: &str, name: &str) -> bool {
     let is_inner = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
@@ -96,6 +122,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// An example that is meant to be read at one go is shorter.
 const LINES_MAX: usize = 120;
 
+/// The first program of actors.
+const FIRST: &str = "crates/meshwarden/examples/hello.rs";
+
+/// It is to fit on a page.
+const FIRST_LINES_MAX: usize = 40;
+
 /// What is needed to supervise resources of one's own.
 const SUPERVISION: &[&str] = &["mesh-shape", "controller", "supervise"];
 
@@ -103,11 +135,14 @@ const EXAMPLES: &[Example] = &[
     Example { of: "supervise", name: "tasks", alone: Some(SUPERVISION) },
     Example { of: "supervise", name: "services", alone: Some(SUPERVISION) },
     Example { of: "meshwarden", name: "first", alone: None },
+    Example { of: "meshwarden", name: "hello", alone: None },
+    Example { of: "meshwarden", name: "map_reduce", alone: None },
+    Example { of: "meshwarden", name: "averaging", alone: None },
 ];
 
 #[cfg(test)]
 mod tests {
-    use super::{Example, LINES_MAX, SUPERVISION, end_of, judge};
+    use super::{Example, FIRST_LINES_MAX, LINES_MAX, SUPERVISION, compare, end_of, judge};
 
     const PART: Example = Example { of: "supervise", name: "part", alone: Some(SUPERVISION) };
     const OURS: &[&str] = &["mesh-shape", "mesh-core", "controller", "supervise", "proc-mesh"];
@@ -128,6 +163,15 @@ mod tests {
             ]
         );
         assert_eq!(judge(&Example { alone: None, ..PART }, &bad, OURS), [""; 0]);
+    }
+
+    #[test]
+    fn the_first_program_is_short_and_on_the_front_page() {
+        let program = "//! Hello.\n#![expect(it)]\nfn main() {}\n";
+        let page = "# Us\n\n```rust,no_run\n//! Hello.\nfn main() {}\n```\n";
+        assert_eq!(compare(program, page), [""; 0]);
+        assert_eq!(compare(&program.replace("main", "other"), page).len(), 1);
+        assert_eq!(compare(&"\n".repeat(FIRST_LINES_MAX + 1), page).len(), 2);
     }
 
     #[test]

@@ -1,23 +1,10 @@
 //! Supervised n-dimensional meshes of processes and actors.
 //!
-//! Say "4 processes on each of 2 hosts", and be told at once, exactly and only once who died and why,
-//! with nothing hanging and nothing left over.
-//!
-//! # A first program
-//!
-//! ```no_run
-#![doc = include_str!("../examples/first.rs")]
-//! ```
-//!
-//! [`main()`] comes before anything else in a program: the program is re-executed as its own guards
-//! (the processes that leave nothing behind) and workers. [`Root::hosts`] gives hosts in this process,
-//! [`Root::procs`] describes a mesh, and [`ProcMesh::next`](proc_mesh::ProcMesh::next) tells what
-//! happens to it.
-//!
-//! The parts can be had alone: [`mesh_shape`] for rank arithmetic, [`controller`] and [`supervise`]
-//! for resources of your own, [`mesh_runtime`] for actors in one process and, with the feature `tcp`,
-//! between processes.
-
+#![cfg_attr(feature = "actors", doc = include_str!("../tutorial/begin.md"))]
+#![cfg_attr(feature = "actors", doc = "\n```no_run")]
+#![cfg_attr(feature = "actors", doc = include_str!("../examples/hello.rs"))]
+#![cfg_attr(feature = "actors", doc = "```\n")]
+#![cfg_attr(feature = "actors", doc = include_str!("../tutorial/rest.md"))]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "actors")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Delays that double from 10 ms to 1 s, each between half of that and all of it, so that many who lost
+/// Delays that double from 1 ms to 1 s, each between half of that and all of it, so that many who lost
 /// the same peer do not all come back at once. Endless. The seed comes in, so that a run can be repeated.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
@@ -32,7 +32,8 @@ impl Iterator for Backoff {
     }
 }
 
-const FIRST: Duration = Duration::from_millis(10);
+/// A peer that is being killed may still be connected to, for a moment. Whoever waits for it waits that long.
+const FIRST: Duration = Duration::from_millis(1);
 const LAST: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

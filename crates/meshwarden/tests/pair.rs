@@ -11,7 +11,7 @@ use mesh_core::{Addr, Lane, Message, PeerId, PortRef, Transport};
 use mesh_runtime::{
     Actor, CallError, Context, Failure, Handler, Handlers, Port, Proc, ProcConfig, ReplyTo,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use transport_tcp::{Secret, TcpConfig, TcpTransport};
@@ -196,6 +196,15 @@ impl Pair {
         let pid = Pid::from_child(&self.worker);
         Ok(kill_process(pid, signal)?)
     }
+
+    /// Suspends the worker, and returns when it is: a thread of it may go on for a moment.
+    fn suspend(&self) -> Outcome {
+        self.signal(Signal::STOP)?;
+        let pid = Pid::from_child(&self.worker);
+        let stopped = waitpid(Some(pid), WaitOptions::UNTRACED)?;
+        let is_stopped = stopped.is_some_and(|(_, status)| status.stopped());
+        if is_stopped { Ok(()) } else { Err("it has not stopped, but ended".into()) }
+    }
 }
 
 impl Drop for Pair {
@@ -255,7 +264,7 @@ async fn a_call_pending_at_a_killed_process_ends_at_once() -> Outcome {
 /// answered when the peer goes on.
 async fn a_call_pending_at_a_suspended_process_ends_with_its_deadline() -> Outcome {
     let pair = Pair::new(Duration::from_secs(1)).await?;
-    pair.signal(Signal::STOP)?;
+    pair.suspend()?;
     let begun = Instant::now();
     let answer = pair.counter.call(&pair.here, Total).await;
     assert!(matches!(answer, Err(CallError::Deadline { .. })), "{answer:?}");

@@ -6,9 +6,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use mesh_core::Lost;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::link::{Link, Write, goodbye, ping};
+use crate::parked::Writer;
 use crate::wire::take_frame;
 
 /// How often something is said at least, and after what silence the connection is given up.
@@ -33,13 +35,26 @@ pub(crate) async fn carry<S>(
     (watch, frame_max): (Watch, usize),
 ) -> Ended
 where
-    S: AsyncRead + AsyncWrite + Send,
+    S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (reader, writer) = tokio::io::split(stream);
+    let _parking = Parking { link, number };
     tokio::select! {
         ended = read(link, number, reader, (watch, frame_max)) => ended,
-        ended = write(link, number, writer, watch) => ended,
+        ended = write(link, number, Box::new(writer), watch) => ended,
         ended = left(link, number) => ended,
+    }
+}
+
+/// However it ends, the socket is closed: nobody writes to it any more.
+struct Parking<'a> {
+    link: &'a Link,
+    number: u64,
+}
+
+impl Drop for Parking<'_> {
+    fn drop(&mut self) {
+        drop(self.link.unpark(self.number));
     }
 }
 
@@ -109,27 +124,40 @@ where
     }
 }
 
-async fn write<W>(link: &Arc<Link>, number: u64, mut writer: W, watch: Watch) -> Ended
-where
-    W: AsyncWrite + Unpin,
-{
+async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, watch: Watch) -> Ended {
+    let mut has_waited = false;
     loop {
-        let is_written = match link.next_write(number) {
+        let next = link.next_write(number, std::mem::take(&mut has_waited));
+        let is_written = match next {
             Write::Chunks(chunks) => write_all(&mut writer, chunks).await,
-            Write::Wait => match watch {
-                None => {
-                    link.to_write().await;
-                    true
+            Write::Wait | Write::WaitToAck => {
+                let owes_ack = next == Write::WaitToAck;
+                link.park(number, writer);
+                let every = watch.map(|(every, _)| every);
+                let patience = if owes_ack { Some(ACK_WITHIN) } else { every };
+                let is_silent = match patience {
+                    None => {
+                        link.to_write().await;
+                        false
+                    }
+                    Some(patience) => timeout(patience, link.to_write()).await.is_err(),
+                };
+                if !is_silent {
+                    // What has just arrived may be answered at once, and many casts go out together.
+                    yield_now().await;
                 }
-                Some((every, _)) => match timeout(every, link.to_write()).await {
-                    Ok(()) => true,
-                    Err(_) => write_all(&mut writer, vec![ping()]).await,
-                },
-            },
+                let Some((back, mut rest)) = link.unpark(number) else { return Ended::Left };
+                writer = back;
+                has_waited = is_silent && owes_ack;
+                if is_silent && !owes_ack && rest.is_empty() {
+                    rest = ping();
+                }
+                write_all(&mut writer, vec![rest]).await
+            }
             Write::Close => {
                 // It has a deadline: the peer may not read any more, and learns of the end by itself.
                 let bye = async {
-                    _ = write_all(&mut writer, vec![goodbye()]).await;
+                    _ = write_all(&mut writer, vec![goodbye(link.ack())]).await;
                     writer.shutdown().await.is_ok()
                 };
                 _ = timeout(GOODBYE, bye).await.is_ok();
@@ -143,7 +171,7 @@ where
     }
 }
 
-async fn write_all<W: AsyncWrite + Unpin>(writer: &mut W, chunks: Vec<Bytes>) -> bool {
+async fn write_all(writer: &mut Writer, chunks: Vec<Bytes>) -> bool {
     for chunk in chunks {
         if writer.write_all(&chunk).await.is_err() {
             return false;
@@ -154,6 +182,9 @@ async fn write_all<W: AsyncWrite + Unpin>(writer: &mut W, chunks: Vec<Bytes>) ->
 
 /// About how many bytes are read at once.
 const READ_TOGETHER: usize = 64 * 1024;
+
+/// How long an acknowledgement may wait for an envelope to go with. Much less than anybody's deadline.
+const ACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -16,6 +16,7 @@ mod handshake;
 mod link;
 mod meet;
 pub mod metrics;
+mod parked;
 mod secret;
 mod session;
 mod stream;

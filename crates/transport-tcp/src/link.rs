@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use mesh_core::{Credit, Envelope, Inbound, Lane, Lost, Outbound, PeerId, Returned, WhyReturned};
+use mesh_core::{
+    Credit, Envelope, Head, Inbound, Lane, Lost, Outbound, PeerId, Returned, WhyReturned,
+};
 use tokio::sync::Notify;
 
 use crate::handshake::SessionId;
 use crate::metrics::SessionMetrics;
+use crate::parked::{Parked, Writer};
 use crate::session::{Incoming, Outgoing, Session, Violation};
 use crate::wire::{Ack, Encoded, Frame, put_close, put_ping};
 
@@ -39,6 +42,10 @@ struct State {
     waiting: Vec<Waker>,
     /// Which connection carries the session: the newest.
     connection: u64,
+    /// The writing half of a connection, while its task waits.
+    parked: Option<Parked>,
+    /// The task of the connection will acknowledge by itself, if nobody does before.
+    will_ack: bool,
     ended: Option<Lost>,
 }
 
@@ -49,6 +56,8 @@ pub(crate) enum Write {
     Chunks(Vec<Bytes>),
     /// Wait until there is something.
     Wait,
+    /// The same, but not for long: then the peer is to be told what has arrived.
+    WaitToAck,
     /// Say goodbye and close.
     Close,
     /// Another connection carries the session.
@@ -62,6 +71,8 @@ impl Link {
         (window, frame_max): (u64, usize),
     ) -> Self {
         let session = Session::new(window);
+        let (waiting, parked, ended) = (Vec::new(), None, None);
+        let state = State { session, waiting, connection: 0, parked, will_ack: false, ended };
         Self {
             id,
             peer,
@@ -70,7 +81,7 @@ impl Link {
             frame_max,
             sending: Mutex::default(),
             delivering: Mutex::default(),
-            state: Mutex::new(State { session, waiting: Vec::new(), connection: 0, ended: None }),
+            state: Mutex::new(state),
             to_write: Notify::new(),
             changed: Notify::new(),
             metrics: SessionMetrics::new(lane),
@@ -94,7 +105,9 @@ impl Link {
         state.connection += 1;
         let number = state.connection;
         let waiting = std::mem::take(&mut state.waiting);
+        let old = state.parked.take();
         drop(state);
+        drop(old);
         waiting.into_iter().for_each(Waker::wake);
         self.to_write.notify_waiters();
         self.changed.notify_waiters();
@@ -127,8 +140,9 @@ impl Link {
         self.to_write.notified().await;
     }
 
-    /// What the connection is to write next.
-    pub(crate) fn next_write(&self, connection: u64) -> Write {
+    /// What the connection is to write next. What has arrived is acknowledged together with what is sent,
+    /// unless much has, or it has waited for long enough.
+    pub(crate) fn next_write(&self, connection: u64, has_waited: bool) -> Write {
         let mut state = lock(&self.state);
         if state.connection != connection {
             // It may have been woken in the place of the one that carries the session now.
@@ -139,30 +153,30 @@ impl Link {
         if state.ended.is_some() {
             return Write::Close;
         }
-        let (mut chunks, mut buffer, mut n_bytes) = (Vec::new(), BytesMut::new(), 0);
-        while n_bytes < WRITTEN_TOGETHER {
-            match state.session.next_outgoing() {
-                None => break,
-                Some(Outgoing::Ack(ack)) => {
-                    ack.put(&mut buffer);
-                    n_bytes += ACK_BYTES;
-                }
-                Some(Outgoing::Data { seq, encoded }) => {
-                    n_bytes += encoded.len();
-                    encoded.put_head(seq, &mut buffer);
-                    if encoded.body.len() <= COPIED_MAX {
-                        buffer.extend_from_slice(&encoded.body);
-                    } else {
-                        chunks.push(buffer.split().freeze());
-                        chunks.push(encoded.body);
-                    }
-                }
-            }
+        let session = &mut state.session;
+        let may_wait = !has_waited && !session.has_unwritten() && !session.is_ack_urgent();
+        if may_wait && session.owes_ack() {
+            state.will_ack = true;
+            return Write::WaitToAck;
         }
-        if !buffer.is_empty() {
-            chunks.push(buffer.freeze());
-        }
+        let chunks = next_chunks(session);
+        state.will_ack = false;
         if chunks.is_empty() { Write::Wait } else { Write::Chunks(chunks) }
+    }
+
+    /// The task of a connection waits: others may write meanwhile.
+    pub(crate) fn park(&self, connection: u64, writer: Writer) {
+        let mut state = lock(&self.state);
+        if state.connection == connection {
+            state.parked = Some(Parked::new(connection, writer));
+        }
+    }
+
+    /// The task of a connection goes on: gives it its writing half, and what is to be written first. `None`
+    /// if another connection carries the session.
+    pub(crate) fn unpark(&self, connection: u64) -> Option<(Writer, Bytes)> {
+        let parked = &mut lock(&self.state).parked;
+        parked.take_if(|parked| parked.connection == connection).map(Parked::into_parts)
     }
 
     /// A frame has arrived on a connection. `Ok(false)` if the peer ends the session.
@@ -193,9 +207,12 @@ impl Link {
         Ok(true)
     }
 
-    /// Everything that has arrived was looked at: the peer may be told.
+    /// Everything that has arrived was looked at: the peer is to be told, now or soon.
     pub(crate) fn wake_writer(&self) {
-        if !lock(&self.state).session.is_idle() {
+        let state = lock(&self.state);
+        let session = &state.session;
+        let is_asleep = session.owes_ack() && !state.will_ack;
+        if is_asleep || session.has_unwritten() || session.is_ack_urgent() {
             self.to_write.notify_one();
         }
     }
@@ -279,11 +296,67 @@ impl Outbound for Link {
         if state.ended.is_some() {
             return returned(taken, WhyReturned::Ended(self.peer));
         }
+        let is_short = encoded.body.len() <= COPIED_MAX;
+        let is_awaited = is_short && is_awaited(&taken.head);
         state.session.send(taken.head, encoded);
+        let is_written = is_awaited && state.write_now();
         drop(state);
-        self.to_write.notify_one();
+        if !is_written {
+            self.to_write.notify_one();
+        }
         Poll::Ready(Ok(()))
     }
+}
+
+impl State {
+    /// Writes what there is to write, if it is one short envelope and nobody else writes. The task would have
+    /// to be woken first, most often on another thread. `false` if the task is to do it, or the rest of it.
+    fn write_now(&mut self) -> bool {
+        // Where much is on its way, the task writes many together.
+        let Some(parked) = self.parked.as_mut().filter(|_| self.session.is_quiet()) else {
+            return false;
+        };
+        if !parked.is_clear() {
+            return false;
+        }
+        for chunk in next_chunks(&mut self.session) {
+            parked.write(chunk);
+        }
+        parked.is_clear()
+    }
+}
+
+/// Whether somebody waits for it.
+const fn is_awaited(head: &Head) -> bool {
+    matches!(head, Head::Call { .. } | Head::Answer { .. } | Head::Fault { .. })
+}
+
+/// What is to be written next, up to some size: small envelopes are put together.
+fn next_chunks(session: &mut Session) -> Vec<Bytes> {
+    let (mut chunks, mut buffer, mut n_bytes) = (Vec::new(), BytesMut::new(), 0);
+    while n_bytes < WRITTEN_TOGETHER {
+        match session.next_outgoing() {
+            None => break,
+            Some(Outgoing::Ack(ack)) => {
+                ack.put(&mut buffer);
+                n_bytes += ACK_BYTES;
+            }
+            Some(Outgoing::Data { seq, encoded }) => {
+                n_bytes += encoded.len();
+                encoded.put_head(seq, &mut buffer);
+                if encoded.body.len() <= COPIED_MAX {
+                    buffer.extend_from_slice(&encoded.body);
+                } else {
+                    chunks.push(buffer.split().freeze());
+                    chunks.push(encoded.body);
+                }
+            }
+        }
+    }
+    if !buffer.is_empty() {
+        chunks.push(buffer.freeze());
+    }
+    chunks
 }
 
 fn returned(envelope: Envelope, why: WhyReturned) -> Poll<Result<(), Box<Returned>>> {
@@ -297,8 +370,10 @@ pub(crate) fn ping() -> Bytes {
     buffer.freeze()
 }
 
-pub(crate) fn goodbye() -> Bytes {
+pub(crate) fn goodbye(ack: Ack) -> Bytes {
     let mut buffer = BytesMut::new();
+    // What has arrived is not to be taken as lost.
+    ack.put(&mut buffer);
     put_close(&mut buffer);
     buffer.freeze()
 }

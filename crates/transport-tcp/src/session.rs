@@ -121,7 +121,7 @@ impl Session {
 
     /// The next thing to write on this connection, if there is any.
     pub(crate) fn next_outgoing(&mut self) -> Option<Outgoing> {
-        if self.is_ack_due() {
+        if self.owes_ack() {
             let ack = self.ack();
             self.told = Some(ack);
             return Some(Outgoing::Ack(ack));
@@ -133,9 +133,30 @@ impl Session {
         Some(Outgoing::Data { seq, encoded })
     }
 
-    /// Whether there is anything to write.
-    pub(crate) fn is_idle(&self) -> bool {
-        !self.is_ack_due() && self.next_to_write == self.next_seq()
+    /// Whether there are envelopes to write.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.next_to_write < self.next_seq()
+    }
+
+    /// Whether the peer is to be told how far we are: it waits for nothing less than that, or has used
+    /// up much of what it was given. That may wait for an envelope to go with.
+    pub(crate) fn owes_ack(&self) -> bool {
+        let received = self.received;
+        self.is_ack_urgent() || self.told.is_some_and(|told| received > told.received)
+    }
+
+    /// Whether it waits no longer: the peer keeps what is not acknowledged, and needs room.
+    pub(crate) fn is_ack_urgent(&self) -> bool {
+        let now = self.ack();
+        self.told.is_none_or(|told| {
+            now.received - told.received >= ACKED_TOGETHER
+                || now.granted - told.granted >= self.window.div_ceil(4)
+        })
+    }
+
+    /// Whether what was taken last is all that the peer has not acknowledged.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.unacked.len() <= 1
     }
 
     /// A frame has arrived.
@@ -199,15 +220,6 @@ impl Session {
     fn next_seq(&self) -> u64 {
         self.first_unacked + self.unacked.len() as u64
     }
-
-    /// Whether the peer is to be told how far we are: it waits for nothing less than that, or has used
-    /// up much of what it was given.
-    fn is_ack_due(&self) -> bool {
-        let now = self.ack();
-        self.told.is_none_or(|told| {
-            now.received > told.received || now.granted - told.granted >= self.window.div_ceil(4)
-        })
-    }
 }
 
 /// How many bytes of the window an envelope takes. Answers take none: they never wait.
@@ -218,6 +230,9 @@ fn cost(head: &Head, body: usize) -> u64 {
 fn envelope(head: Head, body: Bytes) -> Envelope {
     Envelope { head, body: Body::Bytes(body) }
 }
+
+/// How many envelopes are acknowledged together at most.
+const ACKED_TOGETHER: u64 = 32;
 
 /// What an envelope counts besides its body: about what it takes in memory.
 const ENVELOPE: usize = 256;

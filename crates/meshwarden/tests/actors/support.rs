@@ -45,7 +45,12 @@ impl World {
         let seats = self.procs.seats().await;
         let seat = seats.iter().find(|seat| seat.rank == Rank::new(rank)).ok_or("it has a seat")?;
         let pid = UnixPid::from_raw(i32::try_from(seat.pid)?).ok_or("it has a pid")?;
-        Ok(kill_process(pid, signal)?)
+        kill_process(pid, signal)?;
+        // A thread of it may go on for a moment.
+        while signal == Signal::STOP && !is_suspended(seat.pid)? {
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     /// Ends everything, and fails if something is left.
@@ -61,6 +66,12 @@ impl World {
             n => Err(format!("{n} processes are left").into()),
         }
     }
+}
+
+/// Whether the main thread of a process is suspended: its actors run there.
+fn is_suspended(pid: u32) -> std::io::Result<bool> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    Ok(stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")))
 }
 
 fn is_there(pid: u32) -> bool {

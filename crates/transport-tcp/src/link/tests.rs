@@ -2,8 +2,11 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use mesh_core::{ActorId, Body, Head, Identity, Incarnation, PortId, ProcId};
+use tokio::io::AsyncReadExt;
+
+use mesh_core::{ActorId, Body, CallId, Head, Identity, Incarnation, PortId, ProcId};
 
 use super::*;
 
@@ -97,9 +100,9 @@ fn nothing_overtakes_what_is_being_delivered() {
 async fn an_old_writer_takes_no_wake_up_from_the_new_one() {
     let (link, ..) = link();
     let old = link.connected(ACK, ACK).unwrap();
-    assert_eq!(link.next_write(old), Write::Wait);
+    assert_eq!(link.next_write(old, false), Write::Wait);
     let new = link.connected(ACK, ACK).unwrap();
-    assert_eq!(link.next_write(new), Write::Wait);
+    assert_eq!(link.next_write(new, false), Write::Wait);
     let mut cx = Context::from_waker(Waker::noop());
     let mut waits = [Box::pin(link.to_write()), Box::pin(link.to_write())];
     assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(&mut cx).is_pending()));
@@ -107,6 +110,103 @@ async fn an_old_writer_takes_no_wake_up_from_the_new_one() {
     assert!(link.poll_send(&mut cx, &mut envelope).is_ready());
     let [old_waits, new_waits] = &mut waits;
     assert!(old_waits.as_mut().poll(&mut cx).is_ready());
-    assert_eq!(link.next_write(old), Write::Superseded);
+    assert_eq!(link.next_write(old, false), Write::Superseded);
     assert!(new_waits.as_mut().poll(&mut cx).is_ready());
+}
+
+fn call() -> Option<Envelope> {
+    let PeerId { proc, life } = peer(2);
+    let to = ActorId { proc, life, index: 1 };
+    let (port, from, call) = (PortId::named("test"), peer(1), CallId::new(1));
+    let head = Head::Call { to, port, from, call };
+    Some(Envelope { head, body: Body::Bytes(vec![7; 64].into()) })
+}
+
+/// Sends a call over a connection that takes so many bytes, and whose task waits. Returns how many bytes the
+/// peer can read at once, and how many are left to the task.
+async fn send_to_parked(link: &Link, number: u64, capacity: usize) -> (usize, usize) {
+    let (near, mut far) = tokio::io::duplex(capacity);
+    link.park(number, Box::new(near));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(link.poll_send(&mut cx, &mut call()).is_ready());
+    let (_writer, rest) = link.unpark(number).expect("it is parked");
+    let mut buffer = BytesMut::with_capacity(1 << 10);
+    let n_read = tokio::time::timeout(Duration::ZERO, far.read_buf(&mut buffer)).await;
+    (n_read.map_or(0, |n_read| n_read.expect("it is open")), rest.len())
+}
+
+fn is_woken(link: &Link) -> bool {
+    let wait = std::pin::pin!(link.to_write());
+    wait.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[tokio::test]
+async fn a_call_is_written_by_its_sender_while_nothing_else_is_on_its_way() {
+    let (link, ..) = link();
+    let number = link.connected(ACK, ACK).unwrap();
+    assert!(!is_woken(&link), "nobody waited");
+    let (n_read, n_left) = send_to_parked(&link, number, 1 << 10).await;
+    assert!(n_read > 64 && n_left == 0, "{n_read}, {n_left}");
+    assert!(!is_woken(&link), "there is nothing left to do");
+    // The first is not acknowledged yet: the task may put more of them together.
+    assert_eq!(send_to_parked(&link, number, 1 << 10).await, (0, 0));
+    assert!(is_woken(&link));
+}
+
+#[tokio::test]
+async fn what_the_socket_does_not_take_is_left_to_the_task() {
+    let (link, ..) = link();
+    let number = link.connected(ACK, ACK).unwrap();
+    let (n_read, n_left) = send_to_parked(&link, number, 10).await;
+    assert!(n_read == 10 && n_left > 54, "{n_read}, {n_left}");
+    assert!(is_woken(&link));
+}
+
+#[tokio::test]
+async fn the_writer_of_an_old_connection_is_dropped() {
+    let (link, ..) = link();
+    let old = link.connected(ACK, ACK).unwrap();
+    let (near, mut far) = tokio::io::duplex(10);
+    link.park(old, Box::new(near));
+    link.connected(ACK, ACK).unwrap();
+    assert!(link.unpark(old).is_none());
+    assert_eq!(far.read_buf(&mut BytesMut::with_capacity(1)).await.unwrap(), 0, "it is closed");
+}
+
+#[test]
+fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
+    let (link, _ear, _begun, go) = link();
+    let number = link.connected(ACK, ACK).unwrap();
+    let receive = |seq| {
+        go.send(()).unwrap();
+        assert_eq!(link.receive(number, data(seq)), Ok(true));
+    };
+    receive(0);
+    link.wake_writer();
+    assert!(is_woken(&link), "the peer is to be told soon");
+    assert_eq!(link.next_write(number, false), Write::WaitToAck);
+    receive(1);
+    link.wake_writer();
+    assert!(!is_woken(&link), "it will be");
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(link.poll_send(&mut cx, &mut call()).is_ready());
+    let Write::Chunks(chunks) = link.next_write(number, false) else { panic!("there is a call") };
+    assert!(chunks.iter().map(Bytes::len).sum::<usize>() > ACK_BYTES + 64);
+    assert_eq!(link.next_write(number, false), Write::Wait, "it was told with the call");
+
+    receive(2);
+    assert_eq!(link.next_write(number, false), Write::WaitToAck);
+    let Write::Chunks(chunks) = link.next_write(number, true) else { panic!("it has waited") };
+    assert_eq!(chunks.iter().map(Bytes::len).sum::<usize>(), ACK_BYTES);
+}
+
+#[test]
+fn many_envelopes_are_acknowledged_without_waiting() {
+    let (link, _ear, _begun, go) = link();
+    let number = link.connected(ACK, ACK).unwrap();
+    for seq in 0..40 {
+        go.send(()).unwrap();
+        assert_eq!(link.receive(number, data(seq)), Ok(true));
+    }
+    assert!(matches!(link.next_write(number, false), Write::Chunks(_)));
 }

@@ -414,7 +414,8 @@ impl Drop for Keeper {
         for (index, kept) in self.ranks.iter().enumerate() {
             let Some(seat) = self.procs.seat(Rank::new(index)) else { continue };
             // With a process that has ended all of it has ended.
-            let is_there = !kept.proc.status.is_terminal() && seat.peer.life == kept.proc.incarnation;
+            let is_there =
+                !kept.proc.status.is_terminal() && seat.peer.life == kept.proc.incarnation;
             if !is_there || !self.proc.has_way_to(seat.agent) {
                 // It finds out by itself that there is none.
                 continue;

@@ -176,7 +176,7 @@ pub enum SpawnError {
     #[error("the controller of the processes refuses")]
     Refused(#[source] Refusal),
     /// Some ranks could not be created; the others were stopped again (C4).
-    #[error("{} of the ranks could not be created: {}", count(.failures), texts(.failures))]
+    #[error("ranks could not be created, and the others were stopped: {}", texts(.failures))]
     Ranks {
         /// The failed ranks, each with its cause.
         failures: Vec<Failures>,
@@ -192,10 +192,6 @@ pub enum SpawnError {
     /// The controller does not answer, or refuses.
     #[error(transparent)]
     Controller(#[from] AskError),
-}
-
-fn count(failures: &[Failures]) -> usize {
-    failures.iter().map(Failures::len).sum()
 }
 
 fn texts(failures: &[Failures]) -> String {

@@ -11,6 +11,7 @@ use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, ProcAgent};
 use bytes::Bytes;
 use mesh_core::{Addr, EncodeError, ListenError, ProcId, Procs, Transport};
 use mesh_runtime::{Actor, ChildFailure, Network, Proc, ProcConfig, codec};
+use mesh_shape::{ShapeError, Slice};
 use proc_mesh::{Announce, ProcMesh, Worker};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,10 +24,16 @@ use transport_tcp::{ConfigError, Secret, SecretError, TcpConfig, TcpTransport};
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// A mesh of processes that actors can be spawned on. It is used as the [`ProcMesh`] that it dereferences
-/// to. Dropping it ends the processes.
+/// to. Dropping it ends the processes, so it is dropped after the meshes of actors that live there.
 #[derive(Debug)]
 pub struct Homes {
     mesh: ProcMesh,
+    all: HomesSlice,
+}
+
+/// Some of the processes of a mesh, that actors can be spawned on. It keeps none of them alive.
+#[derive(Clone, Debug)]
+pub struct HomesSlice {
     procs: Arc<dyn Procs>,
     proc: Proc,
 }
@@ -34,8 +41,8 @@ pub struct Homes {
 impl Homes {
     /// The mesh, if it was spawned for actors.
     pub(crate) fn new(mesh: ProcMesh, proc: &Proc) -> Option<Self> {
-        let procs = mesh.homes()?;
-        Some(Self { mesh, procs, proc: proc.clone() })
+        let all = HomesSlice { procs: mesh.homes()?, proc: proc.clone() };
+        Some(Self { mesh, all })
     }
 
     /// Spawns one actor on each process, all from the same parameters, and returns when all have been
@@ -52,7 +59,7 @@ impl Homes {
     where
         A: Actor<Params: Serialize + DeserializeOwned + Sync>,
     {
-        self.spawn_as(ActorSpec::new(name, &params)).await
+        self.all.spawn(name, params).await
     }
 
     /// The same, with everything said: parameters for each rank, restarts, times.
@@ -67,11 +74,68 @@ impl Homes {
     where
         A: Actor<Params: Serialize + DeserializeOwned>,
     {
+        self.all.spawn_as(spec).await
+    }
+
+    /// The processes along one dim: an index drops the dim, a range keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] if there is no such dim or index.
+    pub fn slice(&self, dim: &str, slice: impl Into<Slice>) -> Result<HomesSlice, ShapeError> {
+        self.all.slice(dim, slice)
+    }
+
+    /// What meshes of actors see of it: for an actor that spawns a mesh of its own.
+    #[must_use]
+    pub const fn procs(&self) -> &Arc<dyn Procs> {
+        self.all.procs()
+    }
+}
+
+impl HomesSlice {
+    /// As [`Homes::spawn`], on these processes.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`](actor_mesh::SpawnError): nothing of the mesh is left then.
+    pub async fn spawn<A>(
+        &self,
+        name: impl Into<String>,
+        params: A::Params,
+    ) -> Result<ActorMesh<A>, actor_mesh::SpawnError>
+    where
+        A: Actor<Params: Serialize + DeserializeOwned + Sync>,
+    {
+        self.spawn_as(ActorSpec::new(name, &params)).await
+    }
+
+    /// As [`Homes::spawn_as`], on these processes.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`](actor_mesh::SpawnError): nothing of the mesh is left then.
+    pub async fn spawn_as<A>(
+        &self,
+        spec: ActorSpec<A>,
+    ) -> Result<ActorMesh<A>, actor_mesh::SpawnError>
+    where
+        A: Actor<Params: Serialize + DeserializeOwned>,
+    {
         ActorMesh::spawn(&self.proc, &self.procs, spec).await
     }
 
-    /// What meshes of actors see of it: for an actor that spawns a mesh of its own, and for slices of the
-    /// processes.
+    /// Those of them along one dim.
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] if there is no such dim or index.
+    pub fn slice(&self, dim: &str, slice: impl Into<Slice>) -> Result<Self, ShapeError> {
+        let region = self.procs.region().slice(dim, slice)?;
+        Ok(Self { procs: self.procs.slice(&region)?, proc: self.proc.clone() })
+    }
+
+    /// What meshes of actors see of them.
     #[must_use]
     pub const fn procs(&self) -> &Arc<dyn Procs> {
         &self.procs

@@ -20,7 +20,7 @@ pub mod trace;
 pub mod prelude;
 
 #[cfg(feature = "actors")]
-pub use actors::{Homes, NetworkError};
+pub use actors::{Homes, HomesSlice, NetworkError};
 #[cfg(feature = "actors")]
 pub use builder::SpawnableHomes;
 pub use builder::{ProcMeshBuilder, Spawnable};

@@ -4,11 +4,11 @@ pub use std::process::ExitCode;
 
 #[cfg(feature = "actors")]
 pub use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, RankError};
-pub use controller::RestartConfig;
+pub use controller::{RestartConfig, Times};
 pub use mesh_core::{
     Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Status,
 };
-pub use mesh_runtime::{Actor, ActorRef, Context, Failure, Handler, Handlers};
+pub use mesh_runtime::{Actor, ActorRef, CallError, Context, Failure, Handler, Handlers};
 pub use mesh_shape::{Extent, Point, Rank, RankSet, Region, ValueMesh, extent};
 pub use proc_mesh::{
     HostMesh, Output, OutputSinks, ProcMesh, ProcNews, SpawnError, Worker, WorkerNews,

@@ -1,10 +1,11 @@
 //! refs: addresses of meshes that travel in messages.
 
 use actor_mesh::ActorMeshRef;
+use mesh_core::ActorId;
 use mesh_runtime::codec;
 use mesh_shape::Rank;
 
-use crate::support::{Add, AskOthers, Tool, all, soon, tens, world};
+use crate::support::{AskOthers, Tool, Where, all, soon, tens, world};
 
 #[tokio::test]
 async fn a_ref_that_was_sent_to_an_actor_is_called_from_there() {
@@ -29,15 +30,16 @@ async fn a_ref_costs_the_same_for_few_ranks_and_for_many() {
 /// R3: what comes back names its rank.
 #[tokio::test]
 async fn an_actor_is_named_by_its_rank() {
-    let world = world("procs=2").await;
+    let world = world("procs=3").await;
     let tools = world.tools().await;
-    all(&soon(tools.call(&world.proc, Add(0))).await);
-    let one = tools.slice("procs", 1..).expect("there is one");
-    assert_eq!(one.rank_of(&world.proc, mesh_core::ActorId { ..stranger(&world) }), None);
-    assert_eq!(tools.label().name(), "tools");
-    assert_eq!(one.region().base_rank(Rank::new(0)), Some(Rank::new(1)));
-}
-
-fn stranger(world: &crate::support::World) -> mesh_core::ActorId {
-    mesh_core::ActorId { proc: world.proc.id(), life: world.proc.life(), index: 1 << 40 }
+    let actors = all(&soon(tools.call(&world.proc, Where)).await);
+    let upper = tools.slice("procs", 1..).expect("there are two");
+    let ranks = |mesh: &ActorMeshRef<Tool>| {
+        let each = actors.iter().map(|actor| mesh.rank_of(&world.proc, *actor));
+        each.map(|rank| rank.map(Rank::index)).collect::<Vec<_>>()
+    };
+    assert_eq!(ranks(&tools), [Some(0), Some(1), Some(2)]);
+    assert_eq!(ranks(&upper), [None, Some(0), Some(1)]);
+    let stranger = ActorId { index: 1 << 40, ..actors[0] };
+    assert_eq!(tools.rank_of(&world.proc, stranger), None);
 }

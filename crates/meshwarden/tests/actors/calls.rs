@@ -43,6 +43,18 @@ pub(crate) async fn a_ref_is_called_from_process_to_process(root: Arc<Root>) -> 
     world.close().await
 }
 
+/// H5: ranks are those of the slice that the mesh was spawned on.
+pub(crate) async fn a_mesh_on_some_of_the_processes_has_their_ranks(root: Arc<Root>) -> Outcome {
+    let world = World::new(&root, "rows=2,procs=2").await?;
+    let pids = all(&world.tools.call(&*root, Pid).await)?;
+    let column = world.procs.slice("procs", 1)?;
+    let tools = column.spawn_as(tens("column")).await?;
+    assert_eq!(all(&tools.call(&*root, Pid).await)?, [pids[1], pids[3]]);
+    assert_eq!(all(&tools.call(&*root, Add(0)).await)?, [0, 10]);
+    drop(tools);
+    world.close().await
+}
+
 pub(crate) async fn a_large_message_reaches_every_process(root: Arc<Root>) -> Outcome {
     let world = World::new(&root, "procs=2").await?;
     let bytes = vec![7; 8 << 20];

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
                 trial(&root, calls::every_process_is_called_and_answers_in_its_place),
                 trial(&root, calls::a_slice_is_called_and_cast_to_in_order),
                 trial(&root, calls::a_ref_is_called_from_process_to_process),
+                trial(&root, calls::a_mesh_on_some_of_the_processes_has_their_ranks),
                 trial(&root, calls::a_large_message_reaches_every_process),
                 trial(&root, ends::real_processes_keep_the_contract_of_homes),
                 trial(&root, ends::a_killed_process_is_the_answer_of_its_rank_at_once),

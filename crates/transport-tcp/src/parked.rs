@@ -29,8 +29,12 @@ impl Parked {
         self.rest.is_empty()
     }
 
-    /// Writes what the socket takes now, and keeps the rest.
+    /// Writes what the socket takes now, and keeps the rest, behind what is kept already.
     pub(crate) fn write(&mut self, bytes: Bytes) {
+        if !self.is_clear() {
+            self.rest = [&self.rest[..], &bytes].concat().into();
+            return;
+        }
         self.rest = bytes;
         // The task that is woken for the rest asks again, with a waker of its own; and fails as this did.
         let mut cx = Context::from_waker(Waker::noop());

@@ -60,6 +60,11 @@ where
         Self { message, bytes: OnceLock::new() }
     }
 
+    /// The message.
+    pub const fn message(&self) -> &M {
+        &self.message
+    }
+
     /// Sends it to one of the many, and waits while there is no room for it, as
     /// [`Port::cast`](crate::Port::cast).
     pub fn cast<S: Sender>(

@@ -88,7 +88,7 @@ impl Proc {
     }
 
     /// Opens a message and delivers it, now or when there is room.
-    fn open(
+    pub(crate) fn open(
         &self,
         (to, port): (ActorId, PortId),
         body: Body,
@@ -234,6 +234,7 @@ impl Inbound for Receiver {
         let Some(proc) = self.proc.upgrade() else { return };
         tracing::info!(%peer, lane = lane.label(), %why, "a session has ended");
         proc.remote().disconnect(peer, lane);
+        proc.tell_lost(peer);
         for envelope in back {
             proc.came_back(Returned { envelope, why: WhyReturned::Ended(peer) });
         }

@@ -9,6 +9,7 @@
 //! | [`Port`], [`Handlers`] | the same by address, for those who do not know its type |
 //! | [`Broadcast`] | one message for many, encoded once |
 //! | [`Network`] | the sessions of a process with others, over any transport |
+//! | [`PeerLost`] | word of sessions that have ended, for who asks for it ([`Proc::watch_peers`]) |
 //! | [`ReplyTo`] | an answer that comes later, or from somebody else |
 //! | [`ControlThread`] | a runtime on an OS thread of its own, which a busy program does not disturb |
 //!
@@ -41,6 +42,8 @@ pub mod metrics;
 mod name;
 mod network;
 mod panics;
+mod passed_on;
+mod peers;
 mod port;
 mod port_receiver;
 mod proc;
@@ -66,6 +69,8 @@ pub use local_transport::LocalTransport;
 pub use mesh_core;
 pub use name::Name;
 pub use network::Network;
+pub use passed_on::Asked;
+pub use peers::PeerLost;
 pub use port::Port;
 pub use port_receiver::PortReceiver;
 pub use proc::{Milestone, NoRuntime, Proc, ProcConfig, StillRunning};

@@ -31,7 +31,7 @@ const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
 pub(crate) struct Remote {
     /// The sessions with each peer, oldest first: two, where both sides have dialled at once.
     sessions: DashMap<(PeerId, Lane), Vec<Arc<dyn Outbound>>>,
-    next_call: AtomicU64,
+    pub(crate) next_call: AtomicU64,
     /// Calls of ours that wait for an answer.
     pending: DashMap<CallId, Pending>,
     /// Calls of others that are not answered yet: dropped or told when they are withdrawn.
@@ -120,6 +120,17 @@ impl Remote {
         LANES.into_iter().filter_map(on).flatten().collect()
     }
 
+    /// Whoever waits for the answer to a call of ours is told by this.
+    pub(crate) fn await_answer(
+        &self,
+        by: PeerId,
+        call: CallId,
+    ) -> oneshot::Receiver<Result<Body, Fault>> {
+        let (settle, settled) = oneshot::channel();
+        self.pending.insert(call, Pending { by, settle });
+        settled
+    }
+
     /// An answer has come from a peer, or there will be none. Only who was called can answer.
     pub(crate) fn settle(&self, by: PeerId, call: CallId, outcome: Result<Body, Fault>) {
         if let Some((_, pending)) = self.pending.remove_if(&call, |_, pending| pending.by == by) {
@@ -136,7 +147,7 @@ impl Remote {
     }
 
     /// What comes back from elsewhere has no name with it.
-    fn learn_name<M: Message>(&self) {
+    pub(crate) fn learn_name<M: Message>(&self) {
         let port = PortId::of::<M>();
         if !self.names.contains_key(&port) {
             self.names.insert(port, M::NAME);
@@ -224,6 +235,9 @@ impl Proc {
     /// Sends it by the first session that is open; `None` if there is none.
     fn try_answer(&self, head: Head, body: Body) -> Option<Result<(), Box<Returned>>> {
         let (peer, lane) = self.way(&head);
+        if peer == self.peer() {
+            return self.answer_here(head, body).then_some(Ok(()));
+        }
         let session = self.remote().session(peer, lane)?;
         let mut envelope = Some(Envelope { head, body });
         match session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope) {
@@ -231,6 +245,23 @@ impl Proc {
             // Not reached: answers never wait.
             Poll::Pending => None,
         }
+    }
+
+    /// What was passed on to this process by others is answered within it.
+    fn answer_here(&self, head: Head, body: Body) -> bool {
+        match head {
+            Head::Answer { call, .. } => self.remote().settle(self.peer(), call, Ok(body)),
+            Head::Fault { call, fault, .. } => {
+                self.remote().settle(self.peer(), call, Err(fault));
+            }
+            Head::Withdrawn { from, call, .. } => self.remote().withdrawn(from, call),
+            Head::Returned { to, of, port, why } => {
+                let name = self.remote().name(port);
+                self.give_back(Undelivered::new((Some(to), of), name, why, body));
+            }
+            Head::Cast { .. } | Head::Call { .. } => return false,
+        }
+        true
     }
 
     /// There is no way to the process that an envelope is for.
@@ -390,9 +421,8 @@ impl Proc {
     {
         let remote = self.remote();
         let call = CallId::new(remote.next_call.fetch_add(1, Ordering::Relaxed));
-        let (settle, settled) = oneshot::channel();
-        remote.pending.insert(call, Pending { by: to.actor().peer(), settle });
-        let _withdraw = Withdraw { proc: self, to: to.actor(), call };
+        let settled = remote.await_answer(to.actor().peer(), call);
+        let _withdraw = Withdraw { proc: self.clone(), to: to.actor(), call };
         let head = Head::Call { to: to.actor(), port: to.port(), from: self.peer(), call };
         if let Err(returned) = self.send_away(Envelope { head, body }).await {
             self.came_back(*returned);
@@ -427,13 +457,14 @@ fn reply_of<R: DeserializeOwned + 'static>(body: Body) -> Result<R, Fault> {
 }
 
 /// Tells the peer when nobody waits for the answer any more. Once it is there, nothing is pending.
-struct Withdraw<'a> {
-    proc: &'a Proc,
-    to: ActorId,
-    call: CallId,
+#[derive(Debug)]
+pub(crate) struct Withdraw {
+    pub(crate) proc: Proc,
+    pub(crate) to: ActorId,
+    pub(crate) call: CallId,
 }
 
-impl Drop for Withdraw<'_> {
+impl Drop for Withdraw {
     fn drop(&mut self) {
         if self.proc.remote().pending.remove(&self.call).is_some() {
             let head = Head::Withdrawn { to: self.to, from: self.proc.peer(), call: self.call };

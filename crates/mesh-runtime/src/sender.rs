@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU64;
 
+use mesh_core::ActorId;
+
 use crate::proc::Proc;
 
 /// Whoever can send: an actor by its [`Context`](crate::Context), a program by its [`Proc`].
@@ -26,6 +28,12 @@ impl Origin<'_> {
     #[must_use]
     pub const fn proc(&self) -> &Proc {
         self.proc
+    }
+
+    /// The actor that it is sent from, if it is one.
+    #[must_use]
+    pub fn actor(&self) -> Option<ActorId> {
+        self.actor.map(|actor| self.proc.actor_id(actor))
     }
 
     /// Sends in the same name, elsewhere and later.

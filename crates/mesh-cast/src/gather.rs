@@ -129,6 +129,7 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
                 Vec::new()
             }
             Progress::Refused => self.take_over(place, Unreached::Refused, plan, last_number),
+            Progress::Dropped => self.take_over(place, Unreached::Lost, plan, last_number),
         }
     }
 

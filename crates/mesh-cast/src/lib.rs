@@ -44,6 +44,7 @@ mod limits;
 mod members;
 mod plan;
 pub mod relay;
+pub mod shell;
 mod wire;
 
 pub use caster::{Caster, Full};

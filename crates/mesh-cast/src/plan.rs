@@ -78,6 +78,13 @@ impl FanOut {
     }
 }
 
+impl Default for FanOut {
+    /// 64: two steps reach four thousand processes.
+    fn default() -> Self {
+        Self(NonZeroUsize::MIN.saturating_add(63))
+    }
+}
+
 /// What a node makes of a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {

@@ -18,8 +18,8 @@
 //! what the own ranks have said, which is kept until the caster is done with the cast.
 //!
 //! **Loss.** When a child is lost, its parent names its position as unreached and sends the rest of its
-//! range to other nodes: its children are adopted. When a parent is lost, what it asked for is dropped:
-//! whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
+//! range to other nodes: its children are adopted. When a parent is lost, what it asked for is dropped, and
+//! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
 //! through other nodes, [`Limits::tries`] times, and then gives it up.
 //!
 //! **Gaps.** A cast that is held back waits for one that the caster has not given up for this node, so
@@ -171,6 +171,12 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         self.streams.values().map(Stream::len).sum()
     }
 
+    /// Whether there is anything to remember of a cast: somebody may still want what its ranks say.
+    #[must_use]
+    pub fn remembers(&self, cast: &CastId) -> bool {
+        self.streams.get(&cast.stream).is_some_and(|it| it.entry(cast.number).is_some())
+    }
+
     /// How many streams are known.
     #[must_use]
     pub fn n_streams(&self) -> usize {
@@ -244,12 +250,16 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
     }
 
     /// Adopts the children of a child, and drops what a parent has asked for: whoever waits for that asks
-    /// again.
+    /// again. It is told so, since it may have asked by another session than the one that is lost.
     fn on_lost(&mut self, node: N, why: Unreached, effects: &mut Vec<Effect<N, P, R>>) {
         for stream in self.streams.values_mut() {
             for number in stream.numbers() {
                 let Some(entry) = stream.entry_mut(number) else { continue };
-                entry.duties.retain(|duty| duty.parent != node);
+                for duty in entry.duties.extract_if(.., |duty| duty.parent == node) {
+                    if why != Unreached::Gone {
+                        effects.push(reply(node, &duty.leg, Progress::Dropped));
+                    }
+                }
                 for duty in &mut entry.duties {
                     let lost = duty.gather.on_lost((node, why), &duty.plan, &mut self.last_leg);
                     duty.send(lost, effects);

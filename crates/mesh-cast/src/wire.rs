@@ -150,6 +150,9 @@ pub enum Progress {
     Done,
     /// The receiver has no room for the leg, and has done nothing with it.
     Refused,
+    /// The receiver has lost a session with the sender, perhaps not the one that the leg came by, and does
+    /// nothing more for it.
+    Dropped,
 }
 
 /// Down: word of what the caster is done with, when there is no cast that could say so.

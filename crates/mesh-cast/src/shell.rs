@@ -1,0 +1,22 @@
+//! What runs the machines: an actor in each process that relays, and one in each process that casts.
+//!
+//! A [`RelayActor`] lives on the control plane of every process of a mesh, and an actor for each mesh that a
+//! process casts to: [`CasterRef`] sends by it. They talk over the sessions of their processes, which are
+//! opened as they are needed. The [`Table`] of a mesh goes down the tree before the first cast that needs it,
+//! once by each session, so nobody holds one back for it.
+//!
+//! No user's code runs here: messages travel as bytes, and are decoded by whoever handles them. What is for an
+//! actor that has no room waits in a queue of its own; a caster's window bounds how much.
+
+mod caster_actor;
+mod casters;
+mod inboxes;
+mod message;
+mod posts;
+mod relay_actor;
+mod table;
+
+pub use casters::{Cast, CasterRef, Ended, Outcomes};
+pub use message::{GetSeats, Payload};
+pub use relay_actor::RelayActor;
+pub use table::{Seat, Table};

@@ -1,0 +1,368 @@
+//! `CasterActor`: runs the caster of a process for one mesh.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mesh_core::{Fault, MeshId, Message, PeerId, WhyUndelivered};
+use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered};
+use mesh_shape::Overlay;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::casters::{Cast, Users, leave};
+use super::message::{Down, Payload, Up, Word};
+use super::posts::{NotSent, Parcel, Posts, Way};
+use super::relay_actor::{FORGOTTEN_AFTER, leg_of};
+use super::table::{Book, Table};
+use crate::caster::{Caster, Effect, Event};
+use crate::limits::Limits;
+use crate::wire::{self, Kind, Outcome, Progress, Settled, StreamId, Unreached};
+
+/// How often it looks for calls that nobody waits for, and for something to be said.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long it says nothing of what is settled, so that the next cast can say it.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
+/// How often it says that it is there while a cast is open.
+const ALIVE_EVERY: Duration = Duration::from_secs(60);
+
+/// After a pause that is longer than this relays may have forgotten its casts: it begins anew.
+const STALE_AFTER: Duration = Duration::from_secs(300);
+
+const _: () = assert!(STALE_AFTER.as_secs() * 2 <= FORGOTTEN_AFTER.as_secs());
+
+/// How long the answers of a process that is gone may still be on their way.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// Casts to one mesh and its slices for all senders of one process. On its control plane.
+pub(super) struct CasterActor {
+    mesh: MeshId,
+    users: Arc<Users>,
+    caster: Caster<PeerId, Payload, Bytes>,
+    book: Option<Book>,
+    posts: Posts,
+    tickets: BTreeMap<u64, Ticket>,
+    /// Those that there is no room for. Each has somebody who waits for it.
+    waiting: VecDeque<Submit>,
+    /// What was last said of what is settled, and when something was said or done last.
+    said: Settled,
+    active: Instant,
+    ticked: Instant,
+}
+
+/// Who is told what came of a cast.
+struct Ticket {
+    /// For a call.
+    told: Option<mpsc::UnboundedSender<Overlay<Outcome<Bytes>>>>,
+    cast: Cast,
+}
+
+/// Something is to be cast.
+pub(super) struct Submit {
+    pub(super) cast: Cast,
+    /// Told when it is on its way.
+    pub(super) accepted: oneshot::Sender<()>,
+    pub(super) told: Option<mpsc::UnboundedSender<Overlay<Outcome<Bytes>>>>,
+}
+
+/// Processes are known to be gone.
+pub(super) struct Gone(pub(super) Vec<PeerId>);
+
+/// The same, and nothing of them is on its way any more.
+struct LongGone(Vec<PeerId>);
+
+/// It is time to look around.
+struct Tick;
+
+macro_rules! internal {
+    ($name:ident) => {
+        impl Message for $name {
+            const NAME: &'static str = concat!("meshwarden.caster.", stringify!($name));
+            type Reply = ();
+        }
+    };
+}
+
+internal!(Submit);
+internal!(Gone);
+internal!(LongGone);
+internal!(Tick);
+
+impl CasterActor {
+    /// Tells the machine, and does what it wants.
+    fn run(&mut self, event: Event<PeerId, Bytes>, cx: &Context<Self>) {
+        let effects = self.caster.step(event);
+        self.perform(effects, cx);
+        self.admit(cx);
+    }
+
+    fn perform(&mut self, effects: Vec<Effect<PeerId, Payload, Bytes>>, cx: &Context<Self>) {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Forward { to, leg } => match self.way(to) {
+                    Some(way) => {
+                        let leg = Box::new(Down { from: cx.proc().peer(), leg });
+                        self.posts.send(to, Parcel::Leg(way, leg), cx);
+                    }
+                    None => {
+                        let (number, leg) = (leg.cast.number, leg.id.number);
+                        let failed = Event::LegFailed { number, leg, why: Unreached::Lost };
+                        effects.extend(self.caster.step(failed));
+                    }
+                },
+                Effect::PassOn { to, settlement } => {
+                    if let Some(way) = self.way(to) {
+                        self.posts.send(to, Parcel::Word(way, Word(settlement)), cx);
+                    }
+                }
+                Effect::Resolved { number, outcomes } => {
+                    if let Some(ticket) = self.tickets.get(&number) {
+                        ticket.tell(outcomes, cx);
+                    }
+                }
+                Effect::Finished { number } => _ = self.tickets.remove(&number),
+                // Whoever waits is looked at after every step.
+                Effect::Room => (),
+            }
+        }
+    }
+
+    /// Casts what there is room for, in order.
+    fn admit(&mut self, cx: &Context<Self>) {
+        while let Some(Submit { cast, accepted, told }) = self.waiting.pop_front() {
+            if accepted.is_closed() {
+                // Whoever waited has gone.
+                continue;
+            }
+            self.learn(&cast.table, cx);
+            let Some(book) = &mut self.book else { continue };
+            let plan = book.plan(cast.region.as_ref());
+            let plan = match cast.payload.except.is_empty() {
+                true => plan,
+                false => Arc::new(plan.without(&cast.payload.except)),
+            };
+            let (kind, payload) = (cast.kind, cast.payload.clone());
+            let bytes = payload.bytes.len();
+            match self.caster.cast(plan, kind, payload, bytes) {
+                Ok((number, effects)) => {
+                    self.active = Instant::now();
+                    self.tickets.insert(number, Ticket { told, cast });
+                    _ = accepted.send(()).is_ok();
+                    self.perform(effects, cx);
+                }
+                Err(_) => {
+                    self.waiting.push_front(Submit { cast, accepted, told });
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a table over if it is newer.
+    fn learn(&mut self, table: &Arc<Table>, cx: &Context<Self>) {
+        let known = self.book.as_ref().map(|book| book.table().version);
+        if known.is_some_and(|known| known >= table.version) {
+            return;
+        }
+        let Some(book) = Book::new(Arc::clone(table)) else {
+            tracing::warn!(mesh = ?self.mesh, "a table does not hold together: dropped");
+            return;
+        };
+        let members = Arc::clone(book.members());
+        self.book = Some(book);
+        let effects = self.caster.step(Event::Members(members));
+        self.perform(effects, cx);
+    }
+
+    fn way(&self, to: PeerId) -> Option<Way> {
+        let book = self.book.as_ref()?;
+        Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
+    }
+
+    /// Says what is settled, so that relays forget it, or that casts are open, so that they do not.
+    fn say_settled(&mut self, cx: &Context<Self>) {
+        let settled = self.caster.settled();
+        let is_open = self.caster.n_flights() > 0;
+        let since = self.active.elapsed();
+        let is_news = since > SETTLED_AFTER && settled != self.said;
+        let is_silent = is_open && since > ALIVE_EVERY;
+        let Some(book) = self.book.as_ref().filter(|_| is_news || is_silent) else { return };
+        let words = self.caster.settle(book.whole());
+        (self.said, self.active) = (settled, Instant::now());
+        self.perform(words, cx);
+    }
+}
+
+impl Ticket {
+    /// Tells what came of it at some ranks. A cast that was not taken goes back to who sent it; of ranks that
+    /// it was not sent to that is known already.
+    fn tell(&self, outcomes: Overlay<Outcome<Bytes>>, cx: &Context<CasterActor>) {
+        if let Some(told) = &self.told {
+            // Whoever called may have gone; that is seen to soon.
+            _ = told.send(outcomes).is_ok();
+            return;
+        }
+        let Payload { from, except, bytes, .. } = &self.cast.payload;
+        for (rank, outcome) in outcomes.iter() {
+            let Outcome::Failed(failure) = outcome else { continue };
+            let why = match failure {
+                wire::Failure::Fault(Fault::Undelivered(why)) => *why,
+                wire::Failure::Fault(_) => WhyUndelivered::Ended,
+                wire::Failure::Unreached(_) | wire::Failure::Withdrawn => WhyUndelivered::PeerLost,
+            };
+            if let Some(to) = self.cast.table.actor(rank).filter(|_| !except.contains(rank)) {
+                let proc = cx.proc();
+                proc.not_passed_on((*from, to), self.cast.name, why, bytes.clone());
+            }
+        }
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.cast.kind == Kind::Call
+            && self.told.as_ref().is_none_or(mpsc::UnboundedSender::is_closed)
+    }
+}
+
+impl Actor for CasterActor {
+    const NAME: &'static str = "caster";
+    type Params = (MeshId, Arc<Users>);
+
+    async fn start(
+        (mesh, users): (MeshId, Arc<Users>),
+        cx: &mut Context<Self>,
+    ) -> Result<Self, Failure> {
+        cx.proc().watch_peers(cx.port());
+        cx.send_every(TICK, || Tick);
+        let caster = Caster::new(StreamId { caster: cx.id(), mesh }, Limits::default());
+        let said = caster.settled();
+        let now = Instant::now();
+        Ok(Self {
+            mesh,
+            users,
+            caster,
+            book: None,
+            posts: Posts::new(),
+            tickets: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            said,
+            active: now,
+            ticked: now,
+        })
+    }
+
+    async fn on_undelivered(
+        &mut self,
+        undelivered: Undelivered,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if let Some((cast, leg)) = leg_of(undelivered) {
+            let (number, why) = (cast.number, Unreached::Lost);
+            self.run(Event::LegFailed { number, leg, why }, cx);
+        }
+        Ok(())
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Up>().takes::<PeerLost>();
+    }
+}
+
+impl Handler<Submit> for CasterActor {
+    async fn handle(&mut self, submit: Submit, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.waiting.push_back(submit);
+        self.admit(cx);
+        Ok(())
+    }
+}
+
+impl Handler<Up> for CasterActor {
+    async fn handle(
+        &mut self,
+        Up { from, answer }: Up,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if answer.progress == Progress::Refused {
+            self.posts.tell_again(from, self.mesh);
+        }
+        self.run(Event::Answered(answer), cx);
+        Ok(())
+    }
+}
+
+impl Handler<PeerLost> for CasterActor {
+    async fn handle(&mut self, lost: PeerLost, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.posts.lose(lost.peer);
+        self.run(Event::Lost { node: lost.peer, why: Unreached::Lost }, cx);
+        Ok(())
+    }
+}
+
+impl Handler<NotSent> for CasterActor {
+    async fn handle(&mut self, not_sent: NotSent, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let NotSent { cast, leg } = not_sent;
+        let (number, why) = (cast.number, Unreached::Lost);
+        self.run(Event::LegFailed { number, leg, why }, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Gone> for CasterActor {
+    async fn handle(&mut self, Gone(peers): Gone, cx: &mut Context<Self>) -> Result<(), Failure> {
+        if self.caster.n_flights() > 0 {
+            cx.send_after(LAST_WORDS, LongGone(peers));
+        }
+        Ok(())
+    }
+}
+
+impl Handler<LongGone> for CasterActor {
+    async fn handle(
+        &mut self,
+        LongGone(peers): LongGone,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        for node in peers {
+            self.run(Event::Lost { node, why: Unreached::Gone }, cx);
+        }
+        Ok(())
+    }
+}
+
+impl Handler<Tick> for CasterActor {
+    async fn handle(&mut self, _: Tick, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let now = Instant::now();
+        let paused = now - std::mem::replace(&mut self.ticked, now);
+        if paused > STALE_AFTER {
+            // Its calls are let go of, and whoever waits casts by the next one.
+            cx.stop(Stop::Now);
+            return Ok(());
+        }
+        let withdrawn = self.tickets.iter().filter(|(_, ticket)| ticket.is_withdrawn());
+        let withdrawn: Vec<u64> = withdrawn.map(|(number, _)| *number).collect();
+        for number in withdrawn {
+            self.run(Event::Withdrawn(number), cx);
+        }
+        self.say_settled(cx);
+        let is_idle = self.caster.n_flights() == 0 && self.waiting.is_empty();
+        let is_unused = is_idle && self.users.is_none() && self.said == self.caster.settled();
+        if is_unused && leave(cx.proc(), self.mesh, cx.me()) {
+            cx.stop(Stop::Drain);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for CasterActor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CasterActor")
+            .field("mesh", &self.mesh)
+            .field("n_flights", &self.caster.n_flights())
+            .field("n_waiting", &self.waiting.len())
+            .finish_non_exhaustive()
+    }
+}

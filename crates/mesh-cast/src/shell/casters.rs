@@ -1,0 +1,157 @@
+//! `CasterRef`: how a program casts to a mesh: by the one caster that its process has for it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use mesh_core::{MeshId, PeerId, Plane};
+use mesh_runtime::{ActorRef, Proc};
+use mesh_shape::{Overlay, Region};
+use tokio::sync::{mpsc, oneshot};
+
+use super::caster_actor::{CasterActor, Gone, Submit};
+use super::message::Payload;
+use super::table::Table;
+use crate::wire::{Kind, Outcome};
+
+/// The casters of a process, by mesh.
+#[derive(Default)]
+pub(super) struct Casters(BTreeMap<MeshId, Entry>);
+
+struct Entry {
+    actor: ActorRef<CasterActor>,
+    users: Arc<Users>,
+}
+
+/// How many use a caster. One that nobody uses ends when nothing of it is on its way.
+#[derive(Debug, Default)]
+pub(super) struct Users(AtomicUsize);
+
+impl Users {
+    pub(super) fn is_none(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+/// What is cast to the ranks of a region.
+#[derive(Clone, Debug)]
+pub struct Cast {
+    /// Where they are, as far as is known here.
+    pub table: Arc<Table>,
+    /// The region, in ranks of the mesh as it was created; `None` is all of it.
+    pub region: Option<Arc<Region>>,
+    /// What is wanted of them.
+    pub kind: Kind,
+    /// What the message is called.
+    pub name: &'static str,
+    /// The message.
+    pub payload: Payload,
+}
+
+/// What ranks said to a call, as it comes: one outcome for each in the end. Dropped, the call is withdrawn.
+pub type Outcomes = mpsc::UnboundedReceiver<Overlay<Outcome<Bytes>>>;
+
+/// The caster has ended, with its process or after a pause: the message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the caster has ended: it was not sent")]
+pub struct Ended;
+
+/// Casts from one process to one mesh and its slices. All that the process sends there goes through one caster,
+/// so what one sender sends keeps its order (R2).
+pub struct CasterRef {
+    proc: Proc,
+    mesh: MeshId,
+    users: Arc<Users>,
+}
+
+impl CasterRef {
+    /// The caster of `proc` for a mesh, which is started if there is none.
+    #[must_use]
+    pub fn of(proc: &Proc, mesh: MeshId) -> Self {
+        let proc = proc.on(Plane::Control);
+        let users = Arc::clone(&entry(&proc, mesh, None).users);
+        users.0.fetch_add(1, Ordering::AcqRel);
+        Self { proc, mesh, users }
+    }
+
+    /// Sends a message down the tree, behind all that was sent before, and returns when it is on its way: where
+    /// there is no room for it, it waits. What came of a call is told by the receiver that is returned.
+    ///
+    /// A cast that is not taken comes back to the actor that sent it (R3).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped while it waits for room, nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`]; then nothing was sent.
+    pub async fn cast(&self, cast: Cast) -> Result<Outcomes, Ended> {
+        let (accepted, is_accepted) = oneshot::channel();
+        let (told, outcomes) = mpsc::unbounded_channel();
+        let told = (cast.kind == Kind::Call).then_some(told);
+        let mut submit = Submit { cast, accepted, told };
+        let mut ended = None;
+        loop {
+            let actor = entry(&self.proc, self.mesh, ended.as_ref()).actor;
+            match actor.cast(&self.proc, submit).await {
+                Ok(()) => break,
+                // One that ended since nobody used it; the next one has just been started.
+                Err(error) if ended.is_none() => {
+                    submit = error.message;
+                    ended = Some(actor);
+                }
+                Err(_) => return Err(Ended),
+            }
+        }
+        is_accepted.await.or(Err(Ended))?;
+        Ok(outcomes)
+    }
+
+    /// These processes are known to be gone: nobody waits for them.
+    pub async fn gone(&self, peers: Vec<PeerId>) {
+        let actor = entry(&self.proc, self.mesh, None).actor;
+        // One that has ended waits for nobody.
+        _ = actor.cast(&self.proc, Gone(peers)).await.is_ok();
+    }
+}
+
+/// The caster for a mesh; another one if it is `ended`.
+fn entry(proc: &Proc, mesh: MeshId, ended: Option<&ActorRef<CasterActor>>) -> Entry {
+    proc.with_slot(|Casters(casters)| {
+        let known = casters.get(&mesh);
+        let users = known.map_or_else(Arc::default, |entry| Arc::clone(&entry.users));
+        let actor = match known.filter(|entry| Some(&entry.actor) != ended) {
+            Some(entry) => entry.actor.clone(),
+            None => proc.spawn::<CasterActor>((mesh, Arc::clone(&users))),
+        };
+        casters.insert(mesh, Entry { actor: actor.clone(), users: Arc::clone(&users) });
+        Entry { actor, users }
+    })
+}
+
+/// A caster that nobody uses may end, unless somebody has come meanwhile: whoever comes next starts another.
+pub(super) fn leave(proc: &Proc, mesh: MeshId, caster: &ActorRef<CasterActor>) -> bool {
+    proc.with_slot(|Casters(casters)| {
+        let known = casters.get(&mesh).filter(|entry| entry.actor == *caster);
+        let is_unused = known.is_none_or(|entry| entry.users.is_none());
+        if is_unused && known.is_some() {
+            casters.remove(&mesh);
+        }
+        is_unused
+    })
+}
+
+impl Drop for CasterRef {
+    fn drop(&mut self) {
+        self.users.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for CasterRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CasterRef").field("mesh", &self.mesh).finish_non_exhaustive()
+    }
+}

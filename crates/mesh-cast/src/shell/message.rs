@@ -1,0 +1,62 @@
+//! What relays and casters of different processes say to each other.
+
+use bytes::Bytes;
+use mesh_core::{ActorId, Message, PeerId, PortId, ProcSeat};
+use mesh_shape::{Rank, RankSet};
+use serde::{Deserialize, Serialize};
+
+use super::table::Table;
+use crate::wire::{Answer, Leg, Settlement};
+
+/// A message on its way to actors that nobody on the way knows the type of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Payload {
+    /// For which port of each of them.
+    pub port: PortId,
+    /// Who sent it, if an actor did: there it goes back to if it is taken and not handled (R3).
+    pub from: Option<ActorId>,
+    /// The ranks that it is not for, since they were not there when it was sent.
+    pub except: RankSet,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// Where are the processes of these ranks? Asked of the directory of a mesh.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GetSeats {
+    /// The ranks.
+    pub ranks: RankSet,
+}
+
+/// A leg, and who sent it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Down {
+    pub(super) from: PeerId,
+    pub(super) leg: Leg<Payload>,
+}
+
+/// An answer, and who gives it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Up {
+    pub(super) from: PeerId,
+    pub(super) answer: Answer<Bytes>,
+}
+
+/// Word of what is settled.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Word(pub(super) Settlement);
+
+macro_rules! message {
+    ($name:ident, $text:literal, $reply:ty) => {
+        impl Message for $name {
+            const NAME: &'static str = concat!("meshwarden.", $text);
+            type Reply = $reply;
+        }
+    };
+}
+
+message!(Table, "CastTable", ());
+message!(Down, "CastLeg", ());
+message!(Up, "CastAnswer", ());
+message!(Word, "CastSettled", ());
+message!(GetSeats, "GetSeats", Vec<(Rank, ProcSeat)>);

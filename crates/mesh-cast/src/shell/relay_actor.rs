@@ -1,0 +1,340 @@
+//! `RelayActor`: runs the relay of a process.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mesh_core::{Fault, MeshId, Message, PeerId, Plane, WhyUndelivered};
+use mesh_runtime::{
+    Actor, ActorRef, Context, Failure, Handler, Handlers, PeerLost, Proc, Undelivered,
+};
+use mesh_shape::Overlay;
+use tokio::time::Instant;
+
+use super::inboxes::{Delivery, Inboxes, Said};
+use super::message::{Down, Payload, Up, Word};
+use super::posts::{NotSent, Parcel, Posts, Way};
+use super::table::{Book, Table};
+use crate::limits::Limits;
+use crate::relay::{Effect, Event, Relay};
+use crate::wire::{Answer, CastId, Leg, Outcome, Progress, Sender, StreamId, Unreached};
+
+/// How long what is known waits for more before it is told to parents.
+const FLUSH_AFTER: Duration = Duration::from_millis(1);
+
+/// How often it looks for what nobody wants any more.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a caster may be silent before it is forgotten. One that has open casts says something far more often,
+/// and one that was kept from that begins anew.
+pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+
+/// Relays the casts of others in one process, and delivers them to its actors. One for each process, on its
+/// control plane.
+pub struct RelayActor {
+    relay: Relay<PeerId, Payload, Bytes>,
+    /// The newest table of each mesh that is cast to here.
+    books: BTreeMap<MeshId, Book>,
+    posts: Posts,
+    inboxes: Inboxes,
+    /// When each stream was heard of last.
+    heard: BTreeMap<StreamId, Instant>,
+    limits: Limits,
+    will_flush: bool,
+}
+
+/// It is time to tell parents what is known.
+struct Flush;
+
+/// It is time to forget.
+struct Sweep;
+
+macro_rules! internal {
+    ($name:ident) => {
+        impl Message for $name {
+            const NAME: &'static str = concat!("meshwarden.relay.", stringify!($name));
+            type Reply = ();
+        }
+    };
+}
+
+internal!(Flush);
+internal!(Sweep);
+
+impl RelayActor {
+    /// Starts the relay of `proc`, on its control plane.
+    #[must_use]
+    pub fn start(proc: &Proc) -> ActorRef<Self> {
+        proc.on(Plane::Control).spawn::<Self>(proc.on(Plane::User))
+    }
+
+    /// Tells the machine, and does what it wants.
+    fn run(&mut self, event: Event<PeerId, Payload, Bytes>, cx: &mut Context<Self>) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for effect in self.relay.step(event) {
+                self.perform(effect, &mut events, cx);
+            }
+        }
+        if self.relay.has_news() && !self.will_flush {
+            self.will_flush = true;
+            cx.send_after(FLUSH_AFTER, Flush);
+        }
+    }
+
+    fn perform(
+        &mut self,
+        effect: Effect<PeerId, Payload, Bytes>,
+        events: &mut VecDeque<Event<PeerId, Payload, Bytes>>,
+        cx: &Context<Self>,
+    ) {
+        match effect {
+            Effect::Deliver { cast, kind, ranks, payload } => {
+                let mut absent = Overlay::new();
+                for rank in ranks.iter() {
+                    let actor =
+                        self.books.get(&cast.stream.mesh).and_then(|it| it.table().actor(rank));
+                    match actor.filter(|_| !payload.except.contains(rank)) {
+                        Some(to) => {
+                            let payload = payload.clone();
+                            let delivery = Delivery { cast, kind, rank, to, payload };
+                            self.inboxes.deliver(delivery, cx.me());
+                        }
+                        None => {
+                            let fault = Fault::Undelivered(WhyUndelivered::NoActor);
+                            let failed = Outcome::Failed(crate::wire::Failure::Fault(fault));
+                            absent.insert(rank.index()..rank.index() + 1, failed);
+                        }
+                    }
+                }
+                if !absent.is_empty() {
+                    events.push_back(Event::Said { cast, outcomes: absent });
+                }
+            }
+            Effect::Forward { to, leg } => match self.way(leg.cast.stream.mesh, to) {
+                Some(way) => {
+                    let leg = Box::new(Down { from: cx.proc().peer(), leg });
+                    self.posts.send(to, Parcel::Leg(way, leg), cx);
+                }
+                None => {
+                    let (cast, leg) = (leg.cast, leg.id.number);
+                    events.push_back(Event::LegFailed { cast, leg, why: Unreached::Lost });
+                }
+            },
+            Effect::Answer { to, answer } => self.answer(to, answer, cx),
+            Effect::PassOn { to, settlement } => {
+                if let Some(way) = self.way(settlement.stream.mesh, to) {
+                    self.posts.send(to, Parcel::Word(way, Word(settlement)), cx);
+                }
+            }
+        }
+    }
+
+    /// The way to a relay of a mesh.
+    fn way(&self, mesh: MeshId, to: PeerId) -> Option<Way> {
+        let book = self.books.get(&mesh)?;
+        Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
+    }
+
+    fn answer(&mut self, to: PeerId, answer: Answer<Bytes>, cx: &Context<Self>) {
+        let stream = answer.cast.stream;
+        let actor = match answer.leg.sender {
+            Sender::Caster => Some(stream.caster),
+            Sender::Relay => self.books.get(&stream.mesh).and_then(|book| book.relay(to)),
+        };
+        // One whose process has another life by now waits for nothing.
+        if let Some(actor) = actor {
+            self.posts.send(
+                to,
+                Parcel::Answer(actor, Box::new(Up { from: cx.proc().peer(), answer })),
+                cx,
+            );
+        }
+    }
+
+    /// The book of a mesh, if it is not older than that.
+    fn book(&mut self, mesh: MeshId, version: u64) -> Option<&mut Book> {
+        self.books.get_mut(&mesh).filter(|book| book.table().version >= version)
+    }
+
+    fn hear(&mut self, stream: StreamId) {
+        if self.heard.len() < self.limits.streams || self.heard.contains_key(&stream) {
+            self.heard.insert(stream, Instant::now());
+        }
+    }
+}
+
+impl Actor for RelayActor {
+    const NAME: &'static str = "relay";
+    type Params = Proc;
+
+    async fn start(user: Proc, cx: &mut Context<Self>) -> Result<Self, Failure> {
+        cx.proc().watch_peers(cx.port());
+        cx.send_every(SWEEP_EVERY, || Sweep);
+        let limits = Limits::default();
+        Ok(Self {
+            relay: Relay::new(cx.proc().peer(), limits),
+            books: BTreeMap::new(),
+            posts: Posts::new(),
+            inboxes: Inboxes::new(user),
+            heard: BTreeMap::new(),
+            limits,
+            will_flush: false,
+        })
+    }
+
+    async fn on_undelivered(
+        &mut self,
+        undelivered: Undelivered,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if let Some((cast, leg)) = leg_of(undelivered) {
+            self.run(Event::LegFailed { cast, leg, why: Unreached::Lost }, cx);
+        }
+        Ok(())
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Table>().takes::<Down>().takes::<Up>().takes::<Word>().takes::<PeerLost>();
+    }
+}
+
+/// Which leg has come back, if it is one.
+pub(super) fn leg_of(undelivered: Undelivered) -> Option<(CastId, u64)> {
+    if undelivered.name != Down::NAME {
+        return None;
+    }
+    let Down { leg, .. } = undelivered.decode().ok()?;
+    Some((leg.cast, leg.id.number))
+}
+
+impl Handler<Table> for RelayActor {
+    async fn handle(&mut self, table: Table, _: &mut Context<Self>) -> Result<(), Failure> {
+        let (mesh, version) = (table.mesh, table.version);
+        let is_known = self.book(mesh, version).is_some();
+        let has_room = self.books.len() < self.limits.streams || self.books.contains_key(&mesh);
+        if !is_known && has_room {
+            match Book::new(Arc::new(table)) {
+                Some(book) => _ = self.books.insert(mesh, book),
+                None => tracing::warn!(?mesh, version, "a table does not hold together: dropped"),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Handler<Down> for RelayActor {
+    async fn handle(
+        &mut self,
+        Down { from, leg }: Down,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        let stream = leg.cast.stream;
+        match self.book(stream.mesh, leg.table).map(|book| book.plan(leg.region.as_ref())) {
+            Some(plan) => {
+                self.hear(stream);
+                self.run(Event::Incoming { from, leg, plan }, cx);
+            }
+            // The table was lost with a session: whoever sent it finds that out, too.
+            None => self.answer_refused(from, &leg, cx),
+        }
+        Ok(())
+    }
+}
+
+impl RelayActor {
+    fn answer_refused(&mut self, to: PeerId, leg: &Leg<Payload>, cx: &Context<Self>) {
+        let (outcomes, unreached) = (Overlay::new(), Overlay::new());
+        let (cast, progress) = (leg.cast, Progress::Refused);
+        self.answer(to, Answer { cast, leg: leg.id, progress, outcomes, unreached }, cx);
+    }
+}
+
+impl Handler<Up> for RelayActor {
+    async fn handle(
+        &mut self,
+        Up { from, answer }: Up,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if answer.progress == Progress::Refused {
+            self.posts.tell_again(from, answer.cast.stream.mesh);
+        }
+        self.run(Event::Answered(answer), cx);
+        Ok(())
+    }
+}
+
+impl Handler<Word> for RelayActor {
+    async fn handle(&mut self, Word(word): Word, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let stream = word.stream;
+        let plan = self.book(stream.mesh, word.table).map(|book| Arc::clone(book.whole()));
+        if let Some(plan) = plan {
+            if self.heard.contains_key(&stream) {
+                self.hear(stream);
+            }
+            self.run(Event::Settled { settlement: word, plan }, cx);
+        }
+        Ok(())
+    }
+}
+
+impl Handler<PeerLost> for RelayActor {
+    async fn handle(&mut self, lost: PeerLost, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.posts.lose(lost.peer);
+        self.run(Event::Lost { node: lost.peer, why: Unreached::Lost }, cx);
+        Ok(())
+    }
+}
+
+impl Handler<NotSent> for RelayActor {
+    async fn handle(&mut self, not_sent: NotSent, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let NotSent { cast, leg } = not_sent;
+        self.run(Event::LegFailed { cast, leg, why: Unreached::Lost }, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Said> for RelayActor {
+    async fn handle(&mut self, said: Said, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.run(Event::Said { cast: said.cast, outcomes: said.outcomes }, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Flush> for RelayActor {
+    async fn handle(&mut self, _: Flush, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.will_flush = false;
+        self.run(Event::Flush, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Sweep> for RelayActor {
+    async fn handle(&mut self, _: Sweep, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let silent = self.heard.iter().filter(|(_, heard)| heard.elapsed() > FORGOTTEN_AFTER);
+        let silent: Vec<StreamId> = silent.map(|(stream, _)| *stream).collect();
+        for stream in silent {
+            self.heard.remove(&stream);
+            self.run(Event::Forgotten(stream.caster), cx);
+            if !self.heard.keys().any(|heard| heard.mesh == stream.mesh) {
+                self.books.remove(&stream.mesh);
+            }
+        }
+        let relay = &self.relay;
+        self.inboxes.sweep(|cast| relay.remembers(cast));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RelayActor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RelayActor")
+            .field("n_casts", &self.relay.n_casts())
+            .field("n_streams", &self.relay.n_streams())
+            .field("posts", &self.posts)
+            .field("inboxes", &self.inboxes)
+            .finish_non_exhaustive()
+    }
+}

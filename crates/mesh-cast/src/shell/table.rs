@@ -1,0 +1,129 @@
+//! `Table`: where the ranks of a mesh live, as it travels; and the plans that follow from it.
+
+use std::sync::Arc;
+
+use mesh_core::{ActorId, Incarnation, MeshId, PeerId};
+use mesh_shape::{Rank, Region, ValueMesh};
+use serde::{Deserialize, Serialize};
+
+use crate::members::{Member, Members};
+use crate::plan::{FanOut, Plan};
+
+/// How many plans of regions a process keeps for one mesh.
+const PLANS: usize = 16;
+
+/// Where the ranks of a mesh of actors live: one on each process, so positions are ranks.
+///
+/// Run-coded: its size does not depend on how many ranks are alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// Which mesh.
+    pub mesh: MeshId,
+    /// Higher than that of every table of the mesh before it.
+    pub version: u64,
+    /// How many processes each one sends to.
+    pub fan_out: usize,
+    /// The mesh of processes that the ranks live on.
+    pub procs: MeshId,
+    /// Which ranks of that, in the order of the ranks of the actors.
+    pub region: Arc<Region>,
+    /// One for each rank.
+    pub seats: ValueMesh<Seat>,
+    /// Who answers [`GetSeats`](super::GetSeats).
+    pub directory: ActorId,
+}
+
+/// Where one rank lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// Which life of its process.
+    pub life: Incarnation,
+    /// Which actor of the process relays, once that is known.
+    pub relay: Option<u64>,
+    /// Which actor of the process is the rank, if it is there.
+    pub actor: Option<u64>,
+}
+
+impl Table {
+    /// The process of a rank.
+    #[must_use]
+    pub fn peer(&self, rank: Rank) -> Option<PeerId> {
+        let (seat, base) = (self.seats.get(rank)?, self.region.base_rank(rank)?);
+        Some(PeerId::of_rank(self.procs, base, seat.life))
+    }
+
+    /// The actor that a rank is.
+    #[must_use]
+    pub fn actor(&self, rank: Rank) -> Option<ActorId> {
+        self.at(rank, self.seats.get(rank)?.actor?)
+    }
+
+    /// Who relays in the process of a rank.
+    #[must_use]
+    pub fn relay(&self, rank: Rank) -> Option<ActorId> {
+        self.at(rank, self.seats.get(rank)?.relay?)
+    }
+
+    fn at(&self, rank: Rank, index: u64) -> Option<ActorId> {
+        let PeerId { proc, life } = self.peer(rank)?;
+        Some(ActorId { proc, life, index })
+    }
+}
+
+/// A table, and the plans that were made of it.
+#[derive(Debug)]
+pub(super) struct Book {
+    table: Arc<Table>,
+    whole: Arc<Plan<PeerId>>,
+    /// The newest last.
+    slices: Vec<Arc<Plan<PeerId>>>,
+}
+
+impl Book {
+    /// `None` if the table does not hold together.
+    pub(super) fn new(table: Arc<Table>) -> Option<Self> {
+        let size = table.seats.size();
+        let fan_out = FanOut::new(table.fan_out).ok()?;
+        let member = |rank: usize| {
+            let node = table.peer(Rank::new(rank))?;
+            // Nobody says yet which processes share a host.
+            Some(Member { node, host: 0, ranks: (rank..rank + 1).into() })
+        };
+        let members = (0..size).map(member).collect::<Option<Vec<_>>>()?;
+        let members = Members::new(table.version, members).ok()?;
+        let whole = Arc::new(Plan::new(Arc::new(members), fan_out));
+        Some(Self { table, whole, slices: Vec::new() })
+    }
+
+    pub(super) const fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    pub(super) const fn whole(&self) -> &Arc<Plan<PeerId>> {
+        &self.whole
+    }
+
+    pub(super) fn members(&self) -> &Arc<Members<PeerId>> {
+        self.whole.members()
+    }
+
+    /// The plan of a region.
+    pub(super) fn plan(&mut self, region: Option<&Arc<Region>>) -> Arc<Plan<PeerId>> {
+        let Some(region) = region else { return Arc::clone(&self.whole) };
+        let known = self.slices.iter().find(|plan| plan.region() == Some(region));
+        if let Some(plan) = known {
+            return Arc::clone(plan);
+        }
+        let plan = Arc::new(self.whole.to(Arc::clone(region)));
+        if self.slices.len() >= PLANS {
+            self.slices.remove(0);
+        }
+        self.slices.push(Arc::clone(&plan));
+        plan
+    }
+
+    /// Who relays in a process of the mesh.
+    pub(super) fn relay(&self, peer: PeerId) -> Option<ActorId> {
+        self.table.relay(Rank::new(self.members().position(&peer)?))
+    }
+}

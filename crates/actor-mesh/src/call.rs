@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
+use mesh_cast::shell::CasterRef;
 use mesh_core::{ActorId, Fault, Incarnation, Message, PortRef, Progress, WhyUndelivered};
 use mesh_runtime::{Broadcast, Deputy, Sender};
 use mesh_shape::{Overlay, Rank, Region, ValueMesh};
@@ -15,6 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+
+mod down;
 
 use crate::rank_error::{Certainty, Ended, RankError, judge};
 use crate::view::{Known, Table, View};
@@ -34,6 +37,8 @@ pub(crate) struct Target {
     pub(crate) from: Deputy,
     pub(crate) view: Arc<View>,
     pub(crate) region: Arc<Region>,
+    /// Who casts down the tree, if the mesh is large enough for one.
+    pub(crate) caster: Option<Arc<CasterRef>>,
 }
 
 impl Target {
@@ -169,7 +174,7 @@ impl Target {
 }
 
 /// Sends to every rank that is there.
-pub(crate) async fn cast<M>(target: Target, message: Broadcast<M>) -> Overlay<RankError>
+pub(crate) async fn cast<M>(target: Target, message: M) -> Overlay<RankError>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
@@ -178,7 +183,16 @@ where
     let Ok(Some(known)) = known.await else {
         return target.ranks().map(|(rank, _)| (rank, RankError::NoController)).collect();
     };
-    let (found, not_sent) = target.find(&known);
+    let (found, mut not_sent) = target.find(&known);
+    if let Some(caster) = &target.caster {
+        let sent = down::cast(&target, caster, (&known, table), message).await;
+        if sent.is_err() {
+            let error = RankError::Undelivered(WhyUndelivered::Ended);
+            not_sent.extend(found.into_iter().map(|it| (it.rank, error.clone())));
+        }
+        return not_sent.into_iter().collect();
+    }
+    let message = Broadcast::new(message);
     let (target, message) = (&target, &message);
     let leg = |to: Found| async move {
         target.open(&to).await;
@@ -188,6 +202,9 @@ where
     while legs.next().await.is_some() {}
     not_sent.into_iter().collect()
 }
+
+/// What ranks say, each once.
+type Said<'a, R> = BoxStream<'a, (Rank, Result<R, Fault>)>;
 
 /// Calls every rank that is there, and waits until each is answered for.
 async fn gather<M>(target: Target, message: M, within: Duration) -> Answers<M>
@@ -206,32 +223,39 @@ where
     let Ok(Some(known)) = tokio::time::timeout_at(deadline, known(&mut table)).await else {
         return ValueMesh::from_fn(size, |_| Err(RankError::NoController));
     };
-    let message = Broadcast::new(message);
-    let mut gathering = Gathering::new(size);
     let (found, missing) = target.find(&known);
+    let mut gathering = Gathering::new(size);
     missing.into_iter().for_each(|(rank, error)| gathering.settle(rank, Err(error)));
     gathering.pending.extend(found.iter().map(|it| (it.rank, (it.base, it.life))));
-    let (target, message) = (&target, &message);
-    let leg = |to: Found| async move {
-        target.open(&to).await;
-        (to.rank, message.call(&target.from, PortRef::of(to.actor)).await)
+    let message = Broadcast::new(message);
+    let mut said: Said<'_, M::Reply> = match &target.caster {
+        Some(caster) => down::call(&target, caster, &known, message.message()),
+        None => directly(&target, found, &message),
     };
-    let mut legs: FuturesUnordered<_> = found.into_iter().map(leg).collect();
     // What has changed since is looked at, too.
     table.mark_changed();
+    let mut have_all_said = false;
     while !gathering.pending.is_empty() {
         let until = gathering.next_deadline().map_or(deadline, |at| at.min(deadline));
         tokio::select! {
             biased;
-            Some((rank, outcome)) = legs.next(), if !legs.is_empty() => {
-                gathering.answered(rank, outcome);
-            }
-            Ok(()) = table.changed() => {
-                let table = table.borrow_and_update();
-                if let Some(known) = &table.known {
-                    gathering.look(known);
+            answer = said.next(), if !have_all_said => match answer {
+                Some((rank, outcome)) => gathering.answered(rank, outcome),
+                None => {
+                    have_all_said = true;
+                    gathering.nothing_more();
                 }
-                if table.is_over {
+            },
+            Ok(()) = table.changed() => {
+                let (known, is_over) = {
+                    let table = table.borrow_and_update();
+                    (table.known.clone(), table.is_over)
+                };
+                if let Some(known) = &known {
+                    gathering.look(known);
+                    down::tell_gone(target.caster.as_deref(), known).await;
+                }
+                if is_over {
                     gathering.give_up();
                 }
             }
@@ -246,6 +270,22 @@ where
     }
     let unknown = || Err(RankError::NoController);
     gathering.answers.into_iter().map(|answer| answer.unwrap_or_else(unknown)).collect()
+}
+
+/// Calls each rank by a message of its own.
+fn directly<'a, M>(
+    target: &'a Target,
+    found: Vec<Found>,
+    message: &'a Broadcast<M>,
+) -> Said<'a, M::Reply>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+{
+    let leg = |to: Found| async move {
+        target.open(&to).await;
+        (to.rank, message.call(&target.from, PortRef::of(to.actor)).await)
+    };
+    found.into_iter().map(leg).collect::<FuturesUnordered<_>>().boxed()
 }
 
 /// The answers that have come, and the ranks that are still waited for.
@@ -282,6 +322,15 @@ impl<R> Gathering<R> {
                     self.given_up.insert(rank, (Instant::now() + within, error));
                 }
             },
+        }
+    }
+
+    /// Nobody is asked any more, and of some nothing was said.
+    fn nothing_more(&mut self) {
+        let given_up = &self.given_up;
+        let unsaid = self.pending.keys().filter(|rank| !given_up.contains_key(rank));
+        for rank in unsaid.copied().collect::<Vec<_>>() {
+            self.answered(rank, Err(Fault::Undelivered(WhyUndelivered::PeerLost)));
         }
     }
 

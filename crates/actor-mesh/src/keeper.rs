@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use controller::{Controlled, Reporter};
+use mesh_cast::FanOut;
+use mesh_cast::shell::GetSeats;
 use mesh_core::{
     ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, EncodeError, Incarnation, MeshEvent,
     MeshLabel, Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request, Status,
@@ -19,7 +21,7 @@ use supervise::{Clock, MeshEvents, panic_reason};
 use tokio::time::timeout;
 
 use crate::report::{ActorEnd, ActorKind, ActorReport, ActorState, HowActorEnded};
-use crate::wire::{CloseMesh, EndRank, GetMembers, GetSeats, Said, Spawn};
+use crate::wire::{CloseMesh, EndRank, GetMembers, Said, Spawn};
 
 mod agents;
 mod handlers;
@@ -42,6 +44,7 @@ pub(crate) struct Keeping {
     pub(crate) params: ParamsOf,
     pub(crate) clock: Clock,
     pub(crate) heartbeat: Duration,
+    pub(crate) fan_out: FanOut,
 }
 
 /// The agent of a mesh of actors, as its controller sees it: one, and in the same process. It follows the
@@ -54,6 +57,9 @@ pub(crate) struct Keeper {
     clock: Clock,
     ranks: Vec<Kept>,
     proc: Proc,
+    /// How often it has changed where ranks are.
+    version: u64,
+    fan_out: FanOut,
     reporter: Reporter<ActorKind>,
     /// Where its controller listens, once that has said something.
     answers: Option<Answers<ActorReport>>,
@@ -74,6 +80,8 @@ struct Kept {
     /// Which life of the process it was spawned in; `None` while it waits for one.
     home: Option<Incarnation>,
     actor: Option<ActorId>,
+    /// Who relays in the process, in the life of it that was heard of last.
+    relay: Option<(Incarnation, u64)>,
     /// The agent had no room for what it is to be told.
     untold: Option<Untold>,
     /// Its end was reported.
@@ -321,7 +329,7 @@ impl Actor for Keeper {
     type Params = Keeping;
 
     async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
-        let Keeping { label, procs, events, kind, params, clock, heartbeat } = keeping;
+        let Keeping { label, procs, events, kind, params, clock, heartbeat, fan_out } = keeping;
         let (me, deputy) = (cx.me().clone(), cx.deputy());
         let mut events = MeshEvents::of_port(events, clock);
         cx.attach(async move {
@@ -343,6 +351,7 @@ impl Actor for Keeper {
             state: ActorState::Creating,
             home: None,
             actor: None,
+            relay: None,
             untold: None,
             is_over: false,
         };
@@ -354,6 +363,8 @@ impl Actor for Keeper {
             params,
             clock,
             ranks: (0..size).map(|_| unknown()).collect(),
+            version: 1,
+            fan_out,
             reporter: Reporter::new(ActorKind, RankSet::from(0..size), absent),
             procs,
             proc: cx.proc().clone(),

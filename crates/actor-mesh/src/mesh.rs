@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use controller::{Config, Controlled, Controller, RestartConfig, Spec, SpecError, Times};
+use mesh_cast::FanOut;
 use mesh_core::{
     Change, EncodeError, Epoch, Failures, Interest, MeshEvent, MeshId, MeshLabel, MeshState, News,
     OwnerNews, Plane, PortRef, Procs, Progress, Refusal, Subscribe,
@@ -41,6 +42,7 @@ pub struct ActorSpec<A: Actor> {
     params: ParamsOf,
     config: Config,
     ready_within: Duration,
+    fan_out: FanOut,
     of: std::marker::PhantomData<fn(A)>,
 }
 
@@ -70,7 +72,8 @@ where
 
     fn of(name: String, params: ParamsOf) -> Self {
         let (config, ready_within) = (Config::local(), Duration::from_secs(30));
-        Self { name, params, config, ready_within, of: std::marker::PhantomData }
+        let fan_out = FanOut::default();
+        Self { name, params, config, ready_within, fan_out, of: std::marker::PhantomData }
     }
 
     /// What happens to actors that have ended; nothing if nothing is said.
@@ -84,6 +87,15 @@ where
     #[must_use]
     pub fn times(mut self, times: Times) -> Self {
         self.config.times = times;
+        self
+    }
+
+    /// How many processes each one sends to; 64 if nothing is said. What is cast to a mesh of more goes down a
+    /// tree of its processes, and what they reply comes up merged; also for a slice of it, so that what one
+    /// sender sends keeps its order.
+    #[must_use]
+    pub const fn fan_out(mut self, fan_out: FanOut) -> Self {
+        self.fan_out = fan_out;
         self
     }
 
@@ -218,7 +230,7 @@ where
         spec: ActorSpec<A>,
     ) -> Result<Self, SpawnError> {
         let proc = from.origin().proc().on(Plane::Control);
-        let ActorSpec { name, params, config, ready_within, .. } = spec;
+        let ActorSpec { name, params, config, ready_within, fan_out, .. } = spec;
         let random = Uuid::new_v4().as_u128();
         let label = MeshLabel::new(MeshId::from_random(random), name, ActorKind::KIND);
         let region = Arc::new(Region::all(procs.region().extent().clone()));
@@ -252,6 +264,7 @@ where
             params,
             clock,
             heartbeat: config.times.heartbeat,
+            fan_out,
         });
         let keeper_port = keeper.port();
         let setup = Setup::new(machine, ActorAgents(keeper), clock);
@@ -259,7 +272,8 @@ where
         drop(proc.runtime().spawn(run));
         let desk = proc.spawn::<Desk<ActorReport>>(controller.clone());
         let homes = Homes { controller: desk.port(), keeper: keeper_port };
-        let mut mesh = Self { mesh: ActorMeshRef::new(label, region, homes), controller, owner };
+        let mesh = ActorMeshRef::new(label, region, homes, fan_out);
+        let mut mesh = Self { mesh, controller, owner };
         mesh.ready(ready_within).await?;
         Ok(mesh)
     }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mesh_cast::FanOut;
 use mesh_core::{ActorId, MeshLabel, MeshRequest, Message, PeerId, PortRef};
-use mesh_runtime::{Actor, Broadcast, Handler, Proc, Sender};
+use mesh_runtime::{Actor, Handler, Proc, Sender};
 use mesh_shape::{Extent, Overlay, Rank, Region, ShapeError, Slice};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub struct ActorMeshRef<A> {
     /// The ranks of the mesh that it is of, in its own order.
     region: Arc<Region>,
     homes: Homes,
+    /// A mesh of more processes is cast to by a tree.
+    fan_out: usize,
     #[serde(skip)]
     views: Views,
     #[serde(skip)]
@@ -43,8 +46,14 @@ struct Views(Arc<Mutex<Vec<ViewIn>>>);
 type ViewIn = (PeerId, Arc<View>);
 
 impl<A> ActorMeshRef<A> {
-    pub(crate) fn new(label: MeshLabel, region: Arc<Region>, homes: Homes) -> Self {
-        Self { label, region, homes, views: Views::default(), of: PhantomData }
+    pub(crate) fn new(
+        label: MeshLabel,
+        region: Arc<Region>,
+        homes: Homes,
+        fan_out: FanOut,
+    ) -> Self {
+        let (fan_out, views) = (fan_out.get(), Views::default());
+        Self { label, region, homes, fan_out, views, of: PhantomData }
     }
 
     /// Which mesh.
@@ -103,7 +112,8 @@ impl<A> ActorMeshRef<A> {
         if let Some((_, view)) = views.iter().find(|(peer, _)| *peer == proc.peer()) {
             return Arc::clone(view);
         }
-        let view = Arc::new(View::open(proc, self.region.base().size(), self.homes));
+        let (mesh, size) = (self.label.id(), self.region.base().size());
+        let view = Arc::new(View::open(proc, mesh, size, self.homes));
         views.retain(|(peer, _)| peer.proc != proc.id());
         views.push((proc.peer(), Arc::clone(&view)));
         view
@@ -144,7 +154,7 @@ impl<A: Actor> ActorMeshRef<A> {
             + DeserializeOwned
             + Sync,
     {
-        call::cast(self.target(from), Broadcast::new(message))
+        call::cast(self.target(from), message)
     }
 
     /// Sends a message to every rank, and waits for the answers: one for each rank, failures among them (R1).
@@ -167,7 +177,10 @@ impl<A: Actor> ActorMeshRef<A> {
     fn target(&self, from: &impl Sender) -> Target {
         let origin = from.origin();
         let view = self.view(origin.proc());
-        Target { from: origin.deputy(), view, region: Arc::clone(&self.region) }
+        // By the size of the whole mesh: a slice goes the same way, or it would overtake.
+        let caster = (self.region.base().size() > self.fan_out)
+            .then(|| view.caster(origin.proc(), self.label.id()));
+        Target { from: origin.deputy(), view, region: Arc::clone(&self.region), caster }
     }
 }
 
@@ -178,6 +191,7 @@ impl<A> Clone for ActorMeshRef<A> {
             label: self.label.clone(),
             region: Arc::clone(&self.region),
             homes: self.homes,
+            fan_out: self.fan_out,
             views: self.views.clone(),
             of: PhantomData,
         }

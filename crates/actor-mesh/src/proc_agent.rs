@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_cast::shell::RelayActor;
 use mesh_core::{
     ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, Reason, WhyUndelivered,
 };
@@ -36,6 +37,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub struct ProcAgent {
     user: Proc,
     registry: Arc<ActorRegistry>,
+    /// Relays what is cast to meshes that have actors here.
+    relay: ActorId,
     /// By mesh, so that one can be closed without a look at the others.
     held: BTreeMap<(MeshId, Rank), Held>,
     milestones: mpsc::UnboundedSender<Lived>,
@@ -112,6 +115,7 @@ impl ProcAgent {
             life: cx.proc().life(),
             state: held.state.clone(),
             actor: held.actor.as_ref().map(|actor| actor.id()),
+            relay: self.relay.index,
         };
         if !cx.proc().has_way_to(held.keeper.actor()) {
             // When it looks for keepers again there may be one, or this one is gone.
@@ -180,7 +184,9 @@ impl Actor for ProcAgent {
             Ok(())
         });
         cx.send_every(KEEPERS_EVERY, || LookForKeepers);
-        Ok(Self { user, registry, held: BTreeMap::new(), milestones, will_say_again: false })
+        let relay = cx.spawn::<RelayActor>(user.clone()).id();
+        let held = BTreeMap::new();
+        Ok(Self { user, registry, relay, held, milestones, will_say_again: false })
     }
 
     async fn on_undelivered(

@@ -1,12 +1,13 @@
 //! What a ref knows of its mesh: where its ranks are, and what they are.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use mesh_cast::shell::{CasterRef, Seat, Table as CastTable};
 use mesh_core::{
     ActorId, Change, Incarnation, Interest, MeshEvent, MeshId, MeshRequest, News, PeerId, Plane,
-    PortRef, Progress, Status, Subscribe, Trouble, Unsubscribe, WhyUndelivered,
+    PortRef, Progress, Status, Subject, Subscribe, Trouble, Unsubscribe, WhyUndelivered,
 };
 use mesh_runtime::{CallError, Port, Proc};
 use mesh_shape::{Rank, Region, ValueMesh};
@@ -33,6 +34,8 @@ pub(crate) struct View {
     table: watch::Receiver<Table>,
     pub(crate) ways: Ways,
     follower: AbortHandle,
+    /// Once something was cast to the mesh by a tree.
+    caster: OnceLock<Arc<CasterRef>>,
 }
 
 /// Who knows a mesh.
@@ -61,6 +64,8 @@ pub(crate) struct Known {
     /// The mesh of processes that the ranks live on, and which ranks of it; `None` until it was asked.
     procs: Option<(MeshId, Arc<Region>)>,
     ranks: ValueMesh<Seen>,
+    /// What is sent down the tree before a message.
+    table: Option<Arc<CastTable>>,
 }
 
 /// What is known of one rank.
@@ -83,13 +88,19 @@ impl Drop for View {
 
 impl View {
     /// Begins to follow a mesh of so many ranks.
-    pub(crate) fn open(proc: &Proc, size: usize, homes: Homes) -> Self {
+    pub(crate) fn open(proc: &Proc, mesh: MeshId, size: usize, homes: Homes) -> Self {
         let (tell, table) = watch::channel(Table { known: None, is_lost: false, is_over: false });
         let proc = proc.on(Plane::Control);
         let runtime = proc.runtime().clone();
         let ways = Ways::new(proc.clone(), homes.keeper.actor());
-        let follower = runtime.spawn(Follower { proc, size, homes, tell }.run()).abort_handle();
-        Self { table, ways, follower }
+        let follower = Follower { proc, mesh, size, homes, tell };
+        let follower = runtime.spawn(follower.run()).abort_handle();
+        Self { table, ways, follower, caster: OnceLock::new() }
+    }
+
+    /// Who casts to the mesh for this process.
+    pub(crate) fn caster(&self, proc: &Proc, mesh: MeshId) -> Arc<CasterRef> {
+        Arc::clone(self.caster.get_or_init(|| Arc::new(CasterRef::of(proc, mesh))))
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Table> {
@@ -117,6 +128,18 @@ impl Known {
         (0..self.ranks.size()).map(Rank::new).find(|rank| self.actor(*rank) == Some(actor))
     }
 
+    /// What a cast by a tree needs, once it was asked for.
+    pub(crate) const fn table(&self) -> Option<&Arc<CastTable>> {
+        self.table.as_ref()
+    }
+
+    /// The processes that are known to have ended, by the ends of their ranks.
+    pub(crate) fn gone(&self) -> Vec<PeerId> {
+        let (Some((procs, _)), Some(table)) = (&self.procs, &self.table) else { return Vec::new() };
+        let ended = self.ranks.runs().filter(|(_, seen)| is_by_process(&seen.status, *procs));
+        ended.flat_map(|(run, _)| run.map(Rank::new)).filter_map(|rank| table.peer(rank)).collect()
+    }
+
     /// Whether where a rank is that runs must be asked.
     fn is_incomplete(&self) -> bool {
         self.ranks.runs().any(|(_, seen)| seen.is_missing())
@@ -128,7 +151,7 @@ impl Known {
             true => Seen { status: Status::Initializing, ..seen.clone() },
             false => seen.clone(),
         });
-        Self { procs: self.procs.clone(), ranks }
+        Self { procs: self.procs.clone(), ranks, table: self.table.clone() }
     }
 
     fn hear(&mut self, news: &News) {
@@ -165,7 +188,7 @@ impl Known {
         }
     }
 
-    fn learn(&mut self, members: &Members) {
+    fn learn(&mut self, members: &Members, of: (MeshId, ActorId)) {
         self.procs = Some((members.procs, Arc::clone(&members.region)));
         let ranks = self.ranks.zip(&members.ranks, |seen, member| Seen {
             incarnation: seen.incarnation,
@@ -175,6 +198,7 @@ impl Known {
         });
         if let Ok(ranks) = ranks {
             self.ranks = ranks;
+            self.table = table_of(members, of).map(Arc::new);
         }
     }
 }
@@ -201,10 +225,45 @@ impl Seen {
     }
 }
 
+/// Whether a rank has ended with its process.
+fn is_by_process(status: &Status, procs: MeshId) -> bool {
+    let cause = match status {
+        Status::Failed(cause) => Some(cause),
+        Status::Timeout { cause, .. } => cause.as_ref(),
+        _ => None,
+    };
+    cause.is_some_and(|cause| {
+        cause.chain.iter().any(|link| match &link.subject {
+            Subject::Rank { mesh, .. } => mesh.id() == procs,
+            _ => false,
+        })
+    })
+}
+
+/// What is sent down the tree: where ranks are, and who relays there.
+fn table_of(members: &Members, (mesh, directory): (MeshId, ActorId)) -> Option<CastTable> {
+    let seat = |member: &Option<Member>, relay: &Option<(Incarnation, u64)>| {
+        let life = relay.map(|(life, _)| life).or_else(|| member.map(|member| member.life));
+        let life = life.unwrap_or(Incarnation::FIRST);
+        let actor = member.filter(|member| member.life == life).map(|member| member.index);
+        Seat { life, relay: relay.map(|(_, index)| index), actor }
+    };
+    Some(CastTable {
+        mesh,
+        version: members.version,
+        fan_out: members.fan_out,
+        procs: members.procs,
+        region: Arc::clone(&members.region),
+        seats: members.ranks.zip(&members.relays, seat).ok()?,
+        directory,
+    })
+}
+
 /// Keeps a [`Table`] up to date.
 struct Follower {
     /// The control plane of the process.
     proc: Proc,
+    mesh: MeshId,
     size: usize,
     homes: Homes,
     tell: watch::Sender<Table>,
@@ -248,7 +307,7 @@ impl Follower {
                 biased;
                 Some(members) = asked.next(), if !asked.is_empty() => {
                     if let Ok(members) = &members {
-                        known.learn(members);
+                        known.learn(members, (self.mesh, self.homes.keeper.actor()));
                     }
                     self.publish(&known);
                 }
@@ -279,7 +338,7 @@ impl Follower {
         self.tell.borrow().known.clone().unwrap_or_else(|| {
             let (incarnation, status) = (Incarnation::FIRST, Status::Initializing);
             let unknown = Seen { incarnation, status, member: None, ended: None };
-            Known { procs: None, ranks: ValueMesh::uniform(self.size, unknown) }
+            Known { procs: None, ranks: ValueMesh::uniform(self.size, unknown), table: None }
         })
     }
 

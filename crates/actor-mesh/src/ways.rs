@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use mesh_cast::shell::GetSeats;
 use mesh_core::{ActorId, Doors, PeerId, PortRef, ProcSeat};
 use mesh_runtime::{Network, Port, Proc};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::timeout;
-
-use crate::wire::GetSeats;
 
 /// Opens sessions with the processes of a mesh that there is no way to, or not any more. Those that nothing is
 /// sent to are left alone, and one that takes no session holds up only what is sent there.

@@ -2,8 +2,8 @@
 //! asks the keeper.
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Incarnation, MeshId, MeshLabel, Message, PortRef, ProcSeat};
-use mesh_shape::{Rank, RankSet, Region, ValueMesh};
+use mesh_core::{ActorId, Incarnation, MeshId, MeshLabel, Message, PortRef};
+use mesh_shape::{Rank, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ pub(crate) struct Said {
     pub(crate) state: ActorState,
     /// Which actor it is, once there is one.
     pub(crate) actor: Option<ActorId>,
+    /// Which actor of the process relays.
+    pub(crate) relay: u64,
 }
 
 /// Which actors are the ranks of the mesh?
@@ -64,6 +66,12 @@ pub(crate) struct Members {
     /// The ranks of it, in the order of the ranks of the actors.
     pub(crate) region: Arc<Region>,
     pub(crate) ranks: ValueMesh<Option<Member>>,
+    /// Who relays in the process of each rank, in the life of it that was heard of last.
+    pub(crate) relays: ValueMesh<Option<(Incarnation, u64)>>,
+    /// Higher than that of all that was answered before and differs.
+    pub(crate) version: u64,
+    /// How many processes each one sends to.
+    pub(crate) fan_out: usize,
 }
 
 /// The actor of one rank.
@@ -75,12 +83,6 @@ pub(crate) struct Member {
     pub(crate) life: Incarnation,
     /// Which actor of the process.
     pub(crate) index: u64,
-}
-
-/// Where are the processes of these ranks?
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct GetSeats {
-    pub(crate) ranks: RankSet,
 }
 
 macro_rules! message {
@@ -97,4 +99,3 @@ message!(EndRank, "EndActor", ());
 message!(CloseMesh, "CloseActors", ());
 message!(Said, "ActorSaid", ());
 message!(GetMembers, "GetMembers", Members);
-message!(GetSeats, "GetSeats", Vec<(Rank, ProcSeat)>);

@@ -185,6 +185,7 @@ where
     let back_body = |message| Body::Value(Box::new(Outgoing(message)));
     let back = |from| match from {
         Away::Cast(None) => Back::Nobody,
+        Away::Word => Back::Unmissed,
         Away::Cast(Some(from)) => Back::Away(Box::new(BackAway { from, body: back_body })),
         Away::Call { proc, from, call } => {
             Back::Caller(ReplyTo::away(proc.reply_away(M::NAME, from, call)))

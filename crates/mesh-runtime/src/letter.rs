@@ -24,6 +24,8 @@ pub(crate) struct Letter<M: Message> {
 pub(crate) enum Back<M: Message> {
     /// Nobody: a program has cast it.
     Nobody,
+    /// Nobody, and if it is not taken nobody misses it: word of the process itself.
+    Unmissed,
     /// The actor of this process that has cast it.
     Here(NonZeroU64),
     /// The actor of another process that has cast it.
@@ -125,7 +127,7 @@ impl<M: Message> Back<M> {
         match self {
             Self::Caller(reply) if reply.is_abandoned() => Err(Unwanted),
             Self::Caller(reply) => Ok(Some(reply)),
-            Self::Nobody | Self::Here(_) | Self::Away(_) => Ok(None),
+            Self::Nobody | Self::Unmissed | Self::Here(_) | Self::Away(_) => Ok(None),
         }
     }
 }
@@ -161,6 +163,7 @@ impl<M: Message> AnyLetter for Letter<M> {
                 let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
                 return proc.return_away(head, (back.body)(message));
             }
+            Back::Unmissed => return,
             Back::Nobody => None,
             Back::Here(from) => Some(proc.actor_id(from)),
         };
@@ -185,6 +188,7 @@ impl<M: Message> AnyLetter for Sealed<M> {
                 let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
                 return proc.return_away(head, Body::Bytes(bytes));
             }
+            Back::Unmissed => return,
             Back::Nobody => None,
             Back::Here(from) => Some(proc.actor_id(from)),
         };

@@ -49,7 +49,7 @@ impl Proc {
             let body = Body::Value(Box::new(Outgoing(PeerLost { peer })));
             let to = (watcher.actor(), watcher.port());
             // One that has ended need not be told.
-            _ = self.open(to, body, Away::Cast(None), Credit::NONE).is_ok();
+            _ = self.open(to, body, Away::Word, Credit::NONE).is_ok();
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use mesh_cast::shell::GetSeats;
 use mesh_core::{Answer, Change, Incarnation, News, Order, ProcSeat, Trouble};
 use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::{Rank, ValueMesh};
 
 use super::{Beat, Keeper, Perform, ProcsSaid, TryAgain, Untold};
 use crate::report::ActorState;
-use crate::wire::{GetMembers, GetSeats, Member, Members, Said};
+use crate::wire::{GetMembers, Member, Members, Said};
 
 impl Handler<Perform> for Keeper {
     async fn handle(&mut self, perform: Perform, cx: &mut Context<Self>) -> Result<(), Failure> {
@@ -24,6 +25,7 @@ impl Handler<Perform> for Keeper {
                     kept.incarnation = Some(incarnation);
                     kept.state = ActorState::Creating;
                     (kept.home, kept.actor, kept.untold) = (None, None, None);
+                    self.version += 1;
                     kept.is_over = false;
                     self.begin(rank, cx);
                 }
@@ -52,8 +54,12 @@ impl Handler<Said> for Keeper {
     async fn handle(&mut self, said: Said, _: &mut Context<Self>) -> Result<(), Failure> {
         let Some(kept) = self.ranks.get_mut(said.rank.index()) else { return Ok(()) };
         if kept.incarnation == Some(said.incarnation) && kept.home == Some(said.life) {
+            let relay = Some((said.life, said.relay));
+            if (kept.actor, kept.relay) != (said.actor, relay) {
+                self.version += 1;
+            }
             kept.state = said.state;
-            kept.actor = said.actor;
+            (kept.actor, kept.relay) = (said.actor, relay);
             self.report(said.rank);
             self.flush();
         }
@@ -142,6 +148,9 @@ impl Handler<GetMembers> for Keeper {
             procs: self.procs.label().id(),
             region: Arc::clone(self.procs.region()),
             ranks: ValueMesh::from_fn(self.ranks.len(), member),
+            relays: self.ranks.iter().map(|kept| kept.relay).collect(),
+            version: self.version,
+            fan_out: self.fan_out.get(),
         })
     }
 }

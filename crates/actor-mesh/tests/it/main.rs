@@ -10,3 +10,6 @@ mod procs;
 mod refs;
 mod support;
 mod ways;
+
+/// None of these meshes is so large that casts go down a tree.
+const FAN_OUT: usize = 64;

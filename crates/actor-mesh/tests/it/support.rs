@@ -7,6 +7,7 @@ use actor_mesh::{
     ActorMesh, ActorMeshRef, ActorRegistry, ActorSpec, LocalProcs, LocalSpec, RankError,
 };
 use controller::{Config, RestartConfig};
+use mesh_cast::FanOut;
 use mesh_core::{ActorId, Message, OwnerNews, Transport};
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Proc, ReplyTo, Verdict};
 use mesh_shape::{Extent, ValueMesh};
@@ -197,7 +198,8 @@ impl World {
 }
 
 pub(crate) fn tens(name: &str) -> ActorSpec<Tool> {
-    ActorSpec::per_rank(name, |point| point.rank().index() as u64 * 10)
+    let spec = ActorSpec::per_rank(name, |point| point.rank().index() as u64 * 10);
+    spec.fan_out(FanOut::new(crate::FAN_OUT).expect("it is at least two"))
 }
 
 /// The answers, where all have answered.

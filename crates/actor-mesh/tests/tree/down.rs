@@ -1,0 +1,206 @@
+//! down: what goes down the tree, what leaves the caller, and forwarders that crash.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actor_mesh::{ActorMesh, LocalProcs, LocalSpec, RankError};
+use async_trait::async_trait;
+use controller::Config;
+use mesh_core::{
+    Addr, DialError, Envelope, Head, Inbound, Lane, ListenError, Outbound, PeerId, PortId, ProcId,
+    Returned, Transport,
+};
+use mesh_runtime::{LocalTransport, Proc};
+use mesh_shape::Rank;
+use std::task::{Context, Poll};
+
+use crate::support::{Add, Hang, Tool, World, all, registry, soon, tens, world};
+
+/// R2: a slice and the whole mesh take the same way, so neither overtakes.
+#[tokio::test]
+async fn casts_to_slices_and_to_all_keep_their_order() {
+    let world = world("procs=7").await;
+    let tools = world.tools().await;
+    let one = tools.slice("procs", 3..4).expect("there is one");
+    let half = tools.slice("procs", 1..5).expect("there are four");
+    for n in 0..90 {
+        let to = [tools.mesh_ref(), &one, &half][n % 3];
+        assert!(soon(to.cast(&world.proc, Add(1))).await.is_empty());
+    }
+    // What was cast before is handled before what is called.
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [30, 70, 80, 120, 100, 80, 90]);
+    assert_eq!(all(&soon(one.call(&world.proc, Add(0))).await), [120]);
+}
+
+/// R1, R2: whoever of the tree crashes while a call and the casts before it are on their way, all others are
+/// reached once, and answer; the victim has its failure.
+#[tokio::test(start_paused = true)]
+async fn a_forwarder_that_crashes_costs_nobody_else_a_message() {
+    const RANKS: usize = 9;
+    for victim in 0..RANKS {
+        for delay in [0, 1, 3] {
+            let world = world(&format!("procs={RANKS}")).await;
+            let tools = world.tools().await;
+            for _ in 0..10 {
+                assert!(tools.cast(&world.proc, Add(1)).await.is_empty());
+            }
+            let call = tokio::spawn(tools.call(&world.proc, Add(1)));
+            for _ in 0..delay {
+                tokio::task::yield_now().await;
+            }
+            world.procs.crash(Rank::new(victim));
+            let begun = tokio::time::Instant::now();
+            let answers = call.await.expect("it does not panic");
+            assert!(begun.elapsed() < Duration::from_secs(2), "it does not hang on the dead rank");
+            is_right(&answers, victim, 11);
+            // The others go on, by a tree without it.
+            tools.cast(&world.proc, Add(1)).await;
+            let answers = tools.call(&world.proc, Add(0)).await;
+            is_right(&answers, victim, 12);
+        }
+    }
+}
+
+type Answers = mesh_shape::ValueMesh<Result<u64, RankError>>;
+
+fn is_right(answers: &Answers, victim: usize, sum: u64) {
+    for (rank, answer) in answers.iter().enumerate() {
+        let is_answered = *answer == Ok(10 * rank as u64 + sum);
+        let has_ended = matches!(answer, Err(RankError::Ended(_)));
+        assert!(is_answered || (rank == victim && has_ended), "{victim}, {rank}: {answer:?}");
+    }
+}
+
+/// R1: a rank that hangs does not keep the answers of the others, nor those below it.
+#[tokio::test(start_paused = true)]
+async fn a_rank_that_hangs_keeps_nobody_else() {
+    let world = world("procs=7").await;
+    let tools = world.tools().await;
+    let first = tools.slice("procs", 0..1).expect("there is one");
+    first.cast(&world.proc, Hang).await;
+    let within = Duration::from_secs(3);
+    let answers = tools.call(&world.proc, Add(1)).within(within).await;
+    assert_eq!(answers.get(Rank::new(0)), Some(&Err(RankError::Deadline { within })));
+    for rank in 1..7 {
+        assert_eq!(answers.get(Rank::new(rank)), Some(&Ok(10 * rank as u64 + 1)));
+    }
+    // More than its mailbox and the window of the caster take: whoever casts waits, and the others have all.
+    let half = tools.slice("procs", 4..).expect("there are three");
+    for _ in 0..200 {
+        half.cast(&world.proc, Add(1)).await;
+    }
+    assert_eq!(all(&half.call(&world.proc, Add(0)).await), [241, 251, 261]);
+}
+
+/// A call that is dropped holds no room: more of them than the caster takes at once do no harm.
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_dropped_make_room_for_others() {
+    let world = world("procs=5").await;
+    let tools = world.tools().await;
+    let others = tools.slice("procs", 1..).expect("there are some");
+    let first = tools.slice("procs", 0..1).expect("there is one");
+    first.cast(&world.proc, Hang).await;
+    for _ in 0..200 {
+        let call = tools.call(&world.proc, Add(1));
+        let is_late = tokio::time::timeout(Duration::from_millis(20), call).await;
+        assert!(is_late.is_err(), "the first hangs");
+    }
+    let answers = others.call(&world.proc, Add(0)).await;
+    assert_eq!(all(&answers), [210, 220, 230, 240]);
+}
+
+/// A caster sends no cast more often than the fan-out says.
+#[tokio::test(start_paused = true)]
+async fn a_cast_leaves_its_process_no_more_often_than_the_fan_out_says() {
+    let legs = Arc::new(AtomicUsize::new(0));
+    let (board, made) = (LocalTransport::default(), AtomicUsize::new(0));
+    let counted = Arc::clone(&legs);
+    let transports = Box::new(move || {
+        let inner = board.another();
+        // The first is that of the program.
+        match made.fetch_add(1, Ordering::Relaxed) {
+            0 => Arc::new(Counting { inner, legs: Arc::clone(&counted) }) as Arc<dyn Transport>,
+            _ => Arc::new(inner) as Arc<dyn Transport>,
+        }
+    });
+    let proc = Proc::local().expect("there is a runtime");
+    let (name, extent) = ("homes".to_owned(), "procs=21".parse().expect("it is an extent"));
+    let (config, registry) = (Config::local(), registry());
+    let spec = LocalSpec { name, extent, config, registry, transports };
+    let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
+    let world = World { proc, procs };
+    let tools: ActorMesh<Tool> = world.spawn(tens("tools")).await;
+    for _ in 0..10 {
+        tools.cast(&world.proc, Add(1)).await;
+    }
+    let answers = tools.call(&world.proc, Add(0)).await;
+    let expected: Vec<u64> = (0..21).map(|rank| 10 * rank + 10).collect();
+    assert_eq!(all(&answers), expected);
+    assert_eq!(legs.load(Ordering::Relaxed), 11 * crate::FAN_OUT, "ten casts and a call");
+}
+
+/// Counts the legs of casts, and whatever goes to the actors themselves.
+struct Counting {
+    inner: LocalTransport,
+    legs: Arc<AtomicUsize>,
+}
+
+struct Counted {
+    inner: Arc<dyn Outbound>,
+    legs: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Transport for Counting {
+    async fn listen(
+        &self,
+        at: &Addr,
+        lane: Lane,
+        into: Arc<dyn Inbound>,
+    ) -> Result<Addr, ListenError> {
+        self.inner.listen(at, lane, into).await
+    }
+
+    async fn dial(
+        &self,
+        to: &Addr,
+        peer: ProcId,
+        lane: Lane,
+        into: Arc<dyn Inbound>,
+    ) -> Result<Arc<dyn Outbound>, DialError> {
+        let inner = self.inner.dial(to, peer, lane, into).await?;
+        Ok(Arc::new(Counted { inner, legs: Arc::clone(&self.legs) }))
+    }
+}
+
+impl Outbound for Counted {
+    fn peer(&self) -> PeerId {
+        self.inner.peer()
+    }
+
+    fn is_open(&self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        envelope: &mut Option<Envelope>,
+    ) -> Poll<Result<(), Box<Returned>>> {
+        let legs = [PortId::named("meshwarden.CastLeg"), PortId::of::<Add>()];
+        let is_leg = envelope.as_ref().is_some_and(|envelope| match envelope.head {
+            Head::Cast { port, .. } | Head::Call { port, .. } => legs.contains(&port),
+            _ => false,
+        });
+        let sent = self.inner.poll_send(cx, envelope);
+        if is_leg && sent.is_ready() {
+            self.legs.fetch_add(1, Ordering::Relaxed);
+        }
+        sent
+    }
+}

@@ -1,0 +1,27 @@
+//! The same, and more, where casts and calls of three and more go down a tree of processes.
+
+mod down;
+
+#[path = "../it/calls.rs"]
+mod calls;
+#[path = "../it/ends.rs"]
+mod ends;
+#[path = "../it/failures.rs"]
+mod failures;
+#[path = "../it/faults.rs"]
+mod faults;
+#[path = "../it/life.rs"]
+mod life;
+#[path = "../it/places.rs"]
+mod places;
+#[path = "../it/procs.rs"]
+mod procs;
+#[path = "../it/refs.rs"]
+mod refs;
+#[path = "../it/support.rs"]
+mod support;
+#[path = "../it/ways.rs"]
+mod ways;
+
+/// The fewest: every mesh of three and more is a tree.
+const FAN_OUT: usize = 2;

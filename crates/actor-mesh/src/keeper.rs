@@ -1,7 +1,6 @@
 //! The keeper of a mesh of actors: stands between its controller and the agents in its processes, and puts
 //! together what both say (ST3).
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +10,12 @@ use controller::{Controlled, Reporter};
 use mesh_cast::FanOut;
 use mesh_cast::shell::GetSeats;
 use mesh_core::{
-    ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, EncodeError, Incarnation, MeshEvent,
-    MeshLabel, Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request, Status,
-    Undelivered, WhyUndelivered,
+    ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, Incarnation, MeshEvent, MeshLabel,
+    Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request, Status, Undelivered,
+    WhyUndelivered,
 };
-use mesh_runtime::{Actor, Context, Failure, Handlers, Port, PortReceiver, Proc, TryCastError};
-use mesh_shape::{Point, Rank, RankSet};
+use mesh_runtime::{Actor, Context, Failure, Handlers, Port, Proc, TryCastError};
+use mesh_shape::{Rank, RankSet};
 use supervise::{Clock, MeshEvents, panic_reason};
 use tokio::time::timeout;
 
@@ -25,27 +24,13 @@ use crate::wire::{CloseMesh, EndRank, GetMembers, Said, Spawn};
 
 mod agents;
 mod handlers;
+mod keeping;
 
 pub(crate) use agents::ActorAgents;
+pub(crate) use keeping::{Keeping, ParamsOf};
 
 /// When an agent that had no room is told again.
 const AGAIN: Duration = Duration::from_millis(20);
-
-/// What the actor of each rank is created from, as it travels.
-pub(crate) type ParamsOf = Box<dyn Fn(Point<'_>) -> Result<Bytes, EncodeError> + Send + Sync>;
-
-/// What a [`Keeper`] is created from.
-pub(crate) struct Keeping {
-    pub(crate) label: MeshLabel,
-    pub(crate) procs: Arc<dyn Procs>,
-    /// What happens to the processes, from the snapshot on.
-    pub(crate) events: PortReceiver<MeshEvent>,
-    pub(crate) kind: &'static str,
-    pub(crate) params: ParamsOf,
-    pub(crate) clock: Clock,
-    pub(crate) heartbeat: Duration,
-    pub(crate) fan_out: FanOut,
-}
 
 /// The agent of a mesh of actors, as its controller sees it: one, and in the same process. It follows the
 /// events of the processes, and does not query them again.
@@ -440,11 +425,5 @@ impl Drop for Keeper {
                 }));
             }
         }
-    }
-}
-
-impl fmt::Debug for Keeping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeping").field("label", &self.label).finish_non_exhaustive()
     }
 }

@@ -162,10 +162,35 @@ fn a_child_that_has_no_room_is_adopted_from() {
 fn what_a_lost_parent_has_asked_for_is_dropped_and_what_was_delivered_is_not_forgotten() {
     let mut node = node(0);
     drop(node.step(incoming(leg(1, 0..7))));
-    drop(node.step(Event::Lost { node: CASTER, why: Unreached::Lost }));
+    // It may have asked by another session than the one that is lost, and then it waits.
+    let lost = node.step(Event::Lost { node: CASTER, why: Unreached::Lost });
+    assert_eq!(answers(&lost), [(CASTER, Progress::Dropped)]);
     assert_eq!(forwards(&node.step(Event::Lost { node: 4, why: Unreached::Gone })), []);
     let again = Event::Incoming { from: 50, leg: leg(1, 0..1), plan: plan() };
     assert_eq!(delivered(&node.step(again)), []);
+}
+
+/// A child that has lost another session than that of the leg: the leg is asked of others.
+#[test]
+fn a_leg_that_a_child_has_dropped_goes_to_others() {
+    let mut node = node(0);
+    let legs = node.step(incoming(leg(1, 0..7)));
+    let number = legs.iter().find_map(|effect| match effect {
+        Effect::Forward { to: 4, leg } => Some(leg.id),
+        Effect::Forward { .. }
+        | Effect::Deliver { .. }
+        | Effect::Answer { .. }
+        | Effect::PassOn { .. } => None,
+    });
+    let answer = Answer {
+        cast: leg(1, 0..7).cast,
+        leg: number.expect("node 4 has half of it"),
+        progress: Progress::Dropped,
+        outcomes: Overlay::new(),
+        unreached: Overlay::new(),
+    };
+    let effects = node.step(Event::Answered(answer));
+    assert_eq!(forwards(&effects), [(5, 5..6), (6, 6..7)]);
 }
 
 #[test]

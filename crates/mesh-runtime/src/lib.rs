@@ -51,6 +51,7 @@ mod remote;
 mod reply;
 mod sender;
 mod shared;
+mod slots;
 mod task;
 mod undelivered;
 

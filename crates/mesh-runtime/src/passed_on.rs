@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Body, CallId, Fault, Message, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, CallId, Fault, Head, Message, PortId, WhyUndelivered};
 use tokio::sync::oneshot;
 
 use crate::endpoint::{Away, Endpoint, Rejected, Room};
@@ -104,6 +104,23 @@ impl Proc {
         bytes: Bytes,
     ) {
         self.give_back(Undelivered::new((from, to), name, why, Body::Bytes(bytes)));
+    }
+
+    /// What was passed on to this process by others is answered within it.
+    pub(crate) fn answer_here(&self, head: Head, body: Body) -> bool {
+        match head {
+            Head::Answer { call, .. } => self.remote().settle(self.peer(), call, Ok(body)),
+            Head::Fault { call, fault, .. } => {
+                self.remote().settle(self.peer(), call, Err(fault));
+            }
+            Head::Withdrawn { from, call, .. } => self.remote().withdrawn(from, call),
+            Head::Returned { to, of, port, why } => {
+                let name = self.remote().name(port);
+                self.give_back(Undelivered::new((Some(to), of), name, why, body));
+            }
+            Head::Cast { .. } | Head::Call { .. } => return false,
+        }
+        true
     }
 
     fn find_here(&self, to: ActorId) -> Result<Arc<dyn Endpoint>, WhyUndelivered> {

@@ -30,6 +30,7 @@ use crate::peers::Watchers;
 use crate::remote::Remote;
 use crate::sender::{Origin, Sender};
 use crate::shared::{Children, Parent, Shared};
+use crate::slots::Slots;
 use crate::task::ActorTask;
 use crate::undelivered::{Undelivered, log_undelivered};
 
@@ -116,8 +117,7 @@ struct Inner {
     remote: Remote,
     overflow: Overflow,
     watchers: Watchers,
-    /// One value of a type for whoever asks for it.
-    slots: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    slots: Slots,
     /// What carries its sessions, if it has some, and the hash that it meets others with.
     transport: OnceLock<(Arc<dyn Transport>, u64)>,
 }
@@ -190,7 +190,7 @@ impl Proc {
             remote: Remote::default(),
             overflow: Overflow::default(),
             watchers: Watchers::default(),
-            slots: DashMap::new(),
+            slots: Slots::default(),
             transport: OnceLock::new(),
         };
         Self { inner: Arc::new(inner), plane: Plane::User }
@@ -347,16 +347,6 @@ impl Proc {
         kind.downcast().unwrap_or_else(|_| Arc::new(Kind::new()))
     }
 
-    /// Works on the one value of type `T` that this process has: made when it is first asked for, and kept as
-    /// long as the process. It is locked meanwhile, so `work` must not block, nor ask for it again.
-    pub fn with_slot<T: Send + Default + 'static, R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        let new = || Arc::<Mutex<T>>::default() as Arc<dyn Any + Send + Sync>;
-        let slot = Arc::clone(&*self.inner.slots.entry(TypeId::of::<T>()).or_insert_with(new));
-        // It is of that type: it was made so.
-        let slot = slot.downcast::<Mutex<T>>().unwrap_or_default();
-        work(&mut slot.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// How long a call waits for its answer, unless it says otherwise.
     #[must_use]
     pub fn call_within(&self) -> Duration {
@@ -381,6 +371,10 @@ impl Proc {
 
     pub(crate) fn overflow(&self) -> &Overflow {
         &self.inner.overflow
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.inner.slots
     }
 
     pub(crate) fn watchers(&self) -> &Watchers {

@@ -247,23 +247,6 @@ impl Proc {
         }
     }
 
-    /// What was passed on to this process by others is answered within it.
-    fn answer_here(&self, head: Head, body: Body) -> bool {
-        match head {
-            Head::Answer { call, .. } => self.remote().settle(self.peer(), call, Ok(body)),
-            Head::Fault { call, fault, .. } => {
-                self.remote().settle(self.peer(), call, Err(fault));
-            }
-            Head::Withdrawn { from, call, .. } => self.remote().withdrawn(from, call),
-            Head::Returned { to, of, port, why } => {
-                let name = self.remote().name(port);
-                self.give_back(Undelivered::new((Some(to), of), name, why, body));
-            }
-            Head::Cast { .. } | Head::Call { .. } => return false,
-        }
-        true
-    }
-
     /// There is no way to the process that an envelope is for.
     fn no_route(&self, envelope: Option<Envelope>) {
         let Some(Envelope { head, body }) = envelope else { return };

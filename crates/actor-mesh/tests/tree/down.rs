@@ -1,21 +1,17 @@
-//! down: what goes down the tree, what leaves the caller, and forwarders that crash.
+//! down: what goes down the tree, and forwarders that crash.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, LocalProcs, LocalSpec, RankError};
-use async_trait::async_trait;
-use controller::Config;
-use mesh_core::{
-    Addr, DialError, Envelope, Head, Inbound, Lane, ListenError, Outbound, PeerId, PortId, ProcId,
-    Returned, Transport,
-};
-use mesh_runtime::{LocalTransport, Proc};
+use actor_mesh::{LocalProcs, LocalSpec, RankError};
+use controller::{Config, RestartConfig};
+use mesh_core::Transport;
+use mesh_runtime::Proc;
 use mesh_shape::Rank;
-use std::task::{Context, Poll};
+use mesh_testkit::fault_net::{FaultNet, Faults};
 
-use crate::support::{Add, Hang, Tool, World, all, registry, soon, tens, world};
+use crate::support::{Add, Hang, World, all, registry, soon, tens, world};
 
 /// R2: a slice and the whole mesh take the same way, so neither overtakes.
 #[tokio::test]
@@ -110,97 +106,45 @@ async fn calls_that_are_dropped_make_room_for_others() {
     assert_eq!(all(&answers), [210, 220, 230, 240]);
 }
 
-/// A caster sends no cast more often than the fan-out says.
+/// R1, R2, RS1: on a bad network the process of each rank in turn is killed and comes back, while casts go on:
+/// the others have all of them, and the next life what was cast to it.
 #[tokio::test(start_paused = true)]
-async fn a_cast_leaves_its_process_no_more_often_than_the_fan_out_says() {
-    let legs = Arc::new(AtomicUsize::new(0));
-    let (board, made) = (LocalTransport::default(), AtomicUsize::new(0));
-    let counted = Arc::clone(&legs);
-    let transports = Box::new(move || {
-        let inner = board.another();
-        // The first is that of the program.
-        match made.fetch_add(1, Ordering::Relaxed) {
-            0 => Arc::new(Counting { inner, legs: Arc::clone(&counted) }) as Arc<dyn Transport>,
-            _ => Arc::new(inner) as Arc<dyn Transport>,
-        }
-    });
-    let proc = Proc::local().expect("there is a runtime");
-    let (name, extent) = ("homes".to_owned(), "procs=21".parse().expect("it is an extent"));
-    let (config, registry) = (Config::local(), registry());
-    let spec = LocalSpec { name, extent, config, registry, transports };
-    let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
-    let world = World { proc, procs };
-    let tools: ActorMesh<Tool> = world.spawn(tens("tools")).await;
-    for _ in 0..10 {
-        tools.cast(&world.proc, Add(1)).await;
-    }
-    let answers = tools.call(&world.proc, Add(0)).await;
-    let expected: Vec<u64> = (0..21).map(|rank| 10 * rank + 10).collect();
-    assert_eq!(all(&answers), expected);
-    assert_eq!(legs.load(Ordering::Relaxed), 11 * crate::FAN_OUT, "ten casts and a call");
-}
-
-/// Counts the legs of casts, and whatever goes to the actors themselves.
-struct Counting {
-    inner: LocalTransport,
-    legs: Arc<AtomicUsize>,
-}
-
-struct Counted {
-    inner: Arc<dyn Outbound>,
-    legs: Arc<AtomicUsize>,
-}
-
-#[async_trait]
-impl Transport for Counting {
-    async fn listen(
-        &self,
-        at: &Addr,
-        lane: Lane,
-        into: Arc<dyn Inbound>,
-    ) -> Result<Addr, ListenError> {
-        self.inner.listen(at, lane, into).await
-    }
-
-    async fn dial(
-        &self,
-        to: &Addr,
-        peer: ProcId,
-        lane: Lane,
-        into: Arc<dyn Inbound>,
-    ) -> Result<Arc<dyn Outbound>, DialError> {
-        let inner = self.inner.dial(to, peer, lane, into).await?;
-        Ok(Arc::new(Counted { inner, legs: Arc::clone(&self.legs) }))
-    }
-}
-
-impl Outbound for Counted {
-    fn peer(&self) -> PeerId {
-        self.inner.peer()
-    }
-
-    fn is_open(&self) -> bool {
-        self.inner.is_open()
-    }
-
-    fn close(&self) {
-        self.inner.close();
-    }
-
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        envelope: &mut Option<Envelope>,
-    ) -> Poll<Result<(), Box<Returned>>> {
-        let legs = [PortId::named("meshwarden.CastLeg"), PortId::of::<Add>()];
-        let is_leg = envelope.as_ref().is_some_and(|envelope| match envelope.head {
-            Head::Cast { port, .. } | Head::Call { port, .. } => legs.contains(&port),
-            _ => false,
+async fn a_forwarder_that_comes_back_takes_its_place_again() {
+    const RANKS: usize = 7;
+    let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(50));
+    let restart = RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(10) };
+    for victim in 0..RANKS {
+        let net = FaultNet::new(victim as u64, Faults::moderate());
+        let proc = Proc::local().expect("there is a runtime");
+        let made = AtomicUsize::new(0);
+        let transports = Box::new(move || {
+            let site = format!("site-{}", made.fetch_add(1, Ordering::Relaxed));
+            Arc::new(net.transport(&site)) as Arc<dyn Transport>
         });
-        let sent = self.inner.poll_send(cx, envelope);
-        if is_leg && sent.is_ready() {
-            self.legs.fetch_add(1, Ordering::Relaxed);
+        let extent = format!("procs={RANKS}").parse().expect("it is an extent");
+        let (name, registry) = ("homes".to_owned(), registry());
+        let config = Config { restart, ..Config::local() };
+        let spec = LocalSpec { name, extent, config, registry, transports };
+        let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
+        let world = World { proc, procs };
+        let tools = world.spawn(tens("tools").restart(restart)).await;
+        for n in 0..20 {
+            if n == 7 {
+                world.procs.crash(Rank::new(victim));
+            }
+            tools.cast(&world.proc, Add(1)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        sent
+        while !tools.call(&world.proc, Add(0)).await.iter().all(Result::is_ok) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let before = all(&tools.call(&world.proc, Add(0)).await);
+        assert!(tools.cast(&world.proc, Add(1)).await.is_empty(), "victim {victim}");
+        let after = all(&tools.call(&world.proc, Add(0)).await);
+        for rank in 0..RANKS {
+            let has_all = before[rank] == 10 * rank as u64 + 20;
+            assert!(has_all || rank == victim, "victim {victim}: {before:?}");
+            assert_eq!(after[rank], before[rank] + 1, "victim {victim}: {after:?}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The same, and more, where casts and calls of three and more go down a tree of processes.
 
 mod down;
+mod leaving;
+mod returned;
 
 #[path = "../it/calls.rs"]
 mod calls;

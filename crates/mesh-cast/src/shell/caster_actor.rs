@@ -106,7 +106,7 @@ impl CasterActor {
             match effect {
                 Effect::Forward { to, leg } => match self.way(to) {
                     Some(way) => {
-                        let leg = Box::new(Down { from: cx.proc().peer(), leg });
+                        let leg = Box::new(Down { from: cx.id(), leg });
                         self.posts.send(to, Parcel::Leg(way, leg), cx);
                     }
                     None => {

@@ -28,10 +28,10 @@ pub struct GetSeats {
     pub ranks: RankSet,
 }
 
-/// A leg, and who sent it.
+/// A leg, and which relay or caster sent it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Down {
-    pub(super) from: PeerId,
+    pub(super) from: ActorId,
     pub(super) leg: Leg<Payload>,
 }
 

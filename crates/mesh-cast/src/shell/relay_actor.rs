@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{Fault, MeshId, Message, PeerId, Plane, WhyUndelivered};
+use mesh_core::{ActorId, Fault, MeshId, Message, PeerId, Plane, WhyUndelivered};
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, PeerLost, Proc, Undelivered,
 };
@@ -115,7 +115,7 @@ impl RelayActor {
             }
             Effect::Forward { to, leg } => match self.way(leg.cast.stream.mesh, to) {
                 Some(way) => {
-                    let leg = Box::new(Down { from: cx.proc().peer(), leg });
+                    let leg = Box::new(Down { from: cx.id(), leg });
                     self.posts.send(to, Parcel::Leg(way, leg), cx);
                 }
                 None => {
@@ -235,20 +235,23 @@ impl Handler<Down> for RelayActor {
         match self.book(stream.mesh, leg.table).map(|book| book.plan(leg.region.as_ref())) {
             Some(plan) => {
                 self.hear(stream);
-                self.run(Event::Incoming { from, leg, plan }, cx);
+                self.run(Event::Incoming { from: from.peer(), leg, plan }, cx);
             }
             // The table was lost with a session: whoever sent it finds that out, too.
-            None => self.answer_refused(from, &leg, cx),
+            None => self.refuse(from, &leg, cx),
         }
         Ok(())
     }
 }
 
 impl RelayActor {
-    fn answer_refused(&mut self, to: PeerId, leg: &Leg<Payload>, cx: &Context<Self>) {
+    /// Refuses a leg of a mesh that nothing is known of, not even who relays for it.
+    fn refuse(&mut self, from: ActorId, leg: &Leg<Payload>, cx: &Context<Self>) {
         let (outcomes, unreached) = (Overlay::new(), Overlay::new());
         let (cast, progress) = (leg.cast, Progress::Refused);
-        self.answer(to, Answer { cast, leg: leg.id, progress, outcomes, unreached }, cx);
+        let answer = Answer { cast, leg: leg.id, progress, outcomes, unreached };
+        let up = Box::new(Up { from: cx.proc().peer(), answer });
+        self.posts.send(from.peer(), Parcel::Answer(from, up), cx);
     }
 }
 

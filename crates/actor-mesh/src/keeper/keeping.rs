@@ -1,0 +1,34 @@
+//! `Keeping`: what a keeper is created from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mesh_cast::FanOut;
+use mesh_core::{EncodeError, MeshEvent, MeshLabel, Procs};
+use mesh_runtime::PortReceiver;
+use mesh_shape::Point;
+use supervise::Clock;
+
+/// What the actor of each rank is created from, as it travels.
+pub(crate) type ParamsOf = Box<dyn Fn(Point<'_>) -> Result<Bytes, EncodeError> + Send + Sync>;
+
+/// What a [`Keeper`] is created from.
+pub(crate) struct Keeping {
+    pub(crate) label: MeshLabel,
+    pub(crate) procs: Arc<dyn Procs>,
+    /// What happens to the processes, from the snapshot on.
+    pub(crate) events: PortReceiver<MeshEvent>,
+    pub(crate) kind: &'static str,
+    pub(crate) params: ParamsOf,
+    pub(crate) clock: Clock,
+    pub(crate) heartbeat: Duration,
+    pub(crate) fan_out: FanOut,
+}
+
+impl fmt::Debug for Keeping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeping").field("label", &self.label).finish_non_exhaustive()
+    }
+}

@@ -128,7 +128,7 @@ fn times(factor: u32) -> ProptestConfig {
 /// RS1: what the model says of a rank that times out in a round is said of some.
 #[test]
 fn the_histories_get_to_a_timeout_in_a_round() {
-    const HISTORIES: usize = 256;
+    const HISTORIES: usize = 64;
     let mut runner = TestRunner::deterministic();
     let histories = (plan(), deeds(60));
     let mut n_lost = 0;
@@ -137,7 +137,7 @@ fn the_histories_get_to_a_timeout_in_a_round() {
         let world = world_after(&plan, deeds).expect("no history breaks an invariant");
         n_lost += usize::from(world.naive.n_lost_in_rounds() > 0);
     }
-    assert!(n_lost >= 8, "in {n_lost} of {HISTORIES} histories");
+    assert!(n_lost >= 3, "in {n_lost} of {HISTORIES} histories");
 }
 
 proptest! {

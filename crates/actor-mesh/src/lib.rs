@@ -5,6 +5,7 @@
 //! | [`ActorMesh`] | a mesh in the hands of its owner: spawned, told of every failure, stopped |
 //! | [`ActorMeshRef`] | its address, or that of a slice: cast to, called, sent in messages |
 //! | [`ActorSpec`] | what a mesh is to be |
+//! | [`FanOut`] | how large a mesh may be to be cast to directly; a larger one is by a tree |
 //! | [`ActorRegistry`], [`ProcAgent`] | what each process can spawn, and who does it there |
 //! | [`LocalProcs`] | a mesh of processes within this one: for tests, and for programs that need no other |
 //! | [`RankError`] | why a rank has not answered |
@@ -33,6 +34,8 @@ mod wire;
 pub use call::MeshCall;
 pub use local_procs::{LocalError, LocalProcs, LocalSpec};
 pub use mesh::{ActorMesh, ActorSpec, SpawnError};
+/// A spec says it.
+pub use mesh_cast::FanOut;
 pub use mesh_ref::ActorMeshRef;
 pub use proc_agent::ProcAgent;
 pub use rank_error::{Ended, RankError};

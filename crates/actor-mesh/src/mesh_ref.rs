@@ -131,7 +131,12 @@ impl<A> ActorMeshRef<A> {
 }
 
 impl<A: Actor> ActorMeshRef<A> {
-    /// Sends a message to every rank, and waits while one has no room for it. It is encoded once.
+    /// Sends a message to every rank, and waits while there is no room for it. It is encoded once.
+    ///
+    /// It goes to each rank directly, and is there when this returns; or, if the mesh has more processes than
+    /// its [fan-out](crate::ActorSpec::fan_out), down a tree of them, and is on its way: then it waits while too
+    /// much of what was cast before was not taken. Either way what one sender sends to a mesh and its slices
+    /// arrives in order (R2).
     ///
     /// Returns the ranks that it was not sent to, since they have ended or are not there yet. What is sent and
     /// cannot be delivered comes back to the actor that sent it (R3);
@@ -139,7 +144,7 @@ impl<A: Actor> ActorMeshRef<A> {
     ///
     /// # Cancellation
     ///
-    /// Dropped while it waits, some ranks have been sent the message and some have not.
+    /// Dropped while it waits, some ranks have been sent the message and some have not; by a tree, none have.
     pub fn cast<M, S>(
         &self,
         from: &S,

@@ -1,4 +1,4 @@
-//! Broadcast and merged replies over a mesh, as pure state machines: input in, effects out.
+//! Broadcast and merged replies over a mesh: pure state machines, and the actors that run them.
 //!
 //! A cast goes down a tree of processes and reaches every live rank of its region exactly once, in order
 //! among the casts of one sender to one mesh, also when nodes of the tree die or sessions are lost meanwhile
@@ -12,12 +12,15 @@
 //! | [`Caster`] | the sender's side: numbers, a bounded window, one outcome for each rank |
 //! | [`Leg`], [`Answer`], [`Settlement`] | what is sent: down, up, and word of what is settled |
 //! | [`Limits`] | the bounds of every buffer |
+//! | [`shell`] | the actors that run them: one relay in each process, one caster for each mesh |
 //!
-//! There is no clock, I/O, randomness, logging or runtime here, and no process is known by more than a
+//! There is no clock, I/O, randomness, logging or runtime in the machines, and no process is known by more than a
 //! value `N` that the shell maps to an address. Payloads and replies are opaque: `P: Clone` should be
 //! cheap to clone, as shared bytes are.
 //!
-//! # The shell
+//! # What a shell does
+//!
+//! [`shell`] keeps to this, and so would another one.
 //!
 //! - One [`Relay`] for each process, one [`Caster`] for each sender and mesh. An [`Answer`] goes to the one
 //!   that its leg names ([`LegId::sender`]).

@@ -3,7 +3,7 @@
 pub use std::process::ExitCode;
 
 #[cfg(feature = "actors")]
-pub use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, RankError};
+pub use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, FanOut, RankError};
 pub use controller::{RestartConfig, Times};
 pub use mesh_core::{
     Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Status,

@@ -48,8 +48,10 @@ pub(super) struct CasterActor {
     tickets: BTreeMap<u64, Ticket>,
     /// Those that there is no room for. Each has somebody who waits for it.
     waiting: VecDeque<Submit>,
-    /// What was last said of what is settled, and when something was said or done last.
+    /// What was last said to all of what is settled, and when.
     said: Settled,
+    said_at: Instant,
+    /// When something was cast last.
     active: Instant,
     ticked: Instant,
 }
@@ -134,7 +136,7 @@ impl CasterActor {
 
     /// Casts what there is room for, in order.
     fn admit(&mut self, cx: &Context<Self>) {
-        while let Some(Submit { cast, accepted, told }) = self.waiting.pop_front() {
+        while let Some(Submit { mut cast, accepted, told }) = self.waiting.pop_front() {
             if accepted.is_closed() {
                 // Whoever waited has gone.
                 continue;
@@ -151,6 +153,10 @@ impl CasterActor {
             match self.caster.cast(plan, kind, payload, bytes) {
                 Ok((number, effects)) => {
                     self.active = Instant::now();
+                    if kind == Kind::Call {
+                        // Nothing of it goes back; it may be open for long.
+                        cast.payload.bytes = Bytes::new();
+                    }
                     self.tickets.insert(number, Ticket { told, cast });
                     _ = accepted.send(()).is_ok();
                     self.perform(effects, cx);
@@ -188,12 +194,12 @@ impl CasterActor {
     fn say_settled(&mut self, cx: &Context<Self>) {
         let settled = self.caster.settled();
         let is_open = self.caster.n_flights() > 0;
-        let since = self.active.elapsed();
-        let is_news = since > SETTLED_AFTER && settled != self.said;
-        let is_silent = is_open && since > ALIVE_EVERY;
+        let is_news = self.active.elapsed() > SETTLED_AFTER && settled != self.said;
+        // Casts to slices are heard of by some only.
+        let is_silent = is_open && self.said_at.elapsed() > ALIVE_EVERY;
         let Some(book) = self.book.as_ref().filter(|_| is_news || is_silent) else { return };
         let words = self.caster.settle(book.whole());
-        (self.said, self.active) = (settled, Instant::now());
+        (self.said, self.said_at) = (settled, Instant::now());
         self.perform(words, cx);
     }
 }
@@ -250,6 +256,7 @@ impl Actor for CasterActor {
             tickets: BTreeMap::new(),
             waiting: VecDeque::new(),
             said,
+            said_at: now,
             active: now,
             ticked: now,
         })
@@ -263,6 +270,15 @@ impl Actor for CasterActor {
         if let Some((cast, leg)) = leg_of(undelivered) {
             let (number, why) = (cast.number, Unreached::Lost);
             self.run(Event::LegFailed { number, leg, why }, cx);
+        }
+        Ok(())
+    }
+
+    /// Nobody gathers what comes of its casts any more: that much is told.
+    async fn stop(&mut self, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.waiting.clear();
+        for number in self.tickets.keys().copied().collect::<Vec<_>>() {
+            self.run(Event::Withdrawn(number), cx);
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ where
 
     fn of(name: String, params: ParamsOf) -> Self {
         let (config, ready_within) = (Config::local(), Duration::from_secs(30));
-        let fan_out = FanOut::default();
+        let fan_out = FanOut::ALL;
         Self { name, params, config, ready_within, fan_out, of: std::marker::PhantomData }
     }
 
@@ -90,9 +90,12 @@ where
         self
     }
 
-    /// How many processes each one sends to; 64 if nothing is said. What is cast to a mesh of more goes down a
+    /// How many processes each one sends to; all if nothing is said. What is cast to a mesh of more goes down a
     /// tree of its processes, and what they reply comes up merged; also for a slice of it, so that what one
     /// sender sends keeps its order.
+    ///
+    /// A tree is of the control lane, whose frames are small (1 MiB over TCP). A larger message does not get
+    /// through, and replies that are larger together are answered by the deadline: so it is for small ones.
     #[must_use]
     pub const fn fan_out(mut self, fan_out: FanOut) -> Self {
         self.fan_out = fan_out;

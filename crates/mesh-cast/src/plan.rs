@@ -61,6 +61,9 @@ pub struct FanOut(NonZeroUsize);
 pub struct FanOutError(pub usize);
 
 impl FanOut {
+    /// As many as there are: one step reaches everybody.
+    pub const ALL: Self = Self(NonZeroUsize::MAX);
+
     /// That many.
     ///
     /// # Errors
@@ -75,13 +78,6 @@ impl FanOut {
     #[must_use]
     pub const fn get(self) -> usize {
         self.0.get()
-    }
-}
-
-impl Default for FanOut {
-    /// 64: two steps reach four thousand processes.
-    fn default() -> Self {
-        Self(NonZeroUsize::MIN.saturating_add(63))
     }
 }
 

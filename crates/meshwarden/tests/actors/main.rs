@@ -4,6 +4,7 @@ mod calls;
 mod ends;
 mod support;
 mod tool;
+mod tree;
 
 use std::any::type_name_of_val;
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
                 trial(&root, ends::a_process_that_is_started_again_gets_its_actor_again),
                 trial(&root, ends::a_mesh_that_is_dropped_leaves_its_processes_to_others),
                 trial(&root, ends::parameters_that_are_too_large_are_refused_with_the_reason),
+                trial(&root, tree::every_process_is_reached_over_others_in_order),
+                trial(&root, tree::a_forwarder_that_is_killed_in_mid_call_holds_nobody_up),
                 trial(&root, ends::a_stop_lets_actors_clean_up),
             ];
             let arguments = Arguments::from_args();

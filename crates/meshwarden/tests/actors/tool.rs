@@ -31,6 +31,7 @@ impl Actor for Tool {
             .takes::<Echo>()
             .takes::<Hang>()
             .takes::<Block>()
+            .takes::<Pause>()
             .takes::<Exit>()
             .takes::<Panic>()
             .takes::<AskOthers>();
@@ -72,6 +73,10 @@ pub(crate) struct Hang;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Block(pub(crate) Duration);
 
+/// Is answered after a while.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Pause(pub(crate) Duration);
+
 /// Ends the process with this code.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Exit(pub(crate) i32);
@@ -98,6 +103,7 @@ message!(Pid, u32);
 message!(Echo, usize);
 message!(Hang, ());
 message!(Block, ());
+message!(Pause, ());
 message!(Exit, ());
 message!(Panic, ());
 message!(AskOthers, Vec<u64>);
@@ -130,6 +136,13 @@ impl Handler<Hang> for Tool {
 impl Handler<Block> for Tool {
     async fn handle(&mut self, Block(time): Block, _: &mut Context<Self>) -> Result<(), Failure> {
         std::thread::sleep(time);
+        Ok(())
+    }
+}
+
+impl Handler<Pause> for Tool {
+    async fn handle(&mut self, Pause(time): Pause, _: &mut Context<Self>) -> Result<(), Failure> {
+        tokio::time::sleep(time).await;
         Ok(())
     }
 }

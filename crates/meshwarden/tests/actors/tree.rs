@@ -1,0 +1,67 @@
+//! tree: casts and calls that go from process to process.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meshwarden::prelude::*;
+use rustix::process::Signal;
+use tokio::time::sleep;
+
+use crate::support::{AT_ONCE, Outcome, World, all, next_failures, tens};
+use crate::tool::{Add, Pause, Pid};
+
+/// How many processes: two levels below the program.
+const PROCS: usize = 7;
+
+/// R2
+pub(crate) async fn every_process_is_reached_over_others_in_order(root: Arc<Root>) -> Outcome {
+    let world = World::new(&root, &format!("procs={PROCS}")).await?;
+    let tools = world.procs.spawn_as(tens("tree").fan_out(FanOut::new(2)?)).await?;
+    let mut sum = 0;
+    for n in 0..300 {
+        assert!(tools.cast(&*root, Add(n)).await.is_empty());
+        sum += n;
+    }
+    let sums = all(&tools.call(&*root, Add(0)).await)?;
+    let expected: Vec<u64> = (0..PROCS as u64).map(|rank| sum + 10 * rank).collect();
+    assert_eq!(sums, expected);
+    let upper = tools.slice("procs", 3..)?;
+    let pids = all(&upper.call(&*root, Pid).await)?;
+    assert_eq!(pids, all(&tools.call(&*root, Pid).await)?[3..]);
+    drop(tools);
+    world.close().await
+}
+
+/// R1, R2: those below it are adopted, and answer; it is answered with its end.
+pub(crate) async fn a_forwarder_that_is_killed_in_mid_call_holds_nobody_up(
+    root: Arc<Root>,
+) -> Outcome {
+    let world = World::new(&root, &format!("procs={PROCS}")).await?;
+    let mut tools = world.procs.spawn_as(tens("tree").fan_out(FanOut::new(2)?)).await?;
+    all(&tools.call(&*root, Add(0)).await)?;
+    // The first of the ranks is one that others are reached over.
+    let call =
+        tools.call(&*root, Pause(Duration::from_millis(300))).within(Duration::from_secs(50));
+    let call = tokio::spawn(call);
+    sleep(Duration::from_millis(100)).await;
+    let killed = Instant::now();
+    world.signal(0, Signal::KILL).await?;
+    let answers = call.await?;
+    assert!(killed.elapsed() < AT_ONCE, "{:?}", killed.elapsed());
+    for (rank, answer) in answers.iter().enumerate() {
+        match answer {
+            Ok(()) => assert_ne!(rank, 0, "it was killed"),
+            Err(RankError::Ended(ended)) => {
+                assert_eq!(rank, 0, "{ended}");
+                assert!(ended.to_string().contains("signal 9"), "{ended}");
+            }
+            Err(error) => return Err(format!("rank {rank}: {error}").into()),
+        }
+    }
+    assert_eq!(next_failures(&mut tools).await?.len(), 1);
+    let sums = tools.call(&*root, Add(1)).await;
+    let sums: Vec<u64> = sums.iter().filter_map(|sum| sum.as_ref().ok().copied()).collect();
+    assert_eq!(sums, (1..PROCS as u64).map(|rank| 10 * rank + 1).collect::<Vec<_>>());
+    drop(tools);
+    world.close().await
+}

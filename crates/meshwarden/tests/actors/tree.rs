@@ -32,6 +32,20 @@ pub(crate) async fn every_process_is_reached_over_others_in_order(root: Arc<Root
     world.close().await
 }
 
+fn only_the_first_was_killed(answers: &ValueMesh<Result<(), RankError>>) -> Outcome {
+    for (rank, answer) in answers.iter().enumerate() {
+        match answer {
+            Ok(()) => assert_ne!(rank, 0, "it was killed"),
+            Err(RankError::Ended(ended)) => {
+                assert_eq!(rank, 0, "{ended}");
+                assert!(ended.to_string().contains("signal 9"), "{ended}");
+            }
+            Err(error) => return Err(format!("rank {rank}: {error}").into()),
+        }
+    }
+    Ok(())
+}
+
 /// R1, R2: those below it are adopted, and answer; it is answered with its end.
 pub(crate) async fn a_forwarder_that_is_killed_in_mid_call_holds_nobody_up(
     root: Arc<Root>,
@@ -48,16 +62,7 @@ pub(crate) async fn a_forwarder_that_is_killed_in_mid_call_holds_nobody_up(
     world.signal(0, Signal::KILL).await?;
     let answers = call.await?;
     assert!(killed.elapsed() < AT_ONCE, "{:?}", killed.elapsed());
-    for (rank, answer) in answers.iter().enumerate() {
-        match answer {
-            Ok(()) => assert_ne!(rank, 0, "it was killed"),
-            Err(RankError::Ended(ended)) => {
-                assert_eq!(rank, 0, "{ended}");
-                assert!(ended.to_string().contains("signal 9"), "{ended}");
-            }
-            Err(error) => return Err(format!("rank {rank}: {error}").into()),
-        }
-    }
+    only_the_first_was_killed(&answers)?;
     assert_eq!(next_failures(&mut tools).await?.len(), 1);
     let sums = tools.call(&*root, Add(1)).await;
     let sums: Vec<u64> = sums.iter().filter_map(|sum| sum.as_ref().ok().copied()).collect();

@@ -113,7 +113,7 @@ impl<A> ActorMeshRef<A> {
             return Arc::clone(view);
         }
         let (mesh, size) = (self.label.id(), self.region.base().size());
-        let view = Arc::new(View::open(proc, mesh, size, self.homes));
+        let view = View::of(proc, mesh, size, self.homes);
         views.retain(|(peer, _)| peer.proc != proc.id());
         views.push((proc.peer(), Arc::clone(&view)));
         view

@@ -21,6 +21,8 @@ use crate::rank_error::Ended;
 use crate::ways::Ways;
 use crate::wire::{GetMembers, Member, Members};
 
+mod shared;
+
 /// How many events of a mesh may wait here; a slower reader gets a snapshot (N7).
 const EVENTS: usize = 256;
 
@@ -88,7 +90,7 @@ impl Drop for View {
 
 impl View {
     /// Begins to follow a mesh of so many ranks.
-    pub(crate) fn open(proc: &Proc, mesh: MeshId, size: usize, homes: Homes) -> Self {
+    fn open(proc: &Proc, mesh: MeshId, size: usize, homes: Homes) -> Self {
         let (tell, table) = watch::channel(Table { known: None, is_lost: false, is_over: false });
         let proc = proc.on(Plane::Control);
         let runtime = proc.runtime().clone();

@@ -1,7 +1,7 @@
 //! refs: addresses of meshes that travel in messages.
 
 use actor_mesh::ActorMeshRef;
-use mesh_core::ActorId;
+use mesh_core::{ActorId, MeshRequest, Reply};
 use mesh_runtime::codec;
 use mesh_shape::Rank;
 
@@ -16,6 +16,20 @@ async fn a_ref_that_was_sent_to_an_actor_is_called_from_there() {
     let one = askers.slice("procs", 2).expect("there is one");
     let answers = soon(one.call(&world.proc, ask)).await;
     assert_eq!(all(&answers), [vec![Some(11), Some(21)]]);
+}
+
+/// However many refs of a mesh come in messages, a process follows it once.
+#[tokio::test]
+async fn refs_that_come_in_messages_share_what_is_known() {
+    let world = world("procs=2").await;
+    let (askers, others) = (world.spawn(tens("askers")).await, world.spawn(tens("others")).await);
+    let one = askers.slice("procs", 1..).expect("there is one");
+    for n in 1..=20 {
+        let answers = soon(one.call(&world.proc, AskOthers(others.mesh_ref().clone(), 1))).await;
+        assert_eq!(all(&answers), [vec![Some(n), Some(10 + n)]]);
+    }
+    let asked = others.controller().ask(MeshRequest::GetSubscriberCount).await;
+    assert_eq!(asked, Ok(Reply::Subscribers(1)), "the process of the asker");
 }
 
 #[tokio::test]

@@ -112,7 +112,9 @@ where
 
 /// A mesh of actors that runs: one on each process of a mesh of those. Dropping it ends the actors (C2).
 ///
-/// It is used as the [`ActorMeshRef`] that it dereferences to, which can be cloned, sliced and sent.
+/// It is used as the [`ActorMeshRef`] that it dereferences to, which can be cloned, sliced and sent. What fails
+/// is told by [`next`](Self::next), to whoever reads that, and nowhere else: failures that nobody reads are kept,
+/// and end nothing.
 ///
 /// # Examples
 ///

@@ -140,9 +140,9 @@ impl<C: Controlled> Controller<C> {
     pub fn new(spec: Spec, kind: C) -> Result<Self, SpecError> {
         spec.config.validate()?;
         let (size, limit) = (spec.region.size(), RANKS_MAX);
-        if size > limit {
+        let Ok(n_ranks) = u32::try_from(size) else {
             return Err(SpecError::TooLarge { size, limit });
-        }
+        };
         let roster =
             Roster::new(Arc::clone(&spec.agents), size).map_err(|misfit| match misfit {
                 Misfit::Twice(rank) => SpecError::Twice { rank },
@@ -156,7 +156,7 @@ impl<C: Controlled> Controller<C> {
             roster,
             subscribers: Subscribers::new(spec.mesh.clone(), spec.epoch),
             waits: Waits::new(),
-            restarts: Restarts::new(size, !spec.seed),
+            restarts: Restarts::new(n_ranks, !spec.seed),
             spread: SplitMix(spec.seed),
             life: Life::New,
             check_due: None,

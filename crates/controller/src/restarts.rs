@@ -18,7 +18,7 @@ use crate::spread::SplitMix;
 #[derive(Clone, Debug)]
 pub(crate) struct Restarts {
     /// The number of ranks of the mesh.
-    size: usize,
+    size: u32,
     /// `None` before the first restart.
     granted: Option<Box<Granted>>,
     /// The restarts of the controller before; `None` if the mesh was not adopted.
@@ -102,7 +102,7 @@ impl Adopted {
 }
 
 impl Restarts {
-    pub(crate) const fn new(size: usize, seed: u64) -> Self {
+    pub(crate) const fn new(size: u32, seed: u64) -> Self {
         Self {
             size,
             granted: None,
@@ -198,7 +198,7 @@ impl Restarts {
             Strategy::OneForAll => Rank::new(0),
             Strategy::OneForOne | Strategy::RestForOne => first,
         };
-        let group = RankSet::from(first.index()..self.size);
+        let group = RankSet::from(first.index()..self.size as usize);
         let is_startable = can_start(&group);
         let Some(delay) = is_startable.then(|| self.grant((now, config), first)).flatten() else {
             self.escalate(if is_startable {

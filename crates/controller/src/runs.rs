@@ -17,7 +17,8 @@ pub(crate) struct RunMap<T> {
     first: Chunk<T>,
     /// The others, by the start of their first run.
     others: BTreeMap<u32, Chunk<T>>,
-    n_runs: usize,
+    /// No more than ranks.
+    n_runs: u32,
     size: u32,
 }
 
@@ -35,7 +36,7 @@ impl<T: Copy + PartialEq> RunMap<T> {
     pub(crate) fn uniform(size: usize, value: T) -> Self {
         let size = to_u32(size);
         let first = if size > 0 { vec![(0, value)] } else { Vec::new() };
-        Self { n_runs: first.len(), first, others: BTreeMap::new(), size }
+        Self { n_runs: to_u32(first.len()), first, others: BTreeMap::new(), size }
     }
 
     /// Sets every rank of `range`, as far as it is inside the size.
@@ -88,14 +89,14 @@ impl<T: Copy + PartialEq> RunMap<T> {
         } else {
             let n_before = self.first.len();
             self.first.retain(is_kept);
-            self.n_runs -= n_before - self.first.len();
+            self.n_runs -= to_u32(n_before - self.first.len());
             shrink(&mut self.first);
         }
         for key in others {
             let Some(mut chunk) = self.others.remove(&key) else { continue };
             let n_before = chunk.len();
             chunk.retain(is_kept);
-            self.n_runs -= n_before - chunk.len();
+            self.n_runs -= to_u32(n_before - chunk.len());
             if chunk.is_empty() {
                 continue;
             }
@@ -155,7 +156,7 @@ impl<T: Copy + PartialEq> RunMap<T> {
     }
 
     pub(crate) const fn n_runs(&self) -> usize {
-        self.n_runs
+        self.n_runs as usize
     }
 
     pub(crate) const fn size(&self) -> usize {

@@ -54,8 +54,6 @@ pub(crate) struct Homes {
 pub(crate) struct Table {
     /// `None` until the controller has answered.
     pub(crate) known: Option<Known>,
-    /// The controller is silent, or cannot be reached (N10).
-    pub(crate) is_lost: bool,
     /// The controller has ended, and nobody says any more what becomes of the ranks.
     pub(crate) is_over: bool,
 }
@@ -91,7 +89,7 @@ impl Drop for View {
 impl View {
     /// Begins to follow a mesh of so many ranks.
     fn open(proc: &Proc, mesh: MeshId, size: usize, homes: Homes) -> Self {
-        let (tell, table) = watch::channel(Table { known: None, is_lost: false, is_over: false });
+        let (tell, table) = watch::channel(Table { known: None, is_over: false });
         let proc = proc.on(Plane::Control);
         let runtime = proc.runtime().clone();
         let ways = Ways::new(proc.clone(), homes.keeper.actor());
@@ -280,7 +278,7 @@ impl Follower {
                     self.tell.send_modify(|table| table.is_over = true);
                     return;
                 }
-                Followed::Lost => self.tell.send_modify(|table| table.is_lost = true),
+                Followed::Lost => (),
             }
             sleep(AGAIN).await;
         }
@@ -348,7 +346,7 @@ impl Follower {
     /// reach it. An end is told at once, whatever else is still asked (R1).
     fn publish(&self, known: &Known) {
         let known = Some(known.reachable());
-        self.tell.send_replace(Table { known, is_lost: false, is_over: false });
+        self.tell.send_replace(Table { known, is_over: false });
     }
 }
 

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use controller::{Config, Controlled, Controller, RestartConfig, Spec, SpecError, Times};
 use mesh_cast::FanOut;
 use mesh_core::{
-    Change, EncodeError, Epoch, Failures, Interest, MeshEvent, MeshId, MeshLabel, MeshState, News,
-    OwnerNews, Plane, PortRef, Procs, Progress, Refusal, Subscribe,
+    Brief, Change, EncodeError, Epoch, Failures, Interest, MeshEvent, MeshId, MeshLabel, MeshState,
+    News, OwnerNews, Plane, PortRef, Procs, Progress, Refusal, Subscribe,
 };
 use mesh_runtime::{Actor, CallError, Port, Sender, codec};
 use mesh_shape::{Point, RankSet, Region};
@@ -193,7 +193,7 @@ pub enum SpawnError {
     #[error("the controller of the processes refuses")]
     Refused(#[source] Refusal),
     /// Some ranks could not be created; the others were stopped again (C4).
-    #[error("ranks could not be created, and the others were stopped: {}", texts(.failures))]
+    #[error("not every rank could be created, the others were stopped: {}", Brief(.failures))]
     Ranks {
         /// The failed ranks, each with its cause.
         failures: Vec<Failures>,
@@ -209,10 +209,6 @@ pub enum SpawnError {
     /// The controller does not answer, or refuses.
     #[error(transparent)]
     Controller(#[from] AskError),
-}
-
-fn texts(failures: &[Failures]) -> String {
-    failures.iter().map(Failures::to_string).collect::<Vec<_>>().join("\n")
 }
 
 impl<A> ActorMesh<A>

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod brief;
 pub mod cause;
 pub mod envelope;
 pub mod event;
@@ -41,6 +42,7 @@ pub mod transport;
 pub mod within;
 
 pub use address::{ActorId, Plane, PortId, PortRef, ProcId};
+pub use brief::Brief;
 pub use cause::{Cause, LaunchProblem, Link, Reason, Subject};
 pub use envelope::{
     Body, CallId, EncodeError, End, Envelope, Fault, Head, Payload, PeerId, WhyUndelivered,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use controller::{Config, Controller, Spec, SpecError};
 use mesh_core::{
-    AgentId, Cause, Epoch, Failures, Incarnation, Interest, Launcher, MeshId, MeshLabel, MeshState,
-    News, Plane, Procs, Progress, Reason,
+    AgentId, Brief, Cause, Epoch, Failures, Incarnation, Interest, Launcher, MeshId, MeshLabel,
+    MeshState, News, Plane, Procs, Progress, Reason,
 };
 use mesh_runtime::{ControlThread, Network};
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
@@ -163,7 +163,7 @@ pub enum SpawnError {
         found: usize,
     },
     /// Some ranks could not be started, or did not become ready; the others were stopped again (C4).
-    #[error("{} of the ranks could not be started", .failures.iter().map(Failures::len).sum::<usize>())]
+    #[error("not every rank could be started, the others were stopped: {}", Brief(.failures))]
     Ranks {
         /// The failed ranks, each with its cause.
         failures: Vec<Failures>,

@@ -5,6 +5,7 @@
 
 mod hosted;
 mod seat;
+mod starting;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use sweep::Mark;
 const NOTES: usize = 1024;
 
 /// How many processes are being started at once.
-const LAUNCHING_MAX: usize = 64;
+const STARTING_MAX: usize = 64;
 
 /// How long a guard may take to read what it is told.
 const TELL: Duration = Duration::from_secs(1);
@@ -246,7 +247,7 @@ impl HostAgent {
     /// Starts what waits to be started, as far as the bound allows.
     fn launch(&mut self) {
         let mut room =
-            LAUNCHING_MAX.saturating_sub(self.meshes.values().map(Hosted::n_launching).sum());
+            STARTING_MAX.saturating_sub(self.meshes.values().map(Hosted::n_starting).sum());
         for hosted in self.meshes.values_mut() {
             room = hosted.launch(room, self.guard.as_mut());
         }

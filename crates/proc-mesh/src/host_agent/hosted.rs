@@ -1,6 +1,6 @@
 //! One mesh on one host: what each order, and each word of the guard, means for its ranks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -23,6 +23,7 @@ use crate::guard::wire::{End, ProcKey, ToGuard};
 use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{Opening, ProcSeat, Role};
 use crate::host_agent::seat::{Handles, Note, Process, RawEnd, Seat, State, WorkerHandle, problem};
+use crate::host_agent::starting::Starting;
 use crate::host_agent::{Tools, boot_time, tell};
 use crate::output::{Pipes, Reading};
 use crate::report::{HowEnded, ProcEnd, ProcKind, ProcReport};
@@ -47,8 +48,7 @@ pub(crate) struct Hosted {
     /// Why the guard does not know it.
     refused: Option<LaunchProblem>,
     seats: BTreeMap<Rank, Seat>,
-    queue: VecDeque<Rank>,
-    n_launching: usize,
+    starting: Starting,
     reporter: Reporter<ProcKind>,
     /// Which guard answers for the ranks: a new one knows nothing of what the last one kept.
     life: Incarnation,
@@ -65,8 +65,7 @@ impl Hosted {
             command,
             refused: None,
             seats: BTreeMap::new(),
-            queue: VecDeque::new(),
-            n_launching: 0,
+            starting: Starting::default(),
             reporter,
             life: Incarnation::FIRST,
             heard_at: Instant::now(),
@@ -90,8 +89,9 @@ impl Hosted {
         &self.opening.answers
     }
 
-    pub(crate) const fn n_launching(&self) -> usize {
-        self.n_launching
+    /// How many are being started.
+    pub(crate) fn n_starting(&self) -> usize {
+        self.starting.n_begun()
     }
 
     /// Tells a guard of the mesh: its lease is armed before anything is started (K2). It is the first
@@ -131,7 +131,7 @@ impl Hosted {
                 continue;
             }
             self.seats.insert(rank, Seat::queued(incarnation, by));
-            self.queue.push_back(rank);
+            self.starting.push(rank);
         }
     }
 
@@ -139,7 +139,7 @@ impl Hosted {
     pub(crate) fn launch(&mut self, mut room: usize, mut guard: Option<&mut GuardLink>) -> usize {
         while room > 0
             && let Some(guard) = guard.as_deref_mut()
-            && let Some(rank) = self.queue.pop_front()
+            && let Some(rank) = self.starting.pop()
         {
             let Some(seat) = self.seats.get(&rank) else { continue };
             if !matches!(seat.state, State::Queued) {
@@ -154,7 +154,7 @@ impl Hosted {
                 Some(problem) => self.on_not_started(key, problem),
                 None => {
                     room -= 1;
-                    self.n_launching += 1;
+                    self.starting.begin(rank);
                 }
             }
         }
@@ -163,7 +163,7 @@ impl Hosted {
 
     /// There is no guard to start anything.
     pub(crate) fn refuse_queued(&mut self, error: &GuardError) {
-        for rank in std::mem::take(&mut self.queue) {
+        while let Some(rank) = self.starting.pop() {
             if let Some(seat) = self.seats.get(&rank) {
                 let key = self.key(rank, seat.incarnation);
                 self.on_not_started(
@@ -307,7 +307,6 @@ impl Hosted {
         pidfd: Option<OwnedFd>,
         guard: Option<&mut GuardLink>,
     ) {
-        self.n_launching = self.n_launching.saturating_sub(1);
         let Some(seat) = self.live_seat(key) else { return };
         let state = std::mem::replace(&mut seat.state, State::Ended);
         let State::Launching(mut handles) = state else {
@@ -324,7 +323,13 @@ impl Hosted {
             let is_kill = seat.sent.kill;
             signal(guard, key, is_kill);
         }
-        let report = if is_ready { ProcReport::Ready } else { ProcReport::Starting };
+        let report = if is_ready {
+            self.starting.done(key.rank);
+            ProcReport::Ready
+        } else {
+            self.starting.runs(key.rank, Instant::now());
+            ProcReport::Starting
+        };
         self.report(key, boot_time(), report);
     }
 
@@ -360,7 +365,7 @@ impl Hosted {
 
     /// Nobody reaps them for us any more, and nobody can say how they end: they are killed.
     pub(crate) fn on_guard_lost(&mut self) {
-        self.n_launching = 0;
+        self.starting.forget();
         let live: Vec<ProcKey> = self
             .seats
             .iter()
@@ -398,6 +403,7 @@ impl Hosted {
         };
         worker.ready_by = None;
         if is_known {
+            self.starting.done(key.rank);
             self.report(key, boot_time(), ProcReport::Ready);
             // A link that has ended does not wait.
             _ = known.send(()).is_ok();
@@ -408,6 +414,7 @@ impl Hosted {
 
     /// Workers that had to be ready by now are killed.
     pub(crate) fn on_due(&mut self, now: Instant, mut guard: Option<&mut GuardLink>) {
+        self.starting.on_due(now);
         let Role::Worker(role) = &self.opening.launch.role else { return };
         let within = role.ready_within;
         let (id, seats) = (self.opening.label.id(), &mut self.seats);
@@ -427,7 +434,10 @@ impl Hosted {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match &self.opening.launch.role {
             Role::Program { .. } => None,
-            Role::Worker(_) => self.seats.values().filter_map(Seat::ready_by).min(),
+            Role::Worker(_) => {
+                let ready_by = self.seats.values().filter_map(Seat::ready_by).min();
+                [ready_by, self.starting.next_deadline()].into_iter().flatten().min()
+            }
         }
     }
 
@@ -502,11 +512,8 @@ impl Hosted {
 
     fn end(&mut self, key: ProcKey, how: HowEnded, evidence: Duration, alive: Duration) {
         let Some(seat) = self.live_seat(key) else { return };
-        let was_launching = matches!(seat.state, State::Launching(_));
         let has_output = seat.end(how, evidence, alive);
-        if was_launching {
-            self.n_launching = self.n_launching.saturating_sub(1);
-        }
+        self.starting.done(key.rank);
         if !has_output {
             self.report_end(key, Vec::new());
         }

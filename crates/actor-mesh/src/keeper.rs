@@ -1,11 +1,9 @@
 //! The keeper of a mesh of actors: stands between its controller and the agents in its processes, and puts
 //! together what both say (ST3).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use controller::{Controlled, Reporter};
 use mesh_cast::FanOut;
 use mesh_cast::shell::GetSeats;
@@ -16,18 +14,21 @@ use mesh_core::{
 };
 use mesh_runtime::{Actor, Context, Failure, Handlers, Port, Proc, TryCastError};
 use mesh_shape::{Rank, RankSet};
-use supervise::{Clock, MeshEvents, panic_reason};
+use supervise::{Clock, MeshEvents};
 use tokio::time::timeout;
 
-use crate::report::{ActorEnd, ActorKind, ActorReport, ActorState, HowActorEnded};
+use crate::report::{ActorKind, ActorReport, ActorState, HowActorEnded};
 use crate::wire::{CloseMesh, EndRank, GetMembers, Said, Spawn};
 
 mod agents;
 mod handlers;
 mod keeping;
+mod making;
 
 pub(crate) use agents::ActorAgents;
-pub(crate) use keeping::{Keeping, ParamsOf};
+pub(crate) use keeping::Keeping;
+use making::Making;
+pub(crate) use making::ParamsOf;
 
 /// When an agent that had no room is told again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -67,6 +68,7 @@ struct Kept {
     actor: Option<ActorId>,
     /// Who relays in the process, in the life of it that was heard of last.
     relay: Option<(Incarnation, u64)>,
+    making: Making,
     /// The agent had no room for what it is to be told.
     untold: Option<Untold>,
     /// Its end was reported.
@@ -136,8 +138,9 @@ impl Keeper {
             self.report(rank);
             return;
         };
-        let params = match self.params(rank) {
-            Ok(params) => params,
+        let params = match self.params(rank, incarnation, cx) {
+            Ok(Some(params)) => params,
+            Ok(None) => return self.report(rank),
             Err(how) => return self.ended_here(rank, how),
         };
         let spawn = Spawn {
@@ -157,34 +160,6 @@ impl Keeper {
             kept.untold = (!is_told).then_some(Untold::Spawn);
         }
         self.report(rank);
-    }
-
-    /// What the actor of a rank is created from, or how it ends because there is no such thing.
-    fn params(&self, rank: Rank) -> Result<Bytes, HowActorEnded> {
-        let errored =
-            |error: &dyn std::error::Error| HowActorEnded::Errored { message: error.to_string() };
-        let point = self.procs.region().extent().unravel(rank).map_err(|error| errored(&error))?;
-        // That is code of a user, who has many ranks and only one keeper.
-        match catch_unwind(AssertUnwindSafe(|| (self.params)(point))) {
-            Ok(params) => params.map_err(|error| errored(&error)),
-            Err(payload) => Err(match panic_reason(&*payload) {
-                Reason::Panic { message, location } => {
-                    let message = format!("making its parameters: {message}");
-                    HowActorEnded::Panicked { message, location }
-                }
-                other => HowActorEnded::Errored { message: other.to_string() },
-            }),
-        }
-    }
-
-    /// The actor of a rank cannot even be asked for.
-    fn ended_here(&mut self, rank: Rank, how: HowActorEnded) {
-        if let Some(kept) = self.ranks.get_mut(rank.index()) {
-            let end = ActorEnd { how, alive: Duration::ZERO, chain: Vec::new() };
-            kept.state = ActorState::Ended(Arc::new(end));
-            kept.untold = None;
-            self.report(rank);
-        }
     }
 
     /// Asks the agent of a rank to end it.
@@ -337,6 +312,7 @@ impl Actor for Keeper {
             home: None,
             actor: None,
             relay: None,
+            making: Making::NotYet,
             untold: None,
             is_over: false,
         };

@@ -54,11 +54,12 @@ where
     #[must_use]
     pub fn new(name: impl Into<String>, params: &A::Params) -> Self {
         let params = codec::encode(A::NAME, params);
-        Self::of(name.into(), Box::new(move |_| params.clone()))
+        Self::of(name.into(), ParamsOf::Same(params))
     }
 
     /// One actor on each process, each created from parameters of its own: what `params` says for its point,
-    /// again whenever it is started again.
+    /// again whenever it is started again. It is called on the runtime of the user, and may take its time;
+    /// one that panics is the failure of its rank alone.
     #[must_use]
     pub fn per_rank(
         name: impl Into<String>,
@@ -67,7 +68,7 @@ where
         let encode = move |point: Point<'_>| -> Result<Bytes, EncodeError> {
             codec::encode(A::NAME, &params(point))
         };
-        Self::of(name.into(), Box::new(encode))
+        Self::of(name.into(), ParamsOf::Each(Arc::new(encode)))
     }
 
     fn of(name: String, params: ParamsOf) -> Self {

@@ -4,7 +4,6 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use mesh_core::{ActorId, PortId};
@@ -63,7 +62,7 @@ struct Type {
     hash: u64,
 }
 
-type Spawn = fn(&Proc, &str, &Bytes, Told) -> Result<Box<dyn Spawned>, SpawnFault>;
+type Spawn = fn(&Proc, &str, &Bytes, Told) -> Box<dyn Spawned>;
 
 /// Who is told of the milestones of an actor.
 pub(crate) type Told = Box<dyn Fn(Milestone) + Send + Sync>;
@@ -84,18 +83,23 @@ impl<A: Actor> Spawned for ActorRef<A> {
     }
 }
 
-/// Why an actor could not be spawned here.
+/// No actor of that name can be spawned here.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SpawnFault {
-    #[error(
-        "no actor is registered here as {name:?}; there are: {}. Register it where the program begins",
-        known.join(", ")
-    )]
-    Unknown { name: String, known: Vec<&'static str> },
-    #[error("the parameters are not those of {name}: {why}")]
-    Params { name: &'static str, why: DecodeError },
-    #[error("decoding the parameters of {0} panics")]
-    ParamsPanic(&'static str),
+#[error(
+    "no actor is registered here as {name:?}; there are: {}. Register it where the program begins",
+    known.join(", ")
+)]
+pub(crate) struct UnknownActor {
+    name: String,
+    known: Vec<&'static str>,
+}
+
+/// An actor cannot be created from what it was to be created from.
+#[derive(Debug, thiserror::Error)]
+#[error("the parameters are not those of {name}: {why}")]
+struct BadParams {
+    name: &'static str,
+    why: DecodeError,
 }
 
 impl ActorRegistry {
@@ -164,30 +168,24 @@ impl ActorRegistry {
         (kind, name): (&str, &str),
         params: &Bytes,
         told: Told,
-    ) -> Result<Box<dyn Spawned>, SpawnFault> {
+    ) -> Result<Box<dyn Spawned>, UnknownActor> {
         match self.types.get(kind) {
-            Some(kind) => (kind.spawn)(proc, name, params, told),
-            None => {
-                Err(SpawnFault::Unknown { name: kind.to_owned(), known: self.names().collect() })
-            }
+            Some(kind) => Ok((kind.spawn)(proc, name, params, told)),
+            None => Err(UnknownActor { name: kind.to_owned(), known: self.names().collect() }),
         }
     }
 }
 
-fn spawn<A>(
-    proc: &Proc,
-    name: &str,
-    params: &Bytes,
-    told: Told,
-) -> Result<Box<dyn Spawned>, SpawnFault>
+fn spawn<A>(proc: &Proc, name: &str, params: &Bytes, told: Told) -> Box<dyn Spawned>
 where
     A: Actor<Params: DeserializeOwned>,
 {
-    // The bytes run the code of a user, and whoever spawns must outlive that.
-    let decoded = catch_unwind(AssertUnwindSafe(|| codec::decode::<A::Params>(params)));
-    let decoded = decoded.or(Err(SpawnFault::ParamsPanic(A::NAME)))?;
-    let params = decoded.map_err(|why| SpawnFault::Params { name: A::NAME, why })?;
-    Ok(Box::new(proc.spawn_for::<A>(name, params, told)))
+    let params = params.clone();
+    let decoded = move || {
+        let params = codec::decode::<A::Params>(&params);
+        params.map_err(|why| BadParams { name: A::NAME, why }.into())
+    };
+    Box::new(proc.spawn_for::<A>(name, decoded, told))
 }
 
 impl Default for ActorRegistry {

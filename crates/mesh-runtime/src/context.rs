@@ -72,9 +72,14 @@ impl<A: Actor> Context<A> {
     ) -> ActorRef<B> {
         let me = self.me.shared();
         let parent = Arc::clone(me) as Arc<dyn Parent>;
-        self.proc().spawn_child(name.into(), params, parent, |child| {
-            me.children().insert(child.index(), child);
-        })
+        self.proc().spawn_child(
+            name.into(),
+            || Ok(params),
+            parent,
+            |child| {
+                me.children().insert(child.index(), child);
+            },
+        )
     }
 
     /// The number of its children that have not ended.

@@ -21,6 +21,7 @@ use crate::actor_ref::ActorRef;
 use crate::child_failure::ChildFailure;
 use crate::deadlines::Deadlines;
 use crate::endpoint::Endpoint;
+use crate::failure::Failure;
 use crate::inbound::Overflow;
 use crate::kind::Kind;
 use crate::metrics::ProcMetrics;
@@ -219,17 +220,25 @@ impl Proc {
     /// The same, under a name of its own.
     pub fn spawn_named<A: Actor>(&self, name: impl Into<Name>, params: A::Params) -> ActorRef<A> {
         let parent = Arc::clone(&self.inner) as Arc<dyn Parent>;
-        self.spawn_child(name.into(), params, parent, |child| {
-            self.inner.roots().insert(child.index(), child);
-        })
+        self.spawn_child(
+            name.into(),
+            || Ok(params),
+            parent,
+            |child| {
+                self.inner.roots().insert(child.index(), child);
+            },
+        )
     }
 
     /// Spawns an actor that somebody else looks after than an actor of its plane: each [`Milestone`] of its
     /// life is given to `told`, which must not block, and its failure is told to nobody else.
+    ///
+    /// Its parameters are made where it lives, on its plane, as the first thing that it does: so whoever spawns
+    /// it runs no code of a user, and is not held up by it.
     pub fn spawn_for<A: Actor>(
         &self,
         name: impl Into<Name>,
-        params: A::Params,
+        params: impl FnOnce() -> Result<A::Params, Failure> + Send + 'static,
         told: impl Fn(Milestone) + Send + Sync + 'static,
     ) -> ActorRef<A> {
         let parent = Arc::new(Guardian { inner: Arc::clone(&self.inner), told: Box::new(told) });
@@ -301,7 +310,7 @@ impl Proc {
     pub(crate) fn spawn_child<A: Actor>(
         &self,
         name: Name,
-        params: A::Params,
+        params: impl FnOnce() -> Result<A::Params, Failure> + Send + 'static,
         parent: Arc<dyn Parent>,
         adopt: impl FnOnce(Arc<dyn Endpoint>),
     ) -> ActorRef<A> {

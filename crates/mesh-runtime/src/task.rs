@@ -99,12 +99,17 @@ enum Next {
 }
 
 impl<A: Actor> ActorTask<A> {
-    /// The task of an actor that is created from `params`.
-    pub(crate) fn new(shared: Arc<Shared<A>>, parent: Arc<dyn Parent>, params: A::Params) -> Self {
+    /// The task of an actor that is created from what `params` makes.
+    pub(crate) fn new(
+        shared: Arc<Shared<A>>,
+        parent: Arc<dyn Parent>,
+        params: impl FnOnce() -> Result<A::Params, Failure> + Send + 'static,
+    ) -> Self {
         let mut cx = Context::new(Arc::clone(&shared));
         let alive = shared.kind.alive();
         let turn = TurnSlot::new(async move {
-            match caught_async(A::start(params, &mut cx)).await {
+            let created = async { A::start(params()?, &mut cx).await };
+            match caught_async(created).await {
                 Ok(actor) => Turn { life: Some(Box::new(Life { actor, cx })), outcome: Ok(()) },
                 Err(failure) => Turn { life: None, outcome: Err(failure) },
             }

@@ -7,7 +7,7 @@ use mesh_core::{Answer, Change, Incarnation, News, Order, ProcSeat, Trouble};
 use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::{Rank, ValueMesh};
 
-use super::{Beat, Keeper, Perform, ProcsSaid, TryAgain, Untold};
+use super::{Beat, Keeper, Making, Perform, ProcsSaid, TryAgain, Untold};
 use crate::report::ActorState;
 use crate::wire::{GetMembers, Member, Members, Said};
 
@@ -25,6 +25,7 @@ impl Handler<Perform> for Keeper {
                     kept.incarnation = Some(incarnation);
                     kept.state = ActorState::Creating;
                     (kept.home, kept.actor, kept.untold) = (None, None, None);
+                    kept.making = Making::NotYet;
                     self.version += 1;
                     kept.is_over = false;
                     self.begin(rank, cx);
@@ -58,7 +59,7 @@ impl Handler<Said> for Keeper {
             if (kept.actor, kept.relay) != (said.actor, relay) {
                 self.version += 1;
             }
-            kept.state = said.state;
+            (kept.state, kept.making) = (said.state, Making::NotYet);
             (kept.actor, kept.relay) = (said.actor, relay);
             self.report(said.rank);
             self.flush();

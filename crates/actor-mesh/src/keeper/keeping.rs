@@ -4,15 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use mesh_cast::FanOut;
-use mesh_core::{EncodeError, MeshEvent, MeshLabel, Procs};
+use mesh_core::{MeshEvent, MeshLabel, Procs};
 use mesh_runtime::PortReceiver;
-use mesh_shape::Point;
 use supervise::Clock;
 
-/// What the actor of each rank is created from, as it travels.
-pub(crate) type ParamsOf = Box<dyn Fn(Point<'_>) -> Result<Bytes, EncodeError> + Send + Sync>;
+use super::ParamsOf;
 
 /// What a [`Keeper`] is created from.
 pub(crate) struct Keeping {

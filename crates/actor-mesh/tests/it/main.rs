@@ -9,6 +9,7 @@ mod places;
 mod procs;
 mod refs;
 mod support;
+mod user_code;
 mod ways;
 
 /// None of these meshes is so large that casts go down a tree.

@@ -190,13 +190,13 @@ async fn whoever_looks_after_an_actor_is_told_how_it_ends() {
     let proc = Proc::start(config, Handle::current());
     let (told, mut milestones) = mpsc::unbounded_channel();
     let told_too = told.clone();
-    let fragile = proc.spawn_for::<Fragile>("cup", (), move |is| _ = told.send(is).is_ok());
+    let fragile = proc.spawn_for::<Fragile>("cup", || Ok(()), move |is| _ = told.send(is).is_ok());
     let Some(Milestone::Ended(End::Failed(cause))) = milestones.recv().await else {
         panic!("it fails before it is there")
     };
     assert!(matches!(&cause.reason, Reason::Error { message } if message == "broken"));
     assert_eq!(fragile.ended().await, End::Failed(cause));
-    let sturdy = proc.spawn_for::<Tool>("can", (), move |is| _ = told_too.send(is).is_ok());
+    let sturdy = proc.spawn_for::<Tool>("can", || Ok(()), move |is| _ = told_too.send(is).is_ok());
     assert_eq!(milestones.recv().await, Some(Milestone::Created));
     sturdy.stop(Stop::Now);
     assert_eq!(milestones.recv().await, Some(Milestone::Ended(End::Stopped)));

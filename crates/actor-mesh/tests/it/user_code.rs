@@ -1,0 +1,101 @@
+//! user_code: what a user has written runs on the user's threads, and holds up nobody who supervises.
+
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, LocalProcs};
+use mesh_core::Message;
+use mesh_runtime::{Actor, Context, ControlThread, Failure, Handler, Handlers, Proc, ProcConfig};
+use mesh_shape::extent;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::runtime::Handle;
+
+use crate::support::{all, soon};
+
+const CONTROL: &str = "the-control-thread";
+
+/// Where code of the user has run: what it was, and on which thread.
+static SEEN: Mutex<Vec<(&str, String)>> = Mutex::new(Vec::new());
+
+fn see(what: &'static str) {
+    let name = thread::current().name().unwrap_or("?").to_owned();
+    SEEN.lock().unwrap().push((what, name));
+}
+
+/// What tells where it is encoded and decoded.
+#[derive(Clone, PartialEq)]
+struct Told;
+
+impl Serialize for Told {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        see("encode");
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        see("decode");
+        <()>::deserialize(deserializer).map(|()| Self)
+    }
+}
+
+struct Witness;
+
+impl Actor for Witness {
+    const NAME: &'static str = "witness";
+    type Params = Told;
+
+    async fn start(_: Told, _: &mut Context<Self>) -> Result<Self, Failure> {
+        see("start");
+        Ok(Self)
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Ask>();
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Ask;
+
+impl Message for Ask {
+    const NAME: &'static str = "test.Ask";
+    type Reply = ();
+}
+
+impl Handler<Ask> for Witness {
+    async fn handle(&mut self, _: Ask, _: &mut Context<Self>) -> Result<(), Failure> {
+        see("handle");
+        Ok(())
+    }
+}
+
+/// The control plane runs no code of a user, which may block for as long as it likes.
+#[tokio::test]
+async fn the_control_thread_runs_no_code_of_a_user() {
+    let control = ControlThread::start(CONTROL).unwrap();
+    let config = ProcConfig { control: Some(control.handle().clone()), ..ProcConfig::local() };
+    let proc = Proc::start(config, Handle::current());
+    let mut registry = ActorRegistry::new();
+    registry.actor::<Witness>();
+    let procs = LocalProcs::start(&proc, "homes", extent!(procs = 2).unwrap(), registry);
+    let procs = procs.await.unwrap();
+
+    let params = |_: mesh_shape::Point<'_>| {
+        see("params");
+        Told
+    };
+    for spec in [ActorSpec::per_rank("each", params), ActorSpec::new("same", &Told)] {
+        let mesh = soon(ActorMesh::<Witness>::spawn(&proc, &procs.procs(), spec)).await.unwrap();
+        all(&soon(mesh.call(&proc, Ask)).await);
+        mesh.stop(Duration::from_secs(5)).await.unwrap();
+    }
+
+    let seen = SEEN.lock().unwrap().clone();
+    for what in ["params", "encode", "decode", "start", "handle"] {
+        assert!(seen.iter().any(|(it, _)| *it == what), "no {what} in {seen:?}");
+    }
+    assert!(seen.iter().all(|(_, thread)| thread != CONTROL), "{seen:?}");
+}

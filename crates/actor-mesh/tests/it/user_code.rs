@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, LocalProcs};
+use mesh_cast::FanOut;
 use mesh_core::Message;
 use mesh_runtime::{Actor, Context, ControlThread, Failure, Handler, Handlers, Proc, ProcConfig};
 use mesh_shape::extent;
@@ -57,18 +58,19 @@ impl Actor for Witness {
     }
 }
 
+/// A question whose bytes, and those of the answer, tell the same.
 #[derive(Clone, Serialize, Deserialize)]
-struct Ask;
+struct Ask(Told);
 
 impl Message for Ask {
     const NAME: &'static str = "test.Ask";
-    type Reply = ();
+    type Reply = Told;
 }
 
 impl Handler<Ask> for Witness {
-    async fn handle(&mut self, _: Ask, _: &mut Context<Self>) -> Result<(), Failure> {
+    async fn handle(&mut self, _: Ask, _: &mut Context<Self>) -> Result<Told, Failure> {
         see("handle");
-        Ok(())
+        Ok(Told)
     }
 }
 
@@ -80,16 +82,19 @@ async fn the_control_thread_runs_no_code_of_a_user() {
     let proc = Proc::start(config, Handle::current());
     let mut registry = ActorRegistry::new();
     registry.actor::<Witness>();
-    let procs = LocalProcs::start(&proc, "homes", extent!(procs = 2).unwrap(), registry);
+    let procs = LocalProcs::start(&proc, "homes", extent!(procs = 7).unwrap(), registry);
     let procs = procs.await.unwrap();
 
     let params = |_: mesh_shape::Point<'_>| {
         see("params");
         Told
     };
-    for spec in [ActorSpec::per_rank("each", params), ActorSpec::new("same", &Told)] {
+    // By messages of each rank, and down a tree.
+    let tree = ActorSpec::new("tree", &Told).fan_out(FanOut::new(2).unwrap());
+    for spec in [ActorSpec::per_rank("each", params), ActorSpec::new("same", &Told), tree] {
         let mesh = soon(ActorMesh::<Witness>::spawn(&proc, &procs.procs(), spec)).await.unwrap();
-        all(&soon(mesh.call(&proc, Ask)).await);
+        all(&soon(mesh.call(&proc, Ask(Told))).await);
+        _ = soon(mesh.cast(&proc, Ask(Told))).await;
         mesh.stop(Duration::from_secs(5)).await.unwrap();
     }
 

@@ -1,0 +1,171 @@
+//! `launching`: how the processes of a mesh are started, and what they are given.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+
+use mesh_core::{Echo, Epoch, Incarnation, LaunchProblem};
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::Hosted;
+use crate::guard::wire::{ProcKey, ToGuard};
+use crate::guard_link::{GuardError, GuardLink};
+use crate::host::{Opening, Role};
+use crate::host_agent::boot_time;
+use crate::host_agent::seat::{Handles, Note, State, WorkerHandle, problem};
+use crate::output::{Pipes, Reading};
+use crate::wire::{Record, VERSION};
+use crate::{link, stdin};
+
+/// Messages to one worker that may wait before the sender does.
+const WORKER_MESSAGES: usize = 16;
+
+impl Hosted {
+    /// Tells a guard of the mesh: its lease is armed before anything is started (K2). It is the first
+    /// guard, or the one after so many that were lost.
+    pub(crate) fn introduce(&mut self, guard: &mut GuardLink, life: Incarnation) {
+        // A later guard is there because something is to be started now.
+        let is_first = life == Incarnation::FIRST;
+        let since = if is_first { self.opening.since } else { boot_time() };
+        self.heard_at = Instant::now();
+        self.life = life;
+        let Opening { label, epoch, lease, heartbeat, launch, .. } = &self.opening;
+        let (mesh, epoch, term, beat_every) = (label.id(), *epoch, *lease, *heartbeat);
+        let open = ToGuard::Open { mesh, epoch, term, beat_every, since };
+        let command = launch.launcher.command();
+        let command = ToGuard::Command {
+            mesh: label.id(),
+            id: self.command,
+            program: command.program.as_bytes().to_vec(),
+            args: command.args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+            dir: command.dir.as_ref().map(|dir| dir.as_os_str().as_bytes().to_vec()),
+        };
+        self.refused = [open, command]
+            .into_iter()
+            .find_map(|message| guard.queue(message, Vec::new()).err())
+            .map(|error| too_long(&error));
+    }
+
+    /// Starts up to `room` ranks; returns the room that is left.
+    pub(crate) fn launch(&mut self, mut room: usize, mut guard: Option<&mut GuardLink>) -> usize {
+        while room > 0
+            && let Some(guard) = guard.as_deref_mut()
+            && let Some(rank) = self.starting.pop()
+        {
+            let Some(seat) = self.seats.get(&rank) else { continue };
+            if !matches!(seat.state, State::Queued) {
+                continue; // stopped while it waited
+            }
+            let (key, by) = (self.key(rank, seat.incarnation), seat.by);
+            let problem = match &self.refused {
+                Some(problem) => Some(problem.clone()),
+                None => self.launch_one(key, by, guard).err(),
+            };
+            match problem {
+                Some(problem) => self.on_not_started(key, problem),
+                None => {
+                    room -= 1;
+                    self.starting.begin(rank);
+                }
+            }
+        }
+        room
+    }
+
+    /// There is no guard to start anything.
+    pub(crate) fn refuse_queued(&mut self, error: &GuardError) {
+        while let Some(rank) = self.starting.pop() {
+            if let Some(seat) = self.seats.get(&rank) {
+                let key = self.key(rank, seat.incarnation);
+                self.on_not_started(
+                    key,
+                    LaunchProblem::Os { errno: 0, message: error.to_string() },
+                );
+            }
+        }
+    }
+
+    fn launch_one(
+        &mut self,
+        key: ProcKey,
+        (epoch, echoed): (Epoch, Option<Echo>),
+        guard: &mut GuardLink,
+    ) -> Result<(), LaunchProblem> {
+        let os = |error: io::Error| problem(&error);
+        let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
+        let (stderr, their_stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
+        let (worker, their_stdin) = self.open_stdin(key).map_err(os)?;
+        let (drained, is_drained) = oneshot::channel();
+        let seat = (key.rank, key.incarnation);
+        let reading = Reading::start(
+            &self.tools.output,
+            Pipes { stdout, stderr },
+            seat,
+            &self.opening.sinks,
+            drained,
+        )
+        .map_err(os)?;
+        let point = self
+            .opening
+            .extent
+            .unravel(key.rank)
+            .map_err(|error| LaunchProblem::Os { errno: 0, message: error.to_string() })?;
+        let seat =
+            mesh_core::Seat { mesh: &self.opening.label, point, incarnation: key.incarnation };
+        let mut env = self.opening.launch.launcher.env(&seat);
+        env.push(self.tools.mark.variable());
+        let env = env.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
+        // What another guard has said is nothing to this one.
+        let echoed = echoed.filter(|echo| echo.life == self.life).map(|echo| echo.beat);
+        let start = ToGuard::Start { key, epoch, echoed, command: self.command, env };
+        guard
+            .queue(start, vec![their_stdin, their_stdout, their_stderr])
+            .map_err(|error| too_long(&error))?;
+        let notes = self.tools.notes.clone();
+        tokio::spawn(async move {
+            let stderr = is_drained.await.unwrap_or_default();
+            // An agent that is gone reports nothing.
+            _ = notes.send(Note::Drained { key, stderr }).await.is_ok();
+        });
+        if let Some(seat) = self.seats.get_mut(&key.rank) {
+            seat.state = State::Launching(Handles { reading, worker });
+        }
+        Ok(())
+    }
+
+    /// What the process gets as its standard input: a worker its link, a program what it is to read.
+    fn open_stdin(&self, key: ProcKey) -> io::Result<(Option<WorkerHandle>, OwnedFd)> {
+        match &self.opening.launch.role {
+            Role::Program { stdin } => Ok((None, stdin::open(stdin.as_ref(), key.rank)?)),
+            Role::Worker(role) => {
+                // No owner is left to hear it: nothing is to be started for nobody.
+                let news = role.news.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
+                let (ours, theirs) = StdUnixStream::pair()?;
+                let record = Record {
+                    version: VERSION,
+                    mesh: self.opening.label.clone(),
+                    extent: self.opening.extent.clone(),
+                    rank: key.rank,
+                    incarnation: key.incarnation,
+                    entry: role.entry.clone(),
+                    seed: role.seed.clone(),
+                };
+                let (outbox, outgoing) = mpsc::channel(WORKER_MESSAGES);
+                let (notes, roster) = (self.tools.notes.clone(), role.roster.clone());
+                let ends = link::Ends { key, outgoing, news, notes, roster };
+                link::start(ours, record, ends)?;
+                let ready_by = Some(Instant::now() + role.ready_within);
+                Ok((Some(WorkerHandle { outbox, ready_by, known: None }), theirs.into()))
+            }
+        }
+    }
+}
+
+/// The only reason why a guard's link takes no message.
+fn too_long(error: &GuardError) -> LaunchProblem {
+    const E2BIG: i32 = 7;
+    LaunchProblem::Os { errno: E2BIG, message: error.to_string() }
+}

@@ -361,7 +361,7 @@ impl Restarts {
         adopted.max = adopted.max.max(life);
     }
 
-    /// The restarts of single ranks that are due.
+    /// The restarts of single ranks that are due, in rank order: so sets of them grow at their ends only.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<(Rank, Incarnation)> {
         let mut due = Vec::new();
         while let Some(entry) = self.pending.first_entry()
@@ -369,6 +369,7 @@ impl Restarts {
         {
             due.extend(entry.remove());
         }
+        due.sort_unstable();
         for begins in &due {
             self.alone.remove(begins);
         }

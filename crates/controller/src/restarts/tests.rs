@@ -36,6 +36,25 @@ fn what_is_not_there_is_not_started_again_and_what_may_pass_is() {
     assert!(decide(LaunchProblem::Os { errno: 11, message: "try again".to_owned() }));
 }
 
+/// H8: each is the next of a set, and none is put between others.
+#[test]
+fn restarts_that_are_due_together_come_in_rank_order() {
+    const N_RANKS: usize = 100;
+    let config = RestartConfig::on_failure(u32::MAX);
+    let mut restarts = Restarts::new(100, 7);
+    let change = Change {
+        ranks: RankSet::from(0..N_RANKS),
+        incarnation: Incarnation::FIRST,
+        status: Status::failed(Cause::new(Reason::Exit { code: 1 })),
+        restart_in: None,
+        age: Duration::ZERO,
+    };
+    _ = restarts.decide((Timestamp::START, &config), vec![change], |_| true);
+    let due = restarts.due(Timestamp::START + config.backoff_max);
+    let expected = (0..N_RANKS).map(|rank| (Rank::new(rank), Incarnation::FIRST.next()));
+    assert_eq!(due, expected.collect::<Vec<_>>());
+}
+
 /// RS3
 #[test]
 fn restarts_outside_the_period_are_forgotten() {

@@ -94,6 +94,7 @@
 //! H8 killers::every_rank_is_what_it_said_last_however_often_all_change
 //! H8 killers::ranks_that_have_become_alike_are_one_run_again
 //! H8 reporter::ranks_that_are_alike_are_one_run_of_a_poll
+//! H8 restarts::restarts_that_are_due_together_come_in_rank_order
 //! H8 waits::the_next_deadline_is_that_of_a_wait_that_is_kept
 //! H9 health::no_event_troubles_the_empty_mesh
 //! H9 health::the_empty_mesh_is_stopped_and_closed_at_once

@@ -157,9 +157,9 @@ impl<C: Controlled> Reporter<C> {
         !self.unsent.is_empty()
     }
 
-    /// The newest report about every rank, the unknown ones too: the answer to a poll. An end is as old as
-    /// its evidence: the stream may have lost it, and then this is how it is first heard of. What lives
-    /// has no age here, so that ranks that are alike are one run (H8).
+    /// The newest report about every rank, the unknown ones too: the answer to a poll. A failure is as old
+    /// as its evidence: the stream may have lost it, and then this is how it is first heard of (N8). What
+    /// lives, and what has ended well, has no age here, so that ranks that are alike are one run (H8).
     #[must_use]
     pub fn poll(&self, now: Timestamp) -> Overlay<Update<C::Report>> {
         let unknown = Update {
@@ -169,8 +169,8 @@ impl<C: Controlled> Reporter<C> {
             report: self.unknown.clone(),
         };
         let age = |newest: &Newest<C::Report>| {
-            let has_ended = self.kind.status(&newest.report).is_terminal();
-            if has_ended { now.since(newest.evidence) } else { Duration::ZERO }
+            let has_failed = self.kind.status(&newest.report).is_failure();
+            if has_failed { now.since(newest.evidence) } else { Duration::ZERO }
         };
         let each = self.ranks.iter().map(|rank| {
             let known = self.newest.get(&rank).map(|newest| newest.update(age(newest)));
@@ -236,7 +236,7 @@ impl From<Wait> for Waited {
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::Status;
+    use mesh_core::{Cause, Reason, Status};
 
     use super::*;
 
@@ -317,15 +317,28 @@ mod tests {
         assert_eq!(reporter.poll(at(9)).n_runs(), 1);
     }
 
-    /// N8: a poll may be the first that a controller hears of an end.
+    /// H8: ranks that have ended well at different times are alike to a controller.
     #[test]
-    fn an_end_is_as_old_in_a_poll_as_it_is() {
+    fn ranks_that_ended_well_are_one_run_of_a_poll() {
+        let mut reporter = reporter(1_000);
+        for (millis, rank) in (0..1_000).zip(0..) {
+            let evidence = Timestamp::from_start(Duration::from_millis(millis));
+            reporter.report(Rank::new(rank), Incarnation::FIRST, evidence, Status::Stopped);
+        }
+        assert_eq!(reporter.poll(at(9)).n_runs(), 1);
+    }
+
+    /// N8: a poll may be the first that a controller hears of a failure.
+    #[test]
+    fn a_failure_is_as_old_in_a_poll_as_it_is() {
         let mut reporter = reporter(8);
-        reporter.report(RANK, Incarnation::FIRST, at(5), Status::Stopped);
-        reporter.report(Rank::new(1), Incarnation::FIRST, at(5), Status::Running);
+        let crash = Status::failed(Cause::new(Reason::Exit { code: 1 }));
+        for (rank, status) in [(0, crash), (1, Status::Stopped), (2, Status::Running)] {
+            reporter.report(Rank::new(rank), Incarnation::FIRST, at(5), status);
+        }
         let polled = reporter.poll(at(7));
-        let ages = [RANK, Rank::new(1)].map(|rank| polled.get(rank).map(|update| update.age));
-        assert_eq!(ages, [Some(Duration::from_secs(2)), Some(Duration::ZERO)]);
+        let ages = [0, 1, 2].map(|rank| polled.get(Rank::new(rank)).map(|it| it.age.as_secs()));
+        assert_eq!(ages, [Some(2), Some(0), Some(0)]);
     }
 
     fn waited(ask: u64, missing: RankSet) -> Waited {

@@ -22,8 +22,8 @@ pub struct Change {
     /// For a failure that will be restarted: after what delay (RS1). It is no end of the mesh then.
     pub restart_in: Option<Duration>,
     /// How long ago the evidence of it had been seen when this was said: an age, since clocks differ.
-    /// What it [waited](MeshEvent::waited) on its way since then comes on top. In a snapshot, for ranks
-    /// that did not fail: zero.
+    /// What it [waited](MeshEvent::waited) on its way since then comes on top. For ranks that did not fail:
+    /// zero in a snapshot, and where only the answer to a poll has told of them.
     pub age: Duration,
 }
 

@@ -94,6 +94,7 @@
 //! H8 killers::every_rank_is_what_it_said_last_however_often_all_change
 //! H8 killers::ranks_that_have_become_alike_are_one_run_again
 //! H8 reporter::ranks_that_are_alike_are_one_run_of_a_poll
+//! H8 reporter::ranks_that_ended_well_are_one_run_of_a_poll
 //! H8 restarts::restarts_that_are_due_together_come_in_rank_order
 //! H8 waits::the_next_deadline_is_that_of_a_wait_that_is_kept
 //! H9 health::no_event_troubles_the_empty_mesh
@@ -148,7 +149,7 @@
 //! N7 requests::subscribers_beyond_the_limit_are_refused
 //! N8 health::evidence_is_as_old_as_the_agent_says
 //! N8 notifications::a_failure_reads_as_a_report
-//! N8 reporter::an_end_is_as_old_in_a_poll_as_it_is
+//! N8 reporter::a_failure_is_as_old_in_a_poll_as_it_is
 //! N9 adoption::nothing_is_declared_dead_for_one_lease
 //! N9 adoption::ranks_of_an_agent_that_comes_back_late_are_found
 //! N9 adoption::what_nobody_reports_is_lost_after_one_lease

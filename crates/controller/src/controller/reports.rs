@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use mesh_core::{
-    AgentId, BeatSeq, Cause, Generation, Incarnation, News, Order, Reason, Status, Timestamp,
-    Trouble, Update,
+    AgentId, BeatSeq, Cause, Change, Generation, Incarnation, News, Order, Reason, Status,
+    Timestamp, Trouble, Update,
 };
 use mesh_shape::{Overlay, RankSet};
 
@@ -63,9 +63,7 @@ impl<C: Controlled> Controller<C> {
         }
         let late = self.late_stops(&changes);
         self.publish(changes, effects);
-        for (ranks, incarnation) in late {
-            effects.push(self.ask(agent, Order::Stop { ranks, incarnation }));
-        }
+        effects.extend(late.into_iter().map(|order| self.ask(agent, order)));
         for (ranks, incarnation) in zombies.into_vec() {
             effects.push(self.ask(agent, Order::Kill { ranks, incarnation }));
         }
@@ -192,14 +190,19 @@ impl<C: Controlled> Controller<C> {
         if is_live && matches!(self.life, Life::Stopping(_)) { Status::Stopping } else { status }
     }
 
-    /// The lives that a mesh which is being stopped has just learned of: they are to be told, too. After
-    /// the grace they are killed as the others are.
-    fn late_stops(&self, changes: &Changes) -> Vec<(RankSet, Incarnation)> {
-        if !matches!(&self.life, Life::Stopping(stop) if !stop.killed) {
-            return Vec::new();
-        }
+    /// The lives that a mesh which is being stopped has just learned of are to be told, too. After the grace
+    /// they are killed as the others are; or at once, if it is over.
+    fn late_stops(&self, changes: &Changes) -> Vec<Order> {
+        let Life::Stopping(stop) = &self.life else { return Vec::new() };
         let late = changes.iter().filter(|change| change.status == Status::Stopping);
-        late.map(|change| (change.ranks.clone(), change.incarnation)).collect()
+        let order = |change: &Change| {
+            let (ranks, incarnation) = (change.ranks.clone(), change.incarnation);
+            match stop.killed {
+                true => Order::Kill { ranks, incarnation },
+                false => Order::Stop { ranks, incarnation },
+            }
+        };
+        late.map(order).collect()
     }
 
     /// The ranks of `range` that are said to be alive in a life that is over (H2): their lease must

@@ -10,7 +10,7 @@ use mesh_core::{
 
 use crate::support::{
     LAN, Mesh, Ranks, WATCHER, answer, ask, asked, at, at_ms, beat, change, changed, crash,
-    crashed, kill, kinds, lost, new, nth_report, of_incarnation, of_life, opened, pass,
+    crashed, kill, kill_all, kinds, lost, new, nth_report, of_incarnation, of_life, opened, pass,
     query_failed, refusal, refused, reply, running, secs, snapshot, start, statuses, stop,
     subscribe, tell, tell_owner, unechoed, wait,
 };
@@ -403,4 +403,14 @@ fn a_rank_that_is_lost_in_a_round_costs_no_second_one() {
     };
     assert_eq!(told.iter().filter_map(owner).collect::<Vec<_>>(), [(1, false), (2, false)]);
     assert_eq!(told.last(), Some(&start(0, 0..3, 1)), "{told:?}");
+}
+
+/// C1, K3: a rank that turns up after the ranks were killed is killed at once.
+#[test]
+fn a_rank_that_turns_up_after_the_kill_is_killed() {
+    let mut mesh = adopted(2, 1, LAN);
+    _ = mesh.step(at(1), kill_all(1));
+    _ = mesh.step(at(1), Event::Tick);
+    let found = nth_report(0, [0, 1], (4, 3), Status::Running);
+    assert_eq!(mesh.step(at(2), found), [kill(0, [0, 1], 4)]);
 }

@@ -218,6 +218,7 @@
 //! L8 requests::the_state_is_answered_from_the_first_moment_to_the_last
 //! L8 waits::a_wait_for_a_rank_that_is_not_there_is_refused
 //! L8 waits::waits_are_bounded
+//! C1 adoption::a_rank_that_turns_up_after_the_kill_is_killed
 //! C1 adoption::a_stop_right_after_the_adoption_ends_also_if_nothing_is_found
 //! C1 adoption::a_stop_right_after_the_adoption_ends_what_is_found
 //! C1 agents::a_life_that_never_began_ends_with_the_stop
@@ -339,6 +340,7 @@
 //! K3 adoption::a_lower_or_equal_epoch_changes_nothing
 //! K3 adoption::a_mesh_that_is_open_is_not_adopted
 //! K3 adoption::a_rank_that_is_lost_in_a_round_costs_no_second_one
+//! K3 adoption::a_rank_that_turns_up_after_the_kill_is_killed
 //! K3 adoption::a_rank_that_turns_up_in_a_round_ends_with_the_others
 //! K3 adoption::a_stop_right_after_the_adoption_ends_also_if_nothing_is_found
 //! K3 adoption::a_stop_right_after_the_adoption_ends_what_is_found

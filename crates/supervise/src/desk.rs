@@ -12,7 +12,7 @@ use mesh_runtime::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::forwarder::{Forwarder, Forwarding};
+use crate::forwarder::{Forwarder, Forwarding, GoesOn};
 use crate::handle::{ControllerRef, Inbox, SUBSCRIBER_EVENTS};
 
 /// How long subscribers may take to read what was said last.
@@ -231,8 +231,12 @@ impl<R: Send + 'static> Reception<R> {
         cx: &mut Context<A>,
     ) -> Result<Result<(), Refusal>, Failure> {
         self.subscriptions.retain(|_, subscribed| !subscribed.carries.is_closed());
-        if self.subscriptions.contains_key(&to) {
-            return Ok(Ok(()));
+        if let Some(subscribed) = self.subscriptions.get(&to) {
+            if subscribed.forwarder.call(cx, GoesOn).await.is_ok() {
+                return Ok(Ok(()));
+            }
+            // What it was told has just come back: that subscription is over, and this is another one.
+            self.unsubscribe(to).await;
         }
         let (queue, events) = mpsc::channel(SUBSCRIBER_EVENTS);
         let (taken, is_taken) = oneshot::channel();

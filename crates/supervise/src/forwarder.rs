@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::fmt;
 
-use mesh_core::{MeshEvent, PortRef};
-use mesh_runtime::{Actor, Context, Deputy, Failure, Port, Stop, Undelivered};
+use mesh_core::{MeshEvent, Message, PortRef};
+use mesh_runtime::{Actor, Context, Deputy, Failure, Handler, Port, Stop, Undelivered};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Queued};
@@ -33,7 +33,7 @@ impl fmt::Debug for Forwarding {
 
 impl Actor for Forwarder {
     const NAME: &'static str = "forwarder";
-    /// It takes no messages.
+    /// It is asked one thing by one actor.
     const MAILBOX: usize = 1;
     type Params = Forwarding;
 
@@ -53,6 +53,21 @@ impl Actor for Forwarder {
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
         cx.stop(Stop::Now);
+        Ok(())
+    }
+}
+
+/// Whether it goes on: what has come back before this was asked overtakes the question, and then nobody
+/// answers.
+pub(crate) struct GoesOn;
+
+impl Message for GoesOn {
+    const NAME: &'static str = "meshwarden.forwarder.GoesOn";
+    type Reply = ();
+}
+
+impl Handler<GoesOn> for Forwarder {
+    async fn handle(&mut self, _: GoesOn, _: &mut Context<Self>) -> Result<(), Failure> {
         Ok(())
     }
 }

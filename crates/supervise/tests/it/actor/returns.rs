@@ -67,3 +67,23 @@ async fn a_late_return_does_not_end_a_newer_subscription_of_the_same_port() {
     settle().await;
     assert_eq!(mesh.n_subscribers().await, 0, "at the first return of its own");
 }
+
+/// N5, N7: whoever subscribes again while the end of its subscription is on its way has one afterwards.
+#[tokio::test(start_paused = true)]
+async fn a_port_that_subscribes_again_as_its_subscription_ends_is_told() {
+    let mesh = mesh(2).await;
+    let peer = PeerId { proc: ProcId::from_random(7), life: Incarnation::FIRST };
+    let session = Arc::new(Session { peer, sent: Mutex::default() });
+    mesh.proc.connect(Lane::Control, session.clone());
+    let there = ActorId { proc: peer.proc, life: peer.life, index: 1 };
+    let port = PortRef::<MeshEvent>::of(there);
+    assert_eq!(mesh.subscribe(port, None).await, Ok(()));
+    settle().await;
+    // The session breaks, and the next one is there at once.
+    mesh.proc.inbound(0).lost(peer, Lane::Control, Lost::Closed, session.take());
+    mesh.proc.connect(Lane::Control, session.clone());
+    assert_eq!(mesh.subscribe(port, None).await, Ok(()));
+    settle().await;
+    assert_eq!(mesh.n_subscribers().await, 1);
+    assert_eq!(session.take().len(), 1, "a snapshot");
+}

@@ -53,10 +53,6 @@ impl Subscribers {
         self.by_id.remove(&id);
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.by_id.clear();
-    }
-
     pub(crate) fn view(&self, id: SubscriberId) -> Option<&View> {
         self.by_id.get(&id).map(|subscriber| &subscriber.view)
     }

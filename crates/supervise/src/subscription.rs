@@ -67,7 +67,8 @@ impl MeshEvents {
         Self { events, clock, watchdog: Watchdog::new(), last: None, is_closed: false }
     }
 
-    /// The next event; `None` after the last one, or if the controller ended before it.
+    /// The next event; `None` after the last one, if the controller ended before it, or if another one has
+    /// taken over.
     ///
     /// A controller that says nothing for three of the periods it promised is told of once, as
     /// [`Trouble::ControllerLost`]; the next message clears that (N10).

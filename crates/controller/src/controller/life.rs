@@ -156,7 +156,6 @@ impl<C: Controlled> Controller<C> {
         }
         self.rest(Life::Replaced(obeyed));
         self.subscribers.tell_all(&News::Trouble(Trouble::Replaced { by: obeyed }), effects);
-        self.subscribers.clear();
         for ask in asked_by {
             let why = Refusal::Replaced { by: obeyed };
             effects.push(Effect::Answer { ask, reply: Reply::Refused(why) });

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{Change, Incarnation, Interest, News, Refusal, Snapshot, SubscriberId, Timestamp};
+use mesh_core::{
+    Change, Incarnation, Interest, News, Refusal, Snapshot, SubscriberId, Timestamp, Trouble,
+};
 use mesh_shape::{Rank, RankSet};
 
 use super::{Controller, Life};
@@ -47,8 +49,17 @@ impl<C: Controlled> Controller<C> {
         let Some(view) = self.subscribers.view(id) else { return };
         let snapshot = self.snapshot(view, lagged);
         self.subscribers.tell(id, News::Snapshot(snapshot), effects);
-        if self.life == Life::Closed {
-            self.subscribers.tell(id, News::Closed, effects);
+        if let Some(word) = self.last_word() {
+            self.subscribers.tell(id, word, effects);
+        }
+    }
+
+    /// What everybody was told last, if that is over: it is told again to whoever may have lost it.
+    const fn last_word(&self) -> Option<News> {
+        match self.life {
+            Life::Closed => Some(News::Closed),
+            Life::Replaced(by) => Some(News::Trouble(Trouble::Replaced { by })),
+            Life::New | Life::Open | Life::Stopping(_) => None,
         }
     }
 

@@ -203,7 +203,23 @@ fn a_higher_epoch_makes_the_controller_let_go() {
             Effect::Finish,
         ]
     );
-    assert_eq!((mesh.next_deadline(), mesh.check_due(), mesh.n_subscribers()), (None, None, 0));
+    assert_eq!((mesh.next_deadline(), mesh.check_due()), (None, None));
+}
+
+/// N7, K3: whoever lagged as the controller was replaced is told what it has missed, and the last word.
+#[test]
+fn a_subscriber_that_lagged_over_the_replacement_loses_no_end() {
+    let mut mesh = running(2, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    _ = mesh.step(at(1), crashed([0]));
+    _ = mesh.step(at(1), refused(0, 4));
+    let trouble = News::Trouble(Trouble::Replaced { by: Epoch::new(4) });
+    let told = mesh.step(at(1), Event::Lagged(WATCHER));
+    let failed = vec![change([0], crash())];
+    let missed = mesh_core::Snapshot { failed, lagged: true, ..snapshot() };
+    assert_eq!(told, [tell(2, News::Snapshot(missed)), tell(3, trouble)]);
+    assert_eq!(mesh.step(at(1), Event::Unsubscribed(WATCHER)), []);
+    assert_eq!(mesh.n_subscribers(), 0);
 }
 
 /// K3: whatever comes afterwards changes nothing; what is asked is refused, or answered as it was.

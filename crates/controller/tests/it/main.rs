@@ -143,6 +143,7 @@
 //! N6 requests::a_region_of_another_base_is_refused
 //! N6 requests::a_sliced_mesh_tells_each_view_its_own_ranks
 //! N6 requests::a_view_of_the_same_base_hears_of_the_ranks_that_both_have
+//! N7 adoption::a_subscriber_that_lagged_over_the_replacement_loses_no_end
 //! N7 notifications::a_subscriber_that_lagged_gets_all_that_is
 //! N7 notifications::a_subscriber_that_lagged_over_the_end_is_told_closed_again
 //! N7 notifications::a_subscriber_that_lagged_sees_which_ranks_began_again
@@ -344,6 +345,7 @@
 //! K3 adoption::a_rank_that_turns_up_in_a_round_ends_with_the_others
 //! K3 adoption::a_stop_right_after_the_adoption_ends_also_if_nothing_is_found
 //! K3 adoption::a_stop_right_after_the_adoption_ends_what_is_found
+//! K3 adoption::a_subscriber_that_lagged_over_the_replacement_loses_no_end
 //! K3 adoption::an_adopted_mesh_is_asked_and_not_started
 //! K3 adoption::an_end_before_the_adoption_is_told_once
 //! K3 adoption::nothing_is_declared_dead_for_one_lease

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use controller::{Config, Controller};
-use mesh_core::{Interest, News, Status, StatusKind, Trouble};
+use mesh_core::{Epoch, Interest, News, Status, StatusKind, Trouble};
 use mesh_shape::RankSet;
 use supervise::{Clock, Setup, Supervision, supervise};
 use tokio::time::{Instant, timeout};
@@ -59,6 +59,31 @@ async fn a_slow_subscriber_lags_and_loses_no_end() {
     let all = failed.union(&stopped);
     assert_eq!((n_lags, is_closed), (1, true));
     assert_eq!((failed.len(), stopped.len(), all.len()), (RANKS / 2, RANKS / 2, RANKS));
+}
+
+/// N7, K3: another controller takes over, and that is the last word to whoever has lagged, too.
+#[tokio::test(start_paused = true)]
+async fn a_slow_subscriber_loses_no_end_to_another_controller() {
+    const FAILED: usize = 400;
+    let mesh = mesh(FAILED + 1, Config::lan()).await;
+    let mut slow = mesh.controller.subscribe(Interest::Terminal, None).await.expect("it lives");
+    for rank in 0..FAILED {
+        mesh.agent.report([rank], &crash());
+        settle().await;
+    }
+    assert!(mesh.agent.refuse(9));
+    let (mut failed, mut last) = (RankSet::new(), None);
+    while let Some(event) = timeout(HANGS, slow.next()).await.expect("the last word comes") {
+        match &event.news {
+            News::Snapshot(all) => failed.extend(all.failed.iter().flat_map(|it| it.ranks.iter())),
+            News::Changed(all) => failed.extend(all.iter().flat_map(|it| it.ranks.iter())),
+            _ => (),
+        }
+        last = Some(event.news);
+    }
+    assert_eq!(failed, RankSet::from(0..FAILED));
+    assert_eq!(last, Some(News::Trouble(Trouble::Replaced { by: Epoch::new(9) })));
+    assert!(mesh.controller.subscribe(Interest::Terminal, None).await.is_err(), "and no more");
 }
 
 /// N3: something comes at least once a period, also after a failure.

@@ -101,6 +101,11 @@ impl Fake {
         self.say(Answer::Reported { agent: AgentId::new(0), life: Incarnation::FIRST, reports })
     }
 
+    /// It obeys the controller of this epoch.
+    pub(crate) fn refuse(&self, obeyed: u64) -> bool {
+        self.say(Answer::Refused { agent: AgentId::new(0), obeyed: Epoch::new(obeyed) })
+    }
+
     /// Whether it was taken.
     fn say(&self, answer: Answer<Status>) -> bool {
         let answers = self.seen().answers.clone();

@@ -93,8 +93,7 @@ impl Watch {
         let is_snapshot = matches!(event.news, News::Snapshot(_));
         let may_hear = match self.last {
             None => true,
-            Some(LastWord::Closed) => self.lagging,
-            Some(LastWord::Replaced) => false,
+            Some(LastWord::Closed | LastWord::Replaced) => self.lagging,
         };
         prop_assert!(may_hear, "nothing after {:?}: {:?}", self.last, event);
         let expected = match self.seq {

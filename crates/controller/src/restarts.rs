@@ -280,7 +280,9 @@ impl Restarts {
         let Escalating::Due(reason) = self.escalation else { return None };
         self.escalation = Escalating::Told;
         let RestartConfig { max_restarts, period, .. } = *config;
-        Some(Escalation { reason, failed: failed(), max_restarts, period })
+        let failed = failed();
+        let starting = self.starting(0..self.size as usize).intersection(&failed);
+        Some(Escalation { reason, failed, starting, max_restarts, period })
     }
 
     /// Whether there is an escalation to be told.
@@ -419,7 +421,10 @@ impl Restarts {
     /// A rank of the round has nobody to start it, or has ended for good: none of them starts again.
     pub(crate) fn abandon_round(&mut self) {
         self.round = None;
-        self.escalate(EscalationReason::CannotStart);
+        // They were promised to start, so that is told also where it was told before that no more are.
+        if !self.has_escalated() {
+            self.escalation = Escalating::Due(EscalationReason::CannotStart);
+        }
     }
 
     /// The mesh is being stopped: nothing starts again.

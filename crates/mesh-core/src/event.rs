@@ -46,7 +46,7 @@ pub struct Failures {
     /// How long this was on its way when it was handed over, as [`MeshEvent::waited`].
     pub waited: Duration,
     /// Set once, and once more after the rules of restarting were changed: when restarts cannot mend the
-    /// mesh (RS3).
+    /// mesh (RS3). Set again if ranks that were to start again together then cannot.
     pub escalation: Option<Escalation>,
 }
 
@@ -113,14 +113,16 @@ fn fmt_details(change: &Change, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// Restarts cannot mend the mesh: from now on failed ranks stay failed, also those that were told to be
-/// started again and have not been (RS3).
+/// Restarts cannot mend the mesh: no more are granted, and what has failed stays failed, but for the ranks
+/// whose restart was granted before (RS3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
     /// What was too much.
     pub reason: EscalationReason,
     /// Every rank that has failed, those that will still be restarted too.
     pub failed: RankSet,
+    /// Those of them that will: what was promised is kept.
+    pub starting: RankSet,
     /// The restarts allowed (OTP: intensity).
     pub max_restarts: u32,
     /// In what time; `None` for the whole life of the mesh.
@@ -150,7 +152,11 @@ impl fmt::Display for Escalation {
                 f.write_str("a rank that cannot be started again")?;
             }
         }
-        write!(f, ": no more are made; failed ranks: {}", self.failed)
+        write!(f, ": no more are granted; failed ranks: {}", self.failed)?;
+        if !self.starting.is_empty() {
+            write!(f, ", of which start again: {}", self.starting)?;
+        }
+        Ok(())
     }
 }
 
@@ -193,7 +199,8 @@ pub enum News {
     },
     /// Something is wrong that is no rank's failure (H5).
     Trouble(Trouble),
-    /// No restarts are made any more: the failed ranks that it names stay failed (RS3).
+    /// No more restarts are granted: the failed ranks that it names stay failed, but for those that it names
+    /// as starting (RS3).
     Escalated(Escalation),
     /// The mesh is being stopped. Comes before any rank is touched (C1).
     Stopping,

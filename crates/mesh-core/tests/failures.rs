@@ -78,6 +78,7 @@ fn an_escalation_names_all_that_failed() {
     failures.escalation = Some(Escalation {
         reason: mesh_core::EscalationReason::Intensity,
         failed: RankSet::from_ranks([0, 1, 2, 7].map(Rank::new)),
+        starting: RankSet::from_ranks([Rank::new(0)]),
         max_restarts: 3,
         period: Some(Duration::from_secs(10)),
     });
@@ -90,7 +91,8 @@ rank 2 (hosts=0,procs=2) of proc mesh trainers, incarnation 0: \
 failed: panicked at src/main.rs:7:5: index out of bounds
 rank 7 (hosts=1,procs=3) of proc mesh trainers, incarnation 1: \
 timed out: its agent was silent for 12.1 s; later found: killed by the kernel: out of memory
-proc mesh trainers needed more than 3 restarts within 10 s: no more are made; failed ranks: 0..3,7
+proc mesh trainers needed more than 3 restarts within 10 s: no more are granted; \
+failed ranks: 0..3,7, of which start again: 0
 reported by its controller, epoch 3"
     );
 }

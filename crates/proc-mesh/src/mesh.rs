@@ -518,8 +518,9 @@ async fn settle(
             News::Changed(changes) => changes,
             News::Closed => break,
             News::Escalated(escalation) => {
-                // What was told to be tried again is not.
-                let failed = escalation.failed.intersection(&waiting);
+                // What was told to be tried again is not, unless it was granted.
+                let stays = escalation.failed.difference(&escalation.starting);
+                let failed = stays.intersection(&waiting);
                 refused = refused.union(&failed);
                 waiting = waiting.difference(&failed);
                 continue;

@@ -81,8 +81,9 @@ fn merge(first: &mut Failures, next: Failures, later: Duration) {
     first.changes.extend(next.changes);
     first.escalation = match (first.escalation.take(), next.escalation) {
         (Some(before), Some(newest)) => {
+            let starting = before.starting.difference(&newest.failed).union(&newest.starting);
             let failed = before.failed.union(&newest.failed);
-            Some(Escalation { failed, ..newest })
+            Some(Escalation { failed, starting, ..newest })
         }
         (before, newest) => before.or(newest),
     };
@@ -134,7 +135,8 @@ mod tests {
 
     fn escalation() -> Option<Escalation> {
         let (reason, failed) = (EscalationReason::Intensity, RankSet::from(0..1));
-        Some(Escalation { reason, failed, max_restarts: 1, period: None })
+        let starting = RankSet::new();
+        Some(Escalation { reason, failed, starting, max_restarts: 1, period: None })
     }
 
     fn all(backlog: &mut Backlog) -> Vec<(Timestamp, Failures)> {

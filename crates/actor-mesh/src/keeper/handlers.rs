@@ -78,9 +78,9 @@ impl Handler<ProcsSaid> for Keeper {
         let changes: Vec<Change> = match event.news {
             News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat(),
             News::Changed(changes) => changes.to_vec(),
-            // The ranks that it names stay as they are.
+            // The ranks that it names stay as they are, but for those that start again all the same.
             News::Escalated(escalation) => {
-                for rank in escalation.failed.iter() {
+                for rank in escalation.failed.difference(&escalation.starting).iter() {
                     if let Some(kept) = self.ranks.get_mut(rank.index()) {
                         kept.proc.will_restart = false;
                         self.report(rank);

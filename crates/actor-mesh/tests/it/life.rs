@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actor_mesh::{ActorSpec, RankError};
-use controller::Config;
+use controller::{Config, RestartConfig};
 use mesh_core::{Interest, News, Status, Transport};
 use mesh_runtime::LocalTransport;
 use mesh_shape::Rank;
@@ -47,6 +47,26 @@ async fn a_process_that_is_started_again_gets_its_actors_again() {
         until(async || soon(tools.call(&world.proc, Add(0))).await.iter().all(Result::is_ok));
     soon(again).await;
     assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [1, 10, 21]);
+}
+
+/// RS3: a process that was told to start again does so, also if another one that fails meanwhile does not;
+/// and its actors wait for it.
+#[tokio::test]
+async fn an_escalation_leaves_the_actors_of_a_process_that_starts_again() {
+    let board = LocalTransport::default();
+    let second = Duration::from_secs(1);
+    let restart =
+        RestartConfig { backoff_min: second, backoff_max: second, ..RestartConfig::on_failure(1) };
+    let transports = move || Arc::new(board.another()) as Arc<dyn Transport>;
+    let world = World::with("procs=3", Config { restart, ..Config::local() }, transports).await;
+    let mut tools = world.spawn(tens("tools").restart(on_failure())).await;
+    for rank in [1, 2] {
+        world.procs.crash(Rank::new(rank));
+        assert_eq!(next_failures(&mut tools).await[0].0, rank);
+    }
+    let is_back = |answer: Option<&Result<u64, RankError>>| matches!(answer, Some(Ok(10)));
+    soon(until(async || is_back(soon(tools.call(&world.proc, Add(0))).await.get(Rank::new(1)))))
+        .await;
 }
 
 /// Nothing is sent to a process that has ended: it would come back to nobody, and be counted as undelivered.

@@ -307,6 +307,7 @@
 //! RS3 strategies::a_rank_of_a_lost_agent_prevents_a_round
 //! RS3 strategies::a_round_counts_once_against_the_intensity
 //! RS3 strategies::a_round_of_the_rest_that_is_given_up_escalates
+//! RS3 strategies::a_round_that_is_given_up_after_an_escalation_is_told
 //! RS3 strategies::a_round_without_an_agent_is_given_up_at_once
 //! RS3 waits::a_wait_ends_with_a_restart_that_is_cancelled
 //! K1 agents::a_closed_mesh_kills_who_still_lives_and_renews_nothing

@@ -90,6 +90,7 @@ fn more_than_the_intensity_escalates_once_naming_all_that_failed() {
     let escalation = Some(Escalation {
         reason: EscalationReason::Intensity,
         failed,
+        starting: [3].set(),
         max_restarts: 1,
         period: None,
     });
@@ -108,6 +109,7 @@ fn the_last_restarts_go_to_the_first_ranks() {
     let escalation = Some(Escalation {
         reason: EscalationReason::Intensity,
         failed: [0, 1, 2].set(),
+        starting: [0, 1].set(),
         max_restarts: 2,
         period: None,
     });
@@ -154,6 +156,7 @@ fn the_intensity_is_one_within_a_period() {
     let escalation = Some(Escalation {
         reason: EscalationReason::Intensity,
         failed,
+        starting: [0, 1].set(),
         max_restarts: 1,
         period: Some(secs(10)),
     });
@@ -186,6 +189,7 @@ fn too_many_clean_ends_escalate_too() {
     let escalation = Some(Escalation {
         reason: EscalationReason::Intensity,
         failed: [].set(),
+        starting: [].set(),
         max_restarts: 0,
         period: None,
     });

@@ -168,6 +168,7 @@ fn a_round_counts_once_against_the_intensity() {
     let escalation = Some(Escalation {
         reason: EscalationReason::Intensity,
         failed: [1].set(),
+        starting: [].set(),
         max_restarts: 1,
         period: None,
     });
@@ -195,6 +196,7 @@ fn a_failure_outside_of_a_round_extends_it() {
     let escalation = Some(Escalation {
         reason: EscalationReason::Intensity,
         failed: [0].set(),
+        starting: [].set(),
         max_restarts: 2,
         period: None,
     });
@@ -236,6 +238,7 @@ fn a_member_that_times_out_ends_the_round_and_escalates() {
     let escalation = Some(Escalation {
         reason: EscalationReason::CannotStart,
         failed: [0, 1].set(),
+        starting: [].set(),
         max_restarts: 9,
         period: None,
     });
@@ -261,12 +264,36 @@ fn a_round_of_the_rest_that_is_given_up_escalates() {
     let escalation = Some(Escalation {
         reason: EscalationReason::CannotStart,
         failed: [1, 2].set(),
+        starting: [].set(),
         max_restarts: 9,
         period: None,
     });
     let kill = (at(1) + LAN.restart.grace, ask_kill(2, [2]));
     let told = (gone, escalate(&mesh, vec![change([2], timeout)], escalation));
     assert_eq!(out, [kill, told], "rank 0 goes on");
+}
+
+/// RS3: what was promised before an escalation is kept, or it is told that it cannot be.
+#[test]
+fn a_round_that_is_given_up_after_an_escalation_is_told() {
+    let restart =
+        RestartConfig { backoff_min: secs(20), backoff_max: secs(20), ..rest_for_one(1).restart };
+    let mut mesh = running(3, 3, Config { restart, ..LAN });
+    _ = mesh.step(at(1), nth_report(2, [2], (0, 2), crash()));
+    let of = |reason, starting: &[usize]| Escalation {
+        reason,
+        failed: [0, 2].set(),
+        starting: starting.iter().copied().map(mesh_shape::Rank::new).collect(),
+        max_restarts: 1,
+        period: None,
+    };
+    let promised = of(EscalationReason::Intensity, &[2]);
+    let news = vec![change([0], crash())];
+    let told = escalate(&mesh, news, Some(promised));
+    assert_eq!(mesh.step(at(2), crashed([0])), [told]);
+    let gone = at(1) + LAN.times.timeout;
+    let broken = escalate(&mesh, vec![], Some(of(EscalationReason::CannotStart, &[])));
+    assert_eq!(pass(&mut mesh, (at(2), at(30)), &[0, 1]), [(gone, broken)]);
 }
 
 /// RS1, RS3, N1: what was told as an end is one, also if its agent comes back before the others have ended.
@@ -284,6 +311,7 @@ fn a_member_that_timed_out_is_not_started_when_its_agent_comes_back() {
     let escalation = Some(Escalation {
         reason: EscalationReason::CannotStart,
         failed: [0, 1].set(),
+        starting: [].set(),
         max_restarts: 9,
         period: None,
     });
@@ -314,6 +342,7 @@ fn a_rank_of_a_lost_agent_prevents_a_round() {
     let escalation = Some(Escalation {
         reason: EscalationReason::CannotStart,
         failed: [2].set(),
+        starting: [].set(),
         max_restarts: 9,
         period: None,
     });

@@ -297,6 +297,13 @@ impl Naive {
         each.filter(|(_, cell)| cell.status.is_failure()).map(|(rank, _)| rank).collect()
     }
 
+    /// Those of them that will begin another life.
+    pub(super) fn failed_and_starting(&self) -> Vec<usize> {
+        let mut failed = self.failed();
+        failed.retain(|rank| self.restarts.is_starting(*rank));
+        failed
+    }
+
     /// Whether this life of a rank may be ordered to start now: it is the one that begins.
     pub(super) fn is_begun(&self, rank: usize, life: u64) -> bool {
         let cell = &self.cells[rank];

@@ -283,6 +283,8 @@ impl World {
         for escalation in escalations {
             let failed: Vec<usize> = escalation.failed.iter().map(|rank| rank.index()).collect();
             prop_assert_eq!(failed, self.naive.failed(), "all that failed are named");
+            let starting: Vec<usize> = escalation.starting.iter().map(|it| it.index()).collect();
+            prop_assert_eq!(starting, self.naive.failed_and_starting(), "what was promised");
         }
         Ok(())
     }

@@ -293,7 +293,7 @@ impl Naive {
         }
         if round.is_lost || !self.can_start(round.first) {
             self.restarts.round = None;
-            self.restarts.escalate();
+            (self.restarts.has_escalated, self.restarts.is_escalating) = (true, true);
             return;
         }
         if self.now >= round.due {

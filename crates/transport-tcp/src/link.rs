@@ -175,8 +175,12 @@ impl Link {
     /// The task of a connection goes on: gives it its writing half, and what is to be written first. `None`
     /// if another connection carries the session.
     pub(crate) fn unpark(&self, connection: u64) -> Option<(Writer, Bytes)> {
-        let parked = &mut lock(&self.state).parked;
-        parked.take_if(|parked| parked.connection == connection).map(Parked::into_parts)
+        let parked = lock(&self.state).parked.take_if(|parked| parked.connection == connection);
+        if parked.is_none() {
+            // It may have been woken in the place of the one that carries the session now.
+            self.to_write.notify_one();
+        }
+        parked.map(Parked::into_parts)
     }
 
     /// A frame has arrived on a connection. `Ok(false)` if the peer ends the session.

@@ -114,6 +114,26 @@ async fn an_old_writer_takes_no_wake_up_from_the_new_one() {
     assert!(new_waits.as_mut().poll(&mut cx).is_ready());
 }
 
+/// The same of one that was about to wait as the new connection came.
+#[tokio::test]
+async fn an_old_writer_that_waits_late_takes_no_wake_up_from_the_new_one() {
+    let (link, ..) = link();
+    let old = link.connected(ACK, ACK).unwrap();
+    assert_eq!(link.next_write(old, false), Write::Wait);
+    let new = link.connected(ACK, ACK).unwrap();
+    link.park(old, Box::new(tokio::io::sink()));
+    assert_eq!(link.next_write(new, false), Write::Wait);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waits = [Box::pin(link.to_write()), Box::pin(link.to_write())];
+    assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(&mut cx).is_pending()));
+    let mut envelope = Some(Envelope { head: head(), body: Body::EMPTY });
+    assert!(link.poll_send(&mut cx, &mut envelope).is_ready());
+    let [old_waits, new_waits] = &mut waits;
+    assert!(old_waits.as_mut().poll(&mut cx).is_ready());
+    assert!(link.unpark(old).is_none());
+    assert!(new_waits.as_mut().poll(&mut cx).is_ready());
+}
+
 fn call() -> Option<Envelope> {
     let PeerId { proc, life } = peer(2);
     let to = ActorId { proc, life, index: 1 };

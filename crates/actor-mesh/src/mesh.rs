@@ -95,8 +95,9 @@ where
     /// tree of its processes, and what they reply comes up merged; also for a slice of it, so that what one
     /// sender sends keeps its order.
     ///
-    /// A tree is of the control lane, whose frames are small (1 MiB over TCP). A larger message does not get
-    /// through, and replies that are larger together are answered by the deadline: so it is for small ones.
+    /// A message that goes by the tree, and each reply, may have 16 MiB: a larger one is answered with
+    /// [`TooLarge`](mesh_core::WhyUndelivered::TooLarge). It travels on the control lane, in pieces that fit there,
+    /// beside what supervises: so it is for small ones all the same.
     #[must_use]
     pub const fn fan_out(mut self, fan_out: FanOut) -> Self {
         self.fan_out = fan_out;

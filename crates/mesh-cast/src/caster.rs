@@ -176,14 +176,10 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     #[must_use]
     pub fn settle(&self, plan: &Plan<N>) -> Vec<Effect<N, P, R>> {
         let (stream, settled) = (self.stream, self.settled());
-        let table = plan.members().version();
-        let children = plan.split(0..plan.members().len()).children;
-        let sent = children.into_iter().filter_map(|range| {
-            let to = plan.members().node(range.start)?;
-            let settlement = Settlement { stream, table, range, settled: settled.clone() };
-            Some(Effect::PassOn { to, settlement })
-        });
-        sent.collect()
+        let (table, range) = (plan.members().version(), 0..plan.members().len());
+        let word = Settlement { stream, table, range: range.clone(), settled };
+        let words = word.passed_on(plan, range).into_iter();
+        words.map(|(to, settlement)| Effect::PassOn { to, settlement }).collect()
     }
 
     /// What it is done with.

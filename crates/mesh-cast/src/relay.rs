@@ -280,12 +280,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         }
         let is_own = plan.members().node(settlement.range.start) == Some(self.me);
         let rest = settlement.range.start + usize::from(is_own)..settlement.range.end;
-        for range in plan.split(rest).children {
-            if let Some(to) = plan.members().node(range.start) {
-                let settlement = Settlement { range, ..settlement.clone() };
-                effects.push(Effect::PassOn { to, settlement });
-            }
-        }
+        let words = settlement.passed_on(plan, rest).into_iter();
+        effects.extend(words.map(|(to, settlement)| Effect::PassOn { to, settlement }));
     }
 
     fn of_mut(&mut self, caster: ActorId) -> impl Iterator<Item = &mut Stream<N, P, R>> {

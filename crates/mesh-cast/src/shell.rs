@@ -5,13 +5,21 @@
 //! opened as they are needed. The [`Table`] of a mesh goes down the tree before the first cast that needs it,
 //! once by each session, so nobody holds one back for it.
 //!
+//! What is larger than a frame of the control lane travels in pieces, and replies that are large together are not
+//! merged into one message. A message or a reply of more than 16 MiB is refused with
+//! [`TooLarge`](mesh_core::WhyUndelivered::TooLarge), as most transports refuse it that goes directly.
+//!
 //! No user's code runs here: messages travel as bytes, and are decoded by whoever handles them. What is for an
 //! actor that has no room waits in a queue of its own; a caster's window bounds how much.
 
+mod books;
+mod carrier;
 mod caster_actor;
 mod casters;
 mod inboxes;
+mod links;
 mod message;
+mod pieces;
 mod posts;
 mod relay_actor;
 mod table;

@@ -11,6 +11,8 @@ use mesh_core::{ActorId, Fault, MeshId};
 use mesh_shape::{Overlay, Region};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Plan;
+
 /// The casts of one sender to one mesh and its slices: among these there is an order (R2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StreamId {
@@ -168,6 +170,22 @@ pub struct Settlement {
     pub range: Range<usize>,
     /// What the caster is done with.
     pub settled: Settled,
+}
+
+impl Settlement {
+    /// To whom it is passed on, for some of those that it is for.
+    pub(crate) fn passed_on<N: Copy + Ord>(
+        &self,
+        plan: &Plan<N>,
+        range: Range<usize>,
+    ) -> Vec<(N, Self)> {
+        let children = plan.split(range).children.into_iter();
+        let words = children.filter_map(|range| {
+            let to = plan.members().node(range.start)?;
+            Some((to, Self { range, ..self.clone() }))
+        });
+        words.collect()
+    }
 }
 
 /// What came of a cast at one rank.

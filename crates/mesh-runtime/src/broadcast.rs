@@ -65,6 +65,12 @@ where
         &self.message
     }
 
+    /// Its bytes, as they go to other processes; `None` if it cannot be encoded.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Bytes> {
+        self.bytes.get_or_init(|| codec::encode(M::NAME, &self.message)).clone().ok()
+    }
+
     /// Sends it to one of the many, and waits while there is no room for it, as
     /// [`Port::cast`](crate::Port::cast).
     pub fn cast<S: Sender>(

@@ -13,13 +13,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::casters::{Cast, Users, leave};
-use super::message::{Down, Payload, Up, Word};
-use super::posts::{NotSent, Parcel, Posts, Way};
-use super::relay_actor::{FORGOTTEN_AFTER, leg_of};
+use super::links::{Linked, Links, whole_of};
+use super::message::{Down, Forgot, Payload, Up};
+use super::pieces::{MESSAGE_MAX, Piece};
+use super::posts::{NotSent, Parcel, Way};
+use super::relay_actor::FORGOTTEN_AFTER;
 use super::table::{Book, Table};
 use crate::caster::{Caster, Effect, Event};
 use crate::limits::Limits;
-use crate::wire::{self, Kind, Outcome, Progress, Settled, StreamId, Unreached};
+use crate::plan::Plan;
+use crate::wire::{self, Answer, CastId, Kind, Outcome, Settled, StreamId, Unreached};
 
 /// How often it looks for calls that nobody waits for, and for something to be said.
 const TICK: Duration = Duration::from_millis(100);
@@ -44,7 +47,7 @@ pub(super) struct CasterActor {
     users: Arc<Users>,
     caster: Caster<PeerId, Payload, Bytes>,
     book: Option<Book>,
-    posts: Posts,
+    links: Links,
     tickets: BTreeMap<u64, Ticket>,
     /// Those that there is no room for. Each has somebody who waits for it.
     waiting: VecDeque<Submit>,
@@ -106,10 +109,10 @@ impl CasterActor {
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Forward { to, leg } => match self.way(to) {
+                Effect::Forward { to, leg } => match self.way(self.mesh, to) {
                     Some(way) => {
                         let leg = Box::new(Down { from: cx.id(), leg });
-                        self.posts.send(to, Parcel::Leg(way, leg), cx);
+                        self.links.posts.send(to, Parcel::Leg(way, leg), cx);
                     }
                     None => {
                         let (number, leg) = (leg.cast.number, leg.id.number);
@@ -117,11 +120,7 @@ impl CasterActor {
                         effects.extend(self.caster.step(failed));
                     }
                 },
-                Effect::PassOn { to, settlement } => {
-                    if let Some(way) = self.way(to) {
-                        self.posts.send(to, Parcel::Word(way, Word(settlement)), cx);
-                    }
-                }
+                Effect::PassOn { to, settlement } => self.send_word(to, settlement, cx),
                 Effect::Resolved { number, outcomes } => {
                     if let Some(ticket) = self.tickets.get(&number) {
                         ticket.tell(outcomes, cx);
@@ -142,8 +141,18 @@ impl CasterActor {
                 continue;
             }
             self.learn(&cast.table, cx);
-            let Some(book) = &mut self.book else { continue };
-            let plan = book.plan(cast.region.as_ref());
+            let book = self.book.as_mut();
+            let Some(plan) = book.and_then(|book| book.plan(cast.region.as_ref())) else {
+                continue;
+            };
+            if cast.payload.bytes.len() > MESSAGE_MAX {
+                _ = accepted.send(()).is_ok();
+                let fault = Fault::Undelivered(WhyUndelivered::TooLarge);
+                let failed = Outcome::Failed(wire::Failure::Fault(fault));
+                let each = plan.all_ranks().iter().map(|rank| (rank, failed.clone()));
+                Ticket { told, cast }.tell(each.collect(), cx);
+                continue;
+            }
             let plan = match cast.payload.except.is_empty() {
                 true => plan,
                 false => Arc::new(plan.without(&cast.payload.except)),
@@ -183,11 +192,6 @@ impl CasterActor {
         self.book = Some(book);
         let effects = self.caster.step(Event::Members(members));
         self.perform(effects, cx);
-    }
-
-    fn way(&self, to: PeerId) -> Option<Way> {
-        let book = self.book.as_ref()?;
-        Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
     }
 
     /// Says what is settled, so that relays forget it, or that casts are open, so that they do not.
@@ -252,7 +256,7 @@ impl Actor for CasterActor {
             users,
             caster,
             book: None,
-            posts: Posts::new(),
+            links: Links::new(),
             tickets: BTreeMap::new(),
             waiting: VecDeque::new(),
             said,
@@ -267,10 +271,7 @@ impl Actor for CasterActor {
         undelivered: Undelivered,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        if let Some((cast, leg)) = leg_of(undelivered) {
-            let (number, why) = (cast.number, Unreached::Lost);
-            self.run(Event::LegFailed { number, leg, why }, cx);
-        }
+        self.on_returned(undelivered, cx);
         Ok(())
     }
 
@@ -284,7 +285,7 @@ impl Actor for CasterActor {
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
-        handlers.takes::<Up>().takes::<PeerLost>();
+        handlers.takes::<Up>().takes::<Forgot>().takes::<Piece>().takes::<PeerLost>();
     }
 }
 
@@ -296,33 +297,68 @@ impl Handler<Submit> for CasterActor {
     }
 }
 
-impl Handler<Up> for CasterActor {
-    async fn handle(
-        &mut self,
-        Up { from, answer }: Up,
-        cx: &mut Context<Self>,
-    ) -> Result<(), Failure> {
-        if answer.progress == Progress::Refused {
-            self.posts.tell_again(from, self.mesh);
-        }
+impl Linked for CasterActor {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
+
+    fn whole(&self, _: MeshId) -> Option<Arc<Plan<PeerId>>> {
+        self.book.as_ref().map(|book| Arc::clone(book.whole()))
+    }
+
+    fn way(&self, _: MeshId, to: PeerId) -> Option<Way> {
+        let book = self.book.as_ref()?;
+        Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
+    }
+
+    fn answered(&mut self, answer: Answer<Bytes>, cx: &mut Context<Self>) {
         self.run(Event::Answered(answer), cx);
+    }
+
+    fn leg_failed(&mut self, (cast, leg): (CastId, u64), cx: &mut Context<Self>) {
+        let (number, why) = (cast.number, Unreached::Lost);
+        self.run(Event::LegFailed { number, leg, why }, cx);
+    }
+
+    fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>) {
+        self.run(Event::Lost { node: peer, why: Unreached::Lost }, cx);
+    }
+}
+
+impl Handler<Up> for CasterActor {
+    async fn handle(&mut self, up: Up, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.on_answer(up, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Forgot> for CasterActor {
+    async fn handle(&mut self, forgot: Forgot, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.on_forgot(forgot);
+        Ok(())
+    }
+}
+
+impl Handler<Piece> for CasterActor {
+    async fn handle(&mut self, piece: Piece, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let whole = self.links.pieces.add(piece);
+        if let Some(up) = whole.and_then(|whole| whole_of(&whole)) {
+            self.on_answer(up, cx);
+        }
         Ok(())
     }
 }
 
 impl Handler<PeerLost> for CasterActor {
     async fn handle(&mut self, lost: PeerLost, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.posts.lose(lost.peer);
-        self.run(Event::Lost { node: lost.peer, why: Unreached::Lost }, cx);
+        self.on_peer_lost(lost, cx);
         Ok(())
     }
 }
 
 impl Handler<NotSent> for CasterActor {
     async fn handle(&mut self, not_sent: NotSent, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let NotSent { cast, leg } = not_sent;
-        let (number, why) = (cast.number, Unreached::Lost);
-        self.run(Event::LegFailed { number, leg, why }, cx);
+        self.on_not_sent(not_sent, cx);
         Ok(())
     }
 }
@@ -364,6 +400,7 @@ impl Handler<Tick> for CasterActor {
             self.run(Event::Withdrawn(number), cx);
         }
         self.say_settled(cx);
+        self.links.posts.sweep(cx.proc());
         let is_idle = self.caster.n_flights() == 0 && self.waiting.is_empty();
         let is_unused = is_idle && self.users.is_none() && self.said == self.caster.settled();
         if is_unused && leave(cx.proc(), self.mesh, cx.me()) {

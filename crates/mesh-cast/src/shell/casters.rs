@@ -71,8 +71,12 @@ impl CasterRef {
     #[must_use]
     pub fn of(proc: &Proc, mesh: MeshId) -> Self {
         let proc = proc.on(Plane::Control);
-        let users = Arc::clone(&entry(&proc, mesh, None).users);
-        users.0.fetch_add(1, Ordering::AcqRel);
+        let users = proc.with_slot(|casters: &mut Casters| {
+            let users = casters.entry(&proc, mesh, None).users;
+            // Not later: one that nobody uses may end at any time.
+            users.0.fetch_add(1, Ordering::AcqRel);
+            users
+        });
         Self { proc, mesh, users }
     }
 
@@ -95,7 +99,7 @@ impl CasterRef {
         let mut submit = Submit { cast, accepted, told };
         let mut ended = None;
         loop {
-            let actor = entry(&self.proc, self.mesh, ended.as_ref()).actor;
+            let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
             match actor.cast(&self.proc, submit).await {
                 Ok(()) => break,
                 // One that ended since nobody used it; the next one has just been started.
@@ -112,24 +116,32 @@ impl CasterRef {
 
     /// These processes are known to be gone: nobody waits for them.
     pub async fn gone(&self, peers: Vec<PeerId>) {
-        let actor = entry(&self.proc, self.mesh, None).actor;
+        let actor = caster_of(&self.proc, self.mesh, None);
         // One that has ended waits for nobody.
         _ = actor.cast(&self.proc, Gone(peers)).await.is_ok();
     }
 }
 
-/// The caster for a mesh; another one if it is `ended`.
-fn entry(proc: &Proc, mesh: MeshId, ended: Option<&ActorRef<CasterActor>>) -> Entry {
-    proc.with_slot(|Casters(casters)| {
-        let known = casters.get(&mesh);
+impl Casters {
+    /// The caster for a mesh; another one if it is `ended`.
+    fn entry(&mut self, proc: &Proc, mesh: MeshId, ended: Option<&ActorRef<CasterActor>>) -> Entry {
+        let known = self.0.get(&mesh);
         let users = known.map_or_else(Arc::default, |entry| Arc::clone(&entry.users));
         let actor = match known.filter(|entry| Some(&entry.actor) != ended) {
             Some(entry) => entry.actor.clone(),
             None => proc.spawn::<CasterActor>((mesh, Arc::clone(&users))),
         };
-        casters.insert(mesh, Entry { actor: actor.clone(), users: Arc::clone(&users) });
+        self.0.insert(mesh, Entry { actor: actor.clone(), users: Arc::clone(&users) });
         Entry { actor, users }
-    })
+    }
+}
+
+fn caster_of(
+    proc: &Proc,
+    mesh: MeshId,
+    ended: Option<&ActorRef<CasterActor>>,
+) -> ActorRef<CasterActor> {
+    proc.with_slot(|casters: &mut Casters| casters.entry(proc, mesh, ended).actor)
 }
 
 /// A caster that nobody uses may end, unless somebody has come meanwhile: whoever comes next starts another.

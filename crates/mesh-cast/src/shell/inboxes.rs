@@ -8,13 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Fault, Message, PortId};
+use mesh_core::{ActorId, Fault, Message, PortId, WhyUndelivered};
 use mesh_runtime::{ActorRef, Asked, Proc};
 use mesh_shape::{Overlay, Rank};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::message::Payload;
+use super::pieces::MESSAGE_MAX;
 use super::relay_actor::RelayActor;
 use crate::wire::{CastId, Failure, Kind, Outcome};
 
@@ -149,7 +150,7 @@ impl Carrier {
         to: (ActorId, PortId),
         bytes: Bytes,
         withdrawn: Option<oneshot::Receiver<()>>,
-    ) -> Result<Option<(Asked, oneshot::Receiver<()>)>, mesh_core::WhyUndelivered> {
+    ) -> Result<Option<(Asked, oneshot::Receiver<()>)>, WhyUndelivered> {
         let Some(withdrawn) = withdrawn else { return Ok(None) };
         Ok(Some((self.user.call_passed_on(to, bytes).await?, withdrawn)))
     }
@@ -165,6 +166,10 @@ async fn answer(
     let outcome = tokio::select! {
         biased;
         answer = asked.answer() => match answer {
+            Ok(bytes) if bytes.len() > MESSAGE_MAX => {
+                let fault = Fault::Undelivered(WhyUndelivered::TooLarge);
+                Outcome::Failed(Failure::Fault(fault))
+            }
             Ok(bytes) => Outcome::Replied(bytes),
             Err(fault) => Outcome::Failed(Failure::Fault(fault)),
         },

@@ -1,10 +1,11 @@
 //! What relays and casters of different processes say to each other.
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Message, PeerId, PortId, ProcSeat};
+use mesh_core::{ActorId, MeshId, Message, PeerId, PortId, ProcSeat};
 use mesh_shape::{Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
+use super::pieces::Piece;
 use super::table::Table;
 use crate::wire::{Answer, Leg, Settlement};
 
@@ -42,9 +43,19 @@ pub(super) struct Up {
     pub(super) answer: Answer<Bytes>,
 }
 
-/// Word of what is settled.
+/// Word of what is settled, and which relay or caster passes it on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Word(pub(super) Settlement);
+pub(super) struct Word {
+    pub(super) from: ActorId,
+    pub(super) settlement: Settlement,
+}
+
+/// A process does not know the table of a mesh that it has heard word of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Forgot {
+    pub(super) peer: PeerId,
+    pub(super) mesh: MeshId,
+}
 
 macro_rules! message {
     ($name:ident, $text:literal, $reply:ty) => {
@@ -59,4 +70,6 @@ message!(Table, "CastTable", ());
 message!(Down, "CastLeg", ());
 message!(Up, "CastAnswer", ());
 message!(Word, "CastSettled", ());
+message!(Forgot, "CastForgotten", ());
+message!(Piece, "CastPiece", ());
 message!(GetSeats, "GetSeats", Vec<(Rank, ProcSeat)>);

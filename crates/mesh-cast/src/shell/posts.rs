@@ -8,29 +8,44 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use mesh_core::{ActorId, MeshId, Message, PeerId, PortRef};
-use mesh_runtime::{Actor, ActorRef, Context, Deputy, Handler, Network, Port, Sender};
-use mesh_shape::{Rank, RankSet};
+use mesh_core::{ActorId, MeshId, Message, PeerId};
+use mesh_runtime::{Context, Handler, Proc};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
 
-use super::message::{Down, GetSeats, Up, Word};
+use super::carrier::Carrier;
+use super::message::{Down, Up};
 use super::table::Table;
-use crate::wire::CastId;
-
-/// How long it may take to find a process and to open a session with it.
-const REACHED_WITHIN: Duration = Duration::from_secs(5);
+use crate::wire::{CastId, Settlement};
 
 /// One thing that is sent.
 pub(super) enum Parcel {
     Leg(Way, Box<Down>),
     Answer(ActorId, Box<Up>),
-    Word(Way, Word),
+    Word(Way, Box<Settlement>),
+    /// A process has heard word of a mesh whose table it does not know.
+    Forgot(ActorId, MeshId),
     /// The process does not know the table of a mesh, whatever it was told.
     TellAgain(MeshId),
+}
+
+impl Parcel {
+    /// The way that it needs, and that could be opened.
+    pub(super) const fn way(&self) -> Option<&Way> {
+        match self {
+            Self::Leg(way, _) | Self::Word(way, _) => Some(way),
+            Self::Answer(..) | Self::Forgot(..) | Self::TellAgain(_) => None,
+        }
+    }
+
+    const fn to(&self) -> Option<ActorId> {
+        match self {
+            Self::Leg(way, _) | Self::Word(way, _) => Some(way.relay),
+            Self::Answer(to, _) | Self::Forgot(to, _) => Some(*to),
+            Self::TellAgain(_) => None,
+        }
+    }
 }
 
 /// The way to a relay.
@@ -41,14 +56,14 @@ pub(super) struct Way {
     pub(super) table: Arc<Table>,
 }
 
-/// A leg could not be sent: there is no way to its process.
-pub(super) struct NotSent {
-    pub(super) cast: CastId,
-    pub(super) leg: u64,
+/// Something could not be sent: there is no way to its process.
+pub(super) enum NotSent {
+    Leg { cast: CastId, leg: u64 },
+    Word(Box<Settlement>),
 }
 
 impl Message for NotSent {
-    const NAME: &'static str = "meshwarden.CastLegNotSent";
+    const NAME: &'static str = "meshwarden.CastNotSent";
     type Reply = ();
 }
 
@@ -58,8 +73,18 @@ pub(super) struct Posts {
 }
 
 struct Post {
-    queue: mpsc::UnboundedSender<Parcel>,
+    queue: mpsc::UnboundedSender<Posted>,
     carrier: AbortHandle,
+    /// A clone for each parcel that is not sent yet.
+    busy: Arc<()>,
+    /// To whom something was sent last.
+    to: Option<ActorId>,
+}
+
+/// A parcel, and that it is not sent.
+pub(super) struct Posted {
+    pub(super) parcel: Parcel,
+    pub(super) _busy: Arc<()>,
 }
 
 impl Drop for Post {
@@ -80,19 +105,21 @@ impl Posts {
     {
         let post = self.posts.entry(to).or_insert_with(|| {
             let (queue, parcels) = mpsc::unbounded_channel();
-            let carrier =
-                Carrier { me: cx.me().clone(), deputy: cx.deputy(), told: BTreeMap::new() };
+            let carrier = Carrier::new(cx.me().clone(), cx.deputy());
             let carrier = cx.proc().runtime().spawn(carrier.run(parcels)).abort_handle();
-            Post { queue, carrier }
+            Post { queue, carrier, busy: Arc::default(), to: None }
         });
+        post.to = parcel.to().or(post.to);
+        let posted = Posted { parcel, _busy: Arc::clone(&post.busy) };
         // It ends with the queue.
-        _ = post.queue.send(parcel).is_ok();
+        _ = post.queue.send(posted).is_ok();
     }
 
     /// A process has forgotten the table of a mesh, as those do that hear nothing for long.
     pub(super) fn tell_again(&self, to: PeerId, mesh: MeshId) {
         if let Some(post) = self.posts.get(&to) {
-            _ = post.queue.send(Parcel::TellAgain(mesh)).is_ok();
+            let posted = Posted { parcel: Parcel::TellAgain(mesh), _busy: Arc::clone(&post.busy) };
+            _ = post.queue.send(posted).is_ok();
         }
     }
 
@@ -100,91 +127,14 @@ impl Posts {
     pub(super) fn lose(&mut self, peer: PeerId) {
         self.posts.remove(&peer);
     }
-}
 
-/// Sends what is in one queue.
-struct Carrier<A: Actor> {
-    me: ActorRef<A>,
-    deputy: Deputy,
-    /// Which table of each mesh the process has been sent.
-    told: BTreeMap<MeshId, u64>,
-}
-
-impl<A: Handler<NotSent>> Carrier<A> {
-    async fn run(mut self, mut parcels: mpsc::UnboundedReceiver<Parcel>) {
-        while let Some(parcel) = parcels.recv().await {
-            let Err(refused) = self.carry(parcel).await else { continue };
-            self.not_sent(refused).await;
-            // There is no way for the others, either, and looking for one takes its time.
-            while let Ok(parcel) = parcels.try_recv() {
-                self.not_sent(parcel).await;
-            }
-        }
-    }
-
-    /// Sends a parcel; it comes back if there is no way.
-    async fn carry(&mut self, parcel: Parcel) -> Result<(), Parcel> {
-        let to = match &parcel {
-            Parcel::Leg(way, _) | Parcel::Word(way, _) => {
-                if !self.reach(way).await {
-                    return Err(parcel);
-                }
-                self.tell(way).await;
-                way.relay
-            }
-            Parcel::Answer(to, _) => *to,
-            Parcel::TellAgain(mesh) => {
-                self.told.remove(mesh);
-                return Ok(());
-            }
-        };
-        match parcel {
-            Parcel::Leg(_, leg) => PortRef::of(to).cast(&self.deputy, *leg).await,
-            Parcel::Answer(_, answer) => PortRef::of(to).cast(&self.deputy, *answer).await,
-            Parcel::Word(_, word) => PortRef::of(to).cast(&self.deputy, word).await,
-            Parcel::TellAgain(_) => (),
-        }
-        Ok(())
-    }
-
-    /// Sends the table, if it has not gone there yet.
-    async fn tell(&mut self, Way { relay, table }: &Way) {
-        if self.told.get(&table.mesh).is_none_or(|told| *told < table.version) {
-            self.told.insert(table.mesh, table.version);
-            PortRef::of(*relay).cast(&self.deputy, Table::clone(table)).await;
-        }
-    }
-
-    /// Whether there is a way, or one could be opened.
-    async fn reach(&mut self, way: &Way) -> bool {
-        let proc = self.deputy.origin().proc().clone();
-        if proc.has_way_to(way.relay) {
-            return true;
-        }
-        // Another session knows nothing of what was told by one before it.
-        self.told.clear();
-        let peer = way.relay.peer();
-        let Some(network) = Network::of(&proc).filter(|_| peer != proc.peer()) else {
-            return false;
-        };
-        let size = way.table.seats.size();
-        let at = (0..size).map(Rank::new).find(|rank| way.table.peer(*rank) == Some(peer));
-        let ranks: RankSet = at.into_iter().collect();
-        let found = async {
-            let directory = PortRef::<GetSeats>::of(way.table.directory);
-            let seats = directory.call(&proc, GetSeats { ranks }).await.ok()?;
-            let doors = seats.into_iter().find(|(_, seat)| seat.peer == peer)?.1.doors?;
-            network.dial(peer, &doors).await.ok()
-        };
-        matches!(timeout(REACHED_WITHIN, found).await, Ok(Some(())))
-    }
-
-    async fn not_sent(&self, parcel: Parcel) {
-        if let Parcel::Leg(_, leg) = parcel {
-            let word = NotSent { cast: leg.leg.cast, leg: leg.leg.id.number };
-            // Whoever has ended waits for nothing.
-            _ = self.me.cast(&self.deputy, word).await.is_ok();
-        }
+    /// Forgets the processes that there is no way to any more, and nothing to be sent: of those that have ended
+    /// nobody says so again.
+    pub(super) fn sweep(&mut self, proc: &Proc) {
+        self.posts.retain(|_, post| {
+            let is_idle = Arc::strong_count(&post.busy) == 1;
+            !is_idle || post.to.is_some_and(|to| proc.has_way_to(to))
+        });
     }
 }
 
@@ -193,3 +143,6 @@ impl fmt::Debug for Posts {
         f.debug_set().entries(self.posts.keys()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,11 +13,15 @@ use mesh_runtime::{
 use mesh_shape::Overlay;
 use tokio::time::Instant;
 
+use super::books::Books;
 use super::inboxes::{Delivery, Inboxes, Said};
-use super::message::{Down, Payload, Up, Word};
-use super::posts::{NotSent, Parcel, Posts, Way};
-use super::table::{Book, Table};
+use super::links::{Linked, Links, whole_of};
+use super::message::{Down, Forgot, Payload, Up, Word};
+use super::pieces::{Piece, parts};
+use super::posts::{NotSent, Parcel, Way};
+use super::table::Table;
 use crate::limits::Limits;
+use crate::plan::Plan;
 use crate::relay::{Effect, Event, Relay};
 use crate::wire::{Answer, CastId, Leg, Outcome, Progress, Sender, StreamId, Unreached};
 
@@ -36,8 +40,8 @@ pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 pub struct RelayActor {
     relay: Relay<PeerId, Payload, Bytes>,
     /// The newest table of each mesh that is cast to here.
-    books: BTreeMap<MeshId, Book>,
-    posts: Posts,
+    books: Books,
+    links: Links,
     inboxes: Inboxes,
     /// When each stream was heard of last.
     heard: BTreeMap<StreamId, Instant>,
@@ -95,7 +99,7 @@ impl RelayActor {
                 let mut absent = Overlay::new();
                 for rank in ranks.iter() {
                     let actor =
-                        self.books.get(&cast.stream.mesh).and_then(|it| it.table().actor(rank));
+                        self.books.get(cast.stream.mesh).and_then(|it| it.table().actor(rank));
                     match actor.filter(|_| !payload.except.contains(rank)) {
                         Some(to) => {
                             let payload = payload.clone();
@@ -116,7 +120,7 @@ impl RelayActor {
             Effect::Forward { to, leg } => match self.way(leg.cast.stream.mesh, to) {
                 Some(way) => {
                     let leg = Box::new(Down { from: cx.id(), leg });
-                    self.posts.send(to, Parcel::Leg(way, leg), cx);
+                    self.links.posts.send(to, Parcel::Leg(way, leg), cx);
                 }
                 None => {
                     let (cast, leg) = (leg.cast, leg.id.number);
@@ -124,39 +128,22 @@ impl RelayActor {
                 }
             },
             Effect::Answer { to, answer } => self.answer(to, answer, cx),
-            Effect::PassOn { to, settlement } => {
-                if let Some(way) = self.way(settlement.stream.mesh, to) {
-                    self.posts.send(to, Parcel::Word(way, Word(settlement)), cx);
-                }
-            }
+            Effect::PassOn { to, settlement } => self.send_word(to, settlement, cx),
         }
-    }
-
-    /// The way to a relay of a mesh.
-    fn way(&self, mesh: MeshId, to: PeerId) -> Option<Way> {
-        let book = self.books.get(&mesh)?;
-        Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
     }
 
     fn answer(&mut self, to: PeerId, answer: Answer<Bytes>, cx: &Context<Self>) {
         let stream = answer.cast.stream;
         let actor = match answer.leg.sender {
             Sender::Caster => Some(stream.caster),
-            Sender::Relay => self.books.get(&stream.mesh).and_then(|book| book.relay(to)),
+            Sender::Relay => self.books.get(stream.mesh).and_then(|book| book.relay(to)),
         };
         // One whose process has another life by now waits for nothing.
-        if let Some(actor) = actor {
-            self.posts.send(
-                to,
-                Parcel::Answer(actor, Box::new(Up { from: cx.proc().peer(), answer })),
-                cx,
-            );
+        let Some(actor) = actor else { return };
+        for answer in parts(answer) {
+            let up = Box::new(Up { from: cx.proc().peer(), answer });
+            self.links.posts.send(to, Parcel::Answer(actor, up), cx);
         }
-    }
-
-    /// The book of a mesh, if it is not older than that.
-    fn book(&mut self, mesh: MeshId, version: u64) -> Option<&mut Book> {
-        self.books.get_mut(&mesh).filter(|book| book.table().version >= version)
     }
 
     fn hear(&mut self, stream: StreamId) {
@@ -176,8 +163,8 @@ impl Actor for RelayActor {
         let limits = Limits::default();
         Ok(Self {
             relay: Relay::new(cx.proc().peer(), limits),
-            books: BTreeMap::new(),
-            posts: Posts::new(),
+            books: Books::new(limits.streams),
+            links: Links::new(),
             inboxes: Inboxes::new(user),
             heard: BTreeMap::new(),
             limits,
@@ -190,49 +177,48 @@ impl Actor for RelayActor {
         undelivered: Undelivered,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        if let Some((cast, leg)) = leg_of(undelivered) {
-            self.run(Event::LegFailed { cast, leg, why: Unreached::Lost }, cx);
-        }
+        self.on_returned(undelivered, cx);
         Ok(())
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
-        handlers.takes::<Table>().takes::<Down>().takes::<Up>().takes::<Word>().takes::<PeerLost>();
+        handlers.takes::<Table>().takes::<Down>().takes::<Up>().takes::<Word>();
+        handlers.takes::<Forgot>().takes::<Piece>().takes::<PeerLost>();
     }
 }
 
-/// Which leg has come back, if it is one.
-pub(super) fn leg_of(undelivered: Undelivered) -> Option<(CastId, u64)> {
-    if undelivered.name != Down::NAME {
-        return None;
+impl Linked for RelayActor {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
     }
-    let Down { leg, .. } = undelivered.decode().ok()?;
-    Some((leg.cast, leg.id.number))
+
+    fn whole(&self, mesh: MeshId) -> Option<Arc<Plan<PeerId>>> {
+        self.books.get(mesh).map(|book| Arc::clone(book.whole()))
+    }
+
+    fn way(&self, mesh: MeshId, to: PeerId) -> Option<Way> {
+        let book = self.books.get(mesh)?;
+        Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
+    }
+
+    fn answered(&mut self, answer: Answer<Bytes>, cx: &mut Context<Self>) {
+        self.run(Event::Answered(answer), cx);
+    }
+
+    fn leg_failed(&mut self, (cast, leg): (CastId, u64), cx: &mut Context<Self>) {
+        self.run(Event::LegFailed { cast, leg, why: Unreached::Lost }, cx);
+    }
+
+    fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>) {
+        self.run(Event::Lost { node: peer, why: Unreached::Lost }, cx);
+    }
 }
 
-impl Handler<Table> for RelayActor {
-    async fn handle(&mut self, table: Table, _: &mut Context<Self>) -> Result<(), Failure> {
-        let (mesh, version) = (table.mesh, table.version);
-        let is_known = self.book(mesh, version).is_some();
-        let has_room = self.books.len() < self.limits.streams || self.books.contains_key(&mesh);
-        if !is_known && has_room {
-            match Book::new(Arc::new(table)) {
-                Some(book) => _ = self.books.insert(mesh, book),
-                None => tracing::warn!(?mesh, version, "a table does not hold together: dropped"),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Handler<Down> for RelayActor {
-    async fn handle(
-        &mut self,
-        Down { from, leg }: Down,
-        cx: &mut Context<Self>,
-    ) -> Result<(), Failure> {
+impl RelayActor {
+    fn on_leg(&mut self, Down { from, leg }: Down, cx: &mut Context<Self>) {
         let stream = leg.cast.stream;
-        match self.book(stream.mesh, leg.table).map(|book| book.plan(leg.region.as_ref())) {
+        let book = self.books.of(stream.mesh, leg.table);
+        match book.and_then(|book| book.plan(leg.region.as_ref())) {
             Some(plan) => {
                 self.hear(stream);
                 self.run(Event::Incoming { from: from.peer(), leg, plan }, cx);
@@ -240,44 +226,77 @@ impl Handler<Down> for RelayActor {
             // The table was lost with a session: whoever sent it finds that out, too.
             None => self.refuse(from, &leg, cx),
         }
-        Ok(())
     }
-}
 
-impl RelayActor {
     /// Refuses a leg of a mesh that nothing is known of, not even who relays for it.
     fn refuse(&mut self, from: ActorId, leg: &Leg<Payload>, cx: &Context<Self>) {
         let (outcomes, unreached) = (Overlay::new(), Overlay::new());
         let (cast, progress) = (leg.cast, Progress::Refused);
         let answer = Answer { cast, leg: leg.id, progress, outcomes, unreached };
         let up = Box::new(Up { from: cx.proc().peer(), answer });
-        self.posts.send(from.peer(), Parcel::Answer(from, up), cx);
+        self.links.posts.send(from.peer(), Parcel::Answer(from, up), cx);
+    }
+
+    fn on_word(&mut self, Word { from, settlement }: Word, cx: &mut Context<Self>) {
+        let stream = settlement.stream;
+        let book = self.books.of(stream.mesh, settlement.table);
+        let Some(plan) = book.map(|book| Arc::clone(book.whole())) else {
+            // Those below are not told this time; word comes again.
+            return self.links.posts.send(from.peer(), Parcel::Forgot(from, stream.mesh), cx);
+        };
+        if self.heard.contains_key(&stream) {
+            self.hear(stream);
+        }
+        self.run(Event::Settled { settlement, plan }, cx);
+    }
+}
+
+impl Handler<Table> for RelayActor {
+    async fn handle(&mut self, table: Table, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.books.learn(table);
+        Ok(())
+    }
+}
+
+impl Handler<Down> for RelayActor {
+    async fn handle(&mut self, down: Down, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.on_leg(down, cx);
+        Ok(())
     }
 }
 
 impl Handler<Up> for RelayActor {
-    async fn handle(
-        &mut self,
-        Up { from, answer }: Up,
-        cx: &mut Context<Self>,
-    ) -> Result<(), Failure> {
-        if answer.progress == Progress::Refused {
-            self.posts.tell_again(from, answer.cast.stream.mesh);
-        }
-        self.run(Event::Answered(answer), cx);
+    async fn handle(&mut self, up: Up, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.on_answer(up, cx);
         Ok(())
     }
 }
 
 impl Handler<Word> for RelayActor {
-    async fn handle(&mut self, Word(word): Word, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let stream = word.stream;
-        let plan = self.book(stream.mesh, word.table).map(|book| Arc::clone(book.whole()));
-        if let Some(plan) = plan {
-            if self.heard.contains_key(&stream) {
-                self.hear(stream);
-            }
-            self.run(Event::Settled { settlement: word, plan }, cx);
+    async fn handle(&mut self, word: Word, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.on_word(word, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Forgot> for RelayActor {
+    async fn handle(&mut self, forgot: Forgot, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.on_forgot(forgot);
+        Ok(())
+    }
+}
+
+impl Handler<Piece> for RelayActor {
+    async fn handle(&mut self, piece: Piece, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let Some(whole) = self.links.pieces.add(piece) else { return Ok(()) };
+        if let Some(table) = whole_of(&whole) {
+            self.books.learn(table);
+        } else if let Some(down) = whole_of(&whole) {
+            self.on_leg(down, cx);
+        } else if let Some(up) = whole_of(&whole) {
+            self.on_answer(up, cx);
+        } else if let Some(word) = whole_of(&whole) {
+            self.on_word(word, cx);
         }
         Ok(())
     }
@@ -285,16 +304,14 @@ impl Handler<Word> for RelayActor {
 
 impl Handler<PeerLost> for RelayActor {
     async fn handle(&mut self, lost: PeerLost, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.posts.lose(lost.peer);
-        self.run(Event::Lost { node: lost.peer, why: Unreached::Lost }, cx);
+        self.on_peer_lost(lost, cx);
         Ok(())
     }
 }
 
 impl Handler<NotSent> for RelayActor {
     async fn handle(&mut self, not_sent: NotSent, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let NotSent { cast, leg } = not_sent;
-        self.run(Event::LegFailed { cast, leg, why: Unreached::Lost }, cx);
+        self.on_not_sent(not_sent, cx);
         Ok(())
     }
 }
@@ -316,15 +333,14 @@ impl Handler<Flush> for RelayActor {
 
 impl Handler<Sweep> for RelayActor {
     async fn handle(&mut self, _: Sweep, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.links.posts.sweep(cx.proc());
         let silent = self.heard.iter().filter(|(_, heard)| heard.elapsed() > FORGOTTEN_AFTER);
         let silent: Vec<StreamId> = silent.map(|(stream, _)| *stream).collect();
         for stream in silent {
             self.heard.remove(&stream);
             self.run(Event::Forgotten(stream.caster), cx);
-            if !self.heard.keys().any(|heard| heard.mesh == stream.mesh) {
-                self.books.remove(&stream.mesh);
-            }
         }
+        self.books.sweep(&self.heard.keys().map(|stream| stream.mesh).collect(), FORGOTTEN_AFTER);
         let relay = &self.relay;
         self.inboxes.sweep(|cast| relay.remembers(cast));
         Ok(())
@@ -336,7 +352,8 @@ impl fmt::Debug for RelayActor {
         f.debug_struct("RelayActor")
             .field("n_casts", &self.relay.n_casts())
             .field("n_streams", &self.relay.n_streams())
-            .field("posts", &self.posts)
+            .field("books", &self.books)
+            .field("posts", &self.links.posts)
             .field("inboxes", &self.inboxes)
             .finish_non_exhaustive()
     }

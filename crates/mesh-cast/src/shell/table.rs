@@ -12,6 +12,10 @@ use crate::plan::{FanOut, Plan};
 /// How many plans of regions a process keeps for one mesh.
 const PLANS: usize = 16;
 
+/// How many ranks a mesh may have that is cast to by a tree. A table of one run says of any number where they are,
+/// and each takes memory here.
+const RANKS_MAX: usize = 1 << 20;
+
 /// Where the ranks of a mesh of actors live: one on each process, so positions are ranks.
 ///
 /// Run-coded: its size does not depend on how many ranks are alike.
@@ -83,6 +87,9 @@ impl Book {
     /// `None` if the table does not hold together.
     pub(super) fn new(table: Arc<Table>) -> Option<Self> {
         let size = table.seats.size();
+        if size > RANKS_MAX {
+            return None;
+        }
         let fan_out = FanOut::new(table.fan_out).ok()?;
         let member = |rank: usize| {
             let node = table.peer(Rank::new(rank))?;
@@ -107,19 +114,22 @@ impl Book {
         self.whole.members()
     }
 
-    /// The plan of a region.
-    pub(super) fn plan(&mut self, region: Option<&Arc<Region>>) -> Arc<Plan<PeerId>> {
-        let Some(region) = region else { return Arc::clone(&self.whole) };
+    /// The plan of a region; `None` if it is one of another mesh.
+    pub(super) fn plan(&mut self, region: Option<&Arc<Region>>) -> Option<Arc<Plan<PeerId>>> {
+        let Some(region) = region else { return Some(Arc::clone(&self.whole)) };
+        if region.base().size() != self.table.seats.size() {
+            return None;
+        }
         let known = self.slices.iter().find(|plan| plan.region() == Some(region));
         if let Some(plan) = known {
-            return Arc::clone(plan);
+            return Some(Arc::clone(plan));
         }
         let plan = Arc::new(self.whole.to(Arc::clone(region)));
         if self.slices.len() >= PLANS {
             self.slices.remove(0);
         }
         self.slices.push(Arc::clone(&plan));
-        plan
+        Some(plan)
     }
 
     /// Who relays in a process of the mesh.

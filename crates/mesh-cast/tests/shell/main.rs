@@ -1,5 +1,7 @@
 //! Relays and casters as actors, over a network whose links are cut under them.
 
+mod large;
+mod silent;
 mod world;
 
 use std::time::Duration;
@@ -41,7 +43,7 @@ async fn lost_sessions_cost_nobody_a_message() {
                 net.cut_for(&other, &one, lasting);
             }
             for _ in 0..8 {
-                world.send(Kind::Cast, number, None).await;
+                world.send(Kind::Cast, number).await;
                 number += 1;
                 tokio::time::sleep(Duration::from_millis(7 * (seed % 4))).await;
             }
@@ -60,10 +62,10 @@ async fn a_caller_that_is_cut_off_from_a_forwarder_goes_around_it() {
     for victim in 0..5 {
         let net = FaultNet::with_config(victim, Faults::none(), impatient());
         let world = World::new(&net, 5, 2).await;
-        world.send(Kind::Cast, 0, None).await;
+        world.send(Kind::Cast, 0).await;
         net.part("caller", &world::site(victim));
         for number in 1..20 {
-            world.send(Kind::Cast, number, None).await;
+            world.send(Kind::Cast, number).await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let replies = world.call(20).await;

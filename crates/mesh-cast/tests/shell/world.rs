@@ -1,26 +1,47 @@
 //! `World`: a caller, and processes with a relay and an actor each.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_cast::shell::{Cast, CasterRef, GetSeats, Outcomes, Payload, RelayActor, Seat, Table};
 use mesh_cast::{Failure, Kind, Outcome};
-use mesh_core::{ActorId, Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
+use mesh_core::{Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
 use mesh_runtime::{Actor, Context, Handler, Handlers, Network, Proc, ProcConfig, codec};
 use mesh_shape::{Extent, Rank, RankSet, Region};
 use mesh_testkit::fault_net::FaultNet;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Remembers what it was told, and answers with all of it.
 struct Tally(Vec<u64>);
 
 #[derive(Serialize, Deserialize)]
-struct Tell(u64);
+pub(crate) struct Tell(pub(crate) u64);
 
 impl Message for Tell {
     const NAME: &'static str = "test.Tell";
     type Reply = Vec<u64>;
+}
+
+/// Answers with as many bytes as it is told to.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Fill(pub(crate) Bytes, pub(crate) usize);
+
+impl Message for Fill {
+    const NAME: &'static str = "test.Fill";
+    type Reply = Bytes;
+}
+
+/// Is answered after so many seconds.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Later(pub(crate) u64);
+
+impl Message for Later {
+    const NAME: &'static str = "test.Later";
+    type Reply = ();
 }
 
 impl Actor for Tally {
@@ -34,7 +55,29 @@ impl Actor for Tally {
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
-        handlers.takes::<Tell>();
+        handlers.takes::<Tell>().takes::<Fill>().takes::<Later>();
+    }
+}
+
+impl Handler<Fill> for Tally {
+    async fn handle(
+        &mut self,
+        Fill(_, len): Fill,
+        _: &mut Context<Self>,
+    ) -> Result<Bytes, mesh_runtime::Failure> {
+        // Of each actor another one, so that no two are alike.
+        Ok(vec![self.0.len() as u8; len].into())
+    }
+}
+
+impl Handler<Later> for Tally {
+    async fn handle(
+        &mut self,
+        Later(seconds): Later,
+        _: &mut Context<Self>,
+    ) -> Result<(), mesh_runtime::Failure> {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        Ok(())
     }
 }
 
@@ -71,10 +114,11 @@ impl Actor for Directory {
 impl Handler<GetSeats> for Directory {
     async fn handle(
         &mut self,
-        GetSeats { ranks }: GetSeats,
+        _: GetSeats,
         _: &mut Context<Self>,
     ) -> Result<Vec<(Rank, ProcSeat)>, mesh_runtime::Failure> {
-        Ok(self.0.iter().filter(|(rank, _)| ranks.contains(*rank)).cloned().collect())
+        // More than was asked for: whoever asks looks for the process.
+        Ok(self.0.clone())
     }
 }
 
@@ -84,10 +128,10 @@ pub(crate) fn site(rank: u64) -> String {
 }
 
 pub(crate) struct World {
-    caster: CasterRef,
-    table: Arc<Table>,
-    /// They live as long as the world.
-    _networks: Vec<Network>,
+    pub(crate) caster: CasterRef,
+    pub(crate) table: Arc<Table>,
+    /// Those of the ranks, and that of the caller; they live as long as the world.
+    pub(crate) networks: Vec<Network>,
 }
 
 impl World {
@@ -119,36 +163,64 @@ impl World {
         let region = Arc::new(Region::all(Extent::new([("r", size)]).expect("it is small")));
         let seats = seats.into_iter().collect();
         let table = Arc::new(Table { mesh, version: 1, fan_out, procs, region, seats, directory });
-        Self { caster, table, _networks: networks }
+        Self { caster, table, networks }
     }
 
-    pub(crate) async fn send(&self, kind: Kind, number: u64, from: Option<ActorId>) -> Outcomes {
-        let bytes: Bytes = codec::encode(Tell::NAME, &Tell(number)).expect("it can be");
-        let (port, except) = (PortId::of::<Tell>(), RankSet::new());
+    /// The process that casts.
+    pub(crate) fn caller(&self) -> &Proc {
+        self.networks.last().expect("it is the last").proc()
+    }
+
+    /// Casts to all, or to the ranks of a range.
+    pub(crate) async fn post<M: Message + Serialize>(
+        &self,
+        kind: Kind,
+        message: &M,
+        ranks: Option<Range<usize>>,
+    ) -> Outcomes {
+        let bytes: Bytes = codec::encode(M::NAME, message).expect("it can be");
+        let (port, from, except) = (PortId::of::<M>(), None, RankSet::new());
         let payload = Payload { port, from, except, bytes };
-        let (table, name) = (Arc::clone(&self.table), Tell::NAME);
-        let cast = Cast { table, region: None, kind, name, payload };
+        let (table, name) = (Arc::clone(&self.table), M::NAME);
+        let all = || Region::all(Extent::new([("r", table.seats.size())]).expect("it is small"));
+        let region = ranks.map(|ranks| {
+            let slice = (ranks.start as isize)..(ranks.end as isize);
+            Arc::new(all().slice("r", slice).expect("they are there"))
+        });
+        let cast = Cast { table: Arc::clone(&table), region, kind, name, payload };
         let sent = tokio::time::timeout(Duration::from_secs(60), self.caster.cast(cast)).await;
         sent.expect("there is room at last").expect("the caster lives")
     }
 
+    pub(crate) async fn send(&self, kind: Kind, number: u64) -> Outcomes {
+        self.post(kind, &Tell(number), None).await
+    }
+
     /// What each rank replies.
     pub(crate) async fn call(&self, number: u64) -> Vec<Result<Vec<u64>, Failure>> {
-        let mut outcomes = self.send(Kind::Call, number, None).await;
-        let mut replies = std::collections::BTreeMap::new();
-        let size = self.table.seats.size();
-        while replies.len() < size {
-            let news = tokio::time::timeout(Duration::from_secs(60), outcomes.recv()).await;
-            let news = news.expect("it does not take that long").expect("each rank has one");
-            for (rank, outcome) in news.iter() {
-                let reply = match outcome.clone() {
-                    Outcome::Replied(bytes) => Ok(codec::decode(&bytes).expect("it is a reply")),
-                    Outcome::Failed(failure) => Err(failure),
-                    Outcome::Taken => panic!("no last word: {rank}"),
-                };
-                assert!(replies.insert(rank, reply).is_none(), "{rank} has two outcomes");
-            }
-        }
-        replies.into_values().collect()
+        let outcomes = self.send(Kind::Call, number).await;
+        replies::<Tell>(outcomes, self.table.seats.size(), Duration::from_secs(60)).await
     }
+}
+
+/// What so many ranks reply, in their order, each within some time of the one before it.
+pub(crate) async fn replies<M: Message<Reply: DeserializeOwned>>(
+    mut outcomes: Outcomes,
+    size: usize,
+    within: Duration,
+) -> Vec<Result<M::Reply, Failure>> {
+    let mut replies = BTreeMap::new();
+    while replies.len() < size {
+        let news = tokio::time::timeout(within, outcomes.recv()).await;
+        let news = news.expect("it does not take that long").expect("each rank has one");
+        for (rank, outcome) in news.iter() {
+            let reply = match outcome.clone() {
+                Outcome::Replied(bytes) => Ok(codec::decode(&bytes).expect("it is a reply")),
+                Outcome::Failed(failure) => Err(failure),
+                Outcome::Taken => panic!("no last word: {rank}"),
+            };
+            assert!(replies.insert(rank, reply).is_none(), "{rank} has two outcomes");
+        }
+    }
+    replies.into_values().collect()
 }

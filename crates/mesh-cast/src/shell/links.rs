@@ -1,0 +1,126 @@
+//! `Links`: what relays and casters have alike: the queues to other processes, the messages that are not whole
+//! yet, and what follows when a process is lost.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mesh_core::{MeshId, Message, PeerId, PortId};
+use mesh_runtime::{Context, Handler, PeerLost, Undelivered, codec};
+use serde::de::DeserializeOwned;
+
+use super::message::{Down, Forgot, Up};
+use super::pieces::{Piece, Pieces};
+use super::posts::{NotSent, Parcel, Posts, Way};
+use crate::plan::Plan;
+use crate::wire::{Answer, CastId, Progress, Settlement};
+
+/// The links of one actor.
+pub(super) struct Links {
+    pub(super) posts: Posts,
+    pub(super) pieces: Pieces,
+}
+
+impl Links {
+    pub(super) fn new() -> Self {
+        Self { posts: Posts::new(), pieces: Pieces::default() }
+    }
+}
+
+/// An actor that has links.
+pub(super) trait Linked: Handler<NotSent> + Sized {
+    fn links(&mut self) -> &mut Links;
+
+    /// The tree over a mesh, by the newest table that is known here.
+    fn whole(&self, mesh: MeshId) -> Option<Arc<Plan<PeerId>>>;
+
+    /// The way to a relay of a mesh.
+    fn way(&self, mesh: MeshId, to: PeerId) -> Option<Way>;
+
+    /// A leg that it has sent was answered.
+    fn answered(&mut self, answer: Answer<Bytes>, cx: &mut Context<Self>);
+
+    /// A leg that it has sent could not be delivered.
+    fn leg_failed(&mut self, leg: (CastId, u64), cx: &mut Context<Self>);
+
+    /// The session with a process was lost.
+    fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>);
+
+    fn on_peer_lost(&mut self, PeerLost { peer, .. }: PeerLost, cx: &mut Context<Self>) {
+        let links = self.links();
+        links.posts.lose(peer);
+        links.pieces.lose(peer);
+        self.lost(peer, cx);
+    }
+
+    fn on_answer(&mut self, Up { from, answer }: Up, cx: &mut Context<Self>) {
+        if answer.progress == Progress::Refused {
+            self.links().posts.tell_again(from, answer.cast.stream.mesh);
+        }
+        self.answered(answer, cx);
+    }
+
+    fn on_forgot(&mut self, Forgot { peer, mesh }: Forgot) {
+        self.links().posts.tell_again(peer, mesh);
+    }
+
+    fn on_returned(&mut self, undelivered: Undelivered, cx: &mut Context<Self>) {
+        if let Some(leg) = leg_of(undelivered) {
+            self.leg_failed(leg, cx);
+        }
+    }
+
+    fn on_not_sent(&mut self, not_sent: NotSent, cx: &mut Context<Self>) {
+        match not_sent {
+            NotSent::Leg { cast, leg } => self.leg_failed((cast, leg), cx),
+            NotSent::Word(word) => {
+                for (to, word) in self.below(&word) {
+                    self.send_word(to, word, cx);
+                }
+            }
+        }
+    }
+
+    /// Sends word to a relay, or past it if there is no way to it: those below it must hear that their caster
+    /// is there, or they forget it.
+    fn send_word(&mut self, to: PeerId, word: Settlement, cx: &Context<Self>) {
+        let mut words = vec![(to, word)];
+        while let Some((to, word)) = words.pop() {
+            match self.way(word.stream.mesh, to) {
+                Some(way) => {
+                    self.links().posts.send(to, Parcel::Word(way, Box::new(word)), cx);
+                }
+                None => words.extend(self.below(&word)),
+            }
+        }
+    }
+
+    /// Who is below the first of those that a word is for.
+    fn below(&self, word: &Settlement) -> Vec<(PeerId, Settlement)> {
+        let Some(plan) = self.whole(word.stream.mesh) else { return Vec::new() };
+        word.passed_on(&plan, word.range.start.saturating_add(1)..word.range.end)
+    }
+}
+
+/// Which leg has come back, if it is one or a part of one.
+fn leg_of(undelivered: Undelivered) -> Option<(CastId, u64)> {
+    if undelivered.name == Piece::NAME {
+        return undelivered.decode::<Piece>().ok()?.leg;
+    }
+    if undelivered.name != Down::NAME {
+        return None;
+    }
+    let Down { leg, .. } = undelivered.decode().ok()?;
+    Some((leg.cast, leg.id.number))
+}
+
+/// The message that bytes for a port are, if they are for that of `M`.
+pub(super) fn whole_of<M>((port, bytes): &(PortId, Bytes)) -> Option<M>
+where
+    M: Message + DeserializeOwned,
+{
+    if *port != PortId::of::<M>() {
+        return None;
+    }
+    let decoded = codec::decode(bytes);
+    decoded.inspect_err(|error| tracing::warn!(%error, "a message in pieces is none")).ok()
+}

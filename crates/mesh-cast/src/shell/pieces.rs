@@ -1,0 +1,127 @@
+//! `Pieces`: a message that is larger than a frame of the control lane may be travels in pieces.
+//!
+//! Whoever sends by a queue sends one message after the other, and a session keeps the order. So the pieces of
+//! a message are neighbours, and a receiver has at most one message of each sender that is not whole. What a
+//! lost session has cut off is dropped with it, or by the next message of that sender.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use mesh_core::{ActorId, PeerId, PortId};
+use mesh_shape::Overlay;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{Answer, CastId, Outcome, Progress};
+
+/// How large a message or a reply may be that goes by the tree: as large as a transport usually lets it be that
+/// goes directly.
+pub(super) const MESSAGE_MAX: usize = 16 << 20;
+
+/// How many bytes travel at once: less than the smallest frame that a transport may be told to take.
+pub(super) const PIECE_BYTES: usize = 64 << 10;
+
+/// How many bytes of replies are merged into one answer, if there are several.
+const ANSWER_BYTES: usize = 1 << 20;
+
+/// How large a message of relays may be: a message of a program, and what surrounds it.
+const WHOLE_MAX: usize = MESSAGE_MAX + (4 << 20);
+
+/// What surrounds a reply, about.
+const RUN_BYTES: usize = 64;
+
+/// A part of a message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Piece {
+    /// Which relay or caster sends it.
+    pub(super) from: ActorId,
+    /// For which port the message is.
+    pub(super) port: PortId,
+    /// Which leg it is, if it is one.
+    pub(super) leg: Option<(CastId, u64)>,
+    /// How many bytes the message has.
+    pub(super) total: usize,
+    /// Which of them is the first here.
+    pub(super) start: usize,
+    pub(super) bytes: Bytes,
+}
+
+impl Piece {
+    /// Cuts a message; `None` if it is too large.
+    pub(super) fn cut(
+        (from, port): (ActorId, PortId),
+        leg: Option<(CastId, u64)>,
+        whole: &Bytes,
+    ) -> Option<impl Iterator<Item = Self> + use<>> {
+        let (total, whole) = (whole.len(), whole.clone());
+        let pieces = (0..total).step_by(PIECE_BYTES).map(move |start| {
+            let bytes = whole.slice(start..total.min(start + PIECE_BYTES));
+            Self { from, port, leg, total, start, bytes }
+        });
+        (total <= WHOLE_MAX).then_some(pieces)
+    }
+}
+
+/// The messages that are not whole yet.
+#[derive(Debug, Default)]
+pub(super) struct Pieces(BTreeMap<ActorId, BytesMut>);
+
+impl Pieces {
+    /// Takes a piece. Returns the message when it is whole, and for which port it is.
+    pub(super) fn add(&mut self, piece: Piece) -> Option<(PortId, Bytes)> {
+        let Piece { from, port, total, start, bytes, .. } = piece;
+        let mut message = self.0.remove(&from).unwrap_or_default();
+        if start == 0 {
+            message.clear();
+        }
+        let end = start.checked_add(bytes.len())?;
+        // One that has lost its beginning is dropped, and one that is larger than anybody sends.
+        if start != message.len() || bytes.is_empty() || end > total || total > WHOLE_MAX {
+            return None;
+        }
+        // Grows with what arrives, and not with what a piece says of the whole.
+        message.extend_from_slice(&bytes);
+        if end == total {
+            return Some((port, message.freeze()));
+        }
+        self.0.insert(from, message);
+        None
+    }
+
+    /// The session with a process was lost.
+    pub(super) fn lose(&mut self, peer: PeerId) {
+        self.0.retain(|from, _| from.peer() != peer);
+    }
+}
+
+/// Cuts an answer between replies: whoever gets it can merge and pass on a part, and need not keep all of it.
+/// Only the last part says how far the leg is.
+pub(super) fn parts(answer: Answer<Bytes>) -> Vec<Answer<Bytes>> {
+    let size = |outcome: &Outcome<Bytes>| match outcome {
+        Outcome::Replied(bytes) => bytes.len() + RUN_BYTES,
+        Outcome::Taken | Outcome::Failed(_) => RUN_BYTES,
+    };
+    let n_bytes: usize = answer.outcomes.runs().map(|(_, outcome)| size(outcome)).sum();
+    if n_bytes <= ANSWER_BYTES {
+        return vec![answer];
+    }
+    let Answer { cast, leg, progress, outcomes, unreached } = answer;
+    let part = |outcomes| {
+        let (progress, unreached) = (Progress::Open, Overlay::new());
+        Answer { cast, leg, progress, outcomes, unreached }
+    };
+    let (mut parts, mut some, mut n_bytes) = (Vec::new(), Overlay::new(), 0);
+    for (range, outcome) in outcomes.into_runs() {
+        let more = size(&outcome);
+        if n_bytes > 0 && n_bytes + more > ANSWER_BYTES {
+            parts.push(part(std::mem::take(&mut some)));
+            n_bytes = 0;
+        }
+        some.insert(range, outcome);
+        n_bytes += more;
+    }
+    parts.push(Answer { cast, leg, progress, outcomes: some, unreached });
+    parts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Messages that are cut, and put together again or not.
+
+use mesh_core::{Incarnation, MeshId, ProcId};
+
+use super::*;
+use crate::wire::{LegId, Sender, StreamId};
+
+fn actor(number: u128) -> ActorId {
+    ActorId { proc: ProcId::from_random(number), life: Incarnation::FIRST, index: 1 }
+}
+
+fn port() -> PortId {
+    PortId::named("test")
+}
+
+fn message(fill: u8, len: usize) -> Bytes {
+    vec![fill; len].into()
+}
+
+fn cut(from: u128, whole: &Bytes) -> Vec<Piece> {
+    Piece::cut((actor(from), port()), None, whole).expect("it is not too large").collect()
+}
+
+#[test]
+fn what_was_cut_is_put_together_again_also_among_others() {
+    let (one, other) = (message(1, 3 * PIECE_BYTES + 1), message(2, 2 * PIECE_BYTES));
+    let mut pieces = Pieces::default();
+    let (mut ones, mut others) = (cut(1, &one).into_iter(), cut(2, &other).into_iter());
+    let mut whole = Vec::new();
+    for _ in 0..4 {
+        whole.extend(ones.next().and_then(|piece| pieces.add(piece)));
+        whole.extend(others.next().and_then(|piece| pieces.add(piece)));
+    }
+    assert_eq!(whole, [(port(), other), (port(), one)]);
+    assert!(pieces.0.is_empty());
+}
+
+#[test]
+fn what_a_lost_session_has_cut_off_is_dropped() {
+    let (cut_off, next) = (message(1, 2 * PIECE_BYTES), message(2, PIECE_BYTES + 1));
+    let mut pieces = Pieces::default();
+    assert_eq!(pieces.add(cut(1, &cut_off).remove(0)), None);
+    let whole: Vec<_> = cut(1, &next).into_iter().filter_map(|it| pieces.add(it)).collect();
+    assert_eq!(whole, [(port(), next.clone())]);
+    assert_eq!(pieces.add(cut(1, &cut_off).remove(0)), None);
+    pieces.lose(actor(1).peer());
+    assert!(pieces.0.is_empty());
+    // The end of it, whose beginning was lost.
+    assert_eq!(pieces.add(cut(1, &next).remove(1)), None);
+    assert!(pieces.0.is_empty());
+}
+
+#[test]
+fn what_nobody_sends_is_dropped() {
+    let piece = cut(1, &message(1, 8)).remove(0);
+    let odd = [
+        Piece { total: usize::MAX, ..piece.clone() },
+        Piece { start: usize::MAX, ..piece.clone() },
+        Piece { total: 7, ..piece.clone() },
+        Piece { bytes: Bytes::new(), ..piece },
+    ];
+    let mut pieces = Pieces::default();
+    for piece in odd {
+        assert_eq!(pieces.add(piece), None);
+        assert!(pieces.0.is_empty());
+    }
+    let one_too_many = message(0, WHOLE_MAX + 1);
+    assert!(Piece::cut((actor(1), port()), None, &one_too_many).is_none());
+}
+
+fn answer(replies: &[usize]) -> Answer<Bytes> {
+    let stream = StreamId { caster: actor(1), mesh: MeshId::from_random(1) };
+    let cast = CastId { stream, number: 1 };
+    let leg = LegId { sender: Sender::Relay, number: 1 };
+    let replies = replies.iter().enumerate();
+    let outcomes = replies.map(|(rank, len)| {
+        (mesh_shape::Rank::new(rank), Outcome::Replied(message(rank as u8, *len)))
+    });
+    let (outcomes, unreached) = (outcomes.collect(), Overlay::new());
+    Answer { cast, leg, progress: Progress::Done, outcomes, unreached }
+}
+
+#[test]
+fn a_large_answer_is_cut_between_replies_and_only_its_end_says_that_it_is_one() {
+    let small = answer(&[10, 20]);
+    assert_eq!(parts(small.clone()), [small]);
+    let large = answer(&[ANSWER_BYTES / 2, ANSWER_BYTES / 3, 3 * ANSWER_BYTES, 10]);
+    let cut = parts(large.clone());
+    let progress: Vec<_> = cut.iter().map(|part| part.progress).collect();
+    assert_eq!(progress, [Progress::Open, Progress::Open, Progress::Done]);
+    let mut outcomes = Overlay::new();
+    cut.into_iter().for_each(|part| outcomes.merge(part.outcomes));
+    assert_eq!(outcomes, large.outcomes);
+}

@@ -1,0 +1,98 @@
+//! silent: processes that answer nobody any more, and those behind them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_cast::Kind;
+use mesh_cast::shell::{CasterRef, GetSeats, Table};
+use mesh_core::{MeshId, ProcSeat};
+use mesh_runtime::{Actor, Context, Handler, Handlers, ReplyTo};
+use mesh_shape::Rank;
+use mesh_testkit::fault_net::{FaultNet, Faults};
+
+use crate::world::{Later, World, replies, site};
+
+/// R1: a forwarder has ended and stays away. Those below it hear that a call is open, however long that is, and
+/// do not forget it.
+#[tokio::test(start_paused = true)]
+async fn a_long_call_is_not_forgotten_below_a_forwarder_that_has_ended() {
+    let net = FaultNet::new(1, Faults::none());
+    let world = World::new(&net, 9, 2).await;
+    assert!(world.call(0).await.iter().all(Result::is_ok));
+    // One that the caster sends to itself, and one that a forwarder sends to.
+    for victim in [4, 2] {
+        net.crash(&site(victim));
+    }
+    let outcomes = world.post(Kind::Call, &Later(1500), None).await;
+    let replies = replies::<Later>(outcomes, 9, Duration::from_secs(1600)).await;
+    let answered: Vec<usize> = (0..9).filter(|rank| replies[*rank].is_ok()).collect();
+    assert_eq!(answered, [0, 1, 3, 5, 6, 7, 8]);
+}
+
+/// Knows where everybody is, and does not say so.
+struct Mute;
+
+impl Actor for Mute {
+    const NAME: &'static str = "mute";
+    type Params = ();
+
+    async fn start((): (), _: &mut Context<Self>) -> Result<Self, mesh_runtime::Failure> {
+        Ok(Self)
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<GetSeats>();
+    }
+}
+
+impl Handler<GetSeats> for Mute {
+    async fn handle(
+        &mut self,
+        _: GetSeats,
+        _: &mut Context<Self>,
+    ) -> Result<Vec<(Rank, ProcSeat)>, mesh_runtime::Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn handle_call(
+        &mut self,
+        _: GetSeats,
+        reply: ReplyTo<Vec<(Rank, ProcSeat)>>,
+        _: &mut Context<Self>,
+    ) -> Result<(), mesh_runtime::Failure> {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            drop(reply);
+        });
+        Ok(())
+    }
+}
+
+/// R1: a forwarder looks in vain for a process; meanwhile that one has opened a session and asked it something.
+/// Its answer waits behind what cannot be sent, and is not dropped with it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_goes_by_a_session_that_was_opened_meanwhile() {
+    let net = FaultNet::new(1, Faults::none());
+    let mut world = World::new(&net, 4, 2).await;
+    // Two meshes on the same processes, one in the order of the other turned around: the first of one sends to
+    // the second, and of the other it gets what the second sends.
+    let known = Arc::clone(&world.table);
+    let turned = Table {
+        mesh: MeshId::from_random(9 << 64),
+        region: Arc::new(known.region.flip("r").expect("there is such a dim")),
+        seats: (0..4).rev().filter_map(|rank| known.seats.get(Rank::new(rank)).copied()).collect(),
+        ..Table::clone(&known)
+    };
+    let mute = world.caller().spawn::<Mute>(()).id();
+    world.table = Arc::new(Table { directory: mute, ..Table::clone(&known) });
+    let slow = world.post(Kind::Call, &Later(0), None).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let caster = CasterRef::of(world.caller(), turned.mesh);
+    let here = std::mem::replace(&mut world.caster, caster);
+    world.table = Arc::new(turned);
+    let asked = world.post(Kind::Call, &Later(1), None).await;
+    let within = Duration::from_secs(60);
+    assert!(replies::<Later>(asked, 4, within).await.iter().all(Result::is_ok), "turned");
+    assert!(replies::<Later>(slow, 4, within).await.iter().all(Result::is_ok), "as they are");
+    drop(here);
+}

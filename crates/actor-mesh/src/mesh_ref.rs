@@ -134,8 +134,8 @@ impl<A: Actor> ActorMeshRef<A> {
     /// Sends a message to every rank, and waits while there is no room for it. It is encoded once.
     ///
     /// It goes to each rank directly, and is there when this returns; or, if the mesh has more processes than
-    /// its [fan-out](crate::ActorSpec::fan_out), down a tree of them, and is on its way: then it waits while too
-    /// much of what was cast before was not taken. Either way what one sender sends to a mesh and its slices
+    /// its [fan-out](crate::ActorSpec::fan_out), down a tree of them, and is on its way: then it waits while one of
+    /// the ranks has not taken too much of what was cast before. Either way what one sender sends to a mesh and its slices
     /// arrives in order (R2).
     ///
     /// Returns the ranks that it was not sent to, since they have ended or are not there yet. What is sent and

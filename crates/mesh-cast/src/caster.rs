@@ -18,23 +18,20 @@ use crate::wire::{
 
 mod event;
 mod flight;
+mod room;
 
 pub use event::{Effect, Event, Sent};
+pub use room::{Busy, Full};
 
 use flight::{Flight, GivenUp};
-
-/// There is no room for a cast. The message comes back; nothing was done. [`Effect::Room`] says when to try
-/// again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no room: wait until some of what was cast before is taken or answered")]
-pub struct Full<P>(pub P);
 
 /// Casts to one mesh and its slices for one sender.
 ///
 /// # State
 ///
-/// The casts that some rank has not taken, at most [`Limits::window`] and [`Limits::window_bytes`], and
-/// the calls that wait for replies, at most [`Limits::calls`]. For each position the number of the last
+/// The casts that have not arrived at some process, at most [`Limits::window`] and [`Limits::window_bytes`], and
+/// those that some rank has not taken or not answered, at most [`Limits::open`], and [`Limits::rank`] for each
+/// rank. For each position the number of the last
 /// cast to it, run-coded.
 ///
 /// # Examples
@@ -74,7 +71,7 @@ pub struct Caster<N, P, R> {
     expects: Overlay<Expect>,
     flights: BTreeMap<u64, Flight<N, P, R>>,
     /// What was refused last.
-    awaited: Option<(Kind, usize)>,
+    awaited: Option<(Kind, usize, Arc<Plan<N>>)>,
 }
 
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
@@ -98,7 +95,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     ///
     /// # Errors
     ///
-    /// [`Full`] gives the message back if there is no room for it.
+    /// [`Full`] gives the message back if there is no room for it, and says whose fault that is.
     pub fn cast(
         &mut self,
         plan: Arc<Plan<N>>,
@@ -106,9 +103,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         payload: P,
         bytes: usize,
     ) -> Result<Sent<N, P, R>, Full<P>> {
-        if !self.has_room(kind, bytes) {
-            self.awaited = Some((kind, bytes));
-            return Err(Full(payload));
+        if let Err(busy) = self.room((kind, bytes), &plan) {
+            self.awaited = Some((kind, bytes, plan));
+            return Err(Full { message: payload, busy });
         }
         let mut effects = Vec::new();
         self.learn(plan.members(), &mut effects);
@@ -185,8 +182,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     /// What it is done with.
     #[must_use]
     pub fn settled(&self) -> Settled {
-        let untaken = self.flights.iter().find(|(_, flight)| !flight.untaken.is_empty());
-        let through = untaken.map_or(self.last, |(number, _)| number - 1);
+        let absent = self.flights.iter().find(|(_, flight)| !flight.absent.is_empty());
+        let through = absent.map_or(self.last, |(number, _)| number - 1);
         let waiting = self.flights.range(..=through).map(|(number, _)| *number).collect();
         Settled { through, waiting }
     }
@@ -197,18 +194,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         self.flights.len()
     }
 
-    fn has_room(&self, kind: Kind, bytes: usize) -> bool {
-        let kept = self.flights.values().filter_map(|flight| flight.payload.as_ref());
-        let kept: usize = kept.map(|(_, bytes)| *bytes).sum();
-        let calls = self.flights.values().filter(|flight| flight.kind == Kind::Call).count();
-        let ahead = self.last - self.settled().through;
-        ahead < self.limits.window
-            && (kept == 0 || kept.saturating_add(bytes) <= self.limits.window_bytes)
-            && (kind == Kind::Cast || calls < self.limits.calls)
-    }
-
     fn make_room(&mut self, effects: &mut Vec<Effect<N, P, R>>) {
-        if self.awaited.is_some_and(|(kind, bytes)| self.has_room(kind, bytes)) {
+        let awaited = self.awaited.as_ref();
+        if awaited.is_some_and(|(kind, bytes, plan)| self.room((*kind, *bytes), plan).is_ok()) {
             self.awaited = None;
             effects.push(Effect::Room);
         }
@@ -267,14 +255,14 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         self.give_up(given_up, effects);
     }
 
-    /// Gives up nodes, for every cast that they have not taken: it may wait there for one that does not
+    /// Gives up nodes, for every cast that they do not have: it may wait there for one that does not
     /// come. The next cast to them begins anew. A node that is gone has no replies, either.
     fn give_up(&mut self, mut given_up: Vec<GivenUp>, effects: &mut Vec<Effect<N, P, R>>) {
         while let Some((position, why)) = given_up.pop() {
             self.expects.insert(position..position + 1, Expect::From(self.last));
             for number in self.flights.keys().copied().collect::<Vec<_>>() {
                 let Some(flight) = self.flights.get_mut(&number) else { continue };
-                if why == Unreached::Gone || !flight.is_taken_at(position) {
+                if why == Unreached::Gone || !flight.has_arrived_at(position) {
                     tell(number, flight.give_up((position, why)), effects);
                     given_up.extend(self.absorb_one(number, effects));
                 }
@@ -297,7 +285,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         while let Some(branch) = flight.next_retry(&mut self.last_leg) {
             retries.push(branch);
         }
-        if flight.untaken.is_empty() {
+        if flight.absent.is_empty() {
             flight.payload = None;
         }
         if flight.is_over() {
@@ -332,7 +320,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
                 expects: clip(&flight.expects, &branch.range),
                 range: branch.range,
                 settled: settled.clone(),
-                payload: flight.payload.as_ref().map(|(payload, _)| payload.clone()),
+                payload: flight.payload.clone(),
             };
             Effect::Forward { to: branch.to, leg }
         }));

@@ -50,7 +50,7 @@ pub mod relay;
 pub mod shell;
 mod wire;
 
-pub use caster::{Caster, Full};
+pub use caster::{Busy, Caster, Full};
 pub use limits::Limits;
 pub use members::{Member, Members, MembersError};
 pub use plan::{FanOut, FanOutError, Plan, Split};

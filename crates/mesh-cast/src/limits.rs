@@ -8,18 +8,29 @@
 /// use mesh_cast::Limits;
 ///
 /// let small = Limits { window: 8, ..Limits::default() };
-/// assert_eq!(small.calls, 64);
+/// assert_eq!((small.rank, small.calls), (64, 256));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How far the number of a cast may be ahead of the oldest one that some rank has not taken. At
-    /// least 1. At this bound the caster waits, and so no node keeps more casts of a stream than this.
+    /// How far the number of a cast may be ahead of the oldest one that has not arrived at some process. At
+    /// least 1. At this bound the caster waits, and so no node keeps more casts of a stream for others than
+    /// this.
     pub window: u64,
-    /// How many bytes of messages that some rank has not taken a caster keeps. A larger message is taken
-    /// when there is no other. So no node keeps more of a stream than this or one message.
+    /// How many bytes of messages that have not arrived everywhere a caster keeps; and how many bytes of
+    /// messages that a rank has not taken. A larger message is taken when there is no other. So no node keeps
+    /// more of a stream than this or one message, for others and for each of its ranks.
     pub window_bytes: usize,
-    /// How many calls of one caster may wait for replies. At this bound the caster waits.
+    /// How many casts and calls there may be that a rank has not taken. At least 1. At this bound what is for
+    /// that rank waits, and nothing else does.
+    pub rank: usize,
+    /// How many calls of one caster may wait for replies. At this bound calls wait.
     pub calls: usize,
+    /// How many casts and calls of one caster may be open in all: not taken by some rank, or not answered. At
+    /// this bound the caster waits. Several times `rank`, so that a few ranks that take nothing hold up no
+    /// other.
+    pub open: usize,
+    /// How many bytes of messages that some rank has not taken. At this bound the caster waits.
+    pub open_bytes: usize,
     /// How often a caster tries to reach a node that the tree did not reach, in turn directly and through
     /// another node, before it gives it up.
     pub tries: u32,
@@ -32,6 +43,16 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { window: 64, window_bytes: 64 << 20, calls: 64, tries: 4, streams: 16_384, legs: 64 }
+        Self {
+            window: 64,
+            window_bytes: 64 << 20,
+            rank: 64,
+            calls: 256,
+            open: 1024,
+            open_bytes: 256 << 20,
+            tries: 4,
+            streams: 16_384,
+            legs: 64,
+        }
     }
 }

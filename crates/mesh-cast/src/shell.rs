@@ -10,12 +10,14 @@
 //! [`TooLarge`](mesh_core::WhyUndelivered::TooLarge), as most transports refuse it that goes directly.
 //!
 //! No user's code runs here: messages travel as bytes, and are decoded by whoever handles them. What is for an
-//! actor that has no room waits in a queue of its own; a caster's window bounds how much.
+//! actor that has no room waits in a queue of its own, of which each caster fills no more than
+//! [`Limits::rank`](crate::Limits::rank): then what is for that rank waits at the caster, and nothing else does.
 
 mod books;
 mod carrier;
 mod caster_actor;
 mod casters;
+mod crowd;
 mod inboxes;
 mod links;
 mod message;
@@ -23,6 +25,7 @@ mod pieces;
 mod posts;
 mod relay_actor;
 mod table;
+mod ticket;
 
 pub use casters::{Cast, CasterRef, Ended, Outcomes};
 pub use message::{GetSeats, Payload};

@@ -82,10 +82,10 @@ pub enum Expect {
 /// Which casts of a stream the caster is done with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
-    /// Every cast up to this one was taken by all its ranks, or given up for those that did not.
+    /// Every cast up to this one has arrived at all its processes, or was given up for those where it has not.
     pub through: u64,
-    /// The calls among those that still wait for replies, in order. No more than
-    /// [`Limits::calls`](crate::Limits::calls).
+    /// Those among them that some rank has not taken, and the calls that still wait for replies, in order. No
+    /// more than [`Limits::open`](crate::Limits::open).
     pub waiting: Arc<[u64]>,
 }
 
@@ -143,10 +143,10 @@ pub struct Answer<R> {
 /// How far a leg is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
-    /// Some of the range has not taken the message yet.
+    /// Some of the range does not have the message yet, or it is only a part of an answer.
     Open,
-    /// All of the range has taken it or is named as unreached, and there are replies to come: nobody needs
-    /// the message any more.
+    /// All of the range has it or is named as unreached, and there is more to come: nobody needs the message any
+    /// more.
     Delivered,
     /// Nothing more will come.
     Done,
@@ -191,6 +191,8 @@ impl Settlement {
 /// What came of a cast at one rank.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome<R> {
+    /// The message has arrived at its process, which hands it over in order. It is still to be taken.
+    Arrived,
     /// It took the message. The last word about a cast; a call is still to be answered.
     Taken,
     /// It answered.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mesh_cast::caster::{Effect, Event};
 use mesh_cast::{
-    Answer, Caster, Expect, Failure, FanOut, Kind, Leg, Limits, Member, Members, Outcome, Plan,
-    Progress, StreamId, Unreached,
+    Answer, Busy, Caster, Expect, Failure, FanOut, Full, Kind, Leg, Limits, Member, Members,
+    Outcome, Plan, Progress, StreamId, Unreached,
 };
 use mesh_core::{ActorId, End, Fault, Incarnation, MeshId, ProcId};
 use mesh_shape::{Overlay, Rank};
@@ -114,10 +114,49 @@ fn a_full_window_gives_the_message_back_and_says_when_there_is_room() {
     let plan = plan_of(1, &[10]);
     let (_, sent) = caster.cast(Arc::clone(&plan), Kind::Cast, "a", 1).expect("there is room");
     let full = caster.cast(Arc::clone(&plan), Kind::Cast, "b", 1).expect_err("it is full");
-    assert_eq!(full.0, "b");
+    assert_eq!(full, Full { message: "b", busy: Busy::All });
     let effects = caster.step(answer(&legs(&sent)[0].1, Some(Outcome::Taken)));
     assert_eq!(effects.last(), Some(&Effect::Room));
     assert!(caster.cast(plan, Kind::Cast, "b", 1).is_ok());
+}
+
+fn arrived(leg: &Leg<&'static str>) -> Event<usize, u8> {
+    let Event::Answered(answer) = answer(leg, Some(Outcome::Arrived)) else { panic!("it is one") };
+    Event::Answered(Answer { progress: Progress::Delivered, ..answer })
+}
+
+/// R2: a cast that has arrived is before its rank in order: the tree goes on.
+#[test]
+fn a_rank_that_takes_nothing_holds_up_what_is_for_it_and_nothing_else() {
+    let limits = Limits { window: 1, rank: 2, ..Limits::default() };
+    let mut caster = caster(limits);
+    let extent = mesh_shape::Extent::new([("r", 3)]).expect("it is small");
+    let all = plan_of(1, &[10, 11, 12]);
+    let two = mesh_shape::Region::all(extent).slice("r", 1..3).expect("there are two");
+    let others = Arc::new(all.to(two));
+    for _ in 0..2 {
+        let sent = caster.cast(Arc::clone(&all), Kind::Cast, "!", 1).expect("there is room").1;
+        for (_, leg) in legs(&sent) {
+            let said = caster.step(arrived(&leg));
+            assert_eq!(said, [], "nobody has taken it");
+            let others = Overlay::from_range(1..3, Outcome::Taken);
+            let Event::Answered(news) = arrived(&leg) else { panic!("it is one") };
+            drop(caster.step(Event::Answered(Answer { outcomes: others, ..news })));
+        }
+    }
+    assert_eq!(caster.settled().waiting.to_vec(), [1, 2]);
+    let full = caster.cast(Arc::clone(&all), Kind::Cast, "!", 1).expect_err("the first is full");
+    assert_eq!(full.busy, Busy::Ranks((0..1).into()));
+    for _ in 0..9 {
+        let sent = caster.cast(Arc::clone(&others), Kind::Cast, "!", 1).expect("they are not").1;
+        for (_, leg) in legs(&sent) {
+            drop(caster.step(answer(&leg, Some(Outcome::Taken))));
+        }
+    }
+    assert_eq!(caster.n_flights(), 2);
+    // A large message is for a rank that has as much to take no smaller one.
+    let large = caster.cast(others, Kind::Cast, "!", limits.window_bytes).map(|(number, _)| number);
+    assert_eq!(large, Ok(12));
 }
 
 #[test]
@@ -130,7 +169,21 @@ fn bytes_and_calls_have_bounds_of_their_own() {
     let mut calls = caster(limits);
     assert!(calls.cast(Arc::clone(&plan), Kind::Call, "?", 1).is_ok());
     assert!(calls.cast(Arc::clone(&plan), Kind::Call, "?", 1).is_err());
-    assert!(calls.cast(plan, Kind::Cast, "!", 1).is_ok());
+    assert!(calls.cast(Arc::clone(&plan), Kind::Cast, "!", 1).is_ok());
+    // What has arrived is not kept for others any more, and still for its rank; and what is open in all is
+    // bounded as well.
+    let bounds = [
+        (Limits { open_bytes: 9, ..Limits::default() }, Busy::All),
+        (Limits { open: 1, ..Limits::default() }, Busy::All),
+        (Limits { window_bytes: 9, ..Limits::default() }, Busy::Ranks((0..1).into())),
+    ];
+    for (limits, busy) in bounds {
+        let mut open = caster(limits);
+        let sent = open.cast(Arc::clone(&plan), Kind::Cast, "!", 5).expect("there is room").1;
+        drop(open.step(arrived(&legs(&sent)[0].1)));
+        let full = open.cast(Arc::clone(&plan), Kind::Cast, "!", 5).expect_err("it is full");
+        assert_eq!(full.busy, busy);
+    }
 }
 
 #[test]

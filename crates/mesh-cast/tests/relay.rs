@@ -264,7 +264,7 @@ fn late_replies_pass_one_by_one_and_equal_ones_are_one_run() {
             Effect::Deliver { .. } | Effect::Forward { .. } | Effect::PassOn { .. } => None,
         })
         .collect();
-    assert_eq!(runs, [(Progress::Open, "5".to_owned()), (Progress::Done, "4,6".to_owned())]);
+    assert_eq!(runs, [(Progress::Open, "4..6".to_owned()), (Progress::Done, "4,6".to_owned())]);
 }
 
 /// R2: a leg that comes after its caster has ended is not taken for a new one.
@@ -283,7 +283,7 @@ fn a_caster_that_has_ended_gets_nothing_delivered_any_more_until_it_is_forgotten
 
 #[test]
 fn what_is_outside_the_limits_is_refused_and_changes_nothing() {
-    let limits = Limits { window: 4, calls: 1, streams: 1, legs: 1, ..Limits::default() };
+    let limits = Limits { window: 4, open: 1, streams: 1, legs: 1, ..Limits::default() };
     let mut node: Node = Relay::new(0, limits);
     let is_refused = |effects: Effects| answers(&effects) == [(CASTER, Progress::Refused)];
     assert!(is_refused(node.step(incoming(leg(5, 0..7)))), "a cast ahead of the window");
@@ -292,7 +292,7 @@ fn what_is_outside_the_limits_is_refused_and_changes_nothing() {
     let empty = leg(1, 4..2);
     assert!(is_refused(node.step(incoming(empty))), "an empty range");
     let calls = Leg { settled: settled(2, &[1, 2]), ..leg(3, 0..7) };
-    assert!(is_refused(node.step(incoming(calls))), "more calls than may wait");
+    assert!(is_refused(node.step(incoming(calls))), "more than may be open");
     assert_eq!(node.n_streams(), 0);
     assert_eq!(delivered(&node.step(incoming(leg(1, 0..7)))), [1]);
     let mut other = leg(1, 0..7);

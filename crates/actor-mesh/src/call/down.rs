@@ -82,7 +82,9 @@ fn reply_of<R: DeserializeOwned>(outcome: Outcome<Bytes>) -> Result<R, Fault> {
             codec::decode(&bytes).or(Err(Fault::Undelivered(WhyUndelivered::Malformed)))
         }
         Outcome::Failed(Failure::Fault(fault)) => Err(fault),
-        Outcome::Taken | Outcome::Failed(Failure::Unreached(_) | Failure::Withdrawn) => {
+        Outcome::Arrived
+        | Outcome::Taken
+        | Outcome::Failed(Failure::Unreached(_) | Failure::Withdrawn) => {
             Err(Fault::Undelivered(WhyUndelivered::PeerLost))
         }
     }

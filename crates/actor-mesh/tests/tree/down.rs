@@ -81,12 +81,22 @@ async fn a_rank_that_hangs_keeps_nobody_else() {
     for rank in 1..7 {
         assert_eq!(answers.get(Rank::new(rank)), Some(&Ok(10 * rank as u64 + 1)));
     }
-    // More than its mailbox and the window of the caster take: whoever casts waits, and the others have all.
+    // More than its mailbox and its queue take: whoever casts to all waits, and nobody else does.
+    let to_all = tokio::spawn({
+        let (proc, all) = (world.proc.clone(), tools.mesh_ref().clone());
+        async move {
+            loop {
+                all.cast(&proc, Add(0)).await;
+            }
+        }
+    });
+    tokio::time::sleep(within).await;
     let half = tools.slice("procs", 4..).expect("there are three");
     for _ in 0..200 {
         half.cast(&world.proc, Add(1)).await;
     }
     assert_eq!(all(&half.call(&world.proc, Add(0)).await), [241, 251, 261]);
+    to_all.abort();
 }
 
 /// A call that is dropped holds no room: more of them than the caster takes at once do no harm.

@@ -15,8 +15,12 @@ pub(super) struct Flight<N, P, R> {
     pub(super) kind: Kind,
     pub(super) plan: Arc<Plan<N>>,
     pub(super) expects: Overlay<Expect>,
-    /// The message, and how large it is, as long as some rank has not taken it.
-    pub(super) payload: Option<(P, usize)>,
+    /// The message, as long as it has not arrived everywhere.
+    pub(super) payload: Option<P>,
+    /// How large it is.
+    pub(super) bytes: usize,
+    /// The ranks at whose processes it has not arrived. Invariant: all of them are among `untaken`.
+    pub(super) absent: RankSet,
     /// The ranks that have not taken it, and are not given up.
     pub(super) untaken: RankSet,
     /// The ranks that have no outcome.
@@ -32,13 +36,15 @@ pub(super) struct Flight<N, P, R> {
 pub(super) type GivenUp = (usize, Unreached);
 
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
-    pub(super) fn new(kind: Kind, plan: Arc<Plan<N>>, payload: (P, usize)) -> Self {
+    pub(super) fn new(kind: Kind, plan: Arc<Plan<N>>, (payload, bytes): (P, usize)) -> Self {
         let ranks = plan.all_ranks().clone();
         Self {
             kind,
             plan,
             expects: Overlay::new(),
             payload: Some(payload),
+            bytes,
+            absent: ranks.clone(),
             untaken: ranks.clone(),
             pending: ranks,
             gather: Gather::new(),
@@ -56,6 +62,10 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
     pub(super) fn resolve(&mut self, outcomes: Overlay<Outcome<R>>) -> Overlay<Outcome<R>> {
         let mut news = Overlay::new();
         for (range, outcome) in outcomes.into_runs() {
+            self.absent.remove_range(range.clone());
+            if outcome == Outcome::Arrived {
+                continue;
+            }
             self.untaken.remove_range(range.clone());
             if self.kind == Kind::Call && outcome == Outcome::Taken {
                 continue;
@@ -93,9 +103,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
         self.resolve(outcomes)
     }
 
-    /// Whether all ranks of the node at a position have taken it.
-    pub(super) fn is_taken_at(&self, position: usize) -> bool {
-        !self.plan.ranks(position).intersects(&self.untaken)
+    /// Whether the node at a position has it.
+    pub(super) fn has_arrived_at(&self, position: usize) -> bool {
+        !self.plan.ranks(position).intersects(&self.absent)
     }
 
     /// Whether the node at a position has ranks from which something is to come.

@@ -53,7 +53,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
 
     /// Whether the whole range has the message, as far as can be.
     fn is_delivered(&self, own: &Own<P, R>) -> bool {
-        self.gather.is_delivered() && (!self.is_own || own.is_taken())
+        self.gather.is_delivered() && (!self.is_own || own.has_arrived())
     }
 
     /// Whether nothing more will be said about the range.

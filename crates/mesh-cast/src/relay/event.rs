@@ -39,7 +39,7 @@ pub enum Event<N, P, R> {
         /// Whether it is gone.
         why: Unreached,
     },
-    /// Ranks of this node took what was delivered, replied, or failed.
+    /// Ranks of this node took what was delivered, replied, or failed. That it has arrived need not be said.
     Said {
         /// Which cast.
         cast: CastId,
@@ -65,7 +65,8 @@ pub enum Event<N, P, R> {
 /// One thing that is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect<N, P, R> {
-    /// Hand the message to ranks of this node. In order; say so with [`Event::Said`].
+    /// Hand the message to ranks of this node, each in order; one that takes nothing must not hold up another. Say
+    /// with [`Event::Said`] when they have taken it.
     Deliver {
         /// Which cast.
         cast: CastId,

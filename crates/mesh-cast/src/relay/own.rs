@@ -35,13 +35,9 @@ impl<P, R: Clone + PartialEq> Own<P, R> {
         matches!(self, Self::Held { .. })
     }
 
-    /// Whether all ranks have taken it, or said why not.
-    pub(super) fn is_taken(&self) -> bool {
-        match self {
-            Self::Nothing => true,
-            Self::Held { .. } => false,
-            Self::Delivered(delivered) => delivered.untaken.is_empty(),
-        }
+    /// Whether the message is not wanted here any more: it was handed over.
+    pub(super) const fn has_arrived(&self) -> bool {
+        !self.is_held()
     }
 
     /// Whether nothing more will be said.
@@ -78,13 +74,18 @@ impl<R: Clone + PartialEq> Delivered<R> {
             Kind::Cast => RankSet::new(),
             Kind::Call => ranks.clone(),
         };
-        Self { untaken: ranks, waiting, said: Overlay::new() }
+        let arrived = ranks.runs().map(|run| (run, Outcome::Arrived));
+        let mut said = Overlay::new();
+        arrived.for_each(|(run, outcome)| said.insert(run, outcome));
+        Self { untaken: ranks, waiting, said }
     }
 
     fn on_said(&mut self, outcomes: Overlay<Outcome<R>>) -> Overlay<Outcome<R>> {
         let mut news = Overlay::new();
         for (range, outcome) in outcomes.into_runs() {
             let open = match outcome {
+                // That much was said as it was handed over.
+                Outcome::Arrived => RankSet::new(),
                 Outcome::Taken => self.untaken.clone(),
                 Outcome::Replied(_) | Outcome::Failed(_) => self.untaken.union(&self.waiting),
             };

@@ -139,6 +139,10 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Stream<N, P, R> {
         match std::mem::replace(&mut entry.own, Own::Nothing) {
             Own::Held { kind, need, ranks, payload } if need <= self.last => {
                 entry.own = Own::Delivered(Delivered::new(kind, ranks.clone()));
+                let arrived = entry.own.said();
+                for duty in entry.duties.iter_mut().filter(|duty| duty.is_own) {
+                    duty.gather.add(arrived.clone());
+                }
                 self.last = *number;
                 let cast = CastId { stream: self.id, number: *number };
                 effects.push(Effect::Deliver { cast, kind, ranks, payload });

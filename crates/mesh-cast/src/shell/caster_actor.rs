@@ -6,23 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{Fault, MeshId, Message, PeerId, WhyUndelivered};
+use mesh_core::{MeshId, Message, PeerId, WhyUndelivered};
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered};
 use mesh_shape::Overlay;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::casters::{Cast, Users, leave};
+use super::crowd::Crowd;
 use super::links::{Linked, Links, whole_of};
 use super::message::{Down, Forgot, Payload, Up};
 use super::pieces::{MESSAGE_MAX, Piece};
 use super::posts::{NotSent, Parcel, Way};
 use super::relay_actor::FORGOTTEN_AFTER;
 use super::table::{Book, Table};
-use crate::caster::{Caster, Effect, Event};
+use super::ticket::Ticket;
+use crate::caster::{Caster, Effect, Event, Full};
 use crate::limits::Limits;
 use crate::plan::Plan;
-use crate::wire::{self, Answer, CastId, Kind, Outcome, Settled, StreamId, Unreached};
+use crate::wire::{Answer, CastId, Kind, Outcome, Settled, StreamId, Unreached};
 
 /// How often it looks for calls that nobody waits for, and for something to be said.
 const TICK: Duration = Duration::from_millis(100);
@@ -57,13 +59,6 @@ pub(super) struct CasterActor {
     /// When something was cast last.
     active: Instant,
     ticked: Instant,
-}
-
-/// Who is told what came of a cast.
-struct Ticket {
-    /// For a call.
-    told: Option<mpsc::UnboundedSender<Overlay<Outcome<Bytes>>>>,
-    cast: Cast,
 }
 
 /// Something is to be cast.
@@ -133,47 +128,61 @@ impl CasterActor {
         }
     }
 
-    /// Casts what there is room for, in order.
+    /// Casts what there is room for, in order. What waits for a rank holds up only what is for that rank, or of the
+    /// same sender.
     fn admit(&mut self, cx: &Context<Self>) {
-        while let Some(Submit { mut cast, accepted, told }) = self.waiting.pop_front() {
-            if accepted.is_closed() {
+        let (mut queue, mut crowd) = (std::mem::take(&mut self.waiting), Crowd::default());
+        while let Some(submit) = queue.pop_front() {
+            if submit.accepted.is_closed() {
                 // Whoever waited has gone.
                 continue;
             }
-            self.learn(&cast.table, cx);
+            self.learn(&submit.cast.table, cx);
             let book = self.book.as_mut();
-            let Some(plan) = book.and_then(|book| book.plan(cast.region.as_ref())) else {
-                continue;
+            let plan = book.and_then(|book| book.plan(submit.cast.region.as_ref()));
+            let Some(plan) = plan else { continue };
+            let refused = match crowd.is_before(&submit.cast, &plan) {
+                true => Some(submit),
+                false => self.submit(submit, plan, &mut crowd, cx),
             };
-            if cast.payload.bytes.len() > MESSAGE_MAX {
+            self.waiting.extend(refused);
+        }
+    }
+
+    /// Casts to a plan; what there is no room for comes back, and joins the crowd.
+    fn submit(
+        &mut self,
+        Submit { mut cast, accepted, told }: Submit,
+        plan: Arc<Plan<PeerId>>,
+        crowd: &mut Crowd,
+        cx: &Context<Self>,
+    ) -> Option<Submit> {
+        if cast.payload.bytes.len() > MESSAGE_MAX {
+            _ = accepted.send(()).is_ok();
+            Ticket { told, cast }.refuse(&plan, WhyUndelivered::TooLarge, cx);
+            return None;
+        }
+        let plan = match cast.payload.except.is_empty() {
+            true => plan,
+            false => Arc::new(plan.without(&cast.payload.except)),
+        };
+        let (kind, payload) = (cast.kind, cast.payload.clone());
+        let bytes = payload.bytes.len();
+        match self.caster.cast(plan, kind, payload, bytes) {
+            Ok((number, effects)) => {
+                self.active = Instant::now();
+                if kind == Kind::Call {
+                    // Nothing of it goes back; it may be open for long.
+                    cast.payload.bytes = Bytes::new();
+                }
+                self.tickets.insert(number, Ticket { told, cast });
                 _ = accepted.send(()).is_ok();
-                let fault = Fault::Undelivered(WhyUndelivered::TooLarge);
-                let failed = Outcome::Failed(wire::Failure::Fault(fault));
-                let each = plan.all_ranks().iter().map(|rank| (rank, failed.clone()));
-                Ticket { told, cast }.tell(each.collect(), cx);
-                continue;
+                self.perform(effects, cx);
+                None
             }
-            let plan = match cast.payload.except.is_empty() {
-                true => plan,
-                false => Arc::new(plan.without(&cast.payload.except)),
-            };
-            let (kind, payload) = (cast.kind, cast.payload.clone());
-            let bytes = payload.bytes.len();
-            match self.caster.cast(plan, kind, payload, bytes) {
-                Ok((number, effects)) => {
-                    self.active = Instant::now();
-                    if kind == Kind::Call {
-                        // Nothing of it goes back; it may be open for long.
-                        cast.payload.bytes = Bytes::new();
-                    }
-                    self.tickets.insert(number, Ticket { told, cast });
-                    _ = accepted.send(()).is_ok();
-                    self.perform(effects, cx);
-                }
-                Err(_) => {
-                    self.waiting.push_front(Submit { cast, accepted, told });
-                    return;
-                }
+            Err(Full { busy, .. }) => {
+                crowd.join(&cast, busy);
+                Some(Submit { cast, accepted, told })
             }
         }
     }
@@ -205,36 +214,6 @@ impl CasterActor {
         let words = self.caster.settle(book.whole());
         (self.said, self.said_at) = (settled, Instant::now());
         self.perform(words, cx);
-    }
-}
-
-impl Ticket {
-    /// Tells what came of it at some ranks. A cast that was not taken goes back to who sent it; of ranks that
-    /// it was not sent to that is known already.
-    fn tell(&self, outcomes: Overlay<Outcome<Bytes>>, cx: &Context<CasterActor>) {
-        if let Some(told) = &self.told {
-            // Whoever called may have gone; that is seen to soon.
-            _ = told.send(outcomes).is_ok();
-            return;
-        }
-        let Payload { from, except, bytes, .. } = &self.cast.payload;
-        for (rank, outcome) in outcomes.iter() {
-            let Outcome::Failed(failure) = outcome else { continue };
-            let why = match failure {
-                wire::Failure::Fault(Fault::Undelivered(why)) => *why,
-                wire::Failure::Fault(_) => WhyUndelivered::Ended,
-                wire::Failure::Unreached(_) | wire::Failure::Withdrawn => WhyUndelivered::PeerLost,
-            };
-            if let Some(to) = self.cast.table.actor(rank).filter(|_| !except.contains(rank)) {
-                let proc = cx.proc();
-                proc.not_passed_on((*from, to), self.cast.name, why, bytes.clone());
-            }
-        }
-    }
-
-    fn is_withdrawn(&self) -> bool {
-        self.cast.kind == Kind::Call
-            && self.told.as_ref().is_none_or(mpsc::UnboundedSender::is_closed)
     }
 }
 

@@ -1,7 +1,9 @@
 //! `Inboxes`: what is for the actors of this process, each in a queue of its own, so that one that is full
 //! holds up no other.
 //!
-//! A queue holds no more than the windows of the casters that send to its actor: what is in it is not taken.
+//! A queue holds no more of each caster than that sends to a rank that takes nothing ([`Limits::rank`]).
+//!
+//! [`Limits::rank`]: crate::Limits::rank
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -98,7 +98,7 @@ impl Pieces {
 pub(super) fn parts(answer: Answer<Bytes>) -> Vec<Answer<Bytes>> {
     let size = |outcome: &Outcome<Bytes>| match outcome {
         Outcome::Replied(bytes) => bytes.len() + RUN_BYTES,
-        Outcome::Taken | Outcome::Failed(_) => RUN_BYTES,
+        Outcome::Arrived | Outcome::Taken | Outcome::Failed(_) => RUN_BYTES,
     };
     let n_bytes: usize = answer.outcomes.runs().map(|(_, outcome)| size(outcome)).sum();
     if n_bytes <= ANSWER_BYTES {

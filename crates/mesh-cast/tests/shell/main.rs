@@ -2,6 +2,7 @@
 
 mod large;
 mod silent;
+mod stuck;
 mod world;
 
 use std::time::Duration;

@@ -8,15 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use mesh_cast::shell::{Cast, CasterRef, GetSeats, Outcomes, Payload, RelayActor, Seat, Table};
 use mesh_cast::{Failure, Kind, Outcome};
-use mesh_core::{Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
-use mesh_runtime::{Actor, Context, Handler, Handlers, Network, Proc, ProcConfig, codec};
+use mesh_core::{ActorId, Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
+use mesh_runtime::{Actor, Context, Handler, Handlers, Network, Proc, ProcConfig, ReplyTo, codec};
 use mesh_shape::{Extent, Rank, RankSet, Region};
 use mesh_testkit::fault_net::FaultNet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Remembers what it was told, and answers with all of it.
-struct Tally(Vec<u64>);
+pub(crate) struct Tally(Vec<u64>);
 
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Tell(pub(crate) u64);
@@ -44,6 +44,15 @@ impl Message for Later {
     type Reply = ();
 }
 
+/// Is answered after so many seconds; meanwhile others are.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Promise(pub(crate) u64);
+
+impl Message for Promise {
+    const NAME: &'static str = "test.Promise";
+    type Reply = ();
+}
+
 impl Actor for Tally {
     const NAME: &'static str = "tally";
     /// So few that forwarders wait for it.
@@ -55,7 +64,7 @@ impl Actor for Tally {
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
-        handlers.takes::<Tell>().takes::<Fill>().takes::<Later>();
+        handlers.takes::<Tell>().takes::<Fill>().takes::<Later>().takes::<Promise>();
     }
 }
 
@@ -89,6 +98,29 @@ impl Handler<Tell> for Tally {
     ) -> Result<Vec<u64>, mesh_runtime::Failure> {
         self.0.push(number);
         Ok(self.0.clone())
+    }
+}
+
+impl Handler<Promise> for Tally {
+    async fn handle(
+        &mut self,
+        _: Promise,
+        _: &mut Context<Self>,
+    ) -> Result<(), mesh_runtime::Failure> {
+        Ok(())
+    }
+
+    async fn handle_call(
+        &mut self,
+        Promise(seconds): Promise,
+        reply: ReplyTo<()>,
+        _: &mut Context<Self>,
+    ) -> Result<(), mesh_runtime::Failure> {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            reply.send(()).is_ok()
+        });
+        Ok(())
     }
 }
 
@@ -130,6 +162,8 @@ pub(crate) fn site(rank: u64) -> String {
 pub(crate) struct World {
     pub(crate) caster: CasterRef,
     pub(crate) table: Arc<Table>,
+    /// Who casts, if it is an actor.
+    pub(crate) from: Option<ActorId>,
     /// Those of the ranks, and that of the caller; they live as long as the world.
     pub(crate) networks: Vec<Network>,
 }
@@ -163,7 +197,7 @@ impl World {
         let region = Arc::new(Region::all(Extent::new([("r", size)]).expect("it is small")));
         let seats = seats.into_iter().collect();
         let table = Arc::new(Table { mesh, version: 1, fan_out, procs, region, seats, directory });
-        Self { caster, table, networks }
+        Self { caster, table, from: None, networks }
     }
 
     /// The process that casts.
@@ -179,7 +213,7 @@ impl World {
         ranks: Option<Range<usize>>,
     ) -> Outcomes {
         let bytes: Bytes = codec::encode(M::NAME, message).expect("it can be");
-        let (port, from, except) = (PortId::of::<M>(), None, RankSet::new());
+        let (port, from, except) = (PortId::of::<M>(), self.from, RankSet::new());
         let payload = Payload { port, from, except, bytes };
         let (table, name) = (Arc::clone(&self.table), M::NAME);
         let all = || Region::all(Extent::new([("r", table.seats.size())]).expect("it is small"));
@@ -188,7 +222,7 @@ impl World {
             Arc::new(all().slice("r", slice).expect("they are there"))
         });
         let cast = Cast { table: Arc::clone(&table), region, kind, name, payload };
-        let sent = tokio::time::timeout(Duration::from_secs(60), self.caster.cast(cast)).await;
+        let sent = tokio::time::timeout(Duration::from_secs(7200), self.caster.cast(cast)).await;
         sent.expect("there is room at last").expect("the caster lives")
     }
 
@@ -217,7 +251,7 @@ pub(crate) async fn replies<M: Message<Reply: DeserializeOwned>>(
             let reply = match outcome.clone() {
                 Outcome::Replied(bytes) => Ok(codec::decode(&bytes).expect("it is a reply")),
                 Outcome::Failed(failure) => Err(failure),
-                Outcome::Taken => panic!("no last word: {rank}"),
+                Outcome::Arrived | Outcome::Taken => panic!("no last word: {rank}"),
             };
             assert!(replies.insert(rank, reply).is_none(), "{rank} has two outcomes");
         }

@@ -26,11 +26,8 @@ pub(crate) fn judge(world: &mut World, reach: Reach) {
             outcomes(world, client, reach);
         }
     }
-    let Limits { window, calls } = Limits::of(world);
-    assert!(
-        world.most_casts <= (window + calls + 1) * world.clients.len(),
-        "a node keeps too much"
-    );
+    let Limits { window, open } = Limits::of(world);
+    assert!(world.most_casts <= (window + open + 1) * world.clients.len(), "a node keeps too much");
     world.settle();
     for (node, proc) in world.procs.iter().filter(|(node, _)| !world.dead.contains(node)) {
         let has_caster = world.clients.iter().all(|client| !world.dead.contains(&client.home));
@@ -42,13 +39,13 @@ pub(crate) fn judge(world: &mut World, reach: Reach) {
 
 struct Limits {
     window: usize,
-    calls: usize,
+    open: usize,
 }
 
 impl Limits {
     fn of(world: &World) -> Self {
         let limits = world.setup.limits;
-        Self { window: limits.window as usize, calls: limits.calls }
+        Self { window: limits.window as usize, open: limits.open }
     }
 }
 

@@ -32,7 +32,7 @@ fn setup(n_nodes: usize, fan_out: usize, seed: u64) -> Setup {
         fan_out,
         casters: vec![n_nodes],
         script: SCRIPT[..4].to_vec(),
-        limits: Limits { window: 3, calls: 2, ..Limits::default() },
+        limits: Limits { window: 3, rank: 2, calls: 2, open: 5, ..Limits::default() },
         seed,
     }
 }
@@ -52,7 +52,9 @@ fn drawn(seed: u64) -> Setup {
         script: (0..n_casts).map(|_| SCRIPT[dice.below(SCRIPT.len())]).collect(),
         limits: Limits {
             window: 1 + dice.below(6) as u64,
+            rank: 1 + dice.below(4),
             calls: 1 + dice.below(3),
+            open: 4 + dice.below(8),
             ..Limits::default()
         },
         seed,

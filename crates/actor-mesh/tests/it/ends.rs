@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, RankError, RegistryError, SpawnError};
 use controller::Config;
-use mesh_core::{ActorId, Interest, MeshEvent, MeshRequest, News, PortRef, Subscribe, Transport};
+use mesh_core::{
+    ActorId, Incarnation, Interest, MeshEvent, MeshRequest, News, PortRef, Status, Subscribe,
+    Transport,
+};
 use mesh_runtime::{Actor, Context, Failure, Handlers, LocalTransport, Port, Proc, ProcConfig};
 use mesh_shape::Rank;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::support::{Add, Hang, Tool, Where, World, all, on_failure, soon, tens, world};
+use crate::support::{
+    Add, Began, HangKnown, Tool, Where, World, all, begun, on_failure, soon, tens, world,
+};
 
 /// A program that says which failures nobody has handled.
 fn program() -> (Proc, mpsc::Receiver<String>) {
@@ -103,8 +108,9 @@ async fn actors_end_with_a_keeper_that_is_killed() {
 async fn a_process_that_is_stopping_can_be_killed() {
     let world = world("procs=2").await;
     let tools = world.tools().await;
-    let call = tokio::spawn(tools.call(&world.proc, Hang));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut port = world.proc.open_port::<Began>(2);
+    let call = tokio::spawn(tools.call(&world.proc, HangKnown(port.port())));
+    begun(&mut port, 2).await;
     let asked = Instant::now();
     soon(world.procs.stop(Duration::from_millis(100))).await.expect("it is answered");
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
@@ -120,11 +126,29 @@ async fn a_call_is_answered_with_the_end_of_the_life_that_it_called() {
     let world = World::with("procs=2", config, transports).await;
     let tools = world.spawn(tens("tools").restart(on_failure())).await;
     all(&soon(tools.call(&world.proc, Add(0))).await);
-    let mut call = tools.call(&world.proc, Hang).within(Duration::from_secs(60));
-    assert!(timeout(Duration::from_millis(50), &mut call).await.is_err(), "it hangs");
+    let mut port = world.proc.open_port::<Began>(2);
+    let hang = HangKnown(port.port());
+    let mut call = tools.call(&world.proc, hang).within(Duration::from_secs(60));
+    tokio::select! {
+        biased;
+        answers = &mut call => panic!("it hangs: {answers:?}"),
+        () = begun(&mut port, 2) => (),
+    }
     world.procs.crash(Rank::new(1));
     // Nobody polls the call while the rank is started again.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    soon(async {
+        loop {
+            let state = tools.controller().state().await.expect("it is answered");
+            let is_next = state.ranks.get(Rank::new(1)).is_some_and(|rank| {
+                rank.incarnation > Incarnation::FIRST && rank.status == Status::Running
+            });
+            if is_next {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     let one = tools.slice("procs", 1..).expect("there is one");
     assert_eq!(all(&soon(one.call(&world.proc, Add(0))).await), [10]);
     world.procs.crash(Rank::new(0));

@@ -6,7 +6,9 @@ use actor_mesh::{ActorMesh, ActorSpec, RankError, SpawnError};
 use mesh_core::{OwnerNews, Status};
 use mesh_shape::Rank;
 
-use crate::support::{Add, Hang, Panic, Tool, all, next_failures, soon, tens, world};
+use crate::support::{
+    Add, Began, HangKnown, Panic, Tool, all, begun, next_failures, soon, tens, world,
+};
 
 /// R1, D1, N1: the entry of the rank is its failure, with its cause; the owner is told once.
 #[tokio::test]
@@ -41,10 +43,10 @@ async fn a_panic_is_the_answer_of_its_rank_and_told_to_the_owner() {
 async fn a_call_pending_at_a_process_that_dies_ends_with_its_failure() {
     let world = world("procs=3").await;
     let mut tools = world.tools().await;
-    let call = tools.call(&world.proc, Hang).within(Duration::from_secs(60));
+    let mut port = world.proc.open_port::<Began>(3);
+    let call = tools.call(&world.proc, HangKnown(port.port())).within(Duration::from_secs(60));
     let call = tokio::spawn(call);
-    // All of them hang in the handler, or are about to.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    begun(&mut port, 3).await;
     world.procs.crash(Rank::new(2));
     let failures = next_failures(&mut tools).await;
     assert_eq!(failures.len(), 1);

@@ -8,8 +8,10 @@ use actor_mesh::{
 };
 use controller::{Config, RestartConfig};
 use mesh_cast::FanOut;
-use mesh_core::{ActorId, Message, OwnerNews, Transport};
-use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Proc, ReplyTo, Verdict};
+use mesh_core::{ActorId, Message, OwnerNews, PortRef, Transport};
+use mesh_runtime::{
+    Actor, Context, Failure, Handler, Handlers, Port, PortReceiver, Proc, ReplyTo, Verdict,
+};
 use mesh_shape::{Extent, ValueMesh};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -46,6 +48,7 @@ impl Actor for Tool {
             .takes::<Add>()
             .takes::<Panic>()
             .takes::<Hang>()
+            .takes::<HangKnown>()
             .takes::<Forget>()
             .takes::<AskOthers>()
             .takes::<Where>();
@@ -63,6 +66,14 @@ pub(crate) struct Panic(pub(crate) u64);
 /// Is never answered.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Hang;
+
+/// Is never answered either; that it has come is said there.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct HangKnown(pub(crate) PortRef<Began>);
+
+/// It hangs now.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Began;
 
 /// Lets go of the call.
 #[derive(Clone, Serialize, Deserialize)]
@@ -88,6 +99,8 @@ macro_rules! message {
 message!(Add, u64);
 message!(Panic, ());
 message!(Hang, ());
+message!(HangKnown, ());
+message!(Began, ());
 message!(Forget, ());
 message!(AskOthers, Vec<Option<u64>>);
 message!(Where, ActorId);
@@ -108,6 +121,17 @@ impl Handler<Panic> for Tool {
 
 impl Handler<Hang> for Tool {
     async fn handle(&mut self, _: Hang, _: &mut Context<Self>) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+impl Handler<HangKnown> for Tool {
+    async fn handle(
+        &mut self,
+        HangKnown(door): HangKnown,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        door.cast(cx, Began).await;
         std::future::pending().await
     }
 }
@@ -200,6 +224,13 @@ impl World {
 pub(crate) fn tens(name: &str) -> ActorSpec<Tool> {
     let spec = ActorSpec::per_rank(name, |point| point.rank().index() as u64 * 10);
     spec.fan_out(FanOut::new(crate::FAN_OUT).expect("it is at least two"))
+}
+
+/// Waits until so many tools hang.
+pub(crate) async fn begun(port: &mut PortReceiver<Began>, number: usize) {
+    for _ in 0..number {
+        soon(port.recv()).await;
+    }
 }
 
 /// The answers, where all have answered.

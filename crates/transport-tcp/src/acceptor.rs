@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::config::TcpConfig;
-use crate::connection::{Ended, carry};
+use crate::connection::{Ended, Side, carry};
 use crate::handshake::Peer;
 use crate::link::Link;
 use crate::meet::{NotMet, answer, welcome};
@@ -200,7 +200,7 @@ impl Acceptor {
 
     /// Carries the session over this connection, and then waits for the peer to come back.
     async fn keep(&self, link: Arc<Link>, number: u64, stream: Box<dyn Stream>) {
-        let limits = (self.config.watch(self.lane), self.config.frame_max(self.lane));
+        let limits = self.config.limits(self.lane, Side::Accepted);
         let _carried = Carried(Arc::clone(&link));
         match carry(&link, number, stream, limits).await {
             Ended::Left => (),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mesh_core::Lane;
 
+use crate::connection::{Limits, Side};
 use crate::secret::Secret;
 
 /// Limits and times of a transport. A preset says what it is for; every number may be changed.
@@ -15,7 +16,8 @@ pub struct TcpConfig {
     pub handshake: Duration,
     /// How long a session lives without a connection. More than zero.
     pub no_contact: Duration,
-    /// On the lanes of control and liveness: how often something is said at least.
+    /// On the lanes of control and liveness: how often something is said at least. Whoever has dialled asks,
+    /// and the other answers.
     pub ping: Duration,
     /// On the lanes of control and liveness: after what silence a connection is given up. At least three
     /// times `ping`, so that two that are lost do no harm.
@@ -107,6 +109,11 @@ impl TcpConfig {
         Ok(())
     }
 
+    /// What a connection of a lane is held to.
+    pub(crate) const fn limits(&self, lane: Lane, side: Side) -> Limits {
+        Limits { watch: self.watch(lane), frame_max: self.frame_max(lane), side }
+    }
+
     pub(crate) const fn frame_max(&self, lane: Lane) -> usize {
         match lane {
             Lane::Control | Lane::Liveness => self.control_frame_max,
@@ -114,8 +121,7 @@ impl TcpConfig {
         }
     }
 
-    /// How often something is said at least, and after what silence the connection is given up.
-    pub(crate) const fn watch(&self, lane: Lane) -> Option<(Duration, Duration)> {
+    const fn watch(&self, lane: Lane) -> Option<(Duration, Duration)> {
         match lane {
             Lane::Control | Lane::Liveness => Some((self.ping, self.silence)),
             // Bulk can hold up a ping, and that is no evidence of anything.

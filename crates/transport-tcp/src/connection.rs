@@ -11,10 +11,30 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::link::{Link, Write, goodbye, ping};
 use crate::parked::Writer;
-use crate::wire::take_frame;
+use crate::wire::{Frame, take_frame};
 
-/// How often something is said at least, and after what silence the connection is given up.
+/// What a connection is held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) watch: Watch,
+    pub(crate) frame_max: usize,
+    pub(crate) side: Side,
+}
+
+/// How often the other side is asked at least whether it is there, and after what silence the connection is
+/// given up.
 pub(crate) type Watch = Option<(Duration, Duration)>;
+
+/// Who has made the connection. Only one of both asks whether the other is there, and the other answers: so
+/// each hears the other as often as if both asked, with half the timers, and of thousands of workers none has
+/// one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// We have, and ask.
+    Dialled,
+    /// The peer has, and we answer.
+    Accepted,
+}
 
 /// Why a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,20 +48,15 @@ pub(crate) enum Ended {
 }
 
 /// Carries the session until the connection ends, or another one carries it.
-pub(crate) async fn carry<S>(
-    link: &Arc<Link>,
-    number: u64,
-    stream: S,
-    (watch, frame_max): (Watch, usize),
-) -> Ended
+pub(crate) async fn carry<S>(link: &Arc<Link>, number: u64, stream: S, limits: Limits) -> Ended
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (reader, writer) = tokio::io::split(stream);
     let _parking = Parking { link, number };
     tokio::select! {
-        ended = read(link, number, reader, (watch, frame_max)) => ended,
-        ended = write(link, number, Box::new(writer), watch) => ended,
+        ended = read(link, number, reader, limits) => ended,
+        ended = write(link, number, Box::new(writer), limits) => ended,
         ended = left(link, number) => ended,
     }
 }
@@ -70,7 +85,7 @@ async fn read<R>(
     link: &Arc<Link>,
     number: u64,
     mut reader: R,
-    (watch, frame_max): (Watch, usize),
+    Limits { watch, frame_max, side }: Limits,
 ) -> Ended
 where
     R: AsyncRead + Unpin,
@@ -83,6 +98,7 @@ where
         loop {
             match take_frame(&mut buffer, frame_max) {
                 Ok(None) => break,
+                Ok(Some(Frame::Ping)) if side == Side::Accepted => link.answer_ping(number),
                 Ok(Some(frame)) => match link.receive(number, frame) {
                     Ok(true) => (),
                     Ok(false) => return Ended::Session(Lost::Closed),
@@ -124,7 +140,9 @@ where
     }
 }
 
-async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, watch: Watch) -> Ended {
+async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits) -> Ended {
+    let asks = limits.watch.filter(|_| limits.side == Side::Dialled);
+    let every = asks.map(|(every, _)| every);
     let mut has_waited = false;
     loop {
         let next = link.next_write(number, std::mem::take(&mut has_waited));
@@ -133,7 +151,6 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, watch: Watch) 
             Write::Wait | Write::WaitToAck => {
                 let owes_ack = next == Write::WaitToAck;
                 link.park(number, writer);
-                let every = watch.map(|(every, _)| every);
                 let patience = if owes_ack { Some(ACK_WITHIN) } else { every };
                 let is_silent = match patience {
                     None => {

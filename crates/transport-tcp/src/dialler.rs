@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::backoff::Backoff;
 use crate::config::TcpConfig;
-use crate::connection::{Ended, carry};
+use crate::connection::{Ended, Side, carry};
 use crate::handshake::{Refused, SessionId};
 use crate::link::Link;
 use crate::meet::{Call, Met, NotMet, call, random};
@@ -49,7 +49,7 @@ impl Route {
         // Nobody else keeps it: however this ends, so does the session.
         let _kept = Kept(Arc::clone(&link));
         loop {
-            let limits = (self.config.watch(self.lane), self.config.frame_max(self.lane));
+            let limits = self.config.limits(self.lane, Side::Dialled);
             match carry(&link, number, stream, limits).await {
                 Ended::Broken => (),
                 Ended::Session(why) => return link.end(why),

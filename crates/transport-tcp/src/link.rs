@@ -46,6 +46,8 @@ struct State {
     parked: Option<Parked>,
     /// The task of the connection will acknowledge by itself, if nobody does before.
     will_ack: bool,
+    /// The peer has asked whether we are here, and was not answered.
+    owes_ping: bool,
     ended: Option<Lost>,
 }
 
@@ -71,8 +73,15 @@ impl Link {
         (window, frame_max): (u64, usize),
     ) -> Self {
         let session = Session::new(window);
-        let (waiting, parked, ended) = (Vec::new(), None, None);
-        let state = State { session, waiting, connection: 0, parked, will_ack: false, ended };
+        let state = State {
+            session,
+            waiting: Vec::new(),
+            connection: 0,
+            parked: None,
+            will_ack: false,
+            owes_ping: false,
+            ended: None,
+        };
         Self {
             id,
             peer,
@@ -104,6 +113,7 @@ impl Link {
         state.session.connected(peer, told)?;
         state.connection += 1;
         let number = state.connection;
+        state.owes_ping = false;
         let waiting = std::mem::take(&mut state.waiting);
         let old = state.parked.take();
         drop(state);
@@ -152,6 +162,9 @@ impl Link {
         }
         if state.ended.is_some() {
             return Write::Close;
+        }
+        if std::mem::take(&mut state.owes_ping) {
+            return Write::Chunks(vec![ping()]);
         }
         let session = &mut state.session;
         let may_wait = !has_waited && !session.has_unwritten() && !session.is_ack_urgent();
@@ -209,6 +222,29 @@ impl Link {
             }
         }
         Ok(true)
+    }
+
+    /// The peer asks on a connection whether we are here.
+    pub(crate) fn answer_ping(&self, connection: u64) {
+        let mut state = lock(&self.state);
+        if state.ended.is_some() || state.connection != connection {
+            return;
+        }
+        match &mut state.parked {
+            Some(parked) => {
+                // What has not gone out yet answers as well, and a peer that does not read is owed no more.
+                if parked.is_clear() {
+                    parked.write(ping());
+                }
+                if parked.is_clear() {
+                    return;
+                }
+            }
+            // Its task is at it.
+            None => state.owes_ping = true,
+        }
+        drop(state);
+        self.to_write.notify_one();
     }
 
     /// Everything that has arrived was looked at: the peer is to be told, now or soon.

@@ -230,3 +230,39 @@ fn many_envelopes_are_acknowledged_without_waiting() {
     }
     assert!(matches!(link.next_write(number, false), Write::Chunks(_)));
 }
+
+/// Whoever asks whether we are here is answered, also while the task of the connection is at something else.
+#[tokio::test]
+async fn a_ping_is_answered_whether_the_writer_waits_or_not() {
+    let (link, ..) = link();
+    let number = link.connected(ACK, ACK).unwrap();
+    link.answer_ping(number);
+    assert_eq!(link.next_write(number, false), Write::Chunks(vec![ping()]));
+    assert_eq!(link.next_write(number, false), Write::Wait);
+
+    let (ours, mut theirs) = tokio::io::duplex(64);
+    link.park(number, Box::new(ours));
+    link.answer_ping(number);
+    let mut answer = [0; 5];
+    theirs.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer[..], ping()[..]);
+}
+
+/// A peer that asks all the time and reads nothing is owed one answer, and costs no memory.
+#[tokio::test]
+async fn a_peer_that_only_asks_is_owed_one_answer() {
+    let (link, ..) = link();
+    let number = link.connected(ACK, ACK).unwrap();
+    let (ours, _theirs) = tokio::io::duplex(7);
+    link.park(number, Box::new(ours));
+    for _ in 0..1_000 {
+        link.answer_ping(number);
+    }
+    let (_writer, rest) = link.unpark(number).unwrap();
+    assert_eq!(rest.len(), 3, "of the second answer, which did not fit");
+    for _ in 0..1_000 {
+        link.answer_ping(number);
+    }
+    assert_eq!(link.next_write(number, false), Write::Chunks(vec![ping()]));
+    assert_eq!(link.next_write(number, false), Write::Wait);
+}

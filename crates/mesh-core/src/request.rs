@@ -84,7 +84,8 @@ impl Message for MeshRequest {
 /// keeps what it asked for first.
 ///
 /// Answered when it is taken, or with why it is not. The subscription ends with
-/// [`News::Closed`](crate::News::Closed), with [`Unsubscribe`], or when the port is gone (N7).
+/// [`News::Closed`](crate::News::Closed) or [`Trouble::Replaced`](crate::Trouble::Replaced), with
+/// [`Unsubscribe`], or when the port is gone (N7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribe {
     /// Who is to be told.

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
-use mesh_core::{Cause, Change, Escalation, Failures, OwnerNews, Status};
+use mesh_core::{Cause, Change, Escalation, Failures, OwnerNews, Status, Timestamp};
 
 use crate::clock::Queued;
 
@@ -16,11 +15,21 @@ use crate::clock::Queued;
 /// each failed life is named once (N1): so they grow by the restarts that the mesh is allowed, and where
 /// more are allowed in each period, for as long as the owner does not read. Each failure takes a change
 /// and its reason; the first [`FAILURES_WITH_WORDS`] that wait keep their last words too.
+///
+/// What is added costs the same, however much waits: ages are made right when news are taken.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    news: VecDeque<Queued<OwnerNews>>,
+    news: VecDeque<Waiting>,
     /// The changes in all of them.
     n_failures: usize,
+}
+
+/// One message that waits.
+#[derive(Debug)]
+struct Waiting {
+    queued: Queued<OwnerNews>,
+    /// Where the changes end that were said earlier than the last, and when that was.
+    earlier: Vec<(usize, Timestamp)>,
 }
 
 /// The failures that keep the last lines of their standard error while they wait. They are the first,
@@ -40,25 +49,34 @@ impl Backlog {
         let Queued { since, item } = queued;
         let is_full = self.news.len() >= MESSAGES_MAX;
         let OwnerNews::Failed(mut next) = item else {
-            self.news.push_back(Queued { since, item });
+            self.news.push_back(Waiting::new(Queued { since, item }));
             return;
         };
         self.shorten(&mut next);
         self.n_failures += next.changes.len();
-        if let Some(Queued { since: last, item: OwnerNews::Failed(first) }) = self.news.back_mut()
+        if let Some(Waiting {
+            queued: Queued { since: last, item: OwnerNews::Failed(first) },
+            earlier,
+        }) = self.news.back_mut()
             && (is_full || first.escalation.is_none() || next.escalation.is_none())
         {
-            merge(first, next, since.since(*last));
-            *last = since.max(*last);
+            let since = since.max(*last);
+            let end = first.changes.len();
+            if since > *last && earlier.last().is_none_or(|(known, _)| *known < end) {
+                earlier.push((end, *last));
+            }
+            *last = since;
+            merge(first, next);
             return;
         }
-        self.news.push_back(Queued { since, item: OwnerNews::Failed(next) });
+        self.news.push_back(Waiting::new(Queued { since, item: OwnerNews::Failed(next) }));
     }
 
     pub(crate) fn pop(&mut self) -> Option<Queued<OwnerNews>> {
-        let queued = self.news.pop_front()?;
-        if let OwnerNews::Failed(failures) = &queued.item {
+        let Waiting { mut queued, earlier } = self.news.pop_front()?;
+        if let OwnerNews::Failed(failures) = &mut queued.item {
             self.n_failures -= failures.changes.len();
+            age(&mut failures.changes, &earlier, queued.since);
         }
         Some(queued)
     }
@@ -72,12 +90,27 @@ impl Backlog {
     }
 }
 
-/// Makes `first` tell of `next` as well, which was said so much later.
-fn merge(first: &mut Failures, next: Failures, later: Duration) {
-    for change in &mut first.changes {
-        change.age += later;
-        change.restart_in = change.restart_in.map(|delay| delay.saturating_sub(later));
+impl Waiting {
+    const fn new(queued: Queued<OwnerNews>) -> Self {
+        Self { queued, earlier: Vec::new() }
     }
+}
+
+/// Makes changes that were said earlier as old as they are at `now`, and what they promise as near.
+fn age(changes: &mut [Change], earlier: &[(usize, Timestamp)], now: Timestamp) {
+    let mut start = 0;
+    for (end, said_at) in earlier {
+        let later = now.since(*said_at);
+        for change in changes.get_mut(start..*end).unwrap_or_default() {
+            change.age += later;
+            change.restart_in = change.restart_in.map(|delay| delay.saturating_sub(later));
+        }
+        start = *end;
+    }
+}
+
+/// Makes `first` tell of `next` as well.
+fn merge(first: &mut Failures, next: Failures) {
     first.changes.extend(next.changes);
     first.escalation = match (first.escalation.take(), next.escalation) {
         (Some(before), Some(newest)) => {
@@ -102,7 +135,9 @@ fn forget_words(change: &mut Change) {
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::{Epoch, EscalationReason, Incarnation, MeshId, MeshLabel, Reason, Timestamp};
+    use std::time::Duration;
+
+    use mesh_core::{Epoch, EscalationReason, Incarnation, MeshId, MeshLabel, Reason};
     use mesh_shape::{Extent, RankSet, Region};
 
     use super::*;
@@ -181,6 +216,22 @@ mod tests {
             told.iter().map(|(_, it)| (it.changes.len(), it.escalation.is_some())).collect();
         assert_eq!(kinds, [(3, true), (1, true)]);
         assert!(backlog.is_empty());
+    }
+
+    /// What is added looks at nothing that waits.
+    #[test]
+    fn what_waits_grows_older_when_it_is_taken() {
+        let mut backlog = Backlog::default();
+        (0..3).for_each(|n| backlog.push(failed(n, None)));
+        let ages = |item: &OwnerNews| match item {
+            OwnerNews::Failed(failures) => {
+                failures.changes.iter().map(|it| it.age.as_secs()).collect()
+            }
+            OwnerNews::Finished(_) => Vec::new(),
+        };
+        let waiting = backlog.news.front().map(|waiting| ages(&waiting.queued.item));
+        assert_eq!(waiting, Some(vec![0, 0, 0]));
+        assert_eq!(backlog.pop().map(|queued| ages(&queued.item)), Some(vec![2, 1, 0]));
     }
 
     fn n_with_words(told: &[(Timestamp, Failures)]) -> usize {

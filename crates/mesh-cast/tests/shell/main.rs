@@ -10,7 +10,7 @@ use std::time::Duration;
 use mesh_cast::Kind;
 use mesh_testkit::fault_net::{FaultNet, Faults, SessionConfig};
 
-use world::World;
+use world::{Later, World, replies};
 
 /// Sessions that are lost soon.
 fn impatient() -> SessionConfig {
@@ -77,13 +77,34 @@ async fn a_caller_that_is_cut_off_from_a_forwarder_goes_around_it() {
     }
 }
 
-/// A relay that has heard nothing for long has forgotten the table; it is told again.
+/// R2: a relay that has heard nothing for long has forgotten the table; it is told again, also if there is nobody
+/// else who could.
 #[tokio::test(start_paused = true)]
 async fn what_was_forgotten_is_told_again() {
-    let net = FaultNet::new(1, Faults::none());
-    let world = World::new(&net, 7, 2).await;
-    assert!(world.call(0).await.iter().all(Result::is_ok));
-    tokio::time::sleep(Duration::from_secs(700)).await;
-    let replies = world.call(1).await;
-    assert!(replies.iter().all(|reply| *reply == Ok(vec![0, 1])), "{replies:?}");
+    for size in [1, 7] {
+        let net = FaultNet::new(1, Faults::none());
+        let world = World::new(&net, size, 2).await;
+        assert!(world.call(0).await.iter().all(Result::is_ok));
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        let replies = world.call(1).await;
+        assert!(replies.iter().all(|reply| *reply == Ok(vec![0, 1])), "{size}: {replies:?}");
+    }
+}
+
+/// R1: the sessions by which answers are to come are lost after the legs have arrived. Nothing comes back of that,
+/// and whoever waits asks again.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_an_answer_hears_of_a_lost_session() {
+    // A caller and a forwarder, and a forwarder and one below it.
+    for (one, other) in [("caller".to_owned(), world::site(2)), (world::site(2), world::site(3))] {
+        let net = FaultNet::with_config(1, Faults::none(), impatient());
+        let world = World::new(&net, 5, 2).await;
+        let asked = world.post(Kind::Call, &Later(10), None).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        net.part(&one, &other);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        net.join(&one, &other);
+        let replies = replies::<Later>(asked, 5, Duration::from_secs(30)).await;
+        assert!(replies.iter().all(Result::is_ok), "{one}, {other}: {replies:?}");
+    }
 }

@@ -23,10 +23,23 @@ async fn a_long_call_is_not_forgotten_below_a_forwarder_that_has_ended() {
     for victim in [4, 2] {
         net.crash(&site(victim));
     }
-    let outcomes = world.post(Kind::Call, &Later(1500), None).await;
-    let replies = replies::<Later>(outcomes, 9, Duration::from_secs(1600)).await;
+    let outcomes = world.post(Kind::Call, &Later(700), None).await;
+    let replies = replies::<Later>(outcomes, 9, Duration::from_secs(800)).await;
     let answered: Vec<usize> = (0..9).filter(|rank| replies[*rank].is_ok()).collect();
     assert_eq!(answered, [0, 1, 3, 5, 6, 7, 8]);
+}
+
+/// R1: the same below one that has forgotten the mesh, since nothing was cast for long, and that the call does not
+/// go by.
+#[tokio::test(start_paused = true)]
+async fn a_long_call_is_not_forgotten_below_a_forwarder_that_has_forgotten_the_mesh() {
+    let net = FaultNet::new(1, Faults::none());
+    let world = World::new(&net, 7, 2).await;
+    assert!(world.call(0).await.iter().all(Result::is_ok));
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    let asked = world.post(Kind::Call, &Later(700), Some(1..2)).await;
+    let replies = replies::<Later>(asked, 1, Duration::from_secs(800)).await;
+    assert_eq!(replies, [Ok(())]);
 }
 
 /// Knows where everybody is, and does not say so.

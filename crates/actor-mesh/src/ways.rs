@@ -61,7 +61,10 @@ impl Ways {
     fn dial(&self, peer: PeerId, doors: &Doors) -> Option<Dial> {
         let network = Network::of(&self.proc)?;
         let mut dials = self.dials();
-        dials.retain(|_, dial| dial.peek().is_none());
+        // One that nobody waits for any more has not been looked at since: what it says is old.
+        dials.retain(|_, dial| {
+            dial.peek().is_none() && dial.strong_count().is_some_and(|waiting| waiting > 1)
+        });
         let dial = dials.entry(peer).or_insert_with(|| {
             let doors = doors.clone();
             let work = async move {

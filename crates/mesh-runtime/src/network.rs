@@ -7,7 +7,7 @@ use mesh_core::{
     Addr, DialError, Doors, Inbound, Lane, ListenError, Outbound, PeerId, Plane, ProcId, Transport,
 };
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::proc::Proc;
 
@@ -92,16 +92,21 @@ impl Network {
         Ok(Doors { control, data })
     }
 
-    /// Opens the sessions with `peer`, which listens behind `doors`; those that are open stay. From then on
-    /// messages for it have a way.
+    /// Opens the sessions with `peer`, which listens behind `doors`; those that are open stay, and one that is being
+    /// opened is waited for. From then on messages for it have a way.
     ///
     /// # Errors
     ///
     /// [`DialError`] if one of the lanes cannot be opened; the other one may be.
     pub async fn dial(&self, peer: PeerId, doors: &Doors) -> Result<(), DialError> {
         for (plane, door) in [(Plane::Control, &doors.control), (Plane::User, &doors.data)] {
-            if !self.proc.remote().is_connected(peer, plane.lane()) {
-                self.dial_at(door, peer.proc, plane).await?;
+            let (remote, lane) = (self.proc.remote(), plane.lane());
+            if remote.is_connected(peer, lane) {
+                continue;
+            }
+            let turn = remote.turn_to_dial(peer, lane).await;
+            if !remote.is_connected(peer, lane) {
+                self.dial_at(door, peer.proc, (plane, turn)).await?;
             }
         }
         Ok(())
@@ -133,11 +138,18 @@ impl Network {
         run_on(self.proc.on(plane).runtime(), work).await.unwrap_or(Err(refused))
     }
 
-    async fn dial_at(&self, to: &Addr, peer: ProcId, plane: Plane) -> Result<(), DialError> {
+    async fn dial_at(
+        &self,
+        to: &Addr,
+        peer: ProcId,
+        (plane, turn): (Plane, OwnedMutexGuard<()>),
+    ) -> Result<(), DialError> {
         let (transport, into) = (Arc::clone(&self.transport), Arc::clone(&self.inbound));
         let refused = DialError::Os { to: to.clone(), kind: std::io::ErrorKind::Interrupted };
         let (to, proc) = (to.clone(), self.proc.clone());
         let work = async move {
+            // It goes on to its end also if nobody waits for it any more.
+            let _turn = turn;
             let session: Arc<dyn Outbound> = transport.dial(&to, peer, plane.lane(), into).await?;
             proc.connect(plane.lane(), session);
             Ok(())

@@ -15,7 +15,7 @@ use mesh_core::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
 use crate::codec::{self, Outgoing, OutgoingReply};
@@ -31,6 +31,8 @@ const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
 pub(crate) struct Remote {
     /// The sessions with each peer, oldest first: two, where both sides have dialled at once.
     sessions: DashMap<(PeerId, Lane), Vec<Arc<dyn Outbound>>>,
+    /// Who is being dialled: one after the other.
+    dialling: DashMap<(PeerId, Lane), Arc<Mutex<()>>>,
     pub(crate) next_call: AtomicU64,
     /// Calls of ours that wait for an answer.
     pending: DashMap<CallId, Pending>,
@@ -62,6 +64,14 @@ impl Withdrawal {
 }
 
 impl Remote {
+    /// Waits for one's turn to dial a peer. A listener takes a second session of the same process for the
+    /// successor of the first, which would end with all that is on its way by it.
+    pub(crate) async fn turn_to_dial(&self, peer: PeerId, lane: Lane) -> OwnedMutexGuard<()> {
+        self.dialling.retain(|_, turn| Arc::strong_count(turn) > 1);
+        let turn = Arc::clone(&*self.dialling.entry((peer, lane)).or_default());
+        turn.lock_owned().await
+    }
+
     /// From now on messages for the peer go this way.
     pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
         let mut sessions = self.sessions.entry((session.peer(), lane)).or_default();

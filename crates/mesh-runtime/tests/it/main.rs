@@ -1,6 +1,7 @@
 //! The runtime through its public interface.
 
 mod calls;
+mod dials;
 mod failures;
 mod fair;
 mod life;

@@ -182,10 +182,15 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     /// What it is done with.
     #[must_use]
     pub fn settled(&self) -> Settled {
-        let absent = self.flights.iter().find(|(_, flight)| !flight.absent.is_empty());
-        let through = absent.map_or(self.last, |(number, _)| number - 1);
+        let through = self.through();
         let waiting = self.flights.range(..=through).map(|(number, _)| *number).collect();
         Settled { through, waiting }
+    }
+
+    /// Up to which cast all have arrived.
+    fn through(&self) -> u64 {
+        let absent = self.flights.iter().find(|(_, flight)| !flight.absent.is_empty());
+        absent.map_or(self.last, |(number, _)| number - 1)
     }
 
     /// How many casts are on their way.

@@ -39,7 +39,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let kept = flights.clone().filter(|it| it.payload.is_some()).map(|it| it.bytes);
         let open = flights.clone().filter(|it| !it.untaken.is_empty()).map(|it| it.bytes);
         let has_bytes = |kept: usize, max| kept == 0 || kept.saturating_add(bytes) <= max;
-        let ahead = self.last - self.settled().through;
+        let ahead = self.last - self.through();
         let has_window = ahead < self.limits.window && flights.len() < limits.open;
         if !has_window
             || !has_bytes(kept.sum(), limits.window_bytes)

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use meshwarden::controller::RestartConfig;
 use meshwarden::mesh_core::{Failures, Interest, MeshLabel, OwnerNews, PortRef};
 use meshwarden::mesh_runtime::ActorRef;
-use meshwarden::prelude::{ActorMesh, ActorMeshRef, ActorSpec, Homes, ProcNews, Rank};
+use meshwarden::prelude::{ActorMesh, ActorMeshRef, ActorSpec, FanOut, Homes, ProcNews, Rank};
 use meshwarden::proc_mesh::ProcSeat;
 use tokio::sync::mpsc;
 
@@ -17,6 +17,9 @@ use crate::demo::log::Log;
 use crate::demo::patience::{GRACE, RESTARTS, patiently};
 use crate::demo::stage::{Stage, procs_not_spawned};
 use crate::demo::subscriber::{HEARD, Heard, listen};
+
+/// How many processes each one calls.
+const FAN_OUT: usize = 2;
 
 /// A mesh of processes and one of counters on them, and what is heard of both.
 pub(crate) struct Crew {
@@ -64,7 +67,9 @@ impl Crew {
             let batches = shards.get(rank.index()).map(|shard| shard.batches.clone());
             Share { rank, batches: batches.unwrap_or_default() }
         });
-        let spawning = procs.spawn_as(spec.restart(restart));
+        // So that also a mesh of a few ranks is called by a tree, and the one that is killed may be part of it.
+        let spec = spec.restart(restart).fan_out(FanOut::new(FAN_OUT)?);
+        let spawning = procs.spawn_as(spec);
         let counters = patiently("the counters to start", spawning).await??;
         log.spawned(counters.label(), counters.extent())?;
 

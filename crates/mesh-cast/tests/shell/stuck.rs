@@ -38,6 +38,9 @@ async fn a_rank_that_takes_nothing_holds_up_only_what_is_for_it() {
     let world = stuck(&net).await;
     let n_cast = fill(&world).await;
     assert!((64..80).contains(&n_cast), "its mailbox, and the bound of a rank: {n_cast}");
+    let to_all = Tell(5000);
+    let mut to_all = Box::pin(world.post(Kind::Cast, &to_all, None));
+    assert!(timeout(Duration::from_secs(1), &mut to_all).await.is_err(), "one of all is full");
     for number in 0..300 {
         let tell = Tell(1000 + number);
         let others = world.post(Kind::Cast, &tell, Some(4..7));
@@ -49,8 +52,9 @@ async fn a_rank_that_takes_nothing_holds_up_only_what_is_for_it() {
         assert_eq!(reply, Ok(expected.clone()));
     }
     tokio::time::sleep(Duration::from_secs(LONG)).await;
+    drop(to_all.await);
     let asked = world.post(Kind::Call, &Tell(9), Some(3..4)).await;
-    let expected: Vec<u64> = (0..n_cast).chain([9]).collect();
+    let expected: Vec<u64> = (0..n_cast).chain([5000, 9]).collect();
     let has_all = replies::<Tell>(asked, 1, Duration::from_secs(5)).await;
     assert_eq!(has_all, [Ok(expected)]);
 }

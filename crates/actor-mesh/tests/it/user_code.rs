@@ -1,4 +1,4 @@
-//! user_code: what a user has written runs on the user's threads, and holds up nobody who supervises.
+//! `user_code`: what a user has written runs on the user's threads, and holds up nobody who supervises.
 
 use std::sync::Mutex;
 use std::thread;
@@ -21,7 +21,7 @@ static SEEN: Mutex<Vec<(&str, String)>> = Mutex::new(Vec::new());
 
 fn see(what: &'static str) {
     let name = thread::current().name().unwrap_or("?").to_owned();
-    SEEN.lock().unwrap().push((what, name));
+    SEEN.lock().expect("nobody panics with it").push((what, name));
 }
 
 /// What tells where it is encoded and decoded.

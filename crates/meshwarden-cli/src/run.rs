@@ -2,8 +2,10 @@
 
 mod events;
 mod file;
+mod fold;
 mod outcome;
 mod printer;
+mod rank_logs;
 mod recording;
 mod signals;
 mod stdin;
@@ -12,6 +14,7 @@ mod supervision;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -28,7 +31,8 @@ use crate::cli::{USAGE, complain, subcommand, usage_error};
 use crate::config::{SettingArgs, Settings, resolve};
 use crate::console::{Console, Voice};
 use events::EventLog;
-use printer::Printers;
+use printer::{Printers, Shown};
+use rank_logs::RankLogs;
 use recording::{TraceFile, TraceLog};
 use signals::Signals;
 use stdin::Typed;
@@ -73,7 +77,7 @@ pub(crate) async fn run(
         Err(error) => return Ok(usage_error(&error)),
     };
     let hosts = root.hosts(n_hosts(&prepared.settings)).await.context("cannot start the hosts")?;
-    let (printers, output) = Printers::start(&prepared.settings.extent, console)?;
+    let (printers, output) = Printers::start(&prepared.shown, console)?;
     let mut signals = Signals::listen().context("signals cannot be heard")?;
     let grace = prepared.settings.grace;
     let ran = run_on(&root, (&hosts, output), prepared, (&mut signals, &console.voice)).await;
@@ -120,6 +124,7 @@ async fn write_rest(
 /// What is had before anything is started, so that wrong input starts nothing.
 struct Prepared {
     settings: Settings,
+    shown: Shown,
     run: Run,
     typed: Option<Typed>,
     events: Option<EventLog>,
@@ -149,9 +154,14 @@ async fn prepare(root: &Root, args: &RunArgs, matches: &ArgMatches) -> Result<Pr
     let command = Command::new(program, args);
     let launcher =
         Program::new(command, (Ipv4Addr::LOCALHOST.to_string(), master_port(&settings)?));
-    let run = Run::Program { launcher: std::sync::Arc::new(launcher), stdin };
+    let run = Run::Program { launcher: Arc::new(launcher), stdin };
     let typed = typed.flatten();
-    Ok(Prepared { settings, run, typed, events, trace, exporter })
+    // Last, since it empties what an earlier run has left.
+    let n_ranks = settings.extent.size();
+    let logs = settings.log_dir.as_deref().map(|dir| RankLogs::create(dir, n_ranks)).transpose()?;
+    let shown =
+        Shown { extent: settings.extent.clone(), folds: settings.fold, logs: logs.map(Arc::new) };
+    Ok(Prepared { settings, shown, run, typed, events, trace, exporter })
 }
 
 /// The port that was asked for, or one that is free now.
@@ -185,7 +195,7 @@ async fn run_on(
     prepared: Prepared,
     (signals, voice): (&mut Signals, &Voice),
 ) -> Result<Ran> {
-    let Prepared { settings, run, typed, events, trace, exporter } = prepared;
+    let Prepared { settings, run, typed, events, trace, exporter, .. } = prepared;
     let (recorder, trace) = trace.map(TraceFile::start).transpose()?.unzip();
     let mut described = root
         .procs(settings.extent.clone())

@@ -110,6 +110,21 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 
+    /// Write what each rank says to a file of its own in this directory, `rank-0.log` and so on.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) log_dir: Option<PathBuf>,
+
+    /// Show a line that many ranks say at about the same time once, as `[×63] …` [default: false].
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        env = "MESHWARDEN_FOLD"
+    )]
+    pub(crate) fold: Option<bool>,
+
     /// The port that ranks find in MASTER_PORT [default: 0, a free one].
     #[arg(long, value_name = "PORT", env = "MESHWARDEN_MASTER_PORT")]
     pub(crate) master_port: Option<u16>,

@@ -48,6 +48,8 @@ pub(crate) struct FileSettings {
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) events: Option<PathBuf>,
     pub(crate) trace: Option<PathBuf>,
+    pub(crate) log_dir: Option<PathBuf>,
+    pub(crate) fold: Option<bool>,
     pub(crate) master_port: Option<u16>,
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) events: Option<PathBuf>,
     pub(crate) trace: Option<PathBuf>,
+    pub(crate) log_dir: Option<PathBuf>,
+    pub(crate) fold: bool,
     pub(crate) master_port: u16,
     pub(crate) rows: Vec<Row>,
 }
@@ -98,6 +100,8 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
     };
     let events = path("events", &args.events, &file.events);
     let trace = path("trace", &args.trace, &file.trace);
+    let log_dir = path("log_dir", &args.log_dir, &file.log_dir);
+    let fold = layers.pick("fold", args.fold, file.fold, default(false));
     let master_port = layers.pick("master_port", args.master_port, file.master_port, default(0));
     let impossible = "these settings cannot hold together (see `meshwarden config`)";
     let restart = RestartConfig { grace, ..restart };
@@ -112,6 +116,8 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
         metrics,
         events,
         trace,
+        log_dir,
+        fold,
         master_port,
         rows: layers.rows,
     })
@@ -277,7 +283,7 @@ macro_rules! show_by_display {
     };
 }
 
-show_by_display!(Extent, String, u16, u32, SocketAddr);
+show_by_display!(Extent, String, bool, u16, u32, SocketAddr);
 
 fn value_name(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()

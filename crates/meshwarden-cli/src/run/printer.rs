@@ -1,20 +1,38 @@
 //! The output of the ranks: whole lines, each with the point of its rank, streams kept apart.
 
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use meshwarden::mesh_shape::Extent;
+use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::prelude::{Output, OutputSinks};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::console::{Console, Port, Voice};
+use crate::run::fold::{Fold, Folded};
+use crate::run::rank_logs::RankLogs;
 
 /// Messages that may wait for a printer; then the ranks wait, as they would for a full pipe.
 const WAITING: usize = 64;
 
 /// How much is gathered before it is written, in bytes; a longer line is written by itself.
 const GATHERED_BYTES: usize = 64 * 1024;
+
+/// How often it is looked for more while lines wait to be folded.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How the output of the ranks is shown.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) extent: Extent,
+    /// Whether the same line of many ranks is shown once.
+    pub(crate) folds: bool,
+    /// Where each rank has a file of its own.
+    pub(crate) logs: Option<Arc<RankLogs>>,
+}
 
 /// The threads that print: one for each stream, so that a reader that is slow to read one of them does
 /// not hold up the other.
@@ -30,13 +48,13 @@ impl Printers {
     /// # Errors
     ///
     /// If there are no threads left.
-    pub(crate) fn start(extent: &Extent, console: &Console) -> Result<(Self, OutputSinks)> {
+    pub(crate) fn start(shown: &Shown, console: &Console) -> Result<(Self, OutputSinks)> {
         let (stdout, out_lines) = mpsc::channel(WAITING);
         let (stderr, err_lines) = mpsc::channel(WAITING);
         let printer = |name, to: &Port| {
             let (to, voice) = (to.clone(), console.voice.clone());
             let write = move |lines: &[u8]| to.write_lines(lines);
-            Printer { name, extent: extent.clone(), write, voice }
+            Printer::new(name, shown, write, voice)
         };
         let (out, err) =
             (printer("standard output", &console.out), printer("standard error", &console.err));
@@ -80,54 +98,153 @@ struct Printer<W> {
     /// Writes whole lines.
     write: W,
     voice: Voice,
+    logs: Option<Arc<RankLogs>>,
+    /// Lines that wait for others to say the same.
+    fold: Option<Fold>,
+    /// Lines that wait to be written together.
+    gathered: Vec<u8>,
+    has_lost: bool,
+    has_lost_logs: bool,
 }
 
+/// What a printer has to do next.
+enum Next {
+    Output(Output),
+    /// Some lines have waited for long enough.
+    Due,
+    End,
+}
+
+/// Nobody reads the stream any more.
+struct ReaderGone;
+
 impl<W: Fn(&[u8]) -> io::Result<()>> Printer<W> {
+    fn new(name: &'static str, shown: &Shown, write: W, voice: Voice) -> Self {
+        Self {
+            name,
+            extent: shown.extent.clone(),
+            write,
+            voice,
+            logs: shown.logs.clone(),
+            fold: shown.folds.then(|| Fold::new(shown.extent.size())),
+            gathered: Vec::with_capacity(GATHERED_BYTES),
+            has_lost: false,
+            has_lost_logs: false,
+        }
+    }
+
     /// Prints until there is nothing more to print. Returns whether everything was.
     ///
     /// A reader that has gone is for the ranks to see: the sink closes, and with it their pipes. A
     /// full disk is not: it is said once, and they go on.
-    fn run(self, mut lines: mpsc::Receiver<Output>) -> bool {
-        let mut is_whole = true;
-        let mut gathered = Vec::with_capacity(GATHERED_BYTES);
-        while let Some(output) = lines.blocking_recv() {
-            let result = self.gather(&mut gathered, &output, lines.is_empty());
-            let Err(error) = result else { continue };
-            gathered.clear();
-            if error.kind() == ErrorKind::BrokenPipe {
-                return false;
-            }
-            if is_whole {
-                let name = self.name;
-                self.voice.say(format_args!(
-                    "meshwarden: output is lost, {name} cannot be written: {error}"
-                ));
-            }
-            is_whole = false;
-        }
-        is_whole
+    fn run(mut self, mut lines: mpsc::Receiver<Output>) -> bool {
+        self.print_all(&mut lines).is_ok() && !self.has_lost && !self.has_lost_logs
     }
 
-    /// Adds the lines to what is gathered, and writes it when it is much, or when no more waits.
-    fn gather(&self, gathered: &mut Vec<u8>, output: &Output, is_last: bool) -> io::Result<()> {
-        let point = self.extent.unravel(output.rank).map(|point| point.to_string());
-        let prefix = format!("[{}] ", point.unwrap_or_default());
-        for line in &output.lines {
-            if gathered.len() + prefix.len() + line.len() >= GATHERED_BYTES {
-                self.write_out(gathered)?;
+    fn print_all(&mut self, lines: &mut mpsc::Receiver<Output>) -> Result<(), ReaderGone> {
+        loop {
+            let is_end = match self.next(lines) {
+                Next::Output(output) => {
+                    self.log(&output);
+                    self.gather(output)?;
+                    false
+                }
+                Next::Due => false,
+                Next::End => true,
+            };
+            self.unfold(is_end)?;
+            if lines.is_empty() {
+                self.write_out()?;
             }
-            gathered.extend_from_slice(prefix.as_bytes());
-            gathered.extend_from_slice(line);
-            gathered.push(b'\n');
+            if is_end {
+                return Ok(());
+            }
         }
-        if is_last { self.write_out(gathered) } else { Ok(()) }
     }
 
-    fn write_out(&self, gathered: &mut Vec<u8>) -> io::Result<()> {
-        if !gathered.is_empty() {
-            (self.write)(gathered)?;
-            gathered.clear();
+    /// Waits for more, but no longer than lines wait to be folded.
+    fn next(&self, lines: &mut mpsc::Receiver<Output>) -> Next {
+        while let Some(due) = self.fold.as_ref().and_then(Fold::next_deadline) {
+            match lines.try_recv() {
+                Ok(output) => return Next::Output(output),
+                Err(TryRecvError::Disconnected) => return Next::End,
+                Err(TryRecvError::Empty) => match due.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => thread::sleep(left.min(LOOK)),
+                    _ => return Next::Due,
+                },
+            }
         }
+        lines.blocking_recv().map_or(Next::End, Next::Output)
+    }
+
+    /// Adds the lines to the file of their rank.
+    fn log(&mut self, output: &Output) {
+        let Some(logs) = &self.logs else { return };
+        let Err(error) = logs.write(output) else { return };
+        if !self.has_lost_logs {
+            let rank = output.rank;
+            self.voice.say(format_args!(
+                "meshwarden: output is lost, the log of rank {rank} cannot be written: {error}"
+            ));
+        }
+        self.has_lost_logs = true;
+    }
+
+    /// Adds the lines to what waits to be written, or to be folded before that.
+    fn gather(&mut self, output: Output) -> Result<(), ReaderGone> {
+        let Output { rank, lines, .. } = output;
+        if let Some(fold) = &mut self.fold {
+            let now = Instant::now();
+            lines.into_iter().for_each(|line| fold.push(now, rank, line));
+            return Ok(());
+        }
+        let prefix = self.point(rank);
+        lines.iter().try_for_each(|line| self.add(&prefix, line))
+    }
+
+    /// Takes the lines that have waited for long enough for others to say the same; all, if nobody will.
+    fn unfold(&mut self, is_end: bool) -> Result<(), ReaderGone> {
+        loop {
+            let Some(fold) = &mut self.fold else { return Ok(()) };
+            let next = if is_end { fold.pop_any() } else { fold.pop(Instant::now()) };
+            let Some(Folded { text, rank, n_ranks }) = next else { return Ok(()) };
+            let prefix = if n_ranks == 1 { self.point(rank) } else { format!("[×{n_ranks}] ") };
+            self.add(&prefix, &text)?;
+        }
+    }
+
+    fn point(&self, rank: Rank) -> String {
+        let point = self.extent.unravel(rank).map(|point| point.to_string());
+        format!("[{}] ", point.unwrap_or_default())
+    }
+
+    /// Adds a line to what is gathered, and writes that first if it is much.
+    fn add(&mut self, prefix: &str, line: &[u8]) -> Result<(), ReaderGone> {
+        if self.gathered.len() + prefix.len() + line.len() >= GATHERED_BYTES {
+            self.write_out()?;
+        }
+        self.gathered.extend_from_slice(prefix.as_bytes());
+        self.gathered.extend_from_slice(line);
+        self.gathered.push(b'\n');
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> Result<(), ReaderGone> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let result = (self.write)(&self.gathered);
+        self.gathered.clear();
+        let Err(error) = result else { return Ok(()) };
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Err(ReaderGone);
+        }
+        if !self.has_lost {
+            let name = self.name;
+            self.voice
+                .say(format_args!("meshwarden: output is lost, {name} cannot be written: {error}"));
+        }
+        self.has_lost = true;
         Ok(())
     }
 }
@@ -148,8 +265,8 @@ mod tests {
         sink.try_send(output).unwrap();
         drop(sink);
         let extent = "hosts=2,procs=2".parse().unwrap();
-        let voice = Console::start().unwrap().voice;
-        Printer { name: "a test", extent, write, voice }.run(receiver)
+        let shown = Shown { extent, folds: false, logs: None };
+        Printer::new("a test", &shown, write, Console::start().unwrap().voice).run(receiver)
     }
 
     #[test]

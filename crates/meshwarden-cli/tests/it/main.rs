@@ -5,6 +5,7 @@ mod config;
 mod fixture;
 mod hardship;
 mod leftovers;
+mod logs;
 mod metrics;
 mod output;
 mod prometheus;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         config::trials(),
         hardship::trials(),
         leftovers::trials(),
+        logs::trials(),
         metrics::trials(),
         output::trials(),
         readers::trials(),

@@ -1,11 +1,13 @@
-//! How the process of a rank is started.
+//! How the process of a rank is started: what, and in what [`Surroundings`].
+
+mod surroundings;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use mesh_shape::Point;
 
 use crate::ids::{Incarnation, MeshLabel};
+pub use surroundings::{Inherit, Surroundings, SurroundingsError};
 
 /// Says how the process of each rank is started. Pure: it starts nothing itself.
 ///
@@ -17,32 +19,27 @@ pub trait Launcher: std::fmt::Debug + Send + Sync {
     /// What to run.
     fn command(&self) -> &Command;
 
-    /// The variables this rank gets on top of the caller's environment.
+    /// The variables this rank gets on top of what it inherits.
     fn env(&self, seat: &Seat<'_>) -> Vec<(OsString, OsString)>;
 }
 
 /// A program with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The program: a path, or a name to look up on the `PATH`.
+    /// The program: a path, or a name to look up on the `PATH` that the process gets (in `/bin` and
+    /// `/usr/bin` if it gets none).
     pub program: OsString,
     /// Its arguments, without the program's name.
     pub args: Vec<OsString>,
-    /// Its working directory; the caller's if `None`.
-    pub dir: Option<PathBuf>,
 }
 
 impl Command {
-    /// The program with these arguments, in the caller's working directory.
+    /// The program with these arguments.
     pub fn new<A: Into<OsString>>(
         program: impl Into<OsString>,
         args: impl IntoIterator<Item = A>,
     ) -> Self {
-        Self {
-            program: program.into(),
-            args: args.into_iter().map(Into::into).collect(),
-            dir: None,
-        }
+        Self { program: program.into(), args: args.into_iter().map(Into::into).collect() }
     }
 }
 

@@ -7,6 +7,7 @@ mod args;
 mod file;
 mod print;
 mod settings;
+mod surroundings;
 
 pub(crate) use args::{ConfigArgs, SettingArgs};
 pub(crate) use print::run;

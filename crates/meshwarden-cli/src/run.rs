@@ -202,7 +202,8 @@ async fn run_on(
         .name(settings.name.clone())
         .times(settings.times)
         .restart(settings.restart)
-        .output(output);
+        .output(output)
+        .surroundings(settings.surroundings.clone());
     if let Some(recorder) = recorder {
         described = described.trace(recorder);
     }

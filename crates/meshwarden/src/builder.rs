@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::{Config, RestartConfig, Times};
-use mesh_core::{Command, Launcher};
+use mesh_core::{Command, Launcher, Surroundings};
 use mesh_runtime::ControlThread;
 use mesh_shape::Extent;
 use proc_mesh::{HostMesh, OutputSinks, ProcMesh, ProcReport, ProcSpec, Program, Run, SpawnError};
@@ -33,6 +33,7 @@ pub struct ProcMeshBuilder<'a> {
 struct Described {
     name: String,
     extent: Extent,
+    surroundings: Surroundings,
     config: Config,
     output: OutputSinks,
     trace: Option<Box<dyn Trace<ProcReport>>>,
@@ -50,12 +51,35 @@ impl<'a> ProcMeshBuilder<'a> {
     pub(crate) fn new(root: &'a Root, extent: Extent) -> Self {
         let (name, config) = ("procs".to_owned(), Config::local());
         let (output, trace) = (OutputSinks::default(), None);
-        Self { root, spec: Described { name, extent, config, output, trace } }
+        let surroundings = Surroundings::default();
+        Self { root, spec: Described { name, extent, surroundings, config, output, trace } }
     }
 
     /// The name in reports, metrics and the environment of the ranks; `procs` if none is given.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.spec.name = name.into();
+        self
+    }
+
+    /// What the processes are started in; what this process has, if nothing is said.
+    ///
+    /// ```no_run
+    /// # async fn f(root: meshwarden::Root) -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshwarden::mesh_core::{Inherit, Surroundings};
+    /// use meshwarden::mesh_shape::extent;
+    ///
+    /// let hosts = root.hosts(1).await?;
+    /// let surroundings = Surroundings {
+    ///     dir: Some("/var/tmp".into()),
+    ///     inherit: Inherit::Only(vec!["PATH".into()]),
+    ///     ..Surroundings::default()
+    /// };
+    /// let procs = root.procs(extent!(procs = 4)?).surroundings(surroundings);
+    /// let mesh = procs.command("ls", ["-l"]).spawn(&hosts).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn surroundings(mut self, surroundings: Surroundings) -> Self {
+        self.spec.surroundings = surroundings;
         self
     }
 
@@ -107,8 +131,8 @@ impl<'a> ProcMeshBuilder<'a> {
 
     /// Every rank is what `run` says.
     pub fn run(self, run: Run) -> Spawnable<'a> {
-        let Described { name, extent, config, output, trace } = self.spec;
-        let spec = ProcSpec { name, extent, run, config, output, trace };
+        let Described { name, extent, surroundings, config, output, trace } = self.spec;
+        let spec = ProcSpec { name, extent, run, surroundings, config, output, trace };
         Spawnable { control: self.root.control(), spec }
     }
 

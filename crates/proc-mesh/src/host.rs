@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{AgentId, Answers, Epoch, Incarnation, Launcher, MeshId, MeshLabel, Request};
+use mesh_core::{
+    AgentId, Answers, Epoch, Incarnation, Launcher, MeshId, MeshLabel, Request, Surroundings,
+};
 use mesh_runtime::ControlThread;
 use mesh_shape::{Extent, Rank, RankSet};
 use tokio::runtime::Handle;
@@ -96,6 +98,7 @@ pub(crate) struct Opening {
 #[derive(Clone)]
 pub(crate) struct Launch {
     pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) surroundings: Surroundings,
     pub(crate) role: Role,
 }
 

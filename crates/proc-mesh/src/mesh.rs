@@ -8,7 +8,7 @@ use bytes::Bytes;
 use controller::{Config, Controller, Spec, SpecError};
 use mesh_core::{
     AgentId, Brief, Cause, Epoch, Failures, Incarnation, Interest, Launcher, MeshId, MeshLabel,
-    MeshState, News, Plane, Procs, Progress, Reason,
+    MeshState, News, Plane, Procs, Progress, Reason, Surroundings, SurroundingsError,
 };
 use mesh_runtime::{ControlThread, Network};
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
@@ -49,6 +49,8 @@ pub struct ProcSpec {
     pub extent: Extent,
     /// What each process is.
     pub run: Run,
+    /// What each process is started in.
+    pub surroundings: Surroundings,
     /// Times and restarts.
     pub config: Config,
     /// Where the output goes.
@@ -145,6 +147,9 @@ pub enum SpawnError {
     /// The configuration does not hold together.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// There can be no such surroundings.
+    #[error(transparent)]
+    Surroundings(#[from] SurroundingsError),
     /// The shape cannot be split by host.
     #[error(transparent)]
     Shape(#[from] ShapeError),
@@ -219,6 +224,7 @@ impl ProcMesh {
         if size > PROCS_MAX {
             return Err(SpawnError::TooMany { size });
         }
+        spec.surroundings.validate()?;
         let hosts = seat(&spec.extent, hosts)?;
         let random = Uuid::new_v4().as_u128();
         let label = MeshLabel::new(MeshId::from_random(random), spec.name.as_str(), "proc");
@@ -242,7 +248,7 @@ impl ProcMesh {
         // Not later than the loop begins to count (K1).
         let since = boot_time();
         let roster = spec.run.roster(&label);
-        let launch = spec.run.launch(&news, roster.clone());
+        let launch = spec.run.launch(&news, roster.clone(), spec.surroundings);
         for (index, (ranks, host)) in hosts.iter().enumerate() {
             let opening = Opening {
                 label: label.clone(),
@@ -478,9 +484,15 @@ impl Run {
         }
     }
 
-    fn launch(&self, news: &mpsc::Sender<WorkerNews>, roster: Option<Arc<Roster>>) -> Launch {
-        let worker = |entry: &str, seed: Bytes, ready_within| Launch {
+    fn launch(
+        &self,
+        news: &mpsc::Sender<WorkerNews>,
+        roster: Option<Arc<Roster>>,
+        surroundings: Surroundings,
+    ) -> Launch {
+        let worker = |entry: &str, seed: Bytes, ready_within, surroundings| Launch {
             launcher: Arc::new(Workers::new()),
+            surroundings,
             role: Role::Worker(WorkerRole {
                 entry: entry.to_owned(),
                 seed,
@@ -492,11 +504,14 @@ impl Run {
         match self {
             Self::Program { launcher, stdin } => Launch {
                 launcher: Arc::clone(launcher),
+                surroundings,
                 role: Role::Program { stdin: stdin.clone() },
             },
-            Self::Worker { entry, ready_within } => worker(entry, Bytes::new(), *ready_within),
+            Self::Worker { entry, ready_within } => {
+                worker(entry, Bytes::new(), *ready_within, surroundings)
+            }
             Self::Actors { seed, ready_within, .. } => {
-                worker(ACTORS_ENTRY, seed.clone(), *ready_within)
+                worker(ACTORS_ENTRY, seed.clone(), *ready_within, surroundings)
             }
         }
     }

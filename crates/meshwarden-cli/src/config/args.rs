@@ -9,6 +9,7 @@ use meshwarden::mesh_shape::Extent;
 use meshwarden::proc_mesh::PROCS_MAX;
 use serde::Deserialize;
 
+use crate::config::surroundings::SurroundingArgs;
 use crate::config::{OnFailure, RestartStrategy};
 
 /// Print every setting, its value, and where it came from.
@@ -124,6 +125,8 @@ pub(crate) struct SettingArgs {
         env = "MESHWARDEN_FOLD"
     )]
     pub(crate) fold: Option<bool>,
+    #[command(flatten)]
+    pub(crate) surroundings: SurroundingArgs,
 
     /// The port that ranks find in MASTER_PORT [default: 0, a free one].
     #[arg(long, value_name = "PORT", env = "MESHWARDEN_MASTER_PORT")]

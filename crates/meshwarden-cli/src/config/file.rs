@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use meshwarden::mesh_core::Inherit;
 use meshwarden::mesh_shape::Extent;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::args::{Preset, parse_extent, parse_name, parse_time};
+use crate::config::surroundings::parse_inherit;
 use crate::config::{OnFailure, RestartStrategy};
 
 /// What a file may set. An unknown name is an error: it is a typo.
@@ -50,6 +52,9 @@ pub(crate) struct FileSettings {
     pub(crate) trace: Option<PathBuf>,
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) fold: Option<bool>,
+    pub(crate) dir: Option<PathBuf>,
+    #[serde(deserialize_with = "inherit")]
+    pub(crate) inherit_env: Option<Inherit>,
     pub(crate) master_port: Option<u16>,
 }
 
@@ -70,6 +75,11 @@ impl FileSettings {
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_time(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn inherit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inherit>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_inherit(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

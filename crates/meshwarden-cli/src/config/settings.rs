@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, ValueEnum};
 use meshwarden::controller::{Config, RestartConfig, Strategy, Times};
+use meshwarden::mesh_core::Surroundings;
 use meshwarden::mesh_shape::{Extent, extent};
 use serde::Deserialize;
 
 use crate::config::args::{Preset, SettingArgs};
 use crate::config::file::FileSettings;
+use crate::config::surroundings;
 
 /// What the first failure does to the other ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -71,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) trace: Option<PathBuf>,
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) fold: bool,
+    pub(crate) surroundings: Surroundings,
     pub(crate) master_port: u16,
     pub(crate) rows: Vec<Row>,
 }
@@ -102,6 +105,7 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
     let trace = path("trace", &args.trace, &file.trace);
     let log_dir = path("log_dir", &args.log_dir, &file.log_dir);
     let fold = layers.pick("fold", args.fold, file.fold, default(false));
+    let surroundings = surroundings::resolve(&mut layers, &args.surroundings, &file)?;
     let master_port = layers.pick("master_port", args.master_port, file.master_port, default(0));
     let impossible = "these settings cannot hold together (see `meshwarden config`)";
     let restart = RestartConfig { grace, ..restart };
@@ -118,6 +122,7 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
         trace,
         log_dir,
         fold,
+        surroundings,
         master_port,
         rows: layers.rows,
     })
@@ -174,18 +179,18 @@ fn times(
     }
 }
 
-const fn default<T>(value: T) -> (T, Source) {
+pub(super) const fn default<T>(value: T) -> (T, Source) {
     (value, Source::Default)
 }
 
 /// Picks the value of each setting, and keeps where it came from.
-struct Layers<'a> {
+pub(super) struct Layers<'a> {
     matches: &'a ArgMatches,
     rows: Vec<Row>,
 }
 
 impl Layers<'_> {
-    fn pick<T: Show>(
+    pub(super) fn pick<T: Show>(
         &mut self,
         key: &'static str,
         given: Option<T>,
@@ -201,7 +206,7 @@ impl Layers<'_> {
         value
     }
 
-    fn pick_optional<T: Show>(
+    pub(super) fn pick_optional<T: Show>(
         &mut self,
         key: &'static str,
         given: Option<T>,
@@ -227,12 +232,12 @@ impl Layers<'_> {
 }
 
 /// How a value is written, so that it can be read again.
-trait Show {
+pub(super) trait Show {
     fn show(&self) -> String;
 }
 
 /// A path, shown as it is.
-struct Shown(PathBuf);
+pub(super) struct Shown(pub(super) PathBuf);
 
 /// A time that may be missing.
 struct Time(Duration);

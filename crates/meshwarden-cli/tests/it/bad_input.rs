@@ -122,6 +122,9 @@ fn a_value_that_is_no_value_is_refused_with_its_name() -> Outcome {
         ("--metrics", "9464"),
         ("--preset", "moon"),
         ("--master-port", "65536"),
+        ("--inherit-env", ""),
+        ("--inherit-env", "A,,B"),
+        ("--inherit-env", "A=1"),
     ] {
         refused(
             &[&format!("{option}={value}")],

@@ -13,6 +13,7 @@ mod readers;
 mod run;
 mod signals;
 mod strategies;
+mod surroundings;
 mod terminal;
 mod trace;
 mod wall_clock;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         run::trials(),
         signals::trials(),
         strategies::trials(),
+        surroundings::trials(),
         terminal::trials(),
         trace::trials(),
         wall_clock::trials(),

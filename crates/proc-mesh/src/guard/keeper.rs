@@ -11,12 +11,9 @@ use rustix::process::{Signal, getpid};
 use super::children::{Children, KILLED};
 use super::clock;
 use super::frames::Outbox;
-use super::spawn::{CommandLine, os_problem};
+use super::spawn::{CommandLine, Env, os_problem};
 use super::ward::{Admission, Ward};
 use super::wire::{FromGuard, ProcKey, ToGuard, VERSION};
-
-/// Variables with their values, as the system takes them.
-type Env = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The state of the guard. Nothing in it waits.
 #[derive(Debug)]
@@ -54,9 +51,9 @@ impl Keeper {
                 let since = Timestamp::from_start(since);
                 self.open(mesh, |now| Ward::open(since.min(now), epoch, term, beat_every));
             }
-            ToGuard::Command { mesh, id, program, args, dir } => {
+            ToGuard::Command { mesh, id, program, args, dir, inherit } => {
                 if let Some(ward) = self.wards.get_mut(&mesh) {
-                    ward.commands.insert(id, CommandLine::new(program, args, dir));
+                    ward.commands.insert(id, CommandLine::new((program, args), dir, inherit));
                 }
             }
             ToGuard::Start { key, epoch, echoed, command, env } => {

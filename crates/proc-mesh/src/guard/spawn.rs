@@ -1,5 +1,6 @@
 //! Starting one process.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -13,12 +14,16 @@ use mesh_core::LaunchProblem;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+/// Variables with their values, as the system takes them.
+pub(super) type Env = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommandLine {
     program: OsString,
     args: Vec<OsString>,
     dir: Option<PathBuf>,
+    inherit: Option<Vec<OsString>>,
 }
 
 /// A process that was just started: its id, and a handle that no other process can take over.
@@ -29,11 +34,17 @@ pub(super) struct Spawned {
 }
 
 impl CommandLine {
-    pub(super) fn new(program: Vec<u8>, args: Vec<Vec<u8>>, dir: Option<Vec<u8>>) -> Self {
+    pub(super) fn new(
+        (program, args): (Vec<u8>, Vec<Vec<u8>>),
+        dir: Option<Vec<u8>>,
+        inherit: Option<Vec<Vec<u8>>>,
+    ) -> Self {
+        let texts = |all: Vec<Vec<u8>>| all.into_iter().map(OsString::from_vec).collect();
         Self {
             program: OsString::from_vec(program),
-            args: args.into_iter().map(OsString::from_vec).collect(),
+            args: texts(args),
             dir: dir.map(|dir| OsString::from_vec(dir).into()),
+            inherit: inherit.map(texts),
         }
     }
 
@@ -43,11 +54,15 @@ impl CommandLine {
     /// closed on exec.
     pub(super) fn spawn(
         &self,
-        env: Vec<(Vec<u8>, Vec<u8>)>,
+        env: Env,
         [stdin, stdout, stderr]: [OwnedFd; 3],
     ) -> Result<Spawned, LaunchProblem> {
         let mut command = Command::new(&self.program);
         command.args(&self.args).process_group(0);
+        if let Some(names) = &self.inherit {
+            command.env_clear();
+            command.envs(names.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        }
         command.envs(env.into_iter().map(|(k, v)| (OsString::from_vec(k), OsString::from_vec(v))));
         command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
         if let Some(dir) = &self.dir {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The version of these messages, told in [`FromGuard::Hello`].
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// One life of one rank of one mesh: at most one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,6 +57,8 @@ pub enum ToGuard {
         args: Vec<Vec<u8>>,
         /// The working directory; that of the guard if `None`.
         dir: Option<Vec<u8>>,
+        /// The names of the variables of the guard's environment that it has; all if `None`.
+        inherit: Option<Vec<Vec<u8>>>,
     },
     /// Start a process; with three descriptors: its standard input, output and error.
     ///
@@ -73,7 +75,7 @@ pub enum ToGuard {
         echoed: Option<BeatSeq>,
         /// The id of its command.
         command: u32,
-        /// Variables on top of the guard's environment.
+        /// Variables on top of what the command inherits.
         env: Vec<(Vec<u8>, Vec<u8>)>,
     },
     /// Send a signal to the process group of a process, if the process has not ended.

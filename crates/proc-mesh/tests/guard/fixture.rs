@@ -58,7 +58,7 @@ impl Rig {
         let (program, args) = words.split_first().ok_or("an empty command line")?;
         let (program, args) = (program.clone(), args.to_vec());
         let dir = dir.map(|dir| dir.as_bytes().to_vec());
-        self.ask(ToGuard::Command { mesh: mesh(), id, program, args, dir })
+        self.ask(ToGuard::Command { mesh: mesh(), id, program, args, dir, inherit: None })
     }
 
     /// Starts a rank with the command, and with `N` as a variable.

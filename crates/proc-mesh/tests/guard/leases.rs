@@ -105,7 +105,7 @@ async fn one_mesh_is_culled_and_the_other_lives() -> Outcome {
     rig.started().await?;
     let theirs = ProcKey { mesh: other, ..key(0) };
     let (program, args) = (b"sleep".to_vec(), vec![marker().into_bytes()]);
-    rig.ask(ToGuard::Command { mesh: other, id: 0, program, args, dir: None })?;
+    rig.ask(ToGuard::Command { mesh: other, id: 0, program, args, dir: None, inherit: None })?;
     rig.start_life(theirs, 0)?;
     rig.started().await?;
     assert_eq!(rig.ended().await?, (theirs, killed_by(9), true));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::{Config, RestartConfig};
-use mesh_core::{Change, Command, Failures, Interest, MeshId, News, Reason};
+use mesh_core::{Change, Command, Failures, Interest, MeshId, News, Reason, Surroundings};
 use mesh_runtime::ControlThread;
 use mesh_shape::Extent;
 use proc_mesh::{HostMesh, OutputSinks, ProcMesh, ProcNews, ProcSpec, Program, Run, SpawnError};
@@ -71,6 +71,7 @@ fn spec(run: Run) -> ProcSpec {
         name: "test".to_owned(),
         extent: "procs=4".parse::<Extent>().expect("it is a shape"),
         run,
+        surroundings: Surroundings::default(),
         config: Config::local(),
         output: OutputSinks::default(),
         trace: None,

@@ -5,6 +5,7 @@ mod ends;
 mod fixture;
 mod spawning;
 mod stopping;
+mod surroundings;
 mod workers;
 
 use std::any::type_name_of_val;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let mut trials = ends::trials();
     trials.extend(spawning::trials());
     trials.extend(stopping::trials());
+    trials.extend(surroundings::trials());
     trials.extend(workers::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -25,15 +25,25 @@ fn to_guard() -> Vec<(ToGuard, &'static str)> {
     let (term, beat_every) = (Duration::from_secs(10), Duration::from_millis(500));
     let (echoed, env) = (Some(BeatSeq::new(128)), || vec![(b"A".to_vec(), b"b".to_vec())]);
     let (program, args) = (b"ls".to_vec(), vec![b"-l".to_vec(), b"\xff".to_vec()]);
+    let (dir, inherit) = (Some(b"/".to_vec()), Some(vec![b"A".to_vec()]));
+    let plain = ToGuard::Command {
+        mesh,
+        id: 5,
+        program: program.clone(),
+        args: Vec::new(),
+        dir: None,
+        inherit,
+    };
     vec![
         (
             ToGuard::Open { mesh, epoch, term, beat_every, since: Duration::new(3, 1) },
             "00~070a0000 80cab5ee01 0301",
         ),
         (
-            ToGuard::Command { mesh, id: 5, program, args, dir: Some(b"/".to_vec()) },
-            "01~05 026c73 02 022d6c 01ff 01012f",
+            ToGuard::Command { mesh, id: 5, program, args, dir, inherit: None },
+            "01~05 026c73 02 022d6c 01ff 01012f 00",
         ),
+        (plain, "01~05 026c73 00 00 01 01 0141"),
         (
             ToGuard::Start { key, epoch, echoed, command: 5, env: env() },
             "02~ac0202 07 018001 05 01 0141 0162",

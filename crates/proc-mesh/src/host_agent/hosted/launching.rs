@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 
-use mesh_core::{Echo, Epoch, Incarnation, LaunchProblem};
+use mesh_core::{Echo, Epoch, Incarnation, Inherit, LaunchProblem};
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -41,7 +41,8 @@ impl Hosted {
             id: self.command,
             program: command.program.as_bytes().to_vec(),
             args: command.args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
-            dir: command.dir.as_ref().map(|dir| dir.as_os_str().as_bytes().to_vec()),
+            dir: launch.surroundings.dir.as_ref().map(|dir| dir.as_os_str().as_bytes().to_vec()),
+            inherit: inherited(&launch.surroundings.inherit),
         };
         self.refused = [open, command]
             .into_iter()
@@ -161,6 +162,15 @@ impl Hosted {
                 Ok((Some(WorkerHandle { outbox, ready_by, known: None }), theirs.into()))
             }
         }
+    }
+}
+
+/// The names of the variables that are inherited; `None` for all.
+fn inherited(inherit: &Inherit) -> Option<Vec<Vec<u8>>> {
+    match inherit {
+        Inherit::All => None,
+        Inherit::Nothing => Some(Vec::new()),
+        Inherit::Only(names) => Some(names.iter().map(|name| name.as_bytes().to_vec()).collect()),
     }
 }
 

@@ -1,0 +1,69 @@
+//! What ranks are started in: flags, environment variables, and what holds in the end.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use meshwarden::mesh_core::{Inherit, Surroundings};
+
+use crate::config::file::FileSettings;
+use crate::config::settings::{Layers, Show, Shown, default};
+
+/// What the ranks are started in, as far as it was said.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SurroundingArgs {
+    /// The working directory of the ranks [default: that of the run].
+    #[arg(long, value_name = "DIR", env = "MESHWARDEN_DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// What ranks inherit of the environment: all, none, or the variables NAME,NAME,… [default: all].
+    #[arg(long, value_name = "WHICH", env = "MESHWARDEN_INHERIT_ENV", value_parser = parse_inherit)]
+    pub(crate) inherit_env: Option<Inherit>,
+}
+
+/// Lays flags, environment and file over each other.
+///
+/// # Errors
+///
+/// If there can be no such surroundings.
+pub(super) fn resolve(
+    layers: &mut Layers<'_>,
+    args: &SurroundingArgs,
+    file: &FileSettings,
+) -> Result<Surroundings> {
+    let dir = layers.pick_optional("dir", args.dir.clone().map(Shown), file.dir.clone().map(Shown));
+    let inherit = layers.pick(
+        "inherit_env",
+        args.inherit_env.clone(),
+        file.inherit_env.clone(),
+        default(Inherit::All),
+    );
+    let surroundings = Surroundings { dir: dir.map(|dir| dir.0), inherit };
+    surroundings.validate().context("ranks cannot be started like that")?;
+    Ok(surroundings)
+}
+
+/// `all`, `none`, or names with commas between them.
+pub(crate) fn parse_inherit(text: &str) -> Result<Inherit, String> {
+    let inherit = match text {
+        "all" => Inherit::All,
+        "none" => Inherit::Nothing,
+        "" => Inherit::Only(Vec::new()),
+        names => Inherit::Only(names.split(',').map(Into::into).collect()),
+    };
+    inherit.validate().map_err(|error| error.to_string())?;
+    Ok(inherit)
+}
+
+impl Show for Inherit {
+    fn show(&self) -> String {
+        match self {
+            Self::All => "all".to_owned(),
+            Self::Nothing => "none".to_owned(),
+            Self::Only(names) => {
+                let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
+                names.join(",")
+            }
+        }
+    }
+}

@@ -1,13 +1,17 @@
 //! How the process of a rank is started: what, and in what [`Surroundings`].
 
+mod rlimit;
 mod surroundings;
+mod umask;
 
 use std::ffi::OsString;
 
 use mesh_shape::Point;
 
 use crate::ids::{Incarnation, MeshLabel};
+pub use rlimit::{Amount, Resource, Rlimit, RlimitError};
 pub use surroundings::{Inherit, Surroundings, SurroundingsError};
+pub use umask::{Umask, UmaskError};
 
 /// Says how the process of each rank is started. Pure: it starts nothing itself.
 ///

@@ -52,7 +52,10 @@ pub use event::{
     News, RankState, Snapshot, Trouble,
 };
 pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, SubscriberId};
-pub use launch::{Command, Inherit, Launcher, Seat, Surroundings, SurroundingsError};
+pub use launch::{
+    Amount, Command, Inherit, Launcher, Resource, Rlimit, RlimitError, Seat, Surroundings,
+    SurroundingsError, Umask, UmaskError,
+};
 pub use message::Message;
 pub use owner_news::OwnerNews;
 pub use procs::{ProcSeat, Procs};

@@ -25,17 +25,21 @@
 //! - The agent must close its descriptors on exec, as Rust's std does; those that it does not are
 //!   inherited by every process that it starts, here too.
 //! - Starting a process takes as long as `exec` does: a program on a file system that hangs holds
-//!   the guard up.
+//!   the guard up, unless it is started by a trampoline, for which the guard does not wait.
 
 mod children;
 pub(crate) mod clock;
 pub(crate) mod frames;
 mod keeper;
+mod launching;
+mod lookup;
 mod signals;
 pub(crate) mod spawn;
+mod trampoline;
 mod ward;
 pub mod wire;
 
+use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -71,6 +75,10 @@ pub const ARGUMENT: &str = "meshwarden:guard";
 /// ```
 #[must_use]
 pub fn run() -> ExitCode {
+    let mut args = env::args_os();
+    if args.nth(2).is_some_and(|argument| argument == trampoline::ARGUMENT) {
+        return trampoline::run(args);
+    }
     let lifeline = io::stdin();
     match Guard::new(lifeline.as_fd()) {
         Ok(guard) => guard.work(),
@@ -138,6 +146,7 @@ impl<'fd> Guard<'fd> {
             self.children.drain();
             self.keeper.sweep();
         }
+        self.keeper.settle();
         if woken.by_agent && !self.inbox.has_frame() {
             match self.inbox.fill(self.lifeline) {
                 Ok(Filled::Some | Filled::Nothing) => {}
@@ -189,6 +198,9 @@ impl<'fd> Guard<'fd> {
         let mut fds =
             vec![PollFd::new(&self.lifeline, wants), PollFd::new(&self.children, PollFlags::IN)];
         fds.extend(self.agent.as_ref().map(|agent| PollFd::new(agent, PollFlags::IN)));
+        let n_own = fds.len();
+        // What they say is asked for in any case.
+        fds.extend(self.keeper.pipes().map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
         // A signal hides what has come, and that goes before what is due: so it is asked again.
         while let Err(errno) = poll(&mut fds, timespec(self.patience()).as_ref()) {
             if errno != Errno::INTR {
@@ -200,7 +212,7 @@ impl<'fd> Guard<'fd> {
             by_agent: fds[0].revents().contains(PollFlags::IN),
             by_children: !fds[1].revents().is_empty(),
             is_over: fds[0].revents().intersects(is_gone)
-                || fds[2..].iter().any(|fd| !fd.revents().is_empty()),
+                || fds[2..n_own].iter().any(|fd| !fd.revents().is_empty()),
         })
     }
 

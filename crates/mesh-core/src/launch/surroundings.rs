@@ -1,7 +1,10 @@
 //! What the processes of a mesh are started in.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+use super::{Resource, Rlimit, Umask};
 
 /// What every process of a mesh is started in; what the caller has, where nothing else is said.
 ///
@@ -23,6 +26,10 @@ pub struct Surroundings {
     pub dir: Option<PathBuf>,
     /// What there is of the caller's environment, before the variables of the rank.
     pub inherit: Inherit,
+    /// The mask of files that it makes; the caller's if `None`.
+    pub umask: Option<Umask>,
+    /// Its resource limits, each resource at most once; the caller's for those that are not there.
+    pub rlimits: Vec<Rlimit>,
 }
 
 /// What a process has of its caller's environment, as that was when the hosts were started.
@@ -53,6 +60,12 @@ pub enum SurroundingsError {
         /// The name.
         name: OsString,
     },
+    /// A resource has two limits.
+    #[error("the limit of {resource} is given twice")]
+    RlimitTwice {
+        /// The resource.
+        resource: Resource,
+    },
 }
 
 impl Surroundings {
@@ -62,7 +75,13 @@ impl Surroundings {
     ///
     /// See [`SurroundingsError`].
     pub fn validate(&self) -> Result<(), SurroundingsError> {
-        self.inherit.validate()
+        let mut seen = BTreeSet::new();
+        match self.rlimits.iter().find(|limit| !seen.insert(limit.resource)) {
+            Some(Rlimit { resource, .. }) => {
+                Err(SurroundingsError::RlimitTwice { resource: *resource })
+            }
+            None => self.inherit.validate(),
+        }
     }
 }
 
@@ -92,6 +111,19 @@ impl Inherit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resource_has_one_limit() {
+        let rlimits = |texts: &[&str]| Surroundings {
+            rlimits: texts.iter().map(|text| text.parse().unwrap()).collect(),
+            ..Surroundings::default()
+        };
+        assert_eq!(rlimits(&["core=0", "nofile=9"]).validate(), Ok(()));
+        assert_eq!(
+            rlimits(&["core=0:", "core=:9"]).validate(),
+            Err(SurroundingsError::RlimitTwice { resource: Resource::Core })
+        );
+    }
 
     #[test]
     fn a_list_of_variables_names_some_that_there_can_be() {

@@ -1,11 +1,13 @@
 //! The settings as a file.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use meshwarden::mesh_core::Inherit;
+use meshwarden::mesh_core::{Inherit, Rlimit, Umask};
 use meshwarden::mesh_shape::Extent;
 use serde::{Deserialize, Deserializer};
 
@@ -55,6 +57,10 @@ pub(crate) struct FileSettings {
     pub(crate) dir: Option<PathBuf>,
     #[serde(deserialize_with = "inherit")]
     pub(crate) inherit_env: Option<Inherit>,
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) umask: Option<Umask>,
+    #[serde(deserialize_with = "all_parsed")]
+    pub(crate) rlimit: Option<Vec<Rlimit>>,
     pub(crate) master_port: Option<u16>,
 }
 
@@ -80,6 +86,21 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, 
 fn inherit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inherit>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_inherit(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
+fn all_parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let all = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+    all.map(Some).map_err(serde::de::Error::custom)
 }
 
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use meshwarden::mesh_core::{Inherit, Surroundings};
+use meshwarden::mesh_core::{Inherit, Rlimit, Surroundings, Umask};
 
 use crate::config::file::FileSettings;
 use crate::config::settings::{Layers, Show, Shown, default};
@@ -19,6 +19,15 @@ pub(crate) struct SurroundingArgs {
     /// What ranks inherit of the environment: all, none, or the variables NAME,NAME,… [default: all].
     #[arg(long, value_name = "WHICH", env = "MESHWARDEN_INHERIT_ENV", value_parser = parse_inherit)]
     pub(crate) inherit_env: Option<Inherit>,
+
+    /// The mask of files that ranks make, in octal: 027 [default: that of the run].
+    #[arg(long, value_name = "MASK", env = "MESHWARDEN_UMASK")]
+    pub(crate) umask: Option<Umask>,
+
+    /// A resource limit of ranks, as in nofile=1024 or core=0:unlimited (soft:hard, either may be left
+    /// out); the names are those of prlimit(1) [default: the limits of the run].
+    #[arg(long, value_name = "NAME=LIMIT", env = "MESHWARDEN_RLIMIT", value_delimiter = ',')]
+    pub(crate) rlimit: Vec<Rlimit>,
 }
 
 /// Lays flags, environment and file over each other.
@@ -38,7 +47,12 @@ pub(super) fn resolve(
         file.inherit_env.clone(),
         default(Inherit::All),
     );
-    let surroundings = Surroundings { dir: dir.map(|dir| dir.0), inherit };
+    let umask = layers.pick_optional("umask", args.umask, file.umask);
+    let given = Some(args.rlimit.clone()).filter(|limits| !limits.is_empty());
+    let rlimits =
+        layers.pick_optional("rlimit", given.map(Limits), file.rlimit.clone().map(Limits));
+    let rlimits = rlimits.map(|limits| limits.0).unwrap_or_default();
+    let surroundings = Surroundings { dir: dir.map(|dir| dir.0), inherit, umask, rlimits };
     surroundings.validate().context("ranks cannot be started like that")?;
     Ok(surroundings)
 }
@@ -65,5 +79,21 @@ impl Show for Inherit {
                 names.join(",")
             }
         }
+    }
+}
+
+/// Limits, which are shown as they are read.
+struct Limits(Vec<Rlimit>);
+
+impl Show for Limits {
+    fn show(&self) -> String {
+        let limits: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        limits.join(",")
+    }
+}
+
+impl Show for Umask {
+    fn show(&self) -> String {
+        self.to_string()
     }
 }

@@ -18,6 +18,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(an_events_file_that_cannot_be_written_is_refused),
         trial(standard_input_for_a_rank_that_is_not_there_is_refused),
         trial(a_value_that_is_no_value_is_refused_with_its_name),
+        trial(an_unknown_resource_is_refused_with_those_that_there_are),
+        trial(a_limit_that_cannot_be_set_is_told),
     ]
 }
 
@@ -125,6 +127,12 @@ fn a_value_that_is_no_value_is_refused_with_its_name() -> Outcome {
         ("--inherit-env", ""),
         ("--inherit-env", "A,,B"),
         ("--inherit-env", "A=1"),
+        ("--umask", "rwx"),
+        ("--umask", "1000"),
+        ("--rlimit", "files=1"),
+        ("--rlimit", "nofile"),
+        ("--rlimit", "nofile=many"),
+        ("--rlimit", "nofile=2:1"),
     ] {
         refused(
             &[&format!("{option}={value}")],
@@ -132,4 +140,17 @@ fn a_value_that_is_no_value_is_refused_with_its_name() -> Outcome {
         )?;
     }
     Ok(())
+}
+
+fn an_unknown_resource_is_refused_with_those_that_there_are() -> Outcome {
+    refused(&["--rlimit", "files=9"], "there is no resource files; there are as, core, cpu,")?;
+    refused(&["--rlimit", "cpu=9:", "--rlimit", "cpu=:9"], "the limit of cpu is given twice")
+}
+
+/// C4. Not even root may have more open files than the system allows one process.
+fn a_limit_that_cannot_be_set_is_told() -> Outcome {
+    let most: u64 = fs::read_to_string("/proc/sys/fs/nr_open")?.trim().parse()?;
+    let limit = format!("nofile={}", most + 1);
+    let says = format!("the limit {limit} cannot be set: Operation not permitted (errno 1)");
+    refused(&["--extent", "procs=2", "--rlimit", &limit], &says)
 }

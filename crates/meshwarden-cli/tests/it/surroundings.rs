@@ -11,6 +11,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial(ranks_inherit_what_was_named_and_work_where_was_said),
         trial(what_ranks_are_started_in_can_stand_in_a_file),
+        trial(ranks_have_the_mask_and_the_limits_that_were_said),
         trial(a_working_directory_that_is_not_there_is_told),
     ]
 }
@@ -33,6 +34,27 @@ fn what_ranks_are_started_in_can_stand_in_a_file() -> Outcome {
     let args = ["run", "--config", file, "--", "sh", "-c", "echo $A,$B; pwd"];
     let ended = meshwarden(args).env("A", "1").env("B", "2").finish()?.must_be(0)?;
     assert_eq!(ended.lines_of("procs=0"), [",2", "/usr"]);
+    Ok(())
+}
+
+/// The program that was asked for is what is named where a rank cannot be started, and what runs.
+fn ranks_have_the_mask_and_the_limits_that_were_said() -> Outcome {
+    let script = "umask; ulimit -Sn; ulimit -Hn; ulimit -Sc; tr '\\0' ' ' < /proc/$$/cmdline";
+    let flags = "--extent procs=1 --umask 027 --rlimit nofile=77:99 --rlimit core=0:";
+    let ended = run_script(flags, script).finish()?.must_be(0)?;
+    let lines = ended.lines_of("procs=0");
+    assert_eq!(lines[..4], ["0027", "77", "99", "0"]);
+    assert!(lines[4].starts_with("sh -c umask"), "{ended:?}");
+
+    let file = temporary("limits.toml");
+    fs::write(&file, "umask = \"077\"\nrlimit = [\"nofile=66\", \"core=0\"]\n")?;
+    let file = file.to_str().ok_or("the path is text")?;
+    let config = meshwarden(["config", "--config", file]).finish()?.must_be(0)?;
+    let shown = |key: &str| config.stdout.lines().find(|line| line.starts_with(key));
+    let words: Vec<_> = shown("rlimit ").unwrap_or_default().split_ascii_whitespace().collect();
+    assert_eq!(words, ["rlimit", "nofile=66,core=0", "file"]);
+    let ended = run_script(&format!("--config {file} --extent procs=1"), "umask; ulimit -n");
+    assert_eq!(ended.finish()?.must_be(0)?.lines_of("procs=0"), ["0077", "66"]);
     Ok(())
 }
 

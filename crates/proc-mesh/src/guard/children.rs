@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 use mesh_core::{Incarnation, MeshId, Timestamp};
 use mesh_shape::Rank;
@@ -37,12 +38,29 @@ struct Child {
     news: Option<FromGuard>,
 }
 
+/// The end of a process, to be told as [`FromGuard::Ended`].
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) key: ProcKey,
+    pub(super) end: End,
+    pub(super) evidence: Duration,
+    pub(super) alive: Duration,
+    pub(super) culled: bool,
+}
+
 impl Children {
     /// Takes over a process that was just started.
     pub(super) fn insert(&mut self, key: ProcKey, pid: Pid, started_at: Timestamp) {
         let child =
             Child { pid, started_at, culled: false, suspended: false, held: false, news: None };
         self.0.insert(key, child);
+    }
+
+    /// Kills a process that is not to be told of any more: it is reaped as a stranger.
+    pub(super) fn abandon(&mut self, key: &ProcKey) {
+        if let Some(child) = self.0.remove(key) {
+            child.signal(Signal::KILL);
+        }
     }
 
     /// Sends a signal to the process group of one process. An unknown one is ignored.
@@ -99,7 +117,7 @@ impl Children {
 
     /// Asks the kernel what has become of the children, reaps the dead, and gives back the ends of
     /// those that were started here.
-    pub(super) fn sweep(&mut self) -> Vec<FromGuard> {
+    pub(super) fn sweep(&mut self) -> Vec<Ended> {
         if any_child_has(WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED) {
             for (key, child) in &mut self.0 {
                 child.note_suspension(key);
@@ -166,7 +184,7 @@ impl Child {
     }
 
     /// Kills what is left of its group, reaps it, and says how it ended.
-    fn reap(&self, key: &ProcKey, status: &WaitIdStatus) -> FromGuard {
+    fn reap(&self, key: &ProcKey, status: &WaitIdStatus) -> Ended {
         let evidence = clock::now();
         // As long as the dead leader is not reaped, the number means this group and no other.
         let _empty = kill_process_group(self.pid, Signal::KILL);
@@ -175,13 +193,20 @@ impl Child {
             Some(signal) => End::Signaled { signal, core: status.dumped() },
             None => End::Exited { code: status.exit_status().unwrap_or_default() },
         };
-        FromGuard::Ended {
+        Ended {
             key: *key,
             end,
             evidence: evidence.since_start(),
             alive: evidence.since(self.started_at),
             culled: self.culled && end == KILLED,
         }
+    }
+}
+
+impl From<Ended> for FromGuard {
+    fn from(ended: Ended) -> Self {
+        let Ended { key, end, evidence, alive, culled } = ended;
+        Self::Ended { key, end, evidence, alive, culled }
     }
 }
 

@@ -1,17 +1,18 @@
 //! What the guard does: obeys its agent, keeps the leases, tells of ends.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use mesh_core::{BeatSeq, Epoch, LaunchProblem, MeshId, Timestamp};
 use rustix::io::Errno;
-use rustix::process::{Signal, getpid};
+use rustix::process::{Pid, Signal, getpid};
 
 use super::children::{Children, KILLED};
 use super::clock;
 use super::frames::Outbox;
-use super::spawn::{CommandLine, Env, os_problem};
+use super::launching::{Launched, Launching};
+use super::spawn::{CommandLine, Env, Spawned, os_problem};
 use super::ward::{Admission, Ward};
 use super::wire::{FromGuard, ProcKey, ToGuard, VERSION};
 
@@ -23,6 +24,8 @@ pub(super) struct Keeper {
     pub(super) outbox: Outbox,
     wards: BTreeMap<MeshId, Ward>,
     children: Children,
+    /// Those of the children that are not their program yet.
+    launching: Launching,
     next_beat: BeatSeq,
     beat_at: Timestamp,
     is_paused: bool,
@@ -35,6 +38,7 @@ impl Keeper {
             outbox: Outbox::default(),
             wards: BTreeMap::new(),
             children: Children::default(),
+            launching: Launching::default(),
             next_beat: BeatSeq::FIRST,
             beat_at: Timestamp::START,
             is_paused: false,
@@ -51,9 +55,10 @@ impl Keeper {
                 let since = Timestamp::from_start(since);
                 self.open(mesh, |now| Ward::open(since.min(now), epoch, term, beat_every));
             }
-            ToGuard::Command { mesh, id, program, args, dir, inherit } => {
+            ToGuard::Command { mesh, id, program, args, dir, inherit, confines } => {
                 if let Some(ward) = self.wards.get_mut(&mesh) {
-                    ward.commands.insert(id, CommandLine::new((program, args), dir, inherit));
+                    let command = CommandLine::new((program, args), dir, inherit);
+                    ward.commands.insert(id, command.confined(confines));
                 }
             }
             ToGuard::Start { key, epoch, echoed, command, env } => {
@@ -83,9 +88,47 @@ impl Keeper {
             return;
         }
         for end in ends {
-            self.tell(&end, None);
+            let launched = self.launching.ended(&end.key);
+            let was_started = !matches!(launched, Some(Launched::Refused(_)));
+            if let Some(launched) = launched {
+                self.tell_launched(end.key, launched);
+            }
+            if was_started {
+                self.tell(&end.into(), None);
+            }
         }
         self.tell_closed();
+    }
+
+    /// Tells which processes have become their program by now, and which never will.
+    pub(super) fn settle(&mut self) {
+        // Their time is not running while they are suspended.
+        if self.launching.is_empty() || self.is_paused {
+            return;
+        }
+        let settled = self.launching.settle(clock::now());
+        let is_any_refused = settled.iter().any(|(_, it)| matches!(it, Launched::Refused(_)));
+        for (key, launched) in settled {
+            if matches!(launched, Launched::Refused(_)) {
+                self.children.abandon(&key);
+            }
+            self.tell_launched(key, launched);
+        }
+        if is_any_refused {
+            self.tell_closed();
+        }
+    }
+
+    fn tell_launched(&mut self, key: ProcKey, launched: Launched) {
+        match launched {
+            Launched::Runs { pid, pidfd } => self.tell_started(key, pid, pidfd),
+            Launched::Refused(problem) => self.tell(&FromGuard::NotStarted { key, problem }, None),
+        }
+    }
+
+    fn tell_started(&mut self, key: ProcKey, pid: Pid, pidfd: OwnedFd) {
+        let pid = pid.as_raw_nonzero().get().unsigned_abs();
+        self.tell(&FromGuard::Started { key, pid }, Some(pidfd));
     }
 
     /// Kills the meshes whose lease has run out (K2).
@@ -135,9 +178,15 @@ impl Keeper {
         !news.is_empty()
     }
 
-    /// When something is due by itself: a beat, or the end of a lease.
+    /// What can be read when a process has become its program, or never will.
+    pub(super) fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.launching.pipes()
+    }
+
+    /// When something is due by itself: a beat, the end of a lease, or that of patience with a launch.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        self.lease_ends().chain(self.beat_every().map(|_| self.beat_at)).min()
+        let launches = self.launching.next_deadline().filter(|_| !self.is_paused);
+        self.lease_ends().chain(self.beat_every().map(|_| self.beat_at)).chain(launches).min()
     }
 
     /// When the leases end that have not run out.
@@ -211,8 +260,11 @@ impl Keeper {
         if self.is_paused {
             self.children.hold();
         }
-        let pid = spawned.pid.as_raw_nonzero().get().unsigned_abs();
-        self.tell(&FromGuard::Started { key, pid }, Some(spawned.pidfd));
+        let Spawned { pid, pidfd, report } = spawned;
+        match report {
+            Some(pipe) => self.launching.insert(key, (pid, pidfd), pipe, started_at),
+            None => self.tell_started(key, pid, pidfd),
+        }
         Ok(())
     }
 
@@ -232,6 +284,7 @@ impl Keeper {
             ward.lease.resume(now);
         }
         self.children.release();
+        self.launching.resume(now);
         self.beat_at = now;
     }
 

@@ -12,10 +12,17 @@ use std::process::{Command, Stdio};
 
 use mesh_core::LaunchProblem;
 use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use super::lookup::lookup;
+use super::trampoline::{self, Confines, Orders, number_of};
 
 /// Variables with their values, as the system takes them.
 pub(super) type Env = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// One of them.
+type Variable = (OsString, OsString);
 
 /// A command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +31,7 @@ pub(super) struct CommandLine {
     args: Vec<OsString>,
     dir: Option<PathBuf>,
     inherit: Option<Vec<OsString>>,
+    confines: Confines,
 }
 
 /// A process that was just started: its id, and a handle that no other process can take over.
@@ -31,6 +39,15 @@ pub(super) struct CommandLine {
 pub(super) struct Spawned {
     pub(super) pid: Pid,
     pub(super) pidfd: OwnedFd,
+    /// Where it says what becomes of it, if it is not its program yet.
+    pub(super) report: Option<Report>,
+}
+
+/// The pipe between a trampoline and the guard. Both ends are closed on exec.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) reader: OwnedFd,
+    pub(super) writer: OwnedFd,
 }
 
 impl CommandLine {
@@ -45,7 +62,13 @@ impl CommandLine {
             args: texts(args),
             dir: dir.map(|dir| OsString::from_vec(dir).into()),
             inherit: inherit.map(texts),
+            confines: Confines::default(),
         }
+    }
+
+    /// The same, with what each process does to itself first.
+    pub(super) fn confined(self, confines: Confines) -> Self {
+        Self { confines, ..self }
     }
 
     /// Starts it as the leader of a process group of its own.
@@ -57,13 +80,18 @@ impl CommandLine {
         env: Env,
         [stdin, stdout, stderr]: [OwnedFd; 3],
     ) -> Result<Spawned, LaunchProblem> {
-        let mut command = Command::new(&self.program);
+        let env: Vec<_> = self.inherited().into_iter().flatten().chain(own(env)).collect();
+        let (mut command, report) = if self.confines.is_empty() {
+            (self.command(&env)?, None)
+        } else {
+            let (command, report) = self.trampoline()?;
+            (command, Some(report))
+        };
         command.args(&self.args).process_group(0);
-        if let Some(names) = &self.inherit {
+        if self.inherit.is_some() {
             command.env_clear();
-            command.envs(names.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         }
-        command.envs(env.into_iter().map(|(k, v)| (OsString::from_vec(k), OsString::from_vec(v))));
+        command.envs(env);
         command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
@@ -72,13 +100,46 @@ impl CommandLine {
         let pid = Pid::from_child(&child);
         // It is our child and not reaped, so the number cannot belong to anybody else.
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(Spawned { pid, pidfd }),
+            Ok(pidfd) => Ok(Spawned { pid, pidfd, report }),
             Err(errno) => {
                 // Nobody could watch it; it is reaped as a stranger.
                 let _gone = kill_process_group(pid, Signal::KILL);
                 Err(os_problem(errno))
             }
         }
+    }
+
+    /// What is inherited, if that is not all.
+    fn inherited(&self) -> Option<impl Iterator<Item = Variable>> {
+        let names = self.inherit.as_ref()?;
+        Some(names.iter().filter_map(|name| Some((name.clone(), env::var_os(name)?))))
+    }
+
+    /// The program itself.
+    fn command(&self, env: &[Variable]) -> Result<Command, LaunchProblem> {
+        if self.inherit.is_none() {
+            return Ok(Command::new(&self.program));
+        }
+        // std would hand it to `execvp` for the sake of its own `PATH`, and that gives to a shell what is
+        // no program.
+        let path =
+            env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        let file = lookup(&self.program, path, self.dir.as_deref());
+        let file = file.map_err(|errno| self.problem(&errno.into()))?;
+        let mut command = Command::new(file);
+        command.arg0(&self.program);
+        Ok(command)
+    }
+
+    /// This program once more, as the trampoline of the program.
+    fn trampoline(&self) -> Result<(Command, Report), LaunchProblem> {
+        let (reader, writer) =
+            pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(os_problem)?;
+        let orders = Orders { report: number_of(&writer), confines: self.confines.clone() };
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("meshwarden-launch").args([super::ARGUMENT, trampoline::ARGUMENT]);
+        command.arg(orders.to_argument()).arg(&self.program);
+        Ok((command, Report { reader, writer }))
     }
 
     fn problem(&self, error: &io::Error) -> LaunchProblem {
@@ -92,15 +153,30 @@ impl CommandLine {
     }
 }
 
+fn own(env: Env) -> impl Iterator<Item = Variable> {
+    env.into_iter().map(|(name, value)| (OsString::from_vec(name), OsString::from_vec(value)))
+}
+
 /// Why a program could not be started in a working directory that is there.
 pub(crate) fn problem_of(error: &io::Error) -> LaunchProblem {
     match Errno::from_io_error(error) {
-        Some(Errno::NOENT) => LaunchProblem::NotFound,
-        Some(Errno::ACCESS) => LaunchProblem::NotExecutable,
-        Some(errno) => os_problem(errno),
+        Some(errno) => named_problem(errno, None),
         // What std refuses itself: a zero byte in a name.
         None => {
             LaunchProblem::Os { errno: Errno::INVAL.raw_os_error(), message: error.to_string() }
+        }
+    }
+}
+
+/// What it means that `what` failed with this number; the `exec` itself if that is `None`.
+pub(super) fn named_problem(errno: Errno, what: Option<String>) -> LaunchProblem {
+    match (errno, what) {
+        (Errno::NOENT, None) => LaunchProblem::NotFound,
+        (Errno::ACCESS, None) => LaunchProblem::NotExecutable,
+        (errno, None) => os_problem(errno),
+        (errno, Some(what)) => {
+            let message = format!("{what}: {}", words(errno));
+            LaunchProblem::Os { errno: errno.raw_os_error(), message }
         }
     }
 }
@@ -113,10 +189,13 @@ fn is_enterable(dir: &Path) -> bool {
 
 /// The kernel's refusal, in its own words.
 pub(super) fn os_problem(errno: Errno) -> LaunchProblem {
+    LaunchProblem::Os { errno: errno.raw_os_error(), message: words(errno) }
+}
+
+fn words(errno: Errno) -> String {
     let text = io::Error::from(errno).to_string();
     // std appends the number, which `LaunchProblem` shows too.
-    let message = text.split(" (os error").next().unwrap_or_default().to_owned();
-    LaunchProblem::Os { errno: errno.raw_os_error(), message }
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

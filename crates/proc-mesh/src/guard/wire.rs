@@ -11,6 +11,8 @@ use mesh_shape::Rank;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use super::trampoline::Confines;
+
 /// The version of these messages, told in [`FromGuard::Hello`].
 pub const VERSION: u32 = 4;
 
@@ -59,6 +61,8 @@ pub enum ToGuard {
         dir: Option<Vec<u8>>,
         /// The names of the variables of the guard's environment that it has; all if `None`.
         inherit: Option<Vec<Vec<u8>>>,
+        /// What each process does to itself before it becomes the program.
+        confines: Confines,
     },
     /// Start a process; with three descriptors: its standard input, output and error.
     ///

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mesh_core::{BeatSeq, Epoch, Incarnation, MeshId};
 use mesh_shape::Rank;
-use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
+use proc_mesh::guard::wire::{Confines, End, FromGuard, ProcKey, ToGuard};
 use proc_mesh::guard_link::GuardLink;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout};
@@ -23,6 +23,10 @@ pub(crate) struct Rig {
     /// The newest beat that was heard, which orders to start echo.
     pub(crate) heard: Option<BeatSeq>,
     pub(crate) pidfds: Vec<OwnedFd>,
+    /// The names of the variables that processes inherit, if not all.
+    pub(crate) inherit: Option<Vec<Vec<u8>>>,
+    /// What processes do to themselves before they become their program.
+    pub(crate) confines: Confines,
 }
 
 /// A mesh begins when its guard is told of it: no moment is later than that.
@@ -36,7 +40,8 @@ impl Rig {
 
     pub(crate) async fn with_term(term: Duration) -> Result<Self, Box<dyn Error>> {
         let link = GuardLink::start(Path::new("/proc/self/exe")).await?;
-        let mut rig = Self { link, renews: true, heard: None, pidfds: Vec::new() };
+        let (pidfds, confines) = (Vec::new(), Confines::default());
+        let mut rig = Self { link, renews: true, heard: None, pidfds, inherit: None, confines };
         let beat_every = (term / 20).min(Duration::from_millis(100));
         let epoch = Epoch::FIRST;
         rig.ask(ToGuard::Open { mesh: mesh(), epoch, term, beat_every, since: NOW })?;
@@ -58,7 +63,9 @@ impl Rig {
         let (program, args) = words.split_first().ok_or("an empty command line")?;
         let (program, args) = (program.clone(), args.to_vec());
         let dir = dir.map(|dir| dir.as_bytes().to_vec());
-        self.ask(ToGuard::Command { mesh: mesh(), id, program, args, dir, inherit: None })
+        let confines = self.confines.clone();
+        let (mesh, inherit) = (mesh(), self.inherit.clone());
+        self.ask(ToGuard::Command { mesh, id, program, args, dir, inherit, confines })
     }
 
     /// Starts a rank with the command, and with `N` as a variable.

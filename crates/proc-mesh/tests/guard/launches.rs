@@ -8,11 +8,11 @@ use std::process::{self, Command, Stdio};
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use mesh_core::{Epoch, LaunchProblem};
-use proc_mesh::guard::wire::{End, FromGuard, ToGuard};
+use mesh_core::{Epoch, LaunchProblem, Umask};
+use proc_mesh::guard::wire::{Confines, End, FromGuard, ToGuard};
 use proc_mesh::guard_link::GuardError;
 
-use crate::fixture::{NOW, Rig, TOLD_WITHIN, exists, key, life, marker, mesh, until};
+use crate::fixture::{NOW, Rig, TOLD_WITHIN, exists, key, killed_by, life, marker, mesh, until};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -26,6 +26,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_process_inherits_only_its_three_descriptors),
         trial(a_guard_keeps_no_descriptor_of_what_it_has_started),
         trial(a_process_has_its_variables_and_its_directory),
+        trial(a_trampoline_has_the_process_id_of_its_program_and_costs_the_guard_no_time),
+        trial(a_trampoline_that_is_killed_is_told_as_an_end),
+        trial(a_trampoline_that_is_suspended_is_no_late_one),
     ]
 }
 
@@ -72,16 +75,28 @@ async fn what_cannot_be_started_says_why() -> Outcome {
         ("a\0b", None, LaunchProblem::Os { errno: 22, message: nul }),
     ];
     let mut rig = Rig::start().await?;
-    for (rank, (program, dir, problem)) in cases.into_iter().enumerate() {
-        rig.command(0, &[program], dir)?;
-        rig.start_rank(rank, 0)?;
-        let expected = FromGuard::NotStarted { key: key(rank), problem };
-        assert_eq!(rig.next().await?, expected, "{program} in {dir:?}");
+    // Directly, with an environment of their own, and by a trampoline.
+    let path = Some(vec![b"PATH".to_vec()]);
+    let rounds =
+        [(None, Confines::default()), (path.clone(), Confines::default()), (path, masked())];
+    for (round, (inherit, confines)) in rounds.into_iter().enumerate() {
+        (rig.inherit, rig.confines) = (inherit, confines);
+        for (index, (program, dir, problem)) in cases.iter().enumerate() {
+            let rank = round * cases.len() + index;
+            rig.command(0, &[program], *dir)?;
+            rig.start_rank(rank, 0)?;
+            let expected = FromGuard::NotStarted { key: key(rank), problem: problem.clone() };
+            assert_eq!(rig.next().await?, expected, "{program} in {dir:?}, round {round}");
+        }
     }
     rig.start_rank(99, 42)?;
     let unknown = rig.next().await?;
     assert!(matches!(unknown, FromGuard::NotStarted { .. }), "an unknown command: {unknown:?}");
     rig.close().await
+}
+
+fn masked() -> Confines {
+    Confines { umask: Some(Umask::from_bits(0o27)), ..Confines::default() }
 }
 
 async fn a_start_asked_for_twice_happens_once() -> Outcome {
@@ -174,10 +189,13 @@ async fn a_process_inherits_only_its_three_descriptors() -> Outcome {
     // its own what that comes to.
     let count = "exit $(ls /proc/self/fd | wc -l)";
     let plain = Command::new("sh").args(["-c", count]).stdin(Stdio::null()).status()?;
-    rig.script(0, count)?;
-    rig.started().await?;
     let expected = End::Exited { code: plain.code().ok_or("it exits")? };
-    assert_eq!(rig.ended().await?, (key(0), expected, false));
+    for (rank, confines) in [Confines::default(), masked()].into_iter().enumerate() {
+        rig.confines = confines;
+        rig.script(rank, count)?;
+        rig.started().await?;
+        assert_eq!(rig.ended().await?, (key(rank), expected, false));
+    }
     rig.close().await
 }
 
@@ -197,6 +215,14 @@ async fn a_guard_keeps_no_descriptor_of_what_it_has_started() -> Outcome {
     let pids = [rig.started().await?, rig.started().await?];
     let told = rig.next().await?;
     assert!(matches!(told, FromGuard::NotStarted { .. }), "{told:?}");
+    rig.confines = masked();
+    rig.command(2, &["sleep", &marker()], None)?;
+    rig.command(3, &["no-such-program-anywhere"], None)?;
+    rig.start_rank(3, 2)?;
+    rig.started().await?;
+    rig.start_rank(4, 3)?;
+    let told = rig.next().await?;
+    assert!(matches!(told, FromGuard::NotStarted { .. }), "{told:?}");
     assert!(pids.into_iter().all(exists));
     until("all closed", TOLD_WITHIN, || before.is_some() && open() == before).await?;
     rig.close().await
@@ -208,5 +234,63 @@ async fn a_process_has_its_variables_and_its_directory() -> Outcome {
     rig.start_rank(5, 0)?;
     rig.started().await?;
     assert_eq!(rig.ended().await?, (key(5), End::Exited { code: 0 }, false));
+    rig.close().await
+}
+
+/// The guard starts the others, and beats, while one is on its way.
+async fn a_trampoline_has_the_process_id_of_its_program_and_costs_the_guard_no_time() -> Outcome {
+    let mut rig = Rig::start().await?;
+    rig.confines = masked();
+    rig.command(0, &["sh", "-c", "test $$ = $(cut -d' ' -f5 /proc/$$/stat) && umask"], None)?;
+    for rank in 0..32 {
+        rig.start_rank(rank, 0)?;
+    }
+    let (mut n_started, mut n_ended) = (0, 0);
+    while n_ended < 32 {
+        match rig.next().await? {
+            FromGuard::Started { .. } => n_started += 1,
+            FromGuard::Ended { end, .. } => {
+                assert_eq!(end, End::Exited { code: 0 });
+                n_ended += 1;
+            }
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    assert_eq!(n_started, 32);
+    rig.close().await
+}
+
+/// A process that is most likely no program yet, because it was stopped before.
+fn held_trampoline(rig: &mut Rig, script: &str) -> Result<(), Box<dyn std::error::Error>> {
+    rig.confines = masked();
+    rig.ask(ToGuard::Pause)?;
+    rig.command(0, &["sh", "-c", script], None)?;
+    rig.start_rank(0, 0)
+}
+
+/// GUARD-2.
+async fn a_trampoline_that_is_killed_is_told_as_an_end() -> Outcome {
+    let mut rig = Rig::start().await?;
+    held_trampoline(&mut rig, &format!("exec sleep {}", marker()))?;
+    rig.ask(ToGuard::Signal { key: key(0), signal: 9 })?;
+    rig.started().await?;
+    assert_eq!(rig.ended().await?, (key(0), killed_by(9), false));
+    rig.close().await
+}
+
+async fn a_trampoline_that_is_suspended_is_no_late_one() -> Outcome {
+    let mut rig = Rig::start().await?;
+    held_trampoline(&mut rig, "exit 5")?;
+    rig.during(Duration::from_millis(200)).await?;
+    rig.ask(ToGuard::Resume)?;
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        match rig.next().await? {
+            FromGuard::Suspended { .. } | FromGuard::Continued { .. } => {}
+            other => told.push(other),
+        }
+    }
+    assert!(matches!(told[0], FromGuard::Started { .. }), "{told:?}");
+    assert!(matches!(told[1], FromGuard::Ended { end: End::Exited { code: 5 }, .. }), "{told:?}");
     rig.close().await
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use mesh_core::{BeatSeq, Epoch, MeshId};
-use proc_mesh::guard::wire::{End, FromGuard, ProcKey, ToGuard};
+use proc_mesh::guard::wire::{Confines, End, FromGuard, ProcKey, ToGuard};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixture::{NOW, Rig, key, killed_by, life, marker, mesh, state_of, until};
@@ -105,7 +105,16 @@ async fn one_mesh_is_culled_and_the_other_lives() -> Outcome {
     rig.started().await?;
     let theirs = ProcKey { mesh: other, ..key(0) };
     let (program, args) = (b"sleep".to_vec(), vec![marker().into_bytes()]);
-    rig.ask(ToGuard::Command { mesh: other, id: 0, program, args, dir: None, inherit: None })?;
+    let confines = Confines::default();
+    rig.ask(ToGuard::Command {
+        mesh: other,
+        id: 0,
+        program,
+        args,
+        dir: None,
+        inherit: None,
+        confines,
+    })?;
     rig.start_life(theirs, 0)?;
     rig.started().await?;
     assert_eq!(rig.ended().await?, (theirs, killed_by(9), true));

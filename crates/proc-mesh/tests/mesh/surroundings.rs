@@ -1,12 +1,15 @@
 //! What processes are started in.
 
 use std::fmt::Write;
+use std::fs;
 
 use libtest_mimic::Trial;
-use mesh_core::{Inherit, LaunchProblem, Reason, Surroundings, SurroundingsError};
+use mesh_core::{
+    Inherit, LaunchProblem, Reason, Resource, RlimitError, Surroundings, SurroundingsError, Umask,
+};
 use proc_mesh::SpawnError;
 
-use crate::fixture::{Site, failures_to_the_end, reasons, shells};
+use crate::fixture::{Site, failures_to_the_end, reasons, shells, workers};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -15,6 +18,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(an_empty_list_of_variables_starts_nothing),
         trial(a_directory_that_is_not_there_is_told_for_every_rank),
         trial(a_long_environment_arrives_whole),
+        trial(a_process_has_its_mask_and_its_limits),
+        trial(a_worker_has_its_mask_and_its_limits),
+        trial(a_limit_that_cannot_be_set_is_told_for_every_rank),
     ]
 }
 
@@ -36,7 +42,8 @@ async fn nothing_is_inherited_but_what_is_named() -> Outcome {
              test -n \"$MESHWARDEN_RANK\" && test \"$PWD\" = /usr"
         )
     };
-    let within = |inherit| Surroundings { dir: Some("/usr".into()), inherit };
+    let within =
+        |inherit| Surroundings { dir: Some("/usr".into()), inherit, ..Surroundings::default() };
     let only = Inherit::Only(vec!["HOME".into(), "NO_SUCH_VARIABLE".into()]);
     must_hold(&check("test -n", "test -n"), within(Inherit::All)).await?;
     must_hold(&check("test -z", "test -z"), within(Inherit::Nothing)).await?;
@@ -98,4 +105,66 @@ async fn a_long_environment_arrives_whole() -> Outcome {
     let mut mesh = site.spawn(spec).await?;
     assert_eq!(failures_to_the_end(&mut mesh).await, []);
     site.close(mesh.label().id()).await
+}
+
+/// Also what is not said: it is as the caller has it.
+async fn a_process_has_its_mask_and_its_limits() -> Outcome {
+    let script = "test $(umask) = 0027 && test $(ulimit -Sn) = 77 && test $(ulimit -Hn) = 99 &&
+                  test $(ulimit -Sc) = 0 && test $(ulimit -Hu) = $(sh -c 'ulimit -Hu')";
+    must_hold(script, confined(&["nofile=77:99", "core=0"])?).await
+}
+
+async fn a_worker_has_its_mask_and_its_limits() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = workers("echo");
+    spec.surroundings = confined(&["nofile=77:99"])?;
+    let mesh = site.spawn(spec).await?;
+    for seat in mesh.seats().await {
+        let status = fs::read_to_string(format!("/proc/{}/status", seat.pid))?;
+        assert!(status.contains("Umask:\t0027"), "{status}");
+        let limits = fs::read_to_string(format!("/proc/{}/limits", seat.pid))?;
+        let files = limits.lines().find(|line| line.starts_with("Max open files"));
+        let words: Vec<_> = files.unwrap_or_default().split_ascii_whitespace().collect();
+        assert_eq!(words[3..5], ["77", "99"], "{limits}");
+    }
+    let id = mesh.label().id();
+    drop(mesh);
+    site.close(id).await
+}
+
+/// C4. Not even root may have more open files than the system allows one process.
+async fn a_limit_that_cannot_be_set_is_told_for_every_rank() -> Outcome {
+    let most: u64 = fs::read_to_string("/proc/sys/fs/nr_open")?.trim().parse()?;
+    let limit = format!("nofile={}", most + 1);
+    let twice = confined(&["cpu=9:", "cpu=:9"])?;
+    let site = Site::start().await?;
+    let mut spec = shells("true");
+    spec.surroundings = confined(&[&limit])?;
+    let Err(SpawnError::Ranks { failures }) = site.spawn(spec).await else {
+        return Err("it was spawned".into());
+    };
+    let message = format!("the limit {limit} cannot be set: Operation not permitted");
+    let problem = LaunchProblem::Os { errno: 1, message };
+    let reason = Reason::Launch { program: "sh".to_owned(), problem };
+    let mut told = reasons(&failures);
+    told.sort_unstable_by_key(|(rank, _)| *rank);
+    assert_eq!(told, (0..4).map(|rank| (rank, reason.clone())).collect::<Vec<_>>());
+
+    let mut spec = shells("true");
+    spec.surroundings = twice;
+    let refused = site.spawn(spec).await.err();
+    let twice = SurroundingsError::RlimitTwice { resource: Resource::Cpu };
+    assert_eq!(refused, Some(SpawnError::Surroundings(twice)));
+
+    let mut spec = shells("ulimit -n 49");
+    spec.surroundings = confined(&["nofile=50:60"])?;
+    let mut mesh = site.spawn(spec).await?;
+    assert_eq!(failures_to_the_end(&mut mesh).await, [], "the hosts are as usable as before");
+    site.close(failures[0].mesh.id()).await
+}
+
+fn confined(rlimits: &[&str]) -> Result<Surroundings, RlimitError> {
+    let rlimits = rlimits.iter().map(|limit| limit.parse()).collect::<Result<_, _>>()?;
+    let umask = Some(Umask::from_bits(0o27));
+    Ok(Surroundings { umask, rlimits, ..Surroundings::default() })
 }

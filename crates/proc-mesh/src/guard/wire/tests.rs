@@ -33,17 +33,22 @@ fn to_guard() -> Vec<(ToGuard, &'static str)> {
         args: Vec::new(),
         dir: None,
         inherit,
+        confines: Confines {
+            umask: Some(mesh_core::Umask::from_bits(0o27)),
+            rlimits: vec!["nofile=1024:".parse().unwrap()],
+        },
     };
+    let confines = Confines::default();
     vec![
         (
             ToGuard::Open { mesh, epoch, term, beat_every, since: Duration::new(3, 1) },
             "00~070a0000 80cab5ee01 0301",
         ),
         (
-            ToGuard::Command { mesh, id: 5, program, args, dir, inherit: None },
-            "01~05 026c73 02 022d6c 01ff 01012f 00",
+            ToGuard::Command { mesh, id: 5, program, args, dir, inherit: None, confines },
+            "01~05 026c73 02 022d6c 01ff 01012f 00 00 00",
         ),
-        (plain, "01~05 026c73 00 00 01 01 0141"),
+        (plain, "01~05 026c73 00 00 01 01 0141 01 17 01 09 01 00 80 08 00"),
         (
             ToGuard::Start { key, epoch, echoed, command: 5, env: env() },
             "02~ac0202 07 018001 05 01 0141 0162",

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::Hosted;
-use crate::guard::wire::{ProcKey, ToGuard};
+use crate::guard::wire::{Confines, ProcKey, ToGuard};
 use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{Opening, Role};
 use crate::host_agent::boot_time;
@@ -35,14 +35,15 @@ impl Hosted {
         let Opening { label, epoch, lease, heartbeat, launch, .. } = &self.opening;
         let (mesh, epoch, term, beat_every) = (label.id(), *epoch, *lease, *heartbeat);
         let open = ToGuard::Open { mesh, epoch, term, beat_every, since };
-        let command = launch.launcher.command();
+        let (command, surroundings) = (launch.launcher.command(), &launch.surroundings);
         let command = ToGuard::Command {
             mesh: label.id(),
             id: self.command,
             program: command.program.as_bytes().to_vec(),
             args: command.args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
-            dir: launch.surroundings.dir.as_ref().map(|dir| dir.as_os_str().as_bytes().to_vec()),
-            inherit: inherited(&launch.surroundings.inherit),
+            dir: surroundings.dir.as_ref().map(|dir| dir.as_os_str().as_bytes().to_vec()),
+            inherit: inherited(&surroundings.inherit),
+            confines: Confines { umask: surroundings.umask, rlimits: surroundings.rlimits.clone() },
         };
         self.refused = [open, command]
             .into_iter()

@@ -1,0 +1,234 @@
+//! The trampoline: what a process does to itself before it becomes the program of its rank.
+//!
+//! File masks, resource limits, processors and cgroups can only be set by the process itself, between
+//! `fork` and `exec`, and that takes `unsafe` code. So the guard starts its own program once more, which
+//! sets them and then executes the program in its place: the same process id, group, descriptors and
+//! environment. Nothing of this happens where none of them was asked for.
+//!
+//! What goes wrong is written to a pipe of the guard. No descriptor but the standard three can be
+//! inherited without `unsafe` code either, so the trampoline opens the pipe anew by its number among the
+//! guard's descriptors; that one is closed on exec, and so its end without a word is success.
+
+use std::env::{self, ArgsOs};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use mesh_core::{Amount, Resource, Rlimit, Umask};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{self, getppid, umask};
+use serde::{Deserialize, Serialize};
+
+use super::lookup::{is_no_program, lookup};
+
+/// The second argument of a guard's program that is to be a trampoline; the orders come third, then the
+/// program and its arguments.
+pub(super) const ARGUMENT: &str = "launch";
+
+/// What a process of a mesh does to itself before it becomes its program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confines {
+    /// The mask of files that it makes.
+    pub umask: Option<Umask>,
+    /// Its resource limits.
+    pub rlimits: Vec<Rlimit>,
+}
+
+impl Confines {
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What one trampoline is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Orders {
+    /// The number of the pipe among the guard's descriptors.
+    pub(super) report: i32,
+    pub(super) confines: Confines,
+}
+
+/// What a trampoline writes into the pipe, after [`HELLO`], if the program cannot be executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refusal {
+    pub(super) errno: i32,
+    /// What could not be done; `None` if that is the `exec` itself.
+    pub(super) what: Option<String>,
+}
+
+/// The first byte: the trampoline has the pipe open.
+pub(super) const HELLO: u8 = b'+';
+
+impl Orders {
+    /// The orders as an argument: two digits for each byte.
+    pub(super) fn to_argument(&self) -> OsString {
+        let bytes = postcard::to_allocvec(self).expect("a growing vector takes everything");
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    }
+
+    fn from_argument(argument: &OsString) -> Option<Self> {
+        let digits = argument.to_str()?.as_bytes();
+        let pairs = digits.chunks(2).map(|pair| {
+            let pair = std::str::from_utf8(pair).ok()?;
+            u8::from_str_radix(pair, 16).ok()
+        });
+        let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
+        match postcard::take_from_bytes(&bytes) {
+            Ok((orders, [])) => Some(orders),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
+/// Becomes the program, or says why not. `args` are those after [`ARGUMENT`].
+pub(super) fn run(mut args: ArgsOs) -> ExitCode {
+    let orders = args.next().as_ref().and_then(Orders::from_argument);
+    let (Some(orders), Some(program)) = (orders, args.next()) else {
+        return complain(
+            "this is how a guard starts a program; it is not meant to be called by hand",
+        );
+    };
+    let mut report = match open_report(orders.report) {
+        Ok(report) => report,
+        Err(error) => {
+            return complain(format_args!("the guard cannot be told of a start: {error}"));
+        }
+    };
+    let refusal = match orders.confines.put_on() {
+        Ok(()) => Refusal { errno: execute(&program, args).raw_os_error(), what: None },
+        Err(refusal) => refusal,
+    };
+    let bytes = postcard::to_allocvec(&refusal).expect("a growing vector takes everything");
+    // A guard that is gone has ended this process too.
+    let _told = report.write_all(&bytes);
+    ExitCode::from(NOT_EXECUTED)
+}
+
+/// Becomes the program; comes back with the reason if that cannot be.
+fn execute(program: &OsStr, args: ArgsOs) -> Errno {
+    let file = match lookup(program, env::var_os("PATH").as_deref(), None) {
+        Ok(file) if is_no_program(&file) => return Errno::NOEXEC,
+        Ok(file) => file,
+        Err(errno) => return errno,
+    };
+    let error = Command::new(file).arg0(program).args(args).exec();
+    // What std refuses itself has no number.
+    Errno::from_io_error(&error).unwrap_or(Errno::INVAL)
+}
+
+/// Opens the pipe to the guard, and says hello.
+fn open_report(number: i32) -> io::Result<File> {
+    let guard = getppid().ok_or(io::ErrorKind::NotFound)?.as_raw_nonzero();
+    // std opens everything so that it is closed on exec.
+    let mut report = OpenOptions::new().write(true).open(format!("/proc/{guard}/fd/{number}"))?;
+    report.write_all(&[HELLO])?;
+    Ok(report)
+}
+
+/// The number of a descriptor of the guard, for [`Orders::report`].
+pub(super) fn number_of(fd: impl AsFd) -> i32 {
+    fd.as_fd().as_raw_fd()
+}
+
+impl Confines {
+    /// Puts them on this process. The order does not matter to any of them.
+    fn put_on(&self) -> Result<(), Refusal> {
+        if let Some(mask) = self.umask {
+            let _before = umask(Mode::from_raw_mode(mask.bits().into()));
+        }
+        for limit in &self.rlimits {
+            set_limit(limit)?;
+        }
+        Ok(())
+    }
+}
+
+fn set_limit(limit: &Rlimit) -> Result<(), Refusal> {
+    let resource = of_the_system(limit.resource);
+    let raw = |amount| match amount {
+        Amount::Of(amount) => Some(amount),
+        Amount::Unlimited => None,
+    };
+    let mut limits = process::getrlimit(resource);
+    limits.current = limit.soft.map_or(limits.current, raw);
+    limits.maximum = limit.hard.map_or(limits.maximum, raw);
+    // A lower hard limit takes the soft one with it: nobody asked for that one to stay.
+    if limit.soft.is_none() && is_above(limits.current, limits.maximum) {
+        limits.current = limits.maximum;
+    }
+    if is_above(limits.current, limits.maximum) {
+        let what = format!("the limit {limit}, above the hard limit, cannot be set");
+        return Err(Refusal { errno: Errno::INVAL.raw_os_error(), what: Some(what) });
+    }
+    process::setrlimit(resource, limits).map_err(|errno| Refusal {
+        errno: errno.raw_os_error(),
+        what: Some(format!("the limit {limit} cannot be set")),
+    })
+}
+
+/// Whether a limit is higher than another; `None` is none.
+fn is_above(limit: Option<u64>, other: Option<u64>) -> bool {
+    match (limit, other) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(limit), Some(other)) => limit > other,
+    }
+}
+
+const fn of_the_system(resource: Resource) -> process::Resource {
+    match resource {
+        Resource::As => process::Resource::As,
+        Resource::Core => process::Resource::Core,
+        Resource::Cpu => process::Resource::Cpu,
+        Resource::Data => process::Resource::Data,
+        Resource::Fsize => process::Resource::Fsize,
+        Resource::Locks => process::Resource::Locks,
+        Resource::Memlock => process::Resource::Memlock,
+        Resource::Msgqueue => process::Resource::Msgqueue,
+        Resource::Nice => process::Resource::Nice,
+        Resource::Nofile => process::Resource::Nofile,
+        Resource::Nproc => process::Resource::Nproc,
+        Resource::Rss => process::Resource::Rss,
+        Resource::Rtprio => process::Resource::Rtprio,
+        Resource::Rttime => process::Resource::Rttime,
+        Resource::Sigpending => process::Resource::Sigpending,
+        Resource::Stack => process::Resource::Stack,
+    }
+}
+
+fn complain(what: impl std::fmt::Display) -> ExitCode {
+    // There is nobody to tell if this fails too.
+    let _told = writeln!(io::stderr(), "{what}");
+    ExitCode::from(NOT_EXECUTED)
+}
+
+/// The exit code of a trampoline that has executed nothing, as of a shell.
+const NOT_EXECUTED: u8 = 127;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_read_as_they_are_written() {
+        let rlimits = vec!["nofile=7:9".parse().unwrap(), "core=unlimited".parse().unwrap()];
+        let confines = Confines { umask: Some(Umask::from_bits(0o27)), rlimits };
+        let orders = Orders { report: 300, confines };
+        let argument = orders.to_argument();
+        assert_eq!(Orders::from_argument(&argument), Some(orders));
+        for wrong in ["", "0", "zz", "ä", "00", &format!("{}00", argument.display())] {
+            assert_eq!(Orders::from_argument(&wrong.into()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_limit_is_above_every_limit() {
+        assert!(is_above(None, Some(1)) && is_above(Some(2), Some(1)));
+        assert!(!is_above(Some(1), Some(1)) && !is_above(Some(1), None) && !is_above(None, None));
+    }
+}

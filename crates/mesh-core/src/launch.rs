@@ -1,5 +1,6 @@
 //! How the process of a rank is started: what, and in what [`Surroundings`].
 
+mod bind;
 mod rlimit;
 mod surroundings;
 mod umask;
@@ -9,6 +10,7 @@ use std::ffi::OsString;
 use mesh_shape::Point;
 
 use crate::ids::{Incarnation, MeshLabel};
+pub use bind::{Bind, BindError};
 pub use rlimit::{Amount, Resource, Rlimit, RlimitError};
 pub use surroundings::{Inherit, Surroundings, SurroundingsError};
 pub use umask::{Umask, UmaskError};

@@ -4,6 +4,7 @@
 //! worker links have to say; what it decides about each process is in [`hosted`].
 
 mod hosted;
+mod processors;
 mod seat;
 mod starting;
 mod sweep;

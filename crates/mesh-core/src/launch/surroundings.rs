@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{Resource, Rlimit, Umask};
+use super::{Bind, Resource, Rlimit, Umask};
 
 /// What every process of a mesh is started in; what the caller has, where nothing else is said.
 ///
@@ -30,6 +30,8 @@ pub struct Surroundings {
     pub umask: Option<Umask>,
     /// Its resource limits, each resource at most once; the caller's for those that are not there.
     pub rlimits: Vec<Rlimit>,
+    /// On which processors it runs.
+    pub bind: Bind,
 }
 
 /// What a process has of its caller's environment, as that was when the hosts were started.

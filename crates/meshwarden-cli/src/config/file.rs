@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use meshwarden::mesh_core::{Inherit, Rlimit, Umask};
+use meshwarden::mesh_core::{Bind, Inherit, Rlimit, Umask};
 use meshwarden::mesh_shape::Extent;
 use serde::{Deserialize, Deserializer};
 
@@ -61,6 +61,8 @@ pub(crate) struct FileSettings {
     pub(crate) umask: Option<Umask>,
     #[serde(deserialize_with = "all_parsed")]
     pub(crate) rlimit: Option<Vec<Rlimit>>,
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) bind: Option<Bind>,
     pub(crate) master_port: Option<u16>,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use meshwarden::mesh_core::{Inherit, Rlimit, Surroundings, Umask};
+use meshwarden::mesh_core::{Bind, Inherit, Rlimit, Surroundings, Umask};
 
 use crate::config::file::FileSettings;
 use crate::config::settings::{Layers, Show, Shown, default};
@@ -28,6 +28,10 @@ pub(crate) struct SurroundingArgs {
     /// out); the names are those of prlimit(1) [default: the limits of the run].
     #[arg(long, value_name = "NAME=LIMIT", env = "MESHWARDEN_RLIMIT", value_delimiter = ',')]
     pub(crate) rlimit: Vec<Rlimit>,
+
+    /// Bind each rank to a processor: none, or core (those of a host in turn) [default: none].
+    #[arg(long, value_name = "WHAT", env = "MESHWARDEN_BIND")]
+    pub(crate) bind: Option<Bind>,
 }
 
 /// Lays flags, environment and file over each other.
@@ -52,7 +56,8 @@ pub(super) fn resolve(
     let rlimits =
         layers.pick_optional("rlimit", given.map(Limits), file.rlimit.clone().map(Limits));
     let rlimits = rlimits.map(|limits| limits.0).unwrap_or_default();
-    let surroundings = Surroundings { dir: dir.map(|dir| dir.0), inherit, umask, rlimits };
+    let bind = layers.pick("bind", args.bind, file.bind, default(Bind::None));
+    let surroundings = Surroundings { dir: dir.map(|dir| dir.0), inherit, umask, rlimits, bind };
     surroundings.validate().context("ranks cannot be started like that")?;
     Ok(surroundings)
 }
@@ -93,6 +98,12 @@ impl Show for Limits {
 }
 
 impl Show for Umask {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Show for Bind {
     fn show(&self) -> String {
         self.to_string()
     }

@@ -133,6 +133,7 @@ fn a_value_that_is_no_value_is_refused_with_its_name() -> Outcome {
         ("--rlimit", "nofile"),
         ("--rlimit", "nofile=many"),
         ("--rlimit", "nofile=2:1"),
+        ("--bind", "socket"),
     ] {
         refused(
             &[&format!("{option}={value}")],

@@ -12,6 +12,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(ranks_inherit_what_was_named_and_work_where_was_said),
         trial(what_ranks_are_started_in_can_stand_in_a_file),
         trial(ranks_have_the_mask_and_the_limits_that_were_said),
+        trial(a_bound_rank_has_one_processor),
         trial(a_working_directory_that_is_not_there_is_told),
     ]
 }
@@ -55,6 +56,12 @@ fn ranks_have_the_mask_and_the_limits_that_were_said() -> Outcome {
     assert_eq!(words, ["rlimit", "nofile=66,core=0", "file"]);
     let ended = run_script(&format!("--config {file} --extent procs=1"), "umask; ulimit -n");
     assert_eq!(ended.finish()?.must_be(0)?.lines_of("procs=0"), ["0077", "66"]);
+    Ok(())
+}
+
+fn a_bound_rank_has_one_processor() -> Outcome {
+    let ended = run_script("--extent procs=2 --bind core", "nproc").finish()?.must_be(0)?;
+    assert_eq!(ended.lines_of("procs=1"), ["1"]);
     Ok(())
 }
 

@@ -61,8 +61,8 @@ impl Keeper {
                     ward.commands.insert(id, command.confined(confines));
                 }
             }
-            ToGuard::Start { key, epoch, echoed, command, env } => {
-                self.start(key, (epoch, echoed), (command, env), fds);
+            ToGuard::Start { key, epoch, echoed, command, cpu, env } => {
+                self.start(key, (epoch, echoed), (command, cpu, env), fds);
             }
             ToGuard::Signal { key, signal } => {
                 if let Some(signal) = Signal::from_named_raw(signal) {
@@ -212,7 +212,7 @@ impl Keeper {
         &mut self,
         key: ProcKey,
         by: (Epoch, Option<BeatSeq>),
-        (command, env): (u32, Env),
+        what: (u32, Option<u32>, Env),
         fds: Vec<OwnedFd>,
     ) {
         let Some(ward) = self.wards.get_mut(&key.mesh) else { return };
@@ -231,7 +231,7 @@ impl Keeper {
                 self.tell(&end, None);
             }
             Admission::Start => {
-                if let Err(problem) = self.launch(key, command, env, fds) {
+                if let Err(problem) = self.launch(key, what, fds) {
                     self.tell(&FromGuard::NotStarted { key, problem }, None);
                 }
             }
@@ -241,8 +241,7 @@ impl Keeper {
     fn launch(
         &mut self,
         key: ProcKey,
-        command: u32,
-        env: Env,
+        (command, cpu, env): (u32, Option<u32>, Env),
         fds: Vec<OwnedFd>,
     ) -> Result<(), LaunchProblem> {
         // Fewer arrive if this process may open no more.
@@ -255,7 +254,7 @@ impl Keeper {
             LaunchProblem::Os { errno: Errno::INVAL.raw_os_error(), message }
         })?;
         let started_at = clock::now();
-        let spawned = command.spawn(env, stdio)?;
+        let spawned = command.spawn(env, cpu, stdio)?;
         self.children.insert(key, spawned.pid, started_at);
         if self.is_paused {
             self.children.hold();

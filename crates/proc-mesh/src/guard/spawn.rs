@@ -78,13 +78,14 @@ impl CommandLine {
     pub(super) fn spawn(
         &self,
         env: Env,
+        cpu: Option<u32>,
         [stdin, stdout, stderr]: [OwnedFd; 3],
     ) -> Result<Spawned, LaunchProblem> {
         let env: Vec<_> = self.inherited().into_iter().flatten().chain(own(env)).collect();
-        let (mut command, report) = if self.confines.is_empty() {
+        let (mut command, report) = if self.confines.is_empty() && cpu.is_none() {
             (self.command(&env)?, None)
         } else {
-            let (command, report) = self.trampoline()?;
+            let (command, report) = self.trampoline(cpu)?;
             (command, Some(report))
         };
         command.args(&self.args).process_group(0);
@@ -132,10 +133,11 @@ impl CommandLine {
     }
 
     /// This program once more, as the trampoline of the program.
-    fn trampoline(&self) -> Result<(Command, Report), LaunchProblem> {
+    fn trampoline(&self, cpu: Option<u32>) -> Result<(Command, Report), LaunchProblem> {
         let (reader, writer) =
             pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(os_problem)?;
-        let orders = Orders { report: number_of(&writer), confines: self.confines.clone() };
+        let (report, confines) = (number_of(&writer), self.confines.clone());
+        let orders = Orders { report, cpu, confines };
         let mut command = Command::new("/proc/self/exe");
         command.arg0("meshwarden-launch").args([super::ARGUMENT, trampoline::ARGUMENT]);
         command.arg(orders.to_argument()).arg(&self.program);

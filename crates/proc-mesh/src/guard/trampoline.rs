@@ -21,6 +21,7 @@ use mesh_core::{Amount, Resource, Rlimit, Umask};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{self, getppid, umask};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
 use super::lookup::{is_no_program, lookup};
@@ -50,6 +51,8 @@ impl Confines {
 pub(super) struct Orders {
     /// The number of the pipe among the guard's descriptors.
     pub(super) report: i32,
+    /// The processor that the process is bound to, if to any.
+    pub(super) cpu: Option<u32>,
     pub(super) confines: Confines,
 }
 
@@ -99,7 +102,7 @@ pub(super) fn run(mut args: ArgsOs) -> ExitCode {
             return complain(format_args!("the guard cannot be told of a start: {error}"));
         }
     };
-    let refusal = match orders.confines.put_on() {
+    let refusal = match orders.put_on() {
         Ok(()) => Refusal { errno: execute(&program, args).raw_os_error(), what: None },
         Err(refusal) => refusal,
     };
@@ -135,17 +138,29 @@ pub(super) fn number_of(fd: impl AsFd) -> i32 {
     fd.as_fd().as_raw_fd()
 }
 
-impl Confines {
-    /// Puts them on this process. The order does not matter to any of them.
+impl Orders {
+    /// Does all of it to this process. The limits come last, since they might be in the way.
     fn put_on(&self) -> Result<(), Refusal> {
-        if let Some(mask) = self.umask {
+        if let Some(cpu) = self.cpu {
+            bind(cpu)?;
+        }
+        if let Some(mask) = self.confines.umask {
             let _before = umask(Mode::from_raw_mode(mask.bits().into()));
         }
-        for limit in &self.rlimits {
-            set_limit(limit)?;
-        }
-        Ok(())
+        self.confines.rlimits.iter().try_for_each(set_limit)
     }
+}
+
+fn bind(cpu: u32) -> Result<(), Refusal> {
+    let mut set = CpuSet::new();
+    // One that is too high sets none, which the system refuses.
+    if let Some(cpu) = usize::try_from(cpu).ok().filter(|cpu| *cpu < CpuSet::MAX_CPU) {
+        set.set(cpu);
+    }
+    sched_setaffinity(None, &set).map_err(|errno| Refusal {
+        errno: errno.raw_os_error(),
+        what: Some(format!("it cannot be bound to processor {cpu}")),
+    })
 }
 
 fn set_limit(limit: &Rlimit) -> Result<(), Refusal> {
@@ -218,7 +233,7 @@ mod tests {
     fn orders_are_read_as_they_are_written() {
         let rlimits = vec!["nofile=7:9".parse().unwrap(), "core=unlimited".parse().unwrap()];
         let confines = Confines { umask: Some(Umask::from_bits(0o27)), rlimits };
-        let orders = Orders { report: 300, confines };
+        let orders = Orders { report: 300, cpu: Some(1), confines };
         let argument = orders.to_argument();
         assert_eq!(Orders::from_argument(&argument), Some(orders));
         for wrong in ["", "0", "zz", "ä", "00", &format!("{}00", argument.display())] {

@@ -79,6 +79,8 @@ pub enum ToGuard {
         echoed: Option<BeatSeq>,
         /// The id of its command.
         command: u32,
+        /// The processor that it is bound to, if to any.
+        cpu: Option<u32>,
         /// Variables on top of what the command inherits.
         env: Vec<(Vec<u8>, Vec<u8>)>,
     },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use controller::Reporter;
 use mesh_core::{
-    AgentId, Answer, Answers, Echo, Epoch, Incarnation, LaunchProblem, MeshId, Timestamp,
+    AgentId, Answer, Answers, Bind, Echo, Epoch, Incarnation, LaunchProblem, MeshId, Timestamp,
     Undelivered,
 };
 use mesh_shape::{Rank, RankSet};
@@ -20,7 +20,7 @@ use crate::guard_link::GuardLink;
 use crate::host::{Opening, ProcSeat, Role};
 use crate::host_agent::seat::{Note, Process, RawEnd, Seat, State};
 use crate::host_agent::starting::Starting;
-use crate::host_agent::{Tools, boot_time, tell};
+use crate::host_agent::{Tools, boot_time, processors, tell};
 use crate::report::{HowEnded, ProcEnd, ProcKind, ProcReport};
 
 mod launching;
@@ -47,12 +47,19 @@ pub(crate) struct Hosted {
     /// When the guard last said something.
     heard_at: Instant,
     tools: Tools,
+    /// The processors that ranks are bound to in turn; none if they are not.
+    processors: Vec<u32>,
 }
 
 impl Hosted {
     pub(crate) fn new(opening: Opening, command: u32, tools: Tools) -> Self {
         let reporter = Reporter::new(ProcKind, opening.ranks.clone(), ProcReport::Absent);
+        let processors = match opening.launch.surroundings.bind {
+            Bind::None => Vec::new(),
+            Bind::Core => processors::allowed(),
+        };
         Self {
+            processors,
             opening,
             command,
             refused: None,

@@ -78,7 +78,7 @@ impl Rig {
         let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
         let env = vec![(b"N".to_vec(), key.rank.index().to_string().into_bytes())];
         let (epoch, echoed) = (Epoch::FIRST, self.heard);
-        let message = ToGuard::Start { key, epoch, echoed, command, env };
+        let message = ToGuard::Start { key, epoch, echoed, command, cpu: None, env };
         Ok(self.link.queue(message, vec![null()?, null()?, null()?])?)
     }
 

@@ -174,7 +174,7 @@ async fn a_message_that_cannot_be_sent_is_refused_and_the_link_goes_on() -> Outc
     let told = too_long.err().ok_or("it was taken")?.downcast::<GuardError>()?;
     assert!(matches!(*told, GuardError::TooLong { .. }), "{told}");
     let (epoch, echoed, env) = (Epoch::FIRST, None, Vec::new());
-    let start = ToGuard::Start { key: key(0), epoch, echoed, command: 0, env };
+    let start = ToGuard::Start { key: key(0), epoch, echoed, command: 0, cpu: None, env };
     let refused = rig.link.queue(start, Vec::new());
     assert_eq!(refused, Err(GuardError::WrongDescriptors { expected: 3, given: 0 }));
     rig.script(0, "exit 4")?;

@@ -24,9 +24,13 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Site {
     pub(crate) async fn start() -> Result<Self, Failure> {
+        Self::with_hosts(1).await
+    }
+
+    pub(crate) async fn with_hosts(n_hosts: usize) -> Result<Self, Failure> {
         let control = ControlThread::start("test-control")?;
         let output = ControlThread::start("test-output")?;
-        let hosts = HostMesh::local(1, &control, output.handle()).await?;
+        let hosts = HostMesh::local(n_hosts, &control, output.handle()).await?;
         Ok(Self { control, output, hosts })
     }
 

@@ -5,9 +5,12 @@ use std::fs;
 
 use libtest_mimic::Trial;
 use mesh_core::{
-    Inherit, LaunchProblem, Reason, Resource, RlimitError, Surroundings, SurroundingsError, Umask,
+    Bind, Inherit, LaunchProblem, Reason, Resource, RlimitError, Surroundings, SurroundingsError,
+    Umask,
 };
 use proc_mesh::SpawnError;
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 use crate::fixture::{Site, failures_to_the_end, reasons, shells, workers};
 use crate::{Outcome, trial};
@@ -21,6 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_process_has_its_mask_and_its_limits),
         trial(a_worker_has_its_mask_and_its_limits),
         trial(a_limit_that_cannot_be_set_is_told_for_every_rank),
+        trial(ranks_are_bound_to_the_processors_in_turn),
     ]
 }
 
@@ -167,4 +171,31 @@ fn confined(rlimits: &[&str]) -> Result<Surroundings, RlimitError> {
     let rlimits = rlimits.iter().map(|limit| limit.parse()).collect::<Result<_, _>>()?;
     let umask = Some(Umask::from_bits(0o27));
     Ok(Surroundings { umask, rlimits, ..Surroundings::default() })
+}
+
+/// The ranks of a host: rank 1 of two hosts is the first of the second one.
+async fn ranks_are_bound_to_the_processors_in_turn() -> Outcome {
+    let allowed = sched_getaffinity(None)?;
+    let site = Site::with_hosts(2).await?;
+    let mut spec = shells("sleep 1000");
+    spec.extent = "procs=5,hosts=2".parse()?;
+    spec.surroundings.bind = Bind::Core;
+    let mesh = site.spawn(spec).await?;
+    let mut cpus = Vec::new();
+    for seat in mesh.seats().await {
+        let set = sched_getaffinity(Pid::from_raw(seat.pid.try_into()?))?;
+        assert_eq!(set.count(), 1, "{seat:?}");
+        cpus.extend((0..CpuSet::MAX_CPU).find(|cpu| set.is_set(*cpu)));
+    }
+    assert_eq!(cpus.len(), 10);
+    assert!(cpus.iter().all(|cpu| allowed.is_set(*cpu)), "{cpus:?}");
+    let n_cpus = usize::try_from(allowed.count())?;
+    for (rank, cpu) in cpus.iter().enumerate() {
+        let place = rank / 2;
+        assert_eq!(*cpu, cpus[2 * place], "both hosts alike: {cpus:?}");
+        assert_eq!(*cpu == cpus[0], place % n_cpus == 0, "in turn: {cpus:?}");
+    }
+    let id = mesh.label().id();
+    drop(mesh);
+    site.close(id).await
 }

@@ -17,7 +17,7 @@ fn start(n: u64, env_bytes: usize) -> ToGuard {
     let mesh = MeshId::from_random(1);
     let key = ProcKey { mesh, rank: Rank::new(0), incarnation: Incarnation::new(n) };
     let env = vec![(b"A".to_vec(), vec![b'x'; env_bytes])];
-    ToGuard::Start { key, epoch: Epoch::FIRST, echoed: None, command: 0, env }
+    ToGuard::Start { key, epoch: Epoch::FIRST, echoed: None, command: 0, cpu: None, env }
 }
 
 /// Three descriptors that can be told apart: the reading ends of pipes with this text in them.

@@ -50,12 +50,12 @@ fn to_guard() -> Vec<(ToGuard, &'static str)> {
         ),
         (plain, "01~05 026c73 00 00 01 01 0141 01 17 01 09 01 00 80 08 00"),
         (
-            ToGuard::Start { key, epoch, echoed, command: 5, env: env() },
-            "02~ac0202 07 018001 05 01 0141 0162",
+            ToGuard::Start { key, epoch, echoed, command: 5, cpu: Some(3), env: env() },
+            "02~ac0202 07 018001 05 0103 01 0141 0162",
         ),
         (
-            ToGuard::Start { key, epoch, echoed: None, command: 5, env: env() },
-            "02~ac0202 07 00 05 01 0141 0162",
+            ToGuard::Start { key, epoch, echoed: None, command: 5, cpu: None, env: env() },
+            "02~ac0202 07 00 05 00 01 0141 0162",
         ),
         (ToGuard::Signal { key, signal: 15 }, "03~ac0202 1e"),
         (ToGuard::Renew { mesh, epoch, echoed: BeatSeq::new(128) }, "04~07 8001"),

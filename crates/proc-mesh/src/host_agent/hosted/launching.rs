@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 
 use mesh_core::{Echo, Epoch, Incarnation, Inherit, LaunchProblem};
+use mesh_shape::Rank;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -122,7 +123,8 @@ impl Hosted {
         let env = env.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
         // What another guard has said is nothing to this one.
         let echoed = echoed.filter(|echo| echo.life == self.life).map(|echo| echo.beat);
-        let start = ToGuard::Start { key, epoch, echoed, command: self.command, env };
+        let (command, cpu) = (self.command, self.processor_of(key.rank));
+        let start = ToGuard::Start { key, epoch, echoed, command, cpu, env };
         guard
             .queue(start, vec![their_stdin, their_stdout, their_stderr])
             .map_err(|error| too_long(&error))?;
@@ -136,6 +138,13 @@ impl Hosted {
             seat.state = State::Launching(Handles { reading, worker });
         }
         Ok(())
+    }
+
+    /// The processor that a rank is bound to: by its place among those of this host.
+    fn processor_of(&self, rank: Rank) -> Option<u32> {
+        let before = self.opening.ranks.runs_within(0..rank.index());
+        let index = before.map(|run| run.len()).sum::<usize>();
+        self.processors.get(index.checked_rem(self.processors.len())?).copied()
     }
 
     /// What the process gets as its standard input: a worker its link, a program what it is to read.

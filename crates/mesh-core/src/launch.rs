@@ -1,6 +1,7 @@
 //! How the process of a rank is started: what, and in what [`Surroundings`].
 
 mod bind;
+mod cgroup;
 mod rlimit;
 mod surroundings;
 mod umask;
@@ -11,6 +12,7 @@ use mesh_shape::Point;
 
 use crate::ids::{Incarnation, MeshLabel};
 pub use bind::{Bind, BindError};
+pub use cgroup::{Cgroup, OwnCgroup, OwnCgroupError};
 pub use rlimit::{Amount, Resource, Rlimit, RlimitError};
 pub use surroundings::{Inherit, Surroundings, SurroundingsError};
 pub use umask::{Umask, UmaskError};

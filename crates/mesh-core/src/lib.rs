@@ -53,8 +53,8 @@ pub use event::{
 };
 pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, SubscriberId};
 pub use launch::{
-    Amount, Bind, BindError, Command, Inherit, Launcher, Resource, Rlimit, RlimitError, Seat,
-    Surroundings, SurroundingsError, Umask, UmaskError,
+    Amount, Bind, BindError, Cgroup, Command, Inherit, Launcher, OwnCgroup, OwnCgroupError,
+    Resource, Rlimit, RlimitError, Seat, Surroundings, SurroundingsError, Umask, UmaskError,
 };
 pub use message::Message;
 pub use owner_news::OwnerNews;

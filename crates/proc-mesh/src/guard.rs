@@ -11,7 +11,8 @@
 //!   then the guard exits. `SIGTERM`, `SIGINT`, `SIGHUP` and `SIGQUIT` do nothing: a service manager
 //!   sends them to every process at once, and how long the others have to end is the agent's word.
 //! - `GUARD-2` A process is told ended once, with the kernel's word for how; its process group does
-//!   not outlive it. A descendant that has left the group lives on until the guard ends.
+//!   not outlive it, nor does what is in its cgroup, if it has one of its own. Without one, a descendant
+//!   that has left the group lives on until the guard ends.
 //! - `GUARD-3` When the lease of a mesh runs out, its process groups are killed, once (K2).
 //! - `GUARD-4` No signal is sent to a process id that might have been given to another process.
 //! - `GUARD-5` The guard never waits for the agent: what it cannot tell is kept, and beats are left
@@ -27,6 +28,7 @@
 //! - Starting a process takes as long as `exec` does: a program on a file system that hangs holds
 //!   the guard up, unless it is started by a trampoline, for which the guard does not wait.
 
+pub(crate) mod cgroups;
 mod children;
 pub(crate) mod clock;
 pub(crate) mod frames;
@@ -37,6 +39,7 @@ mod signals;
 pub(crate) mod spawn;
 mod trampoline;
 mod ward;
+mod watch;
 pub mod wire;
 
 use std::env;
@@ -147,6 +150,7 @@ impl<'fd> Guard<'fd> {
             self.keeper.sweep();
         }
         self.keeper.settle();
+        self.keeper.look();
         if woken.by_agent && !self.inbox.has_frame() {
             match self.inbox.fill(self.lifeline) {
                 Ok(Filled::Some | Filled::Nothing) => {}
@@ -237,7 +241,7 @@ impl<'fd> Guard<'fd> {
             self.keeper.sweep();
             // The agent may be gone: that is why we are here.
             let _told = self.flush();
-            if children::is_childless() {
+            if children::is_childless() && self.keeper.clear_cgroups() {
                 return true;
             }
             if clock::now() >= give_up_at {

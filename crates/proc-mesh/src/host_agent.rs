@@ -211,8 +211,8 @@ impl HostAgent {
             FromGuard::Continued { key } => {
                 self.hosted(key.mesh, |hosted| hosted.on_continued(key));
             }
-            FromGuard::Ended { key, end, evidence, alive, culled } => {
-                let end = seat::RawEnd { end, evidence, alive, culled };
+            FromGuard::Ended { key, end, evidence, alive, culled, oom } => {
+                let end = seat::RawEnd { end, evidence, alive, culled, oom };
                 self.hosted(key.mesh, |hosted| hosted.on_ended(key, end));
             }
         }
@@ -238,6 +238,9 @@ impl HostAgent {
         self.each_mesh(|hosted, _| hosted.on_guard_lost());
         if !self.tools.mark.sweep().await {
             error!("processes that a guard left behind could not be killed");
+        }
+        if !sweep::remove_cgroups().await {
+            warn!("cgroups that a guard left behind could not be removed");
         }
     }
 

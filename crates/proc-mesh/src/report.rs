@@ -60,8 +60,7 @@ pub enum HowEnded {
         core: bool,
     },
     /// Killed by the kernel, because memory had run out. Said only if the kernel's own counter of such
-    /// kills (`memory.events` of its cgroup) says so: a mere `SIGKILL` may be anybody's. No agent says
-    /// so yet.
+    /// kills, in a cgroup of its own, says so: a mere `SIGKILL` may be anybody's.
     OutOfMemory,
     /// Killed by its guard, because its lease had run out.
     Culled,

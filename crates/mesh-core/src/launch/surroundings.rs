@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{Bind, Resource, Rlimit, Umask};
+use super::{Bind, Cgroup, Resource, Rlimit, Umask};
 
 /// What every process of a mesh is started in; what the caller has, where nothing else is said.
 ///
@@ -32,6 +32,8 @@ pub struct Surroundings {
     pub rlimits: Vec<Rlimit>,
     /// On which processors it runs.
     pub bind: Bind,
+    /// Whether it has a cgroup of its own, and what limits by that.
+    pub cgroup: Cgroup,
 }
 
 /// What a process has of its caller's environment, as that was when the hosts were started.

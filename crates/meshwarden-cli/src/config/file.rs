@@ -7,12 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use meshwarden::mesh_core::{Bind, Inherit, Rlimit, Umask};
+use meshwarden::mesh_core::{Bind, Inherit, OwnCgroup, Rlimit, Umask};
 use meshwarden::mesh_shape::Extent;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::args::{Preset, parse_extent, parse_name, parse_time};
-use crate::config::surroundings::parse_inherit;
+use crate::config::surroundings::{parse_count, parse_inherit};
 use crate::config::{OnFailure, RestartStrategy};
 
 /// What a file may set. An unknown name is an error: it is a typo.
@@ -63,6 +63,12 @@ pub(crate) struct FileSettings {
     pub(crate) rlimit: Option<Vec<Rlimit>>,
     #[serde(deserialize_with = "parsed")]
     pub(crate) bind: Option<Bind>,
+    #[serde(deserialize_with = "parsed")]
+    pub(crate) cgroup: Option<OwnCgroup>,
+    #[serde(deserialize_with = "count")]
+    pub(crate) memory_max: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    pub(crate) pids_max: Option<u64>,
     pub(crate) master_port: Option<u16>,
 }
 
@@ -88,6 +94,21 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, 
 fn inherit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inherit>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_inherit(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// A number, or one with a unit in quotes.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Count {
+        Number(u64),
+        Text(String),
+    }
+    let text = match Count::deserialize(deserializer)? {
+        Count::Number(number) => number.to_string(),
+        Count::Text(text) => text,
+    };
+    parse_count(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(

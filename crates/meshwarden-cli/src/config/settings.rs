@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, ValueEnum};
 use meshwarden::controller::{Config, RestartConfig, Strategy, Times};
-use meshwarden::mesh_core::Surroundings;
+use meshwarden::mesh_core::{Bind, OwnCgroup, Surroundings, Umask};
 use meshwarden::mesh_shape::{Extent, extent};
 use serde::Deserialize;
 
@@ -289,6 +289,7 @@ macro_rules! show_by_display {
 }
 
 show_by_display!(Extent, String, bool, u16, u32, SocketAddr);
+show_by_display!(Extent, String, u16, u32, u64, SocketAddr, Umask, Bind, OwnCgroup);
 
 fn value_name(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()

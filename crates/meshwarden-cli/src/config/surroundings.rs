@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use meshwarden::mesh_core::{Bind, Inherit, Rlimit, Surroundings, Umask};
+use meshwarden::mesh_core::{
+    Amount, Bind, Cgroup, Inherit, OwnCgroup, Rlimit, Surroundings, Umask,
+};
 
 use crate::config::file::FileSettings;
 use crate::config::settings::{Layers, Show, Shown, default};
@@ -32,6 +34,19 @@ pub(crate) struct SurroundingArgs {
     /// Bind each rank to a processor: none, or core (those of a host in turn) [default: none].
     #[arg(long, value_name = "WHAT", env = "MESHWARDEN_BIND")]
     pub(crate) bind: Option<Bind>,
+
+    /// Give each rank a cgroup of its own, so that a kill for lack of memory is told as such: never,
+    /// auto (where this user may) or always [default: never].
+    #[arg(long, value_name = "WHEN", env = "MESHWARDEN_CGROUP")]
+    pub(crate) cgroup: Option<OwnCgroup>,
+
+    /// The most memory that a rank may have, as in 512M; it needs a cgroup [default: no limit].
+    #[arg(long, value_name = "BYTES", env = "MESHWARDEN_MEMORY_MAX", value_parser = parse_count)]
+    pub(crate) memory_max: Option<u64>,
+
+    /// The most processes and threads that a rank may have; it needs a cgroup [default: no limit].
+    #[arg(long, value_name = "N", env = "MESHWARDEN_PIDS_MAX", value_parser = parse_count)]
+    pub(crate) pids_max: Option<u64>,
 }
 
 /// Lays flags, environment and file over each other.
@@ -57,7 +72,12 @@ pub(super) fn resolve(
         layers.pick_optional("rlimit", given.map(Limits), file.rlimit.clone().map(Limits));
     let rlimits = rlimits.map(|limits| limits.0).unwrap_or_default();
     let bind = layers.pick("bind", args.bind, file.bind, default(Bind::None));
-    let surroundings = Surroundings { dir: dir.map(|dir| dir.0), inherit, umask, rlimits, bind };
+    let wanted = layers.pick("cgroup", args.cgroup, file.cgroup, default(OwnCgroup::Never));
+    let memory_max = layers.pick_optional("memory_max", args.memory_max, file.memory_max);
+    let pids_max = layers.pick_optional("pids_max", args.pids_max, file.pids_max);
+    let cgroup = Cgroup { wanted, memory_max, pids_max };
+    let dir = dir.map(|dir| dir.0);
+    let surroundings = Surroundings { dir, inherit, umask, rlimits, bind, cgroup };
     surroundings.validate().context("ranks cannot be started like that")?;
     Ok(surroundings)
 }
@@ -72,6 +92,16 @@ pub(crate) fn parse_inherit(text: &str) -> Result<Inherit, String> {
     };
     inherit.validate().map_err(|error| error.to_string())?;
     Ok(inherit)
+}
+
+/// A number of at least 1, perhaps with K, M, G or T behind it.
+pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(Amount::Of(count)) if count > 0 => Ok(count),
+        Ok(_) | Err(_) => {
+            Err("expected a number of at least 1, perhaps with K, M, G or T".to_owned())
+        }
+    }
 }
 
 impl Show for Inherit {
@@ -94,17 +124,5 @@ impl Show for Limits {
     fn show(&self) -> String {
         let limits: Vec<_> = self.0.iter().map(ToString::to_string).collect();
         limits.join(",")
-    }
-}
-
-impl Show for Umask {
-    fn show(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Show for Bind {
-    fn show(&self) -> String {
-        self.to_string()
     }
 }

@@ -134,6 +134,11 @@ fn a_value_that_is_no_value_is_refused_with_its_name() -> Outcome {
         ("--rlimit", "nofile=many"),
         ("--rlimit", "nofile=2:1"),
         ("--bind", "socket"),
+        ("--cgroup", "perhaps"),
+        ("--memory-max", "0"),
+        ("--memory-max", "much"),
+        ("--memory-max", "unlimited"),
+        ("--pids-max", "-1"),
     ] {
         refused(
             &[&format!("{option}={value}")],

@@ -1,6 +1,7 @@
 //! What ranks are started in: flags, environment and file.
 
 use std::fs;
+use std::io::{self, Write};
 
 use libtest_mimic::Trial;
 
@@ -13,6 +14,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(what_ranks_are_started_in_can_stand_in_a_file),
         trial(ranks_have_the_mask_and_the_limits_that_were_said),
         trial(a_bound_rank_has_one_processor),
+        trial(a_limit_of_memory_is_kept_and_told_or_starts_nothing),
         trial(a_working_directory_that_is_not_there_is_told),
     ]
 }
@@ -62,6 +64,20 @@ fn ranks_have_the_mask_and_the_limits_that_were_said() -> Outcome {
 fn a_bound_rank_has_one_processor() -> Outcome {
     let ended = run_script("--extent procs=2 --bind core", "nproc").finish()?.must_be(0)?;
     assert_eq!(ended.lines_of("procs=1"), ["1"]);
+    Ok(())
+}
+
+/// D5. Where no cgroup can be made, a limit that cannot be kept is an error.
+fn a_limit_of_memory_is_kept_and_told_or_starts_nothing() -> Outcome {
+    let flags = "--extent procs=2 --memory-max 32M --on-failure continue";
+    let ended = run_script(flags, "exec tail /dev/zero").finish()?;
+    if ended.code() == 2 {
+        assert!(ended.stderr.contains("cgroup"), "{ended:?}");
+        _ = writeln!(io::stderr(), "SKIPPED in part: this user may make no memory cgroup").is_ok();
+        return Ok(());
+    }
+    let ended = ended.must_be(128 + 9)?;
+    assert!(ended.stderr.contains("out of memory"), "{ended:?}");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::ops::Bound;
 use std::time::Duration;
 
 use mesh_core::{Incarnation, MeshId, Timestamp};
@@ -13,7 +14,9 @@ use rustix::process::{
     kill_process_group, waitid,
 };
 
+use super::cgroups::OwnCgroup;
 use super::clock;
+use super::watch::{LOOKS_AT_ONCE, Rounds, Watch, cores_are_piped};
 use super::wire::{End, FromGuard, ProcKey};
 
 /// The processes that were started and have not been reaped.
@@ -36,6 +39,8 @@ struct Child {
     /// What is to be told next, once the agent reads: the newest only, so that a process that is
     /// stopped and continued all the time costs no memory.
     news: Option<FromGuard>,
+    cgroup: Option<OwnCgroup>,
+    watch: Watch,
 }
 
 /// The end of a process, to be told as [`FromGuard::Ended`].
@@ -46,21 +51,32 @@ pub(super) struct Ended {
     pub(super) evidence: Duration,
     pub(super) alive: Duration,
     pub(super) culled: bool,
+    pub(super) oom: bool,
+    /// What was its own, to be removed.
+    pub(super) cgroup: Option<OwnCgroup>,
 }
 
 impl Children {
     /// Takes over a process that was just started.
-    pub(super) fn insert(&mut self, key: ProcKey, pid: Pid, started_at: Timestamp) {
-        let child =
-            Child { pid, started_at, culled: false, suspended: false, held: false, news: None };
+    pub(super) fn insert(
+        &mut self,
+        key: ProcKey,
+        (pid, cgroup): (Pid, Option<OwnCgroup>),
+        started_at: Timestamp,
+    ) {
+        let (culled, suspended, held) = (false, false, false);
+        let (news, watch) = (None, Watch::default());
+        let child = Child { pid, started_at, culled, suspended, held, news, cgroup, watch };
         self.0.insert(key, child);
     }
 
     /// Kills a process that is not to be told of any more: it is reaped as a stranger.
-    pub(super) fn abandon(&mut self, key: &ProcKey) {
-        if let Some(child) = self.0.remove(key) {
-            child.signal(Signal::KILL);
-        }
+    ///
+    /// Its cgroup is given back.
+    pub(super) fn abandon(&mut self, key: &ProcKey) -> Option<OwnCgroup> {
+        let child = self.0.remove(key)?;
+        child.signal(Signal::KILL);
+        child.cgroup
     }
 
     /// Sends a signal to the process group of one process. An unknown one is ignored.
@@ -138,6 +154,36 @@ impl Children {
         ends
     }
 
+    /// Looks at some processes, those that were not looked at for the longest time, for what the kernel
+    /// does not tell by itself.
+    pub(super) fn look(&mut self, rounds: &mut Rounds<ProcKey>, now: Timestamp) {
+        if self.0.is_empty() || !rounds.begin(now) {
+            return;
+        }
+        let is_piped = cores_are_piped();
+        let after = rounds.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut looked = Vec::new();
+        for (key, child) in self.0.range_mut((after, Bound::Unbounded)).take(LOOKS_AT_ONCE) {
+            child.look(key, is_piped);
+            looked.push(*key);
+        }
+        let n_left = LOOKS_AT_ONCE - looked.len();
+        if let Bound::Excluded(last) = after {
+            for (key, child) in self.0.range_mut(..=last).take(n_left) {
+                child.look(key, is_piped);
+                looked.push(*key);
+            }
+        }
+        rounds.after = looked.last().copied();
+        if !self.0.values().any(|child| child.watch.is_urgent(child.cgroup.is_some())) {
+            rounds.put_off(now);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes what is to be told of suspended and continued processes.
     pub(super) fn take_news(&mut self) -> Vec<FromGuard> {
         self.0.values_mut().filter_map(|child| child.news.take()).collect()
@@ -167,6 +213,10 @@ impl Child {
         }
     }
 
+    fn look(&mut self, _key: &ProcKey, is_piped: bool) {
+        _ = self.watch.look(self.pid, self.cgroup.as_ref(), is_piped);
+    }
+
     fn note_suspension(&mut self, key: &ProcKey) {
         while let Some(status) = wait(self.pid, WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED) {
             let signal = status.stopping_signal();
@@ -184,10 +234,11 @@ impl Child {
     }
 
     /// Kills what is left of its group, reaps it, and says how it ended.
-    fn reap(&self, key: &ProcKey, status: &WaitIdStatus) -> Ended {
+    fn reap(&mut self, key: &ProcKey, status: &WaitIdStatus) -> Ended {
         let evidence = clock::now();
         // As long as the dead leader is not reaped, the number means this group and no other.
         let _empty = kill_process_group(self.pid, Signal::KILL);
+        let cgroup = self.cgroup.take();
         let _same = wait(self.pid, WaitIdOptions::EXITED);
         let end = match status.terminating_signal() {
             Some(signal) => End::Signaled { signal, core: status.dumped() },
@@ -199,14 +250,18 @@ impl Child {
             evidence: evidence.since_start(),
             alive: evidence.since(self.started_at),
             culled: self.culled && end == KILLED,
+            // A shell passes on that its child was killed.
+            oom: (end == KILLED || end == End::Exited { code: 128 + Signal::KILL.as_raw() })
+                && cgroup.as_ref().is_some_and(|cgroup| self.watch.was_out_of_memory(cgroup)),
+            cgroup,
         }
     }
 }
 
 impl From<Ended> for FromGuard {
     fn from(ended: Ended) -> Self {
-        let Ended { key, end, evidence, alive, culled } = ended;
-        Self::Ended { key, end, evidence, alive, culled }
+        let Ended { key, end, evidence, alive, culled, oom, cgroup: _ } = ended;
+        Self::Ended { key, end, evidence, alive, culled, oom }
     }
 }
 

@@ -8,12 +8,14 @@ use mesh_core::{BeatSeq, Epoch, LaunchProblem, MeshId, Timestamp};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid};
 
+use super::cgroups::Cgroups;
 use super::children::{Children, KILLED};
 use super::clock;
 use super::frames::Outbox;
 use super::launching::{Launched, Launching};
-use super::spawn::{CommandLine, Env, Spawned, os_problem};
+use super::spawn::{CommandLine, Env, Place, Spawned, os_problem};
 use super::ward::{Admission, Ward};
+use super::watch::Rounds;
 use super::wire::{FromGuard, ProcKey, ToGuard, VERSION};
 
 /// The state of the guard. Nothing in it waits.
@@ -26,6 +28,9 @@ pub(super) struct Keeper {
     children: Children,
     /// Those of the children that are not their program yet.
     launching: Launching,
+    cgroups: Cgroups,
+    /// When children are looked at, whatever the kernel tells by itself.
+    rounds: Rounds<ProcKey>,
     next_beat: BeatSeq,
     beat_at: Timestamp,
     is_paused: bool,
@@ -39,6 +44,8 @@ impl Keeper {
             wards: BTreeMap::new(),
             children: Children::default(),
             launching: Launching::default(),
+            cgroups: Cgroups::default(),
+            rounds: Rounds::default(),
             next_beat: BeatSeq::FIRST,
             beat_at: Timestamp::START,
             is_paused: false,
@@ -55,10 +62,10 @@ impl Keeper {
                 let since = Timestamp::from_start(since);
                 self.open(mesh, |now| Ward::open(since.min(now), epoch, term, beat_every));
             }
-            ToGuard::Command { mesh, id, program, args, dir, inherit, confines } => {
+            ToGuard::Command { mesh, id, program, args, dir, inherit, confines, cgroup } => {
                 if let Some(ward) = self.wards.get_mut(&mesh) {
                     let command = CommandLine::new((program, args), dir, inherit);
-                    ward.commands.insert(id, command.confined(confines));
+                    ward.commands.insert(id, command.confined(confines, cgroup));
                 }
             }
             ToGuard::Start { key, epoch, echoed, command, cpu, env } => {
@@ -87,7 +94,10 @@ impl Keeper {
         if ends.is_empty() {
             return;
         }
-        for end in ends {
+        for mut end in ends {
+            if let Some(cgroup) = end.cgroup.take() {
+                self.cgroups.leave(cgroup);
+            }
             let launched = self.launching.ended(&end.key);
             let was_started = !matches!(launched, Some(Launched::Refused(_)));
             if let Some(launched) = launched {
@@ -100,6 +110,19 @@ impl Keeper {
         self.tell_closed();
     }
 
+    /// Asks the kernel for what it does not tell by itself, and removes cgroups that have become empty.
+    pub(super) fn look(&mut self) {
+        self.children.look(&mut self.rounds, clock::now());
+        if self.cgroups.has_leaving() {
+            self.cgroups.tidy();
+        }
+    }
+
+    /// Removes every cgroup, once nothing runs any more. Says whether none is left.
+    pub(super) fn clear_cgroups(&mut self) -> bool {
+        self.cgroups.clear()
+    }
+
     /// Tells which processes have become their program by now, and which never will.
     pub(super) fn settle(&mut self) {
         // Their time is not running while they are suspended.
@@ -110,7 +133,8 @@ impl Keeper {
         let is_any_refused = settled.iter().any(|(_, it)| matches!(it, Launched::Refused(_)));
         for (key, launched) in settled {
             if matches!(launched, Launched::Refused(_)) {
-                self.children.abandon(&key);
+                let cgroup = self.children.abandon(&key);
+                cgroup.into_iter().for_each(|cgroup| self.cgroups.leave(cgroup));
             }
             self.tell_launched(key, launched);
         }
@@ -186,7 +210,10 @@ impl Keeper {
     /// When something is due by itself: a beat, the end of a lease, or that of patience with a launch.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let launches = self.launching.next_deadline().filter(|_| !self.is_paused);
-        self.lease_ends().chain(self.beat_every().map(|_| self.beat_at)).chain(launches).min()
+        let look = (!self.children.is_empty()).then(|| self.rounds.at());
+        let tidy = self.cgroups.has_leaving().then(|| clock::now() + TIDY_AFTER);
+        let others = launches.into_iter().chain(look).chain(tidy);
+        self.lease_ends().chain(self.beat_every().map(|_| self.beat_at)).chain(others).min()
     }
 
     /// When the leases end that have not run out.
@@ -227,7 +254,8 @@ impl Keeper {
             Admission::Culled => {
                 let evidence = now.since_start();
                 let alive = Duration::ZERO;
-                let end = FromGuard::Ended { key, end: KILLED, evidence, alive, culled: true };
+                let (end, culled, oom) = (KILLED, true, false);
+                let end = FromGuard::Ended { key, end, evidence, alive, culled, oom };
                 self.tell(&end, None);
             }
             Admission::Start => {
@@ -254,8 +282,20 @@ impl Keeper {
             LaunchProblem::Os { errno: Errno::INVAL.raw_os_error(), message }
         })?;
         let started_at = clock::now();
-        let spawned = command.spawn(env, cpu, stdio)?;
-        self.children.insert(key, spawned.pid, started_at);
+        let cgroup = match command.cgroup {
+            Some(order) => self.cgroups.make(&key, order)?,
+            None => None,
+        };
+        let place = Place { cpu, cgroup: cgroup.as_ref() };
+        let spawned = match command.spawn(env, &place, stdio) {
+            Ok(spawned) => spawned,
+            Err(problem) => {
+                cgroup.into_iter().for_each(|cgroup| self.cgroups.leave(cgroup));
+                return Err(problem);
+            }
+        };
+        self.children.insert(key, (spawned.pid, cgroup), started_at);
+        self.rounds.hurry(started_at);
         if self.is_paused {
             self.children.hold();
         }
@@ -320,3 +360,6 @@ impl Keeper {
         debug_assert!(told.is_ok(), "the longest message has one text from the system");
     }
 }
+
+/// How long a cgroup that is not empty yet is left alone.
+const TIDY_AFTER: Duration = Duration::from_millis(20);

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use super::cgroups::{CgroupOrder, OwnCgroup};
 use super::lookup::lookup;
 use super::trampoline::{self, Confines, Orders, number_of};
 
@@ -32,6 +33,15 @@ pub(super) struct CommandLine {
     dir: Option<PathBuf>,
     inherit: Option<Vec<OsString>>,
     confines: Confines,
+    pub(super) cgroup: Option<CgroupOrder>,
+}
+
+/// What one process has for itself.
+#[derive(Debug, Default)]
+pub(super) struct Place<'a> {
+    /// The processor that it is bound to, if to any.
+    pub(super) cpu: Option<u32>,
+    pub(super) cgroup: Option<&'a OwnCgroup>,
 }
 
 /// A process that was just started: its id, and a handle that no other process can take over.
@@ -63,12 +73,13 @@ impl CommandLine {
             dir: dir.map(|dir| OsString::from_vec(dir).into()),
             inherit: inherit.map(texts),
             confines: Confines::default(),
+            cgroup: None,
         }
     }
 
     /// The same, with what each process does to itself first.
-    pub(super) fn confined(self, confines: Confines) -> Self {
-        Self { confines, ..self }
+    pub(super) fn confined(self, confines: Confines, cgroup: Option<CgroupOrder>) -> Self {
+        Self { confines, cgroup, ..self }
     }
 
     /// Starts it as the leader of a process group of its own.
@@ -78,14 +89,14 @@ impl CommandLine {
     pub(super) fn spawn(
         &self,
         env: Env,
-        cpu: Option<u32>,
+        place: &Place<'_>,
         [stdin, stdout, stderr]: [OwnedFd; 3],
     ) -> Result<Spawned, LaunchProblem> {
         let env: Vec<_> = self.inherited().into_iter().flatten().chain(own(env)).collect();
-        let (mut command, report) = if self.confines.is_empty() && cpu.is_none() {
+        let (mut command, report) = if self.confines.is_empty() && place.is_anywhere() {
             (self.command(&env)?, None)
         } else {
-            let (command, report) = self.trampoline(cpu)?;
+            let (command, report) = self.trampoline(place)?;
             (command, Some(report))
         };
         command.args(&self.args).process_group(0);
@@ -133,11 +144,13 @@ impl CommandLine {
     }
 
     /// This program once more, as the trampoline of the program.
-    fn trampoline(&self, cpu: Option<u32>) -> Result<(Command, Report), LaunchProblem> {
+    fn trampoline(&self, place: &Place<'_>) -> Result<(Command, Report), LaunchProblem> {
         let (reader, writer) =
             pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(os_problem)?;
         let (report, confines) = (number_of(&writer), self.confines.clone());
-        let orders = Orders { report, cpu, confines };
+        let doors = place.cgroup.into_iter().flat_map(OwnCgroup::doors).collect();
+        let must_join = self.cgroup.is_some_and(|order| order.is_required);
+        let orders = Orders { report, cpu: place.cpu, doors, must_join, confines };
         let mut command = Command::new("/proc/self/exe");
         command.arg0("meshwarden-launch").args([super::ARGUMENT, trampoline::ARGUMENT]);
         command.arg(orders.to_argument()).arg(&self.program);
@@ -152,6 +165,13 @@ impl CommandLine {
             }
             _ => problem_of(error),
         }
+    }
+}
+
+impl Place<'_> {
+    /// Whether nothing is to be done for it.
+    const fn is_anywhere(&self) -> bool {
+        self.cpu.is_none() && self.cgroup.is_none()
     }
 }
 

@@ -11,10 +11,11 @@
 
 use std::env::{self, ArgsOs};
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use mesh_core::{Amount, Resource, Rlimit, Umask};
@@ -53,6 +54,9 @@ pub(super) struct Orders {
     pub(super) report: i32,
     /// The processor that the process is bound to, if to any.
     pub(super) cpu: Option<u32>,
+    /// The files by which it joins its cgroup, and whether it must.
+    pub(super) doors: Vec<PathBuf>,
+    pub(super) must_join: bool,
     pub(super) confines: Confines,
 }
 
@@ -141,6 +145,7 @@ pub(super) fn number_of(fd: impl AsFd) -> i32 {
 impl Orders {
     /// Does all of it to this process. The limits come last, since they might be in the way.
     fn put_on(&self) -> Result<(), Refusal> {
+        self.join()?;
         if let Some(cpu) = self.cpu {
             bind(cpu)?;
         }
@@ -148,6 +153,23 @@ impl Orders {
             let _before = umask(Mode::from_raw_mode(mask.bits().into()));
         }
         self.confines.rlimits.iter().try_for_each(set_limit)
+    }
+}
+
+impl Orders {
+    fn join(&self) -> Result<(), Refusal> {
+        for door in &self.doors {
+            // 0 is whoever writes it.
+            let joined = fs::write(door, "0");
+            if let Err(error) = joined
+                && self.must_join
+            {
+                let errno = error.raw_os_error().unwrap_or(Errno::IO.raw_os_error());
+                let what = Some(format!("its cgroup cannot be joined, {}", door.display()));
+                return Err(Refusal { errno, what });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -233,7 +255,8 @@ mod tests {
     fn orders_are_read_as_they_are_written() {
         let rlimits = vec!["nofile=7:9".parse().unwrap(), "core=unlimited".parse().unwrap()];
         let confines = Confines { umask: Some(Umask::from_bits(0o27)), rlimits };
-        let orders = Orders { report: 300, cpu: Some(1), confines };
+        let (report, cpu, doors) = (300, Some(1), vec!["/a/b".into()]);
+        let orders = Orders { report, cpu, doors, must_join: true, confines };
         let argument = orders.to_argument();
         assert_eq!(Orders::from_argument(&argument), Some(orders));
         for wrong in ["", "0", "zz", "ä", "00", &format!("{}00", argument.display())] {

@@ -11,6 +11,7 @@ use mesh_shape::Rank;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use super::cgroups::CgroupOrder;
 pub use super::trampoline::Confines;
 
 /// The version of these messages, told in [`FromGuard::Hello`].
@@ -63,6 +64,8 @@ pub enum ToGuard {
         inherit: Option<Vec<Vec<u8>>>,
         /// What each process does to itself before it becomes the program.
         confines: Confines,
+        /// The cgroup that each process has of its own, if any.
+        cgroup: Option<CgroupOrder>,
     },
     /// Start a process; with three descriptors: its standard input, output and error.
     ///
@@ -161,6 +164,8 @@ pub enum FromGuard {
         alive: Duration,
         /// Whether the guard killed it because its lease had run out (K2).
         culled: bool,
+        /// Whether the kernel killed it because memory had run out, by the counter of its own cgroup.
+        oom: bool,
     },
     /// The guard lives. Beats are left out while the agent does not read.
     Beat {

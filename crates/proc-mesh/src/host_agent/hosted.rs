@@ -215,8 +215,11 @@ impl Hosted {
     }
 
     pub(crate) fn on_ended(&mut self, key: ProcKey, raw: RawEnd) {
+        let is_killed = self.live_seat(key).is_some_and(|seat| seat.sent.kill);
         let how = match raw.end {
             _ if raw.culled => HowEnded::Culled,
+            // Of two who have killed it, we know that we did.
+            _ if raw.oom && !is_killed => HowEnded::OutOfMemory,
             End::Exited { code } => HowEnded::Exited { code },
             End::Signaled { signal, core } => HowEnded::Signaled { signal, core },
         };

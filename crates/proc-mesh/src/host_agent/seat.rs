@@ -42,6 +42,7 @@ pub(crate) struct RawEnd {
     pub(crate) evidence: Duration,
     pub(crate) alive: Duration,
     pub(crate) culled: bool,
+    pub(crate) oom: bool,
 }
 
 /// One life of one rank.

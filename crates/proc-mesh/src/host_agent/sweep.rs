@@ -12,6 +12,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
+use crate::guard::cgroups::remove_abandoned;
+
 /// The variable that holds the mark.
 const VARIABLE: &str = "MESHWARDEN_HOST_ID";
 
@@ -82,6 +84,20 @@ impl Mark {
         if self.is_on(pid) {
             // It may have ended in between.
             _ = pidfd_send_signal(pidfd, Signal::KILL).is_ok();
+        }
+    }
+}
+
+/// Removes the cgroups of guards that are gone. Returns whether none is left.
+///
+/// A cgroup is not empty as long as what was killed in it has not ended.
+pub(crate) async fn remove_cgroups() -> bool {
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        match timeout_at(deadline, spawn_blocking(remove_abandoned)).await {
+            Ok(Ok(true)) => return true,
+            Ok(Ok(false)) => sleep(PAUSE).await,
+            Ok(Err(_)) | Err(_) => return false,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mesh_core::{BeatSeq, Epoch, Incarnation, MeshId};
 use mesh_shape::Rank;
-use proc_mesh::guard::wire::{Confines, End, FromGuard, ProcKey, ToGuard};
+use proc_mesh::guard::wire::{CgroupOrder, Confines, End, FromGuard, ProcKey, ToGuard};
 use proc_mesh::guard_link::GuardLink;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout};
@@ -27,6 +27,7 @@ pub(crate) struct Rig {
     pub(crate) inherit: Option<Vec<Vec<u8>>>,
     /// What processes do to themselves before they become their program.
     pub(crate) confines: Confines,
+    pub(crate) cgroup: Option<CgroupOrder>,
 }
 
 /// A mesh begins when its guard is told of it: no moment is later than that.
@@ -41,7 +42,8 @@ impl Rig {
     pub(crate) async fn with_term(term: Duration) -> Result<Self, Box<dyn Error>> {
         let link = GuardLink::start(Path::new("/proc/self/exe")).await?;
         let (pidfds, confines) = (Vec::new(), Confines::default());
-        let mut rig = Self { link, renews: true, heard: None, pidfds, inherit: None, confines };
+        let mut rig =
+            Self { link, renews: true, heard: None, pidfds, inherit: None, confines, cgroup: None };
         let beat_every = (term / 20).min(Duration::from_millis(100));
         let epoch = Epoch::FIRST;
         rig.ask(ToGuard::Open { mesh: mesh(), epoch, term, beat_every, since: NOW })?;
@@ -64,8 +66,8 @@ impl Rig {
         let (program, args) = (program.clone(), args.to_vec());
         let dir = dir.map(|dir| dir.as_bytes().to_vec());
         let confines = self.confines.clone();
-        let (mesh, inherit) = (mesh(), self.inherit.clone());
-        self.ask(ToGuard::Command { mesh, id, program, args, dir, inherit, confines })
+        let (mesh, inherit, cgroup) = (mesh(), self.inherit.clone(), self.cgroup);
+        self.ask(ToGuard::Command { mesh, id, program, args, dir, inherit, confines, cgroup })
     }
 
     /// Starts a rank with the command, and with `N` as a variable.

@@ -114,6 +114,7 @@ async fn one_mesh_is_culled_and_the_other_lives() -> Outcome {
         dir: None,
         inherit: None,
         confines,
+        cgroup: None,
     })?;
     rig.start_life(theirs, 0)?;
     rig.started().await?;

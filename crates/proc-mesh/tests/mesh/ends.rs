@@ -152,13 +152,13 @@ async fn until_status(mesh: &ProcMesh, is_wanted: impl Fn(&Status) -> bool) -> O
 
 const TENTH_OF_A_SECOND: Duration = Duration::from_millis(100);
 
-fn kill(pid: u32, signal: Signal) -> Outcome {
+pub(crate) fn kill(pid: u32, signal: Signal) -> Outcome {
     let pid = Pid::from_raw(pid.try_into()?).ok_or("0 is no process")?;
     Ok(kill_process(pid, signal)?)
 }
 
 /// The parent of a process, from the fourth field of its `stat`.
-fn parent(pid: u32) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) fn parent(pid: u32) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     Ok(after_name.split_whitespace().nth(1).ok_or("no parent")?.parse()?)

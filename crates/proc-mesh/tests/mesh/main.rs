@@ -1,6 +1,7 @@
 //! mesh: real processes under a real mesh. The test binary itself is re-executed as guards and
 //! workers.
 
+mod cgroups;
 mod ends;
 mod fixture;
 mod spawning;
@@ -19,7 +20,7 @@ use proc_mesh::{Bootstrap, bootstrap};
 use tokio::time::timeout;
 
 /// What a test gives back.
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     if let Some(code) = workers::misbehave() {
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Bootstrap::Client => (),
     }
     let mut trials = ends::trials();
+    trials.extend(cgroups::trials());
     trials.extend(spawning::trials());
     trials.extend(stopping::trials());
     trials.extend(surroundings::trials());

@@ -37,6 +37,7 @@ fn to_guard() -> Vec<(ToGuard, &'static str)> {
             umask: Some(mesh_core::Umask::from_bits(0o27)),
             rlimits: vec!["nofile=1024:".parse().unwrap()],
         },
+        cgroup: Some(CgroupOrder { is_required: true, memory_max: Some(128), pids_max: None }),
     };
     let confines = Confines::default();
     vec![
@@ -45,10 +46,19 @@ fn to_guard() -> Vec<(ToGuard, &'static str)> {
             "00~070a0000 80cab5ee01 0301",
         ),
         (
-            ToGuard::Command { mesh, id: 5, program, args, dir, inherit: None, confines },
-            "01~05 026c73 02 022d6c 01ff 01012f 00 00 00",
+            ToGuard::Command {
+                mesh,
+                id: 5,
+                program,
+                args,
+                dir,
+                inherit: None,
+                confines,
+                cgroup: None,
+            },
+            "01~05 026c73 02 022d6c 01ff 01012f 00 00 00 00",
         ),
-        (plain, "01~05 026c73 00 00 01 01 0141 01 17 01 09 01 00 80 08 00"),
+        (plain, "01~05 026c73 00 00 01 01 0141 01 17 01 09 01 00 80 08 00 01 01 01 8001 00"),
         (
             ToGuard::Start { key, epoch, echoed, command: 5, cpu: Some(3), env: env() },
             "02~ac0202 07 018001 05 0103 01 0141 0162",
@@ -80,12 +90,12 @@ fn from_guard() -> Vec<(FromGuard, &'static str)> {
         (FromGuard::Suspended { key, signal: 19 }, "03~ac0202 26"),
         (FromGuard::Continued { key }, "04~ac0202"),
         (
-            FromGuard::Ended { key, end, evidence, alive, culled: false },
-            "05~ac0202 00fe03 0100 0002 00",
+            FromGuard::Ended { key, end, evidence, alive, culled: false, oom: false },
+            "05~ac0202 00fe03 0100 0002 00 00",
         ),
         (
-            FromGuard::Ended { key, end: killed, evidence, alive, culled: true },
-            "05~ac0202 011201 0100 0002 01",
+            FromGuard::Ended { key, end: killed, evidence, alive, culled: true, oom: true },
+            "05~ac0202 011201 0100 0002 01 01",
         ),
         (FromGuard::Beat { seq: BeatSeq::new(128) }, "068001"),
         (FromGuard::Closed { mesh }, "07~"),

@@ -5,14 +5,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 
-use mesh_core::{Echo, Epoch, Incarnation, Inherit, LaunchProblem};
+use mesh_core::{Cgroup, Echo, Epoch, Incarnation, Inherit, LaunchProblem, OwnCgroup};
 use mesh_shape::Rank;
 use rustix::pipe::{PipeFlags, pipe_with};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::Hosted;
-use crate::guard::wire::{Confines, ProcKey, ToGuard};
+use crate::guard::wire::{CgroupOrder, Confines, ProcKey, ToGuard};
 use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{Opening, Role};
 use crate::host_agent::boot_time;
@@ -45,6 +45,7 @@ impl Hosted {
             dir: surroundings.dir.as_ref().map(|dir| dir.as_os_str().as_bytes().to_vec()),
             inherit: inherited(&surroundings.inherit),
             confines: Confines { umask: surroundings.umask, rlimits: surroundings.rlimits.clone() },
+            cgroup: ordered(&surroundings.cgroup),
         };
         self.refused = [open, command]
             .into_iter()
@@ -182,6 +183,17 @@ fn inherited(inherit: &Inherit) -> Option<Vec<Vec<u8>>> {
         Inherit::Nothing => Some(Vec::new()),
         Inherit::Only(names) => Some(names.iter().map(|name| name.as_bytes().to_vec()).collect()),
     }
+}
+
+/// The cgroup that each process is to have.
+fn ordered(cgroup: &Cgroup) -> Option<CgroupOrder> {
+    let &Cgroup { memory_max, pids_max, .. } = cgroup;
+    let is_required = match cgroup.own() {
+        OwnCgroup::Never => return None,
+        OwnCgroup::Auto => false,
+        OwnCgroup::Always => true,
+    };
+    Some(CgroupOrder { is_required, memory_max, pids_max })
 }
 
 /// The only reason why a guard's link takes no message.

@@ -211,6 +211,9 @@ impl HostAgent {
             FromGuard::Continued { key } => {
                 self.hosted(key.mesh, |hosted| hosted.on_continued(key));
             }
+            FromGuard::DumpingCore { key } => {
+                self.hosted(key.mesh, |hosted| hosted.on_dumping_core(key));
+            }
             FromGuard::Ended { key, end, evidence, alive, culled, oom } => {
                 let end = seat::RawEnd { end, evidence, alive, culled, oom };
                 self.hosted(key.mesh, |hosted| hosted.on_ended(key, end));

@@ -22,7 +22,7 @@ pub enum ProcReport {
         signal: i32,
     },
     /// A fatal signal has hit it and its core is being written: it will not run again, but it has not
-    /// ended. No agent says so yet.
+    /// ended.
     DumpingCore,
     /// A stop was asked for and has not finished: for a controller that was not there when it was
     /// asked for. No agent says so yet.

@@ -167,7 +167,7 @@ impl FromStr for Amount {
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(wrong());
         }
-        let number: u64 = digits.parse().or(Err(wrong()))?;
+        let number: u64 = digits.parse().ok().ok_or_else(wrong)?;
         let amount = number.checked_mul(1 << shift).filter(|amount| *amount < u64::MAX);
         amount.map(Self::Of).ok_or_else(wrong)
     }

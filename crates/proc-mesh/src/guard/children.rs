@@ -213,8 +213,10 @@ impl Child {
         }
     }
 
-    fn look(&mut self, _key: &ProcKey, is_piped: bool) {
-        _ = self.watch.look(self.pid, self.cgroup.as_ref(), is_piped);
+    fn look(&mut self, key: &ProcKey, is_piped: bool) {
+        if self.watch.look(self.pid, self.cgroup.as_ref(), is_piped) {
+            self.news = Some(FromGuard::DumpingCore { key: *key });
+        }
     }
 
     fn note_suspension(&mut self, key: &ProcKey) {

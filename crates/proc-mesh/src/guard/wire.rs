@@ -177,6 +177,11 @@ pub enum FromGuard {
         /// The mesh.
         mesh: MeshId,
     },
+    /// A fatal signal has hit a process and its core is being written: it will not run again.
+    DumpingCore {
+        /// Which process.
+        key: ProcKey,
+    },
 }
 
 /// How a process ended, by the word of the kernel.

@@ -206,6 +206,13 @@ impl Hosted {
         }
     }
 
+    pub(crate) fn on_dumping_core(&mut self, key: ProcKey) {
+        if let Some(seat) = self.live_seat(key) {
+            seat.is_dumping = true;
+            self.report(key, boot_time(), ProcReport::DumpingCore);
+        }
+    }
+
     pub(crate) fn on_continued(&mut self, key: ProcKey) {
         if let Some(seat) = self.live_seat(key) {
             let is_ready = seat.ready_by().is_none();
@@ -266,8 +273,12 @@ impl Hosted {
         };
         worker.ready_by = None;
         if is_known {
+            let is_dumping = seat.is_dumping;
             self.starting.done(key.rank);
-            self.report(key, boot_time(), ProcReport::Ready);
+            // What a worker had said before a fatal signal hit it does not make it run again.
+            if !is_dumping {
+                self.report(key, boot_time(), ProcReport::Ready);
+            }
             // A link that has ended does not wait.
             _ = known.send(()).is_ok();
         } else {

@@ -53,6 +53,8 @@ pub(crate) struct Seat {
     pub(crate) by: (Epoch, Option<Echo>),
     pub(crate) state: State,
     pub(crate) sent: SentSignals,
+    /// Whether its core is being written: it will not run again.
+    pub(crate) is_dumping: bool,
     /// Why we ended it ourselves, if we did.
     pub(crate) verdict: Option<HowEnded>,
 }
@@ -102,7 +104,7 @@ pub(crate) struct Process {
 impl Seat {
     pub(crate) const fn queued(incarnation: Incarnation, by: (Epoch, Option<Echo>)) -> Self {
         let sent = SentSignals { term: false, kill: false };
-        Self { incarnation, by, state: State::Queued, sent, verdict: None }
+        Self { incarnation, by, state: State::Queued, sent, is_dumping: false, verdict: None }
     }
 
     pub(crate) const fn is_live(&self) -> bool {

@@ -2,6 +2,7 @@
 //! workers.
 
 mod cgroups;
+mod cores;
 mod ends;
 mod fixture;
 mod spawning;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     }
     let mut trials = ends::trials();
     trials.extend(cgroups::trials());
+    trials.extend(cores::trials());
     trials.extend(spawning::trials());
     trials.extend(stopping::trials());
     trials.extend(surroundings::trials());

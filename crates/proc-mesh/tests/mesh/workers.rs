@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 pub(crate) fn register(registry: &mut Registry) {
     registry.worker("echo", echo);
     registry.worker("last-words", last_words);
+    registry.worker("large", large);
 }
 
 /// What workers of some meshes do instead of becoming one.
@@ -53,6 +54,17 @@ async fn echo(mut worker: Worker) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// As rank 1 it has a core that takes long to write, and says when.
+async fn large(mut worker: Worker) -> ExitCode {
+    let is_large = worker.rank() == Rank::new(1);
+    let memory = vec![1_u8; if is_large { 512 << 20 } else { 1 }];
+    if is_large && worker.send(Vec::new()).await.is_err() {
+        return ExitCode::FAILURE;
+    }
+    _ = worker.recv().await;
+    ExitCode::from(memory[memory.len() / 2])
 }
 
 async fn last_words(worker: Worker) -> ExitCode {

@@ -31,13 +31,12 @@ impl OwnCgroup {
     }
 
     /// Makes its directory in one hierarchy, and gives that back.
-    pub(super) fn make_in(&mut self, home: &Home, name: &str) -> io::Result<&Path> {
+    pub(super) fn make_in(&mut self, home: &Home, name: &str) -> io::Result<PathBuf> {
         let dir = home.dir.join(name);
         fs::create_dir(&dir)?;
         let Home { version, has_memory, reaches, .. } = *home;
-        self.parts.push(Part { dir, version, has_memory, reaches });
-        // It was just put in.
-        Ok(self.parts.last().map_or(Path::new(""), |part| part.dir.as_path()))
+        self.parts.push(Part { dir: dir.clone(), version, has_memory, reaches });
+        Ok(dir)
     }
 
     /// The files by which a process joins it.
@@ -60,12 +59,13 @@ impl OwnCgroup {
     /// again until it can be removed.
     pub(in crate::guard) fn kill(&self) {
         // An order of the kernel, or else one process after the other.
-        let Some(part) = self.parts.iter().find(|part| part.reaches).or(self.parts.first()) else {
+        let Some(part) = self.parts.iter().find(|part| part.reaches).or_else(|| self.parts.first())
+        else {
             return;
         };
         match part.version {
             Version::Two if part.reaches => {
-                _ = fs::write(part.dir.join("cgroup.kill"), "1").is_ok()
+                _ = fs::write(part.dir.join("cgroup.kill"), "1").is_ok();
             }
             Version::One if part.reaches => {
                 let freezer = part.dir.join("freezer.state");

@@ -99,6 +99,7 @@ fn from_guard() -> Vec<(FromGuard, &'static str)> {
         ),
         (FromGuard::Beat { seq: BeatSeq::new(128) }, "068001"),
         (FromGuard::Closed { mesh }, "07~"),
+        (FromGuard::DumpingCore { key }, "08~ac0202"),
     ]
 }
 

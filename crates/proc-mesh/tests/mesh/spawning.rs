@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use mesh_core::{LaunchProblem, MeshPhase, Reason};
-use proc_mesh::{ProcMesh, Run, SpawnError};
+use proc_mesh::{ProcMesh, ProcSpec, Run, SpawnError};
 
 use crate::fixture::{Site, failures_to_the_end, reasons, shells, workers};
 use crate::{Outcome, trial};
@@ -14,6 +14,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(the_empty_mesh_is_stopped_and_closed_at_once),
         trial(a_program_that_is_not_there_starts_nothing),
         trial(a_spawn_that_fails_on_one_rank_rolls_back_the_others),
+        trial(of_a_thousand_workers_each_that_failed_is_named_and_none_is_left),
         trial(a_worker_that_is_never_ready_fails_the_spawn),
         trial(a_shape_of_other_hosts_is_refused),
         trial(too_many_processes_are_refused),
@@ -66,6 +67,34 @@ async fn a_spawn_that_fails_on_one_rank_rolls_back_the_others() -> Outcome {
 
     let mesh: ProcMesh = site.spawn(workers("echo")).await?;
     assert_eq!(mesh.seats().await.len(), 4);
+    let id = mesh.label().id();
+    drop(mesh);
+    site.close(id).await
+}
+
+/// C4, C3.
+async fn of_a_thousand_workers_each_that_failed_is_named_and_none_is_left() -> Outcome {
+    let site = Site::start().await?;
+    let thousand = |name: &str| -> Outcome<ProcSpec> {
+        Ok(ProcSpec { name: name.to_owned(), extent: "procs=1000".parse()?, ..workers("echo") })
+    };
+    let Err(SpawnError::Ranks { failures }) = site.spawn(thousand("every-100th-exits-3")?).await
+    else {
+        return Err("it was spawned".into());
+    };
+    let mut told = Vec::new();
+    for (rank, change) in failures.iter().flat_map(|failed| failed.each()) {
+        let cause = change.status.cause().ok_or("a failure has a cause")?;
+        assert_eq!(cause.reason, Reason::Exit { code: 3 });
+        assert_eq!(cause.stderr, [format!("not I, {rank}")]);
+        told.push(rank.index());
+    }
+    told.sort_unstable();
+    assert_eq!(told, (0..10).map(|n| n * 100 + 42).collect::<Vec<_>>());
+    crate::fixture::until_gone(failures[0].mesh.id()).await;
+
+    let mesh = site.spawn(thousand("all")?).await?;
+    assert_eq!(mesh.seats().await.len(), 1_000);
     let id = mesh.label().id();
     drop(mesh);
     site.close(id).await

@@ -37,6 +37,10 @@ pub(crate) fn misbehave() -> Option<ExitCode> {
             io::stderr().write_all(b"I would rather not\n").ok()?;
             Some(ExitCode::from(3))
         }
+        ("every-100th-exits-3", rank) if rank.ends_with("42") => {
+            writeln!(io::stderr(), "not I, {rank}").ok()?;
+            Some(ExitCode::from(3))
+        }
         ("rank-1-sleeps", "1") => {
             thread::park_timeout(Duration::from_secs(1_000));
             Some(ExitCode::SUCCESS)

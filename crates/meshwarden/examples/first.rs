@@ -17,6 +17,7 @@ fn main() -> ExitCode {
                 match news {
                     ProcNews::Failed(failures) => println!("{failures}"),
                     ProcNews::Finished(state) => println!("the mesh has {:?}", state.phase),
+                    ProcNews::Unkillable(left) => println!("{left}"),
                     ProcNews::Worker(_) => (),
                 }
             }

@@ -156,6 +156,7 @@ fn install() -> Result<PrometheusHandle, ExporterError> {
         .install_recorder()
         .map_err(refused)?;
     supervise::metrics::describe();
+    proc_mesh::metrics::describe();
     Ok(handle)
 }
 

@@ -21,8 +21,11 @@
 //!
 //! # Limits
 //!
-//! - A descendant of another user (`sudo`) cannot be killed by an unprivileged guard; it then exits
+//! - A descendant of another user (`sudo`) cannot be killed by an unprivileged guard, and one that waits
+//!   in the kernel (state D) by nobody: it goes on with its other work, and if it is to end, it exits
 //!   with code 1 after ten seconds.
+//! - What a killed guard has left is ended by its agent, as far as it has the mark of its host in its
+//!   environment. If both are killed before either can act, nobody ends it: that takes a cgroup.
 //! - The agent must close its descriptors on exec, as Rust's std does; those that it does not are
 //!   inherited by every process that it starts, here too.
 //! - Starting a process takes as long as `exec` does: a program on a file system that hangs holds

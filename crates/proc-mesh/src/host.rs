@@ -22,6 +22,7 @@ use crate::output::OutputSinks;
 use crate::report::ProcReport;
 use crate::roster::Roster;
 use crate::stdin::Stdin;
+use crate::unkillable::Unkillable;
 
 /// Orders that may wait for one host agent. A controller sends one for each mesh and kind of order,
 /// not for each rank.
@@ -92,6 +93,8 @@ pub(crate) struct Opening {
     pub(crate) answers: Answers<ProcReport>,
     pub(crate) launch: Launch,
     pub(crate) sinks: OutputSinks,
+    /// Whoever wants to know of processes that cannot be killed.
+    pub(crate) unkillable: mpsc::Sender<Unkillable>,
 }
 
 /// What each process of a mesh is.

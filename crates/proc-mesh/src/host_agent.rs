@@ -4,6 +4,7 @@
 //! worker links have to say; what it decides about each process is in [`hosted`].
 
 mod hosted;
+mod killed;
 mod processors;
 mod seat;
 mod starting;
@@ -24,6 +25,7 @@ use crate::guard::wire::{FromGuard, ToGuard};
 use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{HostOrder, Opening, close_deadline};
 use hosted::Hosted;
+use killed::Killed;
 pub(crate) use seat::Note;
 use sweep::Mark;
 
@@ -41,6 +43,8 @@ pub(crate) struct HostAgent {
     /// `None` after it died, until something is to be started again.
     guard: Option<GuardLink>,
     meshes: BTreeMap<MeshId, Hosted>,
+    /// Who was killed and has not ended, also of meshes that are closed.
+    killed: Killed,
     /// A guard has died: what it had started may have outlived it.
     has_lost_guard: bool,
     /// Which guard this is: the first, or the one after so many that were lost.
@@ -77,6 +81,7 @@ impl HostAgent {
         Self {
             guard: Some(guard),
             meshes: BTreeMap::new(),
+            killed: Killed::default(),
             has_lost_guard: false,
             guard_life: Incarnation::FIRST,
             next_command: 0,
@@ -89,7 +94,8 @@ impl HostAgent {
     /// goes with it, and with the guard whatever still runs.
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<HostOrder>) {
         loop {
-            let due = self.meshes.values().filter_map(Hosted::next_deadline).min();
+            let due = self.meshes.values().filter_map(Hosted::next_deadline);
+            let due = due.chain(self.killed.next_deadline()).min();
             let woken = tokio::select! {
                 // The guard first: what has ended is known before anything new is done.
                 biased;
@@ -108,10 +114,14 @@ impl HostAgent {
                 Woken::Due => {
                     let now = Instant::now();
                     self.each_mesh(|hosted, guard| hosted.on_due(now, guard));
+                    self.killed.on_due(now);
                 }
             }
             self.launch();
-            self.each_mesh(|hosted, _| hosted.flush());
+            for hosted in self.meshes.values_mut() {
+                self.killed.extend(hosted.take_killed());
+                hosted.flush();
+            }
         }
     }
 
@@ -130,7 +140,8 @@ impl HostAgent {
             }
             HostOrder::Suspend { is_suspended, told } => self.suspend(is_suspended, told).await,
             HostOrder::CloseMesh { mesh } => {
-                if self.meshes.remove(&mesh).is_some() {
+                if let Some(hosted) = self.meshes.remove(&mesh) {
+                    self.killed.extend(hosted.into_victims());
                     self.tell_guard(ToGuard::Close { mesh });
                 }
             }
@@ -215,6 +226,7 @@ impl HostAgent {
                 self.hosted(key.mesh, |hosted| hosted.on_dumping_core(key));
             }
             FromGuard::Ended { key, end, evidence, alive, culled, oom } => {
+                self.killed.ended(&key);
                 let end = seat::RawEnd { end, evidence, alive, culled, oom };
                 self.hosted(key.mesh, |hosted| hosted.on_ended(key, end));
             }
@@ -238,6 +250,7 @@ impl HostAgent {
         warn!(%error, "the guard is gone: its processes are killed, and lost");
         self.guard = None;
         self.has_lost_guard = true;
+        self.killed.forget();
         self.each_mesh(|hosted, _| hosted.on_guard_lost());
         if !self.tools.mark.sweep().await {
             error!("processes that a guard left behind could not be killed");

@@ -23,10 +23,12 @@ mod limits;
 mod lines;
 mod link;
 mod mesh;
+pub mod metrics;
 mod output;
 mod report;
 mod roster;
 mod stdin;
+mod unkillable;
 mod wire;
 mod worker;
 
@@ -39,4 +41,5 @@ pub use mesh::{NoWorker, PROCS_MAX, ProcMesh, ProcNews, ProcSpec, Run, SpawnErro
 pub use output::{Output, OutputSinks};
 pub use report::{HowEnded, ProcEnd, ProcKind, ProcReport, SentSignals};
 pub use stdin::Stdin;
+pub use unkillable::{Unkillable, WhyUnkillable};
 pub use worker::{AgentGone, Announce, Registry, Worker, WorkerError};

@@ -27,6 +27,7 @@ use crate::output::OutputSinks;
 use crate::report::{ProcKind, ProcReport};
 use crate::roster::{Homes, Roster};
 use crate::stdin::Stdin;
+use crate::unkillable::Unkillable;
 use crate::worker::ACTORS_ENTRY;
 
 /// More processes than that are a mistake.
@@ -34,6 +35,10 @@ pub const PROCS_MAX: usize = 1 << 20;
 
 /// Messages of workers that may wait for the owner; then the workers do.
 const NEWS: usize = 1024;
+
+/// Processes that cannot be killed of which the owner may not have read yet; of more it is not told, but
+/// the log is.
+const UNKILLABLE: usize = 1024;
 
 /// How long ranks have to end when their mesh could not be spawned as a whole.
 const ROLLBACK: Duration = Duration::from_secs(2);
@@ -101,6 +106,7 @@ pub struct ProcMesh {
     /// Keeps the queue of `workers` open until every rank has ended. Each link has one of its own
     /// while its worker may still say something.
     news: Option<mpsc::Sender<WorkerNews>>,
+    unkillable: mpsc::Receiver<Unkillable>,
     /// The end of the mesh, to be told after what the workers have said.
     finished: Option<MeshState>,
     hosts: Vec<(RankSet, HostRef)>,
@@ -115,6 +121,9 @@ pub enum ProcNews {
     Failed(Failures),
     /// A worker says something.
     Worker(WorkerNews),
+    /// A process was killed and does not end; once for each that resists. It holds up nobody: a stop
+    /// comes back without it, and its host takes other meshes.
+    Unkillable(Unkillable),
     /// Every rank has ended and none starts again.
     Finished(MeshState),
 }
@@ -245,6 +254,7 @@ impl ProcMesh {
         let (supervision, run) = supervise::supervise(setup);
         let Supervision { controller, owner, answers } = supervision;
         let (news, workers) = mpsc::channel(NEWS);
+        let (left, unkillable) = mpsc::channel(UNKILLABLE);
         // Not later than the loop begins to count (K1).
         let since = boot_time();
         let roster = spec.run.roster(&label);
@@ -262,6 +272,7 @@ impl ProcMesh {
                 answers: answers.clone(),
                 launch: launch.clone(),
                 sinks: spec.output.clone(),
+                unkillable: left.clone(),
             };
             // A host that is gone is silent, and found out by that.
             _ = host.send(HostOrder::Open(Box::new(opening))).await;
@@ -282,6 +293,7 @@ impl ProcMesh {
             owner,
             workers,
             news,
+            unkillable,
             finished,
             hosts,
             homes,
@@ -357,6 +369,7 @@ impl ProcMesh {
                 biased;
                 news = self.owner.next() => news,
                 Some(said) = self.workers.recv() => return Some(ProcNews::Worker(said)),
+                Some(left) = self.unkillable.recv() => return Some(ProcNews::Unkillable(left)),
             };
             match news? {
                 OwnerNews::Failed(failures) => return Some(ProcNews::Failed(failures)),
@@ -423,6 +436,11 @@ impl ProcMesh {
     }
 
     /// Stops every rank: `SIGTERM`, and `SIGKILL` after `grace`. Returns the state of all (C1).
+    ///
+    /// A rank that does not end one lease after it was killed is not waited for: it is
+    /// [`Status::Stopping`](mesh_core::Status::Stopping) in what is returned, and
+    /// [`next`](Self::next) tells why ([`ProcNews::Unkillable`]). Dropping the mesh does not wait for it
+    /// either, and its hosts can be used at once.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ pub(crate) async fn stop_and_hear_out(
     while let Some(news) = patiently("the last news of the processes", procs.next()).await? {
         match news {
             ProcNews::Failed(failures) => log.owner_told(&failures),
-            ProcNews::Worker(_) => (),
+            ProcNews::Worker(_) | ProcNews::Unkillable(_) => (),
             ProcNews::Finished(_) => break,
         }
     }

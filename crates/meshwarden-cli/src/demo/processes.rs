@@ -87,6 +87,7 @@ impl<'a> Driver<'a> {
                         bail!("a rank has failed for good:\n{failures}");
                     }
                 }
+                Woken::Owner(Some(ProcNews::Unkillable(left))) => bail!("{left}"),
                 Woken::Owner(Some(ProcNews::Finished(_)) | None) => {
                     bail!("the mesh has ended before all was counted");
                 }

@@ -55,6 +55,9 @@ pub(crate) async fn supervise(
             news = mesh.next() => match news {
                 Some(ProcNews::Failed(failures)) => owner.on_failed(&failures),
                 Some(ProcNews::Worker(_)) => (),
+                Some(ProcNews::Unkillable(left)) => {
+                    owner.scene.voice.say(format_args!("meshwarden: {left}"));
+                }
                 Some(ProcNews::Finished(state)) => {
                     // All may have ended before it was known that some could not be started.
                     if owner.is_starting {

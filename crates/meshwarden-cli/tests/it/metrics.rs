@@ -65,6 +65,7 @@ fn every_metric_is_there_from_the_start_with_help_and_type() -> Outcome {
         ("meshwarden_restarts_total", "counter"),
         ("meshwarden_detection_seconds", "histogram"),
         ("meshwarden_subscriber_lags_total", "counter"),
+        ("meshwarden_procs_unkillable_total", "counter"),
     ] {
         assert_eq!(text.matches(&format!("# HELP {name} ")).count(), 1, "{name}: {text}");
         assert_eq!(text.matches(&format!("# TYPE {name} {kind}\n")).count(), 1, "{name}: {text}");

@@ -194,6 +194,9 @@ impl<'a> Driver<'a> {
             Woken::Owner(_, Some(ProcNews::Worker(WorkerNews::Message { rank, .. }))) => {
                 self.ledger.on_oddity(format!("rank {rank} has said something"));
             }
+            Woken::Owner(_, Some(ProcNews::Unkillable(left))) => {
+                self.ledger.on_oddity(left.to_string());
+            }
             Woken::Owner(_, Some(ProcNews::Finished(_)) | None) => return false,
             Woken::Subscriber(seen) => self.on_seen(seen),
         }

@@ -18,11 +18,13 @@ use tracing::debug;
 use crate::guard::wire::{End, ProcKey, ToGuard};
 use crate::guard_link::GuardLink;
 use crate::host::{Opening, ProcSeat, Role};
+use crate::host_agent::killed::Victim;
 use crate::host_agent::seat::{Note, Process, RawEnd, Seat, State};
 use crate::host_agent::starting::Starting;
 use crate::host_agent::{Tools, boot_time, processors, tell};
 use crate::report::{HowEnded, ProcEnd, ProcKind, ProcReport};
 
+mod killing;
 mod launching;
 
 const SIGKILL: i32 = 9;
@@ -46,6 +48,8 @@ pub(crate) struct Hosted {
     life: Incarnation,
     /// When the guard last said something.
     heard_at: Instant,
+    /// Who was killed since that was last asked.
+    killed: Vec<Victim>,
     tools: Tools,
     /// The processors that ranks are bound to in turn; none if they are not.
     processors: Vec<u32>,
@@ -68,6 +72,7 @@ impl Hosted {
             reporter,
             life: Incarnation::FIRST,
             heard_at: Instant::now(),
+            killed: Vec::new(),
             tools,
         }
     }
@@ -154,7 +159,7 @@ impl Hosted {
             State::Launching(_) => seat.sent.mark(is_kill),
             State::Up(..) => {
                 seat.sent.mark(is_kill);
-                signal(guard, key, is_kill);
+                self.signal(guard, key, is_kill);
             }
             State::Draining { .. } | State::Ended => (),
         }
@@ -181,7 +186,7 @@ impl Hosted {
         seat.state = State::Up(Process::new(pid, pidfd, boot_time()), handles);
         if seat.sent.any() {
             let is_kill = seat.sent.kill;
-            signal(guard, key, is_kill);
+            self.signal(guard, key, is_kill);
         }
         let report = if is_ready {
             self.starting.done(key.rank);
@@ -291,8 +296,8 @@ impl Hosted {
         self.starting.on_due(now);
         let Role::Worker(role) = &self.opening.launch.role else { return };
         let within = role.ready_within;
-        let (id, seats) = (self.opening.label.id(), &mut self.seats);
-        for (rank, seat) in seats.iter_mut() {
+        let (id, mut late) = (self.opening.label.id(), Vec::new());
+        for (rank, seat) in &mut self.seats {
             if seat.ready_by().is_none_or(|at| at > now) {
                 continue;
             }
@@ -300,8 +305,10 @@ impl Hosted {
                 worker.ready_by = None;
             }
             seat.verdict = Some(HowEnded::NotReady { within });
-            let key = ProcKey { mesh: id, rank: *rank, incarnation: seat.incarnation };
-            signal(guard.as_deref_mut(), key, true);
+            late.push(ProcKey { mesh: id, rank: *rank, incarnation: seat.incarnation });
+        }
+        for key in late {
+            self.signal(guard.as_deref_mut(), key, true);
         }
     }
 

@@ -10,9 +10,9 @@ use mesh_core::{Cgroup, MeshId, OwnCgroup, Reason};
 use proc_mesh::{ProcMesh, ProcSpec};
 use rustix::process::Signal;
 
-use crate::ends::{kill, parent};
+use crate::ends::kill;
 use crate::fixture::{
-    Site, failures_to_the_end, left_over, next_failure, reasons, shells, until_gone,
+    Site, failures_to_the_end, left_over, next_failure, parent, reasons, shells, until_gone,
 };
 use crate::{Outcome, trial};
 

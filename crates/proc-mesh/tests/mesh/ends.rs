@@ -8,8 +8,8 @@ use proc_mesh::{ProcMesh, ProcSeat};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixture::{
-    Site, ends_to_the_close, failures_to_the_end, next_failure, reasons, restarting, shells,
-    subscribe, until_gone,
+    Site, ends_to_the_close, failures_to_the_end, next_failure, parent, reasons, restarting,
+    shells, state_of, subscribe, until_gone,
 };
 use crate::{Outcome, trial};
 
@@ -103,7 +103,7 @@ async fn a_guard_that_is_killed_takes_its_ranks_with_it_and_is_replaced() -> Out
     assert!(lost.iter().all(|(_, reason)| *reason == Reason::LostByAgent), "{lost:?}");
     let again = until_seated(&mesh, 4).await;
     assert!(again.iter().all(|seat| seat.incarnation.number() == 1), "{again:?}");
-    assert!(!seats.iter().any(|seat| is_running(seat.pid)), "{seats:?}");
+    assert!(seats.iter().all(|seat| matches!(state_of(seat.pid), None | Some('Z'))), "{seats:?}");
     mesh.stop(Duration::from_secs(5)).await?;
     assert_eq!(failures_to_the_end(&mut mesh).await, []);
     site.close(mesh.label().id()).await
@@ -155,18 +155,4 @@ const TENTH_OF_A_SECOND: Duration = Duration::from_millis(100);
 pub(crate) fn kill(pid: u32, signal: Signal) -> Outcome {
     let pid = Pid::from_raw(pid.try_into()?).ok_or("0 is no process")?;
     Ok(kill_process(pid, signal)?)
-}
-
-/// The parent of a process, from the fourth field of its `stat`.
-pub(crate) fn parent(pid: u32) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    Ok(after_name.split_whitespace().nth(1).ok_or("no parent")?.parse()?)
-}
-
-/// Whether a process lives; a zombie does not.
-fn is_running(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    !matches!(after_name.split_whitespace().next(), None | Some("Z"))
 }

@@ -1,5 +1,6 @@
 //! Hosts and meshes for tests, and what is left of them.
 
+use std::fmt::Display;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +108,7 @@ pub(crate) async fn next_failure(mesh: &mut ProcMesh) -> Result<Failures, Failur
     loop {
         match mesh.next().await.ok_or("the mesh has ended")? {
             ProcNews::Failed(failures) => return Ok(failures),
-            ProcNews::Worker(_) => (),
+            ProcNews::Worker(_) | ProcNews::Unkillable(_) => (),
             ProcNews::Finished(state) => return Err(format!("finished: {state:?}").into()),
         }
     }
@@ -144,7 +145,7 @@ pub(crate) fn reasons(failures: &[Failures]) -> Vec<(usize, Reason)> {
 }
 
 /// The processes of a mesh that still live, by their environment.
-pub(crate) fn left_over(mesh: MeshId) -> Vec<u32> {
+pub(crate) fn left_over(mesh: impl Display) -> Vec<u32> {
     let mark = format!("MESHWARDEN_MESH_ID={mesh}");
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -160,4 +161,21 @@ pub(crate) async fn until_gone(mesh: MeshId) {
     while !left_over(mesh).is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The parent of a process.
+pub(crate) fn parent(pid: u32) -> Result<u32, Failure> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    Ok(after_name(&stat).nth(1).ok_or("no parent")?.parse()?)
+}
+
+/// The letter of the kernel for what a process is doing: `Z` for a zombie; `None` if it is not there.
+pub(crate) fn state_of(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    after_name(&stat).next()?.chars().next()
+}
+
+/// The words of a `stat` that follow the name, which may be anything: state, parent, and so on.
+fn after_name(stat: &str) -> impl Iterator<Item = &str> {
+    stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace()
 }

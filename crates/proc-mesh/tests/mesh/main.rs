@@ -2,12 +2,14 @@
 //! workers.
 
 mod cgroups;
+mod clients;
 mod cores;
 mod ends;
 mod fixture;
 mod spawning;
 mod stopping;
 mod surroundings;
+mod unkillable;
 mod workers;
 
 use std::any::type_name_of_val;
@@ -35,12 +37,19 @@ fn main() -> ExitCode {
         }
         Bootstrap::Client => (),
     }
-    let mut trials = ends::trials();
-    trials.extend(cgroups::trials());
+    match std::env::args().nth(1).as_deref() {
+        Some(clients::CLIENT_ARGUMENT) => return clients::be_a_client(),
+        Some(unkillable::NOBODY_ARGUMENT) => return unkillable::be_nobody(),
+        Some(_) | None => (),
+    }
+    let mut trials = cgroups::trials();
+    trials.extend(clients::trials());
     trials.extend(cores::trials());
+    trials.extend(ends::trials());
     trials.extend(spawning::trials());
     trials.extend(stopping::trials());
     trials.extend(surroundings::trials());
+    trials.extend(unkillable::trials());
     trials.extend(workers::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -93,7 +93,7 @@ async fn workers_answer_with_who_they_are() -> Outcome {
                 answers.push(String::from_utf8(message)?);
             }
             ProcNews::Worker(WorkerNews::Ready { .. }) => (),
-            news @ (ProcNews::Failed(_) | ProcNews::Finished(_)) => {
+            news @ (ProcNews::Failed(_) | ProcNews::Unkillable(_) | ProcNews::Finished(_)) => {
                 return Err(format!("{news:?}").into());
             }
         }
@@ -117,6 +117,7 @@ async fn what_a_worker_says_last_arrives_before_the_end() -> Outcome {
                 heard[rank.index()] += 1;
             }
             ProcNews::Failed(failures) => return Err(failures.to_string().into()),
+            ProcNews::Unkillable(left) => return Err(left.to_string().into()),
             ProcNews::Worker(WorkerNews::Ready { .. }) | ProcNews::Finished(_) => (),
         }
     }

@@ -194,7 +194,7 @@ impl Crew {
         tokio::select! {
             news = procs.next(), if ears.procs => match news {
                 Some(ProcNews::Failed(failures)) => return Woken::Failed(failures),
-                Some(ProcNews::Worker(_)) => (),
+                Some(ProcNews::Worker(_) | ProcNews::Unkillable(_)) => (),
                 Some(ProcNews::Finished(_)) | None => ears.procs = false,
             },
             news = counters.next(), if ears.counters => match news {

@@ -1,0 +1,43 @@
+//! `killing`: which processes of a mesh were killed, for whoever watches that they end.
+
+use mesh_shape::Rank;
+use tokio::time::Instant;
+
+use super::{Hosted, signal};
+use crate::guard::wire::ProcKey;
+use crate::guard_link::GuardLink;
+use crate::host_agent::killed::{Concern, Victim};
+
+impl Hosted {
+    /// Signals a process that is up, and notes if it is killed by that.
+    pub(super) fn signal(&mut self, guard: Option<&mut GuardLink>, key: ProcKey, is_kill: bool) {
+        if is_kill {
+            let victim = self.victim(key.rank, Instant::now());
+            self.killed.extend(victim);
+        }
+        signal(guard, key, is_kill);
+    }
+
+    /// Takes who was killed since this was last asked.
+    pub(crate) fn take_killed(&mut self) -> Vec<Victim> {
+        std::mem::take(&mut self.killed)
+    }
+
+    /// The mesh is closed, which kills all that it still runs.
+    pub(crate) fn into_victims(self) -> Vec<Victim> {
+        let now = Instant::now();
+        self.seats.keys().filter_map(|rank| self.victim(*rank, now)).collect()
+    }
+
+    /// The process of a rank, as one that is being killed now; `None` if it is not up.
+    fn victim(&self, rank: Rank, killed_at: Instant) -> Option<Victim> {
+        let seat = self.seats.get(&rank)?;
+        let concern = Concern {
+            mesh: self.opening.label.clone(),
+            lease: self.opening.lease,
+            owner: self.opening.unkillable.clone(),
+        };
+        let (key, pid) = (self.key(rank, seat.incarnation), seat.process()?.pid);
+        Some(Victim { key, pid, killed_at, concern })
+    }
+}

@@ -62,7 +62,7 @@ pub use procs::{ProcSeat, Procs};
 pub use protocol::{Agents, Answer, Answers, Echo, Order, Request, Undelivered, Update};
 pub use request::{MeshRequest, Refusal, Reply, Subscribe, Unsubscribe};
 pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
-pub use status::{Progress, Stall, StalledHandler, Status, StatusKind};
+pub use status::{Progress, Silence, Stall, StalledHandler, Status, StatusKind};
 pub use time::Timestamp;
 pub use transport::{
     Addr, AddrError, Credit, DialError, Doors, Identity, Inbound, Lane, ListenError, Lost,

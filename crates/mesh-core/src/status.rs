@@ -191,6 +191,34 @@ pub enum Stall {
     Handler(Arc<StalledHandler>),
     /// Writing a core dump, after a fatal signal.
     DumpingCore,
+    /// Something that is to show itself again and again does not.
+    Silent {
+        /// What.
+        what: Silence,
+        /// How long it had not when that was first told. It does not grow with each report (H1).
+        millis: u32,
+    },
+}
+
+impl Stall {
+    /// Nothing has been heard of `what` for that long; 49 days at most.
+    #[must_use]
+    pub fn silent(what: Silence, age: Duration) -> Self {
+        Self::Silent { what, millis: u32::try_from(age.as_millis()).unwrap_or(u32::MAX) }
+    }
+}
+
+/// What does not show itself any more, though its process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Silence {
+    /// The runtime of its actors runs nothing: all threads of it are blocked, by no handler that is known.
+    Runtime,
+    /// Its control thread sends no beats.
+    Control,
+    /// A program has not fed its watchdog (`WATCHDOG=1` of systemd's protocol).
+    Watchdog,
+    /// A program has said itself that it hangs (`WATCHDOG=trigger`).
+    Triggered,
 }
 
 impl fmt::Display for Stall {
@@ -199,6 +227,17 @@ impl fmt::Display for Stall {
             Self::Suspended { signal } => write!(f, "suspended by signal {signal}"),
             Self::Handler(handler) => handler.fmt(f),
             Self::DumpingCore => f.write_str("dumping core"),
+            Self::Silent { what, millis } => {
+                let seconds = Duration::from_millis(u64::from(*millis)).as_secs_f64();
+                match what {
+                    Silence::Runtime => write!(f, "its runtime has run nothing for {seconds:.1} s"),
+                    Silence::Control => {
+                        write!(f, "its control thread was silent for {seconds:.1} s")
+                    }
+                    Silence::Watchdog => write!(f, "its watchdog was not fed for {seconds:.1} s"),
+                    Silence::Triggered => f.write_str("it says itself that it hangs"),
+                }
+            }
         }
     }
 }
@@ -319,6 +358,15 @@ mod tests {
     fn a_status_takes_no_more_than_24_bytes() {
         assert!(size_of::<Status>() <= 24, "{}", size_of::<Status>());
         assert!(size_of::<Stall>() <= 16, "{}", size_of::<Stall>());
+    }
+
+    #[test]
+    fn a_silence_is_told_in_words() {
+        let told = |what| Stall::silent(what, Duration::from_millis(2_100)).to_string();
+        assert_eq!(told(Silence::Runtime), "its runtime has run nothing for 2.1 s");
+        assert_eq!(told(Silence::Control), "its control thread was silent for 2.1 s");
+        assert_eq!(told(Silence::Watchdog), "its watchdog was not fed for 2.1 s");
+        assert_eq!(told(Silence::Triggered), "it says itself that it hangs");
     }
 
     #[test]

@@ -5,10 +5,10 @@
 //! what the rank is; `=` where it is what it says.
 //!
 //! ```text
-//!                run  init hand core susp unre froz none stng stop fail time
-//! running         =   init hand core susp unre froz none stng stop FAIL time
-//! initializing    =    =   hand core susp unre froz none stng stop FAIL time
-//! stalled: hand   =    =    =   core susp unre froz none stng stop FAIL time
+//!                run  hand init core susp unre froz none stng stop fail time
+//! running         =   hand init core susp unre froz none stng stop FAIL time
+//! stalled: hand   =    =   init core susp unre froz none stng stop FAIL time
+//! initializing    =    =    =   core susp unre froz none stng stop FAIL time
 //! stalled: core   =    =    =    =   susp unre froz none stng stop FAIL time
 //! suspect         =    =    =    =    =   unre froz none stng stop FAIL time
 //! unreachable     =    =    =    =    =    =   froz none stng stop FAIL time
@@ -20,7 +20,7 @@
 //! timeout         =    =    =    =    =    =    =    =    =    =    =    =
 //! ```
 //!
-//! (`hand`: a handler runs too long. `core`: dumping core. `froz`: suspended. `stng`: stopping.)
+//! (`hand`: a handler runs too long, or something in it is silent. `core`: dumping core. `froz`: suspended. `stng`: stopping.)
 //!
 //! - An end is final (H2): nothing that happens to its place afterwards changes it.
 //! - **In a place that has ended nothing lives**, whatever was said of it last. `FAIL` is
@@ -37,6 +37,8 @@
 //! - A rank that is stopping stays so until its place has ended (H3).
 //! - A suspension explains a silence, not the other way round (H4): what is known to be suspended, or
 //!   to live in what is suspended, is neither suspect nor unreachable.
+//! - What is not there yet stays so in a place whose handlers hang: it might hang in its constructor,
+//!   and whoever waits for it must not take it for created (ST1).
 //! - Between [`Suspect`](Status::Suspect) and what can be doubted, this is the rule by which a
 //!   controller lets the silence of an agent cover what the agent last said.
 
@@ -78,10 +80,10 @@ pub enum Health {
     Suspect,
     /// About to end, by what its agent said last.
     DumpingCore,
-    /// One of its handlers runs too long.
-    Busy,
     /// Not there yet, for all that is known well on its way.
     Initializing,
+    /// One of its handlers runs too long, or something in it that should be heard is silent.
+    Busy,
     /// Created and answering.
     Running,
 }
@@ -95,7 +97,7 @@ impl Status {
             Self::Initializing => Health::Initializing,
             Self::Running => Health::Running,
             Self::Stalled(Stall::Suspended { .. }) => Health::Suspended,
-            Self::Stalled(Stall::Handler(_)) => Health::Busy,
+            Self::Stalled(Stall::Handler(_) | Stall::Silent { .. }) => Health::Busy,
             Self::Stalled(Stall::DumpingCore) => Health::DumpingCore,
             Self::Suspect => Health::Suspect,
             Self::Unreachable => Health::Unreachable,

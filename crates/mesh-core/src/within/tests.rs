@@ -14,8 +14,8 @@ fn each(tag: &str) -> [(&'static str, Status); 12] {
     let reason = Reason::Error { message: tag.to_owned() };
     [
         ("run", Status::Running),
-        ("init", Status::Initializing),
         ("hand", Status::Stalled(Stall::Handler(Arc::new(handler)))),
+        ("init", Status::Initializing),
         ("core", Status::Stalled(Stall::DumpingCore)),
         ("susp", Status::Suspect),
         ("unre", Status::Unreachable),
@@ -31,8 +31,8 @@ fn each(tag: &str) -> [(&'static str, Status); 12] {
 /// What the rank is, typed out: rows are what it says, columns what its place is, both in the order
 /// of [`each`].
 const TABLE: [[&str; 12]; 12] = [
-    ["=", "init", "hand", "core", "susp", "unre", "froz", "none", "stng", "stop", "FAIL", "time"],
-    ["=", "=", "hand", "core", "susp", "unre", "froz", "none", "stng", "stop", "FAIL", "time"],
+    ["=", "hand", "init", "core", "susp", "unre", "froz", "none", "stng", "stop", "FAIL", "time"],
+    ["=", "=", "init", "core", "susp", "unre", "froz", "none", "stng", "stop", "FAIL", "time"],
     ["=", "=", "=", "core", "susp", "unre", "froz", "none", "stng", "stop", "FAIL", "time"],
     ["=", "=", "=", "=", "susp", "unre", "froz", "none", "stng", "stop", "FAIL", "time"],
     ["=", "=", "=", "=", "=", "unre", "froz", "none", "stng", "stop", "FAIL", "time"],
@@ -215,5 +215,18 @@ fn living_places_of_one_status_are_equal_whichever_rank_they_are() {
     for (_, status) in each("place").into_iter().filter(|(_, status)| !status.is_failure()) {
         let other = Place::new(&status, &procs(), Rank::new(4));
         assert_eq!(place(&status), other, "{status}");
+    }
+}
+
+/// ST3: whatever is silent in it, a place is as busy as one whose handler hangs.
+#[test]
+fn a_silent_place_is_a_busy_one() {
+    use crate::status::Silence;
+
+    for what in [Silence::Runtime, Silence::Control, Silence::Watchdog, Silence::Triggered] {
+        let silent = Status::Stalled(Stall::silent(what, Duration::from_secs(2)));
+        assert_eq!(silent.health(), Health::Busy, "{silent}");
+        assert_eq!(Status::Running.within(&place(&silent)), silent);
+        assert_eq!(Status::Initializing.within(&place(&silent)), Status::Initializing);
     }
 }

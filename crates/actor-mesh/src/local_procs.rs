@@ -79,6 +79,7 @@ pub struct LocalSpec {
 
 /// What all ranks share.
 struct Town {
+    stalled_handler: Duration,
     label: OnceLock<MeshLabel>,
     owner: Network,
     registry: Arc<ActorRegistry>,
@@ -114,6 +115,7 @@ impl LocalProcs {
     pub async fn start_with(proc: &Proc, spec: LocalSpec) -> Result<Self, LocalError> {
         let LocalSpec { name, extent, config, registry, transports } = spec;
         let town = Arc::new(Town {
+            stalled_handler: config.times.stalled_handler,
             label: OnceLock::new(),
             owner: Network::new(proc.clone(), transports(), registry.hash()),
             registry: Arc::new(registry),
@@ -199,6 +201,7 @@ impl Town {
             life: incarnation,
             control: Some(self.owner.proc().on(Plane::Control).runtime().clone()),
             call_within: user.call_within(),
+            stalled_handler: Some(self.stalled_handler),
             // One is enough: the first ends the process.
             on_failure: Box::new(move |it| _ = failed.try_send(it.clone()).is_ok()),
         };

@@ -10,7 +10,7 @@ use mesh_core::{
     ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, Reason, WhyUndelivered,
 };
 use mesh_runtime::{
-    Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, Stop,
+    Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, Stalls, Stop,
     TryCastError, Undelivered,
 };
 use mesh_shape::Rank;
@@ -80,6 +80,14 @@ struct LookForKeepers;
 
 impl Message for LookForKeepers {
     const NAME: &'static str = "meshwarden.LookForKeepers";
+    type Reply = ();
+}
+
+/// Something hangs in the process, or goes on again.
+struct Hangs(Arc<Stalls>);
+
+impl Message for Hangs {
+    const NAME: &'static str = "meshwarden.ActorsHang";
     type Reply = ();
 }
 
@@ -183,6 +191,18 @@ impl Actor for ProcAgent {
             }
             Ok(())
         });
+        if let Some(mut stalls) = user.stalls() {
+            let (me, deputy) = (cx.me().clone(), cx.deputy());
+            cx.attach(async move {
+                while stalls.changed().await.is_ok() {
+                    let newest = Hangs(Arc::clone(&stalls.borrow_and_update()));
+                    if me.cast(&deputy, newest).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(())
+            });
+        }
         cx.send_every(KEEPERS_EVERY, || LookForKeepers);
         let relay = cx.spawn::<RelayActor>(user.clone()).id();
         let held = BTreeMap::new();
@@ -308,6 +328,38 @@ impl Handler<Lived> for ProcAgent {
             }
         };
         self.say(key, cx);
+        Ok(())
+    }
+}
+
+/// A handler that runs too long is told of the rank whose actor it is, or whose descendant it belongs to.
+impl Handler<Hangs> for ProcAgent {
+    async fn handle(
+        &mut self,
+        Hangs(stalls): Hangs,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        let mut longest = BTreeMap::new();
+        for long in stalls.handlers() {
+            longest.entry(long.root.get()).or_insert(&long.handler);
+        }
+        let mut changed = Vec::new();
+        for (key, held) in &mut self.held {
+            let hangs = held.actor.as_ref().and_then(|actor| longest.get(&actor.id().index));
+            // What is being created, or ends, stays what it is.
+            let is = match (&held.state, hangs) {
+                (ActorState::Running | ActorState::HandlerStalled(_), Some(handler)) => {
+                    ActorState::HandlerStalled(Arc::clone(handler))
+                }
+                (ActorState::HandlerStalled(_), None) => ActorState::Running,
+                _ => continue,
+            };
+            if held.state != is {
+                held.state = is;
+                changed.push(*key);
+            }
+        }
+        changed.into_iter().for_each(|key| self.say(key, cx));
         Ok(())
     }
 }

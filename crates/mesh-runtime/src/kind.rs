@@ -5,17 +5,20 @@ use std::sync::OnceLock;
 use crate::actor::Actor;
 use crate::handlers::Handlers;
 use crate::metrics::{Alive, KindMetrics};
+use crate::pulse::Names;
 
 /// The messages that actors of type `A` take by address, and their metrics.
 pub(crate) struct Kind<A: Actor> {
     /// Made when the first message comes by address.
     handlers: OnceLock<Handlers<A>>,
     metrics: KindMetrics,
+    /// What the messages that they have handled are called.
+    names: Names,
 }
 
 impl<A: Actor> Kind<A> {
     pub(crate) fn new() -> Self {
-        Self { handlers: OnceLock::new(), metrics: KindMetrics::new(A::NAME) }
+        Self { handlers: OnceLock::new(), metrics: KindMetrics::new(A::NAME), names: Names::new() }
     }
 
     pub(crate) fn handlers(&self) -> &Handlers<A> {
@@ -26,6 +29,10 @@ impl<A: Actor> Kind<A> {
             }
             handlers
         })
+    }
+
+    pub(crate) const fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Counts one more actor while it is kept.

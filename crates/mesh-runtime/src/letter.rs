@@ -65,6 +65,12 @@ pub(crate) trait AnyLetter: Send {
 
 /// A letter for an actor of type `A`: its type is not known to the mailbox.
 pub(crate) trait Parcel<A: Actor>: AnyLetter {
+    /// Which message it is.
+    fn port(&self) -> PortId;
+
+    /// What that is called.
+    fn name(&self) -> &'static str;
+
     /// Begins to handle it. Gives `life` back if there is nothing to do, since whoever called has gone.
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>>;
 }
@@ -94,6 +100,14 @@ impl<M: Message> Sealed<M> {
 }
 
 impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
+    fn port(&self) -> PortId {
+        const { PortId::of::<M>() }
+    }
+
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
         let Self { message, back } = *self;
         let reply = match back.wanted() {
@@ -106,6 +120,14 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
 }
 
 impl<M: Message, A: Handler<M>> Parcel<A> for Sealed<M> {
+    fn port(&self) -> PortId {
+        const { PortId::of::<M>() }
+    }
+
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
         match self.unseal() {
             Ok(letter) => Box::new(letter).begin(life, turn),

@@ -47,13 +47,16 @@ mod peers;
 mod port;
 mod port_receiver;
 mod proc;
+mod pulse;
 mod remote;
 mod reply;
 mod sender;
 mod shared;
 mod slots;
+mod stalls;
 mod task;
 mod undelivered;
+mod watchdog;
 
 pub use actor::{Actor, Handler, Stop, Verdict};
 pub use actor_ref::ActorRef;
@@ -77,7 +80,9 @@ pub use port_receiver::PortReceiver;
 pub use proc::{Milestone, NoRuntime, Proc, ProcConfig, StillRunning};
 pub use reply::ReplyTo;
 pub use sender::{Deputy, Origin, Sender};
+pub use stalls::{LongHandler, Stalls};
 pub use undelivered::Undelivered;
+pub use watchdog::Watchdog;
 
 /// The example of the README is compiled and run as the others are.
 #[cfg(doctest)]

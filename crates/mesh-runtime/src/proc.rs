@@ -12,7 +12,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use mesh_core::{ActorId, End, Incarnation, Lane, PeerId, Plane, ProcId, Transport};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -28,12 +28,15 @@ use crate::metrics::ProcMetrics;
 use crate::name::Name;
 use crate::panics;
 use crate::peers::Watchers;
+use crate::pulse::WatchList;
 use crate::remote::Remote;
 use crate::sender::{Origin, Sender};
 use crate::shared::{Children, Parent, Shared};
 use crate::slots::Slots;
+use crate::stalls::Stalls;
 use crate::task::ActorTask;
 use crate::undelivered::{Undelivered, log_undelivered};
+use crate::watchdog::Watchdog;
 
 /// One process that takes part: actors are spawned in it and found in it. Cheap to clone.
 ///
@@ -72,6 +75,9 @@ pub struct ProcConfig {
     pub control: Option<Handle>,
     /// How long a call waits for its answer, unless it says otherwise.
     pub call_within: Duration,
+    /// How long a handler of an actor on the user's runtime may run until it is told as hanging, by
+    /// [`Proc::stalls`]; `None` if nobody looks. More than zero.
+    pub stalled_handler: Option<Duration>,
     /// Is told of every failure that no actor has handled (E2). It must not block.
     pub on_failure: Box<dyn Fn(&ChildFailure) + Send + Sync>,
 }
@@ -106,6 +112,7 @@ struct Inner {
     user: Floor,
     /// The other one, if it has one.
     control: Option<Floor>,
+    watchdog: Option<Watchdog>,
     next_number: AtomicU64,
     /// Whoever can be found by an address.
     listed: DashMap<NonZeroU64, Arc<dyn Endpoint>>,
@@ -145,8 +152,8 @@ impl Drop for Floor {
 }
 
 impl ProcConfig {
-    /// A process of its own, with an identity drawn at random: calls wait for 10 s, and a failure that
-    /// nobody handles is logged.
+    /// A process of its own, with an identity drawn at random: calls wait for 10 s, a failure that nobody
+    /// handles is logged, and nobody looks for handlers that hang.
     #[must_use]
     pub fn local() -> Self {
         let id = u128::from(random()) << 64 | u128::from(random());
@@ -155,6 +162,7 @@ impl ProcConfig {
             life: Incarnation::FIRST,
             control: None,
             call_within: Duration::from_secs(10),
+            stalled_handler: None,
             on_failure: Box::new(|failure| tracing::error!("{}", failure.report())),
         }
     }
@@ -175,6 +183,9 @@ impl Proc {
     #[must_use]
     pub fn start(config: ProcConfig, runtime: Handle) -> Self {
         panics::install_hook();
+        let watchdog = config.stalled_handler.map(|threshold| {
+            Watchdog::start(threshold, &runtime, config.control.as_ref().unwrap_or(&runtime))
+        });
         let inner = Inner {
             id: config.id,
             life: config.life,
@@ -182,6 +193,7 @@ impl Proc {
             on_failure: config.on_failure,
             user: Floor::new(runtime),
             control: config.control.map(Floor::new),
+            watchdog,
             next_number: AtomicU64::new(1),
             listed: DashMap::new(),
             kinds: DashMap::new(),
@@ -314,7 +326,7 @@ impl Proc {
         parent: Arc<dyn Parent>,
         adopt: impl FnOnce(Arc<dyn Endpoint>),
     ) -> ActorRef<A> {
-        let shared = Arc::new(Shared::<A>::new(self, name));
+        let shared = Arc::new(Shared::<A>::new(self, name, parent.root()));
         // Before it runs: its end must find it among the children.
         adopt(Arc::clone(&shared) as Arc<dyn Endpoint>);
         let task = ActorTask::new(Arc::clone(&shared), parent, params);
@@ -360,6 +372,23 @@ impl Proc {
     #[must_use]
     pub fn call_within(&self) -> Duration {
         self.inner.call_within
+    }
+
+    /// What hangs in the process: changes when something does and when it goes on. `None` unless it was set
+    /// up to be looked at.
+    ///
+    /// A handler is told between its threshold and 150 ms later, whether it keeps a thread or awaits
+    /// something. If the user's runtime is all that the process has, and blocked, that is told late: who
+    /// is to tell runs there.
+    #[must_use]
+    pub fn stalls(&self) -> Option<watch::Receiver<Arc<Stalls>>> {
+        self.inner.watchdog.as_ref().map(Watchdog::stalls)
+    }
+
+    /// Where actors of this plane are put when they begin something. Nothing blocks on the other one.
+    pub(crate) fn watch_list(&self) -> Option<Arc<WatchList>> {
+        let watchdog = self.inner.watchdog.as_ref().filter(|_| self.plane == Plane::User);
+        watchdog.map(|watchdog| Arc::clone(&watchdog.list))
     }
 
     pub(crate) fn deadlines(&self) -> Arc<Deadlines> {

@@ -18,6 +18,7 @@ use crate::letter::{AnyLetter, Parcel};
 use crate::mailbox::{Mailbox, Refused};
 use crate::name::Name;
 use crate::proc::Proc;
+use crate::pulse::{Names, Pulse, Watched};
 use crate::undelivered::Undelivered;
 
 /// One actor, as everybody else sees it.
@@ -28,6 +29,10 @@ pub(crate) struct Shared<A: Actor> {
     pub(crate) name: Name,
     /// What all actors of its type share.
     pub(crate) kind: Arc<Kind<A>>,
+    /// What it does at this moment.
+    pub(crate) pulse: Pulse,
+    /// The actor that has no actor for a parent, and this one for a descendant; or this one itself.
+    root: NonZeroU64,
     children: Mutex<Children>,
     /// Whether it can be found by its address.
     is_listed: AtomicBool,
@@ -56,6 +61,11 @@ pub(crate) enum Control {
 
 /// Who is told when an actor has ended.
 pub(crate) trait Parent: Send + Sync {
+    /// The actor at the root of the tree that the parent is in, if it is an actor.
+    fn root(&self) -> Option<NonZeroU64> {
+        None
+    }
+
     /// The constructor of the child has returned.
     fn child_created(&self) {}
 
@@ -64,11 +74,15 @@ pub(crate) trait Parent: Send + Sync {
 }
 
 impl<A: Actor> Shared<A> {
-    pub(crate) fn new(proc: &Proc, name: Name) -> Self {
+    /// A child of an actor of the tree of `root`, or else the root of its own.
+    pub(crate) fn new(proc: &Proc, name: Name, root: Option<NonZeroU64>) -> Self {
+        let index = proc.next_index();
         Self {
             mailbox: Mailbox::new(A::MAILBOX),
             proc: proc.clone(),
-            index: proc.next_index(),
+            index,
+            pulse: Pulse::new(proc.watch_list()),
+            root: root.unwrap_or(index),
             name,
             kind: proc.kind(),
             children: Mutex::default(),
@@ -137,7 +151,33 @@ impl<A: Actor> Shared<A> {
     }
 }
 
+impl<A: Actor> Watched for Shared<A> {
+    fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    fn index(&self) -> NonZeroU64 {
+        self.index
+    }
+
+    fn root(&self) -> NonZeroU64 {
+        self.root
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn names(&self) -> &Names {
+        self.kind.names()
+    }
+}
+
 impl<A: Actor> Parent for Shared<A> {
+    fn root(&self) -> Option<NonZeroU64> {
+        Some(self.root)
+    }
+
     fn child_ended(&self, index: NonZeroU64, name: &Name, end: &End) {
         self.control(Control::ChildEnded { index, name: name.clone(), end: end.clone() });
     }

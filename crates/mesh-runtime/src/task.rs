@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use mesh_core::{Cause, End, Reason};
+use mesh_core::{Cause, End, PortId, Reason};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::ReusableBoxFuture;
 
@@ -23,6 +23,7 @@ use crate::letter::{Parcel, give_back};
 use crate::mailbox::WaitFor;
 use crate::metrics::Alive;
 use crate::panics::{caught, caught_async};
+use crate::pulse::{Slot, Watched, Word};
 use crate::shared::{Control, Parent, Shared};
 use crate::undelivered::Undelivered;
 
@@ -49,6 +50,12 @@ pub(crate) struct ActorTask<A: Actor> {
     turn: TurnSlot<A>,
     /// Whether a function of the actor runs in `turn`, and has its life with it.
     is_busy: bool,
+    /// What is told of that function, as it was told last.
+    word: Word,
+    /// The message that was begun last, and the place of its name.
+    last: (PortId, Slot),
+    /// It awaits something, or has not been polled yet.
+    is_waiting: bool,
     /// Its constructor has returned.
     is_created: bool,
     life: Option<Box<Life<A>>>,
@@ -119,6 +126,9 @@ impl<A: Actor> ActorTask<A> {
             parent,
             turn,
             is_busy: true,
+            word: Word::IDLE.begin(Slot::START),
+            last: (PortId::named(""), Slot::OTHER),
+            is_waiting: true,
             is_created: false,
             life: None,
             stage: Stage::Serving,
@@ -146,13 +156,32 @@ impl<A: Actor> ActorTask<A> {
 
     /// Goes on with the function that runs.
     fn go_on(&mut self, cx: &mut TaskContext<'_>) -> Next {
+        if std::mem::take(&mut self.is_waiting) {
+            self.runs(self.word.go_on());
+        }
         // The functions catch their own panics; this is for what they leave behind.
         match caught(|| self.turn.poll(cx)) {
-            Ok(Poll::Pending) => return Next::Sleep(WaitFor::Control),
+            Ok(Poll::Pending) => {
+                self.is_waiting = true;
+                self.says(self.word.wait());
+                return Next::Sleep(WaitFor::Control);
+            }
             Ok(Poll::Ready(turn)) => self.turn_ended(turn),
             Err(failure) => self.turn_ended(Turn { life: None, outcome: Err(failure) }),
         }
         Next::Step
+    }
+
+    /// Tells whoever watches that a thread is in a function.
+    fn runs(&mut self, word: Word) {
+        self.word = word;
+        let shared = &self.shared;
+        shared.pulse.run(word, || Arc::clone(shared) as Arc<dyn Watched>);
+    }
+
+    fn says(&mut self, word: Word) {
+        self.word = word;
+        self.shared.pulse.set(word);
     }
 
     fn turn_ended(&mut self, Turn { life, outcome }: Turn<A>) {
@@ -210,9 +239,21 @@ impl<A: Actor> ActorTask<A> {
         if self.n_begun >= RELEASED_TOGETHER {
             self.release();
         }
+        // Before: to decode it is to run code of a user.
+        let slot = self.slot(&*parcel);
+        self.runs(self.word.begin(slot));
         self.life = parcel.begin(life, &mut self.turn);
         self.is_busy = self.life.is_none();
         Next::Step
+    }
+
+    /// The place of the name of a message; most follow one of their kind.
+    fn slot(&mut self, parcel: &dyn Parcel<A>) -> Slot {
+        let port = parcel.port();
+        if self.last.0 != port {
+            self.last = (port, self.shared.kind.names().slot(port, parcel.name()));
+        }
+        self.last.1
     }
 
     /// Tells the mailbox that there is room.
@@ -223,6 +264,10 @@ impl<A: Actor> ActorTask<A> {
     fn begin_aside(&mut self, aside: Aside) {
         let Some(mut life) = self.life.take() else { return };
         self.is_busy = true;
+        self.runs(self.word.begin(match aside {
+            Aside::ChildFailed(_) => Slot::ON_FAILURE,
+            Aside::Returned(_) => Slot::ON_UNDELIVERED,
+        }));
         match aside {
             Aside::ChildFailed(failure) => self.turn.set(async move {
                 let Life { actor, cx } = &mut *life;
@@ -313,6 +358,7 @@ impl<A: Actor> ActorTask<A> {
             return Next::Step;
         }
         self.is_busy = true;
+        self.runs(self.word.begin(Slot::STOP));
         self.turn.set(async move {
             let Life { actor, cx } = &mut *life;
             let outcome = caught_async(actor.stop(cx)).await;
@@ -345,6 +391,13 @@ impl<A: Actor> ActorTask<A> {
             && let Err(failure) = caught(|| self.turn.set(std::future::pending()))
         {
             self.fail(failure);
+        }
+    }
+
+    /// No function of the actor runs, if so: whoever watches is told before others have their turn.
+    fn rests(&mut self) {
+        if !self.is_busy {
+            self.says(self.word.idle());
         }
     }
 
@@ -406,6 +459,7 @@ impl<A: Actor> ActorTask<A> {
         self.stage = Stage::Ended;
         self.drop_turn();
         self.drop_life();
+        self.says(self.word.idle());
         let (mut unread, control) = self.shared.mailbox.abandon();
         self.shared.finish(end.clone());
         self.alive.ended(&end);
@@ -430,6 +484,7 @@ impl<A: Actor> Future for ActorTask<A> {
                 Next::Step => (),
                 Next::Sleep(wait_for) => {
                     task.release();
+                    task.rests();
                     if !task.shared.mailbox.sleep(wait_for, cx.waker()) {
                         return Poll::Pending;
                     }
@@ -441,6 +496,7 @@ impl<A: Actor> Future for ActorTask<A> {
                 }
             }
         }
+        task.rests();
         // Others on this thread have their turn.
         cx.waker().wake_by_ref();
         Poll::Pending

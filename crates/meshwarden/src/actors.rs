@@ -257,9 +257,11 @@ async fn settle(
         life: worker.incarnation(),
         control: Some(worker.control().clone()),
         call_within: seed.call_within,
+        stalled_handler: Some(worker.stalled_handler()),
         on_failure: Box::new(move |failure| _ = failed.try_send(failure.clone()).is_ok()),
     };
     let proc = Proc::start(config, Handle::current());
+    worker.tells_stalls_of(&proc);
     let transport = transport(Secret::from_bytes(seed.secret), seed.lease);
     let transport = transport.map_err(NetworkError::from)?;
     let network = Network::new(proc.clone(), transport, registry.hash());

@@ -88,6 +88,7 @@ pub(crate) struct Opening {
     pub(crate) since: Duration,
     pub(crate) lease: Duration,
     pub(crate) heartbeat: Duration,
+    pub(crate) stalled_handler: Duration,
     /// What its controller calls this host.
     pub(crate) agent: AgentId,
     pub(crate) answers: Answers<ProcReport>,

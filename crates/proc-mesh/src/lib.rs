@@ -29,6 +29,7 @@ mod report;
 mod roster;
 mod stdin;
 mod unkillable;
+mod vigil;
 mod wire;
 mod worker;
 

@@ -89,7 +89,7 @@ impl Tail {
 
 /// The text of untrusted bytes: what is not UTF-8 is replaced, control characters are escaped, tabs
 /// are kept.
-fn escape(bytes: &[u8]) -> String {
+pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for character in String::from_utf8_lossy(bytes).chars() {
         if character.is_control() && character != '\t' {

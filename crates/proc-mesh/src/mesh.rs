@@ -268,6 +268,7 @@ impl ProcMesh {
                 since,
                 lease: spec.config.times.lease,
                 heartbeat: spec.config.times.heartbeat,
+                stalled_handler: spec.config.times.stalled_handler,
                 agent: AgentId::new(index),
                 answers: answers.clone(),
                 launch: launch.clone(),

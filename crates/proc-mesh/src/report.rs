@@ -21,6 +21,8 @@ pub enum ProcReport {
         /// The number of the signal.
         signal: i32,
     },
+    /// It lives, but makes no progress: a handler of it, or something in it that should be heard.
+    Hanging(Stall),
     /// A fatal signal has hit it and its core is being written: it will not run again, but it has not
     /// ended.
     DumpingCore,
@@ -163,6 +165,7 @@ impl Controlled for ProcKind {
             ProcReport::Suspended { signal } => {
                 Status::Stalled(Stall::Suspended { signal: *signal })
             }
+            ProcReport::Hanging(stall) => Status::Stalled(stall.clone()),
             ProcReport::DumpingCore => Status::Stalled(Stall::DumpingCore),
             ProcReport::Stopping => Status::Stopping,
             ProcReport::Ended(end) => end_status(end),

@@ -3,16 +3,17 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use mesh_core::{Incarnation, MeshLabel, ProcSeat};
+use mesh_core::{Incarnation, MeshLabel, ProcSeat, Stall};
 use mesh_shape::{Extent, Rank};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The version of these messages: a worker refuses another.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The largest frame. A length never buys memory: buffers grow as bytes arrive.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -27,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) incarnation: Incarnation,
     /// The name that its `main` was registered under.
     pub(crate) entry: String,
+    /// How long a handler may run until the worker says that it hangs; and how long it may be silent itself.
+    pub(crate) stalled_handler: Duration,
     /// What only the program understands. It may be secret.
     pub(crate) seed: Bytes,
 }
@@ -54,6 +57,16 @@ pub(crate) enum FromWorker {
     /// has some.
     Ready(Option<Box<ProcSeat>>),
     Data(Bytes),
+    /// Its control thread lives; and what hangs in it, if something does. Said again and again, and at once
+    /// when that changes.
+    Beat(Option<Stall>),
+}
+
+impl Record {
+    /// How often a worker is to be heard: three lost beats are no silence.
+    pub(crate) fn beat_every(&self) -> Duration {
+        (self.stalled_handler / 4).max(Duration::from_millis(1))
+    }
 }
 
 /// Reads frames, keeping what has arrived between calls.
@@ -144,6 +157,8 @@ mod tests {
             FromWorker::Ready(None),
             FromWorker::Data(vec![7; 300].into()),
             FromWorker::Data(Bytes::new()),
+            FromWorker::Beat(None),
+            FromWorker::Beat(Some(Stall::Suspended { signal: 19 })),
         ];
         for message in &sent {
             write(&mut bytes, message).await.unwrap();

@@ -7,15 +7,18 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{Incarnation, MeshLabel, ProcSeat};
-use mesh_runtime::{ControlThread, ThreadError};
+use mesh_core::{Incarnation, MeshLabel, ProcSeat, Stall};
+use mesh_runtime::{ControlThread, Proc, Stalls, ThreadError, Watchdog};
 use mesh_shape::{Extent, Point, PointBuf, Rank};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::wire::{self, FrameReader, FromWorker, Record, ToWorker};
 
@@ -97,6 +100,10 @@ pub struct Worker {
     point: PointBuf,
     inbox: mpsc::Receiver<Vec<u8>>,
     outbox: mpsc::Sender<Vec<u8>>,
+    /// What hangs in it, for its agent.
+    hangs: Arc<watch::Sender<Option<Stall>>>,
+    /// Looks at its runtime, until somebody else does.
+    watchdog: Mutex<Option<Watchdog>>,
 }
 
 impl Worker {
@@ -140,6 +147,35 @@ impl Worker {
     #[must_use]
     pub const fn control(&self) -> &Handle {
         &self.control
+    }
+
+    /// How long a handler of an actor may run until it hangs, as the mesh has it
+    /// ([`Times::stalled_handler`](controller::Times::stalled_handler)).
+    #[must_use]
+    pub const fn stalled_handler(&self) -> Duration {
+        self.record.stalled_handler
+    }
+
+    /// From now on the mesh is told what hangs in `proc` (D7): a handler that keeps a thread, or a runtime
+    /// that runs nothing. Until then it is told of the runtime of this worker, whatever runs there.
+    ///
+    /// Nothing changes if nobody looks at `proc`.
+    pub fn tells_stalls_of(&self, proc: &Proc) {
+        if let Some(stalls) = proc.stalls() {
+            self.tell(stalls);
+            *self.watchdog.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    fn tell(&self, mut stalls: watch::Receiver<Arc<Stalls>>) {
+        let hangs = Arc::clone(&self.hangs);
+        // Until whoever looks has gone.
+        self.control.spawn(async move {
+            while stalls.changed().await.is_ok() {
+                hangs.send_replace(stalls.borrow_and_update().of_process());
+            }
+            hangs.send_replace(None);
+        });
     }
 
     /// The next message of the mesh's owner; `None` when no more can come.
@@ -212,7 +248,8 @@ pub(crate) fn run(mut registry: Registry) -> Result<ExitCode, WorkerError> {
     let (outbox, outgoing) = mpsc::channel(QUEUE_MESSAGES);
     let (ready, is_ready) = oneshot::channel();
     let (flushed, is_flushed) = oneshot::channel();
-    let conversation = Conversation { recorded, is_ready, deliver, outgoing, flushed };
+    let (hangs, stalls) = watch::channel(None);
+    let conversation = Conversation { recorded, is_ready, deliver, outgoing, stalls, flushed };
     control.spawn(converse(socket, conversation));
 
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -231,7 +268,12 @@ pub(crate) fn run(mut registry: Registry) -> Result<ExitCode, WorkerError> {
     let point = point.map_err(|error| {
         WorkerError::NoRecord(io::Error::new(io::ErrorKind::InvalidData, error))
     })?;
-    let worker = Worker { record, control: control.handle().clone(), point, inbox, outbox };
+    let watchdog = Watchdog::start(record.stalled_handler, runtime.handle(), control.handle());
+    let (stalls, watchdog) = (watchdog.stalls(), Mutex::new(Some(watchdog)));
+    let hangs = Arc::new(hangs);
+    let handle = control.handle().clone();
+    let worker = Worker { record, control: handle, point, inbox, outbox, hangs, watchdog };
+    worker.tell(stalls);
     let code = runtime.block_on(async { entry(worker, Announce(ready)).await });
     // What it sent last is to arrive; an agent that does not read holds nobody up for ever.
     let flush = async { tokio::time::timeout(FLUSH, is_flushed).await };
@@ -259,12 +301,13 @@ struct Conversation {
     is_ready: oneshot::Receiver<Option<Box<ProcSeat>>>,
     deliver: mpsc::Sender<Vec<u8>>,
     outgoing: mpsc::Receiver<Vec<u8>>,
+    stalls: watch::Receiver<Option<Stall>>,
     flushed: oneshot::Sender<()>,
 }
 
 /// Talks to the host agent until it is gone; then this process has no reason to live (C2).
 async fn converse(socket: StdUnixStream, conversation: Conversation) {
-    let Conversation { recorded, is_ready, deliver, mut outgoing, flushed } = conversation;
+    let Conversation { recorded, is_ready, deliver, outgoing, stalls, flushed } = conversation;
     let mut frames = FrameReader::default();
     let met = async {
         let (mut reader, writer) = UnixStream::from_std(socket)?.into_split();
@@ -273,10 +316,11 @@ async fn converse(socket: StdUnixStream, conversation: Conversation) {
             Some(ToWorker::Data(_)) | None => Err(io::ErrorKind::InvalidData.into()),
         }
     };
-    let (mut reader, mut writer) = match met.await {
+    let (mut reader, mut writer, beat_every) = match met.await {
         Ok((reader, writer, record)) => {
+            let beat_every = record.beat_every();
             _ = recorded.send(Ok(record)).is_ok();
-            (reader, writer)
+            (reader, writer, beat_every)
         }
         Err(error) => {
             _ = recorded.send(Err(error)).is_ok();
@@ -286,16 +330,9 @@ async fn converse(socket: StdUnixStream, conversation: Conversation) {
     let writes = async move {
         // Otherwise it is not for us, and `run` says why; or it never is ready.
         let Ok(seat) = is_ready.await else { return };
-        let mut message = Some(FromWorker::Ready(seat));
-        while let Some(next) = message {
-            if wire::write(&mut writer, &next).await.is_err() {
-                return;
-            }
-            message = outgoing.recv().await.map(|message| FromWorker::Data(message.into()));
+        if wire::write(&mut writer, &FromWorker::Ready(seat)).await.is_ok() {
+            speak(writer, (outgoing, flushed), stalls, beat_every).await;
         }
-        _ = flushed.send(()).is_ok();
-        // The worker sends no more, but may still be spoken to.
-        std::future::pending::<()>().await;
     };
     let reads = async move {
         while let Ok(Some(ToWorker::Data(message))) = frames.next(&mut reader).await {
@@ -305,4 +342,34 @@ async fn converse(socket: StdUnixStream, conversation: Conversation) {
         std::process::exit(ABANDONED);
     };
     tokio::join!(writes, reads);
+}
+
+/// Says what the worker has to say, and that it lives, until nobody listens. It may send no more, and still
+/// live and be spoken to.
+async fn speak(
+    mut writer: OwnedWriteHalf,
+    (mut outgoing, flushed): (mpsc::Receiver<Vec<u8>>, oneshot::Sender<()>),
+    mut stalls: watch::Receiver<Option<Stall>>,
+    beat_every: Duration,
+) {
+    let mut beats = interval(beat_every);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut flushed = Some(flushed);
+    loop {
+        let message = tokio::select! {
+            biased;
+            Ok(()) = stalls.changed() => FromWorker::Beat(stalls.borrow_and_update().clone()),
+            _ = beats.tick() => FromWorker::Beat(stalls.borrow().clone()),
+            message = outgoing.recv(), if flushed.is_some() => match message {
+                Some(message) => FromWorker::Data(message.into()),
+                None => {
+                    _ = flushed.take().is_some_and(|flushed| flushed.send(()).is_ok());
+                    continue;
+                }
+            },
+        };
+        if wire::write(&mut writer, &message).await.is_err() {
+            return;
+        }
+    }
 }

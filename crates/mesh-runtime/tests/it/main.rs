@@ -4,6 +4,7 @@ mod calls;
 mod dials;
 mod failures;
 mod fair;
+mod hangs;
 mod life;
 mod logged;
 mod mailboxes;

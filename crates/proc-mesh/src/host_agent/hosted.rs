@@ -24,6 +24,7 @@ use crate::host_agent::starting::Starting;
 use crate::host_agent::{Tools, boot_time, processors, tell};
 use crate::report::{HowEnded, ProcEnd, ProcKind, ProcReport};
 
+mod hangs;
 mod killing;
 mod launching;
 
@@ -204,25 +205,10 @@ impl Hosted {
         self.end(key, how, boot_time(), Duration::ZERO);
     }
 
-    pub(crate) fn on_suspended(&mut self, key: ProcKey, signal: i32) {
-        if self.live_seat(key).is_some() {
-            let report = ProcReport::Suspended { signal };
-            self.report(key, boot_time(), report);
-        }
-    }
-
     pub(crate) fn on_dumping_core(&mut self, key: ProcKey) {
         if let Some(seat) = self.live_seat(key) {
             seat.is_dumping = true;
             self.report(key, boot_time(), ProcReport::DumpingCore);
-        }
-    }
-
-    pub(crate) fn on_continued(&mut self, key: ProcKey) {
-        if let Some(seat) = self.live_seat(key) {
-            let is_ready = seat.ready_by().is_none();
-            let report = if is_ready { ProcReport::Ready } else { ProcReport::Starting };
-            self.report(key, boot_time(), report);
         }
     }
 
@@ -261,6 +247,7 @@ impl Hosted {
         match note {
             Note::Drained { key, stderr } => self.report_end(key, stderr),
             Note::Ready { key, known } => self.on_ready(key, known),
+            Note::Hangs { key, stall } => self.on_hangs(key, stall),
         }
     }
 

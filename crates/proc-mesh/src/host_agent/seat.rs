@@ -1,9 +1,11 @@
 //! One life of one rank on this host: from the order to start it to the report of its end.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use mesh_core::{Echo, Epoch, Incarnation, LaunchProblem, MeshId};
+use mesh_core::{Echo, Epoch, Incarnation, LaunchProblem, MeshId, Stall};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +23,8 @@ pub(crate) enum Note {
     /// A worker has said that it is ready. `known` is told when its process is known too: until then
     /// nobody hears of it.
     Ready { key: ProcKey, known: oneshot::Sender<()> },
+    /// A process hangs, or goes on again.
+    Hangs { key: ProcKey, stall: Option<Stall> },
 }
 
 impl Note {
@@ -30,7 +34,7 @@ impl Note {
 
     pub(crate) const fn key(&self) -> ProcKey {
         match self {
-            Self::Drained { key, .. } | Self::Ready { key, .. } => *key,
+            Self::Drained { key, .. } | Self::Ready { key, .. } | Self::Hangs { key, .. } => *key,
         }
     }
 }
@@ -89,6 +93,8 @@ pub(crate) struct WorkerHandle {
     pub(crate) ready_by: Option<Instant>,
     /// It is ready, but the guard has not said yet that it is there.
     pub(crate) known: Option<oneshot::Sender<()>>,
+    /// How often it was suspended and let go on; its link looks at that.
+    pub(crate) suspensions: Arc<AtomicU64>,
 }
 
 /// A process that was started.
@@ -97,6 +103,10 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
     /// When the guard said so, on its clock and ours.
     pub(crate) started_at: Duration,
+    /// The signal that suspended it, if it is.
+    pub(crate) suspended: Option<i32>,
+    /// What hangs in it, by its own word or its silence.
+    pub(crate) stall: Option<Stall>,
     /// Only missing if this process could open no more.
     pidfd: Option<OwnedFd>,
 }
@@ -115,6 +125,13 @@ impl Seat {
         match &mut self.state {
             State::Launching(handles) | State::Up(_, handles) => Some(handles),
             State::Queued | State::Draining { .. } | State::Ended => None,
+        }
+    }
+
+    pub(crate) const fn process_mut(&mut self) -> Option<&mut Process> {
+        match &mut self.state {
+            State::Up(process, _) => Some(process),
+            State::Queued | State::Launching(_) | State::Draining { .. } | State::Ended => None,
         }
     }
 
@@ -154,7 +171,7 @@ impl Seat {
 
 impl Process {
     pub(crate) const fn new(pid: u32, pidfd: Option<OwnedFd>, started_at: Duration) -> Self {
-        Self { pid, started_at, pidfd }
+        Self { pid, started_at, suspended: None, stall: None, pidfd }
     }
 
     /// Kills it and its group, for when its guard cannot any more.

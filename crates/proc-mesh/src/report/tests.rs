@@ -48,6 +48,7 @@ fn a_living_process_is_what_is_said_of_it() {
         (ProcReport::Starting, Status::Initializing),
         (ProcReport::Ready, Status::Running),
         (ProcReport::Suspended { signal: 20 }, Status::Stalled(Stall::Suspended { signal: 20 })),
+        (ProcReport::Hanging(Stall::DumpingCore), Status::Stalled(Stall::DumpingCore)),
         (ProcReport::DumpingCore, Status::Stalled(Stall::DumpingCore)),
         (ProcReport::Stopping, Status::Stopping),
     ];
@@ -130,6 +131,7 @@ fn stopping_or_unknown_is_stopped(report: &ProcReport) -> bool {
         ProcReport::Starting
         | ProcReport::Ready
         | ProcReport::Suspended { .. }
+        | ProcReport::Hanging(_)
         | ProcReport::DumpingCore => false,
     }
 }

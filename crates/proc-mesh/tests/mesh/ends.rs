@@ -140,7 +140,7 @@ async fn a_guard_that_is_killed_while_it_starts_ranks_leaves_none() -> Outcome {
     site.close(mesh.label().id()).await
 }
 
-async fn until_status(mesh: &ProcMesh, is_wanted: impl Fn(&Status) -> bool) -> Outcome {
+pub(crate) async fn until_status(mesh: &ProcMesh, is_wanted: impl Fn(&Status) -> bool) -> Outcome {
     loop {
         let state = mesh.controller().state().await?;
         if state.ranks.iter().nth(1).is_some_and(|rank| is_wanted(&rank.status)) {

@@ -6,6 +6,7 @@ mod clients;
 mod cores;
 mod ends;
 mod fixture;
+mod hangs;
 mod spawning;
 mod stopping;
 mod surroundings;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use proc_mesh::{Bootstrap, bootstrap};
+use proc_mesh::{Bootstrap, Registry, bootstrap};
 use tokio::time::timeout;
 
 /// What a test gives back.
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     if let Some(code) = workers::misbehave() {
         return code;
     }
-    match bootstrap(workers::register) {
+    match bootstrap(register) {
         Bootstrap::Ended(code) => return code,
         Bootstrap::Refused(error) => {
             _ = writeln!(io::stderr(), "{error}").is_ok();
@@ -46,12 +47,18 @@ fn main() -> ExitCode {
     trials.extend(clients::trials());
     trials.extend(cores::trials());
     trials.extend(ends::trials());
+    trials.extend(hangs::trials());
     trials.extend(spawning::trials());
     trials.extend(stopping::trials());
     trials.extend(surroundings::trials());
     trials.extend(unkillable::trials());
     trials.extend(workers::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn register(registry: &mut Registry) {
+    workers::register(registry);
+    hangs::register(registry);
 }
 
 /// A test named after its function, on a runtime of its own, with a deadline.

@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use mesh_core::{Cgroup, Echo, Epoch, Incarnation, Inherit, LaunchProblem, OwnCgroup};
 use mesh_shape::Rank;
@@ -17,9 +19,10 @@ use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{Opening, Role};
 use crate::host_agent::boot_time;
 use crate::host_agent::seat::{Handles, Note, State, WorkerHandle, problem};
+use crate::link::{self, Ears};
 use crate::output::{Pipes, Reading};
+use crate::stdin;
 use crate::wire::{Record, VERSION};
-use crate::{link, stdin};
 
 /// Messages to one worker that may wait before the sender does.
 const WORKER_MESSAGES: usize = 16;
@@ -163,14 +166,19 @@ impl Hosted {
                     rank: key.rank,
                     incarnation: key.incarnation,
                     entry: role.entry.clone(),
+                    stalled_handler: self.opening.stalled_handler,
                     seed: role.seed.clone(),
                 };
                 let (outbox, outgoing) = mpsc::channel(WORKER_MESSAGES);
                 let (notes, roster) = (self.tools.notes.clone(), role.roster.clone());
-                let ends = link::Ends { key, outgoing, news, notes, roster };
+                let suspensions = Arc::<AtomicU64>::default();
+                let ears =
+                    Ears { silence: record.stalled_handler, suspensions: suspensions.clone() };
+                let ends = link::Ends { key, outgoing, news, notes, roster, ears };
                 link::start(ours, record, ends)?;
                 let ready_by = Some(Instant::now() + role.ready_within);
-                Ok((Some(WorkerHandle { outbox, ready_by, known: None }), theirs.into()))
+                let worker = WorkerHandle { outbox, ready_by, known: None, suspensions };
+                Ok((Some(worker), theirs.into()))
             }
         }
     }

@@ -1,0 +1,111 @@
+//! Looks at what runs in a process, from its control thread: the shell of [`Watch`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::pulse::WatchList;
+use crate::stalls::{Probe, Stalls, Threads, Watch};
+
+/// Looks at a runtime from another one, until it is dropped: whether it still runs anything, and which
+/// actors of a process hang there.
+///
+/// A [`Proc`](crate::Proc) starts its own, if it is set up to. This is for programs that look after a
+/// runtime without actors.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use mesh_runtime::{ControlThread, Watchdog};
+///
+/// let user = tokio::runtime::Builder::new_current_thread().build()?;
+/// let control = ControlThread::start("control")?;
+/// let watchdog = Watchdog::start(Duration::from_secs(1), user.handle(), control.handle());
+/// assert_eq!(watchdog.stalls().borrow().of_process(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Watchdog {
+    pub(crate) list: Arc<WatchList>,
+    stalls: watch::Receiver<Arc<Stalls>>,
+    task: AbortHandle,
+}
+
+impl Watchdog {
+    /// Watches what runs on `user`, from `control`. What does for longer than `threshold` is told.
+    #[must_use]
+    pub fn start(threshold: Duration, user: &Handle, control: &Handle) -> Self {
+        let list = Arc::<WatchList>::default();
+        let (told, stalls) = watch::channel(Arc::<Stalls>::default());
+        let task = control.spawn(watch_over(threshold, Arc::clone(&list), user.clone(), told));
+        Self { list, stalls, task: task.abort_handle() }
+    }
+
+    /// What hangs: changes when something does and when it goes on.
+    #[must_use]
+    pub fn stalls(&self) -> watch::Receiver<Arc<Stalls>> {
+        self.stalls.clone()
+    }
+}
+
+impl fmt::Debug for Watchdog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watchdog").field("stalls", &self.stalls.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn watch_over(
+    threshold: Duration,
+    list: Arc<WatchList>,
+    user: Handle,
+    told: watch::Sender<Arc<Stalls>>,
+) {
+    let every = Watch::every(threshold);
+    let mut watch = Watch::new(threshold, every);
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut probe: Option<JoinHandle<()>> = None;
+    loop {
+        ticks.tick().await;
+        let is_back = probe.as_ref().is_some_and(JoinHandle::is_finished);
+        let (stalls, next) = watch.look(Instant::now(), list.take(), (threads(&user), is_back));
+        if is_back {
+            probe = None;
+        }
+        if next == Probe::Send {
+            // It is not waited for: whether it has run is seen.
+            probe = Some(user.spawn(async {}));
+        }
+        told.send_if_modified(|last| {
+            let has_changed = **last != stalls;
+            if has_changed {
+                *last = Arc::new(stalls);
+            }
+            has_changed
+        });
+    }
+}
+
+#[cfg(target_has_atomic = "64")]
+fn threads(user: &Handle) -> Threads {
+    let metrics = user.metrics();
+    (0..metrics.num_workers()).map(|worker| metrics.worker_park_unpark_count(worker)).collect()
+}
+
+/// Nothing is known of them: a runtime that runs nothing is not told.
+#[cfg(not(target_has_atomic = "64"))]
+fn threads(_: &Handle) -> Threads {
+    Threads::new()
+}

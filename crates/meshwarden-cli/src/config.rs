@@ -9,6 +9,6 @@ mod print;
 mod settings;
 mod surroundings;
 
-pub(crate) use args::{ConfigArgs, SettingArgs};
+pub(crate) use args::{ConfigArgs, SettingArgs, parse_time};
 pub(crate) use print::run;
 pub(crate) use settings::{OnFailure, RestartStrategy, Settings, resolve};

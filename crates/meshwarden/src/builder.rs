@@ -121,7 +121,7 @@ impl<'a> ProcMeshBuilder<'a> {
 
     /// Every rank is started as `launcher` says.
     pub fn launcher(self, launcher: impl Launcher + 'static) -> Spawnable<'a> {
-        self.run(Run::Program { launcher: Arc::new(launcher), stdin: None })
+        self.run(Run::Program { launcher: Arc::new(launcher), stdin: None, notify: None })
     }
 
     /// Every rank is this program again, as the worker registered under `entry`.

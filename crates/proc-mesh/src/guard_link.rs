@@ -143,6 +143,8 @@ impl GuardLink {
         let (socket, theirs) = lifeline().map_err(|error| os(&error))?;
         let mut command = Command::new(program);
         command.arg0("meshwarden-guard").arg(guard::ARGUMENT).process_group(0);
+        // Whose watchdog that is it says of one process, which is none of those that are started here.
+        command.env_remove("WATCHDOG_PID");
         command
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

@@ -18,6 +18,7 @@ use crate::guard_link::{GuardError, GuardLink};
 use crate::host_agent::HostAgent;
 use crate::limits;
 use crate::mesh::WorkerNews;
+use crate::notify::Notify;
 use crate::output::OutputSinks;
 use crate::report::ProcReport;
 use crate::roster::Roster;
@@ -109,10 +110,29 @@ pub(crate) struct Launch {
 /// What a process is to its agent.
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
-    /// Any program: it runs as soon as it is started.
-    Program { stdin: Option<Stdin> },
+    /// Any program: it runs as soon as it is started, or when it says so.
+    Program(ProgramRole),
     /// This program again: it runs when it says so, and talks.
     Worker(WorkerRole),
+}
+
+/// What a program is started as.
+#[derive(Clone, Debug)]
+pub(crate) struct ProgramRole {
+    pub(crate) stdin: Option<Stdin>,
+    /// How it is to speak for itself, if it is to.
+    pub(crate) notify: Option<Notify>,
+    pub(crate) news: mpsc::WeakSender<WorkerNews>,
+}
+
+impl Role {
+    /// How long a process may take until it says that it is ready, if it has to.
+    pub(crate) fn ready_within(&self) -> Option<Duration> {
+        match self {
+            Self::Program(role) => role.notify?.ready_within,
+            Self::Worker(role) => Some(role.ready_within),
+        }
+    }
 }
 
 /// What a worker is started as.

@@ -13,6 +13,7 @@ mod sweep;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mesh_core::{Answer, BeatSeq, Incarnation, MeshId, Order, Request};
@@ -24,6 +25,7 @@ use tracing::{debug, error, warn};
 use crate::guard::wire::{FromGuard, ToGuard};
 use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{HostOrder, Opening, close_deadline};
+use crate::notify::Notifier;
 use hosted::Hosted;
 use killed::Killed;
 pub(crate) use seat::Note;
@@ -62,8 +64,26 @@ pub(crate) struct Tools {
     pub(crate) output: Handle,
     /// Where readers and links say what they have to say.
     pub(crate) notes: mpsc::Sender<Note>,
+    /// Where programs speak for themselves; opened when the first is to.
+    pub(crate) notifier: Arc<OnceLock<Notifier>>,
     /// What every process of this host has in its environment.
     pub(crate) mark: Mark,
+}
+
+impl Tools {
+    /// Where programs speak for themselves.
+    ///
+    /// # Errors
+    ///
+    /// If there is no socket to be had.
+    pub(crate) fn notifier(&self) -> std::io::Result<&Notifier> {
+        if self.notifier.get().is_none() {
+            let new = Notifier::start(&self.output, self.notes.clone())?;
+            // There is one agent, so nobody was faster.
+            _ = self.notifier.set(new).is_ok();
+        }
+        self.notifier.get().ok_or_else(|| std::io::ErrorKind::NotConnected.into())
+    }
 }
 
 /// What the agent woke up for.
@@ -77,7 +97,8 @@ enum Woken {
 impl HostAgent {
     pub(crate) fn new(guard: GuardLink, output: Handle) -> Self {
         let (sender, notes) = mpsc::channel(NOTES);
-        let tools = Tools { output, notes: sender, mark: Mark::new() };
+        let notifier = Arc::default();
+        let tools = Tools { output, notes: sender, notifier, mark: Mark::new() };
         Self {
             guard: Some(guard),
             meshes: BTreeMap::new(),

@@ -20,9 +20,12 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::agents::ProcAgents;
-use crate::host::{HostMesh, HostOrder, HostRef, Launch, Opening, ProcSeat, Role, WorkerRole};
+use crate::host::{
+    HostMesh, HostOrder, HostRef, Launch, Opening, ProcSeat, ProgramRole, Role, WorkerRole,
+};
 use crate::host_agent::boot_time;
 use crate::launcher::{HOSTS, Workers};
+use crate::notify::Notify;
 use crate::output::OutputSinks;
 use crate::report::{ProcKind, ProcReport};
 use crate::roster::{Homes, Roster};
@@ -73,6 +76,8 @@ pub enum Run {
         launcher: Arc<dyn Launcher>,
         /// The rank that has a standard input, and which; the others read `/dev/null`.
         stdin: Option<Stdin>,
+        /// How it is to speak for itself, by systemd's protocol; it is not offered that if `None`.
+        notify: Option<Notify>,
     },
     /// This program again, as the worker registered under a name.
     Worker {
@@ -128,7 +133,7 @@ pub enum ProcNews {
     Finished(MeshState),
 }
 
-/// What a worker says to the owner of its mesh.
+/// What a worker or a program says to the owner of its mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerNews {
     /// Its `main` begins; again after each restart.
@@ -146,6 +151,16 @@ pub enum WorkerNews {
         incarnation: Incarnation,
         /// The message.
         message: Vec<u8>,
+    },
+    /// A program says how it is (`STATUS=…`), at most ten times a second. Told of the newest, and left out
+    /// while the owner has much to read.
+    Status {
+        /// Which rank.
+        rank: Rank,
+        /// Which life of it.
+        incarnation: Incarnation,
+        /// What it says: 256 bytes at most, control characters escaped.
+        text: String,
     },
 }
 
@@ -521,10 +536,14 @@ impl Run {
             }),
         };
         match self {
-            Self::Program { launcher, stdin } => Launch {
+            Self::Program { launcher, stdin, notify } => Launch {
                 launcher: Arc::clone(launcher),
                 surroundings,
-                role: Role::Program { stdin: stdin.clone() },
+                role: Role::Program(ProgramRole {
+                    stdin: stdin.clone(),
+                    notify: *notify,
+                    news: news.downgrade(),
+                }),
             },
             Self::Worker { entry, ready_within } => {
                 worker(entry, Bytes::new(), *ready_within, surroundings)

@@ -290,8 +290,7 @@ macro_rules! show_by_display {
     };
 }
 
-show_by_display!(Extent, String, bool, u16, u32, SocketAddr);
-show_by_display!(Extent, String, u16, u32, u64, SocketAddr, Umask, Bind, OwnCgroup);
+show_by_display!(Extent, String, bool, u16, u32, u64, SocketAddr, Umask, Bind, OwnCgroup);
 
 fn value_name(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()

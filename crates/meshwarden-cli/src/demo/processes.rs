@@ -138,6 +138,8 @@ impl<'a> Driver<'a> {
                     self.perform(step).await?;
                 }
             }
+            // Only programs say that.
+            WorkerNews::Status { .. } => (),
             WorkerNews::Message { rank, incarnation, message } => {
                 let reply: Reply =
                     postcard::from_bytes(&message).context("a worker's answer is unreadable")?;

@@ -30,6 +30,24 @@ pub(crate) struct EventLog {
     written: BTreeMap<Rank, (Incarnation, StatusKind)>,
 }
 
+/// What is written.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// Something has happened.
+    Event(MeshEvent),
+    /// A rank says how it is.
+    Said { rank: Rank, incarnation: Incarnation, text: String },
+}
+
+/// A file that is being written to the end of its mesh.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Takes what ranks say.
+    pub(crate) said: mpsc::Sender<Entry>,
+    /// Gets whether all events were written.
+    pub(crate) all: oneshot::Receiver<bool>,
+}
+
 /// One line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -63,6 +81,8 @@ enum Line<'a> {
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         stderr: &'a [String],
     },
+    /// A rank says how it is.
+    Said { t: f64, rank: usize, point: String, incarnation: u64, status_text: &'a str },
     /// Something is wrong that is no rank's failure.
     Trouble { t: f64, mesh: &'a str, detail: String },
     /// Changes that were over before they could be written are left out here; no end is.
@@ -96,24 +116,29 @@ impl EventLog {
         mut events: MeshEvents,
         extent: Extent,
         voice: Voice,
-    ) -> Result<oneshot::Receiver<bool>> {
+    ) -> Result<Written> {
         let (forward, mut queue) = mpsc::channel(WAITING);
+        // It keeps the queue from its end only as long as the owner of the mesh has it.
+        let said = forward.clone();
         tokio::spawn(async move {
             // A reader that is slow lags, and gets a snapshot; what is in it is written.
             while let Some(event) = events.next().await
-                && forward.send(event).await.is_ok()
+                && forward.send(Entry::Event(event)).await.is_ok()
             {}
         });
-        spawn("meshwarden-events", move || {
+        let all = spawn("meshwarden-events", move || {
             let mut result = file::empty(&self.file);
             let mut is_closed = false;
             while let Ok(()) = result
                 && !is_closed
             {
                 result = match queue.blocking_recv() {
-                    Some(event) => {
+                    Some(Entry::Event(event)) => {
                         is_closed = event.news == News::Closed;
                         self.write(&event, &extent)
+                    }
+                    Some(Entry::Said { rank, incarnation, text }) => {
+                        self.write_said(&extent, (rank, incarnation), &text)
                     }
                     None => Err(io::Error::other("the controller ended before its mesh did")),
                 };
@@ -125,6 +150,22 @@ impl EventLog {
                 ));
             }
             result.is_ok()
+        })?;
+        Ok(Written { said, all })
+    }
+
+    fn write_said(
+        &mut self,
+        extent: &Extent,
+        (rank, incarnation): (Rank, Incarnation),
+        status_text: &str,
+    ) -> io::Result<()> {
+        self.write_line(&Line::Said {
+            t: self.started.elapsed().as_secs_f64(),
+            rank: rank.index(),
+            point: point(extent, rank),
+            incarnation: incarnation.number(),
+            status_text,
         })
     }
 
@@ -178,6 +219,10 @@ impl EventLog {
     }
 }
 
+fn point(extent: &Extent, rank: Rank) -> String {
+    extent.unravel(rank).map(|point| point.to_string()).unwrap_or_default()
+}
+
 fn line<'a>(
     t: f64,
     event: &'a MeshEvent,
@@ -192,7 +237,7 @@ fn line<'a>(
         mesh: event.mesh.name(),
         mesh_kind: event.mesh.kind(),
         rank: rank.index(),
-        point: extent.unravel(rank).map(|point| point.to_string()).unwrap_or_default(),
+        point: point(extent, rank),
         incarnation: change.incarnation.number(),
         status: status.kind().label(),
         detail: (status.is_failure() || matches!(status, Status::Stalled(_)))

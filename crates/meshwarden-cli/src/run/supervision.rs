@@ -5,13 +5,15 @@ use std::time::Duration;
 use meshwarden::mesh_core::{Failures, MeshPhase, MeshState, Reason};
 use meshwarden::mesh_shape::RankSet;
 use meshwarden::prelude::{ProcMesh, ProcNews};
-use meshwarden::proc_mesh::{HostMesh, ProcReport};
+use meshwarden::proc_mesh::{HostMesh, ProcReport, WorkerNews};
 use meshwarden::supervise::{AskError, ControllerRef};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cli::USAGE;
 use crate::config::{OnFailure, Settings};
 use crate::console::Voice;
+use crate::run::events::Entry;
 use crate::run::outcome::Outcome;
 use crate::run::signals::{Signal, Signals, suspend_self};
 
@@ -23,6 +25,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) hosts: &'a HostMesh,
     pub(crate) settings: &'a Settings,
     pub(crate) voice: &'a Voice,
+    /// Where the events are written, if they are.
+    pub(crate) said: Option<mpsc::Sender<Entry>>,
 }
 
 /// How a supervision ended.
@@ -54,7 +58,7 @@ pub(crate) async fn supervise(
             refused = &mut readiness, if owner.is_starting => owner.on_started(refused),
             news = mesh.next() => match news {
                 Some(ProcNews::Failed(failures)) => owner.on_failed(&failures),
-                Some(ProcNews::Worker(_)) => (),
+                Some(ProcNews::Worker(news)) => owner.on_said(news),
                 Some(ProcNews::Unkillable(left)) => {
                     owner.scene.voice.say(format_args!("meshwarden: {left}"));
                 }
@@ -124,6 +128,15 @@ impl Owner<'_> {
             self.scene
                 .voice
                 .say(format_args!("meshwarden: stopping the other ranks (--on-failure stop)"));
+        }
+    }
+
+    /// A rank says how it is. A file that is slow is told a later one.
+    fn on_said(&self, news: WorkerNews) {
+        if let (Some(events), WorkerNews::Status { rank, incarnation, text }) =
+            (&self.scene.said, news)
+        {
+            _ = events.try_send(Entry::Said { rank, incarnation, text }).is_ok();
         }
     }
 

@@ -58,7 +58,10 @@ fn every_flag_of_a_run_is_a_setting() -> Outcome {
     let config = meshwarden(["config"]).finish()?.must_be(0)?;
     let words = help.stdout.split_ascii_whitespace();
     let flags = words.filter_map(|word| word.strip_prefix("--")).map(|flag| flag.replace('-', "_"));
-    for flag in flags.filter(|flag| !["", "help", "config", "stdin"].contains(&flag.as_str())) {
+    for flag in flags.filter(|flag| {
+        !["", "help", "config", "stdin", "notify", "ready_within", "watchdog"]
+            .contains(&flag.as_str())
+    }) {
         // Without what may follow it: `--fold[=<BOOL>]`.
         let flag = flag.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next();
         let flag = flag.unwrap_or_default();

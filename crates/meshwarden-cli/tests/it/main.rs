@@ -7,6 +7,7 @@ mod hardship;
 mod leftovers;
 mod logs;
 mod metrics;
+mod notify;
 mod output;
 mod prometheus;
 mod readers;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         leftovers::trials(),
         logs::trials(),
         metrics::trials(),
+        notify::trials(),
         output::trials(),
         readers::trials(),
         run::trials(),

@@ -191,7 +191,12 @@ impl<'a> Driver<'a> {
             Woken::Owner(_, Some(ProcNews::Worker(WorkerNews::Ready { rank, incarnation }))) => {
                 self.ledger.on_ready(rank, incarnation);
             }
-            Woken::Owner(_, Some(ProcNews::Worker(WorkerNews::Message { rank, .. }))) => {
+            Woken::Owner(
+                _,
+                Some(ProcNews::Worker(
+                    WorkerNews::Message { rank, .. } | WorkerNews::Status { rank, .. },
+                )),
+            ) => {
                 self.ledger.on_oddity(format!("rank {rank} has said something"));
             }
             Woken::Owner(_, Some(ProcNews::Unkillable(left))) => {

@@ -17,7 +17,7 @@ use tracing::debug;
 
 use crate::guard::wire::{End, ProcKey, ToGuard};
 use crate::guard_link::GuardLink;
-use crate::host::{Opening, ProcSeat, Role};
+use crate::host::{Opening, ProcSeat};
 use crate::host_agent::killed::Victim;
 use crate::host_agent::seat::{Note, Process, RawEnd, Seat, State};
 use crate::host_agent::starting::Starting;
@@ -27,6 +27,7 @@ use crate::report::{HowEnded, ProcEnd, ProcKind, ProcReport};
 mod hangs;
 mod killing;
 mod launching;
+mod notified;
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
@@ -180,7 +181,8 @@ impl Hosted {
             return;
         };
         // A worker may have said so before the guard said that it is there.
-        let is_ready = handles.worker.as_ref().is_none_or(|worker| worker.ready_by.is_none());
+        let is_ready = handles.ready_by.is_none();
+        let suspensions = Arc::clone(&handles.suspensions);
         if let Some(known) = handles.worker.as_mut().and_then(|worker| worker.known.take()) {
             _ = known.send(()).is_ok();
         }
@@ -189,6 +191,7 @@ impl Hosted {
             let is_kill = seat.sent.kill;
             self.signal(guard, key, is_kill);
         }
+        self.listen(pid, key, suspensions);
         let report = if is_ready {
             self.starting.done(key.rank);
             ProcReport::Ready
@@ -248,6 +251,7 @@ impl Hosted {
             Note::Drained { key, stderr } => self.report_end(key, stderr),
             Note::Ready { key, known } => self.on_ready(key, known),
             Note::Hangs { key, stall } => self.on_hangs(key, stall),
+            Note::Notified { key, news } => self.on_notified(key, news),
         }
     }
 
@@ -260,10 +264,9 @@ impl Hosted {
             return;
         };
         let is_known = seat.process().is_some();
-        let Some(worker) = seat.handles().and_then(|handles| handles.worker.as_mut()) else {
-            return;
-        };
-        worker.ready_by = None;
+        let Some(handles) = seat.handles() else { return };
+        handles.ready_by = None;
+        let Some(worker) = handles.worker.as_mut() else { return };
         if is_known {
             let is_dumping = seat.is_dumping;
             self.starting.done(key.rank);
@@ -278,18 +281,17 @@ impl Hosted {
         }
     }
 
-    /// Workers that had to be ready by now are killed.
+    /// Those that had to be ready by now are killed.
     pub(crate) fn on_due(&mut self, now: Instant, mut guard: Option<&mut GuardLink>) {
         self.starting.on_due(now);
-        let Role::Worker(role) = &self.opening.launch.role else { return };
-        let within = role.ready_within;
+        let Some(within) = self.opening.launch.role.ready_within() else { return };
         let (id, mut late) = (self.opening.label.id(), Vec::new());
         for (rank, seat) in &mut self.seats {
             if seat.ready_by().is_none_or(|at| at > now) {
                 continue;
             }
-            if let Some(worker) = seat.handles().and_then(|handles| handles.worker.as_mut()) {
-                worker.ready_by = None;
+            if let Some(handles) = seat.handles() {
+                handles.ready_by = None;
             }
             seat.verdict = Some(HowEnded::NotReady { within });
             late.push(ProcKey { mesh: id, rank: *rank, incarnation: seat.incarnation });
@@ -300,13 +302,9 @@ impl Hosted {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        match &self.opening.launch.role {
-            Role::Program { .. } => None,
-            Role::Worker(_) => {
-                let ready_by = self.seats.values().filter_map(Seat::ready_by).min();
-                [ready_by, self.starting.next_deadline()].into_iter().flatten().min()
-            }
-        }
+        self.opening.launch.role.ready_within()?;
+        let ready_by = self.seats.values().filter_map(Seat::ready_by).min();
+        [ready_by, self.starting.next_deadline()].into_iter().flatten().min()
     }
 
     /// A message to a worker; it comes back if the worker is not there.
@@ -379,7 +377,9 @@ impl Hosted {
     }
 
     fn end(&mut self, key: ProcKey, how: HowEnded, evidence: Duration, alive: Duration) {
+        let last_words = self.hear_out(key);
         let Some(seat) = self.live_seat(key) else { return };
+        seat.last_words = last_words;
         let has_output = seat.end(how, evidence, alive);
         self.starting.done(key.rank);
         if !has_output {
@@ -394,12 +394,13 @@ impl Hosted {
     }
 
     /// The last report of a life, once its output has been read.
-    fn report_end(&mut self, key: ProcKey, stderr: Vec<String>) {
+    fn report_end(&mut self, key: ProcKey, mut stderr: Vec<String>) {
         let Some(seat) = self.seats.get_mut(&key.rank) else { return };
         if seat.incarnation != key.incarnation {
             return;
         }
         let sent = seat.sent;
+        stderr.extend(seat.last_words.take().map(|words| format!("(notified: {words})")));
         if let State::Draining { how, evidence, alive } =
             std::mem::replace(&mut seat.state, State::Ended)
         {

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::guard::wire::{End, ProcKey};
+use crate::notify::News;
 use crate::output::Reading;
 use crate::report::{HowEnded, SentSignals};
 
@@ -25,6 +26,8 @@ pub(crate) enum Note {
     Ready { key: ProcKey, known: oneshot::Sender<()> },
     /// A process hangs, or goes on again.
     Hangs { key: ProcKey, stall: Option<Stall> },
+    /// A program has said something of itself, or has not when it should have.
+    Notified { key: ProcKey, news: News },
 }
 
 impl Note {
@@ -34,7 +37,10 @@ impl Note {
 
     pub(crate) const fn key(&self) -> ProcKey {
         match self {
-            Self::Drained { key, .. } | Self::Ready { key, .. } | Self::Hangs { key, .. } => *key,
+            Self::Drained { key, .. }
+            | Self::Ready { key, .. }
+            | Self::Hangs { key, .. }
+            | Self::Notified { key, .. } => *key,
         }
     }
 }
@@ -61,6 +67,8 @@ pub(crate) struct Seat {
     pub(crate) is_dumping: bool,
     /// Why we ended it ourselves, if we did.
     pub(crate) verdict: Option<HowEnded>,
+    /// What it had said of itself, if it has ended.
+    pub(crate) last_words: Option<String>,
 }
 
 /// Where the process is in its life.
@@ -83,18 +91,18 @@ pub(crate) enum State {
 pub(crate) struct Handles {
     pub(crate) reading: Reading,
     pub(crate) worker: Option<WorkerHandle>,
+    /// When it must have said that it is ready; `None` once it has, or if nobody waits for that.
+    pub(crate) ready_by: Option<Instant>,
+    /// How often it was suspended and let go on: whoever listens to it looks at that.
+    pub(crate) suspensions: Arc<AtomicU64>,
 }
 
 /// An agent's end of a worker.
 #[derive(Debug)]
 pub(crate) struct WorkerHandle {
     pub(crate) outbox: mpsc::Sender<Vec<u8>>,
-    /// When it must have said that it is ready; `None` once it has.
-    pub(crate) ready_by: Option<Instant>,
     /// It is ready, but the guard has not said yet that it is there.
     pub(crate) known: Option<oneshot::Sender<()>>,
-    /// How often it was suspended and let go on; its link looks at that.
-    pub(crate) suspensions: Arc<AtomicU64>,
 }
 
 /// A process that was started.
@@ -114,7 +122,15 @@ pub(crate) struct Process {
 impl Seat {
     pub(crate) const fn queued(incarnation: Incarnation, by: (Epoch, Option<Echo>)) -> Self {
         let sent = SentSignals { term: false, kill: false };
-        Self { incarnation, by, state: State::Queued, sent, is_dumping: false, verdict: None }
+        Self {
+            incarnation,
+            by,
+            state: State::Queued,
+            sent,
+            is_dumping: false,
+            verdict: None,
+            last_words: None,
+        }
     }
 
     pub(crate) const fn is_live(&self) -> bool {
@@ -145,7 +161,7 @@ impl Seat {
     /// When it must be ready; `None` if it is, or need not be.
     pub(crate) fn ready_by(&self) -> Option<Instant> {
         match &self.state {
-            State::Up(_, handles) => handles.worker.as_ref()?.ready_by,
+            State::Up(_, handles) => handles.ready_by,
             State::Queued | State::Launching(_) | State::Draining { .. } | State::Ended => None,
         }
     }

@@ -63,6 +63,7 @@ pub(crate) fn shells(script: &str) -> ProcSpec {
     spec(Run::Program {
         launcher: Arc::new(Program::new(command, ("127.0.0.1".to_owned(), 29_500))),
         stdin: None,
+        notify: None,
     })
 }
 

@@ -7,6 +7,7 @@ mod cores;
 mod ends;
 mod fixture;
 mod hangs;
+mod notify;
 mod spawning;
 mod stopping;
 mod surroundings;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     trials.extend(cores::trials());
     trials.extend(ends::trials());
     trials.extend(hangs::trials());
+    trials.extend(notify::trials());
     trials.extend(spawning::trials());
     trials.extend(stopping::trials());
     trials.extend(surroundings::trials());

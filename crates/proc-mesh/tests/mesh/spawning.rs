@@ -40,6 +40,7 @@ async fn a_program_that_is_not_there_starts_nothing() -> Outcome {
     spec.run = Run::Program {
         launcher: std::sync::Arc::new(proc_mesh::Program::new(command, (String::new(), 1))),
         stdin: None,
+        notify: None,
     };
     let Err(SpawnError::Ranks { failures }) = site.spawn(spec).await else {
         return Err("it was spawned".into());

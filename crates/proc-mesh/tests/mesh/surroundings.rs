@@ -105,6 +105,7 @@ async fn a_long_environment_arrives_whole() -> Outcome {
     spec.run = proc_mesh::Run::Program {
         launcher: std::sync::Arc::new(Long(mesh_core::Command::new("sh", ["-c", &script]))),
         stdin: None,
+        notify: None,
     };
     let mut mesh = site.spawn(spec).await?;
     assert_eq!(failures_to_the_end(&mut mesh).await, []);

@@ -92,7 +92,7 @@ async fn workers_answer_with_who_they_are() -> Outcome {
             ProcNews::Worker(WorkerNews::Message { message, .. }) => {
                 answers.push(String::from_utf8(message)?);
             }
-            ProcNews::Worker(WorkerNews::Ready { .. }) => (),
+            ProcNews::Worker(WorkerNews::Ready { .. } | WorkerNews::Status { .. }) => (),
             news @ (ProcNews::Failed(_) | ProcNews::Unkillable(_) | ProcNews::Finished(_)) => {
                 return Err(format!("{news:?}").into());
             }
@@ -118,7 +118,8 @@ async fn what_a_worker_says_last_arrives_before_the_end() -> Outcome {
             }
             ProcNews::Failed(failures) => return Err(failures.to_string().into()),
             ProcNews::Unkillable(left) => return Err(left.to_string().into()),
-            ProcNews::Worker(WorkerNews::Ready { .. }) | ProcNews::Finished(_) => (),
+            ProcNews::Worker(WorkerNews::Ready { .. } | WorkerNews::Status { .. })
+            | ProcNews::Finished(_) => (),
         }
     }
     assert_eq!(heard, [100; 4]);

@@ -25,9 +25,9 @@ impl Hosted {
         let Some(seat) = self.live_seat(key) else { return };
         let Some(process) = seat.process_mut() else { return };
         if process.suspended.is_some() != signal.is_some()
-            && let Some(worker) = seat.handles().and_then(|handles| handles.worker.as_ref())
+            && let Some(handles) = seat.handles()
         {
-            worker.suspensions.fetch_add(1, Ordering::Relaxed);
+            handles.suspensions.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(process) = seat.process_mut() {
             process.suspended = signal;
@@ -51,7 +51,7 @@ impl Hosted {
     }
 
     /// Says how a process is that lives: what the kernel knows goes before what it says itself.
-    fn report_life(&mut self, key: ProcKey) {
+    pub(super) fn report_life(&mut self, key: ProcKey) {
         let Some(report) = self.live_seat(key).and_then(|seat| life(seat)) else { return };
         self.report(key, boot_time(), report);
     }

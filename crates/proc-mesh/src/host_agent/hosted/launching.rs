@@ -104,7 +104,8 @@ impl Hosted {
         let os = |error: io::Error| problem(&error);
         let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
         let (stderr, their_stderr) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| os(e.into()))?;
-        let (worker, their_stdin) = self.open_stdin(key).map_err(os)?;
+        let suspensions = Arc::<AtomicU64>::default();
+        let (worker, their_stdin) = self.open_stdin(key, &suspensions).map_err(os)?;
         let (drained, is_drained) = oneshot::channel();
         let seat = (key.rank, key.incarnation);
         let reading = Reading::start(
@@ -124,6 +125,7 @@ impl Hosted {
             mesh_core::Seat { mesh: &self.opening.label, point, incarnation: key.incarnation };
         let mut env = self.opening.launch.launcher.env(&seat);
         env.push(self.tools.mark.variable());
+        env.extend(self.notify_env().map_err(os)?);
         let env = env.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
         // What another guard has said is nothing to this one.
         let echoed = echoed.filter(|echo| echo.life == self.life).map(|echo| echo.beat);
@@ -138,8 +140,10 @@ impl Hosted {
             // An agent that is gone reports nothing.
             _ = notes.send(Note::Drained { key, stderr }).await.is_ok();
         });
+        let within = self.opening.launch.role.ready_within();
+        let ready_by = within.map(|within| Instant::now() + within);
         if let Some(seat) = self.seats.get_mut(&key.rank) {
-            seat.state = State::Launching(Handles { reading, worker });
+            seat.state = State::Launching(Handles { reading, worker, ready_by, suspensions });
         }
         Ok(())
     }
@@ -152,9 +156,13 @@ impl Hosted {
     }
 
     /// What the process gets as its standard input: a worker its link, a program what it is to read.
-    fn open_stdin(&self, key: ProcKey) -> io::Result<(Option<WorkerHandle>, OwnedFd)> {
+    fn open_stdin(
+        &self,
+        key: ProcKey,
+        suspensions: &Arc<AtomicU64>,
+    ) -> io::Result<(Option<WorkerHandle>, OwnedFd)> {
         match &self.opening.launch.role {
-            Role::Program { stdin } => Ok((None, stdin::open(stdin.as_ref(), key.rank)?)),
+            Role::Program(role) => Ok((None, stdin::open(role.stdin.as_ref(), key.rank)?)),
             Role::Worker(role) => {
                 // No owner is left to hear it: nothing is to be started for nobody.
                 let news = role.news.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -171,14 +179,11 @@ impl Hosted {
                 };
                 let (outbox, outgoing) = mpsc::channel(WORKER_MESSAGES);
                 let (notes, roster) = (self.tools.notes.clone(), role.roster.clone());
-                let suspensions = Arc::<AtomicU64>::default();
-                let ears =
-                    Ears { silence: record.stalled_handler, suspensions: suspensions.clone() };
+                let suspensions = Arc::clone(suspensions);
+                let ears = Ears { silence: record.stalled_handler, suspensions };
                 let ends = link::Ends { key, outgoing, news, notes, roster, ears };
                 link::start(ours, record, ends)?;
-                let ready_by = Some(Instant::now() + role.ready_within);
-                let worker = WorkerHandle { outbox, ready_by, known: None, suspensions };
-                Ok((Some(worker), theirs.into()))
+                Ok((Some(WorkerHandle { outbox, known: None }), theirs.into()))
             }
         }
     }

@@ -1,0 +1,63 @@
+//! `notified`: programs that speak for themselves.
+
+use std::ffi::OsString;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::Hosted;
+use crate::guard::wire::ProcKey;
+use crate::host::{ProgramRole, Role};
+use crate::mesh::WorkerNews;
+use crate::notify::{News, Notify};
+
+impl Hosted {
+    fn notify(&self) -> Option<Notify> {
+        match &self.opening.launch.role {
+            Role::Program(role) => role.notify,
+            Role::Worker(_) => None,
+        }
+    }
+
+    /// What a program is given so that it can speak, if it is to.
+    pub(super) fn notify_env(&self) -> io::Result<Vec<(OsString, OsString)>> {
+        let Some(notify) = self.notify() else { return Ok(Vec::new()) };
+        Ok(self.tools.notifier()?.env(notify))
+    }
+
+    /// A program runs, and may speak.
+    pub(super) fn listen(&self, pid: u32, key: ProcKey, suspensions: Arc<AtomicU64>) {
+        if let (Some(notify), Some(notifier)) = (self.notify(), self.tools.notifier.get()) {
+            notifier.seat(pid, (key, notify), suspensions);
+        }
+    }
+
+    /// A program has ended: what it had said of itself.
+    pub(super) fn hear_out(&mut self, key: ProcKey) -> Option<String> {
+        self.notify()?;
+        let pid = self.live_seat(key)?.process()?.pid;
+        self.tools.notifier.get()?.leave(pid)
+    }
+
+    /// A program has said something, or has not when it should have.
+    pub(super) fn on_notified(&mut self, key: ProcKey, news: News) {
+        let Some(seat) = self.live_seat(key) else { return };
+        let News { is_ready, stall, status } = news;
+        if is_ready && let Some(handles) = seat.handles() {
+            handles.ready_by = None;
+            self.starting.done(key.rank);
+            self.report_life(key);
+        }
+        if let Some(stall) = stall {
+            self.on_hangs(key, stall);
+        }
+        if let (Some(text), Role::Program(ProgramRole { news, .. })) =
+            (status, &self.opening.launch.role)
+            && let Some(news) = news.upgrade()
+        {
+            let (rank, incarnation) = (key.rank, key.incarnation);
+            // An owner that is behind is told a later one.
+            _ = news.try_send(WorkerNews::Status { rank, incarnation, text }).is_ok();
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod bench;
 mod cargo;
 mod chaos;
 mod ci;
+mod cycles;
 mod demo;
 mod fix;
 mod json;
@@ -85,6 +86,12 @@ const TASKS: &[Task] = &[
         args: "[ARGS…]",
         about: "the chaos driver, built for release: real faults, and a checker of their history",
         run: chaos::run,
+    },
+    Task {
+        name: "cycles",
+        args: "[N]",
+        about: "N processes (10,000) are started and killed, and nothing of them is left",
+        run: cycles::run,
     },
     Task {
         name: "bench",

@@ -4,10 +4,12 @@
 mod cgroups;
 mod clients;
 mod cores;
+mod cycles;
 mod ends;
 mod fixture;
 mod hangs;
 mod notify;
+mod restarts;
 mod spawning;
 mod stopping;
 mod surroundings;
@@ -41,15 +43,18 @@ fn main() -> ExitCode {
     }
     match std::env::args().nth(1).as_deref() {
         Some(clients::CLIENT_ARGUMENT) => return clients::be_a_client(),
+        Some(cycles::ARGUMENT) => return cycles::run(),
         Some(unkillable::NOBODY_ARGUMENT) => return unkillable::be_nobody(),
         Some(_) | None => (),
     }
     let mut trials = cgroups::trials();
     trials.extend(clients::trials());
     trials.extend(cores::trials());
+    trials.extend(cycles::trials());
     trials.extend(ends::trials());
     trials.extend(hangs::trials());
     trials.extend(notify::trials());
+    trials.extend(restarts::trials());
     trials.extend(spawning::trials());
     trials.extend(stopping::trials());
     trials.extend(surroundings::trials());

@@ -10,6 +10,7 @@ use crate::controller;
 use crate::heap::Heap;
 use crate::measure::Effort;
 use crate::path;
+use crate::procs;
 use crate::report::{Record, Report};
 use crate::shape;
 
@@ -73,6 +74,12 @@ pub fn count(live: fn() -> usize) -> ExitCode {
 #[must_use]
 pub fn measure_path() -> ExitCode {
     path::main(print)
+}
+
+/// Measures how processes come, go and are missed, and writes the figures to standard output as JSON.
+#[must_use]
+pub fn measure_procs() -> ExitCode {
+    procs::main(print)
 }
 
 fn print(found: &[Vec<Record>]) {
@@ -167,6 +174,13 @@ const BENCHES: &[Bench] = &[
         about: "meshes of actors on 8 and 64 real processes: calls, casts, ends, and how they come and go",
         first: "meshwarden-bench-path",
         times: path::show,
+        bytes: |_, _| Vec::new(),
+    },
+    Bench {
+        name: "procs",
+        about: "8 to 256 processes come, go and are missed, beside mpirun, GNU parallel and torchrun",
+        first: "meshwarden-bench-procs",
+        times: procs::show,
         bytes: |_, _| Vec::new(),
     },
 ];

@@ -64,6 +64,11 @@ impl Report {
         self.verdicts.push(format!("SKIPPED {what}: {why}"));
     }
 
+    /// Adds what is to be known with the figures.
+    pub(crate) fn note(&mut self, what: &str) {
+        self.verdicts.push(what.trim_end().to_owned());
+    }
+
     /// Shows which targets hold.
     pub(crate) fn end(&self) {
         println!();
@@ -175,7 +180,7 @@ fn times(ratio: f64) -> String {
 
 /// The widths of the columns of text.
 const WORK: usize = 65;
-const BY: usize = 14;
+const BY: usize = 18;
 
 #[cfg(test)]
 mod tests {

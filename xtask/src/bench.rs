@@ -44,6 +44,12 @@ fn build(args: &[String]) -> Result<Command, Stop> {
             alone(built)?
         }
     };
+    if args.iter().any(|arg| arg == "procs" || arg == "all") {
+        // Commands are compared with the command.
+        Cargo::new("build --release --package meshwarden-cli --target-dir")
+            .args([built.to_string_lossy()])
+            .run()?;
+    }
     let mut program = Command::new(built.join("release").join("meshwarden-bench"));
     program.args(args);
     if !args.is_empty() {

@@ -1,37 +1,35 @@
 //! A mesh of processes, in the hands of its owner.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use controller::{Config, Controller, Spec, SpecError};
+use controller::{Controller, Spec, SpecError};
 use mesh_core::{
-    AgentId, Brief, Cause, Epoch, Failures, Incarnation, Interest, Launcher, MeshId, MeshLabel,
-    MeshState, News, Plane, Procs, Progress, Reason, Surroundings, SurroundingsError,
+    AgentId, Brief, Epoch, Failures, Incarnation, Interest, MeshId, MeshLabel, MeshState, Plane,
+    Procs, SurroundingsError,
 };
-use mesh_runtime::{ControlThread, Network};
+use mesh_runtime::ControlThread;
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
 use supervise::{
-    AskError, Clock, ControllerRef, Desk, MeshEvents, Owner, OwnerNews, Setup, Supervision, Trace,
+    AskError, Clock, ControllerRef, Desk, MeshEvents, Owner, OwnerNews, Setup, Supervision,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::agents::ProcAgents;
-use crate::host::{
-    HostMesh, HostOrder, HostRef, Launch, Opening, ProcSeat, ProgramRole, Role, WorkerRole,
-};
+use crate::host::{HostMesh, HostOrder, HostRef, Opening, ProcSeat};
 use crate::host_agent::boot_time;
-use crate::launcher::{HOSTS, Workers};
-use crate::notify::Notify;
-use crate::output::OutputSinks;
+use crate::launcher::HOSTS;
 use crate::report::{ProcKind, ProcReport};
 use crate::roster::{Homes, Roster};
-use crate::stdin::Stdin;
 use crate::unkillable::Unkillable;
-use crate::worker::ACTORS_ENTRY;
+
+mod readiness;
+mod spec;
+
+use readiness::settle;
+pub use spec::{ProcSpec, Run};
 
 /// More processes than that are a mistake.
 pub const PROCS_MAX: usize = 1 << 20;
@@ -48,55 +46,6 @@ const ROLLBACK: Duration = Duration::from_secs(2);
 
 /// How long the links of workers that have ended may take to close.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// What a mesh of processes is to be.
-pub struct ProcSpec {
-    /// The name in reports, metrics and the ranks' environment.
-    pub name: String,
-    /// The shape. If it has a dim `hosts`, each of its coordinates is a host.
-    pub extent: Extent,
-    /// What each process is.
-    pub run: Run,
-    /// What each process is started in.
-    pub surroundings: Surroundings,
-    /// Times and restarts.
-    pub config: Config,
-    /// Where the output goes.
-    pub output: OutputSinks,
-    /// Who is shown every step of its supervision, if anybody.
-    pub trace: Option<Box<dyn Trace<ProcReport>>>,
-}
-
-/// What each process of a mesh is.
-#[derive(Clone)]
-pub enum Run {
-    /// Any program.
-    Program {
-        /// How it is started.
-        launcher: Arc<dyn Launcher>,
-        /// The rank that has a standard input, and which; the others read `/dev/null`.
-        stdin: Option<Stdin>,
-        /// How it is to speak for itself, by systemd's protocol; it is not offered that if `None`.
-        notify: Option<Notify>,
-    },
-    /// This program again, as the worker registered under a name.
-    Worker {
-        /// The name.
-        entry: String,
-        /// How long each worker may take to be ready.
-        ready_within: Duration,
-    },
-    /// This program again, as a home for actors: as what was registered with
-    /// [`Registry::actors`](crate::Registry::actors).
-    Actors {
-        /// The sessions of this process: it opens some with every worker.
-        network: Network,
-        /// What the workers are told that only the program understands. It may be secret.
-        seed: Bytes,
-        /// How long each worker may take to be ready.
-        ready_within: Duration,
-    },
-}
 
 /// A mesh of processes that runs. Dropping it ends what still does.
 #[derive(Debug)]
@@ -466,32 +415,6 @@ impl ProcMesh {
     }
 }
 
-impl fmt::Debug for ProcSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProcSpec")
-            .field("name", &self.name)
-            .field("extent", &self.extent)
-            .field("run", &self.run)
-            .field("config", &self.config)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Program { launcher, .. } => {
-                f.debug_struct("Program").field("launcher", launcher).finish_non_exhaustive()
-            }
-            Self::Worker { entry, .. } => {
-                f.debug_struct("Worker").field("entry", entry).finish_non_exhaustive()
-            }
-            // What they are told may be secret.
-            Self::Actors { .. } => f.debug_struct("Actors").finish_non_exhaustive(),
-        }
-    }
-}
-
 /// Opens what meshes of actors see of a mesh of processes.
 async fn open_homes(
     roster: Arc<Roster>,
@@ -505,99 +428,6 @@ async fn open_homes(
     control.spawn(Arc::clone(&roster).follow(events));
     let region = Arc::new(Region::all(extent.clone()));
     Ok(Arc::new(Homes { roster, region, home: desk.port() }))
-}
-
-impl Run {
-    /// Where the workers' actors will be found, if they have some.
-    fn roster(&self, label: &MeshLabel) -> Option<Arc<Roster>> {
-        match self {
-            Self::Actors { network, .. } => {
-                Some(Arc::new(Roster::new(label.clone(), network.clone())))
-            }
-            Self::Program { .. } | Self::Worker { .. } => None,
-        }
-    }
-
-    fn launch(
-        &self,
-        news: &mpsc::Sender<WorkerNews>,
-        roster: Option<Arc<Roster>>,
-        surroundings: Surroundings,
-    ) -> Launch {
-        let worker = |entry: &str, seed: Bytes, ready_within, surroundings| Launch {
-            launcher: Arc::new(Workers::new()),
-            surroundings,
-            role: Role::Worker(WorkerRole {
-                entry: entry.to_owned(),
-                seed,
-                ready_within,
-                news: news.downgrade(),
-                roster: roster.clone(),
-            }),
-        };
-        match self {
-            Self::Program { launcher, stdin, notify } => Launch {
-                launcher: Arc::clone(launcher),
-                surroundings,
-                role: Role::Program(ProgramRole {
-                    stdin: stdin.clone(),
-                    notify: *notify,
-                    news: news.downgrade(),
-                }),
-            },
-            Self::Worker { entry, ready_within } => {
-                worker(entry, Bytes::new(), *ready_within, surroundings)
-            }
-            Self::Actors { seed, ready_within, .. } => {
-                worker(ACTORS_ENTRY, seed.clone(), *ready_within, surroundings)
-            }
-        }
-    }
-}
-
-/// Waits until none of `waiting` is being started; returns those that could not be.
-async fn settle(
-    mut events: MeshEvents,
-    mut waiting: RankSet,
-    must_be_ready: bool,
-) -> Result<RankSet, AskError> {
-    let mut refused = RankSet::new();
-    while !waiting.is_empty() {
-        let event = events.next().await.ok_or(AskError::Ended)?;
-        let changes = match event.news {
-            News::Snapshot(snapshot) => {
-                [snapshot.failed, snapshot.stopped, snapshot.alive].concat().into()
-            }
-            News::Changed(changes) => changes,
-            News::Closed => break,
-            News::Escalated(escalation) => {
-                // What was told to be tried again is not, unless it was granted.
-                let stays = escalation.failed.difference(&escalation.starting);
-                let failed = stays.intersection(&waiting);
-                refused = refused.union(&failed);
-                waiting = waiting.difference(&failed);
-                continue;
-            }
-            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping => continue,
-        };
-        for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
-            let is_refused = change.status.is_failure()
-                && (must_be_ready || change.status.cause().is_some_and(is_refusal));
-            if is_refused && change.restart_in.is_some() {
-                continue; // it is tried again
-            }
-            if is_refused {
-                refused = refused.union(&change.ranks.intersection(&waiting));
-            }
-            waiting = waiting.difference(&change.ranks);
-        }
-    }
-    Ok(refused)
-}
-
-/// Whether a rank never ran at all.
-const fn is_refusal(cause: &Cause) -> bool {
-    matches!(cause.reason, Reason::Launch { .. } | Reason::NotReady { .. })
 }
 
 /// Which ranks live on which host: by the dim `hosts`, or all on the first.

@@ -378,7 +378,7 @@ impl Proc {
     /// up to be looked at.
     ///
     /// A handler is told between its threshold and 150 ms later, whether it keeps a thread or awaits
-    /// something. If the user's runtime is all that the process has, and blocked, that is told late: who
+    /// something; a runtime that runs nothing may be told half a second later than that. If the user's runtime is all that the process has, and blocked, that is told late: who
     /// is to tell runs there.
     #[must_use]
     pub fn stalls(&self) -> Option<watch::Receiver<Arc<Stalls>>> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mesh_core::PortId;
+use tokio::sync::Notify;
 
 /// What an actor does: a word that is never the same for two messages in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,15 +191,25 @@ pub(crate) trait Watched: Send + Sync {
 /// An actor is put here at most twice for each look, so that a look costs no more than what was begun
 /// since the one before.
 #[derive(Default)]
-pub(crate) struct WatchList(Mutex<Vec<Arc<dyn Watched>>>);
+pub(crate) struct WatchList {
+    begun: Mutex<Vec<Arc<dyn Watched>>>,
+    /// Wakes whoever watches, if he sleeps for long since nobody did anything.
+    wakeup: Notify,
+}
 
 impl WatchList {
     fn push(&self, actor: Arc<dyn Watched>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(actor);
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(actor);
+        self.wakeup.notify_one();
+    }
+
+    /// Waits until somebody begins something.
+    pub(crate) async fn something_begins(&self) {
+        self.wakeup.notified().await;
     }
 
     pub(crate) fn take(&self) -> Vec<Arc<dyn Watched>> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

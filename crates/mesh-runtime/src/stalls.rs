@@ -62,8 +62,8 @@ pub(crate) type Threads = Vec<u64>;
 /// Looks at what runs, and says what hangs. Time comes in as an argument.
 pub(crate) struct Watch {
     threshold: Duration,
-    /// The longest time between two looks that is no pause of our own.
-    pause: Duration,
+    /// When to look again, after the last look.
+    next: Duration,
     looked: Option<Instant>,
     actors: BTreeMap<NonZeroU64, Seen>,
     threads: Threads,
@@ -96,11 +96,10 @@ pub(crate) enum Probe {
 }
 
 impl Watch {
-    /// Looks are to be `every` so often.
-    pub(crate) fn new(threshold: Duration, every: Duration) -> Self {
+    pub(crate) fn new(threshold: Duration) -> Self {
         Self {
             threshold,
-            pause: (every * 3).max(PAUSE_MIN),
+            next: Self::every(threshold),
             looked: None,
             actors: BTreeMap::new(),
             threads: Threads::new(),
@@ -109,9 +108,25 @@ impl Watch {
         }
     }
 
+    /// When to look again; and whether somebody may begin something before, which is to be looked at then.
+    pub(crate) fn next_look(&self) -> (Duration, bool) {
+        (self.next, self.is_idle())
+    }
+
+    /// Nothing runs, for all that was seen.
+    fn is_idle(&self) -> bool {
+        let is_asleep = self.threads.iter().any(|count| count % 2 == 1);
+        self.actors.is_empty() && self.probed.is_none() && (is_asleep || self.threads.is_empty())
+    }
+
+    /// How often to look where nothing runs: what begins wakes us, but for what is no actor.
+    fn seldom(threshold: Duration) -> Duration {
+        (threshold / 8).min(Duration::from_millis(500)).max(Self::every(threshold))
+    }
+
     /// How often to look, so that what hangs is told no later than 150 ms after the threshold: a look may
     /// come as late after the begin of a function as before the threshold has passed.
-    pub(crate) fn every(threshold: Duration) -> Duration {
+    fn every(threshold: Duration) -> Duration {
         (threshold / 20).clamp(Duration::from_millis(5), Duration::from_millis(75))
     }
 
@@ -133,12 +148,16 @@ impl Watch {
             self.actors.values_mut().filter_map(|seen| seen.long(threshold, now)).collect();
         handlers.sort_by_key(|long| std::cmp::Reverse(long.handler.age));
         let probe = self.look_at_runtime(now, threads, is_back);
+        self.next = if self.is_idle() { Self::seldom(threshold) } else { Self::every(threshold) };
         (Stalls { handlers, runtime: self.runtime }, probe)
     }
 
     /// We come late: all may have been suspended with us, and nothing has run for longer by that.
     fn forgive(&mut self, now: Instant) {
-        let gap = self.looked.map(|looked| now - looked).filter(|gap| *gap > self.pause);
+        let gap = self
+            .looked
+            .map(|looked| now - looked)
+            .filter(|gap| *gap > (self.next * 3).max(PAUSE_MIN));
         if let Some(gap) = gap {
             for seen in self.actors.values_mut() {
                 seen.begun = (seen.begun + gap).min(now);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 
 use crate::pulse::WatchList;
 use crate::stalls::{Probe, Stalls, Threads, Watch};
@@ -72,13 +72,14 @@ async fn watch_over(
     user: Handle,
     told: watch::Sender<Arc<Stalls>>,
 ) {
-    let every = Watch::every(threshold);
-    let mut watch = Watch::new(threshold, every);
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watch = Watch::new(threshold);
     let mut probe: Option<JoinHandle<()>> = None;
     loop {
-        ticks.tick().await;
+        let (next, is_idle) = watch.next_look();
+        tokio::select! {
+            () = sleep(next) => (),
+            () = list.something_begins(), if is_idle => (),
+        }
         let is_back = probe.as_ref().is_some_and(JoinHandle::is_finished);
         let (stalls, next) = watch.look(Instant::now(), list.take(), (threads(&user), is_back));
         if is_back {

@@ -61,7 +61,7 @@ impl World {
         };
         let actors: Vec<_> = (1..=n_actors).map(actor).collect();
         let words = vec![Word::IDLE; actors.len()];
-        let watch = Watch::new(THRESHOLD, EVERY);
+        let watch = Watch::new(THRESHOLD);
         Self { list, actors, words, watch, start: Instant::now(), now: Duration::ZERO }
     }
 
@@ -151,6 +151,22 @@ fn a_handler_that_waits_is_told_of_its_actor_and_not_of_the_process() {
     world.go_on(0);
     assert_eq!(world.pass(millis(500)).of_process(), None, "this poll has just begun");
     assert!(world.pass(millis(600)).of_process().is_some(), "and now it keeps its thread");
+}
+
+/// A process that does nothing is looked at eight times in a threshold, and not twenty times.
+#[test]
+fn who_looks_at_nothing_looks_seldom() {
+    let mut world = World::new(1);
+    world.pass(EVERY);
+    assert_eq!(world.watch.next_look(), (THRESHOLD / 8, true));
+    world.begin(0);
+    world.look(&[1], false);
+    assert_eq!(world.watch.next_look(), (EVERY, false));
+    world.idle(0);
+    world.pass(EVERY * 2);
+    assert_eq!(world.watch.next_look(), (THRESHOLD / 8, true));
+    world.look(&[2], false);
+    assert_eq!(world.watch.next_look(), (EVERY, false), "it is awake");
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub(crate) fn be_a_client() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.map_err(Into::into).and_then(|runtime| {
         let site = runtime.block_on(Site::start())?;
-        let spec = if way == "workers" { workers("echo") } else { shells(SCRIPT) };
+        let spec = if way.starts_with("workers") { workers("echo") } else { shells(SCRIPT) };
         let mesh = runtime.block_on(site.spawn(spec))?;
         let seats = runtime.block_on(mesh.seats());
         // One that is suspended cannot see that its link has ended.
@@ -191,7 +191,7 @@ async fn nothing_outlives_a_client_whose_guard_is_killed_first() -> Outcome {
 /// K3: workers have lost both, and one of them is suspended. What plain programs start outlives this
 /// where there is no cgroup to be killed.
 async fn workers_end_when_guard_and_client_are_killed_at_once() -> Outcome {
-    let client = Client::start("workers", 4).await?;
+    let client = Client::start("workers-awake", 4).await?;
     let pid = client.pid()?;
     kill(client.guard, Signal::KILL)?;
     kill(pid, Signal::KILL)?;
@@ -200,7 +200,7 @@ async fn workers_end_when_guard_and_client_are_killed_at_once() -> Outcome {
 
 /// K3
 async fn workers_end_when_client_and_guard_are_killed_at_once() -> Outcome {
-    let client = Client::start("workers", 4).await?;
+    let client = Client::start("workers-awake", 4).await?;
     kill(client.pid()?, Signal::KILL)?;
     kill(client.guard, Signal::KILL)?;
     client.must_leave_nothing().await

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use meshwarden::prelude::*;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::roll::{Roll, Watch};
+use super::roll::{PATIENCE, Roll, Watch};
 use super::tally::Work;
 use crate::measure::Effort;
 use crate::report::Record;
@@ -151,7 +151,7 @@ pub(super) fn floor_missed(n_procs: usize, roll: &Roll) -> io::Result<Duration> 
     let watch = Watch::new(&[victim])?;
     let killed = Instant::now();
     kill_process(victim, Signal::KILL)?;
-    watch.wait()?;
+    watch.wait(PATIENCE)?;
     terminate(&children)?;
     reap(children)?;
     Ok(killed.elapsed())

@@ -7,17 +7,17 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// The first word of the command line of what everybody starts; the path of the roll comes next.
 pub(crate) const ARGUMENT: &str = "answer";
 
 /// Longer than anybody takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is started: says its process id, and stays.
 pub(crate) fn answer(path: &str) -> ExitCode {
@@ -79,11 +79,20 @@ impl Watch {
         Ok(Self(pids.iter().map(open).collect::<Result<_, _>>()?))
     }
 
-    /// Waits until all have ended.
-    pub(crate) fn wait(self) -> io::Result<()> {
+    /// Waits until all have ended, for so long at most, and kills those that have not. Returns how many
+    /// that were.
+    pub(crate) fn wait(self, within: Duration) -> io::Result<usize> {
+        let deadline = Instant::now() + within;
+        let mut n_left = 0;
         for process in &self.0 {
-            poll(&mut [PollFd::new(process, PollFlags::IN)], None)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+            if poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&timeout))? == 0 {
+                // It may end just now.
+                _ = pidfd_send_signal(process, Signal::KILL).is_ok();
+                n_left += 1;
+            }
         }
-        Ok(())
+        Ok(n_left)
     }
 }

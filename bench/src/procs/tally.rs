@@ -7,6 +7,7 @@ use crate::report::{Record, Stats};
 /// A work, and those who do it in turn; ours comes first.
 pub(crate) struct Work {
     name: String,
+    metric: (&'static str, &'static str),
     cases: Vec<Case>,
 }
 
@@ -17,12 +18,23 @@ struct Case {
 }
 
 impl Work {
+    /// A work that takes time.
     pub(crate) fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), cases: Vec::new() }
+        Self { name: name.into(), metric: ("time", "ns"), cases: Vec::new() }
+    }
+
+    /// A work by which processes are left behind.
+    pub(crate) fn leaving(name: impl Into<String>) -> Self {
+        Self { metric: ("left behind", "processes"), ..Self::new(name) }
     }
 
     /// Adds what `by` took in a round.
     pub(crate) fn push(&mut self, by: &str, round: usize, elapsed: Duration) {
+        self.count(by, round, elapsed.as_secs_f64() * 1e9);
+    }
+
+    /// Adds what `by` found in a round.
+    pub(crate) fn count(&mut self, by: &str, round: usize, found: f64) {
         let known = self.cases.iter().position(|case| case.by == by);
         let index = known.unwrap_or_else(|| {
             self.cases.push(Case { by: by.to_owned(), rounds: Vec::new() });
@@ -31,21 +43,21 @@ impl Work {
         if let Some(case) = self.cases.get_mut(index) {
             case.rounds.resize(case.rounds.len().max(round + 1), Vec::new());
             if let Some(times) = case.rounds.get_mut(round) {
-                times.push(elapsed.as_secs_f64() * 1e9);
+                times.push(found);
             }
         }
     }
 
     /// The figures: of each round the median, and the first round does not count.
     pub(crate) fn records(self) -> Vec<Record> {
-        let name = self.name;
+        let Self { name, metric, cases } = self;
         let record = |case: Case| {
             let rounds = case.rounds.into_iter().skip(1).filter(|times| !times.is_empty());
             let found: Vec<f64> = rounds.map(|times| Stats::of(times).median()).collect();
             let stats = (!found.is_empty()).then(|| Stats::of(found))?;
-            Some(Record::new(&*name, case.by, ("time", "ns"), stats))
+            Some(Record::new(&*name, case.by, metric, stats))
         };
-        self.cases.into_iter().filter_map(record).collect()
+        cases.into_iter().filter_map(record).collect()
     }
 }
 

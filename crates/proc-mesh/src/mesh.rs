@@ -37,8 +37,7 @@ pub const PROCS_MAX: usize = 1 << 20;
 /// Messages of workers that may wait for the owner; then the workers do.
 const NEWS: usize = 1024;
 
-/// Processes that cannot be killed of which the owner may not have read yet; of more it is not told, but
-/// the log is.
+/// Processes that cannot be killed of which the owner may not have read yet; more go to the log.
 const UNKILLABLE: usize = 1024;
 
 /// How long ranks have to end when their mesh could not be spawned as a whole.

@@ -101,9 +101,10 @@ impl Victim {
         let after = now.duration_since(self.killed_at);
         let (rank, incarnation, pid) = (self.key.rank, self.key.incarnation, self.pid);
         let left = Unkillable { rank, incarnation, pid, after, why };
-        warn!(mesh = %self.concern.mesh, "{left}");
-        // An owner that does not read, or has gone, has the log and the metric.
-        _ = self.concern.owner.try_send(left).is_ok();
+        // An owner that does not read, or has gone, has the log.
+        if let Err(untold) = self.concern.owner.try_send(left) {
+            warn!(mesh = %self.concern.mesh, "{}", untold.into_inner());
+        }
     }
 }
 

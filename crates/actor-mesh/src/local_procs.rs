@@ -75,6 +75,8 @@ pub struct LocalSpec {
     /// Makes one transport for each process, which reaches all the others that it has made, at addresses like
     /// `local://name`.
     pub transports: Box<dyn Fn() -> Arc<dyn Transport> + Send + Sync>,
+    /// How long a handler may run until its actor is `Stalled`; the lease if `None`.
+    pub stalled_handler: Option<Duration>,
 }
 
 /// What all ranks share.
@@ -104,7 +106,8 @@ impl LocalProcs {
         let board = LocalTransport::default();
         let transports = Box::new(move || Arc::new(board.another()) as Arc<dyn Transport>);
         let (name, config) = (name.into(), Config::local());
-        Self::start_with(proc, LocalSpec { name, extent, config, registry, transports }).await
+        let spec = LocalSpec { name, extent, config, registry, transports, stalled_handler: None };
+        Self::start_with(proc, spec).await
     }
 
     /// The same, with everything said.
@@ -113,9 +116,11 @@ impl LocalProcs {
     ///
     /// [`LocalError`]; then nothing is left.
     pub async fn start_with(proc: &Proc, spec: LocalSpec) -> Result<Self, LocalError> {
-        let LocalSpec { name, extent, config, registry, transports } = spec;
+        let LocalSpec { name, extent, config, registry, transports, stalled_handler } = spec;
+        let stalled_handler =
+            config.times.stalled_handler(stalled_handler).map_err(SpecError::from)?;
         let town = Arc::new(Town {
-            stalled_handler: config.times.stalled_handler,
+            stalled_handler,
             label: OnceLock::new(),
             owner: Network::new(proc.clone(), transports(), registry.hash()),
             registry: Arc::new(registry),

@@ -72,11 +72,6 @@ pub struct Times {
     /// The silence after which an agent's ranks are given up: by then their leases have run out and
     /// they were culled, also if the clocks differ by 2 %. At least 1.03 (T + max(1 s, T/10)).
     pub timeout: Duration,
-    /// How long a handler of an actor, or the runtime of its process, may run without coming to an end
-    /// until it is `Stalled`. At least a heartbeat, and at most [`LEASE_MAX`](Self::LEASE_MAX).
-    // Traces that were recorded before it was there are read as those of a lease of 10 s.
-    #[serde(default = "ten_seconds")]
-    pub stalled_handler: Duration,
 }
 
 impl Times {
@@ -104,8 +99,7 @@ impl Times {
     }
 
     /// All times from the lease `T`: heartbeat T/20, suspect T/5, check T/4, poll deadline T/5,
-    /// unreachable 7T/20, timeout 1.01 T + max(2 s, T/5), stalled handler T: who works for as long as
-    /// somebody may be silent until he is given up is told as working for long.
+    /// unreachable 7T/20, timeout 1.01 T + max(2 s, T/5).
     ///
     /// # Examples
     ///
@@ -134,7 +128,6 @@ impl Times {
             poll_deadline: fifth,
             unreachable: twentieth.saturating_mul(7),
             timeout: lease.saturating_add(hundredth).saturating_add(slack),
-            stalled_handler: lease,
         }
     }
 
@@ -154,7 +147,6 @@ impl Times {
     ///   [`LEASE_MAX`](Self::LEASE_MAX).
     /// - [`ConfigError::Zero`] if a time is zero.
     /// - [`ConfigError::TooShort`] if a time is shorter than another needs it to be.
-    /// - [`ConfigError::TooLong`] if a stalled handler is never told.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.lease < Self::LEASE_MIN || self.lease > Self::LEASE_MAX {
             return Err(ConfigError::Lease { lease: self.lease });
@@ -179,23 +171,36 @@ impl Times {
                 "1.03 times (the lease and the time that a cull may take)",
                 self.timeout_min(),
             ),
-            ("stalled_handler", self.stalled_handler, "a heartbeat", self.heartbeat),
         ];
         for (name, time, bound, minimum) in at_least {
             if time < minimum {
                 return Err(ConfigError::TooShort { name, time, bound, minimum });
             }
         }
-        if self.stalled_handler > Self::LEASE_MAX {
-            let (name, time) = ("stalled_handler", self.stalled_handler);
-            return Err(ConfigError::TooLong { name, time, maximum: Self::LEASE_MAX });
-        }
         Ok(())
     }
-}
 
-const fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
+    /// How long a handler of an actor, or the runtime of its process, may run without coming to an end
+    /// until it is `Stalled`: as `asked`, or the lease: who works for as long as somebody may be silent
+    /// until he is given up is told as working for long. It is no time of the controller's: agents and
+    /// workers judge by it.
+    ///
+    /// # Errors
+    ///
+    /// - [`ConfigError::TooShort`] if it is less than a heartbeat, which is as often as anybody looks.
+    /// - [`ConfigError::TooLong`] if it is more than [`LEASE_MAX`](Self::LEASE_MAX).
+    pub fn stalled_handler(&self, asked: Option<Duration>) -> Result<Duration, ConfigError> {
+        let Some(time) = asked else { return Ok(self.lease) };
+        let name = "stalled_handler";
+        if time < self.heartbeat {
+            let (bound, minimum) = ("a heartbeat", self.heartbeat);
+            return Err(ConfigError::TooShort { name, time, bound, minimum });
+        }
+        if time > Self::LEASE_MAX {
+            return Err(ConfigError::TooLong { name, time, maximum: Self::LEASE_MAX });
+        }
+        Ok(time)
+    }
 }
 
 /// How many may be told, and may wait, at once. Whoever comes later is refused.
@@ -287,12 +292,19 @@ mod tests {
         assert_eq!(times.validate(), Ok(()));
         let times = Times { check: Duration::ZERO, ..lan };
         assert_eq!(times.validate(), Err(ConfigError::Zero { name: "check" }));
-        let times = Times { stalled_handler: lan.heartbeat / 2, ..lan };
-        let refused = times.validate();
-        assert!(matches!(refused, Err(ConfigError::TooShort { name: "stalled_handler", .. })));
-        let times = Times { stalled_handler: Duration::MAX, ..lan };
-        assert!(matches!(times.validate(), Err(ConfigError::TooLong { .. })));
         let times = Times { lease: Duration::from_millis(1), ..lan };
         assert_eq!(times.validate(), Err(ConfigError::Lease { lease: Duration::from_millis(1) }));
+    }
+
+    #[test]
+    fn a_handler_may_take_a_lease_or_what_was_asked_within_bounds() {
+        let lan = Times::lan();
+        assert_eq!(lan.stalled_handler(None), Ok(lan.lease));
+        assert_eq!(lan.stalled_handler(Some(lan.heartbeat)), Ok(lan.heartbeat));
+        let short = lan.stalled_handler(Some(lan.heartbeat - Duration::from_nanos(1)));
+        assert!(matches!(short, Err(ConfigError::TooShort { name: "stalled_handler", .. })));
+        assert_eq!(lan.stalled_handler(Some(Times::LEASE_MAX)), Ok(Times::LEASE_MAX));
+        let long = lan.stalled_handler(Some(Duration::MAX));
+        assert!(matches!(long, Err(ConfigError::TooLong { name: "stalled_handler", .. })));
     }
 }

@@ -35,6 +35,7 @@ struct Described {
     extent: Extent,
     surroundings: Surroundings,
     config: Config,
+    stalled_handler: Option<Duration>,
     output: OutputSinks,
     trace: Option<Box<dyn Trace<ProcReport>>>,
 }
@@ -51,8 +52,9 @@ impl<'a> ProcMeshBuilder<'a> {
     pub(crate) fn new(root: &'a Root, extent: Extent) -> Self {
         let (name, config) = ("procs".to_owned(), Config::local());
         let (output, trace) = (OutputSinks::default(), None);
-        let surroundings = Surroundings::default();
-        Self { root, spec: Described { name, extent, surroundings, config, output, trace } }
+        let (surroundings, stalled_handler) = (Surroundings::default(), None);
+        let spec = Described { name, extent, surroundings, config, stalled_handler, output, trace };
+        Self { root, spec }
     }
 
     /// The name in reports, metrics and the environment of the ranks; `procs` if none is given.
@@ -86,6 +88,13 @@ impl<'a> ProcMeshBuilder<'a> {
     /// When silence means what; [`Times::local`] if nothing is said.
     pub const fn times(mut self, times: Times) -> Self {
         self.spec.config.times = times;
+        self
+    }
+
+    /// How long a handler in a worker, or the runtime of its process, may run until it is `Stalled`; the
+    /// lease if nothing is said.
+    pub const fn stalled_handler(mut self, threshold: Duration) -> Self {
+        self.spec.stalled_handler = Some(threshold);
         self
     }
 
@@ -131,8 +140,10 @@ impl<'a> ProcMeshBuilder<'a> {
 
     /// Every rank is what `run` says.
     pub fn run(self, run: Run) -> Spawnable<'a> {
-        let Described { name, extent, surroundings, config, output, trace } = self.spec;
-        let spec = ProcSpec { name, extent, run, surroundings, config, output, trace };
+        let Described { name, extent, surroundings, config, stalled_handler, output, trace } =
+            self.spec;
+        let spec =
+            ProcSpec { name, extent, run, surroundings, config, stalled_handler, output, trace };
         Spawnable { control: self.root.control(), spec }
     }
 

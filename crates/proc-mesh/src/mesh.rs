@@ -197,20 +197,11 @@ impl ProcMesh {
             return Err(SpawnError::TooMany { size });
         }
         spec.surroundings.validate()?;
+        let stalled_handler =
+            spec.config.times.stalled_handler(spec.stalled_handler).map_err(SpecError::from)?;
         let hosts = seat(&spec.extent, hosts)?;
-        let random = Uuid::new_v4().as_u128();
-        let label = MeshLabel::new(MeshId::from_random(random), spec.name.as_str(), "proc");
-        let controller = Controller::new(
-            Spec {
-                mesh: label.clone(),
-                region: Region::all(spec.extent.clone()).into(),
-                epoch: Epoch::FIRST,
-                agents: hosts.iter().map(|(ranks, _)| ranks.clone()).collect(),
-                config: spec.config,
-                seed: random as u64,
-            },
-            ProcKind,
-        )?;
+        let controller = controller(&spec, hosts.iter().map(|(ranks, _)| ranks.clone()).collect())?;
+        let label = controller.spec().mesh.clone();
         let refs = hosts.iter().map(|(_, host)| host.clone()).collect();
         let agents = ProcAgents::new(label.id(), refs);
         let setup = Setup { trace: spec.trace, ..Setup::new(controller, agents, Clock::start()) };
@@ -231,7 +222,7 @@ impl ProcMesh {
                 since,
                 lease: spec.config.times.lease,
                 heartbeat: spec.config.times.heartbeat,
-                stalled_handler: spec.config.times.stalled_handler,
+                stalled_handler,
                 agent: AgentId::new(index),
                 answers: answers.clone(),
                 launch: launch.clone(),
@@ -427,6 +418,22 @@ async fn open_homes(
     control.spawn(Arc::clone(&roster).follow(events));
     let region = Arc::new(Region::all(extent.clone()));
     Ok(Arc::new(Homes { roster, region, home: desk.port() }))
+}
+
+/// The controller of the mesh that `spec` describes, whose ranks live with `agents`.
+fn controller(spec: &ProcSpec, agents: Arc<[RankSet]>) -> Result<Controller<ProcKind>, SpecError> {
+    let random = Uuid::new_v4().as_u128();
+    Controller::new(
+        Spec {
+            mesh: MeshLabel::new(MeshId::from_random(random), spec.name.as_str(), "proc"),
+            region: Region::all(spec.extent.clone()).into(),
+            epoch: Epoch::FIRST,
+            agents,
+            config: spec.config,
+            seed: random as u64,
+        },
+        ProcKind,
+    )
 }
 
 /// Which ranks live on which host: by the dim `hosts`, or all on the first.

@@ -150,7 +150,7 @@ impl Worker {
     }
 
     /// How long a handler of an actor may run until it hangs, as the mesh has it
-    /// ([`Times::stalled_handler`](controller::Times::stalled_handler)).
+    /// ([`ProcSpec::stalled_handler`](crate::ProcSpec::stalled_handler)).
     #[must_use]
     pub const fn stalled_handler(&self) -> Duration {
         self.record.stalled_handler

@@ -26,7 +26,14 @@ async fn world(net: &FaultNet) -> World {
     });
     let (name, extent) = ("homes".to_owned(), format!("procs={RANKS}").parse());
     let (extent, registry) = (extent.expect("it is an extent"), registry());
-    let spec = LocalSpec { name, extent, config: Config::local(), registry, transports };
+    let spec = LocalSpec {
+        name,
+        extent,
+        config: Config::local(),
+        registry,
+        transports,
+        stalled_handler: None,
+    };
     World { procs: LocalProcs::start_with(&proc, spec).await.expect("they start"), proc }
 }
 

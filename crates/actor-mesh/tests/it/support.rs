@@ -206,7 +206,7 @@ impl World {
         let extent = extent.parse().expect("it is an extent");
         let (name, registry) = ("homes".to_owned(), registry());
         let transports = Box::new(transports);
-        let spec = LocalSpec { name, extent, config, registry, transports };
+        let spec = LocalSpec { name, extent, config, registry, transports, stalled_handler: None };
         let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
         Self { proc, procs }
     }

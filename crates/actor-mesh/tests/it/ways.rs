@@ -173,7 +173,7 @@ async fn local_processes_that_cannot_start_are_told_of() {
     let (name, config, registry) = ("homes".to_owned(), Config::local(), registry());
     // Each on a board of its own: nobody finds another.
     let transports = Box::new(|| Arc::new(LocalTransport::default()) as Arc<dyn Transport>);
-    let spec = LocalSpec { name, extent, config, registry, transports };
+    let spec = LocalSpec { name, extent, config, registry, transports, stalled_handler: None };
     let error = soon(LocalProcs::start_with(&proc, spec)).await.expect_err("nobody is there");
     let told = error.to_string();
     assert!(told.starts_with("the process of rank 0 does not run: failed"), "{told}");

@@ -134,7 +134,7 @@ async fn a_forwarder_that_comes_back_takes_its_place_again() {
         let extent = format!("procs={RANKS}").parse().expect("it is an extent");
         let (name, registry) = ("homes".to_owned(), registry());
         let config = Config { restart, ..Config::local() };
-        let spec = LocalSpec { name, extent, config, registry, transports };
+        let spec = LocalSpec { name, extent, config, registry, transports, stalled_handler: None };
         let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
         let world = World { proc, procs };
         let tools = world.spawn(tens("tools").restart(restart)).await;

@@ -33,7 +33,7 @@ async fn a_cast_leaves_its_process_no_more_often_than_the_fan_out_says() {
     let proc = Proc::local().expect("there is a runtime");
     let (name, extent) = ("homes".to_owned(), "procs=21".parse().expect("it is an extent"));
     let (config, registry) = (Config::local(), registry());
-    let spec = LocalSpec { name, extent, config, registry, transports };
+    let spec = LocalSpec { name, extent, config, registry, transports, stalled_handler: None };
     let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");
     let world = World { proc, procs };
     let tools: ActorMesh<Tool> = world.spawn(tens("tools")).await;

@@ -176,8 +176,6 @@ fn times(
         ),
         unreachable: time("unreachable", args.unreachable, file.unreachable, derived.unreachable),
         timeout: time("timeout", args.timeout, file.timeout, derived.timeout),
-        // What runs are programs: they have no handlers.
-        stalled_handler: derived.stalled_handler,
     }
 }
 

@@ -23,8 +23,7 @@ impl World {
     /// Two processes, each with an actor of two meshes.
     async fn new(root: &Root) -> Result<Self, ClientError> {
         let hosts = root.hosts(1).await?;
-        let times = Times { stalled_handler: THRESHOLD, ..Times::local() };
-        let described = root.procs("procs=2".parse()?).times(times);
+        let described = root.procs("procs=2".parse()?).stalled_handler(THRESHOLD);
         let procs = described.actors()?.spawn(&hosts).await?;
         let tools = procs.spawn_as(tens("tools")).await?;
         let others = procs.spawn_as(tens("others")).await?;

@@ -34,6 +34,9 @@ pub struct ProcSpec {
     pub surroundings: Surroundings,
     /// Times and restarts.
     pub config: Config,
+    /// How long a handler in a worker, or the runtime of its process, may run until it is `Stalled`; the
+    /// lease if `None`. Programs have no handlers.
+    pub stalled_handler: Option<Duration>,
     /// Where the output goes.
     pub output: OutputSinks,
     /// Who is shown every step of its supervision, if anybody.

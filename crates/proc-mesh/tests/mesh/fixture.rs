@@ -79,6 +79,7 @@ fn spec(run: Run) -> ProcSpec {
         run,
         surroundings: Surroundings::default(),
         config: Config::local(),
+        stalled_handler: None,
         output: OutputSinks::default(),
         trace: None,
     }

@@ -66,7 +66,7 @@ async fn talks(mut worker: Worker) -> ExitCode {
 
 fn watchful(entry: &str) -> ProcSpec {
     let mut spec = workers(entry);
-    spec.config.times.stalled_handler = THRESHOLD;
+    spec.stalled_handler = Some(THRESHOLD);
     spec
 }
 

@@ -252,6 +252,17 @@ pub enum DialError {
     /// The address is not loopback, and nothing proves who is there.
     #[error("{0} is on another machine: set up TLS")]
     NotLoopback(Addr),
+    /// Whoever is there speaks TLS, and we do not there.
+    #[error("{0} speaks TLS: set up both sides alike")]
+    TlsThere(Addr),
+    /// The two do not trust each other's certificates.
+    #[error("{to} is not trusted: {why}")]
+    Untrusted {
+        /// Where.
+        to: Addr,
+        /// Why.
+        why: Distrust,
+    },
     /// Nobody answers there.
     #[error("cannot connect to {to}: {kind}")]
     Os {
@@ -284,6 +295,48 @@ pub enum DialError {
         /// How long it was given.
         within: Duration,
     },
+}
+
+/// Why one side of a connection does not trust the certificate of the other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Distrust {
+    /// There is none: somebody speaks TLS without, or does not speak TLS 1.3 at all.
+    #[error("it does not speak TLS 1.3: is the other side set up for it?")]
+    NoTls,
+    /// It is not valid any more.
+    #[error("its certificate has expired: make a new one")]
+    Expired,
+    /// It is not valid yet.
+    #[error("its certificate is not valid yet: look at the clocks of both machines")]
+    NotYetValid,
+    /// Somebody else has signed it.
+    #[error("its certificate was not signed by the authority of this mesh")]
+    UnknownIssuer,
+    /// Its authority has taken it back.
+    #[error("its certificate was revoked")]
+    Revoked,
+    /// It is for another host than the one that was dialled.
+    #[error("its certificate is for another host than the one that was asked for")]
+    OtherHost,
+    /// It may not be used on its side of a connection.
+    #[error("its certificate is not for this: it needs the usages serverAuth and clientAuth")]
+    Purpose,
+    /// It does not say, once, whose it is.
+    #[error("its certificate does not say whose it is: make it with `meshwarden certs`")]
+    Nameless,
+    /// It is of a role that has no business here.
+    #[error("it is {0:?}, and that role is not let in here")]
+    Role(String),
+    /// It is of a host that has no business here.
+    #[error("it is {0:?}, and that host is not let in here")]
+    Host(String),
+    /// It is no certificate, or one of a kind that is not known.
+    #[error("its certificate cannot be understood")]
+    Malformed,
+    /// Ours was not trusted.
+    #[error("it does not trust our certificate: its log says why")]
+    Ours,
 }
 
 /// Where a process listens.

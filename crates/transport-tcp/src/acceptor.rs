@@ -9,13 +9,14 @@ use mesh_core::{Inbound, Incarnation, Lane, Lost, ProcId};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::arrivals::Arrivals;
 use crate::config::TcpConfig;
 use crate::connection::{Ended, Side, carry};
 use crate::handshake::Peer;
 use crate::link::Link;
 use crate::meet::{NotMet, answer, welcome};
 use crate::metrics;
-use crate::stream::{Accepted, Listener, Stream};
+use crate::stream::{Accepted, Fresh, Listener, Stream};
 
 /// One address at which we listen, and the sessions that came in there.
 pub(crate) struct Acceptor {
@@ -23,6 +24,8 @@ pub(crate) struct Acceptor {
     pub(crate) lane: Lane,
     pub(crate) config: Arc<TcpConfig>,
     known: Mutex<Known>,
+    /// Who is at the door.
+    arrivals: Arrivals,
 }
 
 /// Who has been here.
@@ -48,7 +51,7 @@ enum Admitted {
 
 impl Acceptor {
     pub(crate) fn new(into: Arc<dyn Inbound>, lane: Lane, config: Arc<TcpConfig>) -> Self {
-        Self { into, lane, config, known: Mutex::default() }
+        Self { into, lane, config, known: Mutex::default(), arrivals: Arrivals::default() }
     }
 
     /// Takes connections for as long as it is run.
@@ -59,10 +62,15 @@ impl Acceptor {
             let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok(stream) => {
+                    let max = self.config.unauthenticated_per_address_max;
+                    let Some(arrival) = self.arrivals.admit(stream.from(), max) else {
+                        metrics::refused("crowd");
+                        continue;
+                    };
                     let acceptor = Arc::clone(&self);
                     tokio::spawn(async move {
                         let met = acceptor.meet(stream).await;
-                        drop(permit);
+                        drop((permit, arrival));
                         if let Some((link, number, stream)) = met {
                             acceptor.keep(link, number, stream).await;
                         }
@@ -102,6 +110,11 @@ impl Acceptor {
                 tracing::warn!(%refused, "a connection was refused");
                 None
             }
+            Ok(Err(NotMet::Untrusted(why))) => {
+                metrics::refused(metrics::distrusted(&why));
+                tracing::warn!(%why, "a connection was refused");
+                None
+            }
             Ok(Err(NotMet::Broken(error))) => {
                 metrics::refused("broken");
                 tracing::debug!(%error, "a connection broke in its handshake");
@@ -117,10 +130,13 @@ impl Acceptor {
 
     async fn try_meet(
         &self,
-        mut stream: Accepted,
+        accepted: Accepted,
     ) -> Result<Option<(Arc<Link>, u64, Box<dyn Stream>)>, NotMet> {
         let us = self.into.identity();
-        let peer = answer(stream.as_stream(), us, &self.config.secret).await?;
+        let Fresh { mut stream, binding, budget } =
+            accepted.guarded(self.lane, self.config.silence).await?;
+        let peer = answer((&mut *stream, binding), us, &self.config.secret).await?;
+        budget.lift();
         if peer.lane != self.lane {
             metrics::refused("lane");
             return Ok(None);
@@ -130,7 +146,7 @@ impl Acceptor {
             Admitted::Resumed(link) => (link, false),
             Admitted::Forgotten => {
                 metrics::refused("forgotten");
-                welcome(stream.as_stream(), peer.ack, true).await?;
+                welcome(&mut *stream, peer.ack, true).await?;
                 return Ok(None);
             }
             Admitted::Outdated => {
@@ -140,20 +156,13 @@ impl Acceptor {
         };
         // Before the connection is taken over: nothing else may be written first.
         let told = link.ack();
-        let welcomed = match welcome(stream.as_stream(), told, is_new).await {
-            Ok(()) => stream.prepared(self.lane, self.config.silence),
-            Err(error) => Err(error),
-        };
-        let stream = match welcomed {
-            Ok(stream) => stream,
-            Err(error) => {
-                // Nobody has joined by it, and nobody keeps it.
-                if is_new {
-                    self.forget(&link);
-                }
-                return Err(error.into());
+        if let Err(error) = welcome(&mut *stream, told, is_new).await {
+            // Nobody has joined by it, and nobody keeps it.
+            if is_new {
+                self.forget(&link);
             }
-        };
+            return Err(error.into());
+        }
         let Ok(number) = link.connected(peer.ack, told) else {
             link.end(Lost::Protocol);
             return Ok(None);

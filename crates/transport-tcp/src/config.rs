@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use mesh_core::Lane;
+use mesh_core::{Addr, Lane};
 
 use crate::connection::{Limits, Side};
 use crate::secret::Secret;
+use crate::tls::Tls;
 
 /// Limits and times of a transport. A preset says what it is for; every number may be changed.
 #[derive(Clone, Debug)]
@@ -30,6 +31,15 @@ pub struct TcpConfig {
     pub data_frame_max: usize,
     /// How many connections may be in their handshake; others wait in the accept queue.
     pub unauthenticated_max: usize,
+    /// How many of them may come from one address of another machine; more are closed.
+    pub unauthenticated_per_address_max: usize,
+    /// Who we are to other machines, and whom we trust there. On loopback, and over Unix sockets, the secret
+    /// is enough.
+    pub tls: Option<Tls>,
+    /// Addresses off loopback that are listened at and dialled without TLS all the same, exactly as they are
+    /// named here: for networks that nobody else is on. Whoever can read what is sent there can read it all,
+    /// and whoever can change it can run programs on this machine.
+    pub insecure: Vec<Addr>,
 }
 
 /// Numbers that cannot hold together.
@@ -78,6 +88,9 @@ impl TcpConfig {
             control_frame_max: 1 << 20,
             data_frame_max: 16 << 20,
             unauthenticated_max: 64,
+            unauthenticated_per_address_max: 16,
+            tls: None,
+            insecure: Vec::new(),
         }
     }
 
@@ -93,6 +106,7 @@ impl TcpConfig {
             ("ping", self.ping.is_zero()),
             ("window", self.window == 0),
             ("unauthenticated_max", self.unauthenticated_max == 0),
+            ("unauthenticated_per_address_max", self.unauthenticated_per_address_max == 0),
         ];
         if let Some((name, _)) = times.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(ConfigError::Zero(name));

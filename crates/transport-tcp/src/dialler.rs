@@ -11,7 +11,8 @@ use crate::connection::{Ended, Side, carry};
 use crate::handshake::{Refused, SessionId};
 use crate::link::Link;
 use crate::meet::{Call, Met, NotMet, call, random};
-use crate::stream::{Stream, connect};
+use crate::stream::{Fresh, Stream, connect};
+use crate::tls::Tls;
 
 /// Where a session leads.
 pub(crate) struct Route {
@@ -109,11 +110,15 @@ impl Route {
     ) -> Result<Connected, DialError> {
         let (to, within) = (&self.to, self.config.handshake);
         let attempt = async {
-            let mut stream = connect(to, self.lane, self.config.silence).await?;
+            let Fresh { mut stream, binding, budget } =
+                connect(to, self.lane, &self.config).await?;
             let from = self.into.identity();
             let said = Call { from, to: self.peer, lane: self.lane, session, ack, resumes };
-            match call(&mut *stream, said, &self.config.secret).await {
-                Ok(met) => Ok((stream, met)),
+            match call((&mut *stream, binding), said, &self.config.secret).await {
+                Ok(met) => {
+                    budget.lift();
+                    Ok((stream, met))
+                }
                 Err(not_met) => Err(self.error(not_met)),
             }
         };
@@ -125,7 +130,12 @@ impl Route {
     fn error(&self, not_met: NotMet) -> DialError {
         let to = self.to.clone();
         match not_met {
-            NotMet::Broken(error) => DialError::Os { to, kind: error.kind() },
+            NotMet::Broken(error) => match Tls::refusal(&error) {
+                Some(why) => DialError::Untrusted { to, why },
+                None => DialError::Os { to, kind: error.kind() },
+            },
+            NotMet::Untrusted(why) => DialError::Untrusted { to, why },
+            NotMet::Refused(Refused::Tls) => DialError::TlsThere(to),
             NotMet::Refused(Refused::Stranger(found)) => {
                 DialError::Stranger { to, wanted: self.peer, found }
             }

@@ -20,8 +20,9 @@ use crate::wire::Ack;
 /// The version of everything on the wire. Others are refused.
 pub(crate) const VERSION: u16 = 1;
 
-/// How long a message of the handshake may be.
-pub(crate) const MESSAGE_MAX: usize = 1024;
+/// How long a message of the handshake may be. Less than what the first bytes of TLS are as a length, so that
+/// it is known by them.
+pub(crate) const MESSAGE_MAX: usize = 512;
 
 /// The first bytes: something else that speaks here is known by them.
 const MAGIC: [u8; 8] = *b"meshwrdn";
@@ -31,6 +32,29 @@ const MAGIC: [u8; 8] = *b"meshwrdn";
 pub(crate) struct SessionId(pub(crate) [u8; 16]);
 
 pub(crate) type Nonce = [u8; 32];
+
+/// What ties the proofs to the one connection that they are made on, so that none can be carried over from
+/// another by whoever sits between the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// Nothing: the connection does not leave the machine, or was allowed to be without.
+    Plain,
+    /// What both ends of a TLS connection derive from it, and nobody else can.
+    #[cfg_attr(
+        not(any(feature = "tls", test)),
+        expect(dead_code, reason = "there is no TLS to bind to")
+    )]
+    Tls([u8; 32]),
+}
+
+impl Binding {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Plain => &[],
+            Self::Tls(exported) => exported,
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Hello {
@@ -78,6 +102,8 @@ pub(crate) enum Refused {
     OtherProgram,
     #[error("it does not know the secret of the mesh")]
     Unauthenticated,
+    #[error("it speaks TLS, and we do not there: set up both sides alike")]
+    Tls,
 }
 
 /// A peer whose proof was right.
@@ -97,6 +123,7 @@ pub(crate) struct Peer {
 pub(crate) struct Dialling {
     hello: Hello,
     said: Vec<u8>,
+    binding: Binding,
 }
 
 impl Dialling {
@@ -104,11 +131,11 @@ impl Dialling {
         from: Identity,
         to: ProcId,
         (lane, session): (Lane, SessionId),
-        nonce: Nonce,
+        (nonce, binding): (Nonce, Binding),
     ) -> Self {
         let hello = Hello { magic: MAGIC, version: VERSION, from, to, lane, session, nonce };
         let said = encode(&hello);
-        Self { hello, said }
+        Self { hello, said, binding }
     }
 
     /// What to send first.
@@ -127,7 +154,8 @@ impl Dialling {
         if challenge.version != VERSION {
             return Err(Refused::Version(challenge.version));
         }
-        let said: [&[u8]; 2] = [&self.said, &encode(&(challenge.from, challenge.nonce))];
+        let theirs = encode(&(challenge.from, challenge.nonce));
+        let said: [&[u8]; 3] = [self.binding.bytes(), &self.said, &theirs];
         if !secret.check(LISTENER, &said, &challenge.proof) {
             return Err(Refused::Unauthenticated);
         }
@@ -138,7 +166,7 @@ impl Dialling {
         if !is_same_program(found, self.hello.from) {
             return Err(Refused::OtherProgram);
         }
-        let proof = secret.prove(DIALLER, &[said[0], said[1], &encode(&(ack, resumes))]);
+        let proof = secret.prove(DIALLER, &[said[0], said[1], said[2], &encode(&(ack, resumes))]);
         Ok((found, encode(&Answer { ack, resumes, proof })))
     }
 
@@ -154,6 +182,7 @@ impl Dialling {
 pub(crate) struct Greeted {
     hello: Hello,
     said: [Vec<u8>; 2],
+    binding: Binding,
 }
 
 impl Greeted {
@@ -161,7 +190,7 @@ impl Greeted {
     pub(crate) fn new(
         message: &[u8],
         us: Identity,
-        nonce: Nonce,
+        (nonce, binding): (Nonce, Binding),
         secret: &Secret,
     ) -> Result<(Self, Vec<u8>), Refused> {
         let hello: Hello = decode(message)?;
@@ -172,9 +201,9 @@ impl Greeted {
             return Err(Refused::Version(hello.version));
         }
         let said = [message.to_vec(), encode(&(us, nonce))];
-        let proof = secret.prove(LISTENER, &[&said[0], &said[1]]);
+        let proof = secret.prove(LISTENER, &[binding.bytes(), &said[0], &said[1]]);
         let challenge = Challenge { version: VERSION, from: us, nonce, proof };
-        Ok((Self { hello, said }, encode(&challenge)))
+        Ok((Self { hello, said, binding }, encode(&challenge)))
     }
 
     /// The dialler's answer. Who gives the right one is a peer.
@@ -186,7 +215,8 @@ impl Greeted {
     ) -> Result<Peer, Refused> {
         let Answer { ack, resumes, proof } = decode(message)?;
         let last = encode(&(ack, resumes));
-        if !secret.check(DIALLER, &[&self.said[0], &self.said[1], &last], &proof) {
+        let said: [&[u8]; 4] = [self.binding.bytes(), &self.said[0], &self.said[1], &last];
+        if !secret.check(DIALLER, &said, &proof) {
             return Err(Refused::Unauthenticated);
         }
         let Hello { from: identity, to, lane, session, .. } = self.hello;

@@ -1,4 +1,4 @@
-//! Sessions over TCP on loopback, and over Unix sockets: authenticated, resumable, bounded.
+//! Sessions over TCP, and over Unix sockets: authenticated, resumable, bounded.
 //!
 //! [`TcpTransport`] implements [`mesh_core::Transport`]. Within it, two pure machines decide: the
 //! handshake, whose types are the order of its messages, and the session, which numbers envelopes,
@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod arrivals;
 mod backoff;
+mod budget;
 mod config;
 mod connection;
 mod dialler;
@@ -17,12 +19,22 @@ mod link;
 mod meet;
 pub mod metrics;
 mod parked;
+mod private_file;
 mod secret;
 mod session;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod transport;
 mod wire;
 
 pub use config::{ConfigError, TcpConfig};
+pub use private_file::FileError;
 pub use secret::{Secret, SecretError};
+pub use tls::Tls;
+#[cfg(feature = "tls")]
+pub use tls::{CertName, CertNameError, Peers, TlsError, TlsFiles, TlsPem};
 pub use transport::TcpTransport;

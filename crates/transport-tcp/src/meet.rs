@@ -2,10 +2,10 @@
 
 use std::io;
 
-use mesh_core::{Identity, Lane, ProcId};
+use mesh_core::{Distrust, Identity, Lane, ProcId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::handshake::{Dialling, Greeted, MESSAGE_MAX, Nonce, Peer, Refused, SessionId};
+use crate::handshake::{Binding, Dialling, Greeted, MESSAGE_MAX, Nonce, Peer, Refused, SessionId};
 use crate::secret::Secret;
 use crate::stream::Stream;
 use crate::wire::Ack;
@@ -17,6 +17,8 @@ pub(crate) enum NotMet {
     Broken(#[from] io::Error),
     #[error(transparent)]
     Refused(#[from] Refused),
+    #[error(transparent)]
+    Untrusted(#[from] Distrust),
 }
 
 /// Whom a dialler has met.
@@ -41,12 +43,12 @@ pub(crate) struct Call {
 
 /// The dialler's side.
 pub(crate) async fn call(
-    stream: &mut dyn Stream,
+    (stream, binding): (&mut dyn Stream, Binding),
     call: Call,
     secret: &Secret,
 ) -> Result<Met, NotMet> {
     let Call { from, to, lane, session, ack, resumes } = call;
-    let dialling = Dialling::new(from, to, (lane, session), nonce()?);
+    let dialling = Dialling::new(from, to, (lane, session), (nonce()?, binding));
     say(stream, dialling.hello()).await?;
     let challenge = hear(stream).await?;
     let (identity, answer) = dialling.challenged(&challenge, secret, (ack, resumes))?;
@@ -57,12 +59,12 @@ pub(crate) async fn call(
 
 /// The listener's side, up to where it knows whom it has met. It then says [`welcome`].
 pub(crate) async fn answer(
-    stream: &mut dyn Stream,
+    (stream, binding): (&mut dyn Stream, Binding),
     us: Identity,
     secret: &Secret,
 ) -> Result<Peer, NotMet> {
     let hello = hear(stream).await?;
-    let (greeted, challenge) = Greeted::new(&hello, us, nonce()?, secret)?;
+    let (greeted, challenge) = Greeted::new(&hello, us, (nonce()?, binding), secret)?;
     say(stream, &challenge).await?;
     Ok(greeted.answered(&hear(stream).await?, us, secret)?)
 }
@@ -81,14 +83,19 @@ async fn say(stream: &mut dyn Stream, message: &[u8]) -> io::Result<()> {
 }
 
 async fn hear(stream: &mut dyn Stream) -> Result<Vec<u8>, NotMet> {
-    let length = usize::from(stream.read_u16_le().await?);
-    if length > MESSAGE_MAX {
-        return Err(Refused::Garbled.into());
+    let length = stream.read_u16_le().await?;
+    if usize::from(length) > MESSAGE_MAX {
+        let is_tls = TLS_RECORDS.contains(&length.to_le_bytes());
+        return Err(if is_tls { Refused::Tls } else { Refused::Garbled }.into());
     }
+    let length = usize::from(length);
     let mut message = vec![0; length];
     stream.read_exact(&mut message).await?;
     Ok(message)
 }
+
+/// How records of TLS begin that may come first: those of a handshake, and alerts.
+const TLS_RECORDS: [[u8; 2]; 2] = [[0x16, 0x03], [0x15, 0x03]];
 
 pub(crate) fn nonce() -> io::Result<Nonce> {
     random()

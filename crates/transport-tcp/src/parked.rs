@@ -17,16 +17,18 @@ pub(crate) struct Parked {
     writer: Writer,
     /// What the socket has not taken: the task writes it before anything else.
     rest: Bytes,
+    /// What was taken is all on its way. A TLS connection takes what it cannot send yet.
+    is_flushed: bool,
 }
 
 impl Parked {
     pub(crate) const fn new(connection: u64, writer: Writer) -> Self {
-        Self { connection, writer, rest: Bytes::new() }
+        Self { connection, writer, rest: Bytes::new(), is_flushed: true }
     }
 
     /// Whether nothing waits to be written by the task.
     pub(crate) fn is_clear(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_empty() && self.is_flushed
     }
 
     /// Writes what the socket takes now, and keeps the rest, behind what is kept already.
@@ -44,6 +46,8 @@ impl Parked {
                 Poll::Ready(_) | Poll::Pending => return,
             }
         }
+        let flushed = Pin::new(&mut self.writer).poll_flush(&mut cx);
+        self.is_flushed = matches!(flushed, Poll::Ready(Ok(())));
     }
 
     /// The writing half, and what is to be written first.

@@ -1,14 +1,13 @@
 //! The secret of a mesh: who knows it belongs to it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use crate::private_file::{FileError, read_private};
 
 /// 256 bits that every process of a mesh knows, and nobody else. Overwritten when it is dropped, and
 /// never shown.
@@ -25,32 +24,9 @@ pub enum SecretError {
     /// The system has no random bytes.
     #[error("the system has no random bytes: {0}")]
     Random(String),
-    /// The file cannot be read.
-    #[error("cannot read {path:?}: {kind}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        kind: std::io::ErrorKind,
-    },
-    /// Others can read the file.
-    #[error("{path:?} can be read by others (mode {mode:o}): chmod 600 it, and make a new secret")]
-    TooOpen {
-        /// The file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// The file belongs to somebody else.
-    #[error("{path:?} belongs to user {owner}, and we are {us}")]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// Whose it is.
-        owner: u32,
-        /// Who we are.
-        us: u32,
-    },
+    /// The file was not taken.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It has another length.
     #[error("a secret has 32 bytes, or 64 hexadecimal digits, and this one has neither")]
     WrongLength,
@@ -91,23 +67,7 @@ impl Secret {
     ///
     /// Every other [`SecretError`].
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
-        let unreadable = |error: std::io::Error| SecretError::Unreadable {
-            path: path.into(),
-            kind: error.kind(),
-        };
-        let mut file = File::open(path).map_err(unreadable)?;
-        // Of the file that was opened, so that it cannot be another one by now.
-        let metadata = file.metadata().map_err(unreadable)?;
-        let us = rustix::process::geteuid().as_raw();
-        if metadata.uid() != us {
-            return Err(SecretError::Foreign { path: path.into(), owner: metadata.uid(), us });
-        }
-        let mode = metadata.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(SecretError::TooOpen { path: path.into(), mode });
-        }
-        let mut text = Zeroizing::new(Vec::with_capacity(256));
-        file.by_ref().take(256).read_to_end(&mut text).map_err(unreadable)?;
+        let text = read_private(path, FILE_MAX)?;
         Self::parse(&text).ok_or(SecretError::WrongLength)
     }
 
@@ -159,6 +119,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// How long a file with a secret may be: its digits, and what an editor adds.
+const FILE_MAX: u64 = 256;
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -191,22 +154,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_must_be_nobody_elses_to_read() {
+    fn a_file_has_bytes_or_digits() {
         let path = std::env::temp_dir().join(format!("mesh-secret-{}", std::process::id()));
         let digits = "00ff".repeat(16) + "\n";
         fs::write(&path, digits).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let open = Secret::from_file(&path).map(|_| ());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let read = Secret::from_file(&path).map(|secret| secret.0[..4].to_vec());
         fs::write(&path, "short").unwrap();
         let short = Secret::from_file(&path).map(|_| ());
         fs::remove_file(&path).unwrap();
-        assert_eq!(open, Err(SecretError::TooOpen { path: path.clone(), mode: 0o640 }));
         assert_eq!(read, Ok(vec![0, 255, 0, 255]));
         assert_eq!(short, Err(SecretError::WrongLength));
-        let gone =
-            SecretError::Unreadable { path: path.clone(), kind: std::io::ErrorKind::NotFound };
-        assert_eq!(Secret::from_file(&path).map(|_| ()), Err(gone));
+        let gone = Secret::from_file(&path).map(|_| ());
+        assert!(matches!(gone, Err(SecretError::File(FileError::Unreadable { .. }))), "{gone:?}");
     }
 }

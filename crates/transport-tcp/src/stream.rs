@@ -1,8 +1,9 @@
-//! Sockets: TCP on loopback, and Unix sockets of our own user.
+//! Sockets: TCP, over TLS where it leaves the machine, and Unix sockets of our own user.
 
+use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,44 +13,108 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 
+use crate::budget::{Budget, Budgeted};
+use crate::config::TcpConfig;
+use crate::handshake::Binding;
+use crate::meet::NotMet;
+use crate::metrics::Insecure;
+use crate::tls::Tls;
+
 /// A connection, of whatever kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// A connection on which it is still to be found out who is at the other end.
+pub(crate) struct Fresh {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) binding: Binding,
+    /// What the other end may say until that is known.
+    pub(crate) budget: Budget,
+}
+
+impl fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fresh").field("budget", &self.budget).finish_non_exhaustive()
+    }
+}
+
 /// A connection to `to`.
-pub(crate) async fn connect(
-    to: &Addr,
-    lane: Lane,
-    silence: Duration,
-) -> Result<Box<dyn Stream>, DialError> {
+pub(crate) async fn connect(to: &Addr, lane: Lane, config: &TcpConfig) -> Result<Fresh, DialError> {
     let refused = |error: io::Error| DialError::Os { to: to.clone(), kind: error.kind() };
     match to {
         Addr::Tcp { host, port } => {
-            let all: Vec<SocketAddr> =
-                lookup_host((host.as_str(), *port)).await.map_err(refused)?.collect();
-            if !all.iter().all(|at| at.ip().is_loopback()) {
-                return Err(DialError::NotLoopback(to.clone()));
-            }
+            let all = resolve(host, *port).await.map_err(refused)?;
+            let guard = Guard::of(to, &all, config);
+            let guard = guard.ok_or_else(|| DialError::NotLoopback(to.clone()))?;
             let stream = TcpStream::connect(&all[..]).await.map_err(refused)?;
-            prepare(&stream, lane, silence).map_err(refused)?;
-            Ok(Box::new(stream))
+            prepare(&stream, lane, config.silence).map_err(refused)?;
+            let budget = Budget::new(UNKNOWN_BYTES_MAX);
+            let stream = Budgeted::new(stream, budget.clone());
+            match guard {
+                Guard::Secret => {
+                    Ok(Fresh { stream: Box::new(stream), binding: Binding::Plain, budget })
+                }
+                Guard::Tls(tls) => {
+                    let met = tls.connect(host, stream).await;
+                    let untrusted = |why| DialError::Untrusted { to: to.clone(), why };
+                    let (stream, binding) = met.map_err(untrusted)?;
+                    Ok(Fresh { stream: Box::new(stream), binding, budget })
+                }
+            }
         }
         Addr::Unix { path } => {
             let stream = UnixStream::connect(path).await.map_err(refused)?;
             if !is_ours(&stream) {
                 return Err(DialError::Unauthenticated(to.clone()));
             }
-            Ok(Box::new(stream))
+            Ok(of_unix(stream))
         }
         Addr::Local { .. } => Err(DialError::Scheme(to.clone())),
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((host, port)).await?.collect())
+}
+
+fn of_unix(stream: UnixStream) -> Fresh {
+    let budget = Budget::new(UNKNOWN_BYTES_MAX);
+    let stream = Box::new(Budgeted::new(stream, budget.clone()));
+    Fresh { stream, binding: Binding::Plain, budget }
+}
+
+/// What proves who is at the other end of a TCP connection, and keeps others out of it.
+#[derive(Clone, Debug)]
+pub(crate) enum Guard {
+    /// The secret of the mesh alone.
+    Secret,
+    /// TLS, and the secret within.
+    Tls(Tls),
+}
+
+impl Guard {
+    /// What `addr` needs, which is all of these. `None` if it leaves the machine and there is nothing.
+    fn of(addr: &Addr, all: &[SocketAddr], config: &TcpConfig) -> Option<Self> {
+        let is_local = all.iter().all(|at| at.ip().is_loopback());
+        match &config.tls {
+            Some(tls) if !is_local || tls.is_everywhere() => Some(Self::Tls(tls.clone())),
+            _ if is_local => Some(Self::Secret),
+            _ if config.insecure.contains(addr) => Some(Self::Secret),
+            _ => None,
+        }
     }
 }
 
 /// Takes connections.
 #[derive(Debug)]
 pub(crate) enum Listener {
-    Tcp(TcpListener),
+    Tcp {
+        listener: TcpListener,
+        guard: Guard,
+        /// It is counted for as long as it is open.
+        _insecure: Option<Insecure>,
+    },
     Unix {
         listener: UnixListener,
         /// Removed when it is dropped.
@@ -89,19 +154,21 @@ fn is_stale(path: &Path) -> bool {
 
 impl Listener {
     /// Listens at `at`. Returns where it really does.
-    pub(crate) async fn bind(at: &Addr) -> Result<(Self, Addr), ListenError> {
+    pub(crate) async fn bind(at: &Addr, config: &TcpConfig) -> Result<(Self, Addr), ListenError> {
         let refused = |error: io::Error| ListenError::Os { at: at.clone(), kind: error.kind() };
         match at {
             Addr::Tcp { host, port } => {
-                let all: Vec<SocketAddr> =
-                    lookup_host((host.as_str(), *port)).await.map_err(refused)?.collect();
-                if !all.iter().all(|at| at.ip().is_loopback()) {
-                    return Err(ListenError::NotLoopback(at.clone()));
-                }
+                let all = resolve(host, *port).await.map_err(refused)?;
+                let guard = Guard::of(at, &all, config);
+                let guard = guard.ok_or_else(|| ListenError::NotLoopback(at.clone()))?;
                 let listener = TcpListener::bind(&all[..]).await.map_err(refused)?;
                 let local = listener.local_addr().map_err(refused)?;
+                let insecure = match guard {
+                    Guard::Secret if !local.ip().is_loopback() => Some(Insecure::new(at)),
+                    Guard::Secret | Guard::Tls(_) => None,
+                };
                 let really = Addr::Tcp { host: local.ip().to_string(), port: local.port() };
-                Ok((Self::Tcp(listener), really))
+                Ok((Self::Tcp { listener, guard, _insecure: insecure }, really))
             }
             Addr::Unix { path } => {
                 let listener = bind_unix(path).map_err(refused)?;
@@ -112,10 +179,13 @@ impl Listener {
         }
     }
 
-    /// The next connection. Its lane is not known yet.
+    /// The next connection.
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Accepted::Tcp(stream)),
+            Self::Tcp { listener, guard, .. } => {
+                let (stream, from) = listener.accept().await?;
+                Ok(Accepted::Tcp { stream, from: from.ip(), guard: guard.clone() })
+            }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 if !is_ours(&stream) {
@@ -127,30 +197,39 @@ impl Listener {
     }
 }
 
-/// A connection that somebody has made to us.
+/// A connection that somebody has made to us, of whom nothing is known yet.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    Tcp(TcpStream),
+    Tcp { stream: TcpStream, from: IpAddr, guard: Guard },
     Unix(UnixStream),
 }
 
 impl Accepted {
-    /// The connection, as its lane wants it.
-    pub(crate) fn prepared(self, lane: Lane, silence: Duration) -> io::Result<Box<dyn Stream>> {
+    /// The address of another machine that it comes from, if it does.
+    pub(crate) fn from(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(stream) => {
-                prepare(&stream, lane, silence)?;
-                Ok(Box::new(stream))
-            }
-            Self::Unix(stream) => Ok(Box::new(stream)),
+            Self::Tcp { from, .. } if !from.is_loopback() => Some(*from),
+            Self::Tcp { .. } | Self::Unix(_) => None,
         }
     }
 
-    /// The connection as it is, for the handshake.
-    pub(crate) fn as_stream(&mut self) -> &mut dyn Stream {
-        match self {
-            Self::Tcp(stream) => stream,
-            Self::Unix(stream) => stream,
+    /// The connection as its lane wants it, when what guards it has let it through.
+    pub(crate) async fn guarded(self, lane: Lane, silence: Duration) -> Result<Fresh, NotMet> {
+        let (stream, guard) = match self {
+            Self::Tcp { stream, guard, .. } => (stream, guard),
+            Self::Unix(stream) => return Ok(of_unix(stream)),
+        };
+        prepare(&stream, lane, silence)?;
+        let budget = Budget::new(UNKNOWN_BYTES_MAX);
+        let stream = Budgeted::new(stream, budget.clone());
+        match guard {
+            Guard::Secret => {
+                Ok(Fresh { stream: Box::new(stream), binding: Binding::Plain, budget })
+            }
+            Guard::Tls(tls) => {
+                let (stream, binding) = tls.accept(stream).await?;
+                Ok(Fresh { stream: Box::new(stream), binding, budget })
+            }
         }
     }
 }
@@ -171,3 +250,6 @@ fn is_ours(stream: &UnixStream) -> bool {
     let us = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == us)
 }
+
+/// How many bytes both handshakes may take together until it is known who is there.
+const UNKNOWN_BYTES_MAX: u64 = 16 * 1024;

@@ -13,11 +13,12 @@ use crate::dialler::Route;
 use crate::link::Link;
 use crate::stream::Listener;
 
-/// Sessions over TCP on loopback, and over Unix sockets.
+/// Sessions over TCP, and over Unix sockets.
 ///
 /// A session outlives its connections: when one breaks, the dialler makes another, and nothing is lost,
 /// repeated or reordered. Both sides prove that they know the secret of the mesh before anything else
-/// can be said. Addresses off loopback are refused.
+/// can be said. Where a connection leaves the machine, both show certificates first
+/// ([`TcpConfig::tls`]); without, addresses off loopback are refused.
 ///
 /// Dropping it ends its listeners and its sessions.
 pub struct TcpTransport {
@@ -61,7 +62,7 @@ impl Transport for TcpTransport {
         lane: Lane,
         into: Arc<dyn Inbound>,
     ) -> Result<Addr, ListenError> {
-        let (listener, really) = Listener::bind(at).await?;
+        let (listener, really) = Listener::bind(at, &self.config).await?;
         let acceptor = Arc::new(Acceptor::new(into, lane, Arc::clone(&self.config)));
         let task = tokio::spawn(Arc::clone(&acceptor).accept(listener)).abort_handle();
         self.keep(Open::Listening(acceptor, task));

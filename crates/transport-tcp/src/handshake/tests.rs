@@ -20,7 +20,7 @@ fn secret(byte: u8) -> Secret {
 
 fn dialling(from: Identity, to: Identity) -> Dialling {
     let of = (Lane::Control, SessionId([9; 16]));
-    Dialling::new(from, to.peer.proc, of, [1; 32])
+    Dialling::new(from, to.peer.proc, of, ([1; 32], Binding::Plain))
 }
 
 /// What the dialler comes to.
@@ -35,10 +35,11 @@ fn meet(
     let dialling = dialling(a, b);
     let mut hello = dialling.hello().to_vec();
     change(0, &mut hello);
-    let (greeted, mut challenge) = match Greeted::new(&hello, b, [2; 32], listener) {
-        Ok(greeted) => greeted,
-        Err(refused) => return (Err(Refused::Garbled), Some(Err(refused))),
-    };
+    let (greeted, mut challenge) =
+        match Greeted::new(&hello, b, ([2; 32], Binding::Plain), listener) {
+            Ok(greeted) => greeted,
+            Err(refused) => return (Err(Refused::Garbled), Some(Err(refused))),
+        };
     change(1, &mut challenge);
     let (identity, mut answer) = match dialling.challenged(&challenge, dialler, (DIALLER_ACK, true))
     {
@@ -71,7 +72,8 @@ fn a_listener_that_does_not_know_the_secret_gets_no_proof_of_ours() {
 fn a_dialler_that_does_not_know_the_secret_is_no_peer() {
     let (a, b) = (who(1, 8), who(2, 8));
     let dialling = dialling(a, b);
-    let (greeted, _) = Greeted::new(dialling.hello(), b, [2; 32], &secret(1)).unwrap();
+    let (greeted, _) =
+        Greeted::new(dialling.hello(), b, ([2; 32], Binding::Plain), &secret(1)).unwrap();
     let answer = encode(&Answer { ack: DIALLER_ACK, resumes: true, proof: [0; 32] });
     assert_eq!(greeted.answered(&answer, b, &secret(1)), Err(Refused::Unauthenticated));
 }
@@ -82,9 +84,10 @@ fn a_replayed_answer_is_refused() {
     let (a, b) = (who(1, 8), who(2, 8));
     let dialling = dialling(a, b);
     let ours = secret(1);
-    let (_, challenge) = Greeted::new(dialling.hello(), b, [2; 32], &ours).unwrap();
+    let (_, challenge) =
+        Greeted::new(dialling.hello(), b, ([2; 32], Binding::Plain), &ours).unwrap();
     let (_, answer) = dialling.challenged(&challenge, &ours, (DIALLER_ACK, true)).unwrap();
-    let (again, _) = Greeted::new(dialling.hello(), b, [3; 32], &ours).unwrap();
+    let (again, _) = Greeted::new(dialling.hello(), b, ([3; 32], Binding::Plain), &ours).unwrap();
     assert_eq!(again.answered(&answer, b, &ours), Err(Refused::Unauthenticated));
 }
 
@@ -94,7 +97,8 @@ fn a_reflected_proof_is_refused() {
     let (a, b) = (who(1, 8), who(2, 8));
     let ours = secret(1);
     let dialling = dialling(a, b);
-    let (greeted, challenge) = Greeted::new(dialling.hello(), b, [2; 32], &ours).unwrap();
+    let (greeted, challenge) =
+        Greeted::new(dialling.hello(), b, ([2; 32], Binding::Plain), &ours).unwrap();
     let challenge: Challenge = decode(&challenge).unwrap();
     let answer = encode(&Answer { ack: DIALLER_ACK, resumes: true, proof: challenge.proof });
     assert_eq!(greeted.answered(&answer, b, &ours), Err(Refused::Unauthenticated));
@@ -104,7 +108,8 @@ fn a_reflected_proof_is_refused() {
 fn strangers_and_other_programs_are_told_apart() {
     let (a, b) = (who(1, 8), who(2, 8));
     let ours = secret(1);
-    let challenge = |us| Greeted::new(dialling(a, b).hello(), us, [2; 32], &ours).unwrap().1;
+    let challenge =
+        |us| Greeted::new(dialling(a, b).hello(), us, ([2; 32], Binding::Plain), &ours).unwrap().1;
     let challenged = |us| {
         dialling(a, b)
             .challenged(&challenge(us), &ours, (DIALLER_ACK, true))
@@ -120,7 +125,8 @@ fn another_version_is_named() {
     let (a, b) = (who(1, 8), who(2, 8));
     let mut hello = dialling(a, b).hello;
     hello.version = 2;
-    let refused = Greeted::new(&encode(&hello), b, [2; 32], &secret(1)).map(|_| ());
+    let refused =
+        Greeted::new(&encode(&hello), b, ([2; 32], Binding::Plain), &secret(1)).map(|_| ());
     assert_eq!(refused, Err(Refused::Version(2)));
 }
 
@@ -147,8 +153,26 @@ proptest! {
     #[test]
     fn any_bytes_are_refused(bytes in vec(any::<u8>(), 0..200)) {
         let (us, ours) = (who(2, 8), secret(1));
-        prop_assert!(Greeted::new(&bytes, us, [2; 32], &ours).is_err());
+        prop_assert!(Greeted::new(&bytes, us, ([2; 32], Binding::Plain), &ours).is_err());
         let challenged = dialling(who(1, 8), us).challenged(&bytes, &ours, (DIALLER_ACK, true));
         prop_assert!(challenged.is_err());
     }
+}
+
+/// Whoever sits between two connections cannot carry the proofs of one over to the other, also if both sides
+/// trust its certificate.
+#[test]
+fn proofs_hold_on_the_connection_alone_that_they_were_made_on() {
+    let ((a, b), ours) = ((who(1, 8), who(2, 8)), secret(1));
+    let of = (Lane::Control, SessionId([9; 16]));
+    let met = |dialler: Binding, listener: Binding| {
+        let dialling = Dialling::new(a, b.peer.proc, of, ([1; 32], dialler));
+        let (_, challenge) = Greeted::new(dialling.hello(), b, ([2; 32], listener), &ours).unwrap();
+        dialling.challenged(&challenge, &ours, (DIALLER_ACK, true)).map(|_| ())
+    };
+    let [one, other] = [1, 2].map(|byte| Binding::Tls([byte; 32]));
+    assert_eq!(met(one, one), Ok(()));
+    assert_eq!(met(one, other), Err(Refused::Unauthenticated));
+    assert_eq!(met(one, Binding::Plain), Err(Refused::Unauthenticated));
+    assert_eq!(met(Binding::Plain, one), Err(Refused::Unauthenticated));
 }

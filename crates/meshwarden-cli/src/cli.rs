@@ -8,6 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use meshwarden::Root;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::certs::CertsArgs;
 use crate::config::ConfigArgs;
 use crate::console::{Console, Voice};
 use crate::demo::DemoArgs;
@@ -31,6 +32,7 @@ enum Task {
     Replay(ReplayArgs),
     Demo(DemoArgs),
     Config(ConfigArgs),
+    Certs(CertsArgs),
 }
 
 /// Does what the command line says.
@@ -58,6 +60,7 @@ pub(crate) async fn run(root: Root) -> Result<ExitCode> {
         Task::Replay(args) => crate::replay::run(&args),
         Task::Demo(args) => crate::demo::run(root, args).await,
         Task::Config(args) => crate::config::run(&args, &matches),
+        Task::Certs(args) => crate::certs::run(&args),
     }
 }
 

@@ -1,6 +1,7 @@
 //! it: the real program, run as people run it.
 
 mod bad_input;
+mod certs;
 mod config;
 mod fixture;
 mod hardship;
@@ -33,6 +34,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 fn main() -> ExitCode {
     let groups = [
         bad_input::trials(),
+        certs::trials(),
         config::trials(),
         hardship::trials(),
         leftovers::trials(),

@@ -1,0 +1,123 @@
+//! An authority, and what it signs.
+
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use meshwarden::transport_tcp::CertName;
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
+
+/// For how long an authority is good.
+const AUTHORITY_DAYS: i64 = 3650;
+
+/// Clocks of hosts differ: a certificate is good from a little before it was made.
+const BEFORE: Duration = Duration::hours(1);
+
+/// An authority of one mesh, or of many.
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+/// A certificate and its key, as PEM.
+pub(super) struct Signed {
+    pub(super) certificate: String,
+    pub(super) key: Zeroizing<String>,
+}
+
+/// From when until when a certificate is good.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Validity {
+    from: OffsetDateTime,
+    until: OffsetDateTime,
+}
+
+impl Validity {
+    pub(super) fn of_authority() -> Result<Self> {
+        Self::starting_now(AUTHORITY_DAYS)
+    }
+
+    pub(super) fn days(days: u32) -> Result<Self> {
+        Self::starting_now(days.into())
+    }
+
+    fn starting_now(days: i64) -> Result<Self> {
+        // What a certificate says is of the wall clock, and whoever checks it looks there.
+        #[expect(clippy::disallowed_methods, reason = "certificates are dated; nothing is decided")]
+        let now = OffsetDateTime::from(SystemTime::now());
+        let from = now.checked_sub(BEFORE).context("the clock is before all time")?;
+        let until = now.checked_add(Duration::days(days)).context("the clock is after all time")?;
+        Ok(Self { from, until })
+    }
+
+    fn put(self, params: &mut CertificateParams) {
+        params.not_before = self.from;
+        params.not_after = self.until;
+    }
+}
+
+impl Authority {
+    /// A new one.
+    pub(super) fn new(validity: Validity) -> Result<Self> {
+        let mut params = CertificateParams::default();
+        validity.put(&mut params);
+        params.distinguished_name.push(DnType::CommonName, "meshwarden authority");
+        // It signs hosts, and no other authorities.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let made = CertifiedIssuer::self_signed(params.clone(), KeyPair::generate()?)?;
+        let certificate = made.as_ref().pem();
+        let key = KeyPair::from_pem(&Zeroizing::new(made.key().serialize_pem()))?;
+        Ok(Self { issuer: Issuer::new(params, key), certificate })
+    }
+
+    /// One that was made before.
+    pub(super) fn known(certificate: &str, key: &str) -> Result<Self> {
+        let issuer = Issuer::from_ca_cert_pem(certificate, KeyPair::from_pem(key)?)?;
+        Ok(Self { issuer, certificate: certificate.to_owned() })
+    }
+
+    pub(super) fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    pub(super) fn key(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.issuer.key().serialize_pem())
+    }
+
+    /// A certificate for a role on a host, by whatever name it is dialled.
+    pub(super) fn sign(
+        &self,
+        name: &CertName,
+        addresses: &[IpAddr],
+        validity: Validity,
+    ) -> Result<Signed> {
+        let mut params = CertificateParams::default();
+        validity.put(&mut params);
+        params.distinguished_name.push(DnType::CommonName, name.to_string());
+        params.subject_alt_names = names(name, addresses)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // Of two hosts each may dial the other.
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let certificate: Certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Signed { certificate: certificate.pem(), key: Zeroizing::new(key.serialize_pem()) })
+    }
+}
+
+fn names(name: &CertName, addresses: &[IpAddr]) -> Result<Vec<SanType>> {
+    let own = match name.host().parse() {
+        Ok(address) => SanType::IpAddress(address),
+        Err(_) => SanType::DnsName(name.host().try_into()?),
+    };
+    let mut names = vec![SanType::URI(name.uri().as_str().try_into()?), own];
+    names.extend(addresses.iter().copied().map(SanType::IpAddress));
+    Ok(names)
+}

@@ -4,7 +4,7 @@ mod authority;
 mod place;
 
 use std::io::{self, Write};
-use std::net::IpAddr;
+use std::net::{AddrParseError, IpAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -56,8 +56,9 @@ impl FromStr for HostArg {
         let (host, addresses) = text.split_once('=').unwrap_or((text, ""));
         let each = addresses.split(',').filter(|_| !addresses.is_empty());
         let parsed = each.map(|one| {
-            one.parse()
-                .or_else(|_| Err(format!("{one:?} is no address: write 10.0.0.7 or fd00::7")))
+            let wrong =
+                |error: AddrParseError| format!("{one:?}: {error}: write 10.0.0.7 or fd00::7");
+            one.parse().map_err(wrong)
         });
         Ok(Self { host: host.to_owned(), addresses: parsed.collect::<Result<_, _>>()? })
     }

@@ -12,17 +12,17 @@ use mesh_core::{
     Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request, Status, Undelivered,
     WhyUndelivered,
 };
-use mesh_runtime::{Actor, Context, Failure, Handlers, Port, Proc, TryCastError};
+use mesh_runtime::{Actor, Context, Deputy, Failure, Handlers, Port, TryCastError};
 use mesh_shape::{Rank, RankSet};
 use supervise::{Clock, MeshEvents};
-use tokio::time::timeout;
 
 use crate::report::{ActorKind, ActorReport, ActorState, HowActorEnded};
-use crate::wire::{CloseMesh, EndRank, GetMembers, Said, Spawn};
+use crate::wire::{EndRank, GetMembers, Said, Spawn};
 
 mod agents;
 mod handlers;
 mod keeping;
+mod leaving;
 mod making;
 
 pub(crate) use agents::ActorAgents;
@@ -42,7 +42,8 @@ pub(crate) struct Keeper {
     params: ParamsOf,
     clock: Clock,
     ranks: Vec<Kept>,
-    proc: Proc,
+    /// It says in its name that it ends.
+    deputy: Deputy,
     /// How often it has changed where ranks are.
     version: u64,
     fan_out: FanOut,
@@ -63,8 +64,9 @@ struct Kept {
     incarnation: Option<Incarnation>,
     /// What its agent said of it last.
     state: ActorState,
-    /// Which life of the process it was spawned in; `None` while it waits for one.
-    home: Option<Incarnation>,
+    /// The agent that was asked to spawn it, in the life of its process that it lives in; `None` while it waits
+    /// for one. Of the rank nobody else is believed.
+    agent: Option<ActorId>,
     actor: Option<ActorId>,
     /// Who relays in the process, in the life of it that was heard of last.
     relay: Option<(Incarnation, u64)>,
@@ -155,7 +157,7 @@ impl Keeper {
         let is_told = try_tell(&seat, spawn, cx);
         if let Some(kept) = self.ranks.get_mut(rank.index()) {
             if is_told {
-                kept.home = Some(life);
+                kept.agent = Some(seat.agent);
             }
             kept.untold = (!is_told).then_some(Untold::Spawn);
         }
@@ -168,11 +170,11 @@ impl Keeper {
         if kept.incarnation != Some(incarnation) || kept.is_over {
             return;
         }
-        let Some(life) = kept.home else {
+        let Some(agent) = kept.agent else {
             return self.ended_here(rank, HowActorEnded::Cancelled);
         };
         // One whose process has ended has ended with it.
-        let Some(seat) = self.procs.seat(rank).filter(|seat| seat.peer.life == life) else {
+        let Some(seat) = self.procs.seat(rank).filter(|seat| seat.agent == agent) else {
             return;
         };
         let end = EndRank { mesh: self.label.id(), rank, incarnation, is_kill };
@@ -187,9 +189,9 @@ impl Keeper {
     fn report(&mut self, rank: Rank) {
         let Some(kept) = self.ranks.get(rank.index()) else { return };
         let Some(incarnation) = kept.incarnation else { return };
-        let place = match (&kept.home, &kept.proc) {
+        let place = match (&kept.agent, &kept.proc) {
             // Its process has a later life. The end of the one that it lived in was told, unless we lagged.
-            (Some(home), proc) if *home < proc.incarnation => {
+            (Some(agent), proc) if agent.life < proc.incarnation => {
                 if kept.is_over {
                     return;
                 }
@@ -222,7 +224,7 @@ impl Keeper {
             status: change.status.clone(),
             will_restart: change.restart_in.is_some(),
         };
-        let waits = kept.home.is_none()
+        let waits = kept.agent.is_none()
             && kept.incarnation.is_some()
             && !matches!(kept.state, ActorState::Ended(_));
         if waits {
@@ -255,7 +257,7 @@ impl Keeper {
     /// The order to end an actor did not reach its agent, whose process may live: it is given again.
     fn end_came_back(&mut self, end: &EndRank, agent: ActorId, cx: &mut Context<Self>) {
         let Some(kept) = self.ranks.get_mut(end.rank.index()) else { return };
-        let is_present = kept.incarnation == Some(end.incarnation) && kept.home == Some(agent.life);
+        let is_present = kept.incarnation == Some(end.incarnation) && kept.agent == Some(agent);
         if is_present && !kept.is_over {
             let what = if end.is_kill { Untold::Kill } else { Untold::Stop };
             kept.untold = kept.untold.max(Some(what));
@@ -309,7 +311,7 @@ impl Actor for Keeper {
             },
             incarnation: None,
             state: ActorState::Creating,
-            home: None,
+            agent: None,
             actor: None,
             relay: None,
             making: Making::NotYet,
@@ -328,7 +330,7 @@ impl Actor for Keeper {
             fan_out,
             reporter: Reporter::new(ActorKind, RankSet::from(0..size), absent),
             procs,
-            proc: cx.proc().clone(),
+            deputy: cx.deputy(),
             answers: None,
             beat: BeatSeq::FIRST,
             is_blind: false,
@@ -355,7 +357,7 @@ impl Actor for Keeper {
         let Ok(spawn) = undelivered.decode::<Spawn>() else { return Ok(()) };
         let Some(kept) = self.ranks.get_mut(spawn.rank.index()) else { return Ok(()) };
         let is_present = kept.incarnation == Some(spawn.incarnation)
-            && kept.home == Some(agent.life)
+            && kept.agent == Some(agent)
             && kept.state == ActorState::Creating;
         if !is_present {
             return Ok(());
@@ -367,7 +369,7 @@ impl Actor for Keeper {
             }
             // Either its process is gone, which will be told, or there will be a way again.
             _ => {
-                (kept.home, kept.untold) = (None, Some(Untold::Spawn));
+                (kept.agent, kept.untold) = (None, Some(Untold::Spawn));
                 self.wait_for_room(cx);
             }
         }
@@ -377,29 +379,5 @@ impl Actor for Keeper {
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Said>().takes::<GetMembers>().takes::<GetSeats>();
-    }
-}
-
-/// However the keeper ends, what is left of the mesh ends (C2).
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        for (index, kept) in self.ranks.iter().enumerate() {
-            let Some(seat) = self.procs.seat(Rank::new(index)) else { continue };
-            // With a process that has ended all of it has ended.
-            let is_there =
-                !kept.proc.status.is_terminal() && seat.peer.life == kept.proc.incarnation;
-            if !is_there || !self.proc.has_way_to(seat.agent) {
-                // It finds out by itself that there is none.
-                continue;
-            }
-            let door = PortRef::<CloseMesh>::of(seat.agent);
-            let close = CloseMesh { mesh: self.label.id() };
-            if let Err(TryCastError::Full { message, .. }) = door.try_cast(&self.proc, close) {
-                let proc = self.proc.clone();
-                drop(self.proc.runtime().spawn(async move {
-                    timeout(proc.call_within(), door.cast(&proc, message)).await.is_ok()
-                }));
-            }
-        }
     }
 }

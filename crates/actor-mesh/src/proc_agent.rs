@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_cast::shell::RelayActor;
-use mesh_core::{
-    ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, Reason, WhyUndelivered,
-};
+use mesh_core::{ActorId, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, WhyUndelivered};
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, Stalls, Stop,
     TryCastError, Undelivered,
@@ -18,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::registry::{ActorRegistry, Spawned};
-use crate::report::{ActorEnd, ActorState, HowActorEnded};
+use crate::report::{ActorEnd, ActorState, HowActorEnded, how_ended};
 use crate::wire::{CloseMesh, EndRank, Said, Spawn};
 
 /// How often it looks whether the keepers of its meshes can still be reached.
@@ -120,9 +118,8 @@ impl ProcAgent {
         let said = Said {
             rank: key.1,
             incarnation: held.incarnation,
-            life: cx.proc().life(),
             state: held.state.clone(),
-            actor: held.actor.as_ref().map(|actor| actor.id()),
+            actor: held.actor.as_ref().map(|actor| actor.id().index),
             relay: self.relay.index,
         };
         if !cx.proc().has_way_to(held.keeper.actor()) {
@@ -243,6 +240,10 @@ impl Handler<Spawn> for ProcAgent {
     async fn handle(&mut self, spawn: Spawn, cx: &mut Context<Self>) -> Result<(), Failure> {
         let Spawn { mesh, rank, incarnation, kind, name, params, keeper } = spawn;
         let mesh = mesh.id();
+        let known = self.held.get(&(mesh, rank)).map(|held| held.keeper);
+        if cx.sender() != Some(keeper.actor()) || known.is_some_and(|known| known != keeper) {
+            return Ok(stranger(cx));
+        }
         if self.held.get(&(mesh, rank)).is_some_and(|held| held.incarnation >= incarnation) {
             self.say((mesh, rank), cx);
             return Ok(());
@@ -278,6 +279,9 @@ impl Handler<Spawn> for ProcAgent {
 impl Handler<EndRank> for ProcAgent {
     async fn handle(&mut self, end: EndRank, cx: &mut Context<Self>) -> Result<(), Failure> {
         let Some(held) = self.held.get_mut(&(end.mesh, end.rank)) else { return Ok(()) };
+        if cx.sender() != Some(held.keeper.actor()) {
+            return Ok(stranger(cx));
+        }
         if held.incarnation != end.incarnation || matches!(held.state, ActorState::Ended(_)) {
             return Ok(());
         }
@@ -292,8 +296,8 @@ impl Handler<EndRank> for ProcAgent {
 }
 
 impl Handler<CloseMesh> for ProcAgent {
-    async fn handle(&mut self, close: CloseMesh, _: &mut Context<Self>) -> Result<(), Failure> {
-        self.close_where(|mesh, _| mesh == close.mesh);
+    async fn handle(&mut self, close: CloseMesh, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.close_where(|mesh, keeper| mesh == close.mesh && cx.sender() == Some(keeper));
         Ok(())
     }
 }
@@ -376,23 +380,9 @@ impl Handler<SayAgain> for ProcAgent {
     }
 }
 
-/// How an actor has ended, in the words of reports.
-fn how_ended(end: &End) -> (HowActorEnded, Vec<mesh_core::Link>) {
-    let cause = match end {
-        End::Stopped => return (HowActorEnded::Stopped, Vec::new()),
-        End::Killed => return (HowActorEnded::Killed, Vec::new()),
-        End::Lost => return (HowActorEnded::Lost, Vec::new()),
-        End::Failed(cause) => cause,
-    };
-    let how = match &cause.reason {
-        Reason::Panic { message, location } => {
-            HowActorEnded::Panicked { message: message.clone(), location: location.clone() }
-        }
-        Reason::Error { message } => HowActorEnded::Errored { message: message.clone() },
-        Reason::Child { actor } => HowActorEnded::ChildFailed { child: actor.clone() },
-        other => HowActorEnded::Errored { message: other.to_string() },
-    };
-    (how, cause.chain.clone())
+/// Somebody gives orders of a mesh who is not its keeper: nothing comes of them.
+fn stranger(cx: &Context<ProcAgent>) {
+    tracing::warn!(from = ?cx.sender(), "an order of somebody who is not the keeper is dropped");
 }
 
 impl fmt::Debug for ProcAgent {

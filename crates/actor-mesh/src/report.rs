@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::Controlled;
-use mesh_core::{Cause, Link, Place, Reason, Stall, StalledHandler, Status};
+use mesh_core::{Cause, End, Link, Place, Reason, Stall, StalledHandler, Status};
 use serde::{Deserialize, Serialize};
 
 /// What is reported about the actor of one rank: what its agent said of it last, and what its process
@@ -171,6 +171,25 @@ fn end_status(end: &ActorEnd) -> Status {
         HowActorEnded::Lost => Reason::LostByAgent,
     };
     Status::failed(Cause::new(reason).with_alive(end.alive).with_chain(end.chain.clone()))
+}
+
+/// How an actor has ended, in the words of reports.
+pub(crate) fn how_ended(end: &End) -> (HowActorEnded, Vec<Link>) {
+    let cause = match end {
+        End::Stopped => return (HowActorEnded::Stopped, Vec::new()),
+        End::Killed => return (HowActorEnded::Killed, Vec::new()),
+        End::Lost => return (HowActorEnded::Lost, Vec::new()),
+        End::Failed(cause) => cause,
+    };
+    let how = match &cause.reason {
+        Reason::Panic { message, location } => {
+            HowActorEnded::Panicked { message: message.clone(), location: location.clone() }
+        }
+        Reason::Error { message } => HowActorEnded::Errored { message: message.clone() },
+        Reason::Child { actor } => HowActorEnded::ChildFailed { child: actor.clone() },
+        other => HowActorEnded::Errored { message: other.to_string() },
+    };
+    (how, cause.chain.clone())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! asks the keeper.
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Incarnation, MeshId, MeshLabel, Message, PortRef};
+use mesh_core::{Incarnation, MeshId, MeshLabel, Message, PortRef};
 use mesh_shape::{Rank, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -40,16 +40,14 @@ pub(crate) struct CloseMesh {
     pub(crate) mesh: MeshId,
 }
 
-/// What became of an actor.
+/// What became of an actor. Whose agent says so is known by who has sent it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Said {
     pub(crate) rank: Rank,
     pub(crate) incarnation: Incarnation,
-    /// Which life of the process says so.
-    pub(crate) life: Incarnation,
     pub(crate) state: ActorState,
-    /// Which actor it is, once there is one.
-    pub(crate) actor: Option<ActorId>,
+    /// Which actor of its process it is, once there is one.
+    pub(crate) actor: Option<u64>,
     /// Which actor of the process relays.
     pub(crate) relay: u64,
 }

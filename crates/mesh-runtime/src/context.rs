@@ -22,13 +22,15 @@ use crate::shared::{Control, Parent, Shared};
 /// back to it.
 pub struct Context<A: Actor> {
     me: ActorRef<A>,
+    /// Who has sent the message that is handled.
+    sender: Option<ActorId>,
     /// Made when something is attached: most actors have nothing.
     attached: Option<JoinSet<()>>,
 }
 
 impl<A: Actor> Context<A> {
     pub(crate) const fn new(shared: Arc<Shared<A>>) -> Self {
-        Self { me: ActorRef::new(shared), attached: None }
+        Self { me: ActorRef::new(shared), sender: None, attached: None }
     }
 
     /// The actor itself.
@@ -47,6 +49,21 @@ impl<A: Actor> Context<A> {
     #[must_use]
     pub fn proc(&self) -> &Proc {
         self.me.proc()
+    }
+
+    /// The actor that has cast the message that is being handled. That it lives in that process is known by
+    /// the session that the message came by, whatever the message itself says; which actor of it, its process
+    /// says.
+    ///
+    /// `None` for a message of a program that is no actor, for a call, for one that came by way of others as
+    /// what goes down a tree does, and where no message is handled.
+    #[must_use]
+    pub const fn sender(&self) -> Option<ActorId> {
+        self.sender
+    }
+
+    pub(crate) const fn set_sender(&mut self, sender: Option<ActorId>) {
+        self.sender = sender;
     }
 
     /// Its own port for messages of type `M`, to be sent to others.

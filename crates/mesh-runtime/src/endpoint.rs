@@ -52,6 +52,8 @@ pub(crate) trait Endpoint: Send + Sync {
 pub(crate) enum Away<'a> {
     /// It was cast, by this actor if it was one.
     Cast(Option<ActorId>),
+    /// The same, and others say so who have passed it on.
+    PassedOn(Option<ActorId>),
     /// The process itself says it, and nobody misses it.
     Word,
     /// It was called.

@@ -183,10 +183,13 @@ where
     M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
 {
     let back_body = |message| Body::Value(Box::new(Outgoing(message)));
+    let away =
+        |from, is_direct| Back::Away(Box::new(BackAway { from, is_direct, body: back_body }));
     let back = |from| match from {
-        Away::Cast(None) => Back::Nobody,
+        Away::Cast(None) | Away::PassedOn(None) => Back::Nobody,
         Away::Word => Back::Unmissed,
-        Away::Cast(Some(from)) => Back::Away(Box::new(BackAway { from, body: back_body })),
+        Away::Cast(Some(from)) => away(from, true),
+        Away::PassedOn(Some(from)) => away(from, false),
         Away::Call { proc, from, call } => {
             Back::Caller(ReplyTo::away(proc.reply_away(M::NAME, from, call)))
         }

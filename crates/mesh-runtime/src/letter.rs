@@ -37,6 +37,8 @@ pub(crate) enum Back<M: Message> {
 /// The way back of a message from another process.
 pub(crate) struct BackAway<M> {
     pub(crate) from: ActorId,
+    /// It has come straight from there.
+    pub(crate) is_direct: bool,
     /// The message as it travels.
     pub(crate) body: fn(M) -> Body,
 }
@@ -47,6 +49,15 @@ impl<M: Message> Back<M> {
         match from {
             Some(from) => Self::Here(from),
             None => Self::Nobody,
+        }
+    }
+
+    /// The actor that has cast it, if that is known to be so.
+    fn sender(&self, proc: &Proc) -> Option<ActorId> {
+        match self {
+            Self::Here(from) => Some(proc.actor_id(*from)),
+            Self::Away(back) => back.is_direct.then_some(back.from),
+            Self::Nobody | Self::Unmissed | Self::Caller(_) => None,
         }
     }
 }
@@ -108,8 +119,14 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
         M::NAME
     }
 
-    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+    fn begin(
+        self: Box<Self>,
+        mut life: Box<Life<A>>,
+        turn: &mut TurnSlot<A>,
+    ) -> Option<Box<Life<A>>> {
         let Self { message, back } = *self;
+        let sender = back.sender(life.cx.proc());
+        life.cx.set_sender(sender);
         let reply = match back.wanted() {
             Ok(reply) => reply,
             Err(Unwanted) => return Some(life),

@@ -58,7 +58,7 @@ impl Proc {
         bytes: Bytes,
     ) -> Result<(), WhyUndelivered> {
         let endpoint = self.find_here(to)?;
-        let letter = endpoint.open(port, Body::Bytes(bytes), Away::Cast(from));
+        let letter = endpoint.open(port, Body::Bytes(bytes), Away::PassedOn(from));
         put(&endpoint, port, letter.map_err(|(why, _)| why)?).await
     }
 

@@ -263,6 +263,7 @@ impl<A: Actor> ActorTask<A> {
 
     fn begin_aside(&mut self, aside: Aside) {
         let Some(mut life) = self.life.take() else { return };
+        life.cx.set_sender(None);
         self.is_busy = true;
         self.runs(self.word.begin(match aside {
             Aside::ChildFailed(_) => Slot::ON_FAILURE,
@@ -357,6 +358,7 @@ impl<A: Actor> ActorTask<A> {
             self.drop_life();
             return Next::Step;
         }
+        life.cx.set_sender(None);
         self.is_busy = true;
         self.runs(self.word.begin(Slot::STOP));
         self.turn.set(async move {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mesh_cast::shell::GetSeats;
-use mesh_core::{Answer, Change, Incarnation, News, Order, ProcSeat, Trouble};
+use mesh_core::{ActorId, Answer, Change, Incarnation, News, Order, ProcSeat, Trouble};
 use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::{Rank, ValueMesh};
 
@@ -24,7 +24,7 @@ impl Handler<Perform> for Keeper {
                     }
                     kept.incarnation = Some(incarnation);
                     kept.state = ActorState::Creating;
-                    (kept.home, kept.actor, kept.untold) = (None, None, None);
+                    (kept.agent, kept.actor, kept.untold) = (None, None, None);
                     kept.making = Making::NotYet;
                     self.version += 1;
                     kept.is_over = false;
@@ -52,15 +52,22 @@ impl Handler<Perform> for Keeper {
 }
 
 impl Handler<Said> for Keeper {
-    async fn handle(&mut self, said: Said, _: &mut Context<Self>) -> Result<(), Failure> {
+    async fn handle(&mut self, said: Said, cx: &mut Context<Self>) -> Result<(), Failure> {
         let Some(kept) = self.ranks.get_mut(said.rank.index()) else { return Ok(()) };
-        if kept.incarnation == Some(said.incarnation) && kept.home == Some(said.life) {
-            let relay = Some((said.life, said.relay));
-            if (kept.actor, kept.relay) != (said.actor, relay) {
+        let Some(agent) = kept.agent.filter(|agent| cx.sender() == Some(*agent)) else {
+            // An agent of a life that is over, or of another rank (N9).
+            tracing::debug!(rank = %said.rank, from = ?cx.sender(), "a report of a stranger is dropped");
+            return Ok(());
+        };
+        if kept.incarnation == Some(said.incarnation) {
+            // An actor lives where its agent does.
+            let actor = said.actor.map(|index| ActorId { index, ..agent });
+            let relay = Some((agent.life, said.relay));
+            if (kept.actor, kept.relay) != (actor, relay) {
                 self.version += 1;
             }
             (kept.state, kept.making) = (said.state, Making::NotYet);
-            (kept.actor, kept.relay) = (said.actor, relay);
+            (kept.actor, kept.relay) = (actor, relay);
             self.report(said.rank);
             self.flush();
         }

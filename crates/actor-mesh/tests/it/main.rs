@@ -4,6 +4,7 @@ mod calls;
 mod ends;
 mod failures;
 mod faults;
+mod liars;
 mod life;
 mod places;
 mod procs;

@@ -202,9 +202,20 @@ impl World {
         config: Config,
         transports: impl Fn() -> Arc<dyn Transport> + Send + Sync + 'static,
     ) -> Self {
+        Self::of(extent, config, transports, |_| ()).await
+    }
+
+    /// The same, where more can be spawned than tools.
+    pub(crate) async fn of(
+        extent: &str,
+        config: Config,
+        transports: impl Fn() -> Arc<dyn Transport> + Send + Sync + 'static,
+        more: impl FnOnce(&mut ActorRegistry),
+    ) -> Self {
         let proc = Proc::local().expect("there is a runtime");
         let extent = extent.parse().expect("it is an extent");
-        let (name, registry) = ("homes".to_owned(), registry());
+        let (name, mut registry) = ("homes".to_owned(), registry());
+        more(&mut registry);
         let transports = Box::new(transports);
         let spec = LocalSpec { name, extent, config, registry, transports, stalled_handler: None };
         let procs = LocalProcs::start_with(&proc, spec).await.expect("they start");

@@ -13,5 +13,6 @@ mod planes;
 mod ports;
 mod remote;
 mod script;
+mod senders;
 mod transport;
 mod work;

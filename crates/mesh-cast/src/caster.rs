@@ -30,8 +30,8 @@ use flight::{Flight, GivenUp};
 /// # State
 ///
 /// The casts that have not arrived at some process, at most [`Limits::window`] and [`Limits::window_bytes`], and
-/// those that some rank has not taken or not answered, at most [`Limits::open`], and [`Limits::rank`] for each
-/// rank. For each position the number of the last
+/// those that some rank has not taken or not answered, at most [`Limits::open`] and one for each rank, and
+/// [`Limits::rank`] for each rank. For each position the number of the last
 /// cast to it, run-coded.
 ///
 /// # Examples

@@ -8,7 +8,7 @@
 /// use mesh_cast::Limits;
 ///
 /// let small = Limits { window: 8, ..Limits::default() };
-/// assert_eq!((small.rank, small.calls), (64, 256));
+/// assert_eq!((small.rank, small.calls), (64, 512));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -23,13 +23,15 @@ pub struct Limits {
     /// How many casts and calls there may be that a rank has not taken. At least 1. At this bound what is for
     /// that rank waits, and nothing else does.
     pub rank: usize,
-    /// How many calls of one caster may wait for replies. At this bound calls wait.
+    /// How many calls of one caster may wait for replies. Each rank has at most as many of them as are left, and
+    /// always one: so there may be one more for each rank. At its bound calls of that rank wait.
     pub calls: usize,
-    /// How many casts and calls of one caster may be open in all: not taken by some rank, or not answered. At
-    /// this bound the caster waits. Several times `rank`, so that a few ranks that take nothing hold up no
-    /// other.
+    /// How many casts and calls of one caster may be open: not taken by some rank, or not answered. Each rank has
+    /// at most an eighth of those that are left, and always one: so ranks that take nothing hold up no other, and
+    /// there may be one more for each rank.
     pub open: usize,
-    /// How many bytes of messages that some rank has not taken. At this bound the caster waits.
+    /// How many bytes of messages that some rank has not taken. Each rank has at most as many as are left, and
+    /// always one message.
     pub open_bytes: usize,
     /// How often a caster tries to reach a node that the tree did not reach, in turn directly and through
     /// another node, before it gives it up.
@@ -47,7 +49,7 @@ impl Default for Limits {
             window: 64,
             window_bytes: 64 << 20,
             rank: 64,
-            calls: 256,
+            calls: 512,
             open: 1024,
             open_bytes: 256 << 20,
             tries: 4,

@@ -168,21 +168,22 @@ fn bytes_and_calls_have_bounds_of_their_own() {
     assert!(bytes.cast(Arc::clone(&plan), Kind::Cast, "", 1).is_err());
     let mut calls = caster(limits);
     assert!(calls.cast(Arc::clone(&plan), Kind::Call, "?", 1).is_ok());
-    assert!(calls.cast(Arc::clone(&plan), Kind::Call, "?", 1).is_err());
+    let full = calls.cast(Arc::clone(&plan), Kind::Call, "?", 1).expect_err("one is not answered");
+    assert_eq!(full.busy, Busy::Calls((0..1).into()));
     assert!(calls.cast(Arc::clone(&plan), Kind::Cast, "!", 1).is_ok());
     // What has arrived is not kept for others any more, and still for its rank; and what is open in all is
     // bounded as well.
     let bounds = [
-        (Limits { open_bytes: 9, ..Limits::default() }, Busy::All),
-        (Limits { open: 1, ..Limits::default() }, Busy::All),
-        (Limits { window_bytes: 9, ..Limits::default() }, Busy::Ranks((0..1).into())),
+        Limits { open_bytes: 9, ..Limits::default() },
+        Limits { open: 1, ..Limits::default() },
+        Limits { window_bytes: 9, ..Limits::default() },
     ];
-    for (limits, busy) in bounds {
+    for limits in bounds {
         let mut open = caster(limits);
         let sent = open.cast(Arc::clone(&plan), Kind::Cast, "!", 5).expect("there is room").1;
         drop(open.step(arrived(&legs(&sent)[0].1)));
         let full = open.cast(Arc::clone(&plan), Kind::Cast, "!", 5).expect_err("it is full");
-        assert_eq!(full.busy, busy);
+        assert_eq!(full.busy, Busy::Ranks((0..1).into()));
     }
 }
 
@@ -287,4 +288,62 @@ fn what_nobody_asked_for_changes_nothing() {
     other.cast.number += 9;
     assert_eq!(caster.step(answer(&other, Some(Outcome::Taken))), []);
     assert_eq!(caster.n_flights(), 1);
+}
+
+/// Casts to one rank of a mesh of so many, of which nobody takes or answers anything, until there is no room for
+/// more. Returns how many there are.
+fn fill(caster: &mut Caster<usize, &'static str, u8>, rank: usize, of: (Kind, usize)) -> usize {
+    let (kind, bytes) = of;
+    for n_cast in 0.. {
+        let Ok((_, sent)) = caster.cast(one_of_many(rank), kind, "!", bytes) else {
+            return n_cast;
+        };
+        for (_, leg) in legs(&sent) {
+            let said = if kind == Kind::Call { Outcome::Taken } else { Outcome::Arrived };
+            let Event::Answered(news) = answer(&leg, Some(said)) else { panic!("it is one") };
+            drop(caster.step(Event::Answered(Answer { progress: Progress::Delivered, ..news })));
+        }
+    }
+    unreachable!("there is a bound")
+}
+
+const MANY: usize = 256;
+
+fn one_of_many(rank: usize) -> Arc<Plan<usize>> {
+    static MESH: std::sync::OnceLock<Arc<Plan<usize>>> = std::sync::OnceLock::new();
+    let all = MESH.get_or_init(|| plan_of(1, &(0..MANY).collect::<Vec<_>>()));
+    let extent = mesh_shape::Extent::new([("r", MANY)]).expect("it is small");
+    let one = (rank as isize)..(rank as isize + 1);
+    let one = mesh_shape::Region::all(extent).slice("r", one).expect("it is there");
+    Arc::new(all.to(Arc::new(one)))
+}
+
+/// R2: however many ranks take nothing, or answer nothing, each of the others has room; and all of it has a bound.
+#[test]
+fn many_ranks_that_take_nothing_hold_up_no_other() {
+    let limits = Limits::default();
+    for (n_full, of, bound) in [
+        (16, (Kind::Cast, 1), limits.open),
+        (200, (Kind::Cast, 1), limits.open),
+        (9, (Kind::Cast, 9 << 20), limits.open_bytes / (9 << 20)),
+        (60, (Kind::Call, 1), limits.calls),
+    ] {
+        let mut caster = caster(limits);
+        let n_each: Vec<usize> = (0..n_full).map(|rank| fill(&mut caster, rank, of)).collect();
+        assert!(n_each.iter().all(|n| *n > 0), "{of:?}: {n_each:?}");
+        assert!(n_each.iter().sum::<usize>() <= bound + n_full, "{of:?}: {n_each:?}");
+        let (kind, bytes) = of;
+        let last = if kind == Kind::Call { Outcome::Replied(1) } else { Outcome::Taken };
+        for rank in n_full..n_full + 20 {
+            for _ in 0..5 {
+                let sent = caster.cast(one_of_many(rank), kind, "!", bytes).expect("it is idle").1;
+                for (_, leg) in legs(&sent) {
+                    drop(caster.step(answer(&leg, Some(last.clone()))));
+                }
+            }
+        }
+        // After sixteen full ranks the others still need not take one after the other.
+        let n_other = fill(&mut caster, n_full, of);
+        assert!(n_other >= if n_full == 16 { 8 } else { 1 }, "{of:?}: {n_other}");
+    }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use mesh_shape::RankSet;
 
 use super::Caster;
-use super::flight::Flight;
 use crate::plan::Plan;
 use crate::wire::Kind;
 
@@ -25,80 +24,89 @@ pub struct Full<P> {
 pub enum Busy {
     /// Anything.
     All,
-    /// One more call.
-    Calls,
+    /// One more call of these ranks: they have not answered those before.
+    Calls(RankSet),
     /// More for these ranks: they have not taken what they were sent.
     Ranks(RankSet),
 }
 
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     /// Whether there is room for a cast of so many bytes to the region of a plan.
+    ///
+    /// What all ranks share is shared by one rule: a rank may have no more than a part of what is left for others,
+    /// and a rank that has nothing is never refused. So the more ranks take nothing, the less each of them can
+    /// have, and one that takes what it is sent is held up by no other.
     pub(super) fn room(&self, (kind, bytes): (Kind, usize), plan: &Plan<N>) -> Result<(), Busy> {
         let limits = &self.limits;
         let flights = self.flights.values();
-        let kept = flights.clone().filter(|it| it.payload.is_some()).map(|it| it.bytes);
-        let open = flights.clone().filter(|it| !it.untaken.is_empty()).map(|it| it.bytes);
-        let has_bytes = |kept: usize, max| kept == 0 || kept.saturating_add(bytes) <= max;
-        let ahead = self.last - self.through();
-        let has_window = ahead < self.limits.window && flights.len() < limits.open;
-        if !has_window
-            || !has_bytes(kept.sum(), limits.window_bytes)
-            || !has_bytes(open.sum(), limits.open_bytes)
-        {
+        let kept = flights.filter(|it| it.payload.is_some()).map(|it| it.bytes);
+        let kept: usize = kept.sum();
+        let has_bytes = kept == 0 || kept.saturating_add(bytes) <= limits.window_bytes;
+        if self.last - self.through() >= limits.window || !has_bytes {
             return Err(Busy::All);
         }
-        let calls = flights.filter(|flight| flight.kind == Kind::Call).count();
-        if kind == Kind::Call && calls >= limits.calls {
-            return Err(Busy::Calls);
-        }
         let full = self.full_ranks(plan.all_ranks(), bytes);
-        if full.is_empty() { Ok(()) } else { Err(Busy::Ranks(full)) }
+        if !full.is_empty() {
+            return Err(Busy::Ranks(full));
+        }
+        let silent = match kind {
+            Kind::Call => self.silent_ranks(plan.all_ranks()),
+            Kind::Cast => RankSet::new(),
+        };
+        if silent.is_empty() { Ok(()) } else { Err(Busy::Calls(silent)) }
     }
 
     /// Which of some ranks have so much to take that there is no room for so many bytes more.
     fn full_ranks(&self, ranks: &RankSet, bytes: usize) -> RankSet {
         let limits = &self.limits;
-        let open = self.flights.values().filter(|flight| !flight.untaken.is_empty());
-        let (n_open, n_bytes) =
-            open.clone().fold((0, 0_usize), |(n, sum), it| (n + 1, sum.saturating_add(it.bytes)));
-        let mut full = RankSet::new();
-        if n_open < limits.rank && n_bytes.saturating_add(bytes) <= limits.window_bytes {
-            return full;
-        }
-        let (mut n, mut sum, mut since) = (0, 0, 0);
-        for (at, step) in steps(open, ranks) {
-            let is_full = n >= limits.rank || sum > 0 && sum + bytes > limits.window_bytes;
-            if is_full {
-                full.insert_range(since..at);
-            }
-            (n, sum, since) = (n + step.begun - step.ended, sum + step.more - step.less, at);
-        }
-        full
+        let open = || self.flights.values().filter(|flight| !flight.untaken.is_empty());
+        let left = limits.open.saturating_sub(self.flights.len());
+        let most = (left / OPEN_PARTS).clamp(1, limits.rank.max(1));
+        let many = over(open().map(|it| (&it.untaken, 1)), ranks, |n| n >= most);
+        let n_bytes = open().fold(0_usize, |sum, it| sum.saturating_add(it.bytes));
+        let most = limits.open_bytes.saturating_sub(n_bytes).min(limits.window_bytes);
+        let is_over = |sum: usize| sum > 0 && sum.saturating_add(bytes) > most;
+        many.union(&over(open().map(|it| (&it.untaken, it.bytes)), ranks, is_over))
+    }
+
+    /// Which of some ranks have so many calls to answer that there is no room for one more.
+    fn silent_ranks(&self, ranks: &RankSet) -> RankSet {
+        let calls = || self.flights.values().filter(|flight| flight.kind == Kind::Call);
+        let most = self.limits.calls.saturating_sub(calls().count()).max(1);
+        over(calls().map(|it| (&it.pending, 1)), ranks, |n| n >= most)
     }
 }
 
-/// What changes from one rank to the next.
-#[derive(Default)]
-struct Step {
-    begun: usize,
-    ended: usize,
-    more: usize,
-    less: usize,
-}
-
-/// Where the number of flights that ranks have to take changes, and by how much.
-fn steps<'a, N: 'a, P: 'a, R: 'a>(
-    flights: impl Iterator<Item = &'a Flight<N, P, R>>,
+/// Which of some ranks have too much, where each of the loads counts at the ranks that it is for.
+fn over<'a>(
+    loads: impl Iterator<Item = (&'a RankSet, usize)> + Clone,
     ranks: &RankSet,
-) -> BTreeMap<usize, Step> {
-    let mut steps = BTreeMap::<usize, Step>::new();
-    for flight in flights {
-        for run in flight.untaken.intersection(ranks).runs() {
-            let begin = steps.entry(run.start).or_default();
-            (begin.begun, begin.more) = (begin.begun + 1, begin.more + flight.bytes);
-            let end = steps.entry(run.end).or_default();
-            (end.ended, end.less) = (end.ended + 1, end.less + flight.bytes);
+    is_over: impl Fn(usize) -> bool,
+) -> RankSet {
+    let mut over = RankSet::new();
+    // No rank has more than all together.
+    let all = loads.clone().fold(0_usize, |sum, (_, load)| sum.saturating_add(load));
+    if !is_over(all) {
+        return over;
+    }
+    // Where it changes from one rank to the next: what begins there, and what ends.
+    let mut changes = BTreeMap::<usize, (usize, usize)>::new();
+    for (of, load) in loads {
+        for run in of.intersection(ranks).runs() {
+            changes.entry(run.start).or_default().0 += load;
+            changes.entry(run.end).or_default().1 += load;
         }
     }
-    steps
+    let (mut sum, mut since) = (0, 0);
+    for (at, (begins, ends)) in changes {
+        if is_over(sum) {
+            over.insert_range(since..at);
+        }
+        (sum, since) = (sum + begins - ends, at);
+    }
+    over
 }
+
+/// Which part of the casts and calls that may still be open one rank may have: a small one, so that a few that
+/// take nothing leave the others more than one each.
+const OPEN_PARTS: usize = 8;

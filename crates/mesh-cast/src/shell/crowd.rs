@@ -17,8 +17,8 @@ use crate::wire::Kind;
 pub(super) struct Crowd {
     /// Nothing can be cast.
     is_full: bool,
-    /// No call can be cast.
-    calls: bool,
+    /// The ranks that have too many calls to answer.
+    silent: RankSet,
     /// The ranks that have too much to take.
     ranks: RankSet,
     senders: BTreeSet<ActorId>,
@@ -29,7 +29,7 @@ impl Crowd {
     pub(super) fn is_before(&self, cast: &Cast, plan: &Plan<PeerId>) -> bool {
         let from = cast.payload.from;
         self.is_full
-            || (self.calls && cast.kind == Kind::Call)
+            || (cast.kind == Kind::Call && self.silent.intersects(plan.all_ranks()))
             || from.is_some_and(|from| self.senders.contains(&from))
             || self.ranks.intersects(plan.all_ranks())
     }
@@ -39,10 +39,8 @@ impl Crowd {
         self.senders.extend(cast.payload.from);
         match busy {
             Busy::All => self.is_full = true,
-            Busy::Calls => self.calls = true,
-            Busy::Ranks(ranks) => {
-                self.ranks = self.ranks.union(&ranks);
-            }
+            Busy::Calls(ranks) => self.silent = self.silent.union(&ranks),
+            Busy::Ranks(ranks) => self.ranks = self.ranks.union(&ranks),
         }
     }
 }

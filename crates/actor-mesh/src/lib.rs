@@ -21,6 +21,7 @@
 mod call;
 mod keeper;
 mod local_procs;
+mod members;
 mod mesh;
 mod mesh_ref;
 mod proc_agent;

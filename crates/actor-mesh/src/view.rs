@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use crate::members::members;
 use crate::rank_error::Ended;
 use crate::ways::Ways;
 use crate::wire::{GetMembers, Member, Members};
@@ -301,13 +302,20 @@ impl Follower {
         }
         let mut events = MeshEvents::of_port(port, Clock::start());
         let mut known = self.known();
-        let mut asked = FuturesUnordered::new();
+        let (mut asked, mut is_old) = (FuturesUnordered::new(), false);
+        let ask = || members(&self.proc, self.homes.keeper);
         loop {
             tokio::select! {
                 biased;
-                Some(members) = asked.next(), if !asked.is_empty() => {
-                    if let Ok(members) = &members {
-                        known.learn(members, (self.mesh, self.homes.keeper.actor()));
+                Some(found) = asked.next(), if !asked.is_empty() => {
+                    match &found {
+                        Ok(found) => known.learn(found, (self.mesh, self.homes.keeper.actor())),
+                        // It is asked again with the next that is heard of the mesh.
+                        Err(error) => tracing::warn!(%error, mesh = %self.mesh, "nobody says where ranks are"),
+                    }
+                    // What was said since may be of a life that the answer does not know yet.
+                    if std::mem::take(&mut is_old) && known.is_incomplete() {
+                        asked.push(ask());
                     }
                     self.publish(&known);
                 }
@@ -317,8 +325,10 @@ impl Follower {
                         return Followed::Lost;
                     }
                     known.hear(&news);
-                    if known.is_incomplete() && asked.is_empty() {
-                        asked.push(self.homes.keeper.call(&self.proc, GetMembers));
+                    match asked.is_empty() {
+                        true if known.is_incomplete() => asked.push(ask()),
+                        true => (),
+                        false => is_old = true,
                     }
                     // At first it is not told that there is nothing, before it was asked.
                     if asked.is_empty() || self.tell.borrow().known.is_some() {

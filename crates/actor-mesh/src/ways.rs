@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use mesh_cast::shell::GetSeats;
-use mesh_core::{ActorId, Doors, PeerId, PortRef, ProcSeat};
-use mesh_runtime::{Network, Port, Proc};
+use mesh_core::{ActorId, Doors, PeerId, ProcSeat};
+use mesh_runtime::{Network, Proc};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::timeout;
+
+use crate::members;
 
 /// Opens sessions with the processes of a mesh that there is no way to, or not any more. Those that nothing is
 /// sent to are left alone, and one that takes no session holds up only what is sent there.
@@ -40,10 +41,7 @@ impl Ways {
 
     /// Where the processes of these ranks are.
     pub(crate) fn seats(&self, ranks: RankSet) -> Seats {
-        let (proc, door) = (self.proc.clone(), PortRef::<GetSeats>::of(self.keeper));
-        async move { door.call(&proc, GetSeats { ranks }).await.unwrap_or_default().into() }
-            .boxed()
-            .shared()
+        members::seats(self.proc.clone(), self.keeper, ranks).boxed().shared()
     }
 
     /// Opens the way to an actor, if its process is in its seat and takes a session in time. If not, whatever

@@ -52,11 +52,14 @@ pub(crate) struct Said {
     pub(crate) relay: u64,
 }
 
-/// Which actors are the ranks of the mesh?
+/// Which actors are the ranks of the mesh, from this one on?
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct GetMembers;
+pub(crate) struct GetMembers {
+    pub(crate) start: Rank,
+}
 
-/// The actors of a mesh, run-coded: one run, where all processes have spawned the same in the same order.
+/// The actors of a mesh, run-coded: one run, where all processes have spawned the same in the same order. As an
+/// answer to [`GetMembers`], so many of them as fit a frame of the control lane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Members {
     /// The mesh of processes that they live on.

@@ -5,11 +5,23 @@ use std::sync::Arc;
 use mesh_cast::shell::GetSeats;
 use mesh_core::{ActorId, Answer, Change, Incarnation, News, Order, ProcSeat, Trouble};
 use mesh_runtime::{Context, Failure, Handler};
-use mesh_shape::{Rank, ValueMesh};
+use mesh_shape::Rank;
 
-use super::{Beat, Keeper, Making, Perform, ProcsSaid, TryAgain, Untold};
+use super::{Beat, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Untold};
 use crate::report::ActorState;
 use crate::wire::{GetMembers, Member, Members, Said};
+
+/// How many runs of members are told of at once. Each has less than 64 bytes, and frames of the control lane may
+/// be as small as 64 KiB.
+const MEMBERS_AT_ONCE: usize = 512;
+
+impl Kept {
+    /// The actor that is the rank, in the life that was ordered last.
+    fn member(&self) -> Option<Member> {
+        let (incarnation, actor) = (self.incarnation?, self.actor?);
+        Some(Member { incarnation, life: actor.life, index: actor.index })
+    }
+}
 
 impl Handler<Perform> for Keeper {
     async fn handle(&mut self, perform: Perform, cx: &mut Context<Self>) -> Result<(), Failure> {
@@ -146,21 +158,33 @@ impl Handler<TryAgain> for Keeper {
 }
 
 impl Handler<GetMembers> for Keeper {
-    async fn handle(&mut self, _: GetMembers, _: &mut Context<Self>) -> Result<Members, Failure> {
-        let member = |rank: Rank| {
-            let kept = self.ranks.get(rank.index())?;
-            let (incarnation, actor) = (kept.incarnation?, kept.actor?);
-            Some(Member { incarnation, life: actor.life, index: actor.index })
-        };
+    async fn handle(
+        &mut self,
+        GetMembers { start }: GetMembers,
+        _: &mut Context<Self>,
+    ) -> Result<Members, Failure> {
+        let kept = self.ranks.get(start.index()..).unwrap_or_default();
+        let kept = kept.get(..n_together(kept)).unwrap_or(kept);
         Ok(Members {
             procs: self.procs.label().id(),
             region: Arc::clone(self.procs.region()),
-            ranks: ValueMesh::from_fn(self.ranks.len(), member),
-            relays: self.ranks.iter().map(|kept| kept.relay).collect(),
+            ranks: kept.iter().map(Kept::member).collect(),
+            relays: kept.iter().map(|kept| kept.relay).collect(),
             version: self.version,
             fan_out: self.fan_out.get(),
         })
     }
+}
+
+/// How many of them are told of at once: where they are alike, they are as one.
+fn n_together(kept: &[Kept]) -> usize {
+    let place = |kept: &Kept| (kept.member(), kept.relay);
+    let mut n_runs = 0;
+    let more = |pair: &[Kept]| {
+        n_runs += usize::from(place(&pair[0]) != place(&pair[1]));
+        n_runs >= MEMBERS_AT_ONCE
+    };
+    kept.windows(2).position(more).map_or(kept.len(), |last| last + 1)
 }
 
 impl Handler<GetSeats> for Keeper {

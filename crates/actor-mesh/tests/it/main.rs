@@ -6,6 +6,7 @@ mod failures;
 mod faults;
 mod liars;
 mod life;
+mod many;
 mod places;
 mod procs;
 mod refs;

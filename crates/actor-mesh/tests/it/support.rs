@@ -49,6 +49,7 @@ impl Actor for Tool {
             .takes::<Panic>()
             .takes::<Hang>()
             .takes::<HangKnown>()
+            .takes::<HangBefore>()
             .takes::<Forget>()
             .takes::<AskOthers>()
             .takes::<Where>();
@@ -70,6 +71,10 @@ pub(crate) struct Hang;
 /// Is never answered either; that it has come is said there.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct HangKnown(pub(crate) PortRef<Began>);
+
+/// The same; and when the next message waits in the mailbox, that is said, too.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct HangBefore(pub(crate) PortRef<Began>);
 
 /// It hangs now.
 #[derive(Clone, Serialize, Deserialize)]
@@ -100,6 +105,7 @@ message!(Add, u64);
 message!(Panic, ());
 message!(Hang, ());
 message!(HangKnown, ());
+message!(HangBefore, ());
 message!(Began, ());
 message!(Forget, ());
 message!(AskOthers, Vec<Option<u64>>);
@@ -131,6 +137,21 @@ impl Handler<HangKnown> for Tool {
         HangKnown(door): HangKnown,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
+        door.cast(cx, Began).await;
+        std::future::pending().await
+    }
+}
+
+impl Handler<HangBefore> for Tool {
+    async fn handle(
+        &mut self,
+        HangBefore(door): HangBefore,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        door.cast(cx, Began).await;
+        while cx.me().n_waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
         door.cast(cx, Began).await;
         std::future::pending().await
     }

@@ -8,7 +8,7 @@ use mesh_runtime::{Actor, Context, Failure, Handler, Undelivered};
 use mesh_shape::Rank;
 use tokio::sync::mpsc;
 
-use crate::support::{Add, Hang, Tool, all, soon, world};
+use crate::support::{Add, Began, HangBefore, Tool, all, begun, soon, world};
 
 /// Casts what it is told to, and says what comes back.
 struct Teller(mpsc::UnboundedSender<Undelivered>);
@@ -56,13 +56,15 @@ async fn a_cast_that_reaches_a_rank_in_vain_comes_back() {
     let (back, mut returned) = mpsc::unbounded_channel();
     let teller = world.proc.spawn::<Teller>(back);
     let one = tools.slice("procs", 3..4).expect("there is one");
-    one.cast(&world.proc, Hang).await;
+    let mut port = world.proc.open_port::<Began>(2);
+    one.cast(&world.proc, HangBefore(port.port())).await;
+    begun(&mut port, 1).await;
     let not_sent = soon(teller.call(&world.proc, CastAdd(tools.mesh_ref().clone()))).await;
     assert_eq!(not_sent, Ok(0));
-    // The others have handled it; that it waits there, too, nobody says.
     let others = tools.slice("procs", 0..3).expect("there are three");
     assert_eq!(all(&soon(others.call(&world.proc, Add(0))).await), [1, 11, 21]);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // It waits there, too.
+    begun(&mut port, 1).await;
     tools.stop(Duration::ZERO).await.expect("it is answered");
     let undelivered = soon(returned.recv()).await.expect("it comes back");
     assert_eq!((undelivered.name, undelivered.why), (Add::NAME, WhyUndelivered::Ended));

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mesh_cast::FanOut;
-use mesh_core::{ActorId, MeshLabel, MeshRequest, Message, PeerId, PortRef};
+use mesh_core::{ActorId, MeshEvent, MeshLabel, MeshRequest, Message, PeerId, PortRef};
 use mesh_runtime::{Actor, Handler, Proc, Sender};
 use mesh_shape::{Extent, Overlay, Rank, Region, ShapeError, Slice};
 use serde::de::DeserializeOwned;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{self, MeshCall, Target};
 use crate::rank_error::RankError;
-use crate::view::{Homes, View};
+use crate::view::{Homes, Table, View};
 
 /// The address of a mesh of actors of type `A`, or of a slice of it.
 ///
@@ -117,6 +117,52 @@ impl<A> ActorMeshRef<A> {
         views.retain(|(peer, _)| peer.proc != proc.id());
         views.push((proc.peer(), Arc::clone(&view)));
         view
+    }
+
+    /// Waits until nothing has been heard of the controller of the mesh for three of the periods that it states,
+    /// and returns what is told of that, a [`Trouble::ControllerLost`](mesh_core::Trouble) of the mesh (N10).
+    /// However many wait, each is told; one that comes later, at once. The next word of the controller ends it.
+    /// `None` once the mesh has ended, or is known to be over.
+    ///
+    /// The ranks are what they were, and may well answer: so a call goes on, and all that it lacks is word of
+    /// those that fail meanwhile. Whoever does not want to wait for its deadline then waits for both.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actor_mesh::{ActorMeshRef, RankError};
+    /// # use mesh_core::Message;
+    /// # use mesh_runtime::{Handler, Proc};
+    /// # use mesh_shape::ValueMesh;
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// # struct Add(u64);
+    /// # impl Message for Add { const NAME: &'static str = "doc.Add"; type Reply = u64; }
+    /// async fn add<A: Handler<Add>>(
+    ///     counters: &ActorMeshRef<A>,
+    ///     proc: &Proc,
+    /// ) -> Option<ValueMesh<Result<u64, RankError>>> {
+    ///     tokio::select! {
+    ///         totals = counters.call(proc, Add(1)) => Some(totals),
+    ///         Some(_) = counters.controller_lost(proc) => None,
+    ///     }
+    /// }
+    /// ```
+    pub fn controller_lost<S: Sender>(
+        &self,
+        from: &S,
+    ) -> impl Future<Output = Option<MeshEvent>> + Send + use<A, S> {
+        // Whoever waits keeps the view, and so it is kept up to date.
+        let view = self.view(from.origin().proc());
+        async move {
+            let mut table = view.watch();
+            let is_told = |table: &Table| table.silence.is_some() || table.is_over;
+            let told = table.wait_for(is_told).await.ok()?;
+            told.silence.clone().filter(|_| !told.is_over)
+        }
     }
 
     /// Which rank an actor is, as of something that came back from it; `None` if it is of another mesh or

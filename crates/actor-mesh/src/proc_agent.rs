@@ -242,7 +242,8 @@ impl Handler<Spawn> for ProcAgent {
         let mesh = mesh.id();
         let known = self.held.get(&(mesh, rank)).map(|held| held.keeper);
         if cx.sender() != Some(keeper.actor()) || known.is_some_and(|known| known != keeper) {
-            return Ok(stranger(cx));
+            stranger(cx);
+            return Ok(());
         }
         if self.held.get(&(mesh, rank)).is_some_and(|held| held.incarnation >= incarnation) {
             self.say((mesh, rank), cx);
@@ -280,7 +281,8 @@ impl Handler<EndRank> for ProcAgent {
     async fn handle(&mut self, end: EndRank, cx: &mut Context<Self>) -> Result<(), Failure> {
         let Some(held) = self.held.get_mut(&(end.mesh, end.rank)) else { return Ok(()) };
         if cx.sender() != Some(held.keeper.actor()) {
-            return Ok(stranger(cx));
+            stranger(cx);
+            return Ok(());
         }
         if held.incarnation != end.incarnation || matches!(held.state, ActorState::Ended(_)) {
             return Ok(());

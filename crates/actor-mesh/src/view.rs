@@ -1,34 +1,26 @@
 //! What a ref knows of its mesh: where its ranks are, and what they are.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use mesh_cast::shell::{CasterRef, Seat, Table as CastTable};
 use mesh_core::{
-    ActorId, Change, Incarnation, Interest, MeshEvent, MeshId, MeshRequest, News, PeerId, Plane,
-    PortRef, Progress, Status, Subject, Subscribe, Trouble, Unsubscribe, WhyUndelivered,
+    ActorId, Change, Incarnation, MeshEvent, MeshId, MeshRequest, News, PeerId, Plane, PortRef,
+    Progress, Status, Subject,
 };
-use mesh_runtime::{CallError, Port, Proc};
+use mesh_runtime::Proc;
 use mesh_shape::{Rank, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
-use supervise::{Clock, MeshEvents};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
 
-use crate::members::members;
 use crate::rank_error::Ended;
 use crate::ways::Ways;
 use crate::wire::{GetMembers, Member, Members};
 
+mod follower;
 mod shared;
 
-/// How many events of a mesh may wait here; a slower reader gets a snapshot (N7).
-const EVENTS: usize = 256;
-
-/// When it is tried again to reach the controller of a mesh.
-const AGAIN: Duration = Duration::from_millis(100);
+use follower::Follower;
 
 /// What a process knows of a mesh, kept up to date by a task on its control plane for as long as a ref there
 /// uses it.
@@ -51,12 +43,14 @@ pub(crate) struct Homes {
 }
 
 /// What is known of a mesh.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     /// `None` until the controller has answered.
     pub(crate) known: Option<Known>,
     /// The controller has ended, and nobody says any more what becomes of the ranks.
     pub(crate) is_over: bool,
+    /// What is told of its silence, for as long as that lasts (N10).
+    pub(crate) silence: Option<MeshEvent>,
 }
 
 /// What is known of the ranks of a mesh.
@@ -90,7 +84,7 @@ impl Drop for View {
 impl View {
     /// Begins to follow a mesh of so many ranks.
     fn open(proc: &Proc, mesh: MeshId, size: usize, homes: Homes) -> Self {
-        let (tell, table) = watch::channel(Table { known: None, is_over: false });
+        let (tell, table) = watch::channel(Table::default());
         let proc = proc.on(Plane::Control);
         let runtime = proc.runtime().clone();
         let ways = Ways::new(proc.clone(), homes.keeper.actor());
@@ -258,133 +252,4 @@ fn table_of(members: &Members, (mesh, directory): (MeshId, ActorId)) -> Option<C
         seats: members.ranks.zip(&members.relays, seat).ok()?,
         directory,
     })
-}
-
-/// Keeps a [`Table`] up to date.
-struct Follower {
-    /// The control plane of the process.
-    proc: Proc,
-    mesh: MeshId,
-    size: usize,
-    homes: Homes,
-    tell: watch::Sender<Table>,
-}
-
-impl Follower {
-    async fn run(self) {
-        loop {
-            match self.follow().await {
-                Followed::ToTheEnd => return,
-                Followed::IsOver => {
-                    self.tell.send_modify(|table| table.is_over = true);
-                    return;
-                }
-                Followed::Lost => (),
-            }
-            sleep(AGAIN).await;
-        }
-    }
-
-    /// Follows the mesh for as long as its controller is heard.
-    async fn follow(&self) -> Followed {
-        let port = self.proc.open_port::<MeshEvent>(EVENTS);
-        let subscribe = Subscribe { to: port.port(), interest: Interest::All, region: None };
-        let door = PortRef::<Subscribe>::of(self.homes.controller.actor());
-        let mut subscribed = Subscribed { follower: self, to: port.port(), is_over: false };
-        match door.call(&self.proc, subscribe).await {
-            Ok(Ok(())) => (),
-            // It has ended for good: nobody is ever called the same again.
-            Err(CallError::Undelivered { why: WhyUndelivered::NoActor, .. }) => {
-                subscribed.is_over = true;
-                return Followed::IsOver;
-            }
-            Ok(Err(_)) | Err(_) => return Followed::Lost,
-        }
-        let mut events = MeshEvents::of_port(port, Clock::start());
-        let mut known = self.known();
-        let (mut asked, mut is_old) = (FuturesUnordered::new(), false);
-        let ask = || members(&self.proc, self.homes.keeper);
-        loop {
-            tokio::select! {
-                biased;
-                Some(found) = asked.next(), if !asked.is_empty() => {
-                    match &found {
-                        Ok(found) => known.learn(found, (self.mesh, self.homes.keeper.actor())),
-                        // It is asked again with the next that is heard of the mesh.
-                        Err(error) => tracing::warn!(%error, mesh = %self.mesh, "nobody says where ranks are"),
-                    }
-                    // What was said since may be of a life that the answer does not know yet.
-                    if std::mem::take(&mut is_old) && known.is_incomplete() {
-                        asked.push(ask());
-                    }
-                    self.publish(&known);
-                }
-                event = events.next() => {
-                    let Some(MeshEvent { news, .. }) = event else { return Followed::Lost };
-                    if news == News::Trouble(Trouble::ControllerLost) {
-                        return Followed::Lost;
-                    }
-                    known.hear(&news);
-                    match asked.is_empty() {
-                        true if known.is_incomplete() => asked.push(ask()),
-                        true => (),
-                        false => is_old = true,
-                    }
-                    // At first it is not told that there is nothing, before it was asked.
-                    if asked.is_empty() || self.tell.borrow().known.is_some() {
-                        self.publish(&known);
-                    }
-                    if news == News::Closed {
-                        subscribed.is_over = true;
-                        return Followed::ToTheEnd;
-                    }
-                }
-            }
-        }
-    }
-
-    /// What was known last.
-    fn known(&self) -> Known {
-        self.tell.borrow().known.clone().unwrap_or_else(|| {
-            let (incarnation, status) = (Incarnation::FIRST, Status::Initializing);
-            let unknown = Seen { incarnation, status, member: None, ended: None };
-            Known { procs: None, ranks: ValueMesh::uniform(self.size, unknown), table: None }
-        })
-    }
-
-    /// Tells what is known: of those that run only where they are known to be, so that whoever sees one can
-    /// reach it. An end is told at once, whatever else is still asked (R1).
-    fn publish(&self, known: &Known) {
-        let known = Some(known.reachable());
-        self.tell.send_replace(Table { known, is_over: false });
-    }
-}
-
-/// How following a mesh has ended.
-enum Followed {
-    /// With the mesh.
-    ToTheEnd,
-    /// Its controller has ended, and what has become of its ranks is not known.
-    IsOver,
-    /// Its controller cannot be reached, or not any more.
-    Lost,
-}
-
-/// A subscription, which ends with whoever follows.
-struct Subscribed<'a> {
-    follower: &'a Follower,
-    to: PortRef<MeshEvent>,
-    /// It has ended, and perhaps its controller, too.
-    is_over: bool,
-}
-
-impl Drop for Subscribed<'_> {
-    fn drop(&mut self) {
-        let Follower { proc, homes, .. } = self.follower;
-        let door = PortRef::<Unsubscribe>::of(homes.controller.actor());
-        if !self.is_over && proc.has_way_to(door.actor()) {
-            // One that has no room finds out with the next event that nobody reads.
-            _ = door.try_cast(proc, Unsubscribe { to: self.to }).is_ok();
-        }
-    }
 }

@@ -1,11 +1,15 @@
 //! refs: addresses of meshes that travel in messages.
 
-use actor_mesh::ActorMeshRef;
-use mesh_core::{ActorId, MeshRequest, Reply};
-use mesh_runtime::codec;
-use mesh_shape::Rank;
+use std::sync::Arc;
 
-use crate::support::{AskOthers, Tool, Where, all, soon, tens, world};
+use actor_mesh::ActorMeshRef;
+use controller::Config;
+use mesh_core::{ActorId, MeshRequest, News, Reply, Transport, Trouble};
+use mesh_runtime::{LocalTransport, Network, Proc, codec};
+use mesh_shape::Rank;
+use tokio::time::Instant;
+
+use crate::support::{Add, AskOthers, Tool, Where, World, all, soon, tens, world};
 
 #[tokio::test]
 async fn a_ref_that_was_sent_to_an_actor_is_called_from_there() {
@@ -39,6 +43,57 @@ async fn a_ref_costs_the_same_for_few_ranks_and_for_many() {
     let size = |mesh: &ActorMeshRef<Tool>| codec::encode("ref", mesh).expect("it can be").len();
     assert_eq!(size(&few), size(&many));
     assert!(size(&many) < 256, "{}", size(&many));
+}
+
+/// N10, N9: that the controller is silent is told to all who wait on a ref, once for each silence, and no rank
+/// is taken for failed.
+#[tokio::test(start_paused = true)]
+async fn the_silence_of_a_controller_is_told_to_whoever_waits_on_a_ref() {
+    let board = LocalTransport::default();
+    let (another, config) = (board.another(), Config::local());
+    let world =
+        World::with("procs=2", config, move || Arc::new(another.another()) as Arc<dyn Transport>);
+    let world = world.await;
+    let mesh = world.tools().await;
+    let guest = Proc::local().expect("there is a runtime");
+    let network = Network::new(guest.clone(), Arc::new(board.another()), 0);
+    let at = "local://guest".parse().expect("it is an address");
+    let doors = network.listen(&at).await.expect("nobody else is there");
+    let owner = Network::of(&world.proc).expect("it has one");
+    owner.dial(guest.peer(), &doors).await.expect("it listens");
+    let bytes = codec::encode("ref", mesh.mesh_ref()).expect("it can be");
+    let tools: ActorMeshRef<Tool> = codec::decode(&bytes).expect("it is one");
+    assert_eq!(all(&soon(tools.call(&guest, Add(1))).await), [1, 11]);
+
+    let lost = || tokio::spawn(tools.controller_lost(&guest));
+    let waiting = [lost(), lost()];
+    board.cut(guest.id());
+    let since = Instant::now();
+    for waits in waiting {
+        let told = soon(waits).await.expect("it does not panic").expect("it is told");
+        assert_eq!(told.news, News::Trouble(Trouble::ControllerLost));
+        assert_eq!(told.mesh.id(), tools.label().id());
+    }
+    let silent = since.elapsed();
+    let periods = config.times.check * 2..config.times.check * 4;
+    assert!(periods.contains(&silent), "{silent:?}");
+    // Also who comes later; and the ranks are there, once there is a way to them.
+    assert!(soon(lost()).await.expect("it does not panic").is_some());
+    for rank in 0..2 {
+        let seat = world.procs.procs().seat(Rank::new(rank)).expect("it is there");
+        network.dial(seat.peer, &seat.doors.expect("it has some")).await.expect("it listens");
+    }
+    assert_eq!(all(&soon(tools.call(&guest, Add(1))).await), [2, 12]);
+
+    // The next word of the controller ends it.
+    owner.dial(guest.peer(), &doors).await.expect("it listens");
+    tokio::time::sleep(config.times.check * 12).await;
+    let is_told = tokio::time::timeout(config.times.check * 12, lost()).await;
+    assert!(is_told.is_err(), "it is heard again: {is_told:?}");
+    // And whoever waits is let go of with the mesh.
+    let waits = lost();
+    mesh.stop(config.times.check).await.expect("it is answered");
+    assert!(soon(waits).await.expect("it does not panic").is_none());
 }
 
 /// R3: what comes back names its rank.

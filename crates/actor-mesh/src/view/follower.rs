@@ -1,0 +1,167 @@
+//! `follower`: keeps what is known of a mesh up to date.
+
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use mesh_core::{
+    Incarnation, Interest, MeshEvent, MeshId, News, PortRef, Status, Subscribe, Trouble,
+    Unsubscribe, WhyUndelivered,
+};
+use mesh_runtime::{CallError, Port, Proc};
+use mesh_shape::ValueMesh;
+use supervise::{Clock, MeshEvents};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{Homes, Known, Seen, Table};
+use crate::members::members;
+
+/// How many events of a mesh may wait here; a slower reader gets a snapshot (N7).
+const EVENTS: usize = 256;
+
+/// When it is tried again to reach the controller of a mesh.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Keeps a [`Table`] up to date.
+pub(super) struct Follower {
+    /// The control plane of the process.
+    pub(super) proc: Proc,
+    pub(super) mesh: MeshId,
+    pub(super) size: usize,
+    pub(super) homes: Homes,
+    pub(super) tell: watch::Sender<Table>,
+}
+
+impl Follower {
+    pub(super) async fn run(self) {
+        loop {
+            match self.follow().await {
+                Followed::ToTheEnd => return,
+                Followed::IsOver => {
+                    self.tell.send_modify(|table| table.is_over = true);
+                    return;
+                }
+                Followed::Lost => (),
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Follows the mesh for as long as its controller is heard.
+    async fn follow(&self) -> Followed {
+        let port = self.proc.open_port::<MeshEvent>(EVENTS);
+        let subscribe = Subscribe { to: port.port(), interest: Interest::All, region: None };
+        let door = PortRef::<Subscribe>::of(self.homes.controller.actor());
+        let mut subscribed = Subscribed { follower: self, to: port.port(), is_over: false };
+        match door.call(&self.proc, subscribe).await {
+            Ok(Ok(())) => (),
+            // It has ended for good: nobody is ever called the same again.
+            Err(CallError::Undelivered { why: WhyUndelivered::NoActor, .. }) => {
+                subscribed.is_over = true;
+                return Followed::IsOver;
+            }
+            Ok(Err(_)) | Err(_) => return Followed::Lost,
+        }
+        let mut events = MeshEvents::of_port(port, Clock::start());
+        let mut known = self.known();
+        let (mut asked, mut is_old) = (FuturesUnordered::new(), false);
+        let ask = || members(&self.proc, self.homes.keeper);
+        loop {
+            tokio::select! {
+                biased;
+                Some(found) = asked.next(), if !asked.is_empty() => {
+                    match &found {
+                        Ok(found) => known.learn(found, (self.mesh, self.homes.keeper.actor())),
+                        // It is asked again with the next that is heard of the mesh.
+                        Err(error) => tracing::warn!(%error, mesh = %self.mesh, "nobody says where ranks are"),
+                    }
+                    // What was said since may be of a life that the answer does not know yet.
+                    if std::mem::take(&mut is_old) && known.is_incomplete() {
+                        asked.push(ask());
+                    }
+                    self.publish(&known);
+                }
+                event = events.next() => {
+                    let Some(event) = event else { return Followed::Lost };
+                    let is_silent = event.news == News::Trouble(Trouble::ControllerLost);
+                    self.heard(is_silent.then(|| event.clone()));
+                    if is_silent {
+                        return Followed::Lost;
+                    }
+                    let news = event.news;
+                    known.hear(&news);
+                    match asked.is_empty() {
+                        true if known.is_incomplete() => asked.push(ask()),
+                        true => (),
+                        false => is_old = true,
+                    }
+                    // At first it is not told that there is nothing, before it was asked.
+                    if asked.is_empty() || self.tell.borrow().known.is_some() {
+                        self.publish(&known);
+                    }
+                    if news == News::Closed {
+                        subscribed.is_over = true;
+                        return Followed::ToTheEnd;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was known last.
+    fn known(&self) -> Known {
+        self.tell.borrow().known.clone().unwrap_or_else(|| {
+            let (incarnation, status) = (Incarnation::FIRST, Status::Initializing);
+            let unknown = Seen { incarnation, status, member: None, ended: None };
+            Known { procs: None, ranks: ValueMesh::uniform(self.size, unknown), table: None }
+        })
+    }
+
+    /// Tells what is known: of those that run only where they are known to be, so that whoever sees one can
+    /// reach it. An end is told at once, whatever else is still asked (R1).
+    fn publish(&self, known: &Known) {
+        self.tell.send_modify(|table| {
+            (table.known, table.is_over) = (Some(known.reachable()), false);
+        });
+    }
+
+    /// Tells whether the controller is silent, if that has changed: whatever it says ends its silence (N10).
+    fn heard(&self, silence: Option<MeshEvent>) {
+        self.tell.send_if_modified(|table| {
+            let has_changed = table.silence.is_some() != silence.is_some();
+            if has_changed {
+                table.silence = silence;
+            }
+            has_changed
+        });
+    }
+}
+
+/// How following a mesh has ended.
+enum Followed {
+    /// With the mesh.
+    ToTheEnd,
+    /// Its controller has ended, and what has become of its ranks is not known.
+    IsOver,
+    /// Its controller cannot be reached, or not any more.
+    Lost,
+}
+
+/// A subscription, which ends with whoever follows.
+struct Subscribed<'a> {
+    follower: &'a Follower,
+    to: PortRef<MeshEvent>,
+    /// It has ended, and perhaps its controller, too.
+    is_over: bool,
+}
+
+impl Drop for Subscribed<'_> {
+    fn drop(&mut self) {
+        let Follower { proc, homes, .. } = self.follower;
+        let door = PortRef::<Unsubscribe>::of(homes.controller.actor());
+        if !self.is_over && proc.has_way_to(door.actor()) {
+            // One that has no room finds out with the next event that nobody reads.
+            _ = door.try_cast(proc, Unsubscribe { to: self.to }).is_ok();
+        }
+    }
+}

@@ -8,7 +8,7 @@ use mesh_core::{ActorId, Body, End, Fault, Head, Message, PortId, WhyUndelivered
 
 use crate::actor::{Actor, Handler};
 use crate::codec::DecodeError;
-use crate::panics::{caught, caught_async};
+use crate::panics::{caught, caught_async, discard};
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
 use crate::task::{Life, Turn, TurnSlot};
@@ -129,7 +129,10 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
         life.cx.set_sender(sender);
         let reply = match back.wanted() {
             Ok(reply) => reply,
-            Err(Unwanted) => return Some(life),
+            Err(Unwanted) => {
+                discard(message);
+                return Some(life);
+            }
         };
         turn.set(handle(life, message, reply));
         None
@@ -197,12 +200,15 @@ impl<M: Message> AnyLetter for Letter<M> {
     fn undelivered(self: Box<Self>, proc: &Proc, to: ActorId, why: WhyUndelivered, fault: Fault) {
         let Self { message, back } = *self;
         let from = match back {
-            Back::Caller(reply) => return reply.refuse(fault),
+            Back::Caller(reply) => {
+                reply.refuse(fault);
+                return discard(message);
+            }
             Back::Away(back) => {
                 let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
                 return proc.return_away(head, (back.body)(message));
             }
-            Back::Unmissed => return,
+            Back::Unmissed => return discard(message),
             Back::Nobody => None,
             Back::Here(from) => Some(proc.actor_id(from)),
         };

@@ -98,6 +98,14 @@ fn message(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a value that is no text".to_owned())
 }
 
+/// Drops what belongs to somebody else. What that panics with is logged: it is no failure of whoever lets go of
+/// it, and two such values in one list would end the whole program.
+pub(crate) fn discard<T>(value: T) {
+    if let Err(failure) = caught(|| drop(value)) {
+        tracing::error!(%failure, "a message panicked when it was dropped");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use mesh_core::Reason;

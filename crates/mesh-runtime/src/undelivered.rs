@@ -8,6 +8,7 @@ use mesh_core::{ActorId, Body, Plane, WhyUndelivered};
 use serde::de::DeserializeOwned;
 
 use crate::codec::{self, DecodeError};
+use crate::panics::discard;
 
 /// A message that was accepted and could not be delivered. It comes back to its sender.
 pub struct Undelivered {
@@ -24,9 +25,29 @@ pub struct Undelivered {
 
 /// The message, as far as it had come.
 enum Content {
-    Value(Box<dyn Any + Send>),
+    Value(Value),
     /// It has been to another process.
     Bytes(Bytes),
+}
+
+/// A message of a type that is not known here; whoever drops it unread is not to blame for what that does.
+struct Value(Option<Box<dyn Any + Send>>);
+
+impl Value {
+    /// The message, if it is of type `M`.
+    fn take<M: 'static>(mut self) -> Result<M, Self> {
+        match self.0.take().map(<Box<dyn Any + Send>>::downcast) {
+            Some(Ok(message)) => Ok(*message),
+            Some(Err(value)) => Err(Self(Some(value))),
+            None => Err(self),
+        }
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        discard(self.0.take());
+    }
 }
 
 impl Undelivered {
@@ -38,7 +59,7 @@ impl Undelivered {
     ) -> Self {
         let message = match message {
             Body::Bytes(bytes) => Content::Bytes(bytes),
-            Body::Value(value) => Content::Value(value.into_any()),
+            Body::Value(value) => Content::Value(Value(Some(value.into_any()))),
         };
         Self { to, from, name, why, message }
     }
@@ -50,7 +71,7 @@ impl Undelivered {
         why: WhyUndelivered,
         message: impl Any + Send,
     ) -> Self {
-        Self { to, from, name, why, message: Content::Value(Box::new(message)) }
+        Self { to, from, name, why, message: Content::Value(Value(Some(Box::new(message)))) }
     }
 
     /// The message, if it is of type `M` and has not left this process.
@@ -61,8 +82,8 @@ impl Undelivered {
     pub fn into_message<M: 'static>(self) -> Result<M, Box<Self>> {
         let Self { to, from, name, why, message } = self;
         let message = match message {
-            Content::Value(value) => match value.downcast() {
-                Ok(message) => return Ok(*message),
+            Content::Value(value) => match value.take() {
+                Ok(message) => return Ok(message),
                 Err(value) => Content::Value(value),
             },
             bytes @ Content::Bytes(_) => bytes,
@@ -78,9 +99,7 @@ impl Undelivered {
     pub fn decode<M: DeserializeOwned + 'static>(self) -> Result<M, DecodeError> {
         match self.message {
             Content::Bytes(bytes) => codec::decode(&bytes),
-            Content::Value(value) => {
-                value.downcast().map(|message| *message).or(Err(DecodeError::OtherType))
-            }
+            Content::Value(value) => value.take().or(Err(DecodeError::OtherType)),
         }
     }
 }

@@ -49,10 +49,7 @@ struct Legs(AtomicUsize);
 impl Gate for Legs {
     fn sent(&self, _: Lane, head: &Head) {
         let legs = [PortId::named("meshwarden.CastLeg"), PortId::of::<Add>()];
-        let port = match head {
-            Head::Cast { port, .. } | Head::Call { port, .. } => port,
-            _ => return,
-        };
+        let (Head::Cast { port, .. } | Head::Call { port, .. }) = head else { return };
         if legs.contains(port) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod dials;
+mod drops;
 mod failures;
 mod fair;
 mod hangs;

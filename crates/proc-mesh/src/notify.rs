@@ -25,7 +25,7 @@ use crate::vigil::Vigil;
 
 mod socket;
 
-pub(crate) use socket::Notifier;
+pub(crate) use socket::{Notifier, Speaker};
 
 /// The longest message that is read. A longer one is none.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024;

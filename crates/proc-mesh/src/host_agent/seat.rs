@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::guard::wire::{End, ProcKey};
-use crate::notify::News;
+use crate::notify::{News, Speaker};
 use crate::output::Reading;
 use crate::report::{HowEnded, SentSignals};
 
@@ -115,6 +115,8 @@ pub(crate) struct Process {
     pub(crate) suspended: Option<i32>,
     /// What hangs in it, by its own word or its silence.
     pub(crate) stall: Option<Stall>,
+    /// Its right to speak for itself, if it has that.
+    pub(crate) speaker: Option<Speaker>,
     /// Only missing if this process could open no more.
     pidfd: Option<OwnedFd>,
 }
@@ -187,7 +189,7 @@ impl Seat {
 
 impl Process {
     pub(crate) const fn new(pid: u32, pidfd: Option<OwnedFd>, started_at: Duration) -> Self {
-        Self { pid, started_at, suspended: None, stall: None, pidfd }
+        Self { pid, started_at, suspended: None, stall: None, speaker: None, pidfd }
     }
 
     /// Kills it and its group, for when its guard cannot any more.

@@ -37,6 +37,10 @@ use crate::host_agent::Note;
 /// How many messages are read before others on the thread have their turn.
 const READ_TOGETHER: usize = 32;
 
+/// How many are read at the end of a process: as many as kernels keep (10 by default, 512 under systemd), and
+/// no more, if others go on.
+const LAST_READ_MAX: usize = 1024;
+
 /// How many messages wait for their process to be known, in all and for each group of processes.
 const HELD_MAX: usize = 64;
 const HELD_EACH: usize = 8;
@@ -84,6 +88,14 @@ struct Seated {
     news: News,
 }
 
+/// The right of a process to speak. Dropped, it has none any more, and nothing is kept of it.
+#[derive(Debug)]
+pub(crate) struct Speaker {
+    pid: i32,
+    key: ProcKey,
+    shared: Arc<Shared>,
+}
+
 /// A message of a group of processes that is not known yet: a program may be faster than the word that it
 /// was started.
 #[derive(Debug)]
@@ -122,12 +134,19 @@ impl Notifier {
     }
 
     /// A process may speak from now on, and its group with it.
-    pub(crate) fn seat(&self, pid: u32, (key, notify): (ProcKey, Notify), s: Arc<AtomicU64>) {
-        let Ok(pid) = i32::try_from(pid) else { return };
+    pub(crate) fn seat(
+        &self,
+        pid: u32,
+        (key, notify): (ProcKey, Notify),
+        suspensions: Arc<AtomicU64>,
+    ) -> Option<Speaker> {
+        let pid = i32::try_from(pid).ok()?;
         let now = Instant::now();
         let spoken = Spoken::new(notify, now);
-        let seated = Seated { key, spoken, suspensions: s, due: None, news: News::default() };
+        let seated = Seated { key, spoken, suspensions, due: None, news: News::default() };
         let mut table = self.shared.table();
+        // The number was another's of whom it is not known yet that he has ended.
+        table.remove(pid);
         table.seated.insert(pid, seated);
         let held = std::mem::take(&mut table.held);
         for held in held {
@@ -140,18 +159,23 @@ impl Notifier {
         table.wind(pid);
         drop(table);
         self.shared.changed.notify_one();
+        Some(Speaker { pid, key, shared: Arc::clone(&self.shared) })
     }
+}
 
-    /// A process has ended. What it said last is read; returns what of it is to be told with its end.
-    pub(crate) fn leave(&self, pid: u32) -> Option<String> {
-        let pid = i32::try_from(pid).ok()?;
+impl Speaker {
+    /// The process has ended. What it said last is read; returns what of it is to be told with its end.
+    pub(crate) fn leave(self) -> Option<String> {
         let mut table = self.shared.table();
-        // As much as the kernel keeps, by default and then some; and no more, if others go on.
-        _ = self.shared.drain(&mut table, READ_TOGETHER);
-        let left = table.remove(pid);
-        drop(table);
+        _ = self.shared.drain(&mut table, LAST_READ_MAX);
+        table.remove_life(self.pid, self.key)?.spoken.last_words()
+    }
+}
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        _ = self.shared.table().remove_life(self.pid, self.key);
         self.shared.changed.notify_one();
-        left?.spoken.last_words()
     }
 }
 
@@ -265,7 +289,10 @@ impl Table {
 
     fn on_due(&mut self, now: Instant) {
         while let Some((_, pid)) = self.deadlines.first().copied().filter(|(due, _)| *due <= now) {
-            let Some(seated) = self.seated.get_mut(&pid) else { return };
+            let Some(seated) = self.seated.get_mut(&pid) else {
+                self.deadlines.pop_first();
+                continue;
+            };
             let suspensions = seated.suspensions.load(Ordering::Relaxed);
             let news = seated.spoken.on_due(now, suspensions);
             self.note(pid, news);
@@ -303,6 +330,12 @@ impl Table {
         Some(seated)
     }
 
+    /// The same, unless the number is another's by now.
+    fn remove_life(&mut self, pid: i32, key: ProcKey) -> Option<Seated> {
+        self.seated.get(&pid).filter(|seated| seated.key == key)?;
+        self.remove(pid)
+    }
+
     /// What the agent has not been told, and when to look again.
     fn take_news(&mut self) -> (Vec<Note>, Option<Instant>) {
         let unsaid = std::mem::take(&mut self.unsaid);
@@ -320,3 +353,6 @@ async fn sleep_until_or_never(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use super::Hosted;
 use crate::guard::wire::ProcKey;
 use crate::host::{ProgramRole, Role};
+use crate::host_agent::seat::Seat;
 use crate::mesh::WorkerNews;
 use crate::notify::{News, Notify};
 
@@ -26,17 +27,21 @@ impl Hosted {
     }
 
     /// A program runs, and may speak.
-    pub(super) fn listen(&self, pid: u32, key: ProcKey, suspensions: Arc<AtomicU64>) {
-        if let (Some(notify), Some(notifier)) = (self.notify(), self.tools.notifier.get()) {
-            notifier.seat(pid, (key, notify), suspensions);
+    pub(super) fn listen(&mut self, pid: u32, key: ProcKey, suspensions: Arc<AtomicU64>) {
+        let Some(notify) = self.notify() else { return };
+        let speaker = self
+            .tools
+            .notifier
+            .get()
+            .and_then(|notifier| notifier.seat(pid, (key, notify), suspensions));
+        if let Some(process) = self.live_seat(key).and_then(Seat::process_mut) {
+            process.speaker = speaker;
         }
     }
 
     /// A program has ended: what it had said of itself.
     pub(super) fn hear_out(&mut self, key: ProcKey) -> Option<String> {
-        self.notify()?;
-        let pid = self.live_seat(key)?.process()?.pid;
-        self.tools.notifier.get()?.leave(pid)
+        self.live_seat(key)?.process_mut()?.speaker.take()?.leave()
     }
 
     /// A program has said something, or has not when it should have.

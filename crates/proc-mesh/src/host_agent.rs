@@ -53,6 +53,8 @@ pub(crate) struct HostAgent {
     guard_life: Incarnation,
     /// The id of the next command line told to the guard.
     next_command: u32,
+    /// Since when everything is suspended, with the owner.
+    paused_at: Option<Instant>,
     notes: mpsc::Receiver<Note>,
     tools: Tools,
 }
@@ -106,6 +108,7 @@ impl HostAgent {
             has_lost_guard: false,
             guard_life: Incarnation::FIRST,
             next_command: 0,
+            paused_at: None,
             notes,
             tools,
         }
@@ -115,8 +118,7 @@ impl HostAgent {
     /// goes with it, and with the guard whatever still runs.
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<HostOrder>) {
         loop {
-            let due = self.meshes.values().filter_map(Hosted::next_deadline);
-            let due = due.chain(self.killed.next_deadline()).min();
+            let due = self.next_deadline();
             let woken = tokio::select! {
                 // The guard first: what has ended is known before anything new is done.
                 biased;
@@ -132,11 +134,7 @@ impl HostAgent {
                 Woken::Order(Some(HostOrder::Close { closed })) => return self.close(closed).await,
                 Woken::Order(Some(order)) => self.on_order(order).await,
                 Woken::Order(None) => return,
-                Woken::Due => {
-                    let now = Instant::now();
-                    self.each_mesh(|hosted, guard| hosted.on_due(now, guard));
-                    self.killed.on_due(now);
-                }
+                Woken::Due => self.on_due(Instant::now()),
             }
             self.launch();
             for hosted in self.meshes.values_mut() {
@@ -144,6 +142,21 @@ impl HostAgent {
                 hosted.flush();
             }
         }
+    }
+
+    /// While everything is suspended, nobody is late in being ready.
+    fn next_deadline(&self) -> Option<Instant> {
+        let is_room_wanted = self.meshes.values().any(Hosted::waits_for_room);
+        let of_meshes = self.meshes.values().filter(|_| self.paused_at.is_none());
+        let due = of_meshes.filter_map(|hosted| hosted.next_deadline(is_room_wanted));
+        due.chain(self.killed.next_deadline()).min()
+    }
+
+    fn on_due(&mut self, now: Instant) {
+        if self.paused_at.is_none() {
+            self.each_mesh(|hosted, guard| hosted.on_due(now, guard));
+        }
+        self.killed.on_due(now);
     }
 
     async fn on_order(&mut self, order: HostOrder) {
@@ -296,6 +309,12 @@ impl HostAgent {
 
     async fn suspend(&mut self, is_suspended: bool, told: oneshot::Sender<()>) {
         self.tell_guard(if is_suspended { ToGuard::Pause } else { ToGuard::Resume });
+        if is_suspended {
+            self.paused_at.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.paused_at.take() {
+            let gap = since.elapsed();
+            self.each_mesh(|hosted, _| hosted.on_resumed(gap));
+        }
         if let Some(guard) = &mut self.guard {
             // A guard that does not read is silent, and found out by that.
             _ = timeout(TELL, guard.flush()).await.is_ok();

@@ -21,14 +21,14 @@ pub(crate) struct Vigil {
 impl Vigil {
     /// He is to be heard within so long, from now on.
     pub(crate) fn new(within: Duration, now: Instant) -> Self {
-        let deadline = now + within;
+        let deadline = after(now, within);
         Self { within, heard: now, deadline, changes: 0, is_overdue: false }
     }
 
     /// He was heard. Returns whether that was overdue, and told.
     pub(crate) fn heard(&mut self, now: Instant) -> bool {
         self.heard = now;
-        self.deadline = now + self.within;
+        self.deadline = after(now, self.within);
         std::mem::take(&mut self.is_overdue)
     }
 
@@ -46,13 +46,21 @@ impl Vigil {
         let was_suspended = changes % 2 == 1 || changes != self.changes;
         if was_suspended || now - self.deadline > PAUSE_MIN {
             self.changes = changes;
-            self.deadline = now + self.within;
+            self.deadline = after(now, self.within);
             return None;
         }
         self.is_overdue = true;
         Some(now - self.heard)
     }
 }
+
+/// The moment so long after another; one that never comes if it is too late to be counted.
+pub(crate) fn after(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or_else(|| now + NEVER)
+}
+
+/// Thirty years.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// Who comes later than that was not merely busy.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -88,6 +96,14 @@ mod tests {
         assert_eq!(vigil.on_due(at(9_000), 0), None);
         assert_eq!(vigil.next_deadline(), Some(at(10_000)));
         assert_eq!(vigil.on_due(at(10_000), 0), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_time_that_is_too_long_to_count_is_never_over() {
+        let now = Instant::now();
+        let mut vigil = Vigil::new(Duration::MAX, now);
+        assert_eq!(vigil.on_due(now + WITHIN, 0), None);
+        assert!(!vigil.heard(now) && vigil.next_deadline() > Some(now + WITHIN));
     }
 
     /// H4: who was suspended is silent for that, and has all the time again when he goes on.

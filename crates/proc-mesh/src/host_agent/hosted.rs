@@ -23,6 +23,7 @@ use crate::host_agent::seat::{Note, Process, RawEnd, Seat, State};
 use crate::host_agent::starting::Starting;
 use crate::host_agent::{Tools, boot_time, processors, tell};
 use crate::report::{HowEnded, ProcEnd, ProcKind, ProcReport};
+use crate::vigil::after;
 
 mod hangs;
 mod killing;
@@ -301,10 +302,24 @@ impl Hosted {
         }
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    /// Whether ranks wait for room to be started.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.starting.waits()
+    }
+
+    /// When something is due by itself. `is_room_wanted`: ranks wait to be started, be it of another mesh.
+    pub(crate) fn next_deadline(&self, is_room_wanted: bool) -> Option<Instant> {
         self.opening.launch.role.ready_within()?;
         let ready_by = self.seats.values().filter_map(Seat::ready_by).min();
-        [ready_by, self.starting.next_deadline()].into_iter().flatten().min()
+        let room = self.starting.next_room().filter(|_| is_room_wanted);
+        [ready_by, room].into_iter().flatten().min()
+    }
+
+    /// The owner was suspended for so long, and so was every process: nobody could become ready.
+    pub(crate) fn on_resumed(&mut self, gap: Duration) {
+        for handles in self.seats.values_mut().filter_map(Seat::handles) {
+            handles.ready_by = handles.ready_by.map(|at| after(at, gap));
+        }
     }
 
     /// A message to a worker; it comes back if the worker is not there.

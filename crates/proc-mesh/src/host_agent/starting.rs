@@ -84,10 +84,14 @@ impl Starting {
         }
     }
 
-    /// When room comes of itself, if somebody waits for it.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let (at, _) = self.moments.front()?;
-        (!self.queue.is_empty()).then_some(*at)
+    /// Whether somebody waits for room.
+    pub(super) fn waits(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// When room comes of itself, for whoever waits for it.
+    pub(super) fn next_room(&self) -> Option<Instant> {
+        self.moments.front().map(|(at, _)| *at)
     }
 }
 
@@ -113,15 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_there_while_somebody_waits_for_it() {
+    fn room_comes_a_second_after_a_rank_runs() {
         let (mut starting, now) = (Starting::default(), Instant::now());
         starting.begin(Rank::new(0));
         starting.runs(Rank::new(0), now);
-        assert_eq!(starting.next_deadline(), None);
+        assert!(!starting.waits());
         starting.push(Rank::new(1));
-        assert_eq!(starting.next_deadline(), Some(now + SETTLE));
+        assert!(starting.waits());
+        assert_eq!(starting.next_room(), Some(now + SETTLE));
         starting.on_due(now + SETTLE);
-        assert_eq!((starting.n_begun(), starting.next_deadline()), (0, None));
+        assert_eq!((starting.n_begun(), starting.next_room()), (0, None));
         assert_eq!(starting.pop(), Some(Rank::new(1)));
     }
 

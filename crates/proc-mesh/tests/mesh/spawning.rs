@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use mesh_core::{LaunchProblem, MeshPhase, Reason};
-use proc_mesh::{ProcMesh, ProcSpec, Run, SpawnError};
+use proc_mesh::{Notify, ProcMesh, ProcSpec, Run, SpawnError};
+use tokio::time::timeout;
 
 use crate::fixture::{Site, failures_to_the_end, reasons, shells, workers};
 use crate::{Outcome, trial};
@@ -16,6 +17,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_spawn_that_fails_on_one_rank_rolls_back_the_others),
         trial(of_a_thousand_workers_each_that_failed_is_named_and_none_is_left),
         trial(a_worker_that_is_never_ready_fails_the_spawn),
+        trial(a_mesh_that_is_long_in_being_ready_keeps_no_other_from_starting),
+        trial(a_time_that_is_too_long_to_count_is_no_end),
         trial(a_shape_of_other_hosts_is_refused),
         trial(too_many_processes_are_refused),
     ]
@@ -113,6 +116,36 @@ async fn a_worker_that_is_never_ready_fails_the_spawn() -> Outcome {
     };
     assert_eq!(reasons(&failures), [(1, Reason::NotReady { within })]);
     site.close(failures[0].mesh.id()).await
+}
+
+/// C3: more of its ranks than are started at once are not ready for a long time.
+async fn a_mesh_that_is_long_in_being_ready_keeps_no_other_from_starting() -> Outcome {
+    let site = Site::start().await?;
+    let mut slow = shells("sleep 1000");
+    slow.extent = "procs=64".parse()?;
+    let wait = Notify { ready_within: Some(Duration::from_secs(40)), watchdog: None };
+    if let Run::Program { notify, .. } = &mut slow.run {
+        *notify = Some(wait);
+    }
+    let slow = site.start_only(slow).await?;
+    while slow.seats().await.len() < 64 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut next = timeout(Duration::from_secs(20), site.spawn(shells("exit 0"))).await??;
+    assert_eq!(failures_to_the_end(&mut next).await, []);
+    let id = slow.label().id();
+    drop(slow);
+    site.close(id).await
+}
+
+async fn a_time_that_is_too_long_to_count_is_no_end() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = workers("echo");
+    spec.run = Run::Worker { entry: "echo".to_owned(), ready_within: Duration::MAX };
+    let mesh = site.spawn(spec).await?;
+    let id = mesh.label().id();
+    drop(mesh);
+    site.close(id).await
 }
 
 async fn a_shape_of_other_hosts_is_refused() -> Outcome {

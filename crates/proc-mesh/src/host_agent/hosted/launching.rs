@@ -22,6 +22,7 @@ use crate::host_agent::seat::{Handles, Note, State, WorkerHandle, problem};
 use crate::link::{self, Ears};
 use crate::output::{Pipes, Reading};
 use crate::stdin;
+use crate::vigil::after;
 use crate::wire::{Record, VERSION};
 
 /// Messages to one worker that may wait before the sender does.
@@ -141,7 +142,7 @@ impl Hosted {
             _ = notes.send(Note::Drained { key, stderr }).await.is_ok();
         });
         let within = self.opening.launch.role.ready_within();
-        let ready_by = within.map(|within| Instant::now() + within);
+        let ready_by = within.map(|within| after(Instant::now(), within));
         if let Some(seat) = self.seats.get_mut(&key.rank) {
             seat.state = State::Launching(Handles { reading, worker, ready_by, suspensions });
         }

@@ -1,5 +1,6 @@
 //! A mesh of processes, in the hands of its owner.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,6 @@ use crate::unkillable::Unkillable;
 mod readiness;
 mod spec;
 
-use readiness::settle;
 pub use spec::{ProcSpec, Run};
 
 /// More processes than that are a mistake.
@@ -39,9 +39,6 @@ const NEWS: usize = 1024;
 
 /// Processes that cannot be killed of which the owner may not have read yet; more go to the log.
 const UNKILLABLE: usize = 1024;
-
-/// How long ranks have to end when their mesh could not be spawned as a whole.
-const ROLLBACK: Duration = Duration::from_secs(2);
 
 /// How long the links of workers that have ended may take to close.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -145,9 +142,29 @@ pub enum SpawnError {
         /// The failed ranks, each with its cause.
         failures: Vec<Failures>,
     },
+    /// The same, and some of the ranks have been killed and do not end: these are left.
+    #[error(
+        "not every rank could be started, and of the others not all can be ended: {}{}",
+        Brief(.failures), Left(.left)
+    )]
+    Unkillable {
+        /// The failed ranks, each with its cause.
+        failures: Vec<Failures>,
+        /// Those that do not end.
+        left: Vec<Unkillable>,
+    },
     /// The controller does not answer, or refuses.
     #[error(transparent)]
     Controller(#[from] AskError),
+}
+
+/// What does not end, one line each.
+struct Left<'a>(&'a [Unkillable]);
+
+impl fmt::Display for Left<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|left| write!(f, "\n{left}"))
+    }
 }
 
 /// A message to a worker that was not taken. It comes back.
@@ -238,7 +255,7 @@ impl ProcMesh {
             None => None,
         };
         let (extent, news) = (spec.extent, Some(news));
-        let must_be_ready = !matches!(spec.run, Run::Program { .. });
+        let must_be_ready = spec.run.says_that_it_is_ready();
         let (label, finished) = (label, None);
         Ok(Self {
             label,
@@ -253,46 +270,6 @@ impl ProcMesh {
             hosts,
             homes,
         })
-    }
-
-    /// Waits until every rank runs: a program as soon as it was started, a worker when it says that
-    /// it is ready.
-    ///
-    /// # Cancellation
-    ///
-    /// The mesh goes on starting if the future is dropped.
-    ///
-    /// # Errors
-    ///
-    /// - [`SpawnError::Ranks`] if some ranks could not be started; the others were stopped (C4), and
-    ///   the failures were taken from those that [`next`](Self::next) tells.
-    /// - [`SpawnError::Controller`] if the controller has ended.
-    pub async fn ready(&mut self) -> Result<(), SpawnError> {
-        if self.readiness().await?.is_empty() {
-            return Ok(());
-        }
-        self.controller.stop(ROLLBACK).await?;
-        let mut failures = Vec::new();
-        while let Some(OwnerNews::Failed(failed)) = self.owner.next().await {
-            failures.push(failed);
-        }
-        Err(SpawnError::Ranks { failures })
-    }
-
-    /// Waits until every rank runs or has ended, and says which could not be started; for an owner
-    /// that takes its news meanwhile. Nothing is stopped by it.
-    ///
-    /// # Errors
-    ///
-    /// [`AskError::Ended`] if the controller ends before.
-    pub fn readiness(&self) -> impl Future<Output = Result<RankSet, AskError>> + Send + use<> {
-        let controller = self.controller.clone();
-        let waiting = RankSet::from(0..self.extent.size());
-        let must_be_ready = self.must_be_ready;
-        async move {
-            let events = controller.subscribe(Interest::All, None).await?;
-            settle(events, waiting, must_be_ready).await
-        }
     }
 
     /// Its id, name and kind.

@@ -101,6 +101,14 @@ impl fmt::Debug for Run {
 }
 
 impl Run {
+    /// Whether a process runs when it says so, and not as soon as it is started.
+    pub(super) fn says_that_it_is_ready(&self) -> bool {
+        match self {
+            Self::Program { notify, .. } => notify.is_some_and(|it| it.ready_within.is_some()),
+            Self::Worker { .. } | Self::Actors { .. } => true,
+        }
+    }
+
     /// Where the workers' actors will be found, if they have some.
     pub(super) fn roster(&self, label: &MeshLabel) -> Option<Arc<Roster>> {
         match self {

@@ -26,6 +26,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial(a_program_runs_when_it_says_that_it_is_ready),
         trial(a_program_that_is_never_ready_fails_the_spawn),
+        trial(a_program_that_ends_before_it_is_ready_fails_the_spawn),
+        trial(the_time_to_be_ready_stands_still_while_the_owner_is_suspended),
         trial(a_program_that_does_not_feed_its_watchdog_is_stalled_until_it_does),
         trial(what_a_program_says_last_is_told_with_its_failure),
         trial(a_stranger_is_not_believed_and_a_child_is),
@@ -127,6 +129,41 @@ async fn a_program_that_is_never_ready_fails_the_spawn() -> Outcome {
     let told = reasons(&failures);
     assert!(told.contains(&(1, Reason::NotReady { within })), "{told:?}");
     site.close(failures[0].mesh.id()).await
+}
+
+/// C4
+async fn a_program_that_ends_before_it_is_ready_fails_the_spawn() -> Outcome {
+    let site = Site::start().await?;
+    let script = r#"
+if rank == 1: sys.exit("no such model")
+say("READY=1")
+time.sleep(1000)
+"#;
+    let Err(SpawnError::Ranks { failures }) = site.spawn(scripts(script, READY)).await else {
+        return Err("it was spawned".into());
+    };
+    assert_eq!(reasons(&failures), [(1, Reason::Exit { code: 1 })]);
+    let cause = failures[0].changes[0].status.cause().ok_or("a failure has a cause")?;
+    assert_eq!(cause.stderr, ["no such model"]);
+    site.close(failures[0].mesh.id()).await
+}
+
+/// As when somebody types Ctrl-Z while a run starts.
+async fn the_time_to_be_ready_stands_still_while_the_owner_is_suspended() -> Outcome {
+    let site = Site::start().await?;
+    let script = "time.sleep(1); say('READY=1'); time.sleep(1000)";
+    let notify = Notify { ready_within: Some(Duration::from_secs(3)), ..READY };
+    let mut mesh = site.start_only(scripts(script, notify)).await?;
+    while mesh.seats().await.len() < 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    site.hosts.suspend(true).await;
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    site.hosts.suspend(false).await;
+    mesh.ready().await?;
+    let id = mesh.label().id();
+    drop(mesh);
+    site.close(id).await
 }
 
 /// D7

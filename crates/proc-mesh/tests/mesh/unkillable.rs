@@ -14,13 +14,13 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use mesh_core::Status;
 use mesh_shape::Rank;
-use proc_mesh::{ProcMesh, ProcNews, Unkillable, WhyUnkillable};
+use proc_mesh::{Notify, ProcMesh, ProcNews, Run, SpawnError, Unkillable, WhyUnkillable};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::fixture::{Site, failures_to_the_end, left_over, shells, until_gone};
+use crate::fixture::{Site, failures_to_the_end, left_over, reasons, shells, until_gone};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -31,6 +31,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         (false, _) => Err("only root can play two users".to_owned()),
     };
     vec![
+        possible(
+            freezer.clone(),
+            trial(a_spawn_with_a_rank_that_cannot_be_killed_fails_with_its_name),
+        ),
         possible(freezer, trial(a_rank_that_cannot_be_killed_is_told_and_blocks_nobody)),
         possible(rights, trial(a_rank_of_another_user_is_told_and_blocks_nobody)),
     ]
@@ -55,6 +59,8 @@ const NOBODY: &str = "65534";
 
 /// Longer than the grace and the lease of these meshes, after which a stop gives up.
 const STOPPED_WITHIN: Duration = Duration::from_secs(9);
+/// Longer than a process has to be ready, and to end, and a stop of what is left.
+const FAILED_WITHIN: Duration = Duration::from_secs(20);
 /// For a mesh that waits for nothing: a tenth of what a lease is.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
@@ -112,6 +118,36 @@ async fn a_rank_that_cannot_be_killed_is_told_and_blocks_nobody() -> Outcome {
     next_meshes_run(&site, mesh).await?;
     assert!(left_over(id).contains(&frozen), "it is frozen");
 
+    drop(freezer);
+    until_gone(id).await;
+    site.close(id).await
+}
+
+/// C4: nobody is waited for who is killed for not being ready, and does not end.
+async fn a_spawn_with_a_rank_that_cannot_be_killed_fails_with_its_name() -> Outcome {
+    let freezer = Freezer::make()?;
+    let site = Site::start().await?;
+    let mut spec = shells("sleep 1000");
+    let wait = Notify { ready_within: Some(Duration::from_secs(2)), watchdog: None };
+    if let Run::Program { notify, .. } = &mut spec.run {
+        *notify = Some(wait);
+    }
+    let mut mesh = site.start_only(spec).await?;
+    while mesh.seats().await.len() < 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (id, frozen) = (mesh.label().id(), mesh.seats().await[2].pid);
+    freezer.freeze(frozen)?;
+
+    let failed = tokio::time::timeout(FAILED_WITHIN, mesh.ready()).await?;
+    let Err(SpawnError::Unkillable { failures, left }) = &failed else {
+        return Err(format!("{failed:?}").into());
+    };
+    let mut ranks: Vec<usize> = reasons(failures).into_iter().map(|(rank, _)| rank).collect();
+    ranks.sort_unstable();
+    assert_eq!(ranks, [0, 1, 3]);
+    assert_eq!(left.iter().map(|it| it.pid).collect::<Vec<_>>(), [frozen]);
+    next_meshes_run(&site, mesh).await?;
     drop(freezer);
     until_gone(id).await;
     site.close(id).await

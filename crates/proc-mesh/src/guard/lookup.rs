@@ -44,6 +44,10 @@ pub(super) fn lookup(
 /// Whether the kernel would refuse to execute the file because it knows no such format. `execvp` gives
 /// that to a shell, and nothing else of the kind is done for a process that is started directly.
 pub(super) fn is_no_program(file: &Path) -> bool {
+    // What is no file is not opened: a pipe would be waited for. The kernel refuses it.
+    if !fs::metadata(file).is_ok_and(|found| found.is_file()) {
+        return false;
+    }
     let mut magic = Vec::new();
     let read = File::open(file).and_then(|file| file.take(4).read_to_end(&mut magic));
     // What cannot be read can perhaps be executed.

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use mesh_core::LaunchProblem;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process_group, pidfd_open};
 
 use super::cgroups::{CgroupOrder, OwnCgroup};
 use super::lookup::lookup;
@@ -150,7 +150,8 @@ impl CommandLine {
         let (report, confines) = (number_of(&writer), self.confines.clone());
         let doors = place.cgroup.into_iter().flat_map(OwnCgroup::doors).collect();
         let must_join = self.cgroup.is_some_and(|order| order.is_required);
-        let orders = Orders { report, cpu: place.cpu, doors, must_join, confines };
+        let guard = getpid().as_raw_pid();
+        let orders = Orders { guard, report, cpu: place.cpu, doors, must_join, confines };
         let mut command = Command::new("/proc/self/exe");
         command.arg0("meshwarden-launch").args([super::ARGUMENT, trampoline::ARGUMENT]);
         command.arg(orders.to_argument()).arg(&self.program);

@@ -14,6 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -21,7 +22,7 @@ use std::process::{Command, ExitCode};
 use mesh_core::{Amount, Resource, Rlimit, Umask};
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{self, getppid, umask};
+use rustix::process::{self, Pid, getppid, umask};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +51,8 @@ impl Confines {
 /// What one trampoline is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Orders {
-    /// The number of the pipe among the guard's descriptors.
+    /// The process id of the guard, and the number of the pipe among its descriptors.
+    pub(super) guard: i32,
     pub(super) report: i32,
     /// The processor that the process is bound to, if to any.
     pub(super) cpu: Option<u32>,
@@ -100,7 +102,7 @@ pub(super) fn run(mut args: ArgsOs) -> ExitCode {
             "this is how a guard starts a program; it is not meant to be called by hand",
         );
     };
-    let mut report = match open_report(orders.report) {
+    let mut report = match orders.open_report() {
         Ok(report) => report,
         Err(error) => {
             return complain(format_args!("the guard cannot be told of a start: {error}"));
@@ -128,21 +130,30 @@ fn execute(program: &OsStr, args: ArgsOs) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::INVAL)
 }
 
-/// Opens the pipe to the guard, and says hello.
-fn open_report(number: i32) -> io::Result<File> {
-    let guard = getppid().ok_or(io::ErrorKind::NotFound)?.as_raw_nonzero();
-    // std opens everything so that it is closed on exec.
-    let mut report = OpenOptions::new().write(true).open(format!("/proc/{guard}/fd/{number}"))?;
-    report.write_all(&[HELLO])?;
-    Ok(report)
-}
-
 /// The number of a descriptor of the guard, for [`Orders::report`].
 pub(super) fn number_of(fd: impl AsFd) -> i32 {
     fd.as_fd().as_raw_fd()
 }
 
 impl Orders {
+    /// Opens the pipe to the guard, and says hello.
+    ///
+    /// If the guard has been killed, this process has been adopted, and what the new parent has open is not for
+    /// it.
+    fn open_report(&self) -> io::Result<File> {
+        let Self { guard, report, .. } = self;
+        if getppid().map(Pid::as_raw_pid) != Some(*guard) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "it has been killed"));
+        }
+        // std opens everything so that it is closed on exec.
+        let mut pipe = OpenOptions::new().write(true).open(format!("/proc/{guard}/fd/{report}"))?;
+        if !pipe.metadata()?.file_type().is_fifo() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        pipe.write_all(&[HELLO])?;
+        Ok(pipe)
+    }
+
     /// Does all of it to this process. The limits come last, since they might be in the way.
     fn put_on(&self) -> Result<(), Refusal> {
         self.join()?;
@@ -256,7 +267,7 @@ mod tests {
         let rlimits = vec!["nofile=7:9".parse().unwrap(), "core=unlimited".parse().unwrap()];
         let confines = Confines { umask: Some(Umask::from_bits(0o27)), rlimits };
         let (report, cpu, doors) = (300, Some(1), vec!["/a/b".into()]);
-        let orders = Orders { report, cpu, doors, must_join: true, confines };
+        let orders = Orders { guard: 77, report, cpu, doors, must_join: true, confines };
         let argument = orders.to_argument();
         assert_eq!(Orders::from_argument(&argument), Some(orders));
         for wrong in ["", "0", "zz", "ä", "00", &format!("{}00", argument.display())] {

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{self, Command, Stdio};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use mesh_core::{Epoch, LaunchProblem, Umask};
+use proc_mesh::guard;
 use proc_mesh::guard::wire::{Confines, End, FromGuard, ToGuard};
 use proc_mesh::guard_link::GuardError;
 
@@ -29,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_trampoline_has_the_process_id_of_its_program_and_costs_the_guard_no_time),
         trial(a_trampoline_that_is_killed_is_told_as_an_end),
         trial(a_trampoline_that_is_suspended_is_no_late_one),
+        trial(a_trampoline_without_its_guard_starts_nothing_and_touches_nothing),
     ]
 }
 
@@ -61,12 +64,17 @@ async fn what_cannot_be_started_says_why() -> Outcome {
     let plain = TempFile::new("plain", "#!/bin/sh\n", 0o644)?;
     let text = TempFile::new("text", "no shebang\n", 0o755)?;
     let empty = TempFile::new("empty", "", 0o755)?;
-    let (plain, text, empty) = (plain.path(), text.path(), empty.path());
+    let pipe = TempFile::new("pipe", "", 0o755)?;
+    // Whoever opened it to look what it is would wait for ever.
+    fs::remove_file(pipe.path())?;
+    assert!(Command::new("mkfifo").args(["-m", "755", pipe.path()]).status()?.success());
+    let (plain, text, empty, pipe) = (plain.path(), text.path(), empty.path(), pipe.path());
     let cases = [
         ("no-such-program-anywhere", None, NotFound),
         ("/no/such/program", None, NotFound),
         (plain, None, NotExecutable),
         ("/tmp", None, NotExecutable),
+        (pipe, None, NotExecutable),
         (text, None, no_exec.clone()),
         (empty, None, no_exec),
         ("true", Some("/no/such/directory"), WorkingDirectory),
@@ -294,4 +302,32 @@ async fn a_trampoline_that_is_suspended_is_no_late_one() -> Outcome {
     assert!(matches!(told[0], FromGuard::Started { .. }), "{told:?}");
     assert!(matches!(told[1], FromGuard::Ended { end: End::Exited { code: 5 }, .. }), "{told:?}");
     rig.close().await
+}
+
+/// K3: when a guard is killed, the parent of a trampoline is whoever adopts it, and what that has open is not
+/// for it.
+async fn a_trampoline_without_its_guard_starts_nothing_and_touches_nothing() -> Outcome {
+    let file = TempFile::new("mine", "untouched", 0o600)?;
+    let mine = fs::File::options().write(true).open(file.path())?;
+    // Of a guard that is gone, and of one that is not, whose descriptor is something else.
+    for (guard_pid, why) in [(0, "it has been killed"), (process::id(), "invalid input")] {
+        let mut orders = Vec::new();
+        // The report goes to this descriptor of its parent, this process. Nothing else is ordered.
+        for number in [u64::from(guard_pid), u64::try_from(mine.as_raw_fd())?] {
+            orders.extend(postcard::to_allocvec(&(number * 2))?);
+        }
+        orders.extend([0; 5]);
+        let orders: String = orders.iter().map(|byte| format!("{byte:02x}")).collect();
+        let output = Command::new("/proc/self/exe")
+            .args([guard::ARGUMENT, "launch", &orders, "echo", "started"])
+            .output()?;
+        assert_eq!(fs::read_to_string(file.path())?, "untouched");
+        assert_eq!((output.status.code(), output.stdout), (Some(127), Vec::new()));
+        let said = String::from_utf8(output.stderr)?;
+        assert!(
+            said.contains("the guard cannot be told of a start") && said.contains(why),
+            "{said}"
+        );
+    }
+    Ok(())
 }

@@ -244,7 +244,7 @@ impl HostAgent {
             FromGuard::Closed { mesh } => debug!(%mesh, "the guard has closed a mesh"),
             FromGuard::Started { key, pid } => {
                 if let Some(hosted) = self.meshes.get_mut(&key.mesh) {
-                    hosted.on_started(key, pid, fds.into_iter().next(), self.guard.as_mut());
+                    hosted.on_started(key, pid, fds.into_iter().next());
                 }
             }
             FromGuard::NotStarted { key, problem } => {

@@ -158,9 +158,8 @@ impl Hosted {
                 seat.end(HowEnded::Cancelled, boot_time(), Duration::ZERO);
                 self.report_end(key, Vec::new());
             }
-            // The guard is told when it says that the process is there.
-            State::Launching(_) => seat.sent.mark(is_kill),
-            State::Up(..) => {
+            // Also before the guard says that it is there: its program may be long in coming.
+            State::Launching(_) | State::Up(..) => {
                 seat.sent.mark(is_kill);
                 self.signal(guard, key, is_kill);
             }
@@ -168,13 +167,7 @@ impl Hosted {
         }
     }
 
-    pub(crate) fn on_started(
-        &mut self,
-        key: ProcKey,
-        pid: u32,
-        pidfd: Option<OwnedFd>,
-        guard: Option<&mut GuardLink>,
-    ) {
+    pub(crate) fn on_started(&mut self, key: ProcKey, pid: u32, pidfd: Option<OwnedFd>) {
         let Some(seat) = self.live_seat(key) else { return };
         let state = std::mem::replace(&mut seat.state, State::Ended);
         let State::Launching(mut handles) = state else {
@@ -188,9 +181,10 @@ impl Hosted {
             _ = known.send(()).is_ok();
         }
         seat.state = State::Up(Process::new(pid, pidfd, boot_time()), handles);
-        if seat.sent.any() {
-            let is_kill = seat.sent.kill;
-            self.signal(guard, key, is_kill);
+        if seat.sent.kill {
+            // It has been told already, but whose end that is was not known.
+            let victim = self.victim(key.rank, Instant::now());
+            self.killed.extend(victim);
         }
         self.listen(pid, key, suspensions);
         let report = if is_ready {

@@ -11,6 +11,7 @@ use crate::{Outcome, trial};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial(a_stop_asks_first_and_kills_after_the_grace),
+        trial(a_rank_that_is_not_its_program_yet_is_stopped_at_once),
         trial(a_crash_during_a_stop_keeps_its_cause),
         trial(a_mesh_with_dead_ranks_stops_and_its_hosts_are_usable_again),
         trial(a_mesh_does_not_outlive_its_owner),
@@ -27,6 +28,22 @@ async fn a_stop_asks_first_and_kills_after_the_grace() -> Outcome {
     assert_eq!(state.phase, MeshPhase::Stopped);
     assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");
     assert_eq!(mesh.stop(Duration::ZERO).await?, state);
+    assert_eq!(failures_to_the_end(&mut mesh).await, []);
+    site.close(mesh.label().id()).await
+}
+
+/// C1: what is in the way of a start is not in that of a stop. Here the ranks are suspended before they have
+/// done to themselves what was asked for; some may be faster.
+async fn a_rank_that_is_not_its_program_yet_is_stopped_at_once() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = shells("sleep 1000");
+    spec.extent = "procs=32".parse()?;
+    spec.surroundings.umask = Some("022".parse()?);
+    site.hosts.suspend(true).await;
+    let mut mesh = site.start_only(spec).await?;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let state = mesh.stop(Duration::from_millis(100)).await?;
+    assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");
     assert_eq!(failures_to_the_end(&mut mesh).await, []);
     site.close(mesh.label().id()).await
 }

@@ -9,7 +9,7 @@ use crate::guard_link::GuardLink;
 use crate::host_agent::killed::{Concern, Victim};
 
 impl Hosted {
-    /// Signals a process that is up, and notes if it is killed by that.
+    /// Signals a process that was ordered, and notes if it is killed by that.
     pub(super) fn signal(&mut self, guard: Option<&mut GuardLink>, key: ProcKey, is_kill: bool) {
         if is_kill {
             let victim = self.victim(key.rank, Instant::now());
@@ -30,7 +30,7 @@ impl Hosted {
     }
 
     /// The process of a rank, as one that is being killed now; `None` if it is not up.
-    fn victim(&self, rank: Rank, killed_at: Instant) -> Option<Victim> {
+    pub(super) fn victim(&self, rank: Rank, killed_at: Instant) -> Option<Victim> {
         let seat = self.seats.get(&rank)?;
         let concern = Concern {
             mesh: self.opening.label.clone(),

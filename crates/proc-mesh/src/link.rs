@@ -101,7 +101,7 @@ impl Hearing<'_> {
         let was_told = self.vigil.as_mut().is_some_and(|vigil| vigil.heard(Instant::now()));
         debug_assert!(!was_told, "whoever was heard has been told as heard");
         loop {
-            let due = self.vigil.as_ref().and_then(Vigil::next_deadline);
+            let due = self.vigil.as_ref().map(Vigil::next_deadline);
             let message = tokio::select! {
                 biased;
                 message = frames.next(reader) => message?,

@@ -232,7 +232,9 @@ impl Spoken {
     pub(crate) fn on_due(&mut self, now: Instant, changes: u64) -> News {
         let silent = self.vigil.as_mut().and_then(|vigil| vigil.on_due(now, changes));
         // Its own word that it hangs says more.
-        let silent = silent.filter(|_| self.stall.is_none());
+        let is_by_its_word =
+            matches!(self.stall, Some(Stall::Silent { what: Silence::Triggered, .. }));
+        let silent = silent.filter(|_| !is_by_its_word);
         let stall = silent.map(|age| {
             let stall = Stall::silent(Silence::Watchdog, age);
             self.stall = Some(stall.clone());
@@ -244,7 +246,7 @@ impl Spoken {
     /// When [`on_due`](Self::on_due) is to be called.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let tell = self.told.filter(|_| self.is_untold).map(|told| told + TELL_EVERY);
-        let watch = self.vigil.as_ref().and_then(Vigil::next_deadline);
+        let watch = self.vigil.as_ref().map(Vigil::next_deadline);
         [tell, watch].into_iter().flatten().min()
     }
 

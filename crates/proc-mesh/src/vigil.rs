@@ -16,40 +16,46 @@ pub(crate) struct Vigil {
     /// How often he had been suspended and let go on when the deadline was set.
     changes: u64,
     is_overdue: bool,
+    is_told: bool,
 }
 
 impl Vigil {
     /// He is to be heard within so long, from now on.
     pub(crate) fn new(within: Duration, now: Instant) -> Self {
         let deadline = after(now, within);
-        Self { within, heard: now, deadline, changes: 0, is_overdue: false }
+        Self { within, heard: now, deadline, changes: 0, is_overdue: false, is_told: false }
     }
 
-    /// He was heard. Returns whether that was overdue, and told.
+    /// He was heard. Returns whether he was told as overdue.
     pub(crate) fn heard(&mut self, now: Instant) -> bool {
         self.heard = now;
         self.deadline = after(now, self.within);
-        std::mem::take(&mut self.is_overdue)
+        self.is_overdue = false;
+        std::mem::take(&mut self.is_told)
     }
 
-    /// When he is to be looked at; `None` if he is overdue, and only has to be heard.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        (!self.is_overdue).then_some(self.deadline)
+    /// When he is to be looked at. Of one who is overdue, whether he was suspended and let go on since.
+    pub(crate) const fn next_deadline(&self) -> Instant {
+        self.deadline
     }
 
-    /// It may be time. Returns for how long he has been silent, once, if he is to blame for it. `changes`:
-    /// how often he was suspended and let go on in all; odd while he is suspended.
+    /// It may be time. Returns for how long he has been silent, once, if he is to blame for it; and once more
+    /// if he was suspended since: what is told of one who has just been is not believed. `changes`: how
+    /// often he was suspended and let go on in all; odd while he is suspended.
     pub(crate) fn on_due(&mut self, now: Instant, changes: u64) -> Option<Duration> {
-        if self.is_overdue || now < self.deadline {
+        if now < self.deadline {
             return None;
         }
-        let was_suspended = changes % 2 == 1 || changes != self.changes;
-        if was_suspended || now - self.deadline > PAUSE_MIN {
-            self.changes = changes;
-            self.deadline = after(now, self.within);
+        let is_late = now - self.deadline > PAUSE_MIN;
+        self.deadline = after(now, self.within);
+        if changes % 2 == 1 || changes != self.changes {
+            (self.changes, self.is_overdue) = (changes, false);
             return None;
         }
-        self.is_overdue = true;
+        if is_late || self.is_overdue {
+            return None;
+        }
+        (self.is_overdue, self.is_told) = (true, true);
         Some(now - self.heard)
     }
 }
@@ -84,17 +90,16 @@ mod tests {
         assert_eq!(vigil.on_due(at(999), 0), None);
         assert_eq!(vigil.on_due(at(1_001), 0), Some(Duration::from_millis(1_001)));
         assert_eq!(vigil.on_due(at(5_000), 0), None);
-        assert_eq!(vigil.next_deadline(), None);
         assert!(vigil.heard(at(6_000)));
         assert!(!vigil.heard(at(6_100)));
-        assert_eq!(vigil.next_deadline(), Some(at(7_100)));
+        assert_eq!(vigil.next_deadline(), at(7_100));
     }
 
     #[test]
     fn our_own_pause_is_not_his_silence() {
         let (mut vigil, at) = vigil();
         assert_eq!(vigil.on_due(at(9_000), 0), None);
-        assert_eq!(vigil.next_deadline(), Some(at(10_000)));
+        assert_eq!(vigil.next_deadline(), at(10_000));
         assert_eq!(vigil.on_due(at(10_000), 0), Some(Duration::from_secs(10)));
     }
 
@@ -103,7 +108,19 @@ mod tests {
         let now = Instant::now();
         let mut vigil = Vigil::new(Duration::MAX, now);
         assert_eq!(vigil.on_due(now + WITHIN, 0), None);
-        assert!(!vigil.heard(now) && vigil.next_deadline() > Some(now + WITHIN));
+        assert!(!vigil.heard(now) && vigil.next_deadline() > now + WITHIN);
+    }
+
+    /// What is told of one who has just been suspended is not believed (H4): he hangs all the same.
+    #[test]
+    fn a_silence_is_told_again_to_who_was_suspended_since() {
+        let (mut vigil, at) = vigil();
+        assert_eq!(vigil.on_due(at(1_000), 0), Some(WITHIN));
+        assert_eq!(vigil.on_due(at(2_000), 1), None, "he is suspended");
+        assert_eq!(vigil.on_due(at(3_000), 2), None, "he has gone on since");
+        assert_eq!(vigil.on_due(at(4_000), 2), Some(Duration::from_secs(4)));
+        assert_eq!(vigil.on_due(at(5_000), 2), None, "that is known");
+        assert!(vigil.heard(at(5_500)));
     }
 
     /// H4: who was suspended is silent for that, and has all the time again when he goes on.
@@ -128,9 +145,10 @@ mod tests {
             for (step, is_heard) in steps {
                 // We look at every deadline on our way.
                 let until = now + step;
-                if let Some(due) = vigil.next_deadline().filter(|due| *due <= at(until)) {
+                let due = vigil.next_deadline();
+                if due <= at(until) {
                     let told = vigil.on_due(due, 0);
-                    prop_assert!(told.is_some() && !is_told && until - heard >= 1_000);
+                    prop_assert!(told.is_none() == is_told && until - heard >= 1_000);
                     is_told = true;
                 }
                 now = until;

@@ -263,12 +263,9 @@ impl Hosted {
         handles.ready_by = None;
         let Some(worker) = handles.worker.as_mut() else { return };
         if is_known {
-            let is_dumping = seat.is_dumping;
             self.starting.done(key.rank);
-            // What a worker had said before a fatal signal hit it does not make it run again.
-            if !is_dumping {
-                self.report(key, boot_time(), ProcReport::Ready);
-            }
+            // What it had said before it was suspended, or hit by a fatal signal, does not make it run.
+            self.report_life(key);
             // A link that has ended does not wait.
             _ = known.send(()).is_ok();
         } else {

@@ -44,7 +44,7 @@ impl RankLogs {
     ///
     /// # Errors
     ///
-    /// If the file cannot be written; some of the lines may have been.
+    /// If the file cannot be written; then it is as it was before, as far as that can be.
     pub(crate) fn write(&self, output: &Output) -> io::Result<()> {
         let mut text = Vec::new();
         // Held while it is written, so that no line of an earlier life comes after that.
@@ -58,8 +58,12 @@ impl RankLogs {
             text.extend_from_slice(line);
             text.push(b'\n');
         }
-        let file = OpenOptions::new().create(true).append(true).open(self.path(output.rank));
-        file?.write_all(&text)
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path(output.rank))?;
+        let before = file.metadata()?.len();
+        file.write_all(&text).inspect_err(|_| {
+            // A full disk takes a part. What is said once there is room again begins a line.
+            _ = file.set_len(before).is_ok();
+        })
     }
 
     /// `rank-007.log`: so many digits that the names sort as the ranks do.

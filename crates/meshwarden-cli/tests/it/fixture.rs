@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) const WITHIN: Duration = Duration::from_secs(30);
 
 /// The variable that marks every process of one run, also those that run away.
-const MARK: &str = "MESH_TEST_MARK";
+pub(crate) const MARK: &str = "MESH_TEST_MARK";
 
 /// A command line that starts with the program, in a clean environment, with a mark of its own.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! logs: a file for each rank, and the same line of many ranks once.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 
-use crate::fixture::{run_script, temporary};
+use crate::fixture::{MARK, meshwarden, run_script, temporary};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -14,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(logs_of_an_earlier_run_are_gone),
         trial(a_directory_that_cannot_be_made_starts_nothing),
         trial(a_log_that_cannot_be_written_is_said_once_and_gives_code_1),
+        trial(a_log_whose_disk_is_full_has_whole_lines),
         trial(the_same_line_of_many_ranks_is_shown_once),
         trial(a_folded_line_is_not_held_back_for_long),
     ]
@@ -66,6 +68,27 @@ fn a_log_that_cannot_be_written_is_said_once_and_gives_code_1() -> Outcome {
     assert_eq!(ended.lines_of("procs=0"), ["one", "two"]);
     let said = "output is lost, the log of rank 0 cannot be written";
     assert_eq!(ended.stderr.matches(said).count(), 1, "{}", ended.stderr);
+    Ok(())
+}
+
+/// Here a file may have two of the kernel's blocks of 512 bytes, or one of 1024; the next line does not fit.
+fn a_log_whose_disk_is_full_has_whole_lines() -> Outcome {
+    let dir = temporary("logs");
+    let line = format!("of $i {}", "x".repeat(90));
+    let script = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo {line}; sleep 0.02; done");
+    let args = format!("run --extent procs=1 --log-dir {} -- sh -c", dir.display());
+    let shell = r#"trap "" XFSZ; ulimit -f 1; exec "$@""#;
+    let mut run = meshwarden(args.split_ascii_whitespace().chain([script.as_str()]));
+    let mut command = Command::new("sh");
+    command.args(["-c", shell, "sh"]).arg(run.command.get_program()).args(run.command.get_args());
+    command.stdin(Stdio::null()).env(MARK, &run.mark);
+    run.command = command;
+    let ended = run.finish()?.must_be(1)?;
+    assert_eq!(ended.lines_of("procs=0").len(), 12, "{}", ended.stdout);
+    let log = fs::read_to_string(dir.join("rank-0.log"))?;
+    assert!(log.lines().count() >= 4 && log.ends_with("x\n"), "{log}");
+    assert!(log.lines().all(|line| line.ends_with(&"x".repeat(90))), "{log}");
+    fs::remove_dir_all(dir)?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use mesh_core::{Incarnation, MeshId, Timestamp};
 use mesh_shape::Rank;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, RawPid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process,
+    Pid, RawPid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpgid, getpid, kill_process,
     kill_process_group, waitid,
 };
 
@@ -206,9 +206,11 @@ impl Children {
 }
 
 impl Child {
-    /// Signals its process group, or only itself if it has left its group.
+    /// Signals its process group, and itself if it has left that.
     fn signal(&self, signal: Signal) {
-        if kill_process_group(self.pid, signal).is_err() {
+        let is_led = getpgid(Some(self.pid)).is_ok_and(|group| group == self.pid);
+        let is_reached = kill_process_group(self.pid, signal).is_ok();
+        if !(is_led && is_reached) {
             let _gone = kill_process(self.pid, signal);
         }
     }

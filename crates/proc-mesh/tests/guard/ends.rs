@@ -7,7 +7,9 @@ use libtest_mimic::Trial;
 use proc_mesh::guard::wire::{End, FromGuard, ToGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::fixture::{Rig, exists, key, killed_by, marked, marker, mesh, state_of};
+use crate::fixture::{
+    Rig, TOLD_WITHIN, exists, key, killed_by, marked, marker, mesh, state_of, until,
+};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -16,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_signal_that_ends_a_process_is_told),
         trial(a_suspended_process_is_told_and_so_is_that_it_goes_on),
         trial(the_group_of_an_ended_leader_is_gone),
+        trial(a_leader_that_left_its_group_is_signalled_too),
         trial(a_descendant_that_left_the_group_lives_until_the_guard_ends),
         trial(the_pidfd_is_of_the_process_and_tells_its_end),
         trial(a_closed_mesh_tells_its_ends_and_then_that_it_is_closed),
@@ -88,6 +91,46 @@ async fn the_group_of_an_ended_leader_is_gone() -> Outcome {
     rig.close().await
 }
 
+/// K2, C1: what is left in the group that it led is not taken for it.
+async fn a_leader_that_left_its_group_is_signalled_too() -> Outcome {
+    let mut rig = Rig::start().await?;
+    let (ours, other) = (marker(), marker());
+    let script = format!(
+        r#"
+import os, signal
+def sleep(marker, own):
+    pid = os.fork()
+    if pid == 0:
+        if own: os.setpgid(0, 0)
+        os.execvp("sleep", ["sleep", marker])
+    if own: os.setpgid(pid, pid)
+    return pid
+sleep("{ours}", False)
+os.setpgid(0, sleep("{other}", True))
+signal.pause()
+"#
+    );
+    rig.command(0, &["python3", "-c", &script], None)?;
+    rig.start_rank(0, 0)?;
+    let pid = match rig.next().await? {
+        FromGuard::Started { pid, .. } => pid,
+        // There is no Python here.
+        _ => return rig.close().await,
+    };
+    let has_left = || group_of(pid).is_some_and(|group| group != pid);
+    until("it has left", TOLD_WITHIN, has_left).await?;
+    rig.until_marked(&ours, 1).await?;
+    rig.ask(ToGuard::Signal { key: key(0), signal: 9 })?;
+    assert_eq!(rig.ended().await?, (key(0), killed_by(9), false));
+    rig.close().await
+}
+
+/// The group of a process.
+fn group_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.split_ascii_whitespace().nth(2)?.parse().ok()
+}
+
 /// GUARD-2: this is the limit of a process group.
 async fn a_descendant_that_left_the_group_lives_until_the_guard_ends() -> Outcome {
     let mut rig = Rig::start().await?;
@@ -152,7 +195,7 @@ async fn a_guard_reaps_orphans_that_it_did_not_start() -> Outcome {
             && std::fs::read_to_string(format!("/proc/{leader}/comm"))
                 .is_ok_and(|name| name.trim() == "sleep")
     };
-    let deadline = std::time::Instant::now() + crate::fixture::TOLD_WITHIN;
+    let deadline = std::time::Instant::now() + TOLD_WITHIN;
     while !are_reaped() {
         assert!(std::time::Instant::now() < deadline, "zombies are left");
         rig.during(Duration::from_millis(2)).await?;

@@ -14,6 +14,7 @@ use crate::config::{Config, ConfigError};
 use crate::event::{Effect, Event};
 use crate::health::Health;
 use crate::kind::Controlled;
+use crate::lives::Lives;
 use crate::restarts::Restarts;
 use crate::runs::RANKS_MAX;
 use crate::silence::Pause;
@@ -109,6 +110,8 @@ pub struct Controller<C> {
     check_due: Option<Timestamp>,
     /// The poll that is in flight, by when it was sent (L2).
     poll_sent: Option<Timestamp>,
+    /// Ranks that were killed and are known not to end by that.
+    resisting: Lives,
     /// While a mesh is being adopted: which ranks have not turned up (K3).
     settling: Option<Box<Settling>>,
     /// The deadline last named: being called much later than that is our own pause.
@@ -161,6 +164,7 @@ impl<C: Controlled> Controller<C> {
             life: Life::New,
             check_due: None,
             poll_sent: None,
+            resisting: Lives::default(),
             settling: None,
             promised: None,
             spec,
@@ -195,6 +199,7 @@ impl<C: Controlled> Controller<C> {
             Event::Tick => self.on_tick(&mut effects),
         }
         self.close_if_ended(&mut effects);
+        self.give_up_unkillable(&mut effects);
         self.promised = self.next_deadline();
         effects
     }
@@ -208,6 +213,9 @@ impl<C: Controlled> Controller<C> {
             Answer::QueryFailed { agent } => self.on_query_failed(agent, effects),
             Answer::Refused { agent, obeyed } => self.on_refused(agent, obeyed, effects),
             Answer::Lost { agent, life } => self.on_lost((agent, life), effects),
+            Answer::Resist { agent, ranks, incarnation, why } => {
+                self.on_resist(agent, &ranks, (incarnation, why), effects);
+            }
         }
     }
 

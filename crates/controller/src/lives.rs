@@ -8,7 +8,7 @@ use mesh_shape::RankSet;
 /// Ranks by the life that they are in, lowest life first: an order names one life only.
 ///
 /// Ranks are added in the time that it takes to find their life, however many lives there are (H8).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lives(BTreeMap<Incarnation, RankSet>);
 
 impl Lives {
@@ -18,6 +18,14 @@ impl Lives {
         }
         let known = self.0.entry(life).or_default();
         ranks.runs().for_each(|range| known.insert_range(range));
+    }
+
+    pub(crate) fn contains(&self, ranks: &RankSet, life: Incarnation) -> bool {
+        self.0.get(&life).is_some_and(|known| ranks.difference(known).is_empty())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn into_vec(self) -> Vec<(RankSet, Incarnation)> {

@@ -242,7 +242,7 @@ pub enum Interest {
 }
 
 /// Something that is wrong with a mesh and is no failure of a rank (H5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trouble {
     /// A question or an order could not be given to an agent.
     QueryFailed {
@@ -270,6 +270,13 @@ pub enum Trouble {
     },
     /// A ref has heard nothing of its controller for three stated periods (N10).
     ControllerLost,
+    /// Ranks have been killed and do not end. They are what they were; a stop does not wait for them.
+    Unkillable {
+        /// How many.
+        ranks: usize,
+        /// Why, in the words of their agent.
+        why: String,
+    },
 }
 
 impl fmt::Display for Trouble {
@@ -292,6 +299,10 @@ impl fmt::Display for Trouble {
                 write!(f, "the controller of epoch {by} has taken the mesh over")
             }
             Self::ControllerLost => f.write_str("its controller has been silent for three periods"),
+            Self::Unkillable { ranks, why } => {
+                let ranks_do = if *ranks == 1 { "rank does" } else { "ranks do" };
+                write!(f, "{ranks} {ranks_do} not end although killed: {why}")
+            }
         }
     }
 }

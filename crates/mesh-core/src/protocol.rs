@@ -126,6 +126,18 @@ pub enum Answer<R> {
         /// The epoch that it obeys.
         obeyed: Epoch,
     },
+    /// Ranks have been killed and do not end. That is no end: if they end after all, it is reported. Told
+    /// once of each life, and not again if it is lost.
+    Resist {
+        /// Which agent.
+        agent: AgentId,
+        /// Some of its ranks.
+        ranks: RankSet,
+        /// Which life of them.
+        incarnation: Incarnation,
+        /// Why, in words.
+        why: String,
+    },
 }
 
 /// Reaches the agents of one mesh.

@@ -26,6 +26,7 @@ use crate::guard::wire::{FromGuard, ToGuard};
 use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{HostOrder, Opening, close_deadline};
 use crate::notify::Notifier;
+use crate::unkillable::WhyUnkillable;
 use hosted::Hosted;
 use killed::Killed;
 pub(crate) use seat::Note;
@@ -156,7 +157,10 @@ impl HostAgent {
         if self.paused_at.is_none() {
             self.each_mesh(|hosted, guard| hosted.on_due(now, guard));
         }
-        self.killed.on_due(now);
+        let look = |pid| WhyUnkillable::of(Path::new("/proc"), pid);
+        for (key, why) in self.killed.on_due(now, look) {
+            self.hosted(key.mesh, |hosted| hosted.tell_resisting(key, &why));
+        }
     }
 
     async fn on_order(&mut self, order: HostOrder) {

@@ -369,7 +369,8 @@ impl ProcMesh {
 
     /// Stops every rank: `SIGTERM`, and `SIGKILL` after `grace`. Returns the state of all (C1).
     ///
-    /// A rank that does not end one lease after it was killed is not waited for: it is
+    /// A rank that does not end although it was killed is not waited for, two seconds after that if its host
+    /// finds it to resist, and one lease after it in any case: it is
     /// [`Status::Stopping`](mesh_core::Status::Stopping) in what is returned, and
     /// [`next`](Self::next) tells why ([`ProcNews::Unkillable`]). Dropping the mesh does not wait for it
     /// either, and its hosts can be used at once.

@@ -83,11 +83,11 @@ impl WhyUnkillable {
     /// Every label.
     pub const LABELS: [&'static str; 4] = ["uninterruptible", "other_user", "traced", "unknown"];
 
-    /// What the kernel shows of a process now; `None` if it is not there.
+    /// What the kernel shows of a process in `proc` now; `None` if it is not there.
     ///
     /// Nothing that is read here waits for the process.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
-        let process = Path::new("/proc").join(pid.to_string());
+    pub(crate) fn of(proc: &Path, pid: u32) -> Option<Self> {
+        let process = proc.join(pid.to_string());
         let status = fs::read_to_string(process.join("status")).ok()?;
         let number = |name| field(&status, name).and_then(|value| value.parse::<u32>().ok());
         let may_kill = i32::try_from(pid).ok().and_then(Pid::from_raw).map(test_kill_process);
@@ -167,8 +167,33 @@ mod tests {
 
     #[test]
     fn a_process_that_runs_is_shown_without_a_reason() {
-        assert_eq!(WhyUnkillable::of(std::process::id()), Some(WhyUnkillable::Unknown));
-        assert_eq!(WhyUnkillable::of(u32::MAX), None);
+        let proc = Path::new("/proc");
+        assert_eq!(WhyUnkillable::of(proc, std::process::id()), Some(WhyUnkillable::Unknown));
+        assert_eq!(WhyUnkillable::of(proc, u32::MAX), None);
+    }
+
+    /// This process, as a kernel would show it that has it wait, or be traced.
+    #[test]
+    fn the_reason_is_what_the_kernel_shows() {
+        let pid = std::process::id();
+        let proc = std::env::temp_dir().join(format!("meshwarden-proc-{pid}"));
+        let thread = proc.join(format!("{pid}/task/{pid}"));
+        fs::create_dir_all(&thread).unwrap();
+        let show = |state: &str, tracer: u32, waits_in: &str| {
+            let status = format!("State:\t{state}\nUid:\t0\t0\t0\t0\nTracerPid:\t{tracer}\n");
+            fs::write(proc.join(format!("{pid}/status")), &status).unwrap();
+            fs::write(thread.join("status"), status).unwrap();
+            fs::write(thread.join("wchan"), waits_in).unwrap();
+            WhyUnkillable::of(&proc, pid)
+        };
+        let waits = |waits_in: Option<&str>| {
+            Some(WhyUnkillable::Uninterruptible { waits_in: waits_in.map(str::to_owned) })
+        };
+        assert_eq!(show("D (disk sleep)", 7, "nfs_wait"), waits(Some("nfs_wait")));
+        assert_eq!(show("D (disk sleep)", 0, "0"), waits(None), "not told to everybody");
+        assert_eq!(show("t (tracing stop)", 7, "0"), Some(WhyUnkillable::Traced { by: 7 }));
+        assert_eq!(show("S (sleeping)", 0, "0"), Some(WhyUnkillable::Unknown));
+        fs::remove_dir_all(proc).unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_core::{News, Order, Reply, Status, Timestamp};
+use mesh_core::{AgentId, Incarnation, News, Order, Reply, Status, Timestamp, Trouble};
 
 use mesh_shape::RankSet;
 
@@ -11,6 +11,7 @@ use crate::cells::Cell;
 use crate::changes::Changes;
 use crate::event::{AskId, Effect};
 use crate::kind::Controlled;
+use crate::lives::Lives;
 
 /// A stop that was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +97,50 @@ impl<C: Controlled> Controller<C> {
         self.publish(changes, effects);
         for (ranks, incarnation) in stops {
             self.ask_each(&ranks, effects, |ranks| Order::Stop { ranks, incarnation });
+        }
+    }
+
+    /// Ranks do not end although they were killed: they are told, and a stop does not wait for them.
+    pub(super) fn on_resist(
+        &mut self,
+        agent: AgentId,
+        ranks: &RankSet,
+        (incarnation, why): (Incarnation, String),
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_over = matches!(self.life, Life::Closed | Life::Replaced(_));
+        let Some(own) = self.roster.ranks(agent).filter(|_| !is_over) else { return };
+        let alive = self.health.alive(&own.intersection(ranks));
+        let Some((living, _)) = alive.into_iter().find(|(_, life)| *life == incarnation) else {
+            return;
+        };
+        // Of those that have ended since, nothing is kept.
+        let mut resisting = Lives::default();
+        for (ranks, life) in std::mem::take(&mut self.resisting).into_vec() {
+            let alive = self.health.alive(&ranks).into_iter();
+            alive.filter(|it| it.1 == life).for_each(|(ranks, _)| resisting.add(&ranks, life));
+        }
+        if resisting.contains(&living, incarnation) {
+            self.resisting = resisting;
+            return;
+        }
+        resisting.add(&living, incarnation);
+        self.resisting = resisting;
+        let trouble = Trouble::Unkillable { ranks: living.len(), why };
+        self.subscribers.tell_all(&News::Trouble(trouble), effects);
+    }
+
+    /// Nobody waits for ranks of which it is known that they do not end.
+    pub(super) fn give_up_unkillable(&mut self, effects: &mut Vec<Effect>) {
+        let Life::Stopping(stop) = &mut self.life else { return };
+        if !stop.killed || stop.give_up_at.is_none() || self.resisting.is_empty() {
+            return;
+        }
+        let mut living = self.health.runs().filter(|(_, cell)| !cell.status.is_terminal());
+        if living.all(|(range, cell)| self.resisting.contains(&range.into(), cell.incarnation)) {
+            stop.give_up_at = None;
+            let asked_by = std::mem::take(&mut stop.asked_by);
+            self.answer_stops(asked_by, effects);
         }
     }
 

@@ -232,6 +232,7 @@
 //! C1 restarts::a_stop_cancels_what_was_to_start_again
 //! C1 stop::a_kill_ends_the_grace_of_a_stop
 //! C1 stop::a_kill_stops_a_mesh_without_grace
+//! C1 stop::a_life_that_resisted_says_nothing_of_the_next
 //! C1 stop::a_mesh_that_was_never_opened_stops_at_once
 //! C1 stop::a_pause_of_ours_does_not_use_up_the_grace
 //! C1 stop::a_second_stop_changes_no_grace
@@ -239,6 +240,7 @@
 //! C1 stop::a_stop_before_opening_watches_what_runs_already
 //! C1 stop::a_stop_is_answered_with_every_status_when_the_last_rank_has_ended
 //! C1 stop::nobody_waits_for_ever_for_a_rank_that_does_not_end
+//! C1 stop::nobody_waits_for_ranks_that_are_known_to_resist
 //! C1 stop::subscribers_are_told_before_any_rank_is_touched
 //! C1 stop::what_is_left_after_the_grace_is_killed_once
 //! C1 strategies::a_stop_cancels_a_round

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use controller::{Effect, Event};
-use mesh_core::{Interest, News, Stall, Status, StatusKind};
+use mesh_core::{Interest, News, Stall, Status, StatusKind, Trouble};
 
 use crate::support::{
-    LAN, Mesh, answer, ask_kill, ask_stop, at, change, changed, crashed, ended, kill_all, kinds,
-    new, nth_report, pass, report, running, secs, statuses, stop, subscribe, tell, tell_owner,
+    LAN, Mesh, answer, ask_kill, ask_stop, at, change, changed, crashed, ended, kill, kill_all,
+    kinds, new, nth_report, pass, report, resist, running, secs, statuses, stop, subscribe, tell,
+    tell_owner,
 };
 
 /// C1
@@ -69,6 +70,39 @@ fn nobody_waits_for_ever_for_a_rank_that_does_not_end() {
     assert_eq!(statuses(&mesh), [Status::Stopping], "it is still watched");
     assert_eq!(mesh.step(at(40), stop(2, secs(5))), [answer(2, mesh.state())]);
     assert_eq!(mesh.step(at(41), ended([0])), [Effect::Finish]);
+}
+
+/// C1: nor for a lease, if it is known that none of those that are left ends.
+#[test]
+fn nobody_waits_for_ranks_that_are_known_to_resist() {
+    let mut mesh = running(3, 1, LAN);
+    _ = mesh.step(at(0), subscribe(Interest::All));
+    // It was killed before, for a reason of its agent.
+    let trouble = || News::Trouble(Trouble::Unkillable { ranks: 1, why: "state D".to_owned() });
+    assert_eq!(mesh.step(at(1), resist([2], 0)), [tell(1, trouble())]);
+    assert_eq!(mesh.step(at(1), resist([2], 0)), [], "that is known");
+    assert_eq!(mesh.step(at(1), resist([2], 7)), [], "that is another life");
+    _ = mesh.step(at(1), stop(1, secs(5)));
+    let told = pass(&mut mesh, (at(1), at(7)), &[0]);
+    assert!(told.contains(&(at(6), ask_kill(0, 0..3))), "{told:?}");
+    let effects = mesh.step(at(7), ended([1]));
+    assert!(matches!(effects[..], [Effect::Tell { .. }]), "rank 0 may still end: {effects:?}");
+    let effects = mesh.step(at(8), resist([0], 0));
+    assert_eq!(effects.last(), Some(&answer(1, mesh.state())));
+    use Status::{Stopped, Stopping};
+    assert_eq!(statuses(&mesh), [Stopping, Stopped, Stopping]);
+    let effects = mesh.step(at(9), ended([0, 2]));
+    assert_eq!(effects.last(), Some(&Effect::Finish), "they are still watched");
+}
+
+/// C1: the life that resisted is over, and of the next one nothing is known.
+#[test]
+fn a_life_that_resisted_says_nothing_of_the_next() {
+    let mut mesh = running(1, 1, LAN);
+    _ = mesh.step(at(1), resist([0], 0));
+    _ = mesh.step(at(2), nth_report(0, [0], (1, 1), Status::Running));
+    _ = mesh.step(at(2), stop(1, secs(1)));
+    assert_eq!(pass(&mut mesh, (at(2), at(9)), &[0]), [(at(3), kill(0, [0], 1))]);
 }
 
 /// C1

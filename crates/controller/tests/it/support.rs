@@ -160,6 +160,16 @@ pub(crate) fn beat(agent: usize, seq: u64) -> Event<Status> {
     })
 }
 
+/// Ranks of agent 0 were killed and do not end.
+pub(crate) fn resist<const N: usize>(ranks: [usize; N], incarnation: u64) -> Event<Status> {
+    Event::Answered(Answer::Resist {
+        agent: AgentId::new(0),
+        ranks: ranks.set(),
+        incarnation: Incarnation::new(incarnation),
+        why: "state D".to_owned(),
+    })
+}
+
 pub(crate) fn query_failed(agent: usize) -> Event<Status> {
     Event::Answered(Answer::QueryFailed { agent: AgentId::new(agent) })
 }

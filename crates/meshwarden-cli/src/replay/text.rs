@@ -74,6 +74,9 @@ fn answered<C: Controlled>(kind: &C, answer: &Answer<C::Report>) -> String {
         Answer::Refused { agent, obeyed } => {
             format!("agent {agent} refuses: it obeys epoch {obeyed}")
         }
+        Answer::Resist { agent, ranks, incarnation, why } => {
+            format!("agent {agent}: killed and not ended are {ranks} (inc {incarnation}): {why}")
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use meshwarden::mesh_core::{Failures, MeshPhase, MeshState, Reason};
 use meshwarden::mesh_shape::RankSet;
 use meshwarden::prelude::{ProcMesh, ProcNews};
-use meshwarden::proc_mesh::{HostMesh, ProcReport, WorkerNews};
+use meshwarden::proc_mesh::{HostMesh, ProcReport, Unkillable, WorkerNews};
 use meshwarden::supervise::{AskError, ControllerRef};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -59,9 +59,7 @@ pub(crate) async fn supervise(
             news = mesh.next() => match news {
                 Some(ProcNews::Failed(failures)) => owner.on_failed(&failures),
                 Some(ProcNews::Worker(news)) => owner.on_said(news),
-                Some(ProcNews::Unkillable(left)) => {
-                    owner.scene.voice.say(format_args!("meshwarden: {left}"));
-                }
+                Some(ProcNews::Unkillable(left)) => owner.on_unkillable(&left),
                 Some(ProcNews::Finished(state)) => {
                     // All may have ended before it was known that some could not be started.
                     if owner.is_starting {
@@ -128,6 +126,14 @@ impl Owner<'_> {
             self.scene
                 .voice
                 .say(format_args!("meshwarden: stopping the other ranks (--on-failure stop)"));
+        }
+    }
+
+    /// While the ranks start, one is killed because it was not ready in time: it will never be (C4).
+    fn on_unkillable(&mut self, left: &Unkillable) {
+        self.scene.voice.say(format_args!("meshwarden: {left}"));
+        if self.is_starting && !self.is_stopping {
+            self.stop(ROLLBACK);
         }
     }
 

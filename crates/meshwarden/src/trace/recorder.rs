@@ -286,7 +286,8 @@ fn weight<R>(event: &Event<R>) -> usize {
             Answer::Heard { .. }
             | Answer::QueryFailed { .. }
             | Answer::Lost { .. }
-            | Answer::Refused { .. },
+            | Answer::Refused { .. }
+            | Answer::Resist { .. },
         )
         | Event::Opened
         | Event::Adopted

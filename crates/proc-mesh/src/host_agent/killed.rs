@@ -74,19 +74,27 @@ impl Killed {
         *self = Self::default();
     }
 
-    /// Tells of those who should have ended by now, each once.
-    pub(super) fn on_due(&mut self, now: Instant) {
+    /// Tells of those who should have ended by now, each once, and gives them back. `look` says why a process
+    /// is still there, if it is.
+    pub(super) fn on_due(
+        &mut self,
+        now: Instant,
+        look: impl Fn(u32) -> Option<WhyUnkillable>,
+    ) -> Vec<(ProcKey, WhyUnkillable)> {
+        let mut resisting = Vec::new();
         while let Some((at, key)) = self.due.first().copied()
             && at <= now
         {
             self.due.remove(&(at, key));
             // It stays known as killed, so that a second kill tells nothing again.
             if let Some(victim) = self.victims.get(&key)
-                && let Some(why) = WhyUnkillable::of(victim.pid)
+                && let Some(why) = look(victim.pid)
             {
-                victim.tell(now, why);
+                victim.tell(now, why.clone());
+                resisting.push((key, why));
             }
         }
+        resisting
     }
 
     /// When somebody is to be looked at.
@@ -127,25 +135,28 @@ mod tests {
         Victim { key, pid, killed_at, concern }
     }
 
-    /// Looked at are this process, which was of course not killed, and one that is not there.
+    /// A process that has 9 in its number does not end.
+    fn look(pid: u32) -> Option<WhyUnkillable> {
+        pid.to_string().contains('9').then_some(WhyUnkillable::Unknown)
+    }
+
     #[test]
     fn who_does_not_end_in_time_is_told_once() {
         let (owner, mut told) = mpsc::channel(8);
         let mut killed = Killed::default();
-        let (pid, now) = (std::process::id(), Instant::now());
-        let all = [(0, pid), (1, pid), (2, u32::MAX)].map(|whose| victim(whose, now, &owner));
+        let (pid, now) = (19, Instant::now());
+        let all = [(0, pid), (1, pid), (2, 20)].map(|whose| victim(whose, now, &owner));
         killed.extend(all.clone());
         killed.ended(&all[1].key);
         let due = killed.next_deadline().unwrap();
         assert_eq!(due, now + LEASE / 2);
 
-        killed.on_due(due - Duration::from_millis(1));
-        assert!(told.try_recv().is_err(), "it still has time");
-        killed.on_due(due);
+        assert_eq!(killed.on_due(due - Duration::from_millis(1), look), [], "it still has time");
+        assert_eq!(killed.on_due(due, look), [(all[0].key, WhyUnkillable::Unknown)]);
         let left = told.try_recv().unwrap();
         assert_eq!((left.rank, left.pid, left.after), (Rank::new(0), pid, LEASE / 2));
         killed.extend(all);
-        killed.on_due(due + LEASE);
+        assert_eq!(killed.on_due(due + LEASE, look).len(), 1);
         assert_eq!(told.try_recv().map(|left| left.rank.index()), Ok(1), "rank 0 was told before");
         assert!(told.try_recv().is_err());
         assert_eq!(killed.next_deadline(), None);

@@ -112,10 +112,9 @@ signal.pause()
     );
     rig.command(0, &["python3", "-c", &script], None)?;
     rig.start_rank(0, 0)?;
-    let pid = match rig.next().await? {
-        FromGuard::Started { pid, .. } => pid,
+    let FromGuard::Started { pid, .. } = rig.next().await? else {
         // There is no Python here.
-        _ => return rig.close().await,
+        return rig.close().await;
     };
     let has_left = || group_of(pid).is_some_and(|group| group != pid);
     until("it has left", TOLD_WITHIN, has_left).await?;

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode, Stdio};
 use std::time::Duration;
 
+use controller::{Config, Times};
 use libtest_mimic::Trial;
-use mesh_core::Status;
+use mesh_core::{Interest, News, Status, Trouble};
 use mesh_shape::Rank;
 use proc_mesh::{Notify, ProcMesh, ProcNews, Run, SpawnError, Unkillable, WhyUnkillable};
 use rustix::fs::{Access, access};
@@ -57,7 +58,7 @@ const SETPRIV: &str = "/usr/bin/setpriv";
 pub(crate) const NOBODY_ARGUMENT: &str = "meshwarden:test-nobody";
 const NOBODY: &str = "65534";
 
-/// Longer than the grace and the lease of these meshes, after which a stop gives up.
+/// Longer than the grace, and the two seconds after which it is known that a process resists.
 const STOPPED_WITHIN: Duration = Duration::from_secs(9);
 /// Longer than a process has to be ready, and to end, and a stop of what is left.
 const FAILED_WITHIN: Duration = Duration::from_secs(20);
@@ -105,7 +106,11 @@ impl Drop for Freezer {
 async fn a_rank_that_cannot_be_killed_is_told_and_blocks_nobody() -> Outcome {
     let freezer = Freezer::make()?;
     let site = Site::start().await?;
-    let mut mesh = site.spawn(shells("sleep 1000 & sleep 1000")).await?;
+    let mut spec = shells("sleep 1000 & sleep 1000");
+    // A stop that waited for a whole lease would take more than ten seconds.
+    spec.config = Config::from_times(Times::lan());
+    let mut mesh = site.spawn(spec).await?;
+    let mut events = mesh.subscribe(Interest::All).await?;
     let frozen = mesh.seats().await[2].pid;
     freezer.freeze(frozen)?;
 
@@ -113,6 +118,12 @@ async fn a_rank_that_cannot_be_killed_is_told_and_blocks_nobody() -> Outcome {
     let left = unkillable(&mut mesh).await?;
     assert_eq!((left.rank, left.pid), (Rank::new(2), frozen));
     assert!(matches!(left.why, WhyUnkillable::Uninterruptible { .. }), "{left}");
+    let told = loop {
+        if let News::Trouble(trouble) = events.next().await.ok_or("the mesh has ended")?.news {
+            break trouble;
+        }
+    };
+    assert_eq!(told, Trouble::Unkillable { ranks: 1, why: left.why.to_string() });
 
     let id = mesh.label().id();
     next_meshes_run(&site, mesh).await?;

@@ -105,6 +105,15 @@ fn every_event_is_one_line() {
             Event::Answered(Answer::Refused { agent: AGENT, obeyed: Epoch::new(2) }),
             "agent 0 refuses: it obeys epoch 2",
         ),
+        (
+            Event::Answered(Answer::Resist {
+                agent: AGENT,
+                ranks: (1..3).into(),
+                incarnation: FIRST,
+                why: "it waits".to_owned(),
+            }),
+            "agent 0: killed and not ended are 1..3 (inc 0): it waits",
+        ),
         (subscribed(Interest::All, None), "subscriber 3 wants every change"),
         (
             subscribed(Interest::Terminal, Some(part.into())),
@@ -213,6 +222,10 @@ fn everything_that_is_told_is_one_line() {
         (
             tell(News::Trouble(Trouble::QueryFailed { agent: 0 })),
             "tell subscriber 3 #5: agent 0 could not be asked",
+        ),
+        (
+            tell(News::Trouble(Trouble::Unkillable { ranks: 2, why: "it waits".to_owned() })),
+            "tell subscriber 3 #5: 2 ranks do not end although killed: it waits",
         ),
         (tell(News::Stopping), "tell subscriber 3 #5: stopping"),
         (tell(News::Closed), "tell subscriber 3 #5: closed"),

@@ -1,12 +1,14 @@
 //! `killing`: which processes of a mesh were killed, for whoever watches that they end.
 
-use mesh_shape::Rank;
+use mesh_core::Answer;
+use mesh_shape::{Rank, RankSet};
 use tokio::time::Instant;
 
 use super::{Hosted, signal};
 use crate::guard::wire::ProcKey;
 use crate::guard_link::GuardLink;
 use crate::host_agent::killed::{Concern, Victim};
+use crate::unkillable::WhyUnkillable;
 
 impl Hosted {
     /// Signals a process that was ordered, and notes if it is killed by that.
@@ -16,6 +18,14 @@ impl Hosted {
             self.killed.extend(victim);
         }
         signal(guard, key, is_kill);
+    }
+
+    /// Its controller need not wait for a process that was killed and does not end. One that takes nothing at
+    /// this moment waits as long as it would.
+    pub(crate) fn tell_resisting(&self, key: ProcKey, why: &WhyUnkillable) {
+        let (agent, ranks, why) = (self.agent(), RankSet::from_iter([key.rank]), why.to_string());
+        let resist = Answer::Resist { agent, ranks, incarnation: key.incarnation, why };
+        _ = self.answers().send(resist).is_ok();
     }
 
     /// Takes who was killed since this was last asked.

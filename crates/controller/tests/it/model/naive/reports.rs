@@ -19,7 +19,8 @@ impl Naive {
                     self.rest(Stage::Replaced);
                 }
             }
-            Answer::QueryFailed { .. } => (),
+            // Nobody resists in the model.
+            Answer::QueryFailed { .. } | Answer::Resist { .. } => (),
             Answer::Reported { agent, life, reports } => {
                 for rank in self.hear(agent.index(), life.number()) {
                     if let Some(update) = reports.get(Rank::new(rank)) {

@@ -5,10 +5,11 @@
 
 mod args;
 mod file;
+mod notify;
 mod print;
 mod settings;
 mod surroundings;
 
-pub(crate) use args::{ConfigArgs, SettingArgs, parse_time};
+pub(crate) use args::{ConfigArgs, SettingArgs};
 pub(crate) use print::run;
 pub(crate) use settings::{OnFailure, RestartStrategy, Settings, resolve};

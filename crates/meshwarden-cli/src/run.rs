@@ -23,12 +23,12 @@ use meshwarden::Root;
 use meshwarden::exporter::Exporter;
 use meshwarden::mesh_core::{Command, Interest};
 use meshwarden::mesh_shape::Rank;
-use meshwarden::proc_mesh::{HostMesh, Notify, OutputSinks, ProcMesh, Program, Run};
+use meshwarden::proc_mesh::{HostMesh, OutputSinks, ProcMesh, Program, Run};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::cli::{USAGE, complain, subcommand, usage_error};
-use crate::config::{SettingArgs, Settings, parse_time, resolve};
+use crate::config::{SettingArgs, Settings, resolve};
 use crate::console::{Console, Voice};
 use events::{EventLog, Written};
 use printer::{Printers, Shown};
@@ -55,20 +55,6 @@ pub(crate) struct RunArgs {
     /// Give this rank the standard input of `meshwarden`; the others read /dev/null.
     #[arg(long, value_name = "RANK")]
     stdin: Option<usize>,
-
-    /// Let the ranks speak for themselves, as under systemd: each finds a socket in NOTIFY_SOCKET, and runs
-    /// when it has sent READY=1. Its STATUS=… is in the events, and with a failure.
-    #[arg(long)]
-    notify: bool,
-
-    /// How long a rank may take to send READY=1; one that does not is killed [default: 90s].
-    #[arg(long, value_name = "TIME", requires = "notify", value_parser = parse_time)]
-    ready_within: Option<Duration>,
-
-    /// How often a rank is to send WATCHDOG=1, which it finds in WATCHDOG_USEC; it is stalled while it does
-    /// not [default: never, unless it asks for that].
-    #[arg(long, value_name = "TIME", requires = "notify", value_parser = parse_watchdog)]
-    watchdog: Option<Duration>,
 
     /// The program and its arguments.
     #[arg(last = true, required = true, value_name = "CMD")]
@@ -168,7 +154,7 @@ async fn prepare(root: &Root, run_args: &RunArgs, matches: &ArgMatches) -> Resul
     let command = Command::new(program, args);
     let launcher =
         Program::new(command, (Ipv4Addr::LOCALHOST.to_string(), master_port(&settings)?));
-    let run = Run::Program { launcher: Arc::new(launcher), stdin, notify: notify(run_args) };
+    let run = Run::Program { launcher: Arc::new(launcher), stdin, notify: settings.notify };
     let typed = typed.flatten();
     // Last, since it empties what an earlier run has left.
     let n_ranks = settings.extent.size();
@@ -177,26 +163,6 @@ async fn prepare(root: &Root, run_args: &RunArgs, matches: &ArgMatches) -> Resul
         Shown { extent: settings.extent.clone(), folds: settings.fold, logs: logs.map(Arc::new) };
     Ok(Prepared { settings, shown, run, typed, events, trace, exporter })
 }
-
-/// How ranks speak for themselves, if they are to.
-fn notify(args: &RunArgs) -> Option<Notify> {
-    let ready_within = Some(args.ready_within.unwrap_or(READY_WITHIN));
-    args.notify.then_some(Notify { ready_within, watchdog: args.watchdog })
-}
-
-/// A time that can be kept.
-fn parse_watchdog(text: &str) -> Result<Duration, String> {
-    match parse_time(text)? {
-        time if time < WATCHDOG_MIN => Err(format!("a watchdog needs at least {WATCHDOG_MIN:?}")),
-        time => Ok(time),
-    }
-}
-
-/// As under systemd.
-const READY_WITHIN: Duration = Duration::from_secs(90);
-
-/// Less cannot be kept on a busy machine.
-const WATCHDOG_MIN: Duration = Duration::from_millis(100);
 
 /// The port that was asked for, or one that is free now.
 fn master_port(settings: &Settings) -> Result<u16> {

@@ -9,6 +9,7 @@ use meshwarden::mesh_shape::Extent;
 use meshwarden::proc_mesh::PROCS_MAX;
 use serde::Deserialize;
 
+use crate::config::notify::NotifyArgs;
 use crate::config::surroundings::SurroundingArgs;
 use crate::config::{OnFailure, RestartStrategy};
 
@@ -125,6 +126,9 @@ pub(crate) struct SettingArgs {
         env = "MESHWARDEN_FOLD"
     )]
     pub(crate) fold: Option<bool>,
+    #[command(flatten)]
+    pub(crate) notify: NotifyArgs,
+
     #[command(flatten)]
     pub(crate) surroundings: SurroundingArgs,
 

@@ -12,6 +12,7 @@ use meshwarden::mesh_shape::Extent;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::args::{Preset, parse_extent, parse_name, parse_time};
+use crate::config::notify::parse_watchdog;
 use crate::config::surroundings::{parse_count, parse_inherit};
 use crate::config::{OnFailure, RestartStrategy};
 
@@ -54,6 +55,11 @@ pub(crate) struct FileSettings {
     pub(crate) trace: Option<PathBuf>,
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) fold: Option<bool>,
+    pub(crate) notify: Option<bool>,
+    #[serde(deserialize_with = "time")]
+    pub(crate) ready_within: Option<Duration>,
+    #[serde(deserialize_with = "watchdog")]
+    pub(crate) watchdog: Option<Duration>,
     pub(crate) dir: Option<PathBuf>,
     #[serde(deserialize_with = "inherit")]
     pub(crate) inherit_env: Option<Inherit>,
@@ -89,6 +95,11 @@ impl FileSettings {
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse_time(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn watchdog<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_watchdog(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn inherit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Inherit>, D::Error> {

@@ -11,11 +11,12 @@ use clap::{ArgMatches, ValueEnum};
 use meshwarden::controller::{Config, RestartConfig, Strategy, Times};
 use meshwarden::mesh_core::{Bind, OwnCgroup, Surroundings, Umask};
 use meshwarden::mesh_shape::{Extent, extent};
+use meshwarden::proc_mesh::Notify;
 use serde::Deserialize;
 
 use crate::config::args::{Preset, SettingArgs};
 use crate::config::file::FileSettings;
-use crate::config::surroundings;
+use crate::config::{notify, surroundings};
 
 /// What the first failure does to the other ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -73,6 +74,7 @@ pub(crate) struct Settings {
     pub(crate) trace: Option<PathBuf>,
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) fold: bool,
+    pub(crate) notify: Option<Notify>,
     pub(crate) surroundings: Surroundings,
     pub(crate) master_port: u16,
     pub(crate) rows: Vec<Row>,
@@ -105,6 +107,7 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
     let trace = path("trace", &args.trace, &file.trace);
     let log_dir = path("log_dir", &args.log_dir, &file.log_dir);
     let fold = layers.pick("fold", args.fold, file.fold, default(false));
+    let notify = notify::resolve(&mut layers, &args.notify, &file)?;
     let surroundings = surroundings::resolve(&mut layers, &args.surroundings, &file)?;
     let master_port = layers.pick("master_port", args.master_port, file.master_port, default(0));
     let impossible = "these settings cannot hold together (see `meshwarden config`)";
@@ -122,6 +125,7 @@ pub(crate) fn resolve(args: &SettingArgs, matches: &ArgMatches) -> Result<Settin
         trace,
         log_dir,
         fold,
+        notify,
         surroundings,
         master_port,
         rows: layers.rows,
@@ -240,7 +244,7 @@ pub(super) trait Show {
 pub(super) struct Shown(pub(super) PathBuf);
 
 /// A time that may be missing.
-struct Time(Duration);
+pub(super) struct Time(pub(super) Duration);
 
 impl Show for Shown {
     fn show(&self) -> String {

@@ -13,6 +13,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(without_anything_said_the_preset_holds),
         trial(every_flag_of_a_run_is_a_setting),
         trial(a_flag_beats_the_environment_that_beats_the_file_that_beats_the_preset),
+        trial(how_ranks_speak_has_the_same_layers),
         trial(an_impossible_combination_is_refused),
         trial(an_unknown_name_in_the_file_is_refused_with_its_line),
         trial(a_wrong_value_in_the_file_is_refused_with_its_line),
@@ -58,10 +59,7 @@ fn every_flag_of_a_run_is_a_setting() -> Outcome {
     let config = meshwarden(["config"]).finish()?.must_be(0)?;
     let words = help.stdout.split_ascii_whitespace();
     let flags = words.filter_map(|word| word.strip_prefix("--")).map(|flag| flag.replace('-', "_"));
-    for flag in flags.filter(|flag| {
-        !["", "help", "config", "stdin", "notify", "ready_within", "watchdog"]
-            .contains(&flag.as_str())
-    }) {
+    for flag in flags.filter(|flag| !["", "help", "config", "stdin"].contains(&flag.as_str())) {
         // Without what may follow it: `--fold[=<BOOL>]`.
         let flag = flag.split(|it: char| !it.is_ascii_alphanumeric() && it != '_').next();
         let flag = flag.unwrap_or_default();
@@ -84,6 +82,29 @@ fn a_flag_beats_the_environment_that_beats_the_file_that_beats_the_preset() -> O
     shown(&ended, "heartbeat", "400ms", "preset, derived from the lease")?;
     let ended = meshwarden(["config", "--preset", "wan"]).finish()?.must_be(0)?;
     shown(&ended, "lease", "30s", "preset wan")
+}
+
+fn how_ranks_speak_has_the_same_layers() -> Outcome {
+    let ended = meshwarden(["config"]).finish()?.must_be(0)?;
+    shown(&ended, "notify", "false", "preset, built in")?;
+    shown(&ended, "ready_within", "1m 30s", "preset, built in")?;
+    shown(&ended, "watchdog", "-", "preset, built in")?;
+    let file = settings_file("notify = true\nready_within = \"3s\"\nwatchdog = \"2s\"\n")?;
+    let ended = meshwarden(["config", "--config", &file, "--watchdog", "4s"])
+        .env("MESHWARDEN_READY_WITHIN", "5s")
+        .finish()?
+        .must_be(0)?;
+    shown(&ended, "notify", "true", "file")?;
+    shown(&ended, "ready_within", "5s", "environment")?;
+    shown(&ended, "watchdog", "4s", "flag")?;
+    let ended = meshwarden(["config", "--config", &file, "--notify=false"]).finish()?.must_be(0)?;
+    shown(&ended, "notify", "false", "flag")?;
+    shown(&ended, "watchdog", "2s", "file")?;
+
+    let short = settings_file("notify = true\nwatchdog = \"1ms\"\n")?;
+    let ended = meshwarden(["config", "--config", &short]).finish()?.must_be(2)?;
+    assert!(ended.stderr.contains("line 2") && ended.stderr.contains("at least 100ms"));
+    Ok(())
 }
 
 fn an_impossible_combination_is_refused() -> Outcome {

@@ -12,6 +12,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial_with("python3", a_program_that_is_never_ready_is_killed),
         trial(without_it_a_program_finds_no_socket),
         trial(what_needs_notify_is_refused_without_it),
+        trial(a_file_lets_ranks_speak_and_a_flag_does_not),
     ]
 }
 
@@ -90,8 +91,29 @@ fn what_needs_notify_is_refused_without_it() -> Outcome {
         let ended = meshwarden(words).finish()?.must_be(2)?;
         assert!(ended.stderr.contains("--notify"), "{}", ended.stderr);
     }
+    let alone = ["run", "--", "true"];
+    let ended = meshwarden(alone).env("MESHWARDEN_WATCHDOG", "1s").finish()?.must_be(2)?;
+    assert!(ended.stderr.contains("--notify"), "{}", ended.stderr);
     let words = ["run", "--notify", "--watchdog", "1ms", "--", "true"];
     let ended = meshwarden(words).finish()?.must_be(2)?;
     assert!(ended.stderr.contains("at least 100ms"), "{}", ended.stderr);
+    Ok(())
+}
+
+/// The settings of a run are those that `meshwarden config` shows.
+fn a_file_lets_ranks_speak_and_a_flag_does_not() -> Outcome {
+    let file = temporary("settings.toml");
+    std::fs::write(&file, "notify = true\nwatchdog = \"2s\"\nready_within = \"1s\"\n")?;
+    let script = "echo ${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none}; sleep 100";
+    let args = format!("run --extent procs=1 --config {}", file.display());
+    let words = || args.split_ascii_whitespace();
+    let ended = meshwarden(words().chain(["--", "sh", "-c", script])).finish()?;
+    assert!(ended.stderr.contains("not ready within 1s"), "{}", ended.stderr);
+    assert!(ended.stdout.contains(" 2000000"), "{}", ended.stdout);
+    let script = "echo ${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none}";
+    let words = words().chain(["--notify=false", "--", "sh", "-c", script]);
+    let ended = meshwarden(words).finish()?.must_be(0)?;
+    assert!(ended.stdout.contains("none none"), "{}", ended.stdout);
+    std::fs::remove_file(file)?;
     Ok(())
 }

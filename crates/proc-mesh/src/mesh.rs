@@ -97,7 +97,7 @@ pub enum WorkerNews {
         /// The message.
         message: Vec<u8>,
     },
-    /// A program says how it is (`STATUS=…`), at most ten times a second. Told of the newest, and left out
+    /// A program says how it is (`STATUS=…`, `STOPPING=1`), at most ten times a second. Told of the newest, and left out
     /// while the owner has much to read.
     Status {
         /// Which rank.
@@ -106,6 +106,9 @@ pub enum WorkerNews {
         incarnation: Incarnation,
         /// What it says: 256 bytes at most, control characters escaped.
         text: String,
+        /// Whether it has said that it ends (`STOPPING=1`), which is told at once. What the rank is does not
+        /// change by that: nobody has asked it to.
+        is_stopping: bool,
     },
 }
 

@@ -7,7 +7,7 @@
 //! | `WATCHDOG=1` | the watchdog is fed |
 //! | `WATCHDOG=trigger` | the rank hangs, by its own word, until the watchdog is fed |
 //! | `WATCHDOG_USEC=…` | the watchdog is to be fed so often from now on; 0: never |
-//! | `STOPPING=1` | kept, and the watchdog need not be fed any more |
+//! | `STOPPING=1` | told at once, with the status that it has; and the watchdog need not be fed any more. The rank is not `Stopping` by that: nobody has asked for a stop, and only an end leads out of it (H3) |
 //! | `ERRNO=…`, `EXIT_STATUS=…` | kept, and told with a failure |
 //! | `MAINPID=…` | nothing: the process of the rank is the leader of its group, which its guard is the parent of and waits for |
 //! | `FDSTORE=1` | refused: nothing keeps descriptors here, and they are closed |
@@ -150,8 +150,9 @@ pub(crate) struct News {
     pub(crate) is_ready: bool,
     /// What hangs now, if that has changed.
     pub(crate) stall: Option<Option<Stall>>,
-    /// Its status, if that is to be told.
+    /// Its status, if that is to be told; and whether it has said that it ends.
     pub(crate) status: Option<String>,
+    pub(crate) is_stopping: bool,
 }
 
 impl Spoken {
@@ -191,7 +192,9 @@ impl Spoken {
             self.watchdog = message.watchdog;
             self.clear(now);
         }
-        if message.is_stopping && !std::mem::replace(&mut self.is_stopping, true) {
+        let begins_to_stop = message.is_stopping && !self.is_stopping;
+        if begins_to_stop {
+            self.is_stopping = true;
             self.clear(now);
         }
         match message.feed {
@@ -209,7 +212,13 @@ impl Spoken {
         }
         self.errno = message.errno.or(self.errno);
         self.exit_status = message.exit_status.or_else(|| self.exit_status.take());
+        if begins_to_stop {
+            // That it ends is told once, and waits for nothing.
+            (self.is_untold, self.told) = (true, None);
+            self.status.get_or_insert_default();
+        }
         news.status = self.status_to_tell(now);
+        news.is_stopping = self.is_stopping && news.status.is_some();
         news.stall = (stalled != self.stall).then(|| self.stall.clone());
         news
     }
@@ -240,7 +249,9 @@ impl Spoken {
             self.stall = Some(stall.clone());
             Some(stall)
         });
-        News { is_ready: false, stall, status: self.status_to_tell(now) }
+        let status = self.status_to_tell(now);
+        let is_stopping = self.is_stopping && status.is_some();
+        News { is_ready: false, stall, status, is_stopping }
     }
 
     /// When [`on_due`](Self::on_due) is to be called.
@@ -261,7 +272,8 @@ impl Spoken {
 impl fmt::Display for Spoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = Vec::new();
-        words.extend(self.status.as_ref().map(|status| format!("STATUS={status}")));
+        let status = self.status.as_ref().filter(|status| !status.is_empty());
+        words.extend(status.map(|status| format!("STATUS={status}")));
         words.extend(self.errno.map(|errno| format!("ERRNO={errno}")));
         words.extend(self.exit_status.as_ref().map(|status| format!("EXIT_STATUS={status}")));
         words.extend(self.is_stopping.then(|| "STOPPING=1".to_owned()));

@@ -36,7 +36,7 @@ pub(crate) enum Entry {
     /// Something has happened.
     Event(MeshEvent),
     /// A rank says how it is.
-    Said { rank: Rank, incarnation: Incarnation, text: String },
+    Said { rank: Rank, incarnation: Incarnation, text: String, is_stopping: bool },
 }
 
 /// A file that is being written to the end of its mesh.
@@ -82,7 +82,16 @@ enum Line<'a> {
         stderr: &'a [String],
     },
     /// A rank says how it is.
-    Said { t: f64, rank: usize, point: String, incarnation: u64, status_text: &'a str },
+    Said {
+        t: f64,
+        rank: usize,
+        point: String,
+        incarnation: u64,
+        status_text: &'a str,
+        /// Whether it ends, by its own word.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        stopping: bool,
+    },
     /// Something is wrong that is no rank's failure.
     Trouble { t: f64, mesh: &'a str, detail: String },
     /// Changes that were over before they could be written are left out here; no end is.
@@ -137,8 +146,8 @@ impl EventLog {
                         is_closed = event.news == News::Closed;
                         self.write(&event, &extent)
                     }
-                    Some(Entry::Said { rank, incarnation, text }) => {
-                        self.write_said(&extent, (rank, incarnation), &text)
+                    Some(Entry::Said { rank, incarnation, text, is_stopping }) => {
+                        self.write_said(&extent, (rank, incarnation), (&text, is_stopping))
                     }
                     None => Err(io::Error::other("the controller ended before its mesh did")),
                 };
@@ -158,7 +167,7 @@ impl EventLog {
         &mut self,
         extent: &Extent,
         (rank, incarnation): (Rank, Incarnation),
-        status_text: &str,
+        (status_text, stopping): (&str, bool),
     ) -> io::Result<()> {
         self.write_line(&Line::Said {
             t: self.started.elapsed().as_secs_f64(),
@@ -166,6 +175,7 @@ impl EventLog {
             point: point(extent, rank),
             incarnation: incarnation.number(),
             status_text,
+            stopping,
         })
     }
 

@@ -139,10 +139,10 @@ impl Owner<'_> {
 
     /// A rank says how it is. A file that is slow is told a later one.
     fn on_said(&self, news: WorkerNews) {
-        if let (Some(events), WorkerNews::Status { rank, incarnation, text }) =
+        if let (Some(events), WorkerNews::Status { rank, incarnation, text, is_stopping }) =
             (&self.scene.said, news)
         {
-            _ = events.try_send(Entry::Said { rank, incarnation, text }).is_ok();
+            _ = events.try_send(Entry::Said { rank, incarnation, text, is_stopping }).is_ok();
         }
     }
 

@@ -43,13 +43,14 @@ for i in range(25):
     say("WATCHDOG=1")
     time.sleep(4 if (rank, i) == (1, 3) else 0.2)
 if rank == 1:
-    say("STATUS=out of ideas\nERRNO=5")
+    say("STATUS=out of ideas\nERRNO=5\nSTOPPING=1")
+    time.sleep(0.3)
     sys.exit(3)
 time.sleep(1000)
 "#;
     let ended = python(&args, script).finish()?.must_be(3)?;
     assert!(
-        ended.stderr.contains("| (notified: STATUS=out of ideas, ERRNO=5)"),
+        ended.stderr.contains("| (notified: STATUS=out of ideas, ERRNO=5, STOPPING=1)"),
         "{}",
         ended.stderr
     );
@@ -63,8 +64,11 @@ time.sleep(1000)
     let detail = stalled["detail"].as_str().unwrap_or_default();
     assert!(detail.starts_with("stalled (its watchdog was not fed for "), "{detail}");
     let said = events.iter().filter(|event| event["event"] == "said" && event["rank"] == 1);
+    let said: Vec<_> = said.collect();
+    let last = said.last().ok_or("it says something")?;
+    assert_eq!((&last["status_text"], &last["stopping"]), (&"out of ideas".into(), &true.into()));
     let said: Vec<_> =
-        said.map(|event| event["status_text"].as_str().unwrap_or_default()).collect();
+        said.into_iter().map(|event| event["status_text"].as_str().unwrap_or_default()).collect();
     assert_eq!(said.first(), Some(&"step \\u{1b}[31m0"), "{said:?}");
     Ok(())
 }

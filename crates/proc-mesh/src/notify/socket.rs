@@ -304,6 +304,7 @@ impl Table {
         let Some(seated) = self.seated.get_mut(&pid) else { return };
         let news = &mut seated.news;
         news.is_ready |= newer.is_ready;
+        news.is_stopping |= newer.is_stopping;
         news.stall = newer.stall.or_else(|| news.stall.take());
         news.status = newer.status.or_else(|| news.status.take());
         if *news != News::default() {

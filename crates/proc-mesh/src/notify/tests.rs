@@ -74,7 +74,8 @@ fn a_watchdog_that_is_not_fed_stalls_its_program_until_it_is() {
     assert_eq!(program.next_deadline(), None, "it need not be fed any more");
     say(&mut program, at(9_200), "WATCHDOG_USEC=500000");
     assert_eq!(program.on_due(at(9_700), 0), stalled(Silence::Watchdog, 500));
-    assert_eq!(say(&mut program, at(9_800), "STOPPING=1"), goes_on());
+    let ends = News { status: Some(String::new()), is_stopping: true, ..goes_on() };
+    assert_eq!(say(&mut program, at(9_800), "STOPPING=1"), ends);
     assert_eq!(program.next_deadline(), None);
 }
 
@@ -114,6 +115,18 @@ fn of_many_a_status_the_newest_is_told_ten_times_a_second() {
     assert_eq!(program.next_deadline(), Some(at(1_000)));
     assert_eq!(program.on_due(at(1_000), 0).status, Some("999".to_owned()));
     assert_eq!(say(&mut program, at(2_000), "STATUS=999"), News::default(), "nothing new");
+}
+
+#[test]
+fn that_a_program_ends_is_told_at_once_and_once() {
+    let (mut program, at) = spoken(false, None);
+    say(&mut program, at(0), "STATUS=one");
+    assert_eq!(say(&mut program, at(1), "STATUS=two"), News::default(), "too soon");
+    let ends = News { status: Some("two".to_owned()), is_stopping: true, ..News::default() };
+    assert_eq!(say(&mut program, at(2), "STOPPING=1"), ends);
+    assert_eq!(say(&mut program, at(3), "STOPPING=1"), News::default());
+    let later = say(&mut program, at(500), "STATUS=three");
+    assert_eq!((later.status.as_deref(), later.is_stopping), (Some("three"), true));
 }
 
 #[test]

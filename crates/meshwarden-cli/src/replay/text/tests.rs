@@ -80,6 +80,11 @@ fn reply(reply: Reply) -> Effect {
     Effect::Answer { ask: ASK, reply }
 }
 
+fn resist() -> Event<Status> {
+    let (ranks, why) = ((1..3).into(), "it waits".to_owned());
+    Event::Answered(Answer::Resist { agent: AGENT, ranks, incarnation: FIRST, why })
+}
+
 #[test]
 fn every_event_is_one_line() {
     let running = |rank| (rank, Status::Running, 0);
@@ -105,15 +110,7 @@ fn every_event_is_one_line() {
             Event::Answered(Answer::Refused { agent: AGENT, obeyed: Epoch::new(2) }),
             "agent 0 refuses: it obeys epoch 2",
         ),
-        (
-            Event::Answered(Answer::Resist {
-                agent: AGENT,
-                ranks: (1..3).into(),
-                incarnation: FIRST,
-                why: "it waits".to_owned(),
-            }),
-            "agent 0: killed and not ended are 1..3 (inc 0): it waits",
-        ),
+        (resist(), "agent 0: killed and not ended are 1..3 (inc 0): it waits"),
         (subscribed(Interest::All, None), "subscriber 3 wants every change"),
         (
             subscribed(Interest::Terminal, Some(part.into())),

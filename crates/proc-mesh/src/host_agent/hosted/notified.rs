@@ -47,7 +47,7 @@ impl Hosted {
     /// A program has said something, or has not when it should have.
     pub(super) fn on_notified(&mut self, key: ProcKey, news: News) {
         let Some(seat) = self.live_seat(key) else { return };
-        let News { is_ready, stall, status } = news;
+        let News { is_ready, stall, status, is_stopping } = news;
         if is_ready && let Some(handles) = seat.handles() {
             handles.ready_by = None;
             self.starting.done(key.rank);
@@ -62,7 +62,7 @@ impl Hosted {
         {
             let (rank, incarnation) = (key.rank, key.incarnation);
             // An owner that is behind is told a later one.
-            _ = news.try_send(WorkerNews::Status { rank, incarnation, text }).is_ok();
+            _ = news.try_send(WorkerNews::Status { rank, incarnation, text, is_stopping }).is_ok();
         }
     }
 }

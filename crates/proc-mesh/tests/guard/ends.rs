@@ -18,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_signal_that_ends_a_process_is_told),
         trial(a_suspended_process_is_told_and_so_is_that_it_goes_on),
         trial(the_group_of_an_ended_leader_is_gone),
+        trial(a_signal_is_for_the_whole_group),
         trial(a_leader_that_left_its_group_is_signalled_too),
         trial(a_descendant_that_left_the_group_lives_until_the_guard_ends),
         trial(the_pidfd_is_of_the_process_and_tells_its_end),
@@ -88,6 +89,19 @@ async fn the_group_of_an_ended_leader_is_gone() -> Outcome {
     rig.started().await?;
     assert_eq!(rig.ended().await?, (key(0), End::Exited { code: 3 }, false));
     rig.until_marked(&marker, 0).await?;
+    rig.close().await
+}
+
+/// C1: a leader that catches the signal to end in its own way finds its children asked, too.
+async fn a_signal_is_for_the_whole_group() -> Outcome {
+    let mut rig = Rig::start().await?;
+    let marker = marker();
+    rig.script(0, &format!("trap : TERM; sleep {marker} & wait; while :; do sleep 0.05; done"))?;
+    let leader = rig.started().await?;
+    rig.until_marked(&marker, 1).await?;
+    rig.ask(ToGuard::Signal { key: key(0), signal: 15 })?;
+    rig.until_marked(&marker, 0).await?;
+    assert!(exists(leader));
     rig.close().await
 }
 

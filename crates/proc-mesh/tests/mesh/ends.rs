@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial(every_end_is_told_once_to_the_owner_and_to_each_subscriber),
         trial(a_killed_rank_is_told_with_its_signal_and_started_again),
+        trial(what_a_rank_says_last_is_read_before_its_end_is_told),
         trial(a_suspended_rank_is_stalled_and_no_failure),
         trial(a_guard_that_is_killed_takes_its_ranks_with_it_and_is_replaced),
         trial(a_guard_that_is_killed_while_it_starts_ranks_leaves_none),
@@ -49,6 +50,27 @@ async fn every_end_is_told_once_to_the_owner_and_to_each_subscriber() -> Outcome
     }
     let state = mesh.controller().state().await?;
     assert_eq!(state.phase, MeshPhase::Failed);
+    site.close(mesh.label().id()).await
+}
+
+/// ST2: also what was still in the pipe when it ended, because nobody took what came before.
+async fn what_a_rank_says_last_is_read_before_its_end_is_told() -> Outcome {
+    let site = Site::start().await?;
+    let script = "for i in 1 2 3; do echo $i >&2; sleep 0.1; done; \
+                  i=0; while [ $i -lt 60 ]; do i=$((i + 1)); echo last $i >&2; done; exit 3";
+    let mut spec = shells(script);
+    let (stderr, untaken) = tokio::sync::mpsc::channel(1);
+    spec.output.stderr = Some(stderr);
+    let mut mesh = site.spawn(spec).await?;
+    let told = failures_to_the_end(&mut mesh).await;
+    let expected: Vec<String> = (11..=60).map(|number| format!("last {number}")).collect();
+    let mut n_told = 0;
+    for (_, change) in told.iter().flat_map(Failures::each) {
+        assert_eq!(change.status.cause().ok_or("a failure has a cause")?.stderr, expected);
+        n_told += 1;
+    }
+    assert_eq!(n_told, 4);
+    drop(untaken);
     site.close(mesh.label().id()).await
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use mesh_core::{LaunchProblem, MeshPhase, Reason};
 use proc_mesh::{Notify, ProcMesh, ProcSpec, Run, SpawnError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::fixture::{Site, failures_to_the_end, reasons, shells, workers};
 use crate::{Outcome, trial};
@@ -18,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(of_a_thousand_workers_each_that_failed_is_named_and_none_is_left),
         trial(a_worker_that_is_never_ready_fails_the_spawn),
         trial(a_mesh_that_is_long_in_being_ready_keeps_no_other_from_starting),
+        trial(no_more_than_a_few_are_started_at_once),
         trial(a_time_that_is_too_long_to_count_is_no_end),
         trial(a_shape_of_other_hosts_is_refused),
         trial(too_many_processes_are_refused),
@@ -133,6 +134,28 @@ async fn a_mesh_that_is_long_in_being_ready_keeps_no_other_from_starting() -> Ou
     }
     let mut next = timeout(Duration::from_secs(20), site.spawn(shells("exit 0"))).await??;
     assert_eq!(failures_to_the_end(&mut next).await, []);
+    let id = slow.label().id();
+    drop(slow);
+    site.close(id).await
+}
+
+/// However many there are; a rank that is not ready counts for a second.
+async fn no_more_than_a_few_are_started_at_once() -> Outcome {
+    let site = Site::start().await?;
+    let mut slow = shells("sleep 1000");
+    slow.extent = "procs=200".parse()?;
+    if let Run::Program { notify, .. } = &mut slow.run {
+        *notify = Some(Notify { ready_within: Some(Duration::from_secs(40)), watchdog: None });
+    }
+    let begun_at = Instant::now();
+    let slow = site.start_only(slow).await?;
+    // What runs by then may have room of its own.
+    while begun_at.elapsed() < Duration::from_millis(950) {
+        let n_seats = slow.seats().await.len();
+        let is_in_time = begun_at.elapsed() < Duration::from_secs(1);
+        assert!(n_seats <= 64 || !is_in_time, "{n_seats} are being started");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let id = slow.label().id();
     drop(slow);
     site.close(id).await

@@ -1,3 +1,5 @@
+//! Who may speak, and until when.
+
 use std::time::Duration;
 
 use mesh_core::{Incarnation, MeshId};

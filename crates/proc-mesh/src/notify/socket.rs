@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
+use nix::sys::socket::{MsgFlags, UnixCredentials, recvmsg};
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::process::{Pid, getpgid};
 use tokio::io::Interest;
@@ -223,8 +223,9 @@ impl Shared {
     /// Reads up to so many messages. Returns whether that was all.
     fn drain(&self, table: &mut Table, n_max: usize) -> bool {
         let mut buffer = [0; MESSAGE_BYTES_MAX];
+        let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; FDS_MAX]);
         for _ in 0..n_max {
-            match receive(&self.socket, &mut buffer) {
+            match receive(&self.socket, &mut buffer, &mut space) {
                 Ok(Some((pid, len))) => {
                     table.on_message(pid, Instant::now(), Message::parse(&buffer[..len]));
                 }
@@ -238,17 +239,24 @@ impl Shared {
 
 /// The next message: who sent it, and how long it is; `None` if it is none. Descriptors that come with it
 /// are closed.
-fn receive(socket: &UnixDatagram, buffer: &mut [u8]) -> Result<Option<(i32, usize)>, Errno> {
-    let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; FDS_MAX]);
+fn receive(
+    socket: &UnixDatagram,
+    buffer: &mut [u8],
+    space: &mut [u8],
+) -> Result<Option<(i32, usize)>, Errno> {
+    space.fill(0);
     let mut parts = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut *space), flags)?;
+    let (len, is_whole) = (message.bytes, !message.flags.contains(MsgFlags::MSG_TRUNC));
     let mut sender = None;
-    for control in message.cmsgs().into_iter().flatten() {
-        match control {
-            ControlMessageOwned::ScmCredentials(from) => sender = Some(from.pid()),
-            ControlMessageOwned::ScmRights(fds) => {
-                for fd in fds {
+    // Not by `RecvMsg::cmsgs`: that shows nothing if some of the descriptors had no room, and then the others
+    // would stay open.
+    for (kind, data) in controls(space) {
+        match kind {
+            SCM_CREDENTIALS => sender = number_at(data, 0),
+            SCM_RIGHTS => {
+                for fd in (0..data.len() / size_of::<RawFd>()).filter_map(|n| number_at(data, n)) {
                     // It is ours now, and nobody else's.
                     _ = nix::unistd::close(fd).is_ok();
                 }
@@ -256,9 +264,31 @@ fn receive(socket: &UnixDatagram, buffer: &mut [u8]) -> Result<Option<(i32, usiz
             _ => (),
         }
     }
-    let is_whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
-    Ok(sender.filter(|_| is_whole).map(|sender| (sender, message.bytes)))
+    Ok(sender.filter(|_| is_whole).map(|sender| (sender, len)))
 }
+
+/// What the kernel has put beside a message: the kind of each, and its data. What follows the last is zero.
+fn controls(mut space: &[u8]) -> impl Iterator<Item = (i32, &[u8])> {
+    std::iter::from_fn(move || {
+        let (len, _) = space.split_first_chunk()?;
+        let len = usize::from_ne_bytes(*len);
+        let data = space.get(HEADER_BYTES..len)?;
+        let kind = number_at(&space[size_of::<usize>()..], 1)?;
+        space = space.get(len.next_multiple_of(size_of::<usize>())..).unwrap_or_default();
+        Some((kind, data))
+    })
+}
+
+/// The `n`th number of some bytes, as the kernel writes them.
+fn number_at(bytes: &[u8], n: usize) -> Option<i32> {
+    let (number, _) = bytes.get(n * size_of::<i32>()..)?.split_first_chunk()?;
+    Some(i32::from_ne_bytes(*number))
+}
+
+/// The length of a control message, its level and its kind.
+const HEADER_BYTES: usize = size_of::<usize>() + 2 * size_of::<i32>();
+const SCM_RIGHTS: i32 = 1;
+const SCM_CREDENTIALS: i32 = 2;
 
 impl Table {
     fn on_message(&mut self, sender: i32, now: Instant, message: Message) {

@@ -18,6 +18,7 @@ use mesh_shape::Rank;
 use proc_mesh::{Notify, ProcMesh, ProcNews, Run, SpawnError, Unkillable, WhyUnkillable};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use supervise::MeshEvents;
 use tokio::process::Command;
 use tokio::time::Instant;
 
@@ -117,13 +118,11 @@ async fn a_rank_that_cannot_be_killed_is_told_and_blocks_nobody() -> Outcome {
     stop_all_but_rank_2(&mesh).await?;
     let left = unkillable(&mut mesh).await?;
     assert_eq!((left.rank, left.pid), (Rank::new(2), frozen));
-    assert!(matches!(left.why, WhyUnkillable::Uninterruptible { .. }), "{left}");
-    let told = loop {
-        if let News::Trouble(trouble) = events.next().await.ok_or("the mesh has ended")?.news {
-            break trouble;
-        }
-    };
-    assert_eq!(told, Trouble::Unkillable { ranks: 1, why: left.why.to_string() });
+    must_wait_in_the_kernel(&left);
+    assert_eq!(
+        trouble(&mut events).await?,
+        Trouble::Unkillable { ranks: 1, why: left.why.to_string() }
+    );
 
     let id = mesh.label().id();
     next_meshes_run(&site, mesh).await?;
@@ -257,6 +256,19 @@ async fn next_mesh_runs(site: &Site) -> Outcome {
     assert_eq!(failures_to_the_end(&mut next).await, []);
     assert!(begun_at.elapsed() < AT_ONCE, "it took {:?}", begun_at.elapsed());
     Ok(())
+}
+
+fn must_wait_in_the_kernel(left: &Unkillable) {
+    assert!(matches!(left.why, WhyUnkillable::Uninterruptible { .. }), "{left}");
+}
+
+/// The next trouble that subscribers are told of.
+async fn trouble(events: &mut MeshEvents) -> Result<Trouble, Box<dyn Error + Send + Sync>> {
+    loop {
+        if let News::Trouble(trouble) = events.next().await.ok_or("the mesh has ended")?.news {
+            return Ok(trouble);
+        }
+    }
 }
 
 /// What the owner is told of a rank that does not end.

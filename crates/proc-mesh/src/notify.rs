@@ -25,7 +25,7 @@ use crate::vigil::Vigil;
 
 mod socket;
 
-pub(crate) use socket::{Notifier, Speaker};
+pub(crate) use socket::{Left, Notifier, Speaker};
 
 /// The longest message that is read. A longer one is none.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024;
@@ -259,6 +259,11 @@ impl Spoken {
         let tell = self.told.filter(|_| self.is_untold).map(|told| told + TELL_EVERY);
         let watch = self.vigil.as_ref().map(Vigil::next_deadline);
         [tell, watch].into_iter().flatten().min()
+    }
+
+    /// Whether it has said that it is ready, or need not.
+    pub(crate) const fn is_ready(&self) -> bool {
+        !self.awaits_ready
     }
 
     /// What is to be said of it when it has failed; nothing if it has not said anything.

@@ -96,6 +96,14 @@ pub(crate) struct Speaker {
     shared: Arc<Shared>,
 }
 
+/// What a process that has ended had said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// It was ready, which its agent may not have been told.
+    pub(crate) was_ready: bool,
+    pub(crate) last_words: Option<String>,
+}
+
 /// A message of a group of processes that is not known yet: a program may be faster than the word that it
 /// was started.
 #[derive(Debug)]
@@ -165,10 +173,11 @@ impl Notifier {
 
 impl Speaker {
     /// The process has ended. What it said last is read; returns what of it is to be told with its end.
-    pub(crate) fn leave(self) -> Option<String> {
+    pub(crate) fn leave(self) -> Option<Left> {
         let mut table = self.shared.table();
         _ = self.shared.drain(&mut table, LAST_READ_MAX);
-        table.remove_life(self.pid, self.key)?.spoken.last_words()
+        let spoken = table.remove_life(self.pid, self.key)?.spoken;
+        Some(Left { was_ready: spoken.is_ready(), last_words: spoken.last_words() })
     }
 }
 

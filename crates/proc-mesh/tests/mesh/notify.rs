@@ -13,7 +13,7 @@ use proc_mesh::{Notify, ProcMesh, ProcNews, ProcSpec, Program, Run, SpawnError, 
 use supervise::MeshEvents;
 use tokio::sync::mpsc;
 
-use crate::fixture::{Site, next_failure, reasons, shells};
+use crate::fixture::{Site, failures_to_the_end, next_failure, reasons, shells};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_program_runs_when_it_says_that_it_is_ready),
         trial(a_program_that_is_never_ready_fails_the_spawn),
         trial(a_program_that_ends_before_it_is_ready_fails_the_spawn),
+        trial(a_program_that_was_ready_and_ends_at_once_was_started),
         trial(the_time_to_be_ready_stands_still_while_the_owner_is_suspended),
         trial(a_program_that_does_not_feed_its_watchdog_is_stalled_until_it_does),
         trial(what_a_program_says_last_is_told_with_its_failure),
@@ -148,17 +149,29 @@ time.sleep(1000)
     site.close(failures[0].mesh.id()).await
 }
 
+/// C4: its end may be known sooner than what it had said right before.
+async fn a_program_that_was_ready_and_ends_at_once_was_started() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = scripts("say('READY=1'); os._exit(7)", READY);
+    spec.extent = "procs=12".parse()?;
+    let mut mesh = site.spawn(spec).await?;
+    let mut told = reasons(&failures_to_the_end(&mut mesh).await);
+    told.sort_unstable_by_key(|(rank, _)| *rank);
+    assert_eq!(told, (0..12).map(|rank| (rank, Reason::Exit { code: 7 })).collect::<Vec<_>>());
+    site.close(mesh.label().id()).await
+}
+
 /// As when somebody types Ctrl-Z while a run starts.
 async fn the_time_to_be_ready_stands_still_while_the_owner_is_suspended() -> Outcome {
     let site = Site::start().await?;
     let script = "time.sleep(1); say('READY=1'); time.sleep(1000)";
-    let notify = Notify { ready_within: Some(Duration::from_secs(3)), ..READY };
+    let notify = Notify { ready_within: Some(Duration::from_secs(5)), ..READY };
     let mut mesh = site.start_only(scripts(script, notify)).await?;
     while mesh.seats().await.len() < 4 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     site.hosts.suspend(true).await;
-    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    tokio::time::sleep(Duration::from_millis(5_200)).await;
     site.hosts.suspend(false).await;
     mesh.ready().await?;
     let id = mesh.label().id();
@@ -295,8 +308,9 @@ for i in range(10000): say("WATCHDOG=1"); time.sleep(0.2)
 async fn a_barrier_is_let_go_of_and_descriptors_are_closed() -> Outcome {
     let site = Site::start().await?;
     let script = r#"
+s.connect(address)
 def send(text, fds):
-    socket.send_fds(s, [text.encode()], fds, 0, address)
+    socket.send_fds(s, [text.encode()], fds)
 for text in ["BARRIER=1", "FDSTORE=1\nFDNAME=x"]:
     ours, theirs = os.pipe()
     send(text, [theirs] * 200)

@@ -8,9 +8,11 @@ use std::sync::atomic::AtomicU64;
 use super::Hosted;
 use crate::guard::wire::ProcKey;
 use crate::host::{ProgramRole, Role};
+use crate::host_agent::boot_time;
 use crate::host_agent::seat::Seat;
 use crate::mesh::WorkerNews;
-use crate::notify::{News, Notify};
+use crate::notify::{Left, News, Notify};
+use crate::report::ProcReport;
 
 impl Hosted {
     fn notify(&self) -> Option<Notify> {
@@ -41,7 +43,13 @@ impl Hosted {
 
     /// A program has ended: what it had said of itself.
     pub(super) fn hear_out(&mut self, key: ProcKey) -> Option<String> {
-        self.live_seat(key)?.process_mut()?.speaker.take()?.leave()
+        let seat = self.live_seat(key)?;
+        let Left { was_ready, last_words } = seat.process_mut()?.speaker.take()?.leave()?;
+        if was_ready && seat.handles().is_some_and(|it| it.ready_by.take().is_some()) {
+            // Its end was known sooner. It is told once its output has been read, which is later than this.
+            self.report(key, boot_time(), ProcReport::Ready);
+        }
+        last_words
     }
 
     /// A program has said something, or has not when it should have.

@@ -64,8 +64,7 @@ impl Follower {
         }
         let mut events = MeshEvents::of_port(port, Clock::start());
         let mut known = self.known();
-        let (mut asked, mut is_old) = (FuturesUnordered::new(), false);
-        let ask = || members(&self.proc, self.homes.keeper);
+        let mut asked = FuturesUnordered::new();
         loop {
             tokio::select! {
                 biased;
@@ -73,11 +72,9 @@ impl Follower {
                     match &found {
                         Ok(found) => known.learn(found, (self.mesh, self.homes.keeper.actor())),
                         // It is asked again with the next that is heard of the mesh.
-                        Err(error) => tracing::warn!(%error, mesh = %self.mesh, "nobody says where ranks are"),
-                    }
-                    // What was said since may be of a life that the answer does not know yet.
-                    if std::mem::take(&mut is_old) && known.is_incomplete() {
-                        asked.push(ask());
+                        Err(error) => {
+                            tracing::debug!(%error, mesh = %self.mesh, "nobody says where ranks are");
+                        }
                     }
                     self.publish(&known);
                 }
@@ -90,10 +87,10 @@ impl Follower {
                     }
                     let news = event.news;
                     known.hear(&news);
-                    match asked.is_empty() {
-                        true if known.is_incomplete() => asked.push(ask()),
-                        true => (),
-                        false => is_old = true,
+                    // An answer that is on its way already comes before what it does not know: both come by one
+                    // session.
+                    if known.is_incomplete() && asked.is_empty() {
+                        asked.push(members(&self.proc, self.homes.keeper));
                     }
                     // At first it is not told that there is nothing, before it was asked.
                     if asked.is_empty() || self.tell.borrow().known.is_some() {

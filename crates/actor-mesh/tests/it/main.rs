@@ -7,6 +7,7 @@ mod faults;
 mod liars;
 mod life;
 mod many;
+mod odd;
 mod places;
 mod procs;
 mod refs;

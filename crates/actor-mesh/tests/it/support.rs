@@ -51,6 +51,7 @@ impl Actor for Tool {
             .takes::<HangKnown>()
             .takes::<HangBefore>()
             .takes::<Forget>()
+            .takes::<Nothing>()
             .takes::<AskOthers>()
             .takes::<Where>();
     }
@@ -80,6 +81,10 @@ pub(crate) struct HangBefore(pub(crate) PortRef<Began>);
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Began;
 
+/// No bytes at all.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Nothing;
+
 /// Lets go of the call.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Forget;
@@ -108,6 +113,7 @@ message!(HangKnown, ());
 message!(HangBefore, ());
 message!(Began, ());
 message!(Forget, ());
+message!(Nothing, ());
 message!(AskOthers, Vec<Option<u64>>);
 message!(Where, ActorId);
 
@@ -154,6 +160,12 @@ impl Handler<HangBefore> for Tool {
         }
         door.cast(cx, Began).await;
         std::future::pending().await
+    }
+}
+
+impl Handler<Nothing> for Tool {
+    async fn handle(&mut self, _: Nothing, _: &mut Context<Self>) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

@@ -14,6 +14,8 @@ mod failures;
 mod faults;
 #[path = "../it/life.rs"]
 mod life;
+#[path = "../it/odd.rs"]
+mod odd;
 #[path = "../it/places.rs"]
 mod places;
 #[path = "../it/procs.rs"]

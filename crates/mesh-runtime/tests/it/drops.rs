@@ -1,5 +1,6 @@
 //! drops: messages and states that panic when they are dropped, wherever that is.
 
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use mesh_core::{End, Message};
@@ -62,7 +63,7 @@ impl Actor for Keeper {
         undelivered: Undelivered,
         _: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        std::mem::forget(undelivered);
+        let _kept = ManuallyDrop::new(undelivered);
         Ok(())
     }
 }
@@ -75,7 +76,7 @@ impl Handler<Hang> for Keeper {
 
 impl Handler<Mine> for Keeper {
     async fn handle(&mut self, mine: Mine, _: &mut Context<Self>) -> Result<(), Failure> {
-        std::mem::forget(mine);
+        let _kept = ManuallyDrop::new(mine);
         Ok(())
     }
 }
@@ -94,7 +95,7 @@ impl Handler<Lay> for Keeper {
     async fn handle(&mut self, Lay(to): Lay, cx: &mut Context<Self>) -> Result<(), Failure> {
         for _ in 0..3 {
             if let Err(refused) = to.cast(cx, Mine).await {
-                std::mem::forget(refused);
+                let _kept = ManuallyDrop::new(refused);
             }
         }
         Ok(())

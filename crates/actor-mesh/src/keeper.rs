@@ -38,7 +38,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub(crate) struct Keeper {
     label: MeshLabel,
     procs: Arc<dyn Procs>,
-    kind: &'static str,
+    /// The name of the type of the actors, and what it takes as a hash.
+    kind: (&'static str, u64),
     params: ParamsOf,
     clock: Clock,
     ranks: Vec<Kept>,
@@ -149,7 +150,8 @@ impl Keeper {
             mesh: self.label.clone(),
             rank,
             incarnation,
-            kind: self.kind.to_owned(),
+            kind: self.kind.0.to_owned(),
+            kind_hash: self.kind.1,
             name: format!("{}[{rank}]", self.label.name()),
             params,
             keeper: cx.port::<Said>(),

@@ -19,7 +19,7 @@ use supervise::{
 use tokio::sync::{mpsc, watch};
 
 use crate::proc_agent::ProcAgent;
-use crate::registry::ActorRegistry;
+use crate::registry::{ActorRegistry, RegistryError};
 
 /// How long the actors of a process may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -49,6 +49,9 @@ pub enum LocalError {
     /// The configuration does not hold together.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// What is registered cannot be told apart.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// A process could not be started.
     #[error("the process of rank {rank} does not run: {status}")]
     Rank {
@@ -117,6 +120,7 @@ impl LocalProcs {
     /// [`LocalError`]; then nothing is left.
     pub async fn start_with(proc: &Proc, spec: LocalSpec) -> Result<Self, LocalError> {
         let LocalSpec { name, extent, config, registry, transports, stalled_handler } = spec;
+        registry.check()?;
         let stalled_handler =
             config.times.stalled_handler(stalled_handler).map_err(SpecError::from)?;
         let town = Arc::new(Town {

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::keeper::{ActorAgents, Keeper, Keeping, ParamsOf};
 use crate::mesh_ref::ActorMeshRef;
+use crate::registry::hash_of;
 use crate::report::{ActorKind, ActorReport};
 use crate::view::Homes;
 
@@ -263,7 +264,7 @@ where
             label: label.clone(),
             procs: Arc::clone(procs),
             events,
-            kind: A::NAME,
+            kind: (A::NAME, hash_of::<A>()),
             params,
             clock,
             heartbeat: config.times.heartbeat,

@@ -238,7 +238,7 @@ impl Actor for ProcAgent {
 
 impl Handler<Spawn> for ProcAgent {
     async fn handle(&mut self, spawn: Spawn, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let Spawn { mesh, rank, incarnation, kind, name, params, keeper } = spawn;
+        let Spawn { mesh, rank, incarnation, kind, kind_hash, name, params, keeper } = spawn;
         let mesh = mesh.id();
         let known = self.held.get(&(mesh, rank)).map(|held| held.keeper);
         if cx.sender() != Some(keeper.actor()) || known.is_some_and(|known| known != keeper) {
@@ -254,7 +254,8 @@ impl Handler<Spawn> for ProcAgent {
             // An agent that is gone has ended what it had spawned.
             _ = milestones.send(Lived { mesh, rank, incarnation, milestone }).is_ok();
         };
-        let spawned = self.registry.spawn(&self.user, (&kind, &name), &params, Box::new(told));
+        let spawned =
+            self.registry.spawn(&self.user, (&kind, kind_hash, &name), &params, Box::new(told));
         let (actor, state) = match spawned {
             Ok(actor) => (Some(actor), ActorState::Creating),
             Err(fault) => {

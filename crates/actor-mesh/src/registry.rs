@@ -85,13 +85,16 @@ impl<A: Actor> Spawned for ActorRef<A> {
 
 /// No actor of that name can be spawned here.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "no actor is registered here as {name:?}; there are: {}. Register it where the program begins",
-    known.join(", ")
-)]
-pub(crate) struct UnknownActor {
-    name: String,
-    known: Vec<&'static str>,
+pub(crate) enum UnknownActor {
+    #[error(
+        "no actor is registered here as {name:?}; there are: {}. Register it where the program begins",
+        known.join(", ")
+    )]
+    None { name: String, known: Vec<&'static str> },
+    #[error(
+        "another type of actors is registered here as {name:?}, which takes other messages: give one of them another NAME"
+    )]
+    Other { name: String },
 }
 
 /// An actor cannot be created from what it was to be created from.
@@ -114,15 +117,10 @@ impl ActorRegistry {
     where
         A: Actor<Params: Serialize + DeserializeOwned>,
     {
-        let handlers = Handlers::<A>::of();
-        if let Err(conflict) = handlers.check() {
+        if let Err(conflict) = Handlers::<A>::of().check() {
             self.conflict = self.conflict.or_else(|| Some(conflict.into()));
         }
-        let mut hash = PortId::named(A::NAME).number();
-        for (port, _, version) in handlers.ports() {
-            // FNV-1a's step, with what is added for its byte.
-            hash = (hash ^ port.number() ^ u64::from(version)).wrapping_mul(0x0100_0000_01b3);
-        }
+        let hash = hash_of::<A>();
         let (id, spawn) = (TypeId::of::<A>(), spawn::<A> as Spawn);
         match self.types.entry(A::NAME) {
             Entry::Vacant(entry) => {
@@ -161,19 +159,33 @@ impl ActorRegistry {
         self.conflict.map_or(Ok(()), Err)
     }
 
-    /// Spawns an actor of the type that is registered under `kind`.
+    /// Spawns an actor of the type that is registered under `kind`, if it takes the same messages.
     pub(crate) fn spawn(
         &self,
         proc: &Proc,
-        (kind, name): (&str, &str),
+        (kind, hash, name): (&str, u64, &str),
         params: &Bytes,
         told: Told,
     ) -> Result<Box<dyn Spawned>, UnknownActor> {
         match self.types.get(kind) {
-            Some(kind) => Ok((kind.spawn)(proc, name, params, told)),
-            None => Err(UnknownActor { name: kind.to_owned(), known: self.names().collect() }),
+            Some(known) if known.hash == hash => Ok((known.spawn)(proc, name, params, told)),
+            Some(_) => Err(UnknownActor::Other { name: kind.to_owned() }),
+            None => {
+                let known = self.names().collect();
+                Err(UnknownActor::None { name: kind.to_owned(), known })
+            }
         }
     }
+}
+
+/// A hash of the name of a type of actors, and of what it takes.
+pub(crate) fn hash_of<A: Actor>() -> u64 {
+    let mut hash = PortId::named(A::NAME).number();
+    for (port, _, version) in Handlers::<A>::of().ports() {
+        // FNV-1a's step, with what is added for its byte.
+        hash = (hash ^ port.number() ^ u64::from(version)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
 }
 
 fn spawn<A>(proc: &Proc, name: &str, params: &Bytes, told: Told) -> Box<dyn Spawned>

@@ -17,6 +17,8 @@ pub(crate) struct Spawn {
     pub(crate) incarnation: Incarnation,
     /// The name of its type.
     pub(crate) kind: String,
+    /// A hash of that, and of what it takes.
+    pub(crate) kind_hash: u64,
     /// What it is called.
     pub(crate) name: String,
     pub(crate) params: Bytes,

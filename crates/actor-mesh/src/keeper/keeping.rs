@@ -17,7 +17,7 @@ pub(crate) struct Keeping {
     pub(crate) procs: Arc<dyn Procs>,
     /// What happens to the processes, from the snapshot on.
     pub(crate) events: PortReceiver<MeshEvent>,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: (&'static str, u64),
     pub(crate) params: ParamsOf,
     pub(crate) clock: Clock,
     pub(crate) heartbeat: Duration,

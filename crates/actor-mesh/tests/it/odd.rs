@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, ActorSpec, RankError};
+use actor_mesh::{
+    ActorMesh, ActorSpec, LocalError, LocalProcs, RankError, RegistryError, SpawnError,
+};
 use controller::Config;
 use mesh_core::{MeshRequest, PortRef, Reply, Status, Transport};
-use mesh_runtime::{LocalTransport, Port};
+use mesh_runtime::{Actor, Context, Failure, LocalTransport, Port, Proc};
 use mesh_shape::Rank;
 use tokio::time::{Instant, timeout};
 
 use crate::support::{
-    Add, AskOthers, Nothing, Tool, Where, World, all, on_failure, soon, tens, world,
+    Add, AskOthers, Nothing, Tool, Where, World, all, on_failure, registry, soon, tens, world,
 };
 
 async fn encoding(extent: &str, config: Config) -> World {
@@ -194,4 +196,35 @@ async fn meshes_of_one_name_are_two() {
     let spec = ActorSpec::<Tool>::new("tools", &1);
     let third = soon(ActorMesh::spawn(&world.proc, &world.procs.procs(), spec)).await;
     assert_eq!(all(&soon(third.expect("it starts").call(&world.proc, Add(0))).await), [1, 1, 1]);
+}
+
+/// A tool by name only.
+struct Impostor;
+
+impl Actor for Impostor {
+    const NAME: &'static str = Tool::NAME;
+    type Params = u64;
+
+    async fn start(_: u64, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
+
+/// Nobody is spawned as somebody else of the same name.
+#[tokio::test(start_paused = true)]
+async fn two_types_of_one_name_are_told_apart() {
+    let proc = Proc::local().expect("there is a runtime");
+    let mut both = registry();
+    both.actor::<Impostor>();
+    let extent = || "procs=2".parse().expect("it is an extent");
+    let refused = soon(LocalProcs::start(&proc, "homes", extent(), both)).await;
+    let same = RegistryError::SameName(Tool::NAME);
+    assert_eq!(refused.err(), Some(LocalError::Registry(same)));
+    // Also one that is registered nowhere.
+    let world = world("procs=2").await;
+    let spec = ActorSpec::<Impostor>::new("tools", &1);
+    let spawned = soon(ActorMesh::spawn(&world.proc, &world.procs.procs(), spec)).await;
+    let Err(SpawnError::Ranks { failures }) = spawned else { panic!("{spawned:?}") };
+    let told = format!("{:?}", failures[0]);
+    assert!(told.contains("another type of actors is registered here as"), "{told}");
 }

@@ -139,7 +139,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     pub fn step(&mut self, event: Event<N, R>) -> Vec<Effect<N, P, R>> {
         let mut effects = Vec::new();
         match event {
-            Event::Answered(answer) => self.on_answered(answer, &mut effects),
+            Event::Answered(from, answer) => self.on_answered((from, answer), &mut effects),
             Event::LegFailed { number, leg, why } => {
                 if let Some(flight) = self.flights.get_mut(&number) {
                     let (plan, last) = (&flight.plan, &mut self.last_leg);
@@ -220,13 +220,13 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         }
     }
 
-    fn on_answered(&mut self, answer: Answer<R>, effects: &mut Vec<Effect<N, P, R>>) {
+    fn on_answered(&mut self, (from, answer): (N, Answer<R>), effects: &mut Vec<Effect<N, P, R>>) {
         let CastId { stream, number } = answer.cast;
         let Some(flight) = self.flights.get_mut(&number) else { return };
         if stream != self.stream || !flight.gather.has(answer.leg.number) {
             return;
         }
-        let branches = flight.on_answer(answer, &mut self.last_leg);
+        let branches = flight.on_answer((from, answer), &mut self.last_leg);
         self.send_now(number, branches, effects);
         self.absorb(number, effects);
     }

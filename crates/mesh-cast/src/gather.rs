@@ -105,15 +105,15 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         self.open.iter().any(|open| open.number == number)
     }
 
-    /// Merges what a child says. What is not asked for changes nothing.
+    /// Merges what a child says. What was not asked for, or not of that child, changes nothing.
     pub(crate) fn on_answer(
         &mut self,
-        answer: Answer<R>,
+        (from, answer): (N, Answer<R>),
         plan: &Plan<N>,
         last_number: &mut u64,
     ) -> Vec<Branch<N>> {
-        let number = answer.leg.number;
-        let Some(place) = self.open.iter().position(|open| open.number == number) else {
+        let asked = (answer.leg.number, from);
+        let Some(place) = self.open.iter().position(|open| (open.number, open.to) == asked) else {
             return Vec::new();
         };
         self.outcomes.merge(answer.outcomes);

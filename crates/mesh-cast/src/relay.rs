@@ -143,7 +143,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
             Event::Incoming { from, leg, plan } => {
                 self.on_incoming((from, leg), plan, &mut effects);
             }
-            Event::Answered(answer) => self.on_answered(answer, &mut effects),
+            Event::Answered(from, answer) => self.on_answered((from, answer), &mut effects),
             Event::LegFailed { cast, leg, why } => {
                 self.on_leg_failed(cast, (leg, why), &mut effects);
             }
@@ -229,13 +229,13 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         is_range && is_within && has_place && is_counted
     }
 
-    fn on_answered(&mut self, answer: Answer<R>, effects: &mut Vec<Effect<N, P, R>>) {
+    fn on_answered(&mut self, (from, answer): (N, Answer<R>), effects: &mut Vec<Effect<N, P, R>>) {
         let CastId { stream, number } = answer.cast;
         let Some(stream) = self.streams.get_mut(&stream) else { return };
         let Some(entry) = stream.entry_mut(number) else { return };
         let asked = entry.duties.iter_mut().find(|duty| duty.gather.has(answer.leg.number));
         let Some(duty) = asked else { return };
-        let branches = duty.gather.on_answer(answer, &duty.plan, &mut self.last_leg);
+        let branches = duty.gather.on_answer((from, answer), &duty.plan, &mut self.last_leg);
         duty.send(branches, effects);
         stream.finish(number, effects);
     }

@@ -48,15 +48,17 @@ fn receivers(effects: &Effects) -> Vec<usize> {
     legs(effects).into_iter().map(|(to, _)| to).collect()
 }
 
-fn answer(leg: &Leg<&'static str>, outcome: Option<Outcome<u8>>) -> Event<usize, u8> {
-    Event::Answered(Answer {
+fn answer(sent: &(usize, Leg<&'static str>), outcome: Option<Outcome<u8>>) -> Event<usize, u8> {
+    let (to, leg) = sent;
+    let answer = Answer {
         cast: leg.cast,
         leg: leg.id,
         progress: Progress::Done,
         outcomes: outcome
             .map_or_else(Overlay::new, |outcome| Overlay::from_range(leg.range.clone(), outcome)),
         unreached: Overlay::new(),
-    })
+    };
+    Event::Answered(*to, answer)
 }
 
 fn resolved(
@@ -76,7 +78,7 @@ fn a_failed_rank_is_resolved_at_once_and_its_late_reply_is_not_told() {
     let told = caster.step(Event::Failed(Overlay::from_rank(Rank::new(0), fault.clone())));
     assert_eq!(told, [resolved(number, 0..1, Failure::Fault(fault))]);
     // It may have been taken: until that is known the number is kept.
-    let late = answer(&legs(&sent)[0].1, Some(Outcome::Replied(7)));
+    let late = answer(&legs(&sent)[0], Some(Outcome::Replied(7)));
     assert_eq!(caster.step(late), [Effect::Finished { number }]);
 }
 
@@ -115,14 +117,16 @@ fn a_full_window_gives_the_message_back_and_says_when_there_is_room() {
     let (_, sent) = caster.cast(Arc::clone(&plan), Kind::Cast, "a", 1).expect("there is room");
     let full = caster.cast(Arc::clone(&plan), Kind::Cast, "b", 1).expect_err("it is full");
     assert_eq!(full, Full { message: "b", busy: Busy::All });
-    let effects = caster.step(answer(&legs(&sent)[0].1, Some(Outcome::Taken)));
+    let effects = caster.step(answer(&legs(&sent)[0], Some(Outcome::Taken)));
     assert_eq!(effects.last(), Some(&Effect::Room));
     assert!(caster.cast(plan, Kind::Cast, "b", 1).is_ok());
 }
 
-fn arrived(leg: &Leg<&'static str>) -> Event<usize, u8> {
-    let Event::Answered(answer) = answer(leg, Some(Outcome::Arrived)) else { panic!("it is one") };
-    Event::Answered(Answer { progress: Progress::Delivered, ..answer })
+fn arrived(leg: &(usize, Leg<&'static str>)) -> Event<usize, u8> {
+    let Event::Answered(from, answer) = answer(leg, Some(Outcome::Arrived)) else {
+        panic!("it is one")
+    };
+    Event::Answered(from, Answer { progress: Progress::Delivered, ..answer })
 }
 
 /// R2: a cast that has arrived is before its rank in order: the tree goes on.
@@ -136,12 +140,12 @@ fn a_rank_that_takes_nothing_holds_up_what_is_for_it_and_nothing_else() {
     let others = Arc::new(all.to(two));
     for _ in 0..2 {
         let sent = caster.cast(Arc::clone(&all), Kind::Cast, "!", 1).expect("there is room").1;
-        for (_, leg) in legs(&sent) {
+        for leg in legs(&sent) {
             let said = caster.step(arrived(&leg));
             assert_eq!(said, [], "nobody has taken it");
             let others = Overlay::from_range(1..3, Outcome::Taken);
-            let Event::Answered(news) = arrived(&leg) else { panic!("it is one") };
-            drop(caster.step(Event::Answered(Answer { outcomes: others, ..news })));
+            let Event::Answered(from, news) = arrived(&leg) else { panic!("it is one") };
+            drop(caster.step(Event::Answered(from, Answer { outcomes: others, ..news })));
         }
     }
     assert_eq!(caster.settled().waiting.to_vec(), [1, 2]);
@@ -149,7 +153,7 @@ fn a_rank_that_takes_nothing_holds_up_what_is_for_it_and_nothing_else() {
     assert_eq!(full.busy, Busy::Ranks((0..1).into()));
     for _ in 0..9 {
         let sent = caster.cast(Arc::clone(&others), Kind::Cast, "!", 1).expect("they are not").1;
-        for (_, leg) in legs(&sent) {
+        for leg in legs(&sent) {
             drop(caster.step(answer(&leg, Some(Outcome::Taken))));
         }
     }
@@ -181,7 +185,7 @@ fn bytes_and_calls_have_bounds_of_their_own() {
     for limits in bounds {
         let mut open = caster(limits);
         let sent = open.cast(Arc::clone(&plan), Kind::Cast, "!", 5).expect("there is room").1;
-        drop(open.step(arrived(&legs(&sent)[0].1)));
+        drop(open.step(arrived(&legs(&sent)[0])));
         let full = open.cast(Arc::clone(&plan), Kind::Cast, "!", 5).expect_err("it is full");
         assert_eq!(full.busy, Busy::Ranks((0..1).into()));
     }
@@ -192,9 +196,11 @@ fn a_call_that_was_taken_does_not_hold_back_casts() {
     let mut caster = caster(Limits { window: 1, ..Limits::default() });
     let plan = plan_of(1, &[10]);
     let (_, sent) = caster.cast(Arc::clone(&plan), Kind::Call, "?", 1).expect("there is room");
-    let Event::Answered(taken) = answer(&legs(&sent)[0].1, Some(Outcome::Taken)) else { return };
+    let Event::Answered(from, taken) = answer(&legs(&sent)[0], Some(Outcome::Taken)) else {
+        return;
+    };
     let taken = Answer { progress: Progress::Delivered, ..taken };
-    assert_eq!(caster.step(Event::Answered(taken)), []);
+    assert_eq!(caster.step(Event::Answered(from, taken)), []);
     assert_eq!((caster.settled().through, caster.settled().waiting.to_vec()), (1, vec![1]));
     assert!(caster.cast(plan, Kind::Cast, "!", 1).is_ok());
 }
@@ -224,7 +230,7 @@ fn a_rank_that_nobody_speaks_for_is_asked_again_and_then_given_up() {
     let (number, mut effects) = caster.cast(plan, Kind::Call, "?", 1).expect("there is room");
     for _ in 0..3 {
         assert_eq!(receivers(&effects), [10]);
-        let (_, leg) = legs(&effects)[0].clone();
+        let leg = legs(&effects)[0].clone();
         effects = caster.step(answer(&leg, None));
     }
     let lost = resolved(number, 0..1, Failure::Unreached(Unreached::Lost));
@@ -265,7 +271,7 @@ fn a_node_that_was_started_again_is_sent_to_from_the_start() {
     let mut caster = caster(Limits::default());
     let old = plan_of(1, &[10, 11]);
     let (first, sent) = caster.cast(old, Kind::Cast, "a", 1).expect("there is room");
-    let (_, sent_to_10) = legs(&sent)[0].clone();
+    let sent_to_10 = legs(&sent)[0].clone();
     assert_eq!(caster.step(answer(&sent_to_10, Some(Outcome::Taken))).len(), 1);
     let (_, effects) =
         caster.cast(plan_of(2, &[20, 11]), Kind::Cast, "b", 1).expect("there is room");
@@ -280,12 +286,15 @@ fn a_node_that_was_started_again_is_sent_to_from_the_start() {
 fn what_nobody_asked_for_changes_nothing() {
     let mut caster = caster(Limits::default());
     let (_, sent) = caster.cast(plan_of(1, &[10]), Kind::Cast, "!", 1).expect("there is room");
-    let (_, leg) = legs(&sent)[0].clone();
+    let leg = legs(&sent)[0].clone();
     let mut other = leg.clone();
-    other.id.number += 9;
+    other.1.id.number += 9;
     assert_eq!(caster.step(answer(&other, Some(Outcome::Taken))), []);
     other = leg;
-    other.cast.number += 9;
+    other.1.cast.number += 9;
+    assert_eq!(caster.step(answer(&other, Some(Outcome::Taken))), []);
+    // Nor what somebody else says of it.
+    other = (11, legs(&sent)[0].1.clone());
     assert_eq!(caster.step(answer(&other, Some(Outcome::Taken))), []);
     assert_eq!(caster.n_flights(), 1);
 }
@@ -298,10 +307,13 @@ fn fill(caster: &mut Caster<usize, &'static str, u8>, rank: usize, of: (Kind, us
         let Ok((_, sent)) = caster.cast(one_of_many(rank), kind, "!", bytes) else {
             return n_cast;
         };
-        for (_, leg) in legs(&sent) {
+        for leg in legs(&sent) {
             let said = if kind == Kind::Call { Outcome::Taken } else { Outcome::Arrived };
-            let Event::Answered(news) = answer(&leg, Some(said)) else { panic!("it is one") };
-            drop(caster.step(Event::Answered(Answer { progress: Progress::Delivered, ..news })));
+            let Event::Answered(from, news) = answer(&leg, Some(said)) else { panic!("it is one") };
+            drop(
+                caster
+                    .step(Event::Answered(from, Answer { progress: Progress::Delivered, ..news })),
+            );
         }
     }
     unreachable!("there is a bound")
@@ -337,7 +349,7 @@ fn many_ranks_that_take_nothing_hold_up_no_other() {
         for rank in n_full..n_full + 20 {
             for _ in 0..5 {
                 let sent = caster.cast(one_of_many(rank), kind, "!", bytes).expect("it is idle").1;
-                for (_, leg) in legs(&sent) {
+                for leg in legs(&sent) {
                     drop(caster.step(answer(&leg, Some(last.clone()))));
                 }
             }

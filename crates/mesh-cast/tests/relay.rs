@@ -154,7 +154,7 @@ fn a_child_that_has_no_room_is_adopted_from() {
         outcomes: Overlay::new(),
         unreached: Overlay::new(),
     };
-    let effects = node.step(Event::Answered(refused));
+    let effects = node.step(Event::Answered(1, refused));
     assert_eq!(forwards(&effects), [(2, 2..3), (3, 3..4)]);
 }
 
@@ -189,7 +189,7 @@ fn a_leg_that_a_child_has_dropped_goes_to_others() {
         outcomes: Overlay::new(),
         unreached: Overlay::new(),
     };
-    let effects = node.step(Event::Answered(answer));
+    let effects = node.step(Event::Answered(4, answer));
     assert_eq!(forwards(&effects), [(5, 5..6), (6, 6..7)]);
 }
 
@@ -233,12 +233,12 @@ fn late_replies_pass_one_by_one_and_equal_ones_are_one_run() {
     let sent: Vec<_> = effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Forward { leg, .. } => Some(leg.clone()),
+            Effect::Forward { to, leg } => Some((*to, leg.clone())),
             Effect::Deliver { .. } | Effect::Answer { .. } | Effect::PassOn { .. } => None,
         })
         .collect();
     let mut told = Vec::new();
-    for leg in &sent {
+    for (to, leg) in &sent {
         let answer = Answer {
             cast: leg.cast,
             leg: leg.id,
@@ -246,13 +246,13 @@ fn late_replies_pass_one_by_one_and_equal_ones_are_one_run() {
             outcomes: Overlay::from_range(leg.range.clone(), Outcome::Replied(7)),
             unreached: Overlay::new(),
         };
-        assert_eq!(node.step(Event::Answered(answer)), []);
+        assert_eq!(node.step(Event::Answered(*to, answer)), []);
         if told.is_empty() {
             told.extend(node.step(Event::Flush));
             assert!(!node.has_news());
         }
     }
-    let cast = sent[0].cast;
+    let cast = sent[0].1.cast;
     let outcomes = Overlay::from_range(4..5, Outcome::Replied(7));
     told.extend(node.step(Event::Said { cast, outcomes }));
     let runs: Vec<_> = told

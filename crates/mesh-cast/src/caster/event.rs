@@ -11,8 +11,9 @@ use crate::wire::{Answer, Leg, Outcome, Settlement, Unreached};
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event<N, R> {
-    /// A leg that this caster sent ([`Sender::Caster`](crate::Sender::Caster)) was answered.
-    Answered(Answer<R>),
+    /// A leg that this caster sent ([`Sender::Caster`](crate::Sender::Caster)) was answered, by this node: of a leg
+    /// only the one that it was sent to is believed.
+    Answered(N, Answer<R>),
     /// A leg that this caster sent could not be delivered, and came back.
     LegFailed {
         /// The number of the cast.

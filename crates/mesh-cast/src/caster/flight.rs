@@ -193,7 +193,11 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
     }
 
     /// Merges an answer, and returns what is to be sent now.
-    pub(super) fn on_answer(&mut self, answer: Answer<R>, last_leg: &mut u64) -> Vec<Branch<N>> {
+    pub(super) fn on_answer(
+        &mut self,
+        answer: (N, Answer<R>),
+        last_leg: &mut u64,
+    ) -> Vec<Branch<N>> {
         self.gather.on_answer(answer, &self.plan, last_leg)
     }
 }

@@ -21,7 +21,7 @@ pub enum Event<N, P, R> {
         plan: Arc<Plan<N>>,
     },
     /// A child has answered a leg that this relay sent ([`Sender::Relay`](crate::Sender::Relay)).
-    Answered(Answer<R>),
+    Answered(N, Answer<R>),
     /// A leg that this relay sent could not be delivered, and came back.
     LegFailed {
         /// Which cast.

@@ -290,8 +290,8 @@ impl Linked for CasterActor {
         Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
     }
 
-    fn answered(&mut self, answer: Answer<Bytes>, cx: &mut Context<Self>) {
-        self.run(Event::Answered(answer), cx);
+    fn answered(&mut self, from: PeerId, answer: Answer<Bytes>, cx: &mut Context<Self>) {
+        self.run(Event::Answered(from, answer), cx);
     }
 
     fn leg_failed(&mut self, (cast, leg): (CastId, u64), cx: &mut Context<Self>) {
@@ -320,7 +320,7 @@ impl Handler<Forgot> for CasterActor {
 
 impl Handler<Piece> for CasterActor {
     async fn handle(&mut self, piece: Piece, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let whole = self.links.pieces.add(piece);
+        let whole = self.on_piece(piece, cx);
         if let Some(up) = whole.and_then(|whole| whole_of(&whole)) {
             self.on_answer(up, cx);
         }

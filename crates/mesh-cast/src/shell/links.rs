@@ -36,8 +36,8 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     /// The way to a relay of a mesh.
     fn way(&self, mesh: MeshId, to: PeerId) -> Option<Way>;
 
-    /// A leg that it has sent was answered.
-    fn answered(&mut self, answer: Answer<Bytes>, cx: &mut Context<Self>);
+    /// A leg that it has sent was answered, by that process.
+    fn answered(&mut self, from: PeerId, answer: Answer<Bytes>, cx: &mut Context<Self>);
 
     /// A leg that it has sent could not be delivered.
     fn leg_failed(&mut self, leg: (CastId, u64), cx: &mut Context<Self>);
@@ -52,11 +52,19 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
         self.lost(peer, cx);
     }
 
-    fn on_answer(&mut self, Up { from, answer }: Up, cx: &mut Context<Self>) {
+    fn on_answer(&mut self, Up { answer }: Up, cx: &mut Context<Self>) {
+        // Whatever it says itself, that is who has sent it.
+        let Some(from) = cx.sender().map(|relay| relay.peer()) else { return };
         if answer.progress == Progress::Refused {
             self.links().posts.tell_again(from, answer.cast.stream.mesh);
         }
-        self.answered(answer, cx);
+        self.answered(from, answer, cx);
+    }
+
+    /// Puts a piece to those before it, if whoever sends them is who they say. The message, when it is whole.
+    fn on_piece(&mut self, piece: Piece, cx: &Context<Self>) -> Option<(PortId, Bytes)> {
+        let is_true = cx.sender() == Some(piece.from);
+        is_true.then(|| self.links().pieces.add(piece)).flatten()
     }
 
     fn on_forgot(&mut self, Forgot { peer, mesh }: Forgot) {

@@ -36,10 +36,9 @@ pub(super) struct Down {
     pub(super) leg: Leg<Payload>,
 }
 
-/// An answer, and who gives it.
+/// An answer. Who gives it is known by who has sent it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Up {
-    pub(super) from: PeerId,
     pub(super) answer: Answer<Bytes>,
 }
 

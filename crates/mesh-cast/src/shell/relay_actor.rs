@@ -141,7 +141,7 @@ impl RelayActor {
         // One whose process has another life by now waits for nothing.
         let Some(actor) = actor else { return };
         for answer in parts(answer) {
-            let up = Box::new(Up { from: cx.proc().peer(), answer });
+            let up = Box::new(Up { answer });
             self.links.posts.send(to, Parcel::Answer(actor, up), cx);
         }
     }
@@ -201,8 +201,8 @@ impl Linked for RelayActor {
         Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
     }
 
-    fn answered(&mut self, answer: Answer<Bytes>, cx: &mut Context<Self>) {
-        self.run(Event::Answered(answer), cx);
+    fn answered(&mut self, from: PeerId, answer: Answer<Bytes>, cx: &mut Context<Self>) {
+        self.run(Event::Answered(from, answer), cx);
     }
 
     fn leg_failed(&mut self, (cast, leg): (CastId, u64), cx: &mut Context<Self>) {
@@ -216,6 +216,9 @@ impl Linked for RelayActor {
 
 impl RelayActor {
     fn on_leg(&mut self, Down { from, leg }: Down, cx: &mut Context<Self>) {
+        if cx.sender() != Some(from) {
+            return;
+        }
         let stream = leg.cast.stream;
         let book = self.books.of(stream.mesh, leg.table);
         match book.and_then(|book| book.plan(leg.region.as_ref())) {
@@ -233,11 +236,14 @@ impl RelayActor {
         let (outcomes, unreached) = (Overlay::new(), Overlay::new());
         let (cast, progress) = (leg.cast, Progress::Refused);
         let answer = Answer { cast, leg: leg.id, progress, outcomes, unreached };
-        let up = Box::new(Up { from: cx.proc().peer(), answer });
+        let up = Box::new(Up { answer });
         self.links.posts.send(from.peer(), Parcel::Answer(from, up), cx);
     }
 
     fn on_word(&mut self, Word { from, settlement }: Word, cx: &mut Context<Self>) {
+        if cx.sender() != Some(from) {
+            return;
+        }
         let stream = settlement.stream;
         let book = self.books.of(stream.mesh, settlement.table);
         let Some(plan) = book.map(|book| Arc::clone(book.whole())) else {
@@ -288,7 +294,7 @@ impl Handler<Forgot> for RelayActor {
 
 impl Handler<Piece> for RelayActor {
     async fn handle(&mut self, piece: Piece, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let Some(whole) = self.links.pieces.add(piece) else { return Ok(()) };
+        let Some(whole) = self.on_piece(piece, cx) else { return Ok(()) };
         if let Some(table) = whole_of(&whole) {
             self.books.learn(table);
         } else if let Some(down) = whole_of(&whole) {

@@ -273,13 +273,14 @@ impl World {
                 self.tell(to, relay::Event::Settled { settlement, plan });
             }
             Heard::Answer(answer) if answer.leg.sender == Sender::Relay => {
-                self.tell(to, relay::Event::Answered(answer));
+                self.tell(to, relay::Event::Answered(from, answer));
             }
             Heard::Answer(answer) => {
                 let stream = answer.cast.stream;
                 let asked = self.clients.iter().position(|client| client.stream == stream);
                 let index = asked.expect("somebody has asked");
-                let effects = self.clients[index].caster.step(caster::Event::Answered(answer));
+                let effects =
+                    self.clients[index].caster.step(caster::Event::Answered(from, answer));
                 self.obey_caster(index, effects);
             }
             Heard::Lost(why) => {

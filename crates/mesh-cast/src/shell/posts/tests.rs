@@ -56,7 +56,7 @@ impl Handler<Send> for Clerk {
             (CastId { stream, number: 1 }, LegId { sender: Sender::Caster, number: 1 });
         let (outcomes, unreached) = (Overlay::<crate::wire::Outcome<Bytes>>::new(), Overlay::new());
         let answer = Answer { cast, leg, progress: Progress::Done, outcomes, unreached };
-        let up = Box::new(Up { from: cx.proc().peer(), answer });
+        let up = Box::new(Up { answer });
         self.0.send(caster.peer(), Parcel::Answer(caster, up), cx);
         self.0.sweep(cx.proc());
         Ok(self.0.posts.len())

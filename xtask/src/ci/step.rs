@@ -120,7 +120,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "chaos",
         about: "real faults are each told exactly once",
-        work: Work::Cargo("run -p meshwarden --example chaos --all-features -- --faults 20"),
+        work: Work::Cargo("run -p meshwarden --example chaos --all-features -- --faults 200"),
     },
     Step {
         name: "deny",

@@ -1,13 +1,16 @@
 //! Everything that was done and seen, and what is still awaited.
 
+mod figures;
+
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use mesh_testkit::history::{End, Fault, FaultKind, History, Observation, Verdict};
-use meshwarden::mesh_core::{Change, Incarnation, Stall, Status, Timestamp};
+use meshwarden::mesh_core::{Change, Incarnation, Reason, Stall, Status, Timestamp};
 use meshwarden::mesh_shape::Rank;
 
-use crate::plan::{Deed, Kind};
+use crate::floor::Sample;
+use crate::kind::{Deed, Kind};
+pub(crate) use figures::Noticed;
 
 /// Who sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,17 +23,36 @@ pub(crate) enum Observer {
     All,
 }
 
+/// Whether there were hogs.
+pub(crate) type IsHogged = bool;
+
 /// A run: what was done, what was seen, by whom and when.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    faults: Vec<(Kind, Fault)>,
+    faults: Vec<Done>,
     observations: Vec<(Observer, Observation)>,
+    floor: Vec<(Kind, IsHogged, std::time::Duration)>,
+    is_hogged: IsHogged,
     /// Where the faults and the observations of this round begin.
     round: (usize, usize),
     /// The newest life of each rank whose `main` has begun.
     ready: Vec<Option<Incarnation>>,
+    /// How often a guard was killed.
+    guards: Vec<IsHogged>,
+    /// Which lives of agents somebody was told of: each begins when a guard was killed.
+    revivals: Vec<(Observer, usize, Incarnation)>,
     /// What nobody should be told.
     oddities: Vec<String>,
+}
+
+/// A fault that was injected.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub(crate) kind: Kind,
+    pub(crate) is_hogged: IsHogged,
+    pub(crate) fault: Fault,
+    /// When the kernel said that the process has ended, where it was asked.
+    pub(crate) ended: Option<Timestamp>,
 }
 
 impl Observer {
@@ -47,7 +69,7 @@ impl Observer {
     }
 
     /// Whether it must be told of a life that ends like this.
-    const fn hears(self, end: &End) -> bool {
+    pub(crate) const fn hears(self, end: &End) -> bool {
         !matches!((self, end), (Self::Owner, End::Stopped))
     }
 }
@@ -58,25 +80,40 @@ impl Ledger {
         Self { ready: vec![None; n_ranks], ..Self::default() }
     }
 
+    /// What is done from now on is done with or without hogs.
+    pub(crate) const fn begin_phase(&mut self, is_hogged: IsHogged) {
+        self.is_hogged = is_hogged;
+    }
+
     /// What is done from now on belongs together.
     pub(crate) const fn begin_round(&mut self) {
         self.round = (self.faults.len(), self.observations.len());
     }
 
-    /// Something was done to a rank in the life that it has now. Returns which that is.
+    /// Something was done to a rank in the life that it has now, which may have written a core. Returns
+    /// the number of the fault and which life that is.
     pub(crate) fn injected(
         &mut self,
         at: Timestamp,
         rank: Rank,
-        deed: Deed,
-    ) -> Option<Incarnation> {
-        let kind = deed.end().map_or(FaultKind::Suspends, FaultKind::Ends);
-        self.fault(at, rank, (deed.kind(), kind))
+        (deed, dumps): (Deed, bool),
+    ) -> Option<(u64, Incarnation)> {
+        self.fault(at, rank, (deed.kind(), deed.effect(dumps)))
     }
 
-    /// A suspended rank was let go on.
-    pub(crate) fn continued(&mut self, at: Timestamp, rank: Rank) {
-        _ = self.fault(at, rank, (Kind::Continue, FaultKind::Continues));
+    /// The guard of this rank was killed, as one of so many.
+    pub(crate) fn guard_killed(&mut self, at: Timestamp, rank: Rank) -> Option<(u64, Incarnation)> {
+        self.fault(at, rank, (Kind::GuardKill, FaultKind::Ends(End::Failed(Reason::LostByAgent))))
+    }
+
+    /// A guard is being killed.
+    pub(crate) fn begin_guard(&mut self) {
+        self.guards.push(self.is_hogged);
+    }
+
+    /// A rank was let go on.
+    pub(crate) fn continued(&mut self, at: Timestamp, rank: Rank, relief: Kind) {
+        _ = self.fault(at, rank, (relief, FaultKind::Continues));
     }
 
     /// The mesh is being stopped: every life ends.
@@ -84,6 +121,19 @@ impl Ledger {
         for rank in (0..self.ready.len()).map(Rank::new) {
             _ = self.fault(at, rank, (Kind::Stop, FaultKind::Ends(End::Stopped)));
         }
+    }
+
+    /// The kernel has said when the process that a fault was done to has ended.
+    pub(crate) fn ended(&mut self, id: u64, at: Timestamp) {
+        if let Some(done) = usize::try_from(id).ok().and_then(|id| self.faults.get_mut(id)) {
+            done.ended = Some(at);
+        }
+    }
+
+    /// The kernel told of a plain child.
+    pub(crate) fn on_floor(&mut self, sample: &Sample) {
+        let is_hogged = self.is_hogged;
+        self.floor.extend(sample.took.iter().map(|(kind, took)| (*kind, is_hogged, *took)));
     }
 
     /// The `main` of a life has begun.
@@ -112,79 +162,69 @@ impl Ledger {
         }
     }
 
+    /// Somebody was told that an agent has a new guard, and which life of it that is.
+    pub(crate) fn on_revived(&mut self, observer: Observer, agent: usize, life: Incarnation) {
+        self.revivals.push((observer, agent, life));
+    }
+
     /// Something happened that should not.
     pub(crate) fn on_oddity(&mut self, what: String) {
         self.oddities.push(what);
     }
 
-    /// Whether the life of a rank that was suspended in this round has been seen suspended.
-    pub(crate) fn is_seen_suspended(&self, rank: Rank) -> bool {
-        self.faults_on(rank, Kind::Suspend)
-            .any(|fault| sight(fault, self.all_of_round(), is_suspended).is_some())
+    /// Whether a rank that was to be held up in this round has been seen held up.
+    pub(crate) fn is_seen_held(&self, rank: Rank) -> bool {
+        let mut held = self.of_round().filter(|done| {
+            done.fault.rank == rank && matches!(done.fault.kind, FaultKind::Suspends)
+        });
+        held.any(|done| self.sight(done, self.seen_in_round()).is_some())
     }
 
-    /// Whether a deed of this round was seen by all who had to, and its rank runs again.
-    pub(crate) fn is_settled(&self, rank: Rank, deed: Deed) -> bool {
-        let Some(end) = deed.end() else {
-            let mut continued = self.faults_on(rank, Kind::Continue);
-            return continued.any(|fault| sight(fault, self.all_of_round(), is_running).is_some());
-        };
-        let Some(fault) = self.faults_on(rank, deed.kind()).next() else { return false };
+    /// Whether everything of this round was seen by all who had to, and its ranks run again.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.of_round().all(|done| match &done.fault.kind {
+            FaultKind::Ends(end) => self.is_over(&done.fault, end),
+            FaultKind::Continues => self.sight(done, self.seen_in_round()).is_some(),
+            // It is settled when it was let go on, and that was seen.
+            FaultKind::Suspends => self.of_round().any(|other| {
+                other.fault.rank == done.fault.rank
+                    && matches!(other.fault.kind, FaultKind::Continues)
+            }),
+        })
+    }
+
+    /// Whether the end of a life was seen by all, and the next life runs.
+    fn is_over(&self, fault: &Fault, end: &End) -> bool {
         let next = fault.incarnation.next();
         let is_seen = |observer: &Observer| {
-            self.of_round().any(|(by, seen)| {
+            self.seen_in_round().any(|(by, seen)| {
                 by == observer
-                    && (seen.rank, seen.incarnation) == (rank, fault.incarnation)
+                    && (seen.rank, seen.incarnation) == (fault.rank, fault.incarnation)
                     && seen.status.is_terminal()
             })
         };
-        let runs = |seen: &Observation| {
-            (seen.rank, seen.incarnation) == (rank, next) && is_running(&seen.status)
+        let runs = |(by, seen): &(Observer, Observation)| {
+            *by == Observer::All
+                && (seen.rank, seen.incarnation) == (fault.rank, next)
+                && seen.status == Status::Running
         };
-        self.ready.get(rank.index()) == Some(&Some(next))
-            && Observer::EVERY.iter().filter(|it| it.hears(&end)).all(is_seen)
-            && self.all_of_round().any(runs)
-    }
-
-    /// The number of faults of a kind.
-    pub(crate) fn n_of(&self, kind: Kind) -> usize {
-        self.faults.iter().filter(|(it, _)| *it == kind).count()
-    }
-
-    /// How many ends an observer had to be told of.
-    pub(crate) fn n_for(&self, observer: Observer) -> usize {
-        self.history(observer, None).faults.len()
+        self.ready.get(fault.rank.index()) == Some(&Some(next))
+            && Observer::EVERY.iter().filter(|it| it.hears(end)).all(is_seen)
+            && self.seen_in_round().any(runs)
     }
 
     /// What an observer was told, matched with what was done.
     pub(crate) fn verdict(&self, observer: Observer) -> Verdict {
-        let mut verdict = self.history(observer, None).judge();
+        let mut verdict = self.history(observer).judge();
         if observer == Observer::All {
-            for kind in [Kind::Suspend, Kind::Continue] {
-                let unseen = self.sights(kind).into_iter().filter(|(_, after)| after.is_none());
-                verdict.lost.extend(unseen.map(|(id, _)| (id, observer.label().to_owned())));
-            }
+            let unseen = self.unseen();
+            verdict.lost.extend(unseen.into_iter().map(|id| (id, observer.label().to_owned())));
         }
         verdict
     }
 
-    /// From each fault of a kind until the observer was told, in rising order.
-    pub(crate) fn latencies(&self, observer: Observer, kind: Kind) -> Vec<Duration> {
-        let mut latencies: Vec<Duration> = match kind {
-            Kind::Suspend | Kind::Continue if observer == Observer::All => {
-                self.sights(kind).into_iter().filter_map(|(_, after)| after).collect()
-            }
-            _ => {
-                let verdict = self.history(observer, Some(kind)).judge();
-                verdict.latencies.into_values().flatten().collect()
-            }
-        };
-        latencies.sort_unstable();
-        latencies
-    }
-
     /// Every fault, with its kind.
-    pub(crate) fn faults(&self) -> &[(Kind, Fault)] {
+    pub(crate) fn faults(&self) -> &[Done] {
         &self.faults
     }
 
@@ -194,8 +234,22 @@ impl Ledger {
     }
 
     /// What happened that should not, and is no end.
-    pub(crate) fn oddities(&self) -> &[String] {
-        &self.oddities
+    pub(crate) fn oddities(&self) -> Vec<String> {
+        let mut oddities = self.oddities.clone();
+        for observer in [Observer::Terminal, Observer::All] {
+            let told = self.revivals.iter().filter(|(by, ..)| *by == observer);
+            let lives: Vec<_> = told.map(|(_, agent, life)| (*agent, *life)).collect();
+            let n_lives = lives.iter().collect::<BTreeSet<_>>().len();
+            let n_guards = self.guards.len();
+            if (lives.len(), n_lives) != (n_guards, n_guards) {
+                oddities.push(format!(
+                    "{n_guards} guards were killed, and the {} was told {} times of {n_lives} new ones",
+                    observer.label(),
+                    lives.len()
+                ));
+            }
+        }
+        oddities
     }
 
     fn fault(
@@ -203,80 +257,82 @@ impl Ledger {
         at: Timestamp,
         rank: Rank,
         (kind, does): (Kind, FaultKind),
-    ) -> Option<Incarnation> {
+    ) -> Option<(u64, Incarnation)> {
         let incarnation = (*self.ready.get(rank.index())?)?;
         let id = self.faults.len() as u64;
-        self.faults.push((kind, Fault { id, rank, incarnation, kind: does, at }));
-        Some(incarnation)
+        let fault = Fault { id, rank, incarnation, kind: does, at };
+        self.faults.push(Done { kind, is_hogged: self.is_hogged, fault, ended: None });
+        Some((id, incarnation))
     }
 
-    /// What was done to a rank in this round, of one kind.
-    fn faults_on(&self, rank: Rank, kind: Kind) -> impl Iterator<Item = &Fault> {
-        let of_round = self.faults.iter().skip(self.round.0);
-        of_round.filter(move |(it, on)| (*it, on.rank) == (kind, rank)).map(|(_, fault)| fault)
+    fn of_round(&self) -> impl Iterator<Item = &Done> {
+        self.faults.iter().skip(self.round.0)
     }
 
-    fn of_round(&self) -> impl Iterator<Item = &(Observer, Observation)> {
+    fn seen_in_round(&self) -> impl Iterator<Item = &(Observer, Observation)> {
         self.observations.iter().skip(self.round.1)
     }
 
-    /// What was seen in this round by who sees all.
-    fn all_of_round(&self) -> impl Iterator<Item = &Observation> {
-        self.of_round().filter(|(by, _)| *by == Observer::All).map(|(_, seen)| seen)
+    /// When who sees all first saw what a fault does that ends nothing.
+    fn sight<'a>(
+        &self,
+        done: &Done,
+        mut seen: impl Iterator<Item = &'a (Observer, Observation)>,
+    ) -> Option<Timestamp> {
+        let fault = &done.fault;
+        let is_it = |(by, seen): &&(Observer, Observation)| {
+            *by == Observer::All
+                && (seen.rank, seen.incarnation) == (fault.rank, fault.incarnation)
+                && seen.at >= fault.at
+                && shows(done.kind, &seen.status)
+        };
+        seen.find(is_it).map(|(_, seen)| seen.at)
     }
 
-    /// Every fault of a kind that ends nothing, and how long it took who sees all to see it.
-    fn sights(&self, kind: Kind) -> Vec<(u64, Option<Duration>)> {
-        let is_it = if kind == Kind::Suspend { is_suspended } else { is_running };
-        let all = self.observations.iter().filter(|(by, _)| *by == Observer::All);
-        // One observer sees in the order of time.
-        let all: Vec<&Observation> = all.map(|(_, seen)| seen).collect();
-        let faults = self.faults.iter().filter(|(it, _)| *it == kind);
-        faults
-            .map(|(_, fault)| {
-                let begin = all.partition_point(|seen| seen.at < fault.at);
-                (fault.id, sight(fault, all.iter().skip(begin).copied(), is_it))
-            })
+    /// The faults that end nothing, and that who sees all did not see.
+    fn unseen(&self) -> Vec<u64> {
+        let survived = self.faults.iter().filter(|done| done.kind.is_survived());
+        survived
+            .filter(|done| self.sight(done, self.seen_since(done.fault.at)).is_none())
+            .map(|done| done.fault.id)
             .collect()
     }
 
-    /// What an observer has to be told and was: of all that was done, or of one kind only.
-    fn history(&self, observer: Observer, only: Option<Kind>) -> History {
-        let is_wanted = |(kind, fault): &&(Kind, Fault)| {
-            only.is_none_or(|only| only == *kind)
-                && matches!(&fault.kind, FaultKind::Ends(end) if observer.hears(end))
-        };
-        let faults: Vec<Fault> =
-            self.faults.iter().filter(is_wanted).map(|(_, fault)| fault.clone()).collect();
-        let lives: BTreeSet<(Rank, Incarnation)> =
-            faults.iter().map(|fault| (fault.rank, fault.incarnation)).collect();
-        let seen = self.observations.iter().filter(|(by, seen)| {
-            *by == observer && (only.is_none() || lives.contains(&(seen.rank, seen.incarnation)))
-        });
+    /// What was seen from a moment on, and a little before.
+    fn seen_since(&self, at: Timestamp) -> impl Iterator<Item = &(Observer, Observation)> {
+        // Each sees in the order of time, but what one has seen may be noted after what another has:
+        // by no more than what may wait for the driver.
+        let begin = self.observations.partition_point(|(_, seen)| seen.at < at);
+        self.observations.iter().skip(begin.saturating_sub(crate::drive::SEEN))
+    }
+
+    /// What an observer has to be told and was.
+    fn history(&self, observer: Observer) -> History {
+        let is_wanted =
+            |fault: &&Fault| matches!(&fault.kind, FaultKind::Ends(end) if observer.hears(end));
+        let faults = self.faults.iter().map(|done| &done.fault).filter(is_wanted).cloned();
+        let seen = self.observations.iter().filter(|(by, _)| *by == observer);
         let observations = seen.map(|(_, seen)| seen.clone()).collect();
-        History { faults, observers: vec![observer.label().to_owned()], observations }
+        let observers = vec![observer.label().to_owned()];
+        History { faults: faults.collect(), observers, observations }
+    }
+
+    /// The lives that an observer has to be told of.
+    pub(crate) fn n_for(&self, observer: Observer) -> usize {
+        let lives = self.history(observer).faults.into_iter();
+        lives.map(|fault| (fault.rank, fault.incarnation)).collect::<BTreeSet<_>>().len()
     }
 }
 
-/// How long after a fault its life was first seen as `is_it`.
-fn sight<'a>(
-    fault: &Fault,
-    mut seen: impl Iterator<Item = &'a Observation>,
-    is_it: impl Fn(&Status) -> bool,
-) -> Option<Duration> {
-    let life = (fault.rank, fault.incarnation);
-    seen.find(|seen| {
-        (seen.rank, seen.incarnation) == life && seen.at >= fault.at && is_it(&seen.status)
-    })
-    .map(|seen| seen.at.since(fault.at))
-}
-
-const fn is_suspended(status: &Status) -> bool {
-    matches!(status, Status::Stalled(Stall::Suspended { .. }))
-}
-
-const fn is_running(status: &Status) -> bool {
-    matches!(status, Status::Running)
+/// Whether a status is what a fault that ends nothing makes of a rank.
+const fn shows(kind: Kind, status: &Status) -> bool {
+    match kind {
+        Kind::Suspend => matches!(status, Status::Stalled(Stall::Suspended { .. })),
+        Kind::FreezeOne | Kind::FreezeTwo => {
+            matches!(status, Status::Stalled(Stall::Silent { .. }))
+        }
+        _ => matches!(status, Status::Running),
+    }
 }
 
 #[cfg(test)]

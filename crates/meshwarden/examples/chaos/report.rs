@@ -1,25 +1,72 @@
 //! The verdict, for people and for programs.
 
-use std::fmt::Write;
+mod data;
+mod machine;
+
+use std::fmt::{self, Write};
 use std::time::Duration;
 
-use mesh_testkit::history::{FaultKind, Observation, Verdict};
-use meshwarden::mesh_shape::Extent;
-use serde_json::{Value, json};
+use mesh_testkit::history::{Observation, Verdict};
 
-use crate::ledger::{Ledger, Observer};
-use crate::plan::Kind;
+use crate::kind::{Kind, Program};
+use crate::ledger::{IsHogged, Ledger, Noticed, Observer};
+use crate::options::Options;
+use crate::programs::Programs;
+pub(crate) use machine::Machine;
 
 /// What a run was, and what came of it.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
-    pub(crate) seed: u64,
-    pub(crate) extent: &'a Extent,
+    pub(crate) options: &'a Options,
+    pub(crate) machine: Machine,
+    pub(crate) skipped: &'a [(Kind, String)],
     pub(crate) ledger: &'a Ledger,
+    pub(crate) programs: &'a Programs,
     /// Why the run ended early, if it did.
     pub(crate) ended_early: Option<String>,
     /// The processes that are left over.
     pub(crate) left_over: Vec<u32>,
+}
+
+/// What was found wrong, of how many ends that were to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    lost: usize,
+    duplicate: usize,
+    spurious: usize,
+    wrong_cause: usize,
+    n_ends: usize,
+    /// What was to be seen: ends, and what ends nothing.
+    n_seen: usize,
+}
+
+impl Tally {
+    const fn new(verdict: &Verdict, n_ends: usize, n_survived: usize) -> Self {
+        let Verdict { lost, duplicate, spurious, wrong_cause, .. } = verdict;
+        Self {
+            lost: lost.len(),
+            duplicate: duplicate.len(),
+            spurious: spurious.len(),
+            wrong_cause: wrong_cause.len(),
+            n_ends,
+            n_seen: n_ends + n_survived,
+        }
+    }
+
+    const fn is_clean(&self) -> bool {
+        self.lost == 0 && self.duplicate == 0 && self.spurious == 0 && self.wrong_cause == 0
+    }
+
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            lost: self.lost + other.lost,
+            duplicate: self.duplicate + other.duplicate,
+            spurious: self.spurious + other.spurious,
+            wrong_cause: self.wrong_cause + other.wrong_cause,
+            n_ends: self.n_ends + other.n_ends,
+            n_seen: self.n_seen + other.n_seen,
+        }
+    }
 }
 
 impl Report<'_> {
@@ -29,7 +76,8 @@ impl Report<'_> {
         self.ended_early.is_none()
             && self.left_over.is_empty()
             && self.ledger.oddities().is_empty()
-            && Observer::EVERY.iter().all(|observer| self.ledger.verdict(*observer).is_clean())
+            && self.programs.problems().is_empty()
+            && self.tallies().all(|(_, tally)| tally.is_clean())
     }
 
     /// The tables.
@@ -40,14 +88,41 @@ impl Report<'_> {
         text
     }
 
-    fn write(&self, to: &mut String) -> std::fmt::Result {
-        writeln!(to, "seed {}, mesh {}\n", self.seed, self.extent)?;
+    /// Every observer of the mesh, and those of all programs of a kind together.
+    fn tallies(&self) -> impl Iterator<Item = (String, Tally)> {
+        let of_mesh = Observer::EVERY.into_iter().map(|observer| {
+            let n_survived = if observer == Observer::All { self.ledger.n_survived() } else { 0 };
+            let (verdict, n_ends) = (self.ledger.verdict(observer), self.ledger.n_for(observer));
+            (observer.label().to_owned(), Tally::new(&verdict, n_ends, n_survived))
+        });
+        let of_programs = Program::ALL.into_iter().map(|program| {
+            let verdicts = self.programs.verdicts(program);
+            let tallies = verdicts.map(|(verdict, n_ends)| Tally::new(&verdict, n_ends, 0));
+            (program.label().to_owned(), tallies.fold(Tally::default(), Tally::plus))
+        });
+        of_mesh.chain(of_programs)
+    }
+
+    fn write(&self, to: &mut String) -> fmt::Result {
+        let Options { seed, extent, .. } = self.options;
+        writeln!(to, "seed {seed}, mesh {extent}\n{}\n", self.machine)?;
+        for (kind, why) in self.skipped {
+            writeln!(to, "SKIPPED: {}: {why}\n", kind.label())?;
+        }
         self.write_faults(to)?;
+        self.write_tallies(to)?;
+        self.write_latencies(to)?;
+        self.write_observers(to)?;
+        self.write_programs(to)?;
+        self.write_noticed(to)?;
         for observer in Observer::EVERY {
             write_problems(to, observer, &self.ledger.verdict(observer))?;
         }
         for oddity in self.ledger.oddities().iter().take(SHOWN_MAX) {
             writeln!(to, "odd: {oddity}")?;
+        }
+        for problem in self.programs.problems().iter().take(SHOWN_MAX) {
+            writeln!(to, "wrong: {problem}")?;
         }
         if let Some(why) = &self.ended_early {
             writeln!(to, "ended early: {why}")?;
@@ -55,93 +130,146 @@ impl Report<'_> {
         if !self.left_over.is_empty() {
             writeln!(to, "the processes {:?} are left over", self.left_over)?;
         }
-        writeln!(to, "left over: {}", self.left_over.len())
+        writeln!(to, "left over: {}", self.left_over.len())?;
+        match (self.is_clean(), self.skipped.len()) {
+            (false, _) => writeln!(to, "NOT CLEAN"),
+            (true, 0) => writeln!(to, "clean"),
+            (true, n) => writeln!(to, "clean, but for {n} kinds of faults that were SKIPPED"),
+        }
     }
 
-    fn write_faults(&self, to: &mut String) -> std::fmt::Result {
-        writeln!(to, "{:<17}{:>7}", "fault", "times")?;
-        for kind in Kind::ALL {
-            writeln!(to, "{:<17}{:>7}", kind.label(), self.ledger.n_of(kind))?;
+    /// The columns of with and without hogs.
+    fn phases(&self) -> impl Iterator<Item = (IsHogged, String)> + Clone {
+        let hogs = (self.options.n_hogs > 0).then(|| (true, self.options.n_hogs.to_string()));
+        [(false, "0".to_owned())].into_iter().chain(hogs)
+    }
+
+    fn write_faults(&self, to: &mut String) -> fmt::Result {
+        write!(to, "{:<18}", "fault")?;
+        for (_, n_hogs) in self.phases() {
+            write!(to, "{:>9}", format!("{n_hogs} hogs"))?;
         }
+        for kind in Kind::ALL {
+            write!(to, "\n{:<18}", kind.label())?;
+            for (is_hogged, _) in self.phases() {
+                write!(to, "{:>9}", self.ledger.n_of(kind, is_hogged))?;
+            }
+        }
+        for program in Program::ALL {
+            write!(to, "\n{:<18}", program.label())?;
+            for (is_hogged, _) in self.phases() {
+                write!(to, "{:>9}", self.programs.of(program, is_hogged).count())?;
+            }
+        }
+        writeln!(to, "\n\nexit codes: {} of 256", self.ledger.exit_codes().len())
+    }
+
+    fn write_tallies(&self, to: &mut String) -> fmt::Result {
         writeln!(
             to,
-            "\n{:<23}{:>20}{:>20}{:>20}{:>20}",
-            "ends told to", "lost", "duplicate", "spurious", "wrong cause"
+            "\n{:<22}{:>24}{:>24}{:>24}{:>24}",
+            "told to, or told of", "lost", "duplicate", "spurious", "wrong cause"
+        )?;
+        for (name, tally) in self.tallies() {
+            let Tally { lost, duplicate, spurious, wrong_cause, n_ends, n_seen } = tally;
+            let lost = bounded(lost, n_seen);
+            let [duplicate, spurious, wrong] =
+                [duplicate, spurious, wrong_cause].map(|count| bounded(count, n_ends));
+            writeln!(to, "{name:<22}{lost:>24}{duplicate:>24}{spurious:>24}{wrong:>24}")?;
+        }
+        Ok(())
+    }
+
+    fn write_latencies(&self, to: &mut String) -> fmt::Result {
+        writeln!(
+            to,
+            "\nmilliseconds from just before the fault until it was told; the floor: until the kernel told of a\n\
+             plain child that the same was done to; after its end: from when a pidfd of that very process told\n\n\
+             {:<18}{:>5}{:>6} {:<5}{:>28}  {:>28}{:>15}{:>18}",
+            "fault", "hogs", "times", "to", "p50 / p99 / max", "floor", "÷ floor", "after its end"
+        )?;
+        for kind in Kind::ALL {
+            let observer = Ledger::teller(kind);
+            for (is_hogged, n_hogs) in self.phases() {
+                let told = self.ledger.latencies(observer, kind, is_hogged);
+                if told.is_empty() {
+                    continue;
+                }
+                let floor = self.ledger.floor(kind, is_hogged);
+                let news = self.ledger.latencies_of_news(observer, kind, is_hogged);
+                let (label, name, n) = (kind.label(), short(observer), told.len());
+                let three = [50, 99, 100];
+                writeln!(
+                    to,
+                    "{label:<18}{n_hogs:>5}{n:>6} {name:<5}{:>28}  {:>28}{:>15}{:>18}",
+                    spread(&told, &three),
+                    spread(&floor, &three),
+                    ratios(&told, &floor),
+                    spread(&news, &three[..2]),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How all ends came to everybody.
+    fn write_observers(&self, to: &mut String) -> fmt::Result {
+        writeln!(
+            to,
+            "\n{:<23}{:>5}{:>7}{:>28}   every end but the stop, milliseconds",
+            "told to", "hogs", "times", "p50 / p99 / max"
         )?;
         for observer in Observer::EVERY {
-            let n = self.ledger.n_for(observer);
-            let [lost, duplicate, spurious, wrong] =
-                counts(&self.ledger.verdict(observer)).map(|count| bounded(count, n));
-            let name = observer.label();
-            writeln!(to, "{name:<23}{lost:>20}{duplicate:>20}{spurious:>20}{wrong:>20}")?;
+            for (is_hogged, n_hogs) in self.phases() {
+                let ends = Kind::ALL.iter().filter(|it| !it.is_survived() && **it != Kind::Stop);
+                let mut all: Vec<Duration> = ends
+                    .flat_map(|kind| self.ledger.latencies(observer, *kind, is_hogged))
+                    .collect();
+                all.sort_unstable();
+                let (name, spread) = (observer.label(), spread(&all, &[50, 99, 100]));
+                writeln!(to, "{name:<23}{n_hogs:>5}{:>7}{spread:>28}", all.len())?;
+            }
         }
+        Ok(())
+    }
+
+    fn write_programs(&self, to: &mut String) -> fmt::Result {
         writeln!(
             to,
-            "\n{:<17}{:<23}{:>7}{:>10}{:>10}{:>10}   milliseconds",
-            "fault", "seen by", "times", "p50", "p99", "max"
+            "\n{:<18}{:>5}{:>6}{:>30}{:>30}   milliseconds",
+            "whole programs", "hogs", "times", "all gone, p50 / p99 / max", "all told"
         )?;
-        for (kind, observer, latencies) in self.latencies() {
-            let [p50, p99, max] = [50, 99, 100].map(|it| millis(percentile(&latencies, it)));
-            let (kind, name, n) = (kind.label(), observer.label(), latencies.len());
-            writeln!(to, "{kind:<17}{name:<23}{n:>7}{p50:>10.2}{p99:>10.2}{max:>10.2}")?;
+        for program in Program::ALL {
+            for (is_hogged, n_hogs) in self.phases() {
+                let gone = self.programs.gone_after(program, is_hogged);
+                let fates = self.programs.of(program, is_hogged);
+                let mut told: Vec<Duration> = fates.filter_map(|fate| fate.told_after).collect();
+                told.sort_unstable();
+                let three = [50, 99, 100];
+                writeln!(
+                    to,
+                    "{:<18}{n_hogs:>5}{:>6}{:>30}{:>30}",
+                    program.label(),
+                    gone.len(),
+                    spread(&gone, &three),
+                    spread(&told, &three)
+                )?;
+            }
         }
         writeln!(to)
     }
 
-    /// All that was done and seen, so that it can be judged again, and the verdict.
-    pub(crate) fn json(&self) -> Value {
-        let faults = self.ledger.faults().iter().map(|(kind, fault)| {
-            let end = match &fault.kind {
-                FaultKind::Ends(end) => Some(format!("{end:?}")),
-                FaultKind::Suspends | FaultKind::Continues => None,
-            };
-            json!({
-                "id": fault.id, "kind": kind.label(), "end": end, "rank": fault.rank.index(),
-                "incarnation": fault.incarnation.number(), "at": seconds(fault.at.since_start()),
-            })
-        });
-        let told = Observer::EVERY.map(|observer| {
-            let [lost, duplicate, spurious, wrong] = counts(&self.ledger.verdict(observer));
-            json!({
-                "observer": observer.label(), "faults": self.ledger.n_for(observer), "lost": lost,
-                "duplicate": duplicate, "spurious": spurious, "wrong_cause": wrong,
-            })
-        });
-        let latencies = self.latencies().map(|(kind, observer, latencies)| {
-            let [p50, p99, max] = [50, 99, 100].map(|it| seconds(percentile(&latencies, it)));
-            json!({
-                "kind": kind.label(), "observer": observer.label(), "n": latencies.len(),
-                "p50_seconds": p50, "p99_seconds": p99, "max_seconds": max,
-            })
-        });
-        json!({
-            "seed": self.seed, "extent": self.extent.to_string(), "is_clean": self.is_clean(),
-            "ended_early": self.ended_early, "left_over": self.left_over, "told": told,
-            "oddities": self.ledger.oddities(), "latencies": latencies.collect::<Vec<_>>(),
-            "faults": faults.collect::<Vec<_>>(),
-            "observations": self.ledger.observations().map(observation).collect::<Vec<_>>(),
-        })
-    }
-
-    /// The latencies of every kind at everybody who saw any.
-    fn latencies(&self) -> impl Iterator<Item = (Kind, Observer, Vec<Duration>)> {
-        Kind::ALL
-            .into_iter()
-            .flat_map(|kind| Observer::EVERY.map(|observer| (kind, observer)))
-            .map(|(kind, observer)| (kind, observer, self.ledger.latencies(observer, kind)))
-            .filter(|(_, _, latencies)| !latencies.is_empty())
+    fn write_noticed(&self, to: &mut String) -> fmt::Result {
+        let Noticed { suspect, unreachable, silent, dumping } = self.ledger.noticed();
+        writeln!(
+            to,
+            "not ends, and not judged: {suspect} ranks were told as suspect, {unreachable} as unreachable, \
+             {silent} as silent without a freeze, {dumping} as dumping core"
+        )
     }
 }
 
-fn observation(seen: &Observation) -> Value {
-    json!({
-        "observer": seen.observer, "rank": seen.rank.index(),
-        "incarnation": seen.incarnation.number(), "status": seen.status.to_string(),
-        "at": seconds(seen.at.since_start()),
-    })
-}
-
-fn write_problems(to: &mut String, observer: Observer, verdict: &Verdict) -> std::fmt::Result {
+fn write_problems(to: &mut String, observer: Observer, verdict: &Verdict) -> fmt::Result {
     let name = observer.label();
     for (id, _) in verdict.lost.iter().take(SHOWN_MAX) {
         writeln!(to, "lost: the {name} was never told of fault {id}")?;
@@ -161,9 +289,11 @@ fn write_problems(to: &mut String, observer: Observer, verdict: &Verdict) -> std
     Ok(())
 }
 
-const fn counts(verdict: &Verdict) -> [usize; 4] {
-    let Verdict { lost, duplicate, spurious, wrong_cause, .. } = verdict;
-    [lost.len(), duplicate.len(), spurious.len(), wrong_cause.len()]
+const fn short(observer: Observer) -> &'static str {
+    match observer {
+        Observer::Owner => "owner",
+        Observer::Terminal | Observer::All => "sub.",
+    }
 }
 
 /// A count of `n`; for none, what the truth is not above, with 95 % confidence: 3/N.
@@ -171,7 +301,30 @@ fn bounded(count: usize, n: usize) -> String {
     if count > 0 || n == 0 {
         return format!("{count} of {n}");
     }
-    format!("0 of {n} (≤ {:.1} %)", (300.0 / n as f64).min(100.0))
+    format!("0 of {n} (≤ {:.2} %)", (300.0 / n as f64).min(100.0))
+}
+
+/// Percentiles, in milliseconds.
+fn spread(sorted: &[Duration], percents: &[usize]) -> String {
+    if sorted.is_empty() {
+        return "–".to_owned();
+    }
+    let texts = percents.iter().map(|it| format!("{:.2}", millis(percentile(sorted, *it))));
+    texts.collect::<Vec<_>>().join(" / ")
+}
+
+/// How many times the floor they are, at p50 and at p99.
+fn ratios(sorted: &[Duration], floor: &[Duration]) -> String {
+    if sorted.is_empty() || floor.is_empty() {
+        return "–".to_owned();
+    }
+    let ratio = |percent| {
+        let floor = percentile(floor, percent);
+        let ratio = percentile(sorted, percent).as_secs_f64() / floor.as_secs_f64();
+        // Who continues a child has told its parent before he comes back: that is no time.
+        if floor < FLOOR_MIN { "–".to_owned() } else { format!("{ratio:.1}") }
+    };
+    format!("{} / {}", ratio(50), ratio(99))
 }
 
 /// The nearest-rank percentile of what is in rising order; 0 of nothing.
@@ -184,10 +337,8 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn seconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e6
-}
-
+/// A floor below that is none.
+const FLOOR_MIN: Duration = Duration::from_micros(20);
 /// The most lines about problems of one sort.
 const SHOWN_MAX: usize = 20;
 
@@ -195,18 +346,47 @@ const SHOWN_MAX: usize = 20;
 mod tests {
     use super::*;
 
+    fn times(millis: impl Iterator<Item = u64>) -> Vec<Duration> {
+        millis.map(Duration::from_millis).collect()
+    }
+
     #[test]
     fn nothing_of_many_is_not_nothing() {
-        assert_eq!(bounded(0, 300), "0 of 300 (≤ 1.0 %)");
-        assert_eq!(bounded(0, 2), "0 of 2 (≤ 100.0 %)");
+        assert_eq!(bounded(0, 300), "0 of 300 (≤ 1.00 %)");
+        assert_eq!(bounded(0, 10_000), "0 of 10000 (≤ 0.03 %)");
+        assert_eq!(bounded(0, 2), "0 of 2 (≤ 100.00 %)");
         assert_eq!(bounded(3, 300), "3 of 300");
+        assert_eq!(bounded(0, 0), "0 of 0");
     }
 
     #[test]
     fn a_percentile_is_one_of_the_values() {
-        let sorted: Vec<_> = (1..=200).map(Duration::from_millis).collect();
+        let sorted = times(1..=200);
         let found = [50, 99, 100].map(|percent| percentile(&sorted, percent).as_millis());
         assert_eq!(found, [100, 198, 200]);
         assert_eq!(percentile(&[], 50), Duration::ZERO);
+        assert_eq!(spread(&sorted, &[50, 99]), "100.00 / 198.00");
+        assert_eq!(spread(&[], &[50]), "–");
+    }
+
+    #[test]
+    fn a_figure_is_so_many_times_its_floor() {
+        assert_eq!(ratios(&times(1..=200), &times(1..=100)), "2.0 / 2.0");
+        assert_eq!(ratios(&times(1..=200), &[]), "–");
+        assert_eq!(ratios(&times(1..=200), &[Duration::from_micros(1)]), "– / –");
+    }
+
+    #[test]
+    fn one_of_anything_wrong_is_not_clean() {
+        let clean = Tally { n_ends: 9, n_seen: 9, ..Tally::default() };
+        assert!(clean.is_clean());
+        for wrong in [
+            Tally { lost: 1, ..clean },
+            Tally { duplicate: 1, ..clean },
+            Tally { spurious: 1, ..clean },
+            Tally { wrong_cause: 1, ..clean },
+        ] {
+            assert!(!wrong.is_clean() && !clean.plus(wrong).is_clean(), "{wrong:?}");
+        }
     }
 }

@@ -85,4 +85,4 @@ impl Abilities {
 
 /// Enough for a worker, and soon used up.
 const LIMITED: Cgroup =
-    Cgroup { wanted: OwnCgroup::Auto, memory_max: Some(64 << 20), pids_max: None };
+    Cgroup { wanted: OwnCgroup::Auto, memory_max: Some(32 << 20), pids_max: None };

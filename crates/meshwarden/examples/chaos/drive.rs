@@ -7,13 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use meshwarden::Root;
 use meshwarden::controller::{RestartConfig, RestartPolicy, Times};
-use meshwarden::mesh_core::{
-    Incarnation, Interest, MeshEvent, MeshId, News, Surroundings, Timestamp, Trouble,
-};
+use meshwarden::mesh_core::{Incarnation, MeshId, News, Surroundings, Timestamp, Trouble};
 use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::prelude::{HostMesh, ProcMesh, ProcNews, WorkerNews};
 use meshwarden::proc_mesh::{Census, ProcSeat};
-use meshwarden::supervise::{Clock, MeshEvents};
+use meshwarden::supervise::Clock;
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -25,6 +23,7 @@ use crate::ledger::{IsHogged, Ledger, Observer};
 use crate::plan::{Plan, Step};
 use crate::processes::{descendants, parent, signal, until_gone};
 use crate::programs::Programs;
+use crate::subscriber::{self, Seen};
 use crate::victim::{Order, VICTIM};
 
 /// The owner of the mesh and what it keeps.
@@ -48,13 +47,6 @@ pub(crate) struct Books<'a> {
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) programs: &'a mut Programs,
     pub(crate) census: &'a mut Census,
-}
-
-/// What a subscriber was told, and when it had it in hand.
-struct Seen {
-    observer: Observer,
-    at: Timestamp,
-    event: MeshEvent,
 }
 
 /// What the driver woke up for.
@@ -81,11 +73,9 @@ impl<'a> Driver<'a> {
         let mesh = patiently("the mesh to start", spawning).await??;
         let clock = Clock::start();
         let (told, seen) = mpsc::channel(SEEN);
-        for (observer, interest) in
-            [(Observer::Terminal, Interest::Terminal), (Observer::All, Interest::All)]
-        {
-            let events = mesh.subscribe(interest).await?;
-            tokio::spawn(watch(observer, events, clock, told.clone()));
+        for observer in [Observer::Terminal, Observer::All] {
+            let events = mesh.subscribe(observer.interest()).await?;
+            tokio::spawn(subscriber::watch(observer, events, clock, told.clone()));
         }
         let n_littered = 0;
         Ok(Self { mesh, clock, floor, ledger, programs, census, seen, cores, n_littered })
@@ -342,16 +332,6 @@ async fn woken(mesh: &mut ProcMesh, clock: Clock, seen: &mut mpsc::Receiver<Seen
     tokio::select! {
         news = mesh.next() => Woken::Owner(clock.now(), news),
         Some(seen) = seen.recv() => Woken::Subscriber(seen),
-    }
-}
-
-/// A subscriber: passes on what it is told, with the time at which it had it.
-async fn watch(observer: Observer, mut events: MeshEvents, clock: Clock, told: mpsc::Sender<Seen>) {
-    while let Some(event) = events.next().await {
-        let at = clock.now();
-        if told.send(Seen { observer, at, event }).await.is_err() {
-            return;
-        }
     }
 }
 

@@ -5,7 +5,7 @@ mod figures;
 use std::collections::BTreeSet;
 
 use mesh_testkit::history::{End, Fault, FaultKind, History, Observation, Verdict};
-use meshwarden::mesh_core::{Change, Incarnation, Reason, Stall, Status, Timestamp};
+use meshwarden::mesh_core::{Change, Incarnation, Interest, Reason, Stall, Status, Timestamp};
 use meshwarden::mesh_shape::Rank;
 
 use crate::floor::Sample;
@@ -65,6 +65,14 @@ impl Observer {
             Self::Owner => "owner",
             Self::Terminal => "subscriber (terminal)",
             Self::All => "subscriber (all)",
+        }
+    }
+
+    /// What it asks to be told of.
+    pub(crate) const fn interest(self) -> Interest {
+        match self {
+            Self::Owner | Self::Terminal => Interest::Terminal,
+            Self::All => Interest::All,
         }
     }
 

@@ -27,6 +27,7 @@ mod plan;
 mod processes;
 mod programs;
 mod report;
+mod subscriber;
 mod victim;
 
 use std::fs;

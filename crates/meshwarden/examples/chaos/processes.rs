@@ -29,6 +29,11 @@ impl Process {
         look(self.pid)
             .is_some_and(|(now, state)| now.started == self.started && !matches!(state, 'Z' | 'X'))
     }
+
+    /// Whether that is the name of the program that it runs.
+    pub(crate) fn is_called(self, name: &str) -> bool {
+        fs::read_to_string(format!("/proc/{}/comm", self.pid)).is_ok_and(|it| it.trim() == name)
+    }
 }
 
 /// A process, and the letter of its state.
@@ -153,7 +158,7 @@ mod tests {
         assert!(find(&descendants(std::process::id())) && find(&marked(&mark)));
         let process = look(child.id()).unwrap().0;
         let handle = handle(child.id()).unwrap();
-        assert!(process.is_alive());
+        assert!(process.is_alive() && !process.is_called("dog"));
         drop(child.stdin.take());
         assert!(wait_for_end(&handle, WAIT));
         assert!(!process.is_alive(), "it has ended, but nobody has reaped it");

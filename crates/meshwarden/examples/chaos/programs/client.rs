@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use meshwarden::Root;
 use meshwarden::controller::Times;
-use meshwarden::mesh_core::{Change, Interest, News, Status};
+use meshwarden::mesh_core::{Change, News, Status};
 use meshwarden::prelude::{HostMesh, ProcMesh, ProcNews};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -57,10 +57,8 @@ pub(crate) async fn be_a_program(root: &Root) -> Result<ExitCode> {
     let mesh = root.procs(SHAPE.parse()?).name("victim").times(times());
     let mesh = mesh.command("sh", ["-c", SCRIPT]).spawn(&hosts).await?;
     let (told, mut telling) = mpsc::unbounded_channel();
-    for (observer, interest) in
-        [(Observer::Terminal, Interest::Terminal), (Observer::All, Interest::All)]
-    {
-        let mut events = mesh.subscribe(interest).await?;
+    for observer in [Observer::Terminal, Observer::All] {
+        let mut events = mesh.subscribe(observer.interest()).await?;
         let told = told.clone();
         tokio::spawn(async move {
             while let Some(event) = events.next().await {

@@ -136,18 +136,13 @@ impl Running {
             loop {
                 let mark = mark.clone();
                 let looked = spawn_blocking(move || (marked(&mark), descendants(pid))).await?;
-                if looked.0.len() == N_RANKS * N_OF_RANK {
+                if is_full(&looked.0, &looked.1) {
                     return Ok::<_, anyhow::Error>(looked);
                 }
                 sleep(LOOK_EVERY).await;
             }
         };
         let (marked, family) = patiently("the processes of a program to run", full).await??;
-        ensure!(
-            family.is_superset(&marked) && family.len() == marked.len() + N_HOSTS,
-            "a program has {} processes besides those of its ranks",
-            family.len() - marked.len()
-        );
         let ranks = marked.into_iter().filter(|process| pids.contains(&process.pid)).collect();
         Ok(Self { child, lines, clock: Clock::start(), ranks, family })
     }
@@ -206,6 +201,15 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// Whether everything runs that the ranks of a program start, and nothing else is on its way. Given who
+/// carries the mark of its mesh, and who descends from it.
+fn is_full(marked: &BTreeSet<Process>, family: &BTreeSet<Process>) -> bool {
+    marked.len() == N_RANKS * N_OF_RANK
+        && family.len() == marked.len() + N_HOSTS
+        && family.is_superset(marked)
+        && marked.iter().all(|process| process.is_called("sleep"))
 }
 
 /// How long what has to end may take at most; of those whose lease has run out, after that (K2).

@@ -218,3 +218,57 @@ const CULLED: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The time between two looks at who runs.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use mesh_testkit::history::Verdict;
+    use meshwarden::mesh_core::{Cause, Reason, Status};
+
+    use super::*;
+
+    fn told(observer: Observer, ranks: &[usize], reason: Reason) -> Said {
+        let status = Status::failed(Cause::new(reason));
+        let (observer, ranks) = (observer.label().to_owned(), ranks.to_vec());
+        Said::Told { observer, ranks, incarnation: 0, status }
+    }
+
+    /// What is wrong with what was said of a program: lost, duplicate, spurious, wrong.
+    fn judge(program: Program, said: &[Said]) -> [usize; 4] {
+        let mut fate = Fate::new(program, Timestamp::START);
+        for said in said {
+            fate.hear(Timestamp::START, said.clone());
+        }
+        let Verdict { lost, duplicate, spurious, wrong_cause, .. } = fate.history.judge();
+        [lost.len(), duplicate.len(), spurious.len(), wrong_cause.len()]
+    }
+
+    /// K2, N1, N2
+    #[test]
+    fn every_rank_of_a_program_is_to_be_told_once_to_everybody_as_what_it_was() {
+        let all: Vec<Said> = Observer::EVERY
+            .into_iter()
+            .map(|observer| told(observer, &[0, 1, 2, 3], Reason::Orphaned))
+            .collect();
+        let with = |more: Said| [all.clone(), vec![more]].concat();
+        assert_eq!(judge(Program::Pause, &all), [0; 4]);
+        assert_eq!(judge(Program::Pause, &all[1..]), [4, 0, 0, 0]);
+        let again = told(Observer::Owner, &[2], Reason::Orphaned);
+        assert_eq!(judge(Program::Pause, &with(again)), [0, 1, 0, 0]);
+        let other = told(Observer::Owner, &[4], Reason::Orphaned);
+        assert_eq!(judge(Program::Pause, &with(other)), [0, 0, 1, 0]);
+        assert_eq!(judge(Program::Abandon, &all), [0, 0, 0, 12], "nobody has timed out");
+        assert_eq!(judge(Program::Kill, &all), [0, 0, 12, 0], "nobody was left to say that");
+    }
+
+    /// K2, K3
+    #[test]
+    fn what_is_gone_too_late_or_never_is_a_problem() {
+        let is_problem = |left: Vec<u32>, after| {
+            let mut fate = Fate::new(Program::Kill, Timestamp::START);
+            fate.must_be_gone((left, after), CULLED);
+            !fate.problems.is_empty()
+        };
+        assert!(!is_problem(vec![], CULLED));
+        assert!(is_problem(vec![], CULLED * 2) && is_problem(vec![7], Duration::ZERO));
+    }
+}

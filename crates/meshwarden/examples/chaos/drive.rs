@@ -344,10 +344,15 @@ fn expect_life(seat: &ProcSeat, found: Option<Incarnation>) -> Result<()> {
     bail!("rank {rank} was to be hit in its life {incarnation}, and was in {found:?}")
 }
 
-/// Removes what ranks have left in their directory: cores.
+/// Removes what ranks have left in their directories: cores.
 fn remove_files(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir)? {
-        fs::remove_file(entry?.path())?;
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_files(&entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ impl Injection {
         let mut frozen = None;
         match deed {
             Deed::Segv(core) => {
-                disarm(seat.pid).await?;
+                disarm(&seat).await?;
                 limit_core(raw(seat.pid)?, core)?;
             }
             Deed::Freeze(freezer) => frozen = Some(freezer.prepare(seat.pid)?),
@@ -89,15 +89,20 @@ impl Injection {
     }
 }
 
-/// Rust's runtime has a handler for `SIGSEGV`, which restores the default and returns when it meets one that is no
-/// overflow of a stack: so the first from outside does nothing, and ends nobody. It is given before the
-/// clock starts.
-async fn disarm(pid: u32) -> Result<()> {
-    if !catches_segv(pid) {
-        return Ok(());
-    }
-    signal(pid, Signal::SEGV)?;
+/// Waits until a rank is where it leaves its core, and takes its handler away: Rust's runtime has one for
+/// `SIGSEGV`, which restores the default and returns when it meets one that is no overflow of a stack.
+/// So the first from outside ends nobody, and is given before the clock starts.
+async fn disarm(seat: &ProcSeat) -> Result<()> {
+    let pid = seat.pid;
     let deadline = Instant::now() + Duration::from_secs(10);
+    let home = seat.rank.to_string();
+    while !fs::read_link(format!("/proc/{pid}/cwd"))?.ends_with(&home) {
+        ensure!(Instant::now() < deadline, "rank {home} does not go home");
+        sleep(Duration::from_millis(1)).await;
+    }
+    if catches_segv(pid) {
+        signal(pid, Signal::SEGV)?;
+    }
     while catches_segv(pid) {
         ensure!(Instant::now() < deadline, "process {pid} goes on catching SIGSEGV");
         sleep(Duration::from_millis(1)).await;

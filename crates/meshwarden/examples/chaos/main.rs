@@ -73,8 +73,8 @@ fn main() -> ExitCode {
 async fn run(root: &Root, options: &Options) -> Result<ExitCode> {
     let mut census = Census::begin()?;
     let machine = Machine::look();
-    let scratch = Scratch::new()?;
-    let floor = Floor::start(scratch.0.clone())?;
+    let scratch = Scratch::new(options.extent.size())?;
+    let floor = Floor::start(scratch.0.join(PLAIN))?;
     let mut ledger = Ledger::new(options.extent.size());
     let mut programs = Programs::default();
     let n_hosts = options.extent.size_of("hosts").unwrap_or(1);
@@ -147,14 +147,22 @@ async fn inject(
     driver.stop().await
 }
 
-/// A directory for cores, removed with them.
+/// A directory with one for each rank's cores, and one for those of plain children; removed with them.
 struct Scratch(PathBuf);
 
+/// Where plain children write cores.
+const PLAIN: &str = "plain";
+
 impl Scratch {
-    fn new() -> Result<Self> {
+    fn new(n_ranks: usize) -> Result<Self> {
         let dir = std::env::temp_dir().join(format!("meshwarden-chaos-{}", std::process::id()));
         fs::create_dir(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
-        Ok(Self(dir))
+        let scratch = Self(dir);
+        fs::create_dir(scratch.0.join(PLAIN))?;
+        for rank in 0..n_ranks {
+            fs::create_dir(scratch.0.join(rank.to_string()))?;
+        }
+        Ok(scratch)
     }
 }
 

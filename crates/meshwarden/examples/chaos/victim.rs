@@ -39,8 +39,12 @@ impl Order {
     }
 }
 
-/// The `main` of the worker.
+/// The `main` of the worker. It works in a directory of its own, named after its rank: two that write
+/// cores at once would spoil each other's.
 pub(crate) async fn victim(mut worker: Worker) -> ExitCode {
+    if std::env::set_current_dir(worker.rank().to_string()).is_err() {
+        return ExitCode::FAILURE;
+    }
     while let Some(order) = worker.recv().await.and_then(Order::decode) {
         match order {
             Order::Exit(code) => return ExitCode::from(code),

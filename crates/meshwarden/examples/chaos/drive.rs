@@ -68,7 +68,12 @@ impl<'a> Driver<'a> {
     ) -> Result<Self> {
         let Books { floor, ledger, programs, census } = books;
         let cores = surroundings.dir.clone().context("ranks need a directory")?;
-        let mesh = root.procs(extent).name("chaos").restart(RESTART).times(times());
+        let mesh = root
+            .procs(extent)
+            .name("chaos")
+            .restart(RESTART)
+            .times(Times::local())
+            .stalled_handler(FROZEN);
         let spawning = mesh.surroundings(surroundings).worker(VICTIM).spawn(hosts);
         let mesh = patiently("the mesh to start", spawning).await??;
         let clock = Clock::start();
@@ -254,7 +259,7 @@ impl<'a> Driver<'a> {
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.ledger.begin_phase(false);
         let quiet = async { while self.hear().await {} };
-        ensure!(timeout(times().check * 2, quiet).await.is_err(), ENDED);
+        ensure!(timeout(Times::local().check * 2, quiet).await.is_err(), ENDED);
         _ = self.seats().await;
         self.ledger.stopped(self.clock.now());
         patiently("the mesh to stop", self.mesh.stop(GRACE)).await??;
@@ -363,10 +368,8 @@ pub(crate) async fn patiently<T>(what: &str, future: impl Future<Output = T>) ->
     waited.or_else(|_| bail!("waited {} s in vain for {what}", PATIENCE.as_secs()))
 }
 
-/// Those of a mesh on one machine, but a rank that is frozen is told soon.
-fn times() -> Times {
-    Times { stalled_handler: Duration::from_secs(1), ..Times::local() }
-}
+/// A rank that is frozen is told soon.
+const FROZEN: Duration = Duration::from_secs(1);
 
 /// Every end leads to a restart, at once, as often as it takes.
 const RESTART: RestartConfig = RestartConfig {

@@ -14,6 +14,9 @@ mod budget;
 mod config;
 mod connection;
 mod dialler;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod link;
 mod meet;

@@ -237,5 +237,8 @@ const ACKED_TOGETHER: u64 = 32;
 /// What an envelope counts besides its body: about what it takes in memory.
 const ENVELOPE: usize = 256;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod world;
+
 #[cfg(test)]
 mod tests;

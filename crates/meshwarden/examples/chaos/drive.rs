@@ -68,12 +68,8 @@ impl<'a> Driver<'a> {
     ) -> Result<Self> {
         let Books { floor, ledger, programs, census } = books;
         let cores = surroundings.dir.clone().context("ranks need a directory")?;
-        let mesh = root
-            .procs(extent)
-            .name("chaos")
-            .restart(RESTART)
-            .times(Times::local())
-            .stalled_handler(FROZEN);
+        let mesh =
+            root.procs(extent).name("chaos").restart(RESTART).times(TIMES).stalled_handler(FROZEN);
         let spawning = mesh.surroundings(surroundings).worker(VICTIM).spawn(hosts);
         let mesh = patiently("the mesh to start", spawning).await??;
         let clock = Clock::start();
@@ -259,7 +255,7 @@ impl<'a> Driver<'a> {
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.ledger.begin_phase(false);
         let quiet = async { while self.hear().await {} };
-        ensure!(timeout(Times::local().check * 2, quiet).await.is_err(), ENDED);
+        ensure!(timeout(TIMES.check * 2, quiet).await.is_err(), ENDED);
         _ = self.seats().await;
         self.ledger.stopped(self.clock.now());
         patiently("the mesh to stop", self.mesh.stop(GRACE)).await??;
@@ -367,6 +363,10 @@ pub(crate) async fn patiently<T>(what: &str, future: impl Future<Output = T>) ->
     let waited = timeout(PATIENCE, future).await;
     waited.or_else(|_| bail!("waited {} s in vain for {what}", PATIENCE.as_secs()))
 }
+
+/// A lease of 10 s, also on one machine: here it is to be shared with many more than it has processors for, and
+/// whoever gets none of their time for as long as the lease is rightly given up.
+const TIMES: Times = Times::lan();
 
 /// A rank that is frozen is told soon.
 const FROZEN: Duration = Duration::from_secs(1);

@@ -201,7 +201,8 @@ impl Ledger {
         })
     }
 
-    /// Whether the end of a life was seen by all, and the next life runs.
+    /// Whether the end of a life was seen by all, and a later life runs: the next, or one after it if that
+    /// has ended by itself, which is found to be spurious.
     fn is_over(&self, fault: &Fault, end: &End) -> bool {
         let next = fault.incarnation.next();
         let is_seen = |observer: &Observer| {
@@ -213,10 +214,11 @@ impl Ledger {
         };
         let runs = |(by, seen): &(Observer, Observation)| {
             *by == Observer::All
-                && (seen.rank, seen.incarnation) == (fault.rank, next)
+                && seen.rank == fault.rank
+                && seen.incarnation >= next
                 && seen.status == Status::Running
         };
-        self.ready.get(fault.rank.index()) == Some(&Some(next))
+        self.ready.get(fault.rank.index()).is_some_and(|ready| *ready >= Some(next))
             && Observer::EVERY.iter().filter(|it| it.hears(end)).all(is_seen)
             && self.seen_in_round().any(runs)
     }

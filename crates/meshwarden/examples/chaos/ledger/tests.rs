@@ -87,6 +87,22 @@ fn a_kill_is_settled_when_all_were_told_and_the_next_life_runs() {
     }
 }
 
+/// A life that ends by itself is found spurious, and does not end the run.
+#[test]
+fn a_rank_that_lost_a_life_more_runs_again() {
+    let mut ledger = ledger();
+    _ = inject(&mut ledger, Deed::Kill);
+    tell_all(&mut ledger, 12, &killed());
+    let orphaned = Status::failed(Cause::new(Reason::Orphaned));
+    tell_all(&mut ledger, 20, &change(SECOND, orphaned));
+    assert!(!ledger.is_settled());
+    let third = SECOND.next();
+    ledger.on_change(Observer::All, at(30), &change(third, Status::Running));
+    ledger.on_ready(RANK, third);
+    assert!(ledger.is_settled());
+    assert_eq!(n_wrong_of_all(&ledger), [[0, 0, 1, 0]; 3]);
+}
+
 #[test]
 fn a_fault_that_nobody_or_not_everybody_is_told_of_is_lost() {
     let mut ledger = ledger();

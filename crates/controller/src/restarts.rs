@@ -1,6 +1,6 @@
 //! Which ended ranks start again, when, and when it is too much (RS1 to RS3).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ use mesh_shape::{Rank, RankSet};
 use crate::cells::visits;
 use crate::spread::SplitMix;
 
+mod alone;
+
+use alone::Alone;
+
 /// The restarts of one mesh.
 #[derive(Clone, Debug)]
 pub(crate) struct Restarts {
@@ -23,9 +27,7 @@ pub(crate) struct Restarts {
     granted: Option<Box<Granted>>,
     /// The restarts of the controller before; `None` if the mesh was not adopted.
     adopted: Option<Box<Adopted>>,
-    pending: BTreeMap<Timestamp, Vec<(Rank, Incarnation)>>,
-    // Invariant: what is in `pending`, by rank.
-    alone: BTreeSet<(Rank, Incarnation)>,
+    alone: Alone,
     round: Option<Box<Round>>,
     escalation: Escalating,
     /// The mesh is being stopped: nothing starts again.
@@ -107,8 +109,7 @@ impl Restarts {
             size,
             granted: None,
             adopted: None,
-            pending: BTreeMap::new(),
-            alone: BTreeSet::new(),
+            alone: Alone::new(),
             round: None,
             escalation: Escalating::NotNeeded,
             is_cancelled: false,
@@ -156,8 +157,7 @@ impl Restarts {
                     continue;
                 };
                 let next = (rank, change.incarnation.next());
-                self.pending.entry(now + delay).or_default().push(next);
-                self.alone.insert(next);
+                self.alone.insert(now + delay, next);
                 let (ranks, restart_in) = (RankSet::from_iter([rank]), Some(delay));
                 decided.push(Change { ranks, restart_in, ..change.clone() });
             }
@@ -213,11 +213,7 @@ impl Restarts {
         let new = || Box::new(Round { ranks, joined, due, kill_at, killed: false, is_lost: false });
         let round = self.round.get_or_insert_with(new);
         // Those that were to start alone start with the others.
-        self.pending.retain(|_, alone| {
-            alone.retain(|(rank, _)| !group.contains(*rank));
-            !alone.is_empty()
-        });
-        self.alone.retain(|(rank, _)| !group.contains(*rank));
+        self.alone.remove(&group);
         round.joined = round.joined.union(&group.difference(&round.ranks));
         round.ranks = round.ranks.union(&group);
         round.due = round.due.max(due);
@@ -363,35 +359,19 @@ impl Restarts {
         adopted.max = adopted.max.max(life);
     }
 
-    /// The restarts of single ranks that are due, in rank order: so sets of them grow at their ends only.
+    /// The restarts of single ranks that are due, in rank order.
     pub(crate) fn due(&mut self, now: Timestamp) -> Vec<(Rank, Incarnation)> {
-        let mut due = Vec::new();
-        while let Some(entry) = self.pending.first_entry()
-            && *entry.key() <= now
-        {
-            due.extend(entry.remove());
-        }
-        due.sort_unstable();
-        for begins in &due {
-            self.alone.remove(begins);
-        }
-        due
+        self.alone.take_due(now)
     }
 
     /// When each rank that has ended, and is to start alone, will start.
     pub(crate) fn pending(&self) -> BTreeMap<Rank, Timestamp> {
-        let each = |(at, ranks): (&Timestamp, &Vec<(Rank, Incarnation)>)| {
-            let at = *at;
-            ranks.iter().map(move |(rank, _)| (*rank, at)).collect::<Vec<_>>()
-        };
-        self.pending.iter().flat_map(each).collect()
+        self.alone.times()
     }
 
     /// The ranks of `range` that will begin another life.
     pub(crate) fn starting(&self, range: Range<usize>) -> RankSet {
-        let bound = |rank| (Rank::new(rank), Incarnation::FIRST);
-        let alone = self.alone.range(bound(range.start)..bound(range.end));
-        let mut starting: RankSet = alone.map(|(rank, _)| *rank).collect();
+        let mut starting = self.alone.within(&range);
         #[cfg(test)]
         visits::count(starting.len());
         for run in self.round.iter().flat_map(|round| round.ranks.runs_within(range.clone())) {
@@ -429,19 +409,18 @@ impl Restarts {
 
     /// The mesh is being stopped: nothing starts again.
     pub(crate) fn cancel(&mut self) {
-        self.pending.clear();
         self.alone.clear();
         self.round = None;
         self.is_cancelled = true;
     }
 
     pub(crate) fn has_pending(&self) -> bool {
-        !self.pending.is_empty() || self.round.is_some()
+        !self.alone.is_empty() || self.round.is_some()
     }
 
     /// When a rank that starts alone is due.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        self.pending.keys().next().copied()
+        self.alone.next_deadline()
     }
 }
 

@@ -50,6 +50,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use mesh_core::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -144,6 +145,7 @@ impl<'fd> Guard<'fd> {
     /// Waits for something to happen and deals with it.
     fn turn(&mut self) -> Result<(), Over> {
         self.flush()?;
+        self.keeper.tidy();
         let woken = self.wait().or(Err(Over::Broken))?;
         if woken.is_over {
             return Err(Over::AgentGone);
@@ -162,9 +164,8 @@ impl<'fd> Guard<'fd> {
             }
         }
         self.obey()?;
-        // Renewals that had come already are taken first: what they echo was heard in time, or else
-        // extends nothing.
         let now = clock::now();
+        self.renew_early(now)?;
         self.keeper.cull(now);
         self.flush()?;
         // Of the same moment: this process may have been suspended since, and the echo of a beat from
@@ -173,9 +174,32 @@ impl<'fd> Guard<'fd> {
         Ok(())
     }
 
+    /// If a lease has run out, renewals that had come already are taken first, also those behind starts
+    /// that take long: what they echo was heard in time, or else extends nothing.
+    fn renew_early(&mut self, now: Timestamp) -> Result<(), Over> {
+        if !self.keeper.is_cull_due(now) {
+            return Ok(());
+        }
+        while self.inbox.n_waiting() < READ_AHEAD_MAX {
+            match self.inbox.fill(self.lifeline) {
+                Ok(Filled::Some) => {}
+                Ok(Filled::Nothing) => break,
+                Ok(Filled::Closed) => return Err(Over::AgentGone),
+                Err(_) => return Err(Over::Broken),
+            }
+        }
+        self.keeper.renew_early(self.inbox.waiting());
+        Ok(())
+    }
+
     /// Performs some of the messages that came. Not all at once: what comes between them is due.
     fn obey(&mut self) -> Result<(), Over> {
-        for _ in 0..MESSAGES_PER_TURN {
+        for n_obeyed in 0..MESSAGES_PER_TURN {
+            let now = clock::now();
+            if n_obeyed > 0 && self.keeper.is_beat_due(now) {
+                break;
+            }
+            self.renew_early(now)?;
             match self.inbox.take() {
                 Ok(Some((message, fds))) => self.keeper.obey(message, fds),
                 Ok(None) => break,
@@ -273,6 +297,8 @@ fn timespec(patience: Option<Duration>) -> Option<Timespec> {
 /// How many messages are performed before children, leases and beats have their turn again: each may
 /// take as long as an `exec`.
 const MESSAGES_PER_TURN: usize = 16;
+/// How many bytes are received, and kept, in search of renewals.
+const READ_AHEAD_MAX: usize = 16 << 20;
 /// When to try again what the system refuses for the moment, and to look again for descendants.
 const RETRY_AFTER: Duration = Duration::from_millis(5);
 /// How long descendants may resist being killed.

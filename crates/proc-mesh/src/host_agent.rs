@@ -3,6 +3,7 @@
 //! One task on the control thread. It waits for orders, for its guard, and for what its readers and
 //! worker links have to say; what it decides about each process is in [`hosted`].
 
+mod aftermath;
 mod hosted;
 mod killed;
 mod processors;
@@ -27,6 +28,7 @@ use crate::guard_link::{GuardError, GuardLink};
 use crate::host::{HostOrder, Opening, close_deadline};
 use crate::notify::Notifier;
 use crate::unkillable::WhyUnkillable;
+use aftermath::{Aftermath, Cleared};
 use hosted::Hosted;
 use killed::Killed;
 pub(crate) use seat::Note;
@@ -50,6 +52,8 @@ pub(crate) struct HostAgent {
     killed: Killed,
     /// A guard has died: what it had started may have outlived it.
     has_lost_guard: bool,
+    /// What is being done about that.
+    aftermath: Aftermath,
     /// Which guard this is: the first, or the one after so many that were lost.
     guard_life: Incarnation,
     /// The id of the next command line told to the guard.
@@ -94,6 +98,7 @@ enum Woken {
     Order(Option<HostOrder>),
     Guard(Result<(FromGuard, Vec<OwnedFd>), GuardError>),
     Note(Note),
+    Cleared(Cleared),
     Due,
 }
 
@@ -107,6 +112,7 @@ impl HostAgent {
             meshes: BTreeMap::new(),
             killed: Killed::default(),
             has_lost_guard: false,
+            aftermath: Aftermath::default(),
             guard_life: Incarnation::FIRST,
             next_command: 0,
             paused_at: None,
@@ -126,12 +132,14 @@ impl HostAgent {
                 message = recv(self.guard.as_mut()) => Woken::Guard(message),
                 Some(note) = self.notes.recv() => Woken::Note(note),
                 order = orders.recv() => Woken::Order(order),
+                cleared = self.aftermath.next() => Woken::Cleared(cleared),
                 () = sleep_until_or_never(due) => Woken::Due,
             };
             match woken {
                 Woken::Guard(Ok((message, fds))) => self.on_guard(message, fds),
-                Woken::Guard(Err(error)) => self.on_guard_lost(&error).await,
+                Woken::Guard(Err(error)) => self.on_guard_lost(&error),
                 Woken::Note(note) => self.on_note(note),
+                Woken::Cleared(cleared) => self.on_cleared(cleared).await,
                 Woken::Order(Some(HostOrder::Close { closed })) => return self.close(closed).await,
                 Woken::Order(Some(order)) => self.on_order(order).await,
                 Woken::Order(None) => return,
@@ -198,17 +206,11 @@ impl HostAgent {
     }
 
     async fn perform(&mut self, mesh: MeshId, request: Request) {
-        let revived = match request.order {
-            Order::Start { .. } => self.revive_guard().await,
-            Order::Stop { .. } | Order::Kill { .. } | Order::Poll | Order::Renew { .. } => Ok(()),
-        };
         let Some(hosted) = self.meshes.get_mut(&mesh) else { return };
         match request.order {
             Order::Start { ranks, incarnation, echoed } => {
                 hosted.start(&ranks, incarnation, (request.epoch, echoed));
-                if let Err(error) = revived {
-                    hosted.refuse_queued(&error);
-                }
+                self.revive_guard().await;
             }
             Order::Stop { ranks, incarnation } => {
                 hosted.stop(&ranks, incarnation, self.guard.as_mut());
@@ -226,17 +228,22 @@ impl HostAgent {
         }
     }
 
-    /// A guard that died is replaced when there is something to start.
-    async fn revive_guard(&mut self) -> Result<(), GuardError> {
-        if self.guard.is_none() {
-            let mut guard = GuardLink::start(Path::new("/proc/self/exe")).await?;
-            self.guard_life = self.guard_life.next();
-            for hosted in self.meshes.values_mut() {
-                hosted.introduce(&mut guard, self.guard_life);
-            }
-            self.guard = Some(guard);
+    /// A guard that died is replaced when there is something to start, and what it has left is ended.
+    async fn revive_guard(&mut self) {
+        let is_wanted = self.meshes.values().any(Hosted::waits_for_room);
+        if self.guard.is_some() || self.aftermath.is_ending() || !is_wanted {
+            return;
         }
-        Ok(())
+        match GuardLink::start(Path::new("/proc/self/exe")).await {
+            Ok(mut guard) => {
+                self.guard_life = self.guard_life.next();
+                for hosted in self.meshes.values_mut() {
+                    hosted.introduce(&mut guard, self.guard_life);
+                }
+                self.guard = Some(guard);
+            }
+            Err(error) => self.each_mesh(|hosted, _| hosted.refuse_queued(&error)),
+        }
     }
 
     fn on_guard(&mut self, message: FromGuard, fds: Vec<OwnedFd>) {
@@ -283,18 +290,30 @@ impl HostAgent {
     }
 
     /// Without its guard nobody can say how the processes ended: they are ended for certain, and so
-    /// is what they had started.
-    async fn on_guard_lost(&mut self, error: &GuardError) {
+    /// is what they had started. That they are lost is told when that is done.
+    fn on_guard_lost(&mut self, error: &GuardError) {
         warn!(%error, "the guard is gone: its processes are killed, and lost");
         self.guard = None;
         self.has_lost_guard = true;
-        self.killed.forget();
-        self.each_mesh(|hosted, _| hosted.on_guard_lost());
-        if !self.tools.mark.sweep().await {
-            error!("processes that a guard left behind could not be killed");
-        }
-        if !sweep::remove_cgroups().await {
-            warn!("cgroups that a guard left behind could not be removed");
+        self.each_mesh(|hosted, _| hosted.kill_unguarded());
+        self.aftermath.begin(&self.tools.mark);
+    }
+
+    async fn on_cleared(&mut self, cleared: Cleared) {
+        match cleared {
+            Cleared::Processes { is_clean } => {
+                if !is_clean {
+                    error!("processes that a guard left behind could not be killed");
+                }
+                self.each_mesh(|hosted, _| hosted.on_guard_lost());
+                // There is no guard to tell of their ends.
+                self.killed.forget();
+                self.revive_guard().await;
+            }
+            Cleared::Cgroups { is_clean: true } => {}
+            Cleared::Cgroups { is_clean: false } => {
+                warn!("cgroups that a guard left behind could not be removed");
+            }
         }
     }
 
@@ -304,6 +323,9 @@ impl HostAgent {
 
     /// Starts what waits to be started, as far as the bound allows.
     fn launch(&mut self) {
+        if self.aftermath.is_ending() {
+            return;
+        }
         let mut room =
             STARTING_MAX.saturating_sub(self.meshes.values().map(Hosted::n_starting).sum());
         for hosted in self.meshes.values_mut() {
@@ -333,6 +355,7 @@ impl HostAgent {
             Some(guard) => guard.close(close_deadline()).await,
             None => true,
         };
+        self.aftermath.finish().await;
         // A guard that ended well has seen to it that nothing is left.
         let is_clean = (is_closed && !self.has_lost_guard) || self.tools.mark.sweep().await;
         _ = closed.send(is_closed && is_clean).is_ok();

@@ -6,20 +6,23 @@
 //! comes later can tell, and remove, what a guard has left that was killed.
 
 mod hierarchies;
+mod leaving;
 mod own;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mesh_core::LaunchProblem;
+use mesh_core::{LaunchProblem, Timestamp};
 use rustix::io::Errno;
 use rustix::process::getpid;
 use serde::{Deserialize, Serialize};
 
+use super::clock;
 use super::spawn::named_problem;
 use super::wire::ProcKey;
 use hierarchies::{Hierarchy, Version};
+use leaving::Leaving;
 pub(super) use own::OwnCgroup;
 
 /// What cgroup a process is to have.
@@ -38,7 +41,7 @@ pub struct CgroupOrder {
 pub(super) struct Cgroups {
     /// Found when the first is to be made.
     homes: Option<Vec<Home>>,
-    leaving: Vec<OwnCgroup>,
+    leaving: Leaving<OwnCgroup>,
 }
 
 /// The directory of this guard in one hierarchy.
@@ -74,31 +77,39 @@ impl Cgroups {
         }
     }
 
-    /// Ends what is left in the cgroup of a process that has ended, and removes it once it is empty.
+    /// What is left in the cgroup of a process that has ended is to be ended, and it is to be removed:
+    /// [`Self::tidy`] does so.
     pub(super) fn leave(&mut self, cgroup: OwnCgroup) {
-        self.leaving.push(cgroup);
-        self.tidy();
+        self.leaving.push(cgroup, clock::now());
     }
 
-    /// Removes those that have become empty.
-    pub(super) fn tidy(&mut self) {
-        self.leaving.retain(|cgroup| {
-            if cgroup.remove() {
-                return false;
+    /// Removes those that have become empty, one at least and more until a moment has come: each takes the
+    /// kernel a while.
+    pub(super) fn tidy(&mut self, until: Timestamp) {
+        let now = clock::now();
+        while let Some(attempt) = self.leaving.pop(now) {
+            if !attempt.what.end() {
+                self.leaving.put_off(attempt, now);
             }
-            cgroup.kill();
-            !cgroup.remove()
-        });
+            if clock::now() >= until {
+                break;
+            }
+        }
     }
 
-    /// Whether some wait to be removed.
-    pub(super) const fn has_leaving(&self) -> bool {
-        !self.leaving.is_empty()
+    /// When one is to be removed.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.leaving.next_deadline()
     }
 
     /// Removes everything: nothing runs any more. Says whether that was achieved.
     pub(super) fn clear(&mut self) -> bool {
-        self.tidy();
+        let now = clock::now();
+        for cgroup in self.leaving.take() {
+            if !cgroup.end() {
+                self.leaving.push(cgroup, now);
+            }
+        }
         self.homes.iter().flatten().filter(|home| !remove_tree(&home.dir)).count() == 0
     }
 }

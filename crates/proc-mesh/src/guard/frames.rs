@@ -205,6 +205,23 @@ impl Inbox {
         }
     }
 
+    /// How many bytes have come that were not taken yet.
+    pub(crate) fn n_waiting(&self) -> usize {
+        self.bytes.len() - self.n_taken
+    }
+
+    /// The whole messages that have come and were not taken yet, in their order. They are not taken by
+    /// that; what is no message ends them, as it will end [`Self::take`].
+    pub(crate) fn waiting<M: Message>(&self) -> impl Iterator<Item = M> {
+        let mut rest = &self.bytes[self.n_taken..];
+        std::iter::from_fn(move || {
+            let end = end_of_first(rest).ok().flatten()?;
+            let message = postcard::from_bytes(&rest[LENGTH_BYTES..end]).ok()?;
+            rest = &rest[end..];
+            Some(message)
+        })
+    }
+
     /// Whether [`Self::take`] has something to say without receiving more.
     pub(crate) fn has_frame(&self) -> bool {
         !matches!(self.frame_end(), Ok(None))
@@ -212,14 +229,7 @@ impl Inbox {
 
     /// Where the first frame ends, if it is whole.
     fn frame_end(&self) -> Result<Option<usize>, BadFrame> {
-        let rest = &self.bytes[self.n_taken..];
-        let Some((prefix, _)) = rest.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
-        let length = usize::try_from(u32::from_le_bytes(*prefix)).or(Err(BadFrame))?;
-        if length > FRAME_BYTES_MAX {
-            return Err(BadFrame);
-        }
-        let whole = LENGTH_BYTES + length;
-        Ok((rest.len() >= whole).then_some(self.n_taken + whole))
+        Ok(end_of_first(&self.bytes[self.n_taken..])?.map(|end| self.n_taken + end))
     }
 
     fn append(&mut self, chunk: &[u8]) {
@@ -230,6 +240,17 @@ impl Inbox {
             self.bytes.shrink_to(SPARE_BYTES_MAX);
         }
     }
+}
+
+/// Where the first frame of `bytes` ends, if it is whole.
+fn end_of_first(bytes: &[u8]) -> Result<Option<usize>, BadFrame> {
+    let Some((prefix, _)) = bytes.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    let length = usize::try_from(u32::from_le_bytes(*prefix)).or(Err(BadFrame))?;
+    if length > FRAME_BYTES_MAX {
+        return Err(BadFrame);
+    }
+    let whole = LENGTH_BYTES + length;
+    Ok((bytes.len() >= whole).then_some(whole))
 }
 
 const LENGTH_BYTES: usize = size_of::<u32>();

@@ -110,12 +110,16 @@ impl Keeper {
         self.tell_closed();
     }
 
-    /// Asks the kernel for what it does not tell by itself, and removes cgroups that have become empty.
+    /// Asks the kernel for what it does not tell by itself.
     pub(super) fn look(&mut self) {
         self.children.look(&mut self.rounds, clock::now());
-        if self.cgroups.has_leaving() {
-            self.cgroups.tidy();
-        }
+    }
+
+    /// Removes cgroups of processes that have ended, as far as there is time for that before the next
+    /// beat. Ask only when the ends have been told.
+    pub(super) fn tidy(&mut self) {
+        let until = clock::now() + TIDY_FOR;
+        self.cgroups.tidy(self.beat_every().map_or(until, |_| until.min(self.beat_at)));
     }
 
     /// Removes every cgroup, once nothing runs any more. Says whether none is left.
@@ -155,12 +159,29 @@ impl Keeper {
         self.tell(&FromGuard::Started { key, pid }, Some(pidfd));
     }
 
+    /// Takes renewals out of their turn, of controllers that are obeyed already: what they echo was heard
+    /// in time, however long the starts before them take.
+    pub(super) fn renew_early(&mut self, messages: impl Iterator<Item = ToGuard>) {
+        for message in messages {
+            if let ToGuard::Renew { mesh, epoch, .. } = message
+                && self.wards.get(&mesh).is_some_and(|ward| ward.lease.epoch() == epoch)
+            {
+                self.obey(message, Vec::new());
+            }
+        }
+    }
+
+    /// Whether a lease has run out, for all that has been obeyed so far.
+    pub(super) fn is_cull_due(&self, now: Timestamp) -> bool {
+        self.lease_ends().any(|ends_at| now >= ends_at)
+    }
+
     /// Kills the meshes whose lease has run out (K2).
     ///
     /// What has ended before that is told first, as it ended: this process may have been suspended
     /// when it did.
     pub(super) fn cull(&mut self, now: Timestamp) {
-        if !self.lease_ends().any(|ends_at| now >= ends_at) {
+        if !self.is_cull_due(now) {
             return;
         }
         self.sweep();
@@ -174,6 +195,11 @@ impl Keeper {
     /// Kills everything there is.
     pub(super) fn kill_all(&self) {
         self.children.kill_all();
+    }
+
+    /// Whether a beat is to be sent.
+    pub(super) fn is_beat_due(&self, now: Timestamp) -> bool {
+        self.beat_every().is_some() && now >= self.beat_at
     }
 
     /// Puts in a beat if one is due and all the rest has been sent. It counts as sent at `now`, at
@@ -211,7 +237,7 @@ impl Keeper {
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let launches = self.launching.next_deadline().filter(|_| !self.is_paused);
         let look = (!self.children.is_empty()).then(|| self.rounds.at());
-        let tidy = self.cgroups.has_leaving().then(|| clock::now() + TIDY_AFTER);
+        let tidy = self.cgroups.next_deadline();
         let others = launches.into_iter().chain(look).chain(tidy);
         self.lease_ends().chain(self.beat_every().map(|_| self.beat_at)).chain(others).min()
     }
@@ -361,5 +387,5 @@ impl Keeper {
     }
 }
 
-/// How long a cgroup that is not empty yet is left alone.
-const TIDY_AFTER: Duration = Duration::from_millis(20);
+/// How long cgroups may be removed before others have their turn.
+const TIDY_FOR: Duration = Duration::from_millis(10);

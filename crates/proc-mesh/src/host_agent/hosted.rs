@@ -222,21 +222,28 @@ impl Hosted {
         self.end(key, how, raw.evidence, raw.alive);
     }
 
-    /// Nobody reaps them for us any more, and nobody can say how they end: they are killed.
+    /// Nobody reaps them for us any more, and nobody can say how they end: they are killed. Those that
+    /// waited to be started are lost at once.
+    pub(crate) fn kill_unguarded(&mut self) {
+        self.seats.values().filter_map(Seat::process).for_each(Process::kill);
+        self.lose(|state| matches!(state, State::Queued));
+    }
+
+    /// They have been killed, and nobody knows how they have ended. Those that wait by now do so for the
+    /// next guard.
     pub(crate) fn on_guard_lost(&mut self) {
         self.starting.forget();
-        let live: Vec<ProcKey> = self
-            .seats
-            .iter()
-            .filter(|(_, seat)| seat.is_live())
-            .map(|(rank, seat)| self.key(*rank, seat.incarnation))
-            .collect();
-        for key in live {
+        self.lose(|state| matches!(state, State::Launching(_) | State::Up(..)));
+    }
+
+    fn lose(&mut self, is_lost: impl Fn(&State) -> bool) {
+        let lost = self.seats.iter().filter(|(_, seat)| is_lost(&seat.state));
+        let lost: Vec<ProcKey> =
+            lost.map(|(rank, seat)| self.key(*rank, seat.incarnation)).collect();
+        for key in lost {
             let process = self.live_seat(key).and_then(|seat| seat.process());
-            let alive = process.map_or(Duration::ZERO, |process| {
-                process.kill();
-                boot_time().saturating_sub(process.started_at)
-            });
+            let alive = process
+                .map_or(Duration::ZERO, |process| boot_time().saturating_sub(process.started_at));
             self.end(key, HowEnded::GuardLost, boot_time(), alive);
         }
     }

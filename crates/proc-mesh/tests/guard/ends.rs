@@ -117,7 +117,9 @@ def sleep(marker, own):
     if pid == 0:
         if own: os.setpgid(0, 0)
         os.execvp("sleep", ["sleep", marker])
-    if own: os.setpgid(pid, pid)
+    if own:
+        try: os.setpgid(pid, pid)
+        except PermissionError: pass  # it has done so itself, and is its program by now
     return pid
 sleep("{ours}", False)
 os.setpgid(0, sleep("{other}", True))

@@ -14,6 +14,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial(a_mesh_that_nobody_renews_is_culled_and_said_so),
         trial(a_mesh_that_is_renewed_lives),
+        trial(a_renewal_that_waits_behind_starts_keeps_a_mesh_alive),
         trial(an_echo_of_an_old_beat_does_not_keep_a_mesh_alive),
         trial(a_controller_that_was_replaced_cannot_renew),
         trial(one_mesh_is_culled_and_the_other_lives),
@@ -59,6 +60,35 @@ async fn a_mesh_that_is_renewed_lives() -> Outcome {
     assert_eq!(rig.during(KEPT_TERM * 2).await?, []);
     rig.renews = false;
     assert_eq!(rig.ended().await?, (key(0), killed_by(9), true));
+    rig.close().await
+}
+
+/// K1: what it echoes was heard in time, however long the guard takes for what came before it.
+async fn a_renewal_that_waits_behind_starts_keeps_a_mesh_alive() -> Outcome {
+    let term = Duration::from_secs(2);
+    let mut rig = Rig::with_term(term).await?;
+    rig.renews = false;
+    let opened_at = Instant::now();
+    rig.command(0, &["sleep", &marker()], None)?;
+    while opened_at.elapsed() < term * 3 / 5 {
+        rig.during(Duration::from_millis(5)).await?;
+    }
+    let echoed = rig.heard.take().ok_or("a beat was heard")?;
+    rig.signal_guard(Signal::STOP)?;
+    // More than the guard performs at once.
+    let n_starts = 40;
+    for rank in 0..n_starts {
+        rig.start_rank(rank, 0)?;
+    }
+    rig.ask(ToGuard::Renew { mesh: mesh(), epoch: Epoch::FIRST, echoed })?;
+    rig.link.flush().await;
+    // The lease of the start has ended by now, and that of the echo has not.
+    tokio::time::sleep_until((opened_at + term + Duration::from_millis(50)).into()).await;
+    rig.renews = true;
+    rig.signal_guard(Signal::CONT)?;
+    for _ in 0..n_starts {
+        rig.started().await?;
+    }
     rig.close().await
 }
 

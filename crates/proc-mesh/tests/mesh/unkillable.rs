@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use controller::{Config, Times};
 use libtest_mimic::Trial;
-use mesh_core::{Interest, News, Status, Trouble};
+use mesh_core::{Failures, Interest, News, Status, Trouble};
 use mesh_shape::Rank;
 use proc_mesh::{Notify, ProcMesh, ProcNews, Run, SpawnError, Unkillable, WhyUnkillable};
 use rustix::fs::{Access, access};
@@ -22,7 +22,10 @@ use supervise::MeshEvents;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::fixture::{Site, failures_to_the_end, left_over, reasons, shells, until_gone};
+use crate::ends::kill;
+use crate::fixture::{
+    Site, failures_to_the_end, left_over, parent, reasons, shells, state_of, until_gone,
+};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -37,6 +40,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             freezer.clone(),
             trial(a_spawn_with_a_rank_that_cannot_be_killed_fails_with_its_name),
         ),
+        possible(freezer.clone(), trial(an_agent_answers_while_it_ends_what_its_guard_has_left)),
         possible(freezer, trial(a_rank_that_cannot_be_killed_is_told_and_blocks_nobody)),
         possible(rights, trial(a_rank_of_another_user_is_told_and_blocks_nobody)),
     ]
@@ -129,6 +133,28 @@ async fn a_rank_that_cannot_be_killed_is_told_and_blocks_nobody() -> Outcome {
     assert!(left_over(id).contains(&frozen), "it is frozen");
 
     drop(freezer);
+    until_gone(id).await;
+    site.close(id).await
+}
+
+/// ST4: that ranks are lost is told once they have been ended, and meanwhile the agent has ears.
+async fn an_agent_answers_while_it_ends_what_its_guard_has_left() -> Outcome {
+    let freezer = Freezer::make()?;
+    let site = Site::start().await?;
+    let mut mesh = site.spawn(shells("sleep 1000")).await?;
+    let seats = mesh.seats().await;
+    freezer.freeze(seats[2].pid)?;
+    kill(parent(seats[0].pid)?, Signal::KILL)?;
+    // The agent knows: nobody else ends the others.
+    while !matches!(state_of(seats[0].pid), None | Some('Z')) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(mesh.seats().await, seats, "one of them has not ended yet");
+
+    drop(freezer);
+    let lost: usize = failures_to_the_end(&mut mesh).await.iter().map(Failures::len).sum();
+    assert_eq!(lost, seats.len());
+    let id = mesh.label().id();
     until_gone(id).await;
     site.close(id).await
 }

@@ -78,8 +78,16 @@ impl OwnCgroup {
         }
     }
 
+    /// Kills what is in it, and removes it. Says whether it is gone.
+    pub(super) fn end(&self) -> bool {
+        self.remove() || {
+            self.kill();
+            self.remove()
+        }
+    }
+
     /// Removes it, if it is empty. Says whether it is gone.
-    pub(super) fn remove(&self) -> bool {
+    fn remove(&self) -> bool {
         // Not only up to the first that is not: each is one less.
         self.parts.iter().filter(|part| !super::remove_tree(&part.dir)).count() == 0
     }

@@ -4,11 +4,20 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use rustix::thread::{CpuSet, sched_getaffinity};
+use tracing::warn;
 
 /// The processors that this thread may use, one of each physical core first, then the second ones of
-/// each, and so on; in the order of their numbers otherwise. Empty if the system does not say.
+/// each, and so on; in the order of their numbers otherwise. None, with a warning, if the system does not
+/// say: on a machine of more than 1,024 processors it has more to say than is asked for.
 pub(super) fn allowed() -> Vec<u32> {
-    let Ok(set) = sched_getaffinity(None) else { return Vec::new() };
+    let set = match sched_getaffinity(None) {
+        Ok(set) => set,
+        Err(error) => {
+            let most = CpuSet::MAX_CPU;
+            warn!(%error, most, "ranks are not bound: the system does not say to which processors");
+            return Vec::new();
+        }
+    };
     let allowed = (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu));
     in_order(allowed.filter_map(|cpu| u32::try_from(cpu).ok()), core_of)
 }

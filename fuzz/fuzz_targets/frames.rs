@@ -1,4 +1,6 @@
 //! Fuzzes what a peer sends on a connection.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| transport_tcp::fuzzing::frames(bytes));
+mod cost;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| cost::bounded(bytes, transport_tcp::fuzzing::frames));

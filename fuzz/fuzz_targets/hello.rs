@@ -1,4 +1,6 @@
 //! Fuzzes what a stranger says first.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| transport_tcp::fuzzing::hello(bytes));
+mod cost;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| cost::bounded(bytes, transport_tcp::fuzzing::hello));

@@ -337,6 +337,11 @@ pub enum Distrust {
     /// Ours was not trusted.
     #[error("it does not trust our certificate: its log says why")]
     Ours,
+    /// It speaks TLS, and not Meshwarden within.
+    #[error(
+        "it speaks TLS, and something else than Meshwarden within: is it another program's port?"
+    )]
+    Protocol,
 }
 
 /// Where a process listens.

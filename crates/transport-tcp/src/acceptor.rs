@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mesh_core::{Inbound, Incarnation, Lane, Lost, ProcId};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::arrivals::Arrivals;
+use crate::complaints::Complaints;
 use crate::config::TcpConfig;
 use crate::connection::{Ended, Side, carry};
 use crate::handshake::Peer;
 use crate::link::Link;
-use crate::meet::{NotMet, answer, welcome};
+use crate::meet::{answer, welcome};
 use crate::metrics;
 use crate::stream::{Accepted, Fresh, Listener, Stream};
+use crate::turned_away::TurnedAway;
 
 /// One address at which we listen, and the sessions that came in there.
 pub(crate) struct Acceptor {
@@ -26,6 +29,7 @@ pub(crate) struct Acceptor {
     known: Mutex<Known>,
     /// Who is at the door.
     arrivals: Arrivals,
+    complaints: Complaints,
 }
 
 /// Who has been here.
@@ -51,7 +55,14 @@ enum Admitted {
 
 impl Acceptor {
     pub(crate) fn new(into: Arc<dyn Inbound>, lane: Lane, config: Arc<TcpConfig>) -> Self {
-        Self { into, lane, config, known: Mutex::default(), arrivals: Arrivals::default() }
+        Self {
+            into,
+            lane,
+            config,
+            known: Mutex::default(),
+            arrivals: Arrivals::default(),
+            complaints: Complaints::default(),
+        }
     }
 
     /// Takes connections for as long as it is run.
@@ -64,7 +75,7 @@ impl Acceptor {
                 Ok(stream) => {
                     let max = self.config.unauthenticated_per_address_max;
                     let Some(arrival) = self.arrivals.admit(stream.from(), max) else {
-                        metrics::refused("crowd");
+                        self.refuse(&TurnedAway::Crowd, stream.address());
                         continue;
                     };
                     let acceptor = Arc::clone(&self);
@@ -78,11 +89,10 @@ impl Acceptor {
                 }
                 // Somebody else's process on a Unix socket: it holds up nobody.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    metrics::refused("foreign");
+                    self.refuse(&TurnedAway::Foreign, None);
                 }
                 Err(error) => {
-                    metrics::refused("accept");
-                    tracing::warn!(%error, "a connection could not be taken");
+                    self.refuse(&TurnedAway::NotTaken(error), None);
                     // Without descriptors the next one would fail at once, too.
                     sleep(ACCEPT_PAUSE).await;
                 }
@@ -101,58 +111,47 @@ impl Acceptor {
         }
     }
 
+    /// A connection is turned away: it is counted, and some are logged.
+    fn refuse(&self, why: &TurnedAway, from: Option<IpAddr>) {
+        let reason = why.reason();
+        metrics::refused(reason);
+        let from = from.map(tracing::field::display);
+        match self.complaints.make(Instant::now()) {
+            Some(unsaid) => {
+                tracing::warn!(reason, from, %why, unsaid, "a connection was refused");
+            }
+            None => tracing::debug!(reason, from, %why, "a connection was refused"),
+        }
+    }
+
     /// The handshake, within its deadline.
     async fn meet(&self, stream: Accepted) -> Option<(Arc<Link>, u64, Box<dyn Stream>)> {
-        match timeout(self.config.handshake, self.try_meet(stream)).await {
-            Ok(Ok(met)) => met,
-            Ok(Err(NotMet::Refused(refused))) => {
-                metrics::refused(metrics::reason(refused));
-                tracing::warn!(%refused, "a connection was refused");
-                None
-            }
-            Ok(Err(NotMet::Untrusted(why))) => {
-                metrics::refused(metrics::distrusted(&why));
-                tracing::warn!(%why, "a connection was refused");
-                None
-            }
-            Ok(Err(NotMet::Broken(error))) => {
-                metrics::refused("broken");
-                tracing::debug!(%error, "a connection broke in its handshake");
-                None
-            }
-            Err(_) => {
-                metrics::refused("deadline");
-                tracing::warn!("a connection was too slow in its handshake");
-                None
-            }
-        }
+        let from = stream.address();
+        let met = timeout(self.config.handshake, self.try_meet(stream)).await;
+        let met = met.unwrap_or(Err(TurnedAway::TooSlow));
+        met.map_err(|why| self.refuse(&why, from)).ok()
     }
 
     async fn try_meet(
         &self,
         accepted: Accepted,
-    ) -> Result<Option<(Arc<Link>, u64, Box<dyn Stream>)>, NotMet> {
+    ) -> Result<(Arc<Link>, u64, Box<dyn Stream>), TurnedAway> {
         let us = self.into.identity();
         let Fresh { mut stream, binding, budget } =
             accepted.guarded(self.lane, self.config.silence).await?;
         let peer = answer((&mut *stream, binding), us, &self.config.secret).await?;
         budget.lift();
         if peer.lane != self.lane {
-            metrics::refused("lane");
-            return Ok(None);
+            return Err(TurnedAway::OtherLane);
         }
         let (link, is_new) = match self.admit(&peer) {
             Admitted::New(link) => (link, true),
             Admitted::Resumed(link) => (link, false),
             Admitted::Forgotten => {
-                metrics::refused("forgotten");
                 welcome(&mut *stream, peer.ack, true).await?;
-                return Ok(None);
+                return Err(TurnedAway::Forgotten);
             }
-            Admitted::Outdated => {
-                metrics::refused("outdated");
-                return Ok(None);
-            }
+            Admitted::Outdated => return Err(TurnedAway::Outdated),
         };
         // Before the connection is taken over: nothing else may be written first.
         let told = link.ack();
@@ -165,16 +164,16 @@ impl Acceptor {
         }
         let Ok(number) = link.connected(peer.ack, told) else {
             link.end(Lost::Protocol);
-            return Ok(None);
+            return Err(TurnedAway::Protocol);
         };
         // Another handshake of the same peer may have ended it meanwhile.
         if link.ended().is_some() {
-            return Ok(None);
+            return Err(TurnedAway::Forgotten);
         }
         if is_new {
             self.into.joined(self.lane, Arc::clone(&link) as Arc<dyn mesh_core::Outbound>);
         }
-        Ok(Some((link, number, stream)))
+        Ok((link, number, stream))
     }
 
     /// Finds the session of a peer, or begins one.
@@ -246,12 +245,6 @@ impl Drop for Carried {
         if std::thread::panicking() {
             self.0.end(Lost::Closed);
         }
-    }
-}
-
-impl From<NotMet> for io::Error {
-    fn from(not_met: NotMet) -> Self {
-        Self::other(not_met)
     }
 }
 

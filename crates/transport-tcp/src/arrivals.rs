@@ -1,10 +1,11 @@
 //! How many connections of each other machine are at the door.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts connections that are in their handshake, by the address of the machine that they come from.
+/// Counts connections that are in their handshake, by the address of the machine that they come from: of IPv6
+/// by its network, since whoever has one address there has 2^64 of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Arrivals(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 
@@ -19,6 +20,7 @@ pub(crate) struct Arrival {
 impl Arrivals {
     /// `None` if there are `max` of that address already.
     pub(crate) fn admit(&self, from: Option<IpAddr>, max: usize) -> Option<Arrival> {
+        let from = from.map(network);
         if let Some(address) = from {
             let mut all = self.all();
             let count = all.entry(address).or_default();
@@ -48,9 +50,30 @@ impl Drop for Arrival {
     }
 }
 
+/// What belongs to one owner: the first 64 bits of an address of IPv6 (RFC 4291, section 2.5.4).
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let bits = u128::from(address) >> 64 << 64;
+            Ipv6Addr::from(bits).into()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_machine() {
+        let (arrivals, max) = (Arrivals::default(), 2);
+        let admit = |text: &str| arrivals.admit(text.parse().ok(), max);
+        let kept: Vec<_> = ["2001:db8::1", "2001:db8::2:1"].into_iter().map(admit).collect();
+        assert_eq!(kept.iter().flatten().count(), 2);
+        assert!(admit("2001:db8::ffff:ffff:ffff:ffff").is_none());
+        assert!(admit("2001:db8:0:1::1").is_some(), "the next network");
+    }
 
     #[test]
     fn each_other_machine_has_so_many_and_this_one_is_not_counted() {

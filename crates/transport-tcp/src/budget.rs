@@ -37,6 +37,16 @@ impl<S> Budgeted<S> {
     }
 }
 
+/// The budget is used up.
+#[derive(Debug, thiserror::Error)]
+#[error("too much was said before it was known who says it")]
+struct TooMuch;
+
+/// Whether it was the budget that has ended a connection.
+pub(crate) fn is_used_up(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<TooMuch>())
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Budgeted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -49,8 +59,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Budgeted<S> {
             return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
         if left == 0 {
-            let error = "too much was said before it was known who says it";
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, TooMuch)));
         }
         let most = usize::try_from(left).unwrap_or(usize::MAX);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most.min(buffer.remaining())));
@@ -108,7 +117,7 @@ mod tests {
         stream.read_exact(&mut text).await.unwrap();
         assert_eq!(&text, b"012345");
         let error = stream.read_u8().await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!((error.kind(), is_used_up(&error)), (io::ErrorKind::InvalidData, true));
         budget.lift();
         assert_eq!(stream.read_u8().await.unwrap(), b'6');
     }

@@ -31,7 +31,8 @@ pub struct TcpConfig {
     pub data_frame_max: usize,
     /// How many connections may be in their handshake; others wait in the accept queue.
     pub unauthenticated_max: usize,
-    /// How many of them may come from one address of another machine; more are closed.
+    /// How many of them may come from one address of another machine, or from one network of IPv6 (64 bits);
+    /// more are closed.
     pub unauthenticated_per_address_max: usize,
     /// Who we are to other machines, and whom we trust there. On loopback, and over Unix sockets, the secret
     /// is enough.

@@ -139,9 +139,8 @@ impl Route {
             NotMet::Refused(Refused::Stranger(found)) => {
                 DialError::Stranger { to, wanted: self.peer, found }
             }
-            NotMet::Refused(Refused::OtherProgram | Refused::Version(_) | Refused::Garbled) => {
-                DialError::OtherProgram(to)
-            }
+            NotMet::Refused(Refused::OtherProgram | Refused::Version(_) | Refused::Garbled)
+            | NotMet::TooMuch => DialError::OtherProgram(to),
             NotMet::Refused(Refused::Unauthenticated) => DialError::Unauthenticated(to),
         }
     }

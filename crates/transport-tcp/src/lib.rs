@@ -11,6 +11,7 @@ mod acceptor;
 mod arrivals;
 mod backoff;
 mod budget;
+mod complaints;
 mod config;
 mod connection;
 mod dialler;
@@ -32,6 +33,7 @@ mod tls;
 #[path = "no_tls.rs"]
 mod tls;
 mod transport;
+mod turned_away;
 mod wire;
 
 pub use config::{ConfigError, TcpConfig};

@@ -5,6 +5,7 @@ use std::io;
 use mesh_core::{Distrust, Identity, Lane, ProcId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::budget::is_used_up;
 use crate::handshake::{Binding, Dialling, Greeted, MESSAGE_MAX, Nonce, Peer, Refused, SessionId};
 use crate::secret::Secret;
 use crate::stream::Stream;
@@ -14,11 +15,19 @@ use crate::wire::Ack;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotMet {
     #[error("the connection broke: {0}")]
-    Broken(#[from] io::Error),
+    Broken(io::Error),
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error(transparent)]
     Untrusted(#[from] Distrust),
+    #[error("too much was said before it was known who says it")]
+    TooMuch,
+}
+
+impl From<io::Error> for NotMet {
+    fn from(error: io::Error) -> Self {
+        if is_used_up(&error) { Self::TooMuch } else { Self::Broken(error) }
+    }
 }
 
 /// Whom a dialler has met.

@@ -112,6 +112,7 @@ pub(crate) const fn distrusted(why: &Distrust) -> &'static str {
         Distrust::Role(_) => "certificate_role",
         Distrust::Host(_) | Distrust::OtherHost => "certificate_host",
         Distrust::Purpose => "certificate_purpose",
+        Distrust::Protocol => "protocol",
         Distrust::Ours => "certificate_ours",
         _ => "certificate",
     }

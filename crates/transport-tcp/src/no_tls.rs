@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use mesh_core::Distrust;
 
 use crate::handshake::Binding;
+use crate::meet::NotMet;
 use crate::stream::Stream;
 
 /// Nobody can have one without the feature `tls`.
@@ -30,7 +31,7 @@ impl Tls {
     }
 
     #[expect(clippy::unused_async, reason = "with the feature, it waits")]
-    pub(crate) async fn accept<S>(&self, _: S) -> Result<(Box<dyn Stream>, Binding), Distrust> {
+    pub(crate) async fn accept<S>(&self, _: S) -> Result<(Box<dyn Stream>, Binding), NotMet> {
         match self.0 {}
     }
 }

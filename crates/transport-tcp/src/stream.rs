@@ -184,7 +184,9 @@ impl Listener {
         match self {
             Self::Tcp { listener, guard, .. } => {
                 let (stream, from) = listener.accept().await?;
-                Ok(Accepted::Tcp { stream, from: from.ip(), guard: guard.clone() })
+                // A listener of both versions sees addresses of IPv4 as mapped ones.
+                let from = from.ip().to_canonical();
+                Ok(Accepted::Tcp { stream, from, guard: guard.clone() })
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
@@ -205,12 +207,17 @@ pub(crate) enum Accepted {
 }
 
 impl Accepted {
+    /// The address that it comes from, if it has one.
+    pub(crate) const fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp { from, .. } => Some(*from),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// The address of another machine that it comes from, if it does.
     pub(crate) fn from(&self) -> Option<IpAddr> {
-        match self {
-            Self::Tcp { from, .. } if !from.is_loopback() => Some(*from),
-            Self::Tcp { .. } | Self::Unix(_) => None,
-        }
+        self.address().filter(|from| !from.is_loopback())
     }
 
     /// The connection as its lane wants it, when what guards it has let it through.

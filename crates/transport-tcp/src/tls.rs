@@ -7,30 +7,36 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use mesh_core::Distrust;
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, version};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
+use crate::budget::is_used_up;
 use crate::handshake::Binding;
-use crate::private_file::{FileError, read_private, read_public};
+use crate::meet::NotMet;
+use crate::private_file::{read_private, read_public};
 
+mod error;
 mod fault;
+mod key;
 mod name;
+mod own;
+mod trust;
 
+pub use error::TlsError;
 pub use name::{CertName, CertNameError, Peers};
 
 use fault::distrust;
+use own::Own;
+use trust::Trust;
 
 /// What a process needs to speak TLS: who it is, and whom it trusts. Its key is overwritten when the last of
-/// its users is dropped, and never shown.
+/// its users is dropped, and never shown. Clones are one: what [renews](Self::renew_from_files) one of them
+/// renews all.
 ///
 /// # Examples
 ///
@@ -53,10 +59,19 @@ use fault::distrust;
 #[derive(Clone)]
 pub struct Tls {
     name: CertName,
-    peers: Arc<Peers>,
-    client: Arc<ClientConfig>,
-    server: Arc<ServerConfig>,
+    /// Whom we let in.
+    admitted: Arc<Peers>,
+    /// Whom we dial.
+    dialled: Arc<Peers>,
+    sides: Arc<RwLock<Sides>>,
     is_everywhere: bool,
+}
+
+/// What a connection is made with, on each of its sides.
+#[derive(Clone)]
+struct Sides {
+    dialler: Arc<ClientConfig>,
+    listener: Arc<ServerConfig>,
 }
 
 /// Where the parts of a [`Tls`] are: PEM files.
@@ -91,51 +106,15 @@ impl fmt::Debug for TlsPem<'_> {
     }
 }
 
-/// Why there is no [`Tls`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TlsError {
-    /// A file was not taken.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// There is no certificate of an authority that can be used.
-    #[error("there is no certificate of an authority in what was given as one")]
-    NoAuthority,
-    /// A revocation list is none.
-    #[error("a revocation list cannot be understood")]
-    NoRevocations,
-    /// There is no certificate of ours.
-    #[error("there is no certificate in what was given as our own")]
-    NoCertificate,
-    /// There is no key.
-    #[error("there is no private key in what was given as one")]
-    NoKey,
-    /// Our certificate and our key do not belong together, or are of a kind that is not known.
-    #[error("our certificate and our key cannot be used together: {0}")]
-    Unusable(String),
-    /// Our certificate does not say whose it is.
-    #[error("our certificate does not say whose it is: {0}")]
-    Name(#[from] CertNameError),
-}
-
 impl Tls {
-    /// From PEM files.
+    /// From PEM files. Both who is let in and who is dialled must be one of `peers`.
     ///
     /// # Errors
     ///
-    /// [`TlsError`]
+    /// [`TlsError`]: what cannot be read, and also a certificate of ours that nobody would trust who trusts
+    /// the same authority.
     pub fn from_files(files: &TlsFiles, peers: Peers) -> Result<Self, TlsError> {
-        let authority = read_public(&files.authority, PEM_MAX)?;
-        let chain = read_public(&files.chain, PEM_MAX)?;
-        let key = read_private(&files.key, PEM_MAX)?;
-        let revoked = files.revoked.as_ref().map(|path| read_public(path, PEM_MAX)).transpose()?;
-        let pem = TlsPem {
-            authority: &authority,
-            chain: &chain,
-            key: &key,
-            revoked: revoked.as_deref().unwrap_or_default(),
-        };
-        Self::from_pem(pem, peers)
+        files.with_pem(|pem| Self::from_pem(pem, peers))
     }
 
     /// From what is in PEM files.
@@ -144,18 +123,51 @@ impl Tls {
     ///
     /// Every [`TlsError`] but those of files.
     pub fn from_pem(pem: TlsPem<'_>, peers: Peers) -> Result<Self, TlsError> {
-        let chain: Vec<_> = all(pem.chain).ok_or(TlsError::NoCertificate)?;
-        let name = CertName::of(chain.first().ok_or(TlsError::NoCertificate)?)?;
-        let ours =
-            Ours { chain, key: PrivateKeyDer::from_pem_slice(pem.key).or(Err(TlsError::NoKey))? };
-        let trust = Trust::new(pem.authority, pem.revoked)?;
+        let (name, sides) = Sides::from_pem(pem)?;
+        let peers = Arc::new(peers);
         Ok(Self {
             name,
-            peers: Arc::new(peers),
-            client: Arc::new(trust.dialler(&ours)?),
-            server: Arc::new(trust.listener(ours)?),
+            admitted: Arc::clone(&peers),
+            dialled: peers,
+            sides: Arc::new(RwLock::new(sides)),
             is_everywhere: false,
         })
+    }
+
+    /// The same, with others to dial than those who are let in: an agent lets in clients, and none of them can
+    /// then pass for an agent that is dialled.
+    #[must_use]
+    pub fn dialling(self, peers: Peers) -> Self {
+        Self { dialled: Arc::new(peers), ..self }
+    }
+
+    /// Reads the files again, for connections that are made from now on: a new certificate before the old one
+    /// expires, a new revocation list, another authority beside the first. Connections that are up are not
+    /// judged again. Nothing changes if this fails.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_files`](Self::from_files), and [`TlsError::OtherName`] for the certificate of somebody else.
+    pub fn renew_from_files(&self, files: &TlsFiles) -> Result<(), TlsError> {
+        files.with_pem(|pem| self.renew_from_pem(pem))
+    }
+
+    /// The same, from what is in PEM files.
+    ///
+    /// # Errors
+    ///
+    /// Every error of [`renew_from_files`](Self::renew_from_files) but those of files.
+    pub fn renew_from_pem(&self, pem: TlsPem<'_>) -> Result<(), TlsError> {
+        let (found, sides) = Sides::from_pem(pem)?;
+        if found != self.name {
+            return Err(TlsError::OtherName { ours: self.name.clone(), found });
+        }
+        *self.sides.write().unwrap_or_else(PoisonError::into_inner) = sides;
+        Ok(())
+    }
+
+    fn sides(&self) -> Sides {
+        self.sides.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The same, also on loopback, where the secret of the mesh is enough otherwise. Both sides must be set up
@@ -192,132 +204,83 @@ impl Tls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(host.to_owned()).or(Err(Distrust::OtherHost))?;
-        let connected = TlsConnector::from(Arc::clone(&self.client)).connect(name, stream).await;
-        self.met(connected.map_err(|error| distrust(&error))?.into())
+        let connected = TlsConnector::from(self.sides().dialler).connect(name, stream).await;
+        met(connected.map_err(|error| distrust(&error))?.into(), &self.dialled)
     }
 
     /// The listener's side.
-    pub(crate) async fn accept<S>(&self, stream: S) -> Result<(TlsStream<S>, Binding), Distrust>
+    pub(crate) async fn accept<S>(&self, stream: S) -> Result<(TlsStream<S>, Binding), NotMet>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let accepted = TlsAcceptor::from(Arc::clone(&self.server)).accept(stream).await;
-        self.met(accepted.map_err(|error| distrust(&error))?.into())
-    }
-
-    /// Whether whoever has been met has business here, and what ties the handshake of the mesh to this
-    /// connection.
-    fn met<S>(&self, stream: TlsStream<S>) -> Result<(TlsStream<S>, Binding), Distrust> {
-        let (_, connection) = stream.get_ref();
-        let shown = connection.peer_certificates().and_then(<[_]>::first);
-        let name = shown.and_then(|certificate| CertName::of(certificate).ok());
-        self.peers.admit(&name.ok_or(Distrust::Nameless)?)?;
-        let empty = [0; 32];
-        let exported = match &stream {
-            TlsStream::Client(ours) => {
-                ours.get_ref().1.export_keying_material(empty, EXPORTER, None)
-            }
-            TlsStream::Server(ours) => {
-                ours.get_ref().1.export_keying_material(empty, EXPORTER, None)
-            }
-        };
-        let binding = Binding::Tls(exported.or(Err(Distrust::NoTls))?);
-        Ok((stream, binding))
+        let accepted = TlsAcceptor::from(self.sides().listener).accept(stream).await;
+        let stream = accepted.map_err(|error| match error {
+            used_up if is_used_up(&used_up) => NotMet::from(used_up),
+            error => distrust(&error).into(),
+        })?;
+        Ok(met(stream.into(), &self.admitted)?)
     }
 }
 
-/// What is shown to the other side.
-struct Ours {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+/// Whether whoever has been met is one of `peers`, and what ties the handshake of the mesh to this connection.
+fn met<S>(stream: TlsStream<S>, peers: &Peers) -> Result<(TlsStream<S>, Binding), Distrust> {
+    let (_, connection) = stream.get_ref();
+    if connection.alpn_protocol() != Some(ALPN) {
+        return Err(Distrust::Protocol);
+    }
+    let shown = connection.peer_certificates().and_then(<[_]>::first);
+    let name = shown.and_then(|certificate| CertName::of(certificate).ok());
+    peers.admit(&name.ok_or(Distrust::Nameless)?)?;
+    let empty = [0; 32];
+    let exported = match &stream {
+        TlsStream::Client(ours) => ours.get_ref().1.export_keying_material(empty, EXPORTER, None),
+        TlsStream::Server(ours) => ours.get_ref().1.export_keying_material(empty, EXPORTER, None),
+    };
+    let binding = Binding::Tls(exported.or(Err(Distrust::NoTls))?);
+    Ok((stream, binding))
 }
 
-/// What the other side's certificate is held against.
-struct Trust {
-    roots: Arc<RootCertStore>,
-    revoked: Vec<CertificateRevocationListDer<'static>>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl Trust {
-    fn new(authority: &[u8], revoked: &[u8]) -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in all(authority).ok_or(TlsError::NoAuthority)? {
-            roots.add(certificate).or(Err(TlsError::NoAuthority))?;
+impl TlsFiles {
+    fn with_pem<T>(
+        &self,
+        then: impl FnOnce(TlsPem<'_>) -> Result<T, TlsError>,
+    ) -> Result<T, TlsError> {
+        let authority = read_public(&self.authority, PEM_MAX)?;
+        let chain = read_public(&self.chain, PEM_MAX)?;
+        let key = read_private(&self.key, PEM_MAX)?;
+        let revoked = self.revoked.as_ref().map(|path| read_public(path, PEM_MAX)).transpose()?;
+        if revoked.as_ref().is_some_and(Vec::is_empty) {
+            return Err(TlsError::NoRevocations);
         }
-        if roots.is_empty() {
-            return Err(TlsError::NoAuthority);
-        }
-        let revoked = all(revoked).ok_or(TlsError::NoRevocations)?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        Ok(Self { roots: Arc::new(roots), revoked, provider })
-    }
-
-    /// The configuration of whoever dials. Without resumption: a session of the mesh resumes by itself, and a
-    /// ticket would be another secret to keep.
-    fn dialler(&self, ours: &Ours) -> Result<ClientConfig, TlsError> {
-        let (roots, provider) = (Arc::clone(&self.roots), Arc::clone(&self.provider));
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-            .with_crls(self.revoked.clone())
-            .allow_unknown_revocation_status();
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(VERSIONS)
-            .map_err(unusable)?
-            .with_webpki_verifier(verifier.build().map_err(no_verifier)?)
-            .with_client_auth_cert(ours.chain.clone(), ours.key.clone_key())
-            .map_err(unusable)?;
-        config.resumption = Resumption::disabled();
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(config)
-    }
-
-    /// The configuration of whoever listens: who shows no certificate is not talked to.
-    fn listener(&self, ours: Ours) -> Result<ServerConfig, TlsError> {
-        let (roots, provider) = (Arc::clone(&self.roots), Arc::clone(&self.provider));
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
-            .with_crls(self.revoked.clone())
-            .allow_unknown_revocation_status();
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(VERSIONS)
-            .map_err(unusable)?
-            .with_client_cert_verifier(verifier.build().map_err(no_verifier)?)
-            .with_single_cert(ours.chain, ours.key)
-            .map_err(unusable)?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(config)
+        then(TlsPem {
+            authority: &authority,
+            chain: &chain,
+            key: &key,
+            revoked: revoked.as_deref().unwrap_or_default(),
+        })
     }
 }
 
-fn no_verifier(error: VerifierBuilderError) -> TlsError {
-    match error {
-        VerifierBuilderError::InvalidCrl(_) => TlsError::NoRevocations,
-        _ => TlsError::NoAuthority,
+impl Sides {
+    /// Whose certificate it is, and what connections are made with.
+    fn from_pem(pem: TlsPem<'_>) -> Result<(CertName, Self), TlsError> {
+        let own = Own::from_pem(pem.chain, pem.key)?;
+        let trust = Trust::from_pem(pem.authority, pem.revoked)?;
+        let (dialler, listener) = (trust.dialler(&own)?, trust.listener(&own)?);
+        Ok((own.name, Self { dialler: Arc::new(dialler), listener: Arc::new(listener) }))
     }
-}
-
-fn unusable(error: rustls::Error) -> TlsError {
-    TlsError::Unusable(error.to_string())
-}
-
-/// All of a kind that a PEM file has; `None` if one of them is none.
-fn all<T: PemObject>(pem: &[u8]) -> Option<Vec<T>> {
-    T::pem_slice_iter(pem).collect::<Result<_, _>>().ok()
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
             .field("name", &self.name)
-            .field("peers", &self.peers)
+            .field("admitted", &self.admitted)
+            .field("dialled", &self.dialled)
             .field("is_everywhere", &self.is_everywhere)
             .finish_non_exhaustive()
     }
 }
-
-/// There is no older version to fall back to.
-const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&version::TLS13];
 
 /// What is spoken within: somebody else's use of the same authority is refused in the handshake.
 const ALPN: &[u8] = b"meshwarden/1";

@@ -3,15 +3,24 @@
 use std::io;
 
 use mesh_core::Distrust;
-use rustls::{CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error};
 
 /// Why the two do not trust each other.
 pub(super) fn distrust(error: &io::Error) -> Distrust {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(Error::InvalidCertificate(fault)) => of_certificate(fault),
-        Some(Error::NoCertificatesPresented) => Distrust::Nameless,
-        Some(Error::AlertReceived(_)) => Distrust::Ours,
-        // Broken off, or not TLS.
+    let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    // Broken off, if there is none.
+    fault.map_or(Distrust::NoTls, of_rustls)
+}
+
+/// The same, of an error of the library.
+pub(super) fn of_rustls(error: &Error) -> Distrust {
+    match error {
+        Error::InvalidCertificate(fault) => of_certificate(fault),
+        Error::NoCertificatesPresented => Distrust::Nameless,
+        Error::NoApplicationProtocol
+        | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Distrust::Protocol,
+        Error::AlertReceived(_) => Distrust::Ours,
+        // It is not TLS, or another version.
         _ => Distrust::NoTls,
     }
 }

@@ -68,7 +68,13 @@ impl Face {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
+        Self::lasting(name, (2020, 2100))
+    }
+
+    pub(crate) fn lasting(name: &str, years: (i32, i32)) -> Self {
         let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(years.0, 1, 1);
+        params.not_after = date_time_ymd(years.1, 1, 1);
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

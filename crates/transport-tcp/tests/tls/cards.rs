@@ -5,13 +5,11 @@ use std::sync::OnceLock;
 use mesh_core::{DialError, Distrust, Lane, Transport};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use rcgen::ExtendedKeyUsagePurpose;
-use rustls::SupportedProtocolVersion;
-use rustls::version::{TLS12, TLS13};
 use transport_tcp::{Peers, TcpConfig};
 
 use crate::authority::{Authority, Card, Face};
 use crate::sessions::secured;
-use crate::stranger;
+use crate::stranger::{self, Speech};
 use crate::support::{Ear, listening, port, transport, until};
 
 /// One of ours, that trusts an authority and lets in agents of two hosts.
@@ -34,12 +32,8 @@ impl World {
     }
 
     /// Why we do not talk to who listens with `card`.
-    async fn dials(
-        &self,
-        card: &Card,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> DialError {
-        let at = stranger::listens(card, versions).await;
+    async fn dials(&self, card: &Card, speech: Speech) -> DialError {
+        let at = stranger::listens(card, speech).await;
         let (here, there) = (Ear::new(1, 0), Ear::new(2, 0).peer().proc);
         let dialled = transport(self.config.clone()).dial(&at, there, Lane::Control, here).await;
         match dialled.err() {
@@ -52,15 +46,10 @@ impl World {
     }
 
     /// Fails if who dials with `card` gets in, or is refused and not counted for `reason`.
-    async fn listens(
-        &self,
-        (what, reason): (&str, &str),
-        card: Option<&Card>,
-        versions: &[&'static SupportedProtocolVersion],
-    ) {
+    async fn listens(&self, (what, reason): (&str, &str), card: Option<&Card>, speech: Speech) {
         let there = Ear::new(2, 0);
         let (_listener, at) = listening(&there, Lane::Control, self.config.clone()).await;
-        let said = stranger::dials(port(&at), card, versions).await;
+        let said = stranger::dials(port(&at), card, speech).await;
         assert_eq!(said, [], "{what}");
         until(what, || refusals().contains(&(reason.to_owned(), 1))).await;
         assert_eq!(there.heard().back.len(), 0, "{what}");
@@ -142,7 +131,7 @@ fn bad_faces() -> Vec<(&'static str, &'static str, Face, Distrust)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_listens_with_a_bad_certificate_is_not_talked_to() {
     let world = World::new();
-    let why = async |card: &Card| match world.dials(card, &[&TLS13]).await {
+    let why = async |card: &Card| match world.dials(card, Speech::OURS).await {
         DialError::Untrusted { why, .. } => why,
         other => panic!("{other}"),
     };
@@ -159,8 +148,12 @@ async fn whoever_listens_with_a_bad_certificate_is_not_talked_to() {
     assert_eq!(why(&world.authority.sign(&wrong)).await, Distrust::Purpose);
     assert_eq!(why(&world.authority.itself()).await, Distrust::Malformed, "an authority");
     // Whoever listens may choose the older version; we do not speak it.
-    let old = world.dials(&world.authority.sign(&Face::of("agent/a")), &[&TLS12]).await;
+    let old = world.dials(&world.authority.sign(&Face::of("agent/a")), Speech::OLD).await;
     assert!(matches!(old, DialError::Untrusted { why: Distrust::Ours, .. }), "{old}");
+    for other in [Speech::WEB, Speech::UNSAID] {
+        let other = world.dials(&world.authority.sign(&Face::of("agent/a")), other).await;
+        assert!(matches!(other, DialError::Untrusted { why: Distrust::Protocol, .. }), "{other}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,26 +161,29 @@ async fn whoever_dials_with_a_bad_certificate_is_not_let_in() {
     refusals();
     let world = World::new();
     for (what, reason, face, _) in bad_faces() {
-        world.listens((what, reason), Some(&world.authority.sign(&face)), &[&TLS13]).await;
+        world.listens((what, reason), Some(&world.authority.sign(&face)), Speech::OURS).await;
     }
     let other = Authority::new("ours").sign(&Face::of("agent/a"));
-    world.listens(("of another authority", "certificate_issuer"), Some(&other), &[&TLS13]).await;
+    world.listens(("of another authority", "certificate_issuer"), Some(&other), Speech::OURS).await;
     world
         .listens(
             ("signed by itself", "certificate_issuer"),
             Some(&Face::of("agent/a").self_signed()),
-            &[&TLS13],
+            Speech::OURS,
         )
         .await;
     let server = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let wrong = world.authority.sign(&Face { purposes: server, ..Face::of("agent/a") });
-    world.listens(("for the other side", "certificate_purpose"), Some(&wrong), &[&TLS13]).await;
+    world.listens(("for the other side", "certificate_purpose"), Some(&wrong), Speech::OURS).await;
     world
-        .listens(("of an authority", "certificate"), Some(&world.authority.itself()), &[&TLS13])
+        .listens(("of an authority", "certificate"), Some(&world.authority.itself()), Speech::OURS)
         .await;
-    world.listens(("none", "certificate_nameless"), None, &[&TLS13]).await;
+    world.listens(("none", "certificate_nameless"), None, Speech::OURS).await;
     let good = world.authority.sign(&Face::of("agent/b"));
-    world.listens(("TLS 1.2", "no_tls"), Some(&good), &[&TLS12]).await;
+    world.listens(("TLS 1.2", "no_tls"), Some(&good), Speech::OLD).await;
+    // What is spoken within must be said, and be ours.
+    world.listens(("another protocol", "protocol"), Some(&good), Speech::WEB).await;
+    world.listens(("no protocol", "protocol"), Some(&good), Speech::UNSAID).await;
     // It is the certificate that the others fail by: with a good one there is an answer.
     let there = Ear::new(2, 0);
     let (_listener, at) = listening(&there, Lane::Control, world.config.clone()).await;
@@ -203,8 +199,9 @@ async fn whose_certificate_is_refused_is_told() {
     let world = World::new();
     let there = Ear::new(2, 0);
     let (_listener, at) = listening(&there, Lane::Control, world.config.clone()).await;
-    let expired = world.authority.sign(&Face { years: (2020, 2021), ..Face::of("agent/b") });
-    let dialler = transport(secured(world.authority.tls(&expired)));
+    // It does not know itself that it was taken back.
+    let revoked = world.authority.sign(&Face { serial: REVOKED, ..Face::of("agent/b") });
+    let dialler = transport(secured(world.authority.tls(&revoked)));
     let dialled = dialler.dial(&at, there.peer().proc, Lane::Control, Ear::new(1, 0)).await;
     let ours = DialError::Untrusted { to: at, why: Distrust::Ours };
     assert_eq!(dialled.err(), Some(ours));

@@ -2,7 +2,9 @@
 
 mod authority;
 mod cards;
+mod own;
 mod ports;
+mod renewal;
 mod sessions;
 mod stranger;
 #[path = "../it/support.rs"]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,13 +124,31 @@ pub(crate) enum Listener {
 
 /// The file of a socket. It is removed with the listener.
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Which file it is: somebody may have removed it, and put another one there.
+    file: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: which_socket(path) }
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may have been removed already.
-        _ = fs::remove_file(&self.0).is_ok();
+        if self.file.is_some() && which_socket(&self.path) == self.file {
+            // It may have been removed just now.
+            _ = fs::remove_file(&self.path).is_ok();
+        }
     }
+}
+
+/// The device and the number of a file, if it is a socket.
+fn which_socket(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    metadata.file_type().is_socket().then(|| (metadata.dev(), metadata.ino()))
 }
 
 /// Listens at a path. A file that a dead process has left there is removed.
@@ -146,8 +164,11 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Whether nobody listens at the socket any more.
+/// Whether it is a socket at which nobody listens any more. A file that is none refuses as well.
 fn is_stale(path: &Path) -> bool {
+    if which_socket(path).is_none() {
+        return false;
+    }
     let connected = std::os::unix::net::UnixStream::connect(path);
     connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
@@ -172,7 +193,7 @@ impl Listener {
             }
             Addr::Unix { path } => {
                 let listener = bind_unix(path).map_err(refused)?;
-                let _file = SocketFile(path.clone());
+                let _file = SocketFile::at(path);
                 Ok((Self::Unix { listener, _file }, at.clone()))
             }
             Addr::Local { .. } => Err(ListenError::Scheme(at.clone())),

@@ -228,6 +228,36 @@ async fn a_socket_file_of_the_dead_is_taken_over() {
     until("its file being removed", || !path.exists()).await;
 }
 
+/// What is no socket is somebody's file, and what another process has put in its place is not ours to remove.
+#[tokio::test]
+async fn only_a_socket_of_ours_is_removed() {
+    let dir = std::env::temp_dir().join(format!("mesh-file-{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    let (ear, path) = (Ear::new(1, 0), dir.join("notes"));
+    let at = Addr::Unix { path: path.clone() };
+    std::fs::write(&path, "mine").unwrap();
+    let listened = transport(config()).listen(&at, Lane::Data, ear.clone()).await;
+    let kept = std::fs::read_to_string(&path);
+    assert!(listened.is_err(), "there is a file");
+    assert_eq!(kept.ok().as_deref(), Some("mine"));
+    std::fs::remove_file(&path).unwrap();
+    let first = transport(config());
+    first.listen(&at, Lane::Data, ear.clone()).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let second = transport(config());
+    second.listen(&at, Lane::Data, ear.clone()).await.unwrap();
+    drop(first);
+    // Its listener ends with its task.
+    let dialler = transport(config());
+    let dialled = dialler.dial(&at, ear.peer().proc, Lane::Data, Ear::new(2, 0)).await;
+    tokio::task::yield_now().await;
+    let is_there = path.exists();
+    drop(second);
+    until("its file being removed", || !path.exists()).await;
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(dialled.is_ok() && is_there, "the second listener lost its socket");
+}
+
 #[tokio::test]
 async fn off_loopback_it_refuses() {
     let (ear, transport) = (Ear::new(1, 0), transport(config()));

@@ -10,6 +10,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::link::{Link, Write, goodbye, ping};
+use crate::metrics;
 use crate::parked::Writer;
 use crate::wire::{Frame, take_frame};
 
@@ -103,11 +104,13 @@ where
                     Ok(true) => (),
                     Ok(false) => return Ended::Session(Lost::Closed),
                     Err(violation) => {
+                        metrics::frame_refused("violation");
                         tracing::warn!(peer = %link.peer, %violation, "a peer breaks the protocol");
                         return Ended::Session(Lost::Protocol);
                     }
                 },
                 Err(malformed) => {
+                    metrics::frame_refused(metrics::malformed(&malformed));
                     tracing::warn!(peer = %link.peer, %malformed, "a peer sends no frames");
                     return Ended::Session(Lost::Protocol);
                 }

@@ -4,6 +4,7 @@ use mesh_core::{Addr, Distrust, Lane};
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
 use crate::handshake::Refused;
+use crate::wire::Malformed;
 
 /// Sessions that live, by `lane`.
 const SESSIONS: &str = "meshwarden_sessions";
@@ -13,6 +14,8 @@ const RECONNECTS_TOTAL: &str = "meshwarden_reconnects_total";
 const LOST_TOTAL: &str = "meshwarden_sessions_lost_total";
 /// Connections that did not become a peer, by `reason`.
 const REFUSED_TOTAL: &str = "meshwarden_handshakes_refused_total";
+/// Frames of peers that ended their sessions, by `reason`.
+const FRAMES_REFUSED_TOTAL: &str = "meshwarden_frames_refused_total";
 /// Addresses that other machines can reach without TLS.
 const INSECURE: &str = "meshwarden_insecure";
 
@@ -22,6 +25,11 @@ pub fn describe() {
     describe_counter!(RECONNECTS_TOTAL, Unit::Count, "Connections made again for a session.");
     describe_counter!(LOST_TOTAL, Unit::Count, "Sessions that were lost.");
     describe_counter!(REFUSED_TOTAL, Unit::Count, "Connections that did not become a peer.");
+    describe_counter!(
+        FRAMES_REFUSED_TOTAL,
+        Unit::Count,
+        "Frames of peers that broke the protocol."
+    );
     describe_gauge!(
         INSECURE,
         Unit::Count,
@@ -86,6 +94,20 @@ impl Drop for Insecure {
 /// A connection did not become a peer.
 pub(crate) fn refused(reason: &'static str) {
     counter!(REFUSED_TOTAL, "reason" => reason).increment(1);
+}
+
+/// A peer has broken the protocol.
+pub(crate) fn frame_refused(reason: &'static str) {
+    counter!(FRAMES_REFUSED_TOTAL, "reason" => reason).increment(1);
+}
+
+/// The value of the `reason` label for a frame.
+pub(crate) const fn malformed(why: &Malformed) -> &'static str {
+    match why {
+        Malformed::TooLong { .. } => "too_long",
+        Malformed::UnknownKind(_) => "unknown_kind",
+        Malformed::Garbled => "garbled",
+    }
 }
 
 /// The value of the `reason` label.

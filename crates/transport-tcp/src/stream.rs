@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -183,6 +184,7 @@ impl Listener {
                 let guard = Guard::of(at, &all, config);
                 let guard = guard.ok_or_else(|| ListenError::NotLoopback(at.clone()))?;
                 let listener = TcpListener::bind(&all[..]).await.map_err(refused)?;
+                widen(&listener).map_err(refused)?;
                 let local = listener.local_addr().map_err(refused)?;
                 let insecure = match guard {
                     Guard::Secret if !local.ip().is_loopback() => Some(Insecure::new(at)),
@@ -193,6 +195,7 @@ impl Listener {
             }
             Addr::Unix { path } => {
                 let listener = bind_unix(path).map_err(refused)?;
+                widen(&listener).map_err(refused)?;
                 let _file = SocketFile::at(path);
                 Ok((Self::Unix { listener, _file }, at.clone()))
             }
@@ -273,11 +276,20 @@ fn prepare(stream: &TcpStream, lane: Lane, silence: Duration) -> io::Result<()> 
     Ok(())
 }
 
+/// Lets more wait to be taken than the 128 of a listener that was not asked: thousands of workers may come at
+/// once, and whoever finds no room waits for a second.
+fn widen(listener: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::listen(listener, BACKLOG)?)
+}
+
 /// Whether a process of our own user is at the other end.
 fn is_ours(stream: &UnixStream) -> bool {
     let us = rustix::process::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| peer.uid() == us)
 }
+
+/// How many may wait to be taken; the kernel may have a limit of its own (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
 
 /// How many bytes both handshakes may take together until it is known who is there.
 const UNKNOWN_BYTES_MAX: u64 = 16 * 1024;

@@ -92,12 +92,16 @@ where
     R: AsyncRead + Unpin,
 {
     let mut buffer = BytesMut::new();
+    let mut answers = Answers::new(watch.filter(|_| side == Side::Accepted));
     loop {
         if !read_some(&mut reader, &mut buffer, watch).await {
             return Ended::Broken;
         }
+        let mut n_frames = 0_usize;
         loop {
             match take_frame(&mut buffer, frame_max) {
+                // What is whole is answered, or acknowledged, for what it is.
+                Ok(None) if n_frames == 0 && answers.is_due() => break link.answer_ping(number),
                 Ok(None) => break,
                 Ok(Some(Frame::Ping)) if side == Side::Accepted => link.answer_ping(number),
                 Ok(Some(frame)) => match link.receive(number, frame) {
@@ -115,8 +119,31 @@ where
                     return Ended::Session(Lost::Protocol);
                 }
             }
+            n_frames += 1;
         }
         link.wake_writer();
+    }
+}
+
+/// When whoever has dialled is answered without having asked. While it writes a long frame over a slow
+/// connection, it cannot ask, and would take our silence for our end.
+struct Answers {
+    every: Option<Duration>,
+    last: Instant,
+}
+
+impl Answers {
+    fn new(watch: Watch) -> Self {
+        Self { every: watch.map(|(ping, _)| ping), last: Instant::now() }
+    }
+
+    /// Whether it was not answered so for some time. Then it is now.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.every.is_some_and(|every| self.last.elapsed() >= every);
+        if is_due {
+            self.last = Instant::now();
+        }
+        is_due
     }
 }
 

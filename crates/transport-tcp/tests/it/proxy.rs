@@ -130,6 +130,51 @@ async fn leak(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_hole: Arc<Atom
     }
 }
 
+/// Passes so many bytes on every 10 ms, one way; the way back is free.
+pub(crate) struct Narrow {
+    pub(crate) at: Addr,
+    pub(crate) n_connections: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Narrow {
+    pub(crate) async fn new(to: u16, bytes: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let n_connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&n_connections);
+        let task = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+                let (near_read, near_write) = near.into_split();
+                let (far_read, far_write) = far.into_split();
+                tokio::spawn(trickle(near_read, far_write, bytes));
+                tokio::spawn(leak(far_read, near_write, Arc::default()));
+            }
+        });
+        Self { at: Addr::Tcp { host: "127.0.0.1".to_owned(), port }, n_connections, task }
+    }
+}
+
+impl Drop for Narrow {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Passes so many bytes on every 10 ms.
+async fn trickle(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, bytes: usize) {
+    let mut buffer = vec![0; bytes];
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(10));
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        ticks.tick().await;
+        if to.write_all(&buffer[..n]).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Connects at once, and passes nothing on before it is opened.
 pub(crate) struct Gate {
     pub(crate) at: Addr,

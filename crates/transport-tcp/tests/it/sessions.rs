@@ -8,7 +8,7 @@ use mesh_core::{Addr, DialError, Lane, ListenError, Lost, Transport};
 use mesh_testkit::{TransportSuite, transport_suite};
 use transport_tcp::{Secret, TcpConfig};
 
-use crate::proxy::{Hole, Proxy};
+use crate::proxy::{Hole, Narrow, Proxy};
 use crate::support::{Ear, any_port, cast, config, listening, port, send, transport, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,6 +135,27 @@ async fn a_silent_peer_is_found_out_on_the_lane_of_liveness() {
     for ear in [&here, &there] {
         until("being found out", || !ear.heard().lost.is_empty()).await;
     }
+}
+
+/// A frame that takes longer than the silence after which a connection is given up gets through on the
+/// first one: whoever sends it hears meanwhile that it is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_that_takes_longer_than_the_silence_gets_through() {
+    let brief = TcpConfig {
+        ping: Duration::from_millis(100),
+        silence: Duration::from_millis(600),
+        ..config()
+    };
+    let (here, there) = (Ear::new(1, 0), Ear::new(2, 0));
+    let (_listener, at) = listening(&there, Lane::Control, brief.clone()).await;
+    let narrow = Narrow::new(port(&at), 3_000).await;
+    let dialler = transport(brief);
+    let peer = there.peer().proc;
+    let out = dialler.dial(&narrow.at, peer, Lane::Control, here.clone()).await.unwrap();
+    send(&*out, 0, 600_000).await;
+    until("arriving", || there.heard().numbers == [0]).await;
+    assert_eq!(narrow.n_connections.load(Ordering::SeqCst), 1);
+    assert_eq!((here.heard().lost.len(), there.heard().lost.len()), (0, 0));
 }
 
 /// Memory is bounded by the window, however much is sent to a peer that takes nothing.

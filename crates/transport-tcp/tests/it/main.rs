@@ -1,6 +1,8 @@
 //! TCP with real sockets.
 
+mod flood;
 mod hostile;
 mod proxy;
 mod sessions;
+mod squatter;
 mod support;

@@ -1,8 +1,8 @@
 //! A link between two sockets that can be cut at any byte.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use mesh_core::Addr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -214,5 +214,59 @@ impl Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Passes bytes on, one connection, and keeps them.
+pub(crate) struct Record {
+    pub(crate) at: Addr,
+    said: Arc<Mutex<Vec<u8>>>,
+    heard: Arc<Mutex<Vec<u8>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Record {
+    pub(crate) async fn new(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let (said, heard) = (Arc::<Mutex<Vec<u8>>>::default(), Arc::<Mutex<Vec<u8>>>::default());
+        let (kept_said, kept_heard) = (Arc::clone(&said), Arc::clone(&heard));
+        let task = tokio::spawn(async move {
+            let Ok((near, _)) = listener.accept().await else { return };
+            let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { return };
+            let (near_read, near_write) = near.into_split();
+            let (far_read, far_write) = far.into_split();
+            tokio::join!(
+                keep(near_read, far_write, &kept_said),
+                keep(far_read, near_write, &kept_heard)
+            );
+        });
+        Self { at: Addr::Tcp { host: "127.0.0.1".to_owned(), port }, said, heard, task }
+    }
+
+    /// What the one who dialled has said.
+    pub(crate) fn said(&self) -> Vec<u8> {
+        self.said.lock().expect("nobody panics").clone()
+    }
+
+    /// What it was told.
+    pub(crate) fn heard(&self) -> Vec<u8> {
+        self.heard.lock().expect("nobody panics").clone()
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn keep(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, kept: &Mutex<Vec<u8>>) {
+    let mut buffer = [0; 4096];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        kept.lock().expect("nobody panics").extend_from_slice(&buffer[..n]);
+        if to.write_all(&buffer[..n]).await.is_err() {
+            return;
+        }
     }
 }

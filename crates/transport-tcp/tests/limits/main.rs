@@ -10,6 +10,9 @@ mod crowd;
 mod descriptors;
 #[path = "../cost/inject.rs"]
 mod inject;
+#[expect(dead_code, reason = "nothing is cut here")]
+#[path = "../it/proxy.rs"]
+mod proxy;
 mod slow;
 mod spoken;
 #[path = "../it/support.rs"]
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         trial(slow::nor_do_they_at_a_port_with_tls),
         trial(descriptors::without_descriptors_it_waits_and_goes_on),
         trial(spoken::who_is_too_slow_or_says_too_much_is_counted),
+        trial(spoken::every_other_refusal_is_counted),
         trial(spoken::frames_that_are_none_are_counted),
     ];
     let is_elsewhere = crowd::address_of_ours().is_some();

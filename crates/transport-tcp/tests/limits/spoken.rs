@@ -10,8 +10,9 @@ use transport_tcp::TcpConfig;
 use crate::authority::{Authority, Face};
 use crate::counts::{frames_refused, refused};
 use crate::inject::Inject;
+use crate::proxy::Record;
 use crate::runtime;
-use crate::support::{Ear, config, listening, port, transport, until};
+use crate::support::{Ear, PATIENCE, config, listening, port, transport, until};
 
 pub(crate) fn who_is_too_slow_or_says_too_much_is_counted() {
     runtime().block_on(async {
@@ -36,6 +37,50 @@ pub(crate) fn who_is_too_slow_or_says_too_much_is_counted() {
         until("its being too much", || refused("too_much") == 1).await;
         assert_eq!(there.heard().back.len(), 0);
     });
+}
+
+/// Whatever else is refused has a reason of its own, and is counted once.
+pub(crate) fn every_other_refusal_is_counted() {
+    runtime().block_on(async {
+        let (there, here) = (Ear::new(2, 0), Ear::new(1, 1));
+        let (_listener, at) = listening(&there, Lane::Data, config()).await;
+        let record = Record::new(port(&at)).await;
+        let (dialler, peer) = (transport(config()), there.peer().proc);
+        let out = dialler.dial(&record.at, peer, Lane::Data, here).await.expect("it listens");
+        // What was said is said again; and as if it were of another version.
+        let said = record.said();
+        is_refused(port(&at), "unauthenticated", &said).await;
+        let mut newer = said.clone();
+        newer[10] += 1;
+        is_refused(port(&at), "version", &newer).await;
+        is_refused(port(&at), "garbled", b"\x04\x00abcd").await;
+        is_refused(port(&at), "garbled", b"GET / HTTP/1.1\r\n\r\n").await;
+        is_refused(port(&at), "tls_on_plain", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+            .await;
+        is_refused(port(&at), "broken", &said[..20]).await;
+        // Peers that are mistaken.
+        let before = refused("lane");
+        let dialled = dialler.dial(&at, peer, Lane::Control, Ear::new(3, 0)).await;
+        assert!(dialled.is_err() && refused("lane") == before + 1, "{:?}", dialled.err());
+        let before = refused("outdated");
+        let dialled = dialler.dial(&at, peer, Lane::Data, Ear::new(1, 0)).await;
+        assert!(dialled.is_err() && refused("outdated") == before + 1, "{:?}", dialled.err());
+        assert!(out.is_open(), "nobody was disturbed");
+        assert_eq!(there.heard().back.len(), 1);
+    });
+}
+
+/// Says `word`, hangs up, and waits until that was refused for `reason`, once.
+async fn is_refused(port: u16, reason: &str, word: &[u8]) {
+    let before = refused(reason);
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+    _ = stream.write_all(word).await.is_ok();
+    _ = stream.shutdown().await.is_ok();
+    let mut said = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said));
+    _ = end.await.expect("it is closed").is_ok();
+    until(reason, || refused(reason) > before).await;
+    assert_eq!(refused(reason), before + 1, "{reason}");
 }
 
 pub(crate) fn frames_that_are_none_are_counted() {

@@ -2,6 +2,8 @@
 
 mod authority;
 mod cards;
+#[path = "../it/flood.rs"]
+mod flood;
 mod own;
 mod ports;
 mod renewal;

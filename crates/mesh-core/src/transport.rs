@@ -232,6 +232,14 @@ pub enum ListenError {
     /// The address is not loopback, and nothing proves who connects.
     #[error("{0} can be reached from other machines: set up TLS, or bind to 127.0.0.1")]
     NotLoopback(Addr),
+    /// The path is longer than the address of a socket can be.
+    #[error("{at} is too long: its path may have {max} bytes")]
+    PathTooLong {
+        /// Where.
+        at: Addr,
+        /// What is allowed.
+        max: usize,
+    },
     /// The system refuses.
     #[error("cannot listen at {at}: {kind}")]
     Os {
@@ -262,6 +270,14 @@ pub enum DialError {
         to: Addr,
         /// Why.
         why: Distrust,
+    },
+    /// The path is longer than the address of a socket can be.
+    #[error("{to} is too long: its path may have {max} bytes")]
+    PathTooLong {
+        /// Where.
+        to: Addr,
+        /// What is allowed.
+        max: usize,
     },
     /// Nobody answers there.
     #[error("cannot connect to {to}: {kind}")]

@@ -67,8 +67,8 @@ impl Route {
     async fn reconnect(&self, link: &Link) -> Result<(u64, Box<dyn Stream>), Lost> {
         let given_up = Lost::NoContact(self.config.no_contact);
         let until = Instant::now().checked_add(self.config.no_contact).ok_or(given_up)?;
-        let seed = u64::from_le_bytes(*link.id.0.first_chunk().ok_or(given_up)?);
-        for delay in Backoff::new(seed) {
+        let mut backoff = Backoff::new(link.id);
+        loop {
             let told = link.ack();
             let attempt = self.connect(link.id, told, true);
             match timeout_at(until, attempt).await {
@@ -92,14 +92,13 @@ impl Route {
                     tracing::debug!(peer = %link.peer, %error, "cannot connect again yet");
                 }
             }
-            if timeout_at(until, sleep(delay)).await.is_err() {
+            if timeout_at(until, sleep(backoff.next_delay())).await.is_err() {
                 return Err(given_up);
             }
             if let Some(why) = link.ended() {
                 return Err(why);
             }
         }
-        Err(given_up)
     }
 
     async fn connect(
@@ -110,8 +109,7 @@ impl Route {
     ) -> Result<Connected, DialError> {
         let (to, within) = (&self.to, self.config.handshake);
         let attempt = async {
-            let Fresh { mut stream, binding, budget } =
-                connect(to, self.lane, &self.config).await?;
+            let Fresh { mut stream, binding, budget } = self.knock(session).await?;
             let from = self.into.identity();
             let said = Call { from, to: self.peer, lane: self.lane, session, ack, resumes };
             match call((&mut *stream, binding), said, &self.config.secret).await {
@@ -125,6 +123,20 @@ impl Route {
         timeout(within, attempt)
             .await
             .unwrap_or_else(|_| Err(DialError::Deadline { to: to.clone(), within }))
+    }
+
+    /// A connection. At a Unix socket where many wait to be taken there may be no place to wait: then there is
+    /// one soon.
+    async fn knock(&self, session: SessionId) -> Result<Fresh, DialError> {
+        let mut backoff = Backoff::new(session);
+        loop {
+            match connect(&self.to, self.lane, &self.config).await {
+                Err(DialError::Os { kind: std::io::ErrorKind::WouldBlock, .. }) => {
+                    sleep(backoff.next_delay()).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     fn error(&self, not_met: NotMet) -> DialError {

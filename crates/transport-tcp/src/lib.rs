@@ -34,6 +34,7 @@ mod tls;
 mod tls;
 mod transport;
 mod turned_away;
+mod unix;
 mod wire;
 
 pub use config::{ConfigError, TcpConfig};

@@ -1,12 +1,9 @@
 //! Sockets: TCP, over TLS where it leaves the machine, and Unix sockets of our own user.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mesh_core::{Addr, DialError, Lane, ListenError};
@@ -20,6 +17,7 @@ use crate::handshake::Binding;
 use crate::meet::NotMet;
 use crate::metrics::Insecure;
 use crate::tls::Tls;
+use crate::unix::{self, SocketFile};
 
 /// A connection, of whatever kind.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -65,6 +63,9 @@ pub(crate) async fn connect(to: &Addr, lane: Lane, config: &TcpConfig) -> Result
             }
         }
         Addr::Unix { path } => {
+            if unix::is_too_long(path) {
+                return Err(DialError::PathTooLong { to: to.clone(), max: unix::PATH_MAX });
+            }
             let stream = UnixStream::connect(path).await.map_err(refused)?;
             if !is_ours(&stream) {
                 return Err(DialError::Unauthenticated(to.clone()));
@@ -123,57 +124,6 @@ pub(crate) enum Listener {
     },
 }
 
-/// The file of a socket. It is removed with the listener.
-#[derive(Debug)]
-pub(crate) struct SocketFile {
-    path: PathBuf,
-    /// Which file it is: somebody may have removed it, and put another one there.
-    file: Option<(u64, u64)>,
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: which_socket(path) }
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if self.file.is_some() && which_socket(&self.path) == self.file {
-            // It may have been removed just now.
-            _ = fs::remove_file(&self.path).is_ok();
-        }
-    }
-}
-
-/// The device and the number of a file, if it is a socket.
-fn which_socket(path: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path).ok()?;
-    metadata.file_type().is_socket().then(|| (metadata.dev(), metadata.ino()))
-}
-
-/// Listens at a path. A file that a dead process has left there is removed.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let listener = match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
-            fs::remove_file(path)?;
-            UnixListener::bind(path)?
-        }
-        bound => bound?,
-    };
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
-}
-
-/// Whether it is a socket at which nobody listens any more. A file that is none refuses as well.
-fn is_stale(path: &Path) -> bool {
-    if which_socket(path).is_none() {
-        return false;
-    }
-    let connected = std::os::unix::net::UnixStream::connect(path);
-    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
 impl Listener {
     /// Listens at `at`. Returns where it really does.
     pub(crate) async fn bind(at: &Addr, config: &TcpConfig) -> Result<(Self, Addr), ListenError> {
@@ -194,9 +144,11 @@ impl Listener {
                 Ok((Self::Tcp { listener, guard, _insecure: insecure }, really))
             }
             Addr::Unix { path } => {
-                let listener = bind_unix(path).map_err(refused)?;
+                if unix::is_too_long(path) {
+                    return Err(ListenError::PathTooLong { at: at.clone(), max: unix::PATH_MAX });
+                }
+                let (listener, _file) = unix::bind(path).await.map_err(refused)?;
                 widen(&listener).map_err(refused)?;
-                let _file = SocketFile::at(path);
                 Ok((Self::Unix { listener, _file }, at.clone()))
             }
             Addr::Local { .. } => Err(ListenError::Scheme(at.clone())),

@@ -6,3 +6,4 @@ mod proxy;
 mod sessions;
 mod squatter;
 mod support;
+mod unix;

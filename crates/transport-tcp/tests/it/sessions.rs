@@ -1,7 +1,6 @@
 //! sessions: what survives a broken connection, and how the end of a peer is told.
 
-use std::os::unix::fs::PermissionsExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mesh_core::{Addr, DialError, Lane, ListenError, Lost, Transport};
@@ -14,18 +13,6 @@ use crate::support::{Ear, any_port, cast, config, listening, port, send, transpo
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tcp_keeps_the_contract() {
     let suite = TransportSuite { address: any_port, patience: Duration::from_secs(20) };
-    assert_eq!(transport_suite(|| transport(config()), &suite).await, Ok(()));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unix_sockets_keep_the_contract() {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    fn fresh() -> Addr {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("mesh-{}-{number}.sock", std::process::id());
-        Addr::Unix { path: std::env::temp_dir().join(name) }
-    }
-    let suite = TransportSuite { address: fresh, patience: Duration::from_secs(20) };
     assert_eq!(transport_suite(|| transport(config()), &suite).await, Ok(()));
 }
 
@@ -230,53 +217,6 @@ async fn a_session_that_is_closed_is_told_to_both_sides() {
         until("being told", || !ear.heard().lost.is_empty()).await;
     }
     assert!(!out.is_open());
-}
-
-/// What a dead process has left in the file system is no reason not to listen there; what a living one
-/// has is.
-#[tokio::test]
-async fn a_socket_file_of_the_dead_is_taken_over() {
-    let path = std::env::temp_dir().join(format!("mesh-stale-{}.sock", std::process::id()));
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists(), "a listener leaves its file");
-    let (ear, at) = (Ear::new(1, 0), Addr::Unix { path: path.clone() });
-    let first = transport(config());
-    first.listen(&at, Lane::Data, ear.clone()).await.unwrap();
-    let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode, 0o600);
-    assert!(transport(config()).listen(&at, Lane::Data, ear.clone()).await.is_err(), "it lives");
-    drop(first);
-    until("its file being removed", || !path.exists()).await;
-}
-
-/// What is no socket is somebody's file, and what another process has put in its place is not ours to remove.
-#[tokio::test]
-async fn only_a_socket_of_ours_is_removed() {
-    let dir = std::env::temp_dir().join(format!("mesh-file-{}", std::process::id()));
-    std::fs::create_dir(&dir).unwrap();
-    let (ear, path) = (Ear::new(1, 0), dir.join("notes"));
-    let at = Addr::Unix { path: path.clone() };
-    std::fs::write(&path, "mine").unwrap();
-    let listened = transport(config()).listen(&at, Lane::Data, ear.clone()).await;
-    let kept = std::fs::read_to_string(&path);
-    assert!(listened.is_err(), "there is a file");
-    assert_eq!(kept.ok().as_deref(), Some("mine"));
-    std::fs::remove_file(&path).unwrap();
-    let first = transport(config());
-    first.listen(&at, Lane::Data, ear.clone()).await.unwrap();
-    std::fs::remove_file(&path).unwrap();
-    let second = transport(config());
-    second.listen(&at, Lane::Data, ear.clone()).await.unwrap();
-    drop(first);
-    // Its listener ends with its task.
-    let dialler = transport(config());
-    let dialled = dialler.dial(&at, ear.peer().proc, Lane::Data, Ear::new(2, 0)).await;
-    tokio::task::yield_now().await;
-    let is_there = path.exists();
-    drop(second);
-    until("its file being removed", || !path.exists()).await;
-    std::fs::remove_dir_all(&dir).unwrap();
-    assert!(dialled.is_ok() && is_there, "the second listener lost its socket");
 }
 
 #[tokio::test]

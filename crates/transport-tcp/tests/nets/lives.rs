@@ -92,8 +92,8 @@ fn unanswered(family: Family) -> Outcome {
     let dialled = two.here.try_ask(&format!("dial control {}", THERE.proc))?;
     let after = begun.elapsed();
     let why = dialled.err().unwrap_or_default();
-    let is_told = why.ends_with("did not answer within 5s");
-    let span = Duration::from_secs(5)..=Duration::from_secs(5) + SLACK;
+    let is_told = why.ends_with("did not answer within 2s");
+    let span = Duration::from_secs(2)..=Duration::from_secs(2) + SLACK;
     ensure(is_told && span.contains(&after), || format!("{after:?}: {why}"))
 }
 

@@ -12,6 +12,7 @@ mod links;
 mod lives;
 mod peer;
 mod slow;
+mod users;
 
 use std::env;
 use std::io::{self, Write};
@@ -28,18 +29,27 @@ pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Outcome = Result<(), Fault>;
 
 fn main() -> ExitCode {
-    if env::args_os().nth(1).is_some_and(|role| role == peer::ARGUMENT) {
-        return peer::run();
+    let mut args = env::args().skip(1);
+    match (args.next().as_deref(), args.next()) {
+        (Some(peer::ARGUMENT), _) => return peer::run(),
+        (Some(role @ (users::KNOCK | users::SQUAT)), Some(path)) => {
+            return users::run(role, path.as_ref());
+        }
+        _ => (),
     }
-    let missing = cable::probe().err();
-    if let Some(why) = &missing {
-        let line = format!("SKIPPED, LOUDLY: no test over links between namespaces: {why}");
-        _ = writeln!(io::stderr(), "{line}").is_ok();
-    }
-    let trials = [holes::trials(), links::trials(), lives::trials(), slow::trials()];
-    let trials = trials.into_iter().flatten();
-    let trials = trials.map(|trial| trial.with_ignored_flag(missing.is_some())).collect();
+    let links = [holes::trials(), links::trials(), lives::trials(), slow::trials()];
+    let mut trials =
+        possible("links between namespaces", cable::probe(), links.into_iter().flatten().collect());
+    trials.extend(possible("processes of other users", users::probe(), users::trials()));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Tests that are shown as ignored where they cannot be run, and it is said why.
+fn possible(of: &str, can: Outcome, trials: Vec<Trial>) -> Vec<Trial> {
+    if let Err(why) = &can {
+        _ = writeln!(io::stderr(), "SKIPPED, LOUDLY: no test of {of}: {why}").is_ok();
+    }
+    trials.into_iter().map(|trial| trial.with_ignored_flag(can.is_err())).collect()
 }
 
 /// A test for each version of IP.

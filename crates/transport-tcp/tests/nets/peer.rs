@@ -105,6 +105,7 @@ impl Peer {
         let (ours, theirs) = ((*ours).to_owned(), (*theirs).to_owned());
         let mut config = TcpConfig {
             no_contact: millis(no_contact)?,
+            handshake: Duration::from_secs(2),
             ..TcpConfig::for_lease(Secret::from_bytes([7; 32]), millis(lease)?)
         };
         if *cards == "-" {

@@ -1,6 +1,7 @@
 //! Keeps a session that we have opened: connects, and connects again when a connection breaks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_core::{Addr, DialError, Inbound, Lane, Lost, ProcId};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -49,26 +50,46 @@ impl Route {
     async fn keep(self, link: Arc<Link>, mut number: u64, mut stream: Box<dyn Stream>) {
         // Nobody else keeps it: however this ends, so does the session.
         let _kept = Kept(Arc::clone(&link));
+        let (mut backoff, mut progress) = (Backoff::new(link.id), 0);
         loop {
+            let begun = Instant::now();
             let limits = self.config.limits(self.lane, Side::Dialled);
             match carry(&link, number, stream, limits).await {
                 Ended::Broken => (),
                 Ended::Session(why) => return link.end(why),
                 Ended::Left => return,
             }
-            (number, stream) = match self.reconnect(&link).await {
+            // One that breaks at once, before anything has got through, is as good as none. Of what got through
+            // without a word of it back is known as the two meet again.
+            let before = std::mem::replace(&mut progress, link.progress());
+            let was_good = progress > before || begun.elapsed() >= CALM;
+            if was_good {
+                backoff = Backoff::new(link.id);
+            }
+            (number, stream) = match self.reconnect(&link, (&mut backoff, was_good)).await {
                 Ok(next) => next,
                 Err(why) => return link.end(why),
             };
         }
     }
 
-    /// Connects again, until the session has been without a connection for too long.
-    async fn reconnect(&self, link: &Link) -> Result<(u64, Box<dyn Stream>), Lost> {
+    /// Connects again, at once or after a pause, until the session has been without a connection for too long.
+    async fn reconnect(
+        &self,
+        link: &Link,
+        (backoff, mut at_once): (&mut Backoff, bool),
+    ) -> Result<(u64, Box<dyn Stream>), Lost> {
         let given_up = Lost::NoContact(self.config.no_contact);
         let until = Instant::now().checked_add(self.config.no_contact).ok_or(given_up)?;
-        let mut backoff = Backoff::new(link.id);
         loop {
+            if !std::mem::take(&mut at_once)
+                && timeout_at(until, sleep(backoff.next_delay())).await.is_err()
+            {
+                return Err(given_up);
+            }
+            if let Some(why) = link.ended() {
+                return Err(why);
+            }
             let told = link.ack();
             let attempt = self.connect(link.id, told, true);
             match timeout_at(until, attempt).await {
@@ -91,12 +112,6 @@ impl Route {
                     }
                     tracing::debug!(peer = %link.peer, %error, "cannot connect again yet");
                 }
-            }
-            if timeout_at(until, sleep(backoff.next_delay())).await.is_err() {
-                return Err(given_up);
-            }
-            if let Some(why) = link.ended() {
-                return Err(why);
             }
         }
     }
@@ -178,3 +193,7 @@ fn final_answer(error: &DialError) -> Option<Lost> {
         _ => None,
     }
 }
+
+/// A connection that lasts for so long was one, whatever has got through. More than the longest pause between
+/// two attempts.
+const CALM: Duration = Duration::from_secs(2);

@@ -102,6 +102,11 @@ impl Link {
         lock(&self.state).session.ack()
     }
 
+    /// Grows with everything that gets through, either way.
+    pub(crate) fn progress(&self) -> u64 {
+        lock(&self.state).session.progress()
+    }
+
     pub(crate) fn ended(&self) -> Option<Lost> {
         lock(&self.state).ended
     }

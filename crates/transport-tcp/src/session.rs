@@ -98,6 +98,11 @@ impl Session {
         Ack { received: self.received, granted: self.released.saturating_add(self.window) }
     }
 
+    /// Grows with everything that gets through, either way.
+    pub(crate) const fn progress(&self) -> u64 {
+        self.first_unacked + self.received
+    }
+
     /// A connection has been made, on which the peer has said `peer`, and we have said `told`: what has
     /// arrived and was taken since is still to be told. What the peer has not received is written again.
     pub(crate) fn connected(&mut self, peer: Ack, told: Ack) -> Result<(), Violation> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mesh_core::Addr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -80,6 +81,36 @@ async fn pass(near: TcpStream, far: TcpStream, limit: usize) {
     tokio::select! {
         () = there => (),
         () = back => (),
+    }
+}
+
+/// Passes bytes on, and breaks each connection after so long.
+pub(crate) struct Fleeting {
+    pub(crate) at: Addr,
+    pub(crate) n_connections: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Fleeting {
+    pub(crate) async fn new(to: u16, life: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let n_connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&n_connections);
+        let task = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::SeqCst);
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+                tokio::spawn(tokio::time::timeout(life, pass(near, far, usize::MAX)));
+            }
+        });
+        Self { at: Addr::Tcp { host: "127.0.0.1".to_owned(), port }, n_connections, task }
+    }
+}
+
+impl Drop for Fleeting {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -166,7 +197,7 @@ impl Drop for Narrow {
 /// Passes so many bytes on every 10 ms.
 async fn trickle(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, bytes: usize) {
     let mut buffer = vec![0; bytes];
-    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(10));
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
         ticks.tick().await;
         if to.write_all(&buffer[..n]).await.is_err() {

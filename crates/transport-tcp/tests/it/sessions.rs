@@ -7,7 +7,7 @@ use mesh_core::{Addr, DialError, Lane, ListenError, Lost, Transport};
 use mesh_testkit::{TransportSuite, transport_suite};
 use transport_tcp::{Secret, TcpConfig};
 
-use crate::proxy::{Hole, Narrow, Proxy};
+use crate::proxy::{Fleeting, Hole, Narrow, Proxy};
 use crate::support::{Ear, any_port, cast, config, listening, port, send, transport, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,6 +53,26 @@ async fn a_session_survives_connections_that_break_anywhere() {
         assert_eq!(ear.heard().lost, []);
     }
     assert!(proxy.n_connections.load(Ordering::SeqCst) > 10, "it did break");
+}
+
+/// Connections that break as soon as they are made are made less and less often, for as long as nothing gets
+/// through; and at once again when something does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_break_at_once_are_no_storm() {
+    let (here, there) = (Ear::new(1, 0), Ear::new(2, 0));
+    let (_listener, at) = listening(&there, Lane::Data, config()).await;
+    // Long enough to meet, also on a busy machine.
+    let fleeting = Fleeting::new(port(&at), Duration::from_millis(50)).await;
+    let dialler = transport(config());
+    let proc = there.peer().proc;
+    let out = dialler.dial(&fleeting.at, proc, Lane::Data, here.clone()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // 1 + 2 + 4 + … + 512 ms, and as many times 50 ms.
+    let n_made = fleeting.n_connections.load(Ordering::SeqCst);
+    assert!((5..=13).contains(&n_made), "{n_made} connections in 2 s");
+    send(&*out, 0, 64).await;
+    until("arriving", || there.heard().numbers == [0]).await;
+    assert_eq!((here.heard().lost.len(), there.heard().lost.len()), (0, 0));
 }
 
 /// A peer that is gone is told once, at once, and what it did not acknowledge comes back.

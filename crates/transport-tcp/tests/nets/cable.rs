@@ -91,9 +91,9 @@ impl Cable {
         run(&format!("tc -n {} qdisc add dev v0 root blackhole", self.name(end)))
     }
 
-    /// What leaves this end goes no faster than so many Mbit in a second, and waits for 50 ms at most.
+    /// What leaves this end goes no faster than so many Mbit in a second, and waits for 150 ms at most.
     pub(crate) fn throttle(&self, end: End, mbit: u32) -> Result<(), Fault> {
-        let rate = format!("rate {mbit}mbit burst 32kb latency 50ms");
+        let rate = format!("rate {mbit}mbit burst 32kb latency 150ms");
         run(&format!("tc -n {} qdisc add dev v0 root tbf {rate}", self.name(end)))
     }
 

@@ -15,14 +15,15 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// 64 MiB, over a link that is full all the time.
+/// 64 MiB, over a link that is full all the time: so beats wait in the queue of the link, and some are dropped
+/// by it, like all that is sent.
 fn bulk(family: Family) -> Outcome {
-    let mut two = Two::plain(family, LAN)?;
+    let mut two = Two::plain(family, DEFAULT)?;
     for lane in ["liveness", "data"] {
         two.meet(lane)?;
     }
     two.cable.throttle(End::Here, 160)?;
-    let period = LAN.lease / 20;
+    let period = DEFAULT.lease / 20;
     for peer in [&mut two.here, &mut two.there] {
         peer.ask(&format!("beat liveness {}", period.as_millis()))?;
     }
@@ -30,7 +31,7 @@ fn bulk(family: Family) -> Outcome {
     two.there.hears("data", 1_024, PATIENCE)?;
     for peer in [&mut two.here, &mut two.there] {
         let beats = peer.heard("liveness")?;
-        ensure(beats.n >= 10 && beats.delay <= period, || format!("{beats:?}, {period:?}"))?;
+        ensure(beats.n >= 5 && beats.delay <= period, || format!("{beats:?}, {period:?}"))?;
         peer.is_quiet(Duration::ZERO)?;
     }
     Ok(())
@@ -53,5 +54,8 @@ fn large() -> Outcome {
     two.here.is_quiet(Duration::ZERO)?;
     two.there.is_quiet(Duration::ZERO)
 }
+
+/// As programs have them that say nothing of it.
+const DEFAULT: Times = Times { lease: Duration::from_secs(10), no_contact: None };
 
 const LAN: Times = Times { lease: Duration::from_secs(4), no_contact: None };

@@ -1,5 +1,6 @@
 //! TCP with real sockets.
 
+mod beats;
 mod flood;
 mod hostile;
 mod proxy;

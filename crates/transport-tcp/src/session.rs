@@ -246,4 +246,7 @@ const ENVELOPE: usize = 256;
 pub(crate) mod world;
 
 #[cfg(test)]
+mod paths;
+
+#[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ pub(crate) struct Side {
     /// Written on this connection and not arrived yet.
     pub(crate) wire: Vec<u8>,
     /// Arrived on this connection and not a whole frame yet.
-    partial: BytesMut,
+    pub(crate) partial: BytesMut,
     /// What it has said on a connection on which the two have not met yet.
     pub(crate) said: Option<Ack>,
 }
@@ -102,6 +102,27 @@ impl Side {
             }
         }
         Ok(())
+    }
+
+    /// Whether these bytes may have been written by a peer that keeps to the protocol, after what has arrived.
+    #[cfg(test)]
+    pub(crate) fn try_arrive(&mut self, bytes: &[u8]) -> bool {
+        let mut rest = self.partial.split();
+        rest.extend_from_slice(bytes);
+        // As far as there are frames, one by one.
+        loop {
+            let before = rest.clone();
+            match take_frame(&mut rest, 1 << 20) {
+                Ok(Some(_)) => {
+                    let length = before.len() - rest.len();
+                    if self.arrive(&before[..length]).is_err() {
+                        return false;
+                    }
+                }
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
     }
 
     pub(crate) fn take(&mut self) {

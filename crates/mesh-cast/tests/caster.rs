@@ -282,6 +282,17 @@ fn a_node_that_was_started_again_is_sent_to_from_the_start() {
     assert_eq!(expects, [(20, Some(Expect::From(first))), (11, Some(Expect::After(first)))]);
 }
 
+/// R1, R2: nobody waits for the next cast to hear that a node has gone.
+#[test]
+fn a_node_that_was_replaced_is_given_up_as_soon_as_that_is_known() {
+    let mut caster = caster(Limits::default());
+    let (number, _) =
+        caster.cast(plan_of(1, &[10, 11]), Kind::Call, "?", 1).expect("there is room");
+    let newer = Arc::clone(plan_of(2, &[20, 11]).members());
+    let told = caster.step(Event::Members(newer));
+    assert_eq!(told, [resolved(number, 0..1, Failure::Unreached(Unreached::Gone))]);
+}
+
 #[test]
 fn what_nobody_asked_for_changes_nothing() {
     let mut caster = caster(Limits::default());

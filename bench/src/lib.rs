@@ -1,7 +1,7 @@
 //! Measures the parts of Meshwarden beside floors and peers.
 //!
-//! A library, because it is four programs: one that reads the clock, one that counts bytes, and two that
-//! are the processes which they measure.
+//! A library, because it is five programs: one that reads the clock, one that counts bytes, and three
+//! that are the processes which they measure.
 #![forbid(unsafe_code)]
 
 mod controller;
@@ -12,5 +12,6 @@ mod procs;
 mod program;
 mod report;
 mod shape;
+mod transport;
 
-pub use program::{count, measure, measure_path, measure_procs};
+pub use program::{count, measure, measure_path, measure_procs, measure_transport};

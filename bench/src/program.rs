@@ -13,6 +13,7 @@ use crate::path;
 use crate::procs;
 use crate::report::{Record, Report};
 use crate::shape;
+use crate::transport;
 
 /// One bench: what to type, and what it measures.
 struct Bench {
@@ -80,6 +81,12 @@ pub fn measure_path() -> ExitCode {
 #[must_use]
 pub fn measure_procs() -> ExitCode {
     procs::main(print)
+}
+
+/// Measures what goes between two processes, and writes the figures to standard output as JSON.
+#[must_use]
+pub fn measure_transport() -> ExitCode {
+    transport::main(print)
 }
 
 fn print(found: &[Vec<Record>]) {
@@ -181,6 +188,13 @@ const BENCHES: &[Bench] = &[
         about: "8 to 256 processes come, go and are missed, beside mpirun, GNU parallel and torchrun",
         first: "meshwarden-bench-procs",
         times: procs::show,
+        bytes: |_, _| Vec::new(),
+    },
+    Bench {
+        name: "transport",
+        about: "calls, casts and bulk between two processes, beside raw sockets, ractor_cluster, kameo and elfo",
+        first: "meshwarden-bench-transport",
+        times: transport::show,
         bytes: |_, _| Vec::new(),
     },
 ];

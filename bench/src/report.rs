@@ -54,9 +54,23 @@ impl Report {
 
     /// Adds whether a target holds: `found` is to be at most `max`.
     pub(crate) fn judge(&mut self, target: &str, found: f64, (max, unit): (f64, &str)) {
-        let verdict = if found <= max { "holds" } else { "MISSED" };
-        let (found, max) = (shown(found, unit), shown(max, unit));
-        self.verdicts.push(format!("{verdict:<7} {target}: {found}, to be at most {max}"));
+        self.judge_as(target, (found, max, unit), (found <= max, "at most"));
+    }
+
+    /// Adds whether a target holds: `found` is to be at least `min`.
+    pub(crate) fn judge_least(&mut self, target: &str, found: f64, (min, unit): (f64, &str)) {
+        self.judge_as(target, (found, min, unit), (found >= min, "at least"));
+    }
+
+    fn judge_as(
+        &mut self,
+        target: &str,
+        (found, limit, unit): (f64, f64, &str),
+        (holds, word): (bool, &str),
+    ) {
+        let verdict = if holds { "MET" } else { "MISSED" };
+        let (found, limit) = (shown(found, unit), shown(limit, unit));
+        self.verdicts.push(format!("{verdict:<7} {target}: {found}, to be {word} {limit}"));
     }
 
     /// Adds that something was not measured, and why.
@@ -161,6 +175,8 @@ fn shown(value: f64, unit: &str) -> String {
         "ns" if value >= 100.0 => format!("{value:.0} ns"),
         "ns" => format!("{value:.1} ns"),
         "×" => times(value),
+        "/s" if value >= 1e6 => format!("{:.2} M/s", value / 1e6),
+        "/s" if value >= 1e3 => format!("{:.1} k/s", value / 1e3),
         "B" if value >= f64::from(1 << 20) => format!("{:.2} MiB", value / f64::from(1 << 20)),
         "B" => format!("{value:.0} B"),
         _ => format!("{value:.1} {unit}"),
@@ -180,7 +196,7 @@ fn times(ratio: f64) -> String {
 
 /// The widths of the columns of text.
 const WORK: usize = 65;
-const BY: usize = 18;
+const BY: usize = 21;
 
 #[cfg(test)]
 mod tests {

@@ -50,6 +50,9 @@ fn build(args: &[String]) -> Result<Command, Stop> {
             .args([built.to_string_lossy()])
             .run()?;
     }
+    if args.iter().any(|arg| arg == "transport" || arg == "all") {
+        with_transports(&built);
+    }
     let mut program = Command::new(built.join("release").join("meshwarden-bench"));
     program.args(args);
     if !args.is_empty() {
@@ -68,6 +71,20 @@ fn cargo(built: &Path) -> Cargo {
 fn alone(built: PathBuf) -> Result<PathBuf, Stop> {
     cargo(&built).run()?;
     Ok(built)
+}
+
+/// The peers of the bench `transport`, each by itself: one that does not build is left out. In a folder of
+/// their own, beside the one of the benches.
+fn with_transports(built: &Path) {
+    let built = built.with_file_name("bench-build-peers");
+    for peer in ["ractor", "kameo", "elfo"] {
+        let cargo =
+            Cargo::new("build --release --manifest-path bench/peers/Cargo.toml --target-dir");
+        let peer_built = cargo.args([&*built.to_string_lossy(), "--features", peer]).run();
+        if let Err(why) = peer_built {
+            eprintln!("bench: WITHOUT THE PEER {peer}, which does not build here: {why}");
+        }
+    }
 }
 
 /// With the peer of the bench `shape`, whose unstable features are allowed to that one crate. In a

@@ -1,0 +1,57 @@
+//! The process at the other end: [`Other`].
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+/// The process at the other end. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Other {
+    child: Child,
+    /// It may end when this does.
+    _stdin: Option<ChildStdin>,
+}
+
+impl Other {
+    /// Starts this program again with these words, and hands it these bytes. Returns the first line that it
+    /// says.
+    pub fn start(words: &[&str], bytes: &[u8]) -> io::Result<(Self, String)> {
+        let mut command = Command::new(env::current_exe()?);
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let (mut stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        if let Some(stdin) = &mut stdin {
+            stdin.write_all(bytes)?;
+            stdin.flush()?;
+        }
+        let other = Self { child, _stdin: stdin };
+        let mut line = String::new();
+        BufReader::new(stdout.ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
+        Ok((other, line.trim_end().to_owned()))
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()
+    }
+
+    /// Suspends it, and returns when that is so: a thread of it may go on for a moment.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::STOP)?;
+        match waitpid(Some(pid), WaitOptions::UNTRACED)? {
+            Some((_, status)) if status.stopped() => Ok(()),
+            _ => Err(io::Error::other("it has not stopped, but ended")),
+        }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It may have ended already.
+        _ = self.child.kill().is_ok();
+        _ = self.child.wait().is_ok();
+    }
+}

@@ -4,8 +4,7 @@ mod authority;
 mod place;
 
 use std::io::{self, Write};
-use std::net::{AddrParseError, IpAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -24,8 +23,8 @@ use place::Place;
 /// `ca.key` where nobody gets at it. Nothing is overwritten; of a call that fails, nothing is left.
 #[derive(Debug, Args)]
 pub(crate) struct CertsArgs {
-    /// A host, and by which addresses it is dialled besides its name.
-    #[arg(value_name = "HOST[=ADDRESS,…]", required = true)]
+    /// A host, and by which other names and addresses it is dialled.
+    #[arg(value_name = "HOST[=NAME,…]", required = true)]
     hosts: Vec<HostArg>,
 
     /// Where the files are.
@@ -42,32 +41,35 @@ pub(crate) struct CertsArgs {
     days: u32,
 }
 
-/// A host and its addresses.
+/// A host, and its other names and addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct HostArg {
     host: String,
-    addresses: Vec<IpAddr>,
+    others: Vec<String>,
 }
 
 impl FromStr for HostArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (host, addresses) = text.split_once('=').unwrap_or((text, ""));
-        let each = addresses.split(',').filter(|_| !addresses.is_empty());
-        let parsed = each.map(|one| {
-            let wrong =
-                |error: AddrParseError| format!("{one:?}: {error}: write 10.0.0.7 or fd00::7");
-            one.parse().map_err(wrong)
-        });
-        Ok(Self { host: host.to_owned(), addresses: parsed.collect::<Result<_, _>>()? })
+        let (host, others) = text.split_once('=').unwrap_or((text, ""));
+        let others = others.split(',').filter(|_| !others.is_empty());
+        for one in [host].into_iter().chain(others.clone()) {
+            // Whatever can be the host of a certificate can be dialled.
+            if format!("host/{one}").parse::<CertName>().is_err() {
+                return Err(format!(
+                    "{one:?} is no host: write node7, node7.example, 10.0.0.7 or fd00::7"
+                ));
+            }
+        }
+        Ok(Self { host: host.to_owned(), others: others.map(str::to_owned).collect() })
     }
 }
 
 /// One certificate to make.
 struct Order<'a> {
     name: CertName,
-    addresses: &'a [IpAddr],
+    others: &'a [String],
     /// The files, without their ending.
     stem: String,
 }
@@ -75,12 +77,12 @@ struct Order<'a> {
 impl CertsArgs {
     fn orders(&self) -> Result<Vec<Order<'_>>> {
         let mut orders: Vec<Order<'_>> = Vec::new();
-        for HostArg { host, addresses } in &self.hosts {
+        for HostArg { host, others } in &self.hosts {
             let name: CertName = format!("{}/{host}", self.role).parse()?;
             // An address of IPv6 has colons, which not every system takes in the name of a file.
             let stem = format!("{}-{}", self.role, host.replace(':', "_"));
             ensure!(orders.iter().all(|other| other.stem != stem), "{host} is named twice");
-            orders.push(Order { name, addresses, stem });
+            orders.push(Order { name, others, stem });
         }
         Ok(orders)
     }
@@ -130,18 +132,17 @@ fn make(args: &CertsArgs) -> Result<Vec<PathBuf>> {
             );
         }
     };
-    let validity = Validity::days(args.days)?;
+    let validity = Validity::days(args.days)?.within(authority.until());
+    if validity.n_days() + 1 < args.days.into() {
+        let mut err = io::stderr().lock();
+        writeln!(err, "note: good for {} days, as long as the authority is", validity.n_days())?;
+    }
     for order in &orders {
-        let made = authority.sign(&order.name, order.addresses, validity)?;
+        let made = authority.sign(&order.name, order.others, validity)?;
         place.write(&format!("{}.pem", order.stem), &made.certificate)?;
         place.write_private(&format!("{}.key", order.stem), &made.key)?;
     }
     Ok(place.keep())
-}
-
-/// The file `name` in `dir`.
-fn file(dir: &Path, name: &str) -> PathBuf {
-    dir.join(name)
 }
 
 #[cfg(test)]
@@ -149,15 +150,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_has_a_name_and_addresses() {
-        let host = |host: &str, addresses: &[&str]| {
-            let addresses = addresses.iter().map(|one| one.parse().unwrap()).collect();
-            Ok(HostArg { host: host.to_owned(), addresses })
+    fn a_host_has_a_name_and_others() {
+        let host = |host: &str, others: &[&str]| {
+            let others = others.iter().map(|&one| one.to_owned()).collect();
+            Ok(HostArg { host: host.to_owned(), others })
         };
         assert_eq!("node7".parse(), host("node7", &[]));
-        assert_eq!("node7=10.0.0.7,fd00::7".parse(), host("node7", &["10.0.0.7", "fd00::7"]));
-        assert!("node7=".parse::<HostArg>().is_ok_and(|host| host.addresses.is_empty()));
-        for wrong in ["node7=node7", "node7=10.0.0.7,", "node7=10.0.0.7 10.0.0.8"] {
+        let all = "node7=node7.example,10.0.0.7,fd00::7".parse();
+        assert_eq!(all, host("node7", &["node7.example", "10.0.0.7", "fd00::7"]));
+        assert!("node7=".parse::<HostArg>().is_ok_and(|host| host.others.is_empty()));
+        for wrong in ["", "Node7", "node7=Node7", "node7=10.0.0.7,", "node7=10.0.0.7 10.0.0.8"] {
             assert!(wrong.parse::<HostArg>().is_err(), "{wrong}");
         }
     }

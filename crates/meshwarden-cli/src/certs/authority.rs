@@ -1,15 +1,15 @@
 //! An authority, and what it signs.
 
-use std::net::IpAddr;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use meshwarden::transport_tcp::CertName;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
 use time::{Duration, OffsetDateTime};
+use x509_parser::pem::parse_x509_pem;
 use zeroize::Zeroizing;
 
 /// For how long an authority is good.
@@ -22,6 +22,7 @@ const BEFORE: Duration = Duration::hours(1);
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: String,
+    until: OffsetDateTime,
 }
 
 /// A certificate and its key, as PEM.
@@ -55,6 +56,16 @@ impl Validity {
         Ok(Self { from, until })
     }
 
+    /// The same, but not for longer than `until`.
+    pub(super) fn within(self, until: OffsetDateTime) -> Self {
+        Self { until: self.until.min(until), ..self }
+    }
+
+    /// How many days it is good from now on.
+    pub(super) fn n_days(self) -> i64 {
+        (self.until - self.from).whole_days()
+    }
+
     fn put(self, params: &mut CertificateParams) {
         params.not_before = self.from;
         params.not_after = self.until;
@@ -73,13 +84,30 @@ impl Authority {
         let made = CertifiedIssuer::self_signed(params.clone(), KeyPair::generate()?)?;
         let certificate = made.as_ref().pem();
         let key = KeyPair::from_pem(&Zeroizing::new(made.key().serialize_pem()))?;
-        Ok(Self { issuer: Issuer::new(params, key), certificate })
+        Ok(Self { issuer: Issuer::new(params, key), certificate, until: validity.until })
     }
 
     /// One that was made before.
     pub(super) fn known(certificate: &str, key: &str) -> Result<Self> {
-        let issuer = Issuer::from_ca_cert_pem(certificate, KeyPair::from_pem(key)?)?;
-        Ok(Self { issuer, certificate: certificate.to_owned() })
+        let key = KeyPair::from_pem(key)?;
+        let (_, pem) = parse_x509_pem(certificate.as_bytes())?;
+        let parsed = pem.parse_x509()?;
+        ensure!(parsed.is_ca(), "the certificate is that of a host");
+        let is_its_key = parsed.public_key().raw == key.subject_public_key_info();
+        ensure!(is_its_key, "the certificate and the key do not belong together");
+        ensure!(
+            parsed.validity().is_valid(),
+            "it is not valid at this time: {}",
+            parsed.validity().not_after
+        );
+        let until = parsed.validity().not_after.to_datetime();
+        let issuer = Issuer::from_ca_cert_pem(certificate, key)?;
+        Ok(Self { issuer, certificate: certificate.to_owned(), until })
+    }
+
+    /// Until when it is good: what it signs is not good for longer.
+    pub(super) const fn until(&self) -> OffsetDateTime {
+        self.until
     }
 
     pub(super) fn certificate(&self) -> &str {
@@ -94,13 +122,13 @@ impl Authority {
     pub(super) fn sign(
         &self,
         name: &CertName,
-        addresses: &[IpAddr],
+        others: &[String],
         validity: Validity,
     ) -> Result<Signed> {
         let mut params = CertificateParams::default();
         validity.put(&mut params);
         params.distinguished_name.push(DnType::CommonName, name.to_string());
-        params.subject_alt_names = names(name, addresses)?;
+        params.subject_alt_names = names(name, others)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         // Of two hosts each may dial the other.
         params.extended_key_usages =
@@ -112,12 +140,13 @@ impl Authority {
     }
 }
 
-fn names(name: &CertName, addresses: &[IpAddr]) -> Result<Vec<SanType>> {
-    let own = match name.host().parse() {
-        Ok(address) => SanType::IpAddress(address),
-        Err(_) => SanType::DnsName(name.host().try_into()?),
-    };
-    let mut names = vec![SanType::URI(name.uri().as_str().try_into()?), own];
-    names.extend(addresses.iter().copied().map(SanType::IpAddress));
+fn names(name: &CertName, others: &[String]) -> Result<Vec<SanType>> {
+    let mut names = vec![SanType::URI(name.uri().as_str().try_into()?)];
+    for host in [name.host()].into_iter().chain(others.iter().map(String::as_str)) {
+        names.push(match host.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(host.try_into()?),
+        });
+    }
     Ok(names)
 }

@@ -2,13 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use zeroize::Zeroizing;
-
-use super::file;
 
 /// How long a file of an authority may be.
 const FILE_MAX: u64 = 256 * 1024;
@@ -33,24 +31,45 @@ impl Place {
 
     /// What is in a file, if it is there.
     pub(super) fn read(&self, name: &str) -> Result<Option<String>> {
-        Ok(self.open(name)?.map(|mut text| std::mem::take(&mut *text)))
+        let Some(opened) = self.open(name)? else { return Ok(None) };
+        Ok(Some(std::mem::take(&mut *self.text(name, opened)?)))
     }
 
-    /// The same, overwritten when it is dropped.
+    /// The same of a file that must be ours, and nobody else's to read. Overwritten when it is dropped.
     pub(super) fn read_private(&self, name: &str) -> Result<Option<Zeroizing<String>>> {
-        self.open(name)
+        let Some(opened) = self.open(name)? else { return Ok(None) };
+        let path = self.dir.join(name);
+        // Of the file that was opened, so that it cannot be another one by now.
+        let metadata = opened.metadata().with_context(|| format!("cannot read {path:?}"))?;
+        let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
+        ensure!(owner == us, "{path:?} belongs to user {owner}, and we are {us}");
+        let mode = metadata.mode() & 0o7777;
+        ensure!(
+            mode & 0o077 == 0,
+            "{path:?} can be read by others (mode {mode:o}): whoever has read it can be anybody in the mesh; make \
+             a new authority, or chmod 600 it if nobody has"
+        );
+        self.text(name, opened).map(Some)
     }
 
-    fn open(&self, name: &str) -> Result<Option<Zeroizing<String>>> {
-        let path = file(&self.dir, name);
-        let unreadable = || format!("cannot read {path:?}");
-        let opened = match File::open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened.with_context(unreadable)?,
-        };
+    fn open(&self, name: &str) -> Result<Option<File>> {
+        let path = self.dir.join(name);
+        match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => Ok(Some(opened.with_context(|| format!("cannot read {path:?}"))?)),
+        }
+    }
+
+    fn text(&self, name: &str, opened: File) -> Result<Zeroizing<String>> {
+        let path = self.dir.join(name);
         let mut text = Zeroizing::new(String::with_capacity(8 * 1024));
-        opened.take(FILE_MAX).read_to_string(&mut text).with_context(unreadable)?;
-        Ok(Some(text))
+        let read = opened.take(FILE_MAX + 1).read_to_string(&mut text);
+        let n_bytes = read.with_context(|| format!("cannot read {path:?}"))? as u64;
+        ensure!(
+            n_bytes <= FILE_MAX,
+            "{path:?} has more than {FILE_MAX} bytes: is it the right one?"
+        );
+        Ok(text)
     }
 
     /// Writes a file for everybody to read.
@@ -64,7 +83,7 @@ impl Place {
     }
 
     fn create(&mut self, name: &str, mode: u32, text: &str) -> Result<()> {
-        let path = file(&self.dir, name);
+        let path = self.dir.join(name);
         let mut created =
             match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
 use meshwarden::transport_tcp::{CertName, Peers, Tls, TlsFiles};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use time::OffsetDateTime;
 
 use crate::fixture::{Ended, meshwarden, unique};
 use crate::{Outcome, trial};
@@ -16,6 +18,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(an_authority_is_used_again),
         trial(nothing_is_overwritten_and_of_what_fails_nothing_is_left),
         trial(what_is_no_host_is_refused),
+        trial(a_key_of_an_authority_that_others_can_read_is_not_used),
+        trial(an_authority_that_would_not_be_trusted_signs_nothing),
+        trial(no_host_outlives_its_authority),
+        trial(a_host_is_dialled_by_every_name_that_it_has),
     ]
 }
 
@@ -110,15 +116,110 @@ fn nothing_is_overwritten_and_of_what_fails_nothing_is_left() -> Outcome {
     let half = dir.certs("node9")?;
     assert!(half.stderr.contains("no ca.key"), "{}", half.stderr);
     fs::write(dir.0.join("ca.key"), "not a key")?;
+    fs::set_permissions(dir.0.join("ca.key"), fs::Permissions::from_mode(0o600))?;
     let wrong = dir.certs("node9")?;
     assert_eq!(wrong.status.code(), Some(2));
     assert!(wrong.stderr.contains("are no authority"), "{}", wrong.stderr);
     Ok(())
 }
 
+fn a_key_of_an_authority_that_others_can_read_is_not_used() -> Outcome {
+    let dir = Dir::new();
+    assert_eq!(dir.certs("node7")?.status.code(), Some(0));
+    let (key, files) = (dir.0.join("ca.key"), dir.files());
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640))?;
+    let ended = dir.certs("node8")?;
+    assert_eq!((ended.status.code(), dir.files()), (Some(2), files), "{}", ended.stderr);
+    assert!(ended.stderr.contains("can be read by others"), "{}", ended.stderr);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+    assert_eq!(dir.certs("node8")?.status.code(), Some(0));
+    Ok(())
+}
+
+/// The certificate and the key of two authorities, and the certificate of a host in the place of one.
+fn an_authority_that_would_not_be_trusted_signs_nothing() -> Outcome {
+    let (dir, other) = (Dir::new(), Dir::new());
+    assert_eq!(dir.certs("node7")?.status.code(), Some(0));
+    assert_eq!(other.certs("node7")?.status.code(), Some(0));
+    let [pem, key] = ["ca.pem", "ca.key"].map(|name| dir.0.join(name));
+    fs::copy(other.0.join("ca.key"), &key)?;
+    let files = dir.files();
+    let ended = dir.certs("node8")?;
+    assert_eq!((ended.status.code(), dir.files()), (Some(2), files.clone()), "{}", ended.stderr);
+    assert!(ended.stderr.contains("do not belong together"), "{}", ended.stderr);
+    fs::copy(dir.0.join("agent-node7.pem"), &pem)?;
+    fs::copy(dir.0.join("agent-node7.key"), &key)?;
+    let ended = dir.certs("node8")?;
+    assert_eq!((ended.status.code(), dir.files()), (Some(2), files), "{}", ended.stderr);
+    assert!(ended.stderr.contains("are no authority"), "{}", ended.stderr);
+    Ok(())
+}
+
+/// An authority that is good until then, in the directory.
+fn authority_until(dir: &Dir, until: OffsetDateTime) -> Outcome {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_after = until;
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    fs::create_dir(&dir.0)?;
+    fs::write(dir.0.join("ca.pem"), certificate.pem())?;
+    fs::write(dir.0.join("ca.key"), key.serialize_pem())?;
+    Ok(fs::set_permissions(dir.0.join("ca.key"), fs::Permissions::from_mode(0o600))?)
+}
+
+/// Until when, in seconds of Unix, and by which names.
+fn read(path: &Path) -> Result<(i64, String), Box<dyn std::error::Error>> {
+    let text = fs::read(path)?;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&text)?;
+    let parsed = pem.parse_x509()?;
+    let names = parsed.subject_alternative_name()?.ok_or("it has no names")?;
+    let names: Vec<_> = names.value.general_names.iter().map(ToString::to_string).collect();
+    Ok((parsed.validity().not_after.timestamp(), names.join(" ")))
+}
+
+fn no_host_outlives_its_authority() -> Outcome {
+    let (dir, old) = (Dir::new(), Dir::new());
+    let now = OffsetDateTime::now_utc();
+    let until = now + time::Duration::days(30);
+    authority_until(&dir, until)?;
+    let ended = dir.certs("node7")?;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("good for 30 days"), "{}", ended.stderr);
+    assert_eq!(read(&dir.0.join("agent-node7.pem"))?.0, until.unix_timestamp());
+    let brief = dir.certs("--days 7 node8")?;
+    assert_eq!((brief.status.code(), &*brief.stderr), (Some(0), ""));
+    authority_until(&old, now - time::Duration::days(1))?;
+    let ended = old.certs("node7")?;
+    assert_eq!((ended.status.code(), old.files().len()), (Some(2), 2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not valid at this time"), "{}", ended.stderr);
+    Ok(())
+}
+
+fn a_host_is_dialled_by_every_name_that_it_has() -> Outcome {
+    let dir = Dir::new();
+    let ended = dir.certs("node7=node7.example,10.0.0.7,fd00::7")?;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let (_, names) = read(&dir.0.join("agent-node7.pem"))?;
+    for name in ["agent/node7)", "DNSName(node7)", "DNSName(node7.example)"] {
+        assert!(names.contains(name), "{names}");
+    }
+    Ok(())
+}
+
 fn what_is_no_host_is_refused() -> Outcome {
-    for words in ["", "Node7", "node7 node7", "node7=node8", "--role Agent node7", "--days 0 node7"]
-    {
+    for words in [
+        "",
+        "Node7",
+        "node7 node7",
+        "node7=Node8",
+        "node7=node8,,node9",
+        "7",
+        "10.0.07",
+        "node7-",
+        "--role Agent node7",
+        "--days 0 node7",
+    ] {
         let dir = Dir::new();
         let ended = dir.certs(words)?;
         assert_eq!(ended.status.code(), Some(2), "{words}: {}", ended.stderr);

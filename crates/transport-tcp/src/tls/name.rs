@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use mesh_core::Distrust;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
 use webpki::EndEntityCert;
 
 /// Whose a certificate is: `role/host`. The certificate has it as the URI `meshwarden:role/host` among its
@@ -100,14 +101,13 @@ fn is_role(role: &str) -> bool {
     (1..=ROLE_MAX).contains(&role.len()) && role.bytes().all(is_letter)
 }
 
-/// A name as DNS has it, or an address of IPv4 or IPv6.
+/// Whether it can be dialled: a name of DNS in lower case, or an address as it is displayed.
 fn is_host(host: &str) -> bool {
-    let is_label = |label: &str| {
-        let is_letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
-        (1..=63).contains(&label.len()) && label.bytes().all(is_letter)
-    };
-    let is_name = host.len() <= HOST_MAX && host.split('.').all(is_label);
-    is_name || host.parse::<std::net::Ipv6Addr>().is_ok_and(|address| address.to_string() == host)
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return address.to_string() == host;
+    }
+    let is_name = matches!(ServerName::try_from(host), Ok(ServerName::DnsName(_)));
+    is_name && !host.ends_with('.') && !host.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// Who, of all whose certificates the authority has signed, has business here.
@@ -200,6 +200,12 @@ mod tests {
             "agent/node7 ",
             "agent/0:0:0:0:0:0:0:1",
             "ag ent/a",
+            "agent/node7.",
+            "agent/node7-",
+            "agent/7",
+            "agent/10.0.0",
+            "agent/010.0.0.7",
+            "agent/10.0.0.256",
             &long,
         ] {
             assert!(matches!(text.parse::<CertName>(), Err(CertNameError::Form(_))), "{text}");

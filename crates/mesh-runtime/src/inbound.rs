@@ -153,6 +153,15 @@ impl Proc {
         letter.undelivered(self, to, why, Fault::Undelivered(why));
     }
 
+    /// A peer is out of reach for what supervises it, if nothing else of that kind leads there: then so it is
+    /// for data. Where bytes vanish without a word, a data connection would stay as it is for very long.
+    fn give_up(&self, peer: PeerId) {
+        let is_reached = |lane| self.remote().is_connected(peer, lane);
+        if ![Lane::Control, Lane::Liveness].into_iter().any(is_reached) {
+            self.remote().sessions_with(peer).iter().for_each(|session| session.close());
+        }
+    }
+
     /// A message that reaches nobody here goes back.
     fn refuse(&self, head: &Head, why: WhyUndelivered, body: Body) {
         match *head {
@@ -234,6 +243,9 @@ impl Inbound for Receiver {
         let Some(proc) = self.proc.upgrade() else { return };
         tracing::info!(%peer, lane = lane.label(), %why, "a session has ended");
         proc.remote().disconnect(peer, lane);
+        if lane != Lane::Data && why != Lost::Closed {
+            proc.give_up(peer);
+        }
         proc.tell_lost(peer);
         for envelope in back {
             proc.came_back(Returned { envelope, why: WhyReturned::Ended(peer) });

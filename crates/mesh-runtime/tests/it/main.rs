@@ -9,6 +9,7 @@ mod hangs;
 mod life;
 mod logged;
 mod mailboxes;
+mod out_of_reach;
 mod peers;
 mod planes;
 mod ports;

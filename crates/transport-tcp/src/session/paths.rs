@@ -24,6 +24,9 @@ struct Path {
     said: Ack,
     /// What the listener has answered, once it has heard that.
     welcome: Option<Ack>,
+    /// The listener has gone on to it. Until then it reads on where it did, and so hears what it does not know
+    /// yet that it has said.
+    is_met: bool,
     /// What is on its way from each side.
     wires: [Vec<u8>; 2],
 }
@@ -52,6 +55,8 @@ enum Move {
     Dial,
     /// The listener hears on it who is there, and answers; also late, of one that was given up.
     Answered(usize),
+    /// The listener goes on to it.
+    Met(usize),
     /// The dialler hears the answer, and goes on.
     Welcomed,
     /// A connection ends for both, with all that is on its way.
@@ -80,7 +85,13 @@ impl Paths {
             Move::Dial => (),
             Move::Answered(back) => {
                 if let Some(path) = self.counted_back(back) {
-                    self.answered(path)?;
+                    let ack = self.sides[LISTENER].session.ack();
+                    self.paths[path].welcome.get_or_insert(ack);
+                }
+            }
+            Move::Met(back) => {
+                if let Some(path) = self.counted_back(back) {
+                    self.meet(path)?;
                 }
             }
             Move::Welcomed => self.welcomed()?,
@@ -102,11 +113,12 @@ impl Paths {
     }
 
     fn arrive(&mut self, from: usize, path: usize, n: usize) -> Result<(), Violation> {
-        let (to, wire) = (1 - from, &mut self.paths[path].wires[from]);
-        // The dialler reads nothing before it is welcome.
-        if from == LISTENER && self.attempt == Some(path) {
+        let (to, it) = (1 - from, &mut self.paths[path]);
+        // Nobody reads before it has gone on to it.
+        if from == LISTENER && self.attempt == Some(path) || from == DIALLER && !it.is_met {
             return Ok(());
         }
+        let wire = &mut it.wires[from];
         let bytes: Vec<u8> = wire.drain(..n.min(wire.len())).collect();
         if self.carrying[to] == Some(path) {
             self.sides[to].arrive(&bytes)?;
@@ -116,19 +128,19 @@ impl Paths {
 
     fn dial(&mut self) {
         let said = self.sides[DIALLER].session.ack();
-        self.paths.push(Path { said, welcome: None, wires: [Vec::new(), Vec::new()] });
+        let wires = [Vec::new(), Vec::new()];
+        self.paths.push(Path { said, welcome: None, is_met: false, wires });
         self.attempt = Some(self.paths.len() - 1);
     }
 
-    fn answered(&mut self, path: usize) -> Result<(), Violation> {
-        if self.paths[path].welcome.is_some() {
+    fn meet(&mut self, path: usize) -> Result<(), Violation> {
+        let Path { said, welcome: Some(told), is_met: false, .. } = self.paths[path] else {
             return Ok(());
-        }
+        };
         let side = &mut self.sides[LISTENER];
-        let told = side.session.ack();
-        side.session.connected(self.paths[path].said, told)?;
+        side.session.connected(said, told)?;
         side.partial = BytesMut::new();
-        self.paths[path].welcome = Some(told);
+        self.paths[path].is_met = true;
         self.carrying[LISTENER] = Some(path);
         Ok(())
     }
@@ -145,8 +157,8 @@ impl Paths {
 
     fn cut(&mut self, back: usize) {
         let Some(path) = self.counted_back(back) else { return };
-        // Whatever hears of it no more is as good as answered.
-        self.paths[path].welcome.get_or_insert_default();
+        // Nobody goes on to it any more.
+        self.paths[path].is_met = true;
         self.paths[path].wires = [Vec::new(), Vec::new()];
         for carrying in self.carrying.iter_mut().chain([&mut self.attempt]) {
             carrying.take_if(|carrying| *carrying == path);
@@ -155,7 +167,8 @@ impl Paths {
 
     /// A connection is made, and nothing happens to it for so many rounds.
     fn heal(&mut self, n_rounds: usize) {
-        let mut all = vec![Move::Break, Move::Dial, Move::Answered(0), Move::Welcomed];
+        let mut all =
+            vec![Move::Break, Move::Dial, Move::Answered(0), Move::Met(0), Move::Welcomed];
         for _ in 0..n_rounds {
             for side in 0..2 {
                 all.extend([
@@ -186,6 +199,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         2 => Just(Move::Break),
         5 => Just(Move::Dial),
         5 => back.clone().prop_map(Move::Answered),
+        5 => back.clone().prop_map(Move::Met),
         5 => Just(Move::Welcomed),
         1 => back.prop_map(Move::Cut),
     ]
@@ -212,7 +226,7 @@ proptest! {
 /// Some of everything, both ways, on a connection that two have met on. Returns how many bytes each has written.
 fn talk() -> (Paths, [usize; 2]) {
     let mut paths = Paths::new();
-    let meet = [Move::Dial, Move::Answered(0), Move::Welcomed];
+    let meet = [Move::Dial, Move::Answered(0), Move::Met(0), Move::Welcomed];
     let say = [DIALLER, LISTENER].map(|side| {
         [Move::Send(side, 40), Move::Send(side, 0), Move::Answer(side)]
             .into_iter()
@@ -242,8 +256,13 @@ fn a_connection_may_break_at_every_byte() {
             Move::Dial,
             Move::Arrive(DIALLER, 1, 70),
             Move::Answered(0),
-            Move::Arrive(DIALLER, 1, usize::MAX),
+            Move::Arrive(DIALLER, 1, 30),
             Move::Welcomed,
+            Move::Write(DIALLER),
+            Move::Arrive(DIALLER, 1, 30),
+            Move::Met(0),
+            Move::Arrive(DIALLER, 0, usize::MAX),
+            Move::Arrive(DIALLER, 1, usize::MAX),
             Move::Arrive(LISTENER, 1, usize::MAX),
         ];
         for after in [cut, late] {
@@ -286,7 +305,7 @@ fn frames_and_bytes_that_come_twice_or_too_early_are_found_out_or_harmless() {
 /// Three frames on a connection that two have met on.
 fn said() -> Paths {
     let mut paths = Paths::new();
-    let meet = [Move::Dial, Move::Answered(0), Move::Welcomed];
+    let meet = [Move::Dial, Move::Answered(0), Move::Met(0), Move::Welcomed];
     let say = [Move::Send(DIALLER, 9), Move::Answer(DIALLER), Move::Send(DIALLER, 0)];
     let all = meet.into_iter().chain(say).chain([Move::Write(DIALLER); 3]);
     all.for_each(|it| paths.perform(it).expect("both are honest"));

@@ -151,13 +151,16 @@ impl Drop for Hole {
     }
 }
 
-/// Passes bytes one way, or swallows them.
+/// Passes bytes one way, or swallows them, with the word that there are no more.
 async fn leak(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_hole: Arc<AtomicBool>) {
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
         if !is_hole.load(Ordering::SeqCst) && to.write_all(&buffer[..n]).await.is_err() {
-            return;
+            break;
         }
+    }
+    if is_hole.load(Ordering::SeqCst) {
+        std::future::pending().await
     }
 }
 

@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use mesh_core::{
@@ -57,7 +58,7 @@ fn foreigner() -> Outcome {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
     let told = someone_else(KNOCK, &path)?.wait_with_output()?.stdout;
     let told = String::from_utf8_lossy(&told).into_owned();
-    ensure(told == "0 bytes\n", || format!("it was told {told:?}"))?;
+    ensure(told == "0 bytes\nat once\n", || format!("it was told {told:?}"))?;
     // One of ours is asked who it is, and was not held up: it is no peer of the name that is asked for.
     let (dialler, proc) = (transport()?, ProcId::from_random(2));
     let dial = dialler.dial(&at, proc, Lane::Control, Arc::new(Nobody));
@@ -91,17 +92,18 @@ fn squatter() -> Outcome {
     Ok(())
 }
 
-/// What somebody else does: says hello at a socket, or listens there; and says how much it was told.
+/// What somebody else does: knocks at a socket, or listens there; and says how much it was told.
 pub(crate) fn run(role: &str, path: &Path) -> ExitCode {
     let done = if role == KNOCK { knock(path) } else { squat(path) };
     if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Says nothing, as whoever is heard may for the time of a handshake.
 fn knock(path: &Path) -> io::Result<()> {
-    let mut stream = UnixStream::connect(path)?;
-    // It may be closed already.
-    _ = stream.write_all(&[4, 0, 1, 2, 3, 4]).is_ok();
-    told(stream)
+    let begun = Instant::now();
+    told(UnixStream::connect(path)?)?;
+    let is_at_once = begun.elapsed() < HANDSHAKE / 2;
+    writeln!(io::stdout(), "{}", if is_at_once { "at once" } else { "late" })
 }
 
 fn squat(path: &Path) -> io::Result<()> {
@@ -129,7 +131,8 @@ fn someone_else(role: &str, path: &Path) -> Result<std::process::Child, Fault> {
 }
 
 fn transport() -> Result<TcpTransport, Fault> {
-    let config = TcpConfig::for_lease(Secret::from_bytes([7; 32]), PATIENCE);
+    let lease = TcpConfig::for_lease(Secret::from_bytes([7; 32]), PATIENCE);
+    let config = TcpConfig { handshake: HANDSHAKE, ..lease };
     Ok(TcpTransport::new(config)?)
 }
 
@@ -166,6 +169,9 @@ impl Inbound for Nobody {
 
     fn lost(&self, _: PeerId, _: Lane, _: Lost, _: Vec<Envelope>) {}
 }
+
+/// How long somebody may say nothing who is heard.
+const HANDSHAKE: Duration = Duration::from_secs(4);
 
 /// Who owns nothing.
 const NOBODY: u32 = 65_534;

@@ -160,7 +160,7 @@ async fn leak(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_hole: Arc<Atom
         }
     }
     if is_hole.load(Ordering::SeqCst) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

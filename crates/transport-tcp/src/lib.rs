@@ -26,6 +26,7 @@ mod parked;
 mod private_file;
 mod secret;
 mod session;
+mod several;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;

@@ -16,6 +16,7 @@ use crate::config::TcpConfig;
 use crate::handshake::Binding;
 use crate::meet::NotMet;
 use crate::metrics::Insecure;
+use crate::several::connect_to_any;
 use crate::tls::Tls;
 use crate::unix::{self, SocketFile};
 
@@ -46,7 +47,7 @@ pub(crate) async fn connect(to: &Addr, lane: Lane, config: &TcpConfig) -> Result
             let all = resolve(host, *port).await.map_err(refused)?;
             let guard = Guard::of(to, &all, config);
             let guard = guard.ok_or_else(|| DialError::NotLoopback(to.clone()))?;
-            let stream = TcpStream::connect(&all[..]).await.map_err(refused)?;
+            let stream = connect_to_any(&all, config.handshake).await.map_err(refused)?;
             prepare(&stream, lane, config.silence).map_err(refused)?;
             let budget = Budget::new(UNKNOWN_BYTES_MAX);
             let stream = Budgeted::new(stream, budget.clone());

@@ -2,7 +2,9 @@
 
 mod authority;
 mod place;
+mod revocation;
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,19 +15,27 @@ use clap::Args;
 use meshwarden::transport_tcp::CertName;
 
 use crate::cli::usage_error;
-use authority::{Authority, Validity};
+use authority::{Authority, Validity, now};
 use place::Place;
+use revocation::Revoked;
 
 /// Make certificates for meshes that span machines: an authority, and one certificate for each host.
 ///
 /// The authority is `ca.pem` and `ca.key` in the directory; it is made if it is not there, and used if it
 /// is. Each host gets `ROLE-HOST.pem` and `ROLE-HOST.key`. Take those two and `ca.pem` to the host, keep
 /// `ca.key` where nobody gets at it. Nothing is overwritten; of a call that fails, nothing is left.
+///
+/// What must be trusted no more is taken back: `--revoke certs/agent-node7.pem` writes it into `revoked.pem`,
+/// which is for all hosts, too.
 #[derive(Debug, Args)]
 pub(crate) struct CertsArgs {
     /// A host, and by which other names and addresses it is dialled.
-    #[arg(value_name = "HOST[=NAME,…]", required = true)]
+    #[arg(value_name = "HOST[=NAME,…]", required_unless_present = "revoke")]
     hosts: Vec<HostArg>,
+
+    /// A certificate that is to be trusted no more; may be given more than once.
+    #[arg(long, value_name = "FILE", conflicts_with = "hosts")]
+    revoke: Vec<PathBuf>,
 
     /// Where the files are.
     #[arg(long, value_name = "DIR", default_value = "certs")]
@@ -115,6 +125,9 @@ fn make(args: &CertsArgs) -> Result<Vec<PathBuf>> {
     let authority = match (place.read("ca.pem")?, place.read_private("ca.key")?) {
         (Some(certificate), Some(key)) => Authority::known(&certificate, &key)
             .with_context(|| format!("ca.pem and ca.key in {:?} are no authority", args.dir))?,
+        (None, None) if !args.revoke.is_empty() => {
+            anyhow::bail!("there is no authority in {:?}: name its --dir", args.dir)
+        }
         (None, None) => {
             let authority = Authority::new(Validity::of_authority()?)?;
             place.write("ca.pem", authority.certificate())?;
@@ -132,6 +145,9 @@ fn make(args: &CertsArgs) -> Result<Vec<PathBuf>> {
             );
         }
     };
+    if !args.revoke.is_empty() {
+        return revoke(&args.revoke, &authority, place);
+    }
     let validity = Validity::days(args.days)?.within(authority.until());
     if validity.n_days() + 1 < args.days.into() {
         let mut err = io::stderr().lock();
@@ -144,6 +160,25 @@ fn make(args: &CertsArgs) -> Result<Vec<PathBuf>> {
     }
     Ok(place.keep())
 }
+
+/// Takes certificates back. Returns where that is written.
+fn revoke(files: &[PathBuf], authority: &Authority, mut place: Place) -> Result<Vec<PathBuf>> {
+    let list = place.read(REVOKED)?;
+    let known = list.map_or_else(|| Ok(Revoked::default()), |list| Revoked::known(&list));
+    let mut revoked = known.with_context(|| format!("cannot understand {REVOKED}"))?;
+    let now = now();
+    for file in files {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {file:?}"))?;
+        let added = revoked.add(&text, authority.certificate(), now);
+        added.with_context(|| format!("cannot take {file:?} back"))?;
+    }
+    let written = place.replace(REVOKED, &authority.list(&revoked, now)?)?;
+    place.keep();
+    Ok(vec![written])
+}
+
+/// The file of what is trusted no more.
+const REVOKED: &str = "revoked.pem";
 
 #[cfg(test)]
 mod tests {

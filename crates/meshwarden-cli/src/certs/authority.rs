@@ -5,12 +5,15 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, ensure};
 use meshwarden::transport_tcp::CertName;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams,
+    CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, PublicKeyData, RevokedCertParams, SanType, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 use x509_parser::pem::parse_x509_pem;
 use zeroize::Zeroizing;
+
+use super::revocation::Revoked;
 
 /// For how long an authority is good.
 const AUTHORITY_DAYS: i64 = 3650;
@@ -48,9 +51,7 @@ impl Validity {
     }
 
     fn starting_now(days: i64) -> Result<Self> {
-        // What a certificate says is of the wall clock, and whoever checks it looks there.
-        #[expect(clippy::disallowed_methods, reason = "certificates are dated; nothing is decided")]
-        let now = OffsetDateTime::from(SystemTime::now());
+        let now = now();
         let from = now.checked_sub(BEFORE).context("the clock is before all time")?;
         let until = now.checked_add(Duration::days(days)).context("the clock is after all time")?;
         Ok(Self { from, until })
@@ -118,6 +119,25 @@ impl Authority {
         Zeroizing::new(self.issuer.key().serialize_pem())
     }
 
+    /// The list of what is trusted no more, as PEM. It is good for as long as the authority.
+    pub(super) fn list(&self, revoked: &Revoked, now: OffsetDateTime) -> Result<String> {
+        let each = revoked.certificates.iter().map(|(number, since)| RevokedCertParams {
+            serial_number: number.clone(),
+            revocation_time: *since,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: now,
+            next_update: self.until,
+            crl_number: SerialNumber::from(revoked.number + 1),
+            issuing_distribution_point: None,
+            revoked_certs: each.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(list.signed_by(&self.issuer)?.pem()?)
+    }
+
     /// A certificate for a role on a host, by whatever name it is dialled.
     pub(super) fn sign(
         &self,
@@ -138,6 +158,12 @@ impl Authority {
         let certificate: Certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Signed { certificate: certificate.pem(), key: Zeroizing::new(key.serialize_pem()) })
     }
+}
+
+/// What a certificate says is of the wall clock, and whoever checks it looks there.
+#[expect(clippy::disallowed_methods, reason = "certificates are dated; nothing is decided")]
+pub(super) fn now() -> OffsetDateTime {
+    SystemTime::now().into()
 }
 
 fn names(name: &CertName, others: &[String]) -> Result<Vec<SanType>> {

@@ -96,6 +96,17 @@ impl Place {
         written.with_context(|| format!("cannot write {path:?}"))
     }
 
+    /// Writes a file in the place of the one that is there, if one is: whoever reads it reads the one or the
+    /// other.
+    pub(super) fn replace(&mut self, name: &str, text: &str) -> Result<PathBuf> {
+        let new = format!("{name}.new");
+        self.write(&new, text)?;
+        let (from, to) = (self.dir.join(&new), self.dir.join(name));
+        fs::rename(&from, &to).with_context(|| format!("cannot write {to:?}"))?;
+        self.written.retain(|path| *path != from);
+        Ok(to)
+    }
+
     /// All is well: what was written stays.
     pub(super) fn keep(mut self) -> Vec<PathBuf> {
         self.has_made_dir = false;

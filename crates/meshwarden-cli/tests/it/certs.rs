@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::Trial;
-use meshwarden::transport_tcp::{CertName, Peers, Tls, TlsFiles};
+use meshwarden::mesh_core::Distrust;
+use meshwarden::transport_tcp::{CertName, Peers, Tls, TlsError, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use time::OffsetDateTime;
 
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(an_authority_that_would_not_be_trusted_signs_nothing),
         trial(no_host_outlives_its_authority),
         trial(a_host_is_dialled_by_every_name_that_it_has),
+        trial(what_is_taken_back_is_trusted_no_more),
     ]
 }
 
@@ -47,14 +49,17 @@ impl Dir {
         names
     }
 
-    fn tls(&self, stem: &str) -> Result<Tls, Box<dyn std::error::Error>> {
-        let files = TlsFiles {
+    fn tls_files(&self, stem: &str) -> TlsFiles {
+        TlsFiles {
             authority: self.0.join("ca.pem"),
             chain: self.0.join(format!("{stem}.pem")),
             key: self.0.join(format!("{stem}.key")),
             revoked: None,
-        };
-        Ok(Tls::from_files(&files, Peers::with_roles(["agent"])?)?)
+        }
+    }
+
+    fn tls(&self, stem: &str) -> Result<Tls, Box<dyn std::error::Error>> {
+        Ok(Tls::from_files(&self.tls_files(stem), Peers::with_roles(["agent"])?)?)
     }
 }
 
@@ -204,6 +209,54 @@ fn a_host_is_dialled_by_every_name_that_it_has() -> Outcome {
     for name in ["agent/node7)", "DNSName(node7)", "DNSName(node7.example)"] {
         assert!(names.contains(name), "{names}");
     }
+    Ok(())
+}
+
+fn what_is_taken_back_is_trusted_no_more() -> Outcome {
+    let (dir, other) = (Dir::new(), Dir::new());
+    assert_eq!(dir.certs("node7 node8 node9")?.status.code(), Some(0));
+    assert_eq!(other.certs("node7")?.status.code(), Some(0));
+    let good = |stem: &str| -> Result<bool, Box<dyn std::error::Error>> {
+        let files = TlsFiles { revoked: Some(dir.0.join("revoked.pem")), ..dir.tls_files(stem) };
+        match Tls::from_files(&files, Peers::with_roles(["agent"])?) {
+            Ok(_) => Ok(true),
+            Err(TlsError::Distrusted(Distrust::Revoked)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    };
+    let revoke = |stem: &str| dir.certs(&format!("--revoke {}/{stem}.pem", dir.0.display()));
+    let mut taken_back = Vec::new();
+    // The second is added to the first, and once more makes no difference.
+    for stem in ["agent-node7", "agent-node8", "agent-node8"] {
+        let ended = revoke(stem)?;
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+        assert_eq!(ended.stdout.trim(), dir.0.join("revoked.pem").display().to_string());
+        taken_back.push(stem);
+        for other in ["agent-node7", "agent-node8", "agent-node9"] {
+            assert_eq!(good(other)?, !taken_back.contains(&other), "{other}");
+        }
+    }
+    let list = fs::read(dir.0.join("revoked.pem"))?;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&list)?;
+    let (_, parsed) = x509_parser::parse_x509_crl(&pem.contents)?;
+    assert_eq!(parsed.iter_revoked_certificates().count(), 2);
+    assert_eq!(parsed.crl_number().map(ToString::to_string), Some("3".to_owned()));
+    // What is not ours is not ours to take back, and the authority itself is no host; nothing changes.
+    let files = dir.files();
+    let foreign = other.0.join("agent-node7.pem").display().to_string();
+    for (what, why) in [
+        (foreign.as_str(), "another authority"),
+        (&dir.0.join("ca.pem").display().to_string(), "authority itself"),
+        (&dir.0.join("ca.key").display().to_string(), "take"),
+        ("/nowhere", "cannot read"),
+    ] {
+        let ended = dir.certs(&format!("--revoke {what}"))?;
+        assert_eq!((ended.status.code(), &dir.files()), (Some(2), &files), "{}", ended.stderr);
+        assert!(ended.stderr.contains(why), "{}", ended.stderr);
+        assert_eq!(fs::read(dir.0.join("revoked.pem"))?, list);
+    }
+    let empty = Dir::new().certs(&format!("--revoke {foreign}"))?;
+    assert!(empty.stderr.contains("no authority"), "{}", empty.stderr);
     Ok(())
 }
 

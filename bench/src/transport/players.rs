@@ -79,6 +79,8 @@ impl Entrant {
     pub(crate) fn start(&self) -> Result<Pair, Failed> {
         let mut command = Command::new(&self.program);
         command.args(&self.words).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Some panic when their other end has gone.
+        command.env("RUST_BACKTRACE", "0");
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let stdin = stdin.ok_or("it was piped")?;

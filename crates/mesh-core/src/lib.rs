@@ -65,7 +65,7 @@ pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
 pub use status::{Progress, Silence, Stall, StalledHandler, Status, StatusKind};
 pub use time::Timestamp;
 pub use transport::{
-    Addr, AddrError, Credit, DialError, Distrust, Doors, Identity, Inbound, Lane, ListenError,
-    Lost, Outbound, Returned, Transport, WhyReturned,
+    Addr, AddrError, Credit, DialError, Distrust, Doors, GiveBack, Identity, Inbound, Lane,
+    ListenError, Lost, Outbound, Returned, Transport, WhyReturned,
 };
 pub use within::{Health, Place};

@@ -142,30 +142,51 @@ pub struct Doors {
 }
 
 /// Room that the receiver has given its peer for one envelope, in bytes. Given back when it is dropped.
-pub struct Credit(Option<Box<dyn FnOnce() + Send>>);
+pub struct Credit(Room);
+
+/// How the room is given back.
+enum Room {
+    Nothing,
+    Call(Box<dyn FnOnce() + Send>),
+    Shared(Arc<dyn GiveBack>, u64),
+}
+
+/// Where room is given back.
+pub trait GiveBack: Send + Sync {
+    /// So many bytes may be sent again. Must not block.
+    fn give_back(&self, bytes: u64);
+}
 
 impl Credit {
     /// Room that counts nothing: for envelopes that never wait.
-    pub const NONE: Self = Self(None);
+    pub const NONE: Self = Self(Room::Nothing);
 
     /// Room that is given back by calling `give_back`, once.
     #[must_use]
     pub fn new(give_back: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(Box::new(give_back)))
+        Self(Room::Call(Box::new(give_back)))
+    }
+
+    /// Room of so many bytes that is given back to `to`, which many have. Costs no memory of its own.
+    #[must_use]
+    pub const fn shared(to: Arc<dyn GiveBack>, bytes: u64) -> Self {
+        Self(Room::Shared(to, bytes))
     }
 }
 
 impl Drop for Credit {
     fn drop(&mut self) {
-        if let Some(give_back) = self.0.take() {
-            give_back();
+        match std::mem::replace(&mut self.0, Room::Nothing) {
+            Room::Nothing => (),
+            Room::Call(give_back) => give_back(),
+            Room::Shared(to, bytes) => to.give_back(bytes),
         }
     }
 }
 
 impl fmt::Debug for Credit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Credit").field(&self.0.is_some()).finish()
+        f.debug_tuple("Credit").field(&!matches!(self.0, Room::Nothing)).finish()
     }
 }
 

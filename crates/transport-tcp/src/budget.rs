@@ -35,6 +35,11 @@ impl<S> Budgeted<S> {
     pub(crate) const fn new(stream: S, budget: Budget) -> Self {
         Self { stream, budget }
     }
+
+    /// The connection itself, when it is known who is there.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
 }
 
 /// The budget is used up.

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Buf;
 use mesh_core::Lost;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::chunks::Chunks;
+use crate::inlet::Inlet;
 use crate::link::{Link, Write, goodbye, ping};
 use crate::metrics;
 use crate::parked::Writer;
-use crate::wire::{Frame, take_frame};
+use crate::stream::Stream;
 
 /// What a connection is held to.
 #[derive(Clone, Copy, Debug)]
@@ -49,15 +51,17 @@ pub(crate) enum Ended {
 }
 
 /// Carries the session until the connection ends, or another one carries it.
-pub(crate) async fn carry<S>(link: &Arc<Link>, number: u64, stream: S, limits: Limits) -> Ended
-where
-    S: AsyncRead + AsyncWrite + Send + 'static,
-{
-    let (reader, writer) = tokio::io::split(stream);
+pub(crate) async fn carry(
+    link: &Arc<Link>,
+    number: u64,
+    stream: Box<dyn Stream>,
+    limits: Limits,
+) -> Ended {
+    let (reader, writer) = stream.halves();
     let _parking = Parking { link, number };
     tokio::select! {
         ended = read(link, number, reader, limits) => ended,
-        ended = write(link, number, Box::new(writer), limits) => ended,
+        ended = write(link, number, writer, limits) => ended,
         ended = left(link, number) => ended,
     }
 }
@@ -91,35 +95,39 @@ async fn read<R>(
 where
     R: AsyncRead + Unpin,
 {
-    let mut buffer = BytesMut::new();
+    let (mut inlet, mut frames) = (Inlet::default(), Vec::new());
     let mut answers = Answers::new(watch.filter(|_| side == Side::Accepted));
     loop {
-        if !read_some(&mut reader, &mut buffer, watch).await {
-            return Ended::Broken;
+        match read_some(&mut reader, &mut inlet, watch).await {
+            0 => return Ended::Broken,
+            n_read => link.metrics.read(n_read),
         }
-        let mut n_frames = 0_usize;
+        let mut has_any = false;
         loop {
-            match take_frame(&mut buffer, frame_max) {
-                // What is whole is answered, or acknowledged, for what it is.
-                Ok(None) if n_frames == 0 && answers.is_due() => break link.answer_ping(number),
-                Ok(None) => break,
-                Ok(Some(Frame::Ping)) if side == Side::Accepted => link.answer_ping(number),
-                Ok(Some(frame)) => match link.receive(number, frame) {
-                    Ok(true) => (),
-                    Ok(false) => return Ended::Session(Lost::Closed),
-                    Err(violation) => {
-                        metrics::frame_refused("violation");
-                        tracing::warn!(peer = %link.peer, %violation, "a peer breaks the protocol");
-                        return Ended::Session(Lost::Protocol);
-                    }
-                },
-                Err(malformed) => {
-                    metrics::frame_refused(metrics::malformed(&malformed));
-                    tracing::warn!(peer = %link.peer, %malformed, "a peer sends no frames");
+            let taken = inlet.take_frames(&mut frames, frame_max);
+            let is_empty = frames.is_empty();
+            has_any |= !is_empty;
+            match link.receive((number, side), &mut frames) {
+                Ok(true) => (),
+                Ok(false) => return Ended::Session(Lost::Closed),
+                Err(violation) => {
+                    metrics::frame_refused("violation");
+                    tracing::warn!(peer = %link.peer, %violation, "a peer breaks the protocol");
                     return Ended::Session(Lost::Protocol);
                 }
             }
-            n_frames += 1;
+            if let Err(malformed) = taken {
+                metrics::frame_refused(metrics::malformed(&malformed));
+                tracing::warn!(peer = %link.peer, %malformed, "a peer sends no frames");
+                return Ended::Session(Lost::Protocol);
+            }
+            if is_empty {
+                break;
+            }
+        }
+        // What is whole is answered, or acknowledged, for what it is.
+        if !has_any && answers.is_due() {
+            link.answer_ping(number);
         }
         link.wake_writer();
     }
@@ -147,27 +155,38 @@ impl Answers {
     }
 }
 
-/// Reads what there is; `false` if the connection has ended, or was silent for too long.
-async fn read_some<R>(reader: &mut R, buffer: &mut BytesMut, watch: Watch) -> bool
+/// Reads what there is, and says how much; nothing if the connection has ended, or was silent for too long.
+async fn read_some<R>(reader: &mut R, inlet: &mut Inlet, watch: Watch) -> usize
 where
     R: AsyncRead + Unpin,
 {
-    // Grows with what arrives, and not with what a frame says of itself.
-    buffer.reserve(READ_TOGETHER);
-    let Some((ping, silence)) = watch else {
-        return matches!(reader.read_buf(buffer).await, Ok(n) if n > 0);
-    };
-    loop {
-        let begun = Instant::now();
-        match timeout(silence, reader.read_buf(buffer)).await {
-            Ok(Ok(n)) => return n > 0,
-            Ok(Err(_)) => return false,
-            // Woken long after that: it was this process that was paused, and what has come meanwhile is
-            // to be read before anybody is judged.
-            Err(_) if begun.elapsed() > silence + ping => (),
-            Err(_) => return false,
+    if inlet.is_large() {
+        // Memory of a burst is not kept, also where nothing follows.
+        match timeout(IDLE, reader.read_buf(inlet.room())).await {
+            Ok(n_read) => {
+                let n_read = n_read.unwrap_or(0);
+                inlet.has_read(n_read);
+                return n_read;
+            }
+            Err(_) => inlet.rest(),
         }
     }
+    let buffer = inlet.room();
+    let n_read = match watch {
+        None => reader.read_buf(buffer).await.unwrap_or(0),
+        Some((ping, silence)) => loop {
+            let begun = Instant::now();
+            match timeout(silence, reader.read_buf(buffer)).await {
+                Ok(n_read) => break n_read.unwrap_or(0),
+                // Woken long after that: it was this process that was paused, and what has come meanwhile is
+                // to be read before anybody is judged.
+                Err(_) if begun.elapsed() > silence + ping => (),
+                Err(_) => break 0,
+            }
+        },
+    };
+    inlet.has_read(n_read);
+    n_read
 }
 
 async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits) -> Ended {
@@ -196,15 +215,16 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
                 let Some((back, mut rest)) = link.unpark(number) else { return Ended::Left };
                 writer = back;
                 has_waited = is_silent && owes_ack;
-                if is_silent && !owes_ack && rest.is_empty() {
-                    rest = ping();
+                if is_silent && !owes_ack && !rest.has_remaining() {
+                    rest = ping().into();
+                    link.asks();
                 }
-                write_all(&mut writer, vec![rest]).await
+                write_all(&mut writer, rest).await
             }
             Write::Close => {
                 // It has a deadline: the peer may not read any more, and learns of the end by itself.
                 let bye = async {
-                    _ = write_all(&mut writer, vec![goodbye(link.ack())]).await;
+                    _ = write_all(&mut writer, goodbye(link.ack()).into()).await;
                     writer.shutdown().await.is_ok()
                 };
                 _ = timeout(GOODBYE, bye).await.is_ok();
@@ -218,20 +238,15 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
     }
 }
 
-async fn write_all(writer: &mut Writer, chunks: Vec<Bytes>) -> bool {
-    for chunk in chunks {
-        if writer.write_all(&chunk).await.is_err() {
-            return false;
-        }
-    }
-    writer.flush().await.is_ok()
+async fn write_all(writer: &mut Writer, mut chunks: Chunks) -> bool {
+    writer.write_all_buf(&mut chunks).await.is_ok() && writer.flush().await.is_ok()
 }
-
-/// About how many bytes are read at once.
-const READ_TOGETHER: usize = 64 * 1024;
 
 /// How long an acknowledgement may wait for an envelope to go with. Much less than anybody's deadline.
 const ACK_WITHIN: Duration = Duration::from_millis(5);
+
+/// After what time without anything a large buffer is given back. Much less than anybody's deadline.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);

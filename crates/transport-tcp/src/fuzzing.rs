@@ -7,7 +7,7 @@ use mesh_core::{Identity, Incarnation, Lane, PeerId, ProcId};
 use crate::handshake::{Binding, Dialling, Greeted, MESSAGE_MAX, SessionId};
 use crate::secret::Secret;
 use crate::session::world::{Side, Step, check, heal, perform, reconnect};
-use crate::wire::{Ack, Encoded, Frame, Malformed, take_frame};
+use crate::wire::{Ack, Encoded, Frame, Malformed, put_data, take_frame};
 
 /// Frames are the same however the bytes are cut on their way, none is longer than it may be, and what was
 /// understood is understood the same when it is said again.
@@ -58,7 +58,7 @@ fn written(frame: &Frame) -> BytesMut {
     match frame {
         Frame::Data { seq, head, body } => {
             let encoded = Encoded::new(head, body.clone()).expect("it was short enough");
-            encoded.put_head(*seq, &mut buffer);
+            put_data(*seq, &encoded.head, body.len(), &mut buffer);
             buffer.extend_from_slice(body);
         }
         Frame::Ack(ack) => ack.put(&mut buffer),

@@ -11,19 +11,24 @@ mod acceptor;
 mod arrivals;
 mod backoff;
 mod budget;
+mod chunks;
 mod complaints;
 mod config;
 mod connection;
 mod dialler;
+mod freed;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;
+mod inlet;
 mod link;
 mod meet;
 pub mod metrics;
+mod outbox;
 mod parked;
 mod private_file;
+mod round_trip;
 mod secret;
 mod session;
 mod several;

@@ -2,19 +2,23 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
-use bytes::{Bytes, BytesMut};
-use mesh_core::{
-    Credit, Envelope, Head, Inbound, Lane, Lost, Outbound, PeerId, Returned, WhyReturned,
-};
+use bytes::{Buf, Bytes, BytesMut};
+use mesh_core::{Envelope, Inbound, Lane, Lost, PeerId};
 use tokio::sync::Notify;
 
+use crate::chunks::Chunks;
+use crate::freed::Freed;
 use crate::handshake::SessionId;
 use crate::metrics::SessionMetrics;
 use crate::parked::{Parked, Writer};
-use crate::session::{Incoming, Outgoing, Session, Violation};
-use crate::wire::{Ack, Encoded, Frame, put_close, put_ping};
+use crate::round_trip::RoundTrip;
+use crate::session::{Session, Violation};
+use crate::wire::{Ack, put_close, put_ping};
+
+mod receiving;
+mod sending;
 
 /// One session. It lives on while connections come and go.
 pub(crate) struct Link {
@@ -26,14 +30,14 @@ pub(crate) struct Link {
     /// Senders one after the other, so that whoever found room still has it when it has encoded.
     sending: Mutex<()>,
     /// Who delivers, one after the other: what arrives on a new connection must not overtake what is being
-    /// delivered from the old one, nor the end of the session what arrived before it.
-    delivering: Mutex<()>,
+    /// delivered from the old one, nor the end of the session what arrived before it. What is delivered
+    /// together, and what of the window each takes.
+    delivering: Mutex<Vec<(Envelope, u64)>>,
     state: Mutex<State>,
-    /// There is something to write, or the session has ended, or another connection carries it.
-    to_write: Notify,
+    freed: Arc<Freed>,
     /// The session has ended, or another connection carries it.
     changed: Notify,
-    metrics: SessionMetrics,
+    pub(crate) metrics: SessionMetrics,
 }
 
 struct State {
@@ -49,13 +53,16 @@ struct State {
     /// The peer has asked whether we are here, and was not answered.
     owes_ping: bool,
     ended: Option<Lost>,
+    round_trip: RoundTrip,
+    /// Where acknowledgements are encoded.
+    small: BytesMut,
 }
 
 /// What a connection is to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Write {
     /// Write these.
-    Chunks(Vec<Bytes>),
+    Chunks(Chunks),
     /// Wait until there is something.
     Wait,
     /// The same, but not for long: then the peer is to be told what has arrived.
@@ -81,6 +88,8 @@ impl Link {
             will_ack: false,
             owes_ping: false,
             ended: None,
+            round_trip: RoundTrip::default(),
+            small: BytesMut::new(),
         };
         Self {
             id,
@@ -91,7 +100,7 @@ impl Link {
             sending: Mutex::default(),
             delivering: Mutex::default(),
             state: Mutex::new(state),
-            to_write: Notify::new(),
+            freed: Arc::new(Freed::new(window)),
             changed: Notify::new(),
             metrics: SessionMetrics::new(lane),
         }
@@ -99,7 +108,7 @@ impl Link {
 
     /// How far we have received: what the peer is told first on a connection.
     pub(crate) fn ack(&self) -> Ack {
-        lock(&self.state).session.ack()
+        self.state().session.ack()
     }
 
     /// Grows with everything that gets through, either way.
@@ -114,8 +123,9 @@ impl Link {
     /// A connection has been made, on which the peer has said `peer` and we have said `told`. Returns its
     /// number. The connection before it is done with.
     pub(crate) fn connected(&self, peer: Ack, told: Ack) -> Result<u64, Violation> {
-        let mut state = lock(&self.state);
-        state.session.connected(peer, told)?;
+        let mut state = self.state();
+        let n_again = state.session.connected(peer, told)?;
+        state.round_trip = RoundTrip::default();
         state.connection += 1;
         let number = state.connection;
         state.owes_ping = false;
@@ -124,10 +134,10 @@ impl Link {
         drop(state);
         drop(old);
         waiting.into_iter().for_each(Waker::wake);
-        self.to_write.notify_waiters();
+        self.freed.to_write.notify_waiters();
         self.changed.notify_waiters();
         if number > 1 {
-            self.metrics.reconnected();
+            self.metrics.reconnected(n_again);
         }
         Ok(number)
     }
@@ -152,34 +162,35 @@ impl Link {
 
     /// Waits until there may be something to write.
     pub(crate) async fn to_write(&self) {
-        self.to_write.notified().await;
+        self.freed.to_write.notified().await;
     }
 
     /// What the connection is to write next. What has arrived is acknowledged together with what is sent,
     /// unless much has, or it has waited for long enough.
     pub(crate) fn next_write(&self, connection: u64, has_waited: bool) -> Write {
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         if state.connection != connection {
             // It may have been woken in the place of the one that carries the session now.
             drop(state);
-            self.to_write.notify_one();
+            self.freed.to_write.notify_one();
             return Write::Superseded;
         }
         if state.ended.is_some() {
             return Write::Close;
         }
         if std::mem::take(&mut state.owes_ping) {
-            return Write::Chunks(vec![ping()]);
+            self.metrics.wrote(1, PING_BYTES);
+            return Write::Chunks(ping().into());
         }
-        let session = &mut state.session;
+        let session = &state.session;
         let may_wait = !has_waited && !session.has_unwritten() && !session.is_ack_urgent();
         if may_wait && session.owes_ack() {
             state.will_ack = true;
             return Write::WaitToAck;
         }
-        let chunks = next_chunks(session);
         state.will_ack = false;
-        if chunks.is_empty() { Write::Wait } else { Write::Chunks(chunks) }
+        let chunks = state.next_chunks(&self.metrics);
+        if chunks.has_remaining() { Write::Chunks(chunks) } else { Write::Wait }
     }
 
     /// The task of a connection waits: others may write meanwhile.
@@ -192,74 +203,13 @@ impl Link {
 
     /// The task of a connection goes on: gives it its writing half, and what is to be written first. `None`
     /// if another connection carries the session.
-    pub(crate) fn unpark(&self, connection: u64) -> Option<(Writer, Bytes)> {
+    pub(crate) fn unpark(&self, connection: u64) -> Option<(Writer, Chunks)> {
         let parked = lock(&self.state).parked.take_if(|parked| parked.connection == connection);
         if parked.is_none() {
             // It may have been woken in the place of the one that carries the session now.
-            self.to_write.notify_one();
+            self.freed.to_write.notify_one();
         }
         parked.map(Parked::into_parts)
-    }
-
-    /// A frame has arrived on a connection. `Ok(false)` if the peer ends the session.
-    pub(crate) fn receive(
-        self: &Arc<Self>,
-        connection: u64,
-        frame: Frame,
-    ) -> Result<bool, Violation> {
-        let _one_reader = lock(&self.delivering);
-        let mut state = lock(&self.state);
-        if state.ended.is_some() || state.connection != connection {
-            return Ok(true);
-        }
-        match state.session.receive(frame)? {
-            Incoming::Nothing => (),
-            Incoming::Closed => return Ok(false),
-            Incoming::Room => {
-                let waiting = std::mem::take(&mut state.waiting);
-                drop(state);
-                waiting.into_iter().for_each(Waker::wake);
-            }
-            Incoming::Envelope(envelope, cost) => {
-                drop(state);
-                // Without the lock of the state: whoever gets it may answer at once.
-                self.into.deliver(self.peer, envelope, self.credit(cost));
-            }
-        }
-        Ok(true)
-    }
-
-    /// The peer asks on a connection whether we are here.
-    pub(crate) fn answer_ping(&self, connection: u64) {
-        let mut state = lock(&self.state);
-        if state.ended.is_some() || state.connection != connection {
-            return;
-        }
-        match &mut state.parked {
-            Some(parked) => {
-                // What has not gone out yet answers as well, and a peer that does not read is owed no more.
-                if parked.is_clear() {
-                    parked.write(ping());
-                }
-                if parked.is_clear() {
-                    return;
-                }
-            }
-            // Its task is at it.
-            None => state.owes_ping = true,
-        }
-        drop(state);
-        self.to_write.notify_one();
-    }
-
-    /// Everything that has arrived was looked at: the peer is to be told, now or soon.
-    pub(crate) fn wake_writer(&self) {
-        let state = lock(&self.state);
-        let session = &state.session;
-        let is_asleep = session.owes_ack() && !state.will_ack;
-        if is_asleep || session.has_unwritten() || session.is_ack_urgent() {
-            self.to_write.notify_one();
-        }
     }
 
     /// The session is over. Tells the receiver, once, and gives back what was not acknowledged.
@@ -270,142 +220,48 @@ impl Link {
         }
         state.ended = Some(why);
         let back = state.session.end();
+        self.metrics.keeps(0);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
-        self.to_write.notify_one();
+        self.freed.to_write.notify_one();
         self.changed.notify_waiters();
         self.metrics.lost();
         let _no_reader = lock(&self.delivering);
         self.into.lost(self.peer, self.lane, why, back);
     }
 
-    fn credit(self: &Arc<Self>, cost: u64) -> Credit {
-        if cost == 0 {
-            return Credit::NONE;
-        }
-        let link = Arc::downgrade(self);
-        Credit::new(move || {
-            if let Some(link) = link.upgrade() {
-                lock(&link.state).session.release(cost);
-                link.wake_writer();
-            }
-        })
-    }
-}
-
-impl Outbound for Link {
-    fn peer(&self) -> PeerId {
-        self.peer
-    }
-
-    fn is_open(&self) -> bool {
-        self.ended().is_none()
-    }
-
-    fn close(&self) {
-        self.end(Lost::Closed);
-    }
-
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        envelope: &mut Option<Envelope>,
-    ) -> Poll<Result<(), Box<Returned>>> {
-        let _one_sender = lock(&self.sending);
-        let Some(mut taken) = envelope.take() else { return Poll::Ready(Ok(())) };
+    /// The state, in which what was given back has been counted.
+    fn state(&self) -> MutexGuard<'_, State> {
         let mut state = lock(&self.state);
-        if state.ended.is_some() {
-            return returned(taken, WhyReturned::Ended(self.peer));
+        let freed = self.freed.take();
+        if freed > 0 {
+            state.session.release(freed);
         }
-        if !taken.head.is_answer() && !state.session.has_room() {
-            if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.waiting.push(cx.waker().clone());
-            }
-            *envelope = Some(taken);
-            return Poll::Pending;
-        }
-        drop(state);
-        // Without the lock of the state: a large message takes its time, and the reader goes on.
-        let body = match taken.body.bytes() {
-            Ok(body) => body,
-            Err(error) => return returned(taken, WhyReturned::Encode(error)),
-        };
-        let Some(encoded) =
-            Encoded::new(&taken.head, body).filter(|encoded| encoded.len() <= self.frame_max)
-        else {
-            let bytes = taken.body.bytes().map_or(0, |body| body.len());
-            return returned(taken, WhyReturned::TooLarge { bytes, max: self.frame_max });
-        };
-        let mut state = lock(&self.state);
-        if state.ended.is_some() {
-            return returned(taken, WhyReturned::Ended(self.peer));
-        }
-        let is_short = encoded.body.len() <= COPIED_MAX;
-        let is_awaited = is_short && is_awaited(&taken.head);
-        state.session.send(taken.head, encoded);
-        let is_written = is_awaited && state.write_now();
-        drop(state);
-        if !is_written {
-            self.to_write.notify_one();
-        }
-        Poll::Ready(Ok(()))
+        state
     }
 }
 
 impl State {
-    /// Writes what there is to write, if it is one short envelope and nobody else writes. The task would have
-    /// to be woken first, most often on another thread. `false` if the task is to do it, or the rest of it.
-    fn write_now(&mut self) -> bool {
-        // Where much is on its way, the task writes many together.
-        let Some(parked) = self.parked.as_mut().filter(|_| self.session.is_quiet()) else {
-            return false;
-        };
-        if !parked.is_clear() {
-            return false;
+    /// What is to be written next, up to some size. The acknowledgement, if one is owed, and frames as they
+    /// are kept.
+    fn next_chunks(&mut self, metrics: &SessionMetrics) -> Chunks {
+        let (mut chunks, mut n_frames) = (Chunks::default(), 0);
+        if let Some(ack) = self.session.take_ack() {
+            ack.put(&mut self.small);
+            chunks.push(self.small.split().freeze());
+            n_frames += 1;
         }
-        for chunk in next_chunks(&mut self.session) {
-            parked.write(chunk);
+        let n_envelopes = self.session.write(&mut chunks, WRITTEN_TOGETHER);
+        if n_envelopes > 0 {
+            self.round_trip.wrote(self.session.next_to_write());
         }
-        parked.is_clear()
-    }
-}
-
-/// Whether somebody waits for it.
-const fn is_awaited(head: &Head) -> bool {
-    matches!(head, Head::Call { .. } | Head::Answer { .. } | Head::Fault { .. })
-}
-
-/// What is to be written next, up to some size: small envelopes are put together.
-fn next_chunks(session: &mut Session) -> Vec<Bytes> {
-    let (mut chunks, mut buffer, mut n_bytes) = (Vec::new(), BytesMut::new(), 0);
-    while n_bytes < WRITTEN_TOGETHER {
-        match session.next_outgoing() {
-            None => break,
-            Some(Outgoing::Ack(ack)) => {
-                ack.put(&mut buffer);
-                n_bytes += ACK_BYTES;
-            }
-            Some(Outgoing::Data { seq, encoded }) => {
-                n_bytes += encoded.len();
-                encoded.put_head(seq, &mut buffer);
-                if encoded.body.len() <= COPIED_MAX {
-                    buffer.extend_from_slice(&encoded.body);
-                } else {
-                    chunks.push(buffer.split().freeze());
-                    chunks.push(encoded.body);
-                }
-            }
+        if chunks.has_remaining() {
+            metrics.wrote(n_frames + n_envelopes, chunks.remaining());
+            metrics.keeps(self.session.unacked_bytes());
         }
+        chunks
     }
-    if !buffer.is_empty() {
-        chunks.push(buffer.freeze());
-    }
-    chunks
-}
-
-fn returned(envelope: Envelope, why: WhyReturned) -> Poll<Result<(), Box<Returned>>> {
-    Poll::Ready(Err(Box::new(Returned { envelope, why })))
 }
 
 /// The bytes of a ping, and of a goodbye.
@@ -437,12 +293,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// About how many bytes go out in one write.
 const WRITTEN_TOGETHER: usize = 256 * 1024;
 
-/// Bodies up to this length are copied, so that many go out in one write; larger ones are written as
-/// they are.
-const COPIED_MAX: usize = 16 * 1024;
-
-/// An acknowledgement on the wire.
-const ACK_BYTES: usize = 21;
+/// A ping on the wire.
+const PING_BYTES: usize = 5;
 
 #[cfg(test)]
 mod tests;

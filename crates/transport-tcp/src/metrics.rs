@@ -1,7 +1,13 @@
 //! Every metric of this crate: its name, unit and labels.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use mesh_core::{Addr, Distrust, Lane};
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
 
 use crate::handshake::Refused;
 use crate::wire::Malformed;
@@ -10,6 +16,20 @@ use crate::wire::Malformed;
 const SESSIONS: &str = "meshwarden_sessions";
 /// Connections that were made again for a session, by `lane`.
 const RECONNECTS_TOTAL: &str = "meshwarden_reconnects_total";
+/// Bytes that were written to connections, by `lane`.
+const SENT_BYTES_TOTAL: &str = "meshwarden_sent_bytes_total";
+/// Bytes that were read from connections, by `lane`.
+const RECEIVED_BYTES_TOTAL: &str = "meshwarden_received_bytes_total";
+/// Frames that were written: envelopes, acknowledgements, pings; by `lane`.
+const SENT_FRAMES_TOTAL: &str = "meshwarden_sent_frames_total";
+/// Frames that were read, by `lane`.
+const RECEIVED_FRAMES_TOTAL: &str = "meshwarden_received_frames_total";
+/// Envelopes that were written again on another connection, by `lane`.
+const RETRANSMITS_TOTAL: &str = "meshwarden_retransmits_total";
+/// Bytes that are kept until they are acknowledged, by `lane`.
+const UNACKED_BYTES: &str = "meshwarden_unacked_bytes";
+/// From a write until it is acknowledged, or from a ping until it is answered, by `lane`.
+const ROUND_TRIP_SECONDS: &str = "meshwarden_round_trip_seconds";
 /// Sessions that were lost, by `lane`.
 const LOST_TOTAL: &str = "meshwarden_sessions_lost_total";
 /// Connections that did not become a peer, by `reason`.
@@ -23,6 +43,17 @@ const INSECURE: &str = "meshwarden_insecure";
 pub fn describe() {
     describe_gauge!(SESSIONS, Unit::Count, "Sessions with other processes.");
     describe_counter!(RECONNECTS_TOTAL, Unit::Count, "Connections made again for a session.");
+    describe_counter!(SENT_BYTES_TOTAL, Unit::Bytes, "Bytes written to connections.");
+    describe_counter!(RECEIVED_BYTES_TOTAL, Unit::Bytes, "Bytes read from connections.");
+    describe_counter!(SENT_FRAMES_TOTAL, Unit::Count, "Frames written to connections.");
+    describe_counter!(RECEIVED_FRAMES_TOTAL, Unit::Count, "Frames read from connections.");
+    describe_counter!(RETRANSMITS_TOTAL, Unit::Count, "Messages written again after a reconnect.");
+    describe_gauge!(UNACKED_BYTES, Unit::Bytes, "Bytes kept until they are acknowledged.");
+    describe_histogram!(
+        ROUND_TRIP_SECONDS,
+        Unit::Seconds,
+        "From a write until it is acknowledged, of one write in 16, and from a ping to its answer."
+    );
     describe_counter!(LOST_TOTAL, Unit::Count, "Sessions that were lost.");
     describe_counter!(REFUSED_TOTAL, Unit::Count, "Connections that did not become a peer.");
     describe_counter!(
@@ -42,7 +73,16 @@ pub fn describe() {
 pub(crate) struct SessionMetrics {
     alive: Gauge,
     reconnects: Counter,
+    retransmits: Counter,
     lost: Counter,
+    sent_bytes: Counter,
+    sent_frames: Counter,
+    received_bytes: Counter,
+    received_frames: Counter,
+    /// Of all sessions of the lane, and what this one has added to it.
+    unacked: Gauge,
+    unacked_here: AtomicUsize,
+    round_trip: Histogram,
 }
 
 impl SessionMetrics {
@@ -53,12 +93,53 @@ impl SessionMetrics {
         Self {
             alive,
             reconnects: counter!(RECONNECTS_TOTAL, "lane" => lane),
+            retransmits: counter!(RETRANSMITS_TOTAL, "lane" => lane),
             lost: counter!(LOST_TOTAL, "lane" => lane),
+            sent_bytes: counter!(SENT_BYTES_TOTAL, "lane" => lane),
+            sent_frames: counter!(SENT_FRAMES_TOTAL, "lane" => lane),
+            received_bytes: counter!(RECEIVED_BYTES_TOTAL, "lane" => lane),
+            received_frames: counter!(RECEIVED_FRAMES_TOTAL, "lane" => lane),
+            unacked: gauge!(UNACKED_BYTES, "lane" => lane),
+            unacked_here: AtomicUsize::new(0),
+            round_trip: histogram!(ROUND_TRIP_SECONDS, "lane" => lane),
         }
     }
 
-    pub(crate) fn reconnected(&self) {
+    /// Another connection carries the session, on which so many envelopes are written again.
+    pub(crate) fn reconnected(&self, n_again: u64) {
         self.reconnects.increment(1);
+        self.retransmits.increment(n_again);
+    }
+
+    /// So many frames have gone to the connection, together.
+    pub(crate) fn wrote(&self, n_frames: u64, n_bytes: usize) {
+        self.sent_frames.increment(n_frames);
+        self.sent_bytes.increment(n_bytes as u64);
+    }
+
+    /// So many bytes have come.
+    pub(crate) fn read(&self, n_bytes: usize) {
+        self.received_bytes.increment(n_bytes as u64);
+    }
+
+    /// So many frames were in them.
+    pub(crate) fn received(&self, n_frames: usize) {
+        self.received_frames.increment(n_frames as u64);
+    }
+
+    /// So many bytes are kept until they are acknowledged. Asked for under the lock of the session.
+    pub(crate) fn keeps(&self, n_bytes: usize) {
+        let before = self.unacked_here.swap(n_bytes, Ordering::Relaxed);
+        if n_bytes > before {
+            self.unacked.increment((n_bytes - before) as f64);
+        } else if n_bytes < before {
+            self.unacked.decrement((before - n_bytes) as f64);
+        }
+    }
+
+    /// The peer has answered within this time.
+    pub(crate) fn round_trip(&self, within: Duration) {
+        self.round_trip.record(within);
     }
 
     pub(crate) fn lost(&self) {
@@ -69,6 +150,7 @@ impl SessionMetrics {
 impl Drop for SessionMetrics {
     fn drop(&mut self) {
         self.alive.decrement(1.0);
+        self.keeps(0);
     }
 }
 

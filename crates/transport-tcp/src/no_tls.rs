@@ -6,7 +6,6 @@ use mesh_core::Distrust;
 
 use crate::handshake::Binding;
 use crate::meet::NotMet;
-use crate::stream::Stream;
 
 /// Nobody can have one without the feature `tls`.
 #[derive(Clone, Debug)]
@@ -22,16 +21,12 @@ impl Tls {
     }
 
     #[expect(clippy::unused_async, reason = "with the feature, it waits")]
-    pub(crate) async fn connect<S>(
-        &self,
-        _: &str,
-        _: S,
-    ) -> Result<(Box<dyn Stream>, Binding), Distrust> {
+    pub(crate) async fn connect<S>(&self, _: &str, _: S) -> Result<(S, Binding), Distrust> {
         match self.0 {}
     }
 
     #[expect(clippy::unused_async, reason = "with the feature, it waits")]
-    pub(crate) async fn accept<S>(&self, _: S) -> Result<(Box<dyn Stream>, Binding), NotMet> {
+    pub(crate) async fn accept<S>(&self, _: S) -> Result<(S, Binding), NotMet> {
         match self.0 {}
     }
 }

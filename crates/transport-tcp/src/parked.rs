@@ -2,11 +2,14 @@
 //! may then use it, and need not wait until the task has been woken.
 
 use std::fmt;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use tokio::io::AsyncWrite;
+
+use crate::chunks::Chunks;
 
 /// The writing half of a connection.
 pub(crate) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
@@ -16,32 +19,39 @@ pub(crate) struct Parked {
     pub(crate) connection: u64,
     writer: Writer,
     /// What the socket has not taken: the task writes it before anything else.
-    rest: Bytes,
+    rest: Chunks,
     /// What was taken is all on its way. A TLS connection takes what it cannot send yet.
     is_flushed: bool,
 }
 
 impl Parked {
-    pub(crate) const fn new(connection: u64, writer: Writer) -> Self {
-        Self { connection, writer, rest: Bytes::new(), is_flushed: true }
+    pub(crate) fn new(connection: u64, writer: Writer) -> Self {
+        Self { connection, writer, rest: Chunks::default(), is_flushed: true }
     }
 
     /// Whether nothing waits to be written by the task.
     pub(crate) fn is_clear(&self) -> bool {
-        self.rest.is_empty() && self.is_flushed
+        !self.rest.has_remaining() && self.is_flushed
     }
 
     /// Writes what the socket takes now, and keeps the rest, behind what is kept already.
-    pub(crate) fn write(&mut self, bytes: Bytes) {
+    pub(crate) fn write(&mut self, chunks: Chunks) {
         if !self.is_clear() {
-            self.rest = [&self.rest[..], &bytes].concat().into();
-            return;
+            return self.rest.extend(chunks);
         }
-        self.rest = bytes;
+        self.rest = chunks;
         // The task that is woken for the rest asks again, with a waker of its own; and fails as this did.
         let mut cx = Context::from_waker(Waker::noop());
-        while !self.rest.is_empty() {
-            match Pin::new(&mut self.writer).poll_write(&mut cx, &self.rest) {
+        while self.rest.has_remaining() {
+            let writer = Pin::new(&mut self.writer);
+            let written = if self.rest.is_one() || !writer.is_write_vectored() {
+                writer.poll_write(&mut cx, self.rest.chunk())
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let n = self.rest.chunks_vectored(&mut slices);
+                writer.poll_write_vectored(&mut cx, &slices[..n])
+            };
+            match written {
                 Poll::Ready(Ok(n)) if n > 0 => self.rest.advance(n),
                 Poll::Ready(_) | Poll::Pending => return,
             }
@@ -51,7 +61,7 @@ impl Parked {
     }
 
     /// The writing half, and what is to be written first.
-    pub(crate) fn into_parts(self) -> (Writer, Bytes) {
+    pub(crate) fn into_parts(self) -> (Writer, Chunks) {
         (self.writer, self.rest)
     }
 }
@@ -61,3 +71,6 @@ impl fmt::Debug for Parked {
         f.debug_struct("Parked").field("connection", &self.connection).finish_non_exhaustive()
     }
 }
+
+/// How many pieces go out in one call of the system.
+const SLICES: usize = 8;

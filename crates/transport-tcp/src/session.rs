@@ -4,11 +4,11 @@
 //! reconnect both sides say how far they have received, and go on from there, so that nothing is lost,
 //! repeated or reordered. Bytes come in as frames and go out as frames; there is no clock and no I/O.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use mesh_core::{Body, Envelope, Head};
 
+use crate::chunks::Chunks;
+use crate::outbox::Outbox;
 use crate::wire::{Ack, Encoded, Frame};
 
 /// What both sides keep of their session.
@@ -17,12 +17,8 @@ pub(crate) struct Session {
     /// How many bytes the peer may have sent that nobody here has taken.
     window: u64,
 
-    /// Envelopes that were taken and not acknowledged, in order. The first has the number
-    /// `first_unacked`. Bound: what the peer has granted and one envelope, besides answers.
-    unacked: VecDeque<Sent>,
-    first_unacked: u64,
-    /// The number of the next envelope to be written on this connection.
-    next_to_write: u64,
+    /// What was taken and is not acknowledged.
+    outbox: Outbox,
     /// How many bytes were taken in the whole session that count.
     spent: u64,
     /// How many bytes may be taken in the whole session.
@@ -36,20 +32,6 @@ pub(crate) struct Session {
     released: u64,
     /// What the peer was told last on this connection.
     told: Option<Ack>,
-}
-
-/// An envelope that is sent until it is acknowledged.
-#[derive(Debug)]
-struct Sent {
-    head: Head,
-    encoded: Encoded,
-}
-
-/// The next thing to write.
-#[derive(Debug)]
-pub(crate) enum Outgoing {
-    Ack(Ack),
-    Data { seq: u64, encoded: Encoded },
 }
 
 /// What a frame comes to.
@@ -78,12 +60,10 @@ pub(crate) enum Violation {
 
 impl Session {
     /// A session that gives its peer a window of so many bytes.
-    pub(crate) const fn new(window: u64) -> Self {
+    pub(crate) fn new(window: u64) -> Self {
         Self {
             window,
-            unacked: VecDeque::new(),
-            first_unacked: 0,
-            next_to_write: 0,
+            outbox: Outbox::default(),
             spent: 0,
             granted: 0,
             received: 0,
@@ -100,16 +80,16 @@ impl Session {
 
     /// Grows with everything that gets through, either way.
     pub(crate) const fn progress(&self) -> u64 {
-        self.first_unacked + self.received
+        self.outbox.first() + self.received
     }
 
     /// A connection has been made, on which the peer has said `peer`, and we have said `told`: what has
-    /// arrived and was taken since is still to be told. What the peer has not received is written again.
-    pub(crate) fn connected(&mut self, peer: Ack, told: Ack) -> Result<(), Violation> {
+    /// arrived and was taken since is still to be told. What the peer has not received is written again:
+    /// returns how many envelopes.
+    pub(crate) fn connected(&mut self, peer: Ack, told: Ack) -> Result<u64, Violation> {
         self.acknowledged(peer)?;
-        self.next_to_write = self.first_unacked;
         self.told = Some(told);
-        Ok(())
+        Ok(self.outbox.rewind())
     }
 
     /// Whether an envelope may be taken. One more than what is granted may, so that none is too large
@@ -119,28 +99,42 @@ impl Session {
     }
 
     /// Takes an envelope: it is sent until it is acknowledged. Answers may be taken without room.
-    pub(crate) fn send(&mut self, head: Head, encoded: Encoded) {
-        self.spent += cost(&head, encoded.body.len());
-        self.unacked.push_back(Sent { head, encoded });
+    pub(crate) fn send(&mut self, head: &Head, encoded: Encoded) {
+        self.spent += cost(head, encoded.body.len());
+        self.outbox.push(encoded);
     }
 
-    /// The next thing to write on this connection, if there is any.
-    pub(crate) fn next_outgoing(&mut self) -> Option<Outgoing> {
-        if self.owes_ack() {
-            let ack = self.ack();
-            self.told = Some(ack);
-            return Some(Outgoing::Ack(ack));
-        }
-        let seq = self.next_to_write;
-        let index = usize::try_from(seq - self.first_unacked).ok()?;
-        let encoded = self.unacked.get(index)?.encoded.clone();
-        self.next_to_write += 1;
-        Some(Outgoing::Data { seq, encoded })
+    /// The acknowledgement that is to be written on this connection before anything else, if one is owed.
+    pub(crate) fn take_ack(&mut self) -> Option<Ack> {
+        let ack = self.owes_ack().then(|| self.ack())?;
+        self.told = Some(ack);
+        Some(ack)
+    }
+
+    /// Adds to `chunks` the frames that are to be written next on this connection, until those are so many
+    /// bytes. Returns how many envelopes they are.
+    pub(crate) fn write(&mut self, chunks: &mut Chunks, max: usize) -> u64 {
+        self.outbox.write(chunks, max)
+    }
+
+    /// The number of the first envelope that the peer has not acknowledged.
+    pub(crate) const fn first_unacked(&self) -> u64 {
+        self.outbox.first()
+    }
+
+    /// The number of the next envelope to be written.
+    pub(crate) const fn next_to_write(&self) -> u64 {
+        self.outbox.next_to_write()
+    }
+
+    /// How many bytes are kept until they are acknowledged.
+    pub(crate) const fn unacked_bytes(&self) -> usize {
+        self.outbox.n_bytes()
     }
 
     /// Whether there are envelopes to write.
-    pub(crate) fn has_unwritten(&self) -> bool {
-        self.next_to_write < self.next_seq()
+    pub(crate) const fn has_unwritten(&self) -> bool {
+        self.outbox.has_unwritten()
     }
 
     /// Whether the peer is to be told how far we are: it waits for nothing less than that, or has used
@@ -160,8 +154,8 @@ impl Session {
     }
 
     /// Whether what was taken last is all that the peer has not acknowledged.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.unacked.len() <= 1
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.outbox.n_envelopes() <= 1
     }
 
     /// A frame has arrived.
@@ -186,8 +180,7 @@ impl Session {
 
     /// The session is over: what was not acknowledged comes back, in order.
     pub(crate) fn end(&mut self) -> Vec<Envelope> {
-        let unacked = self.unacked.drain(..);
-        unacked.map(|Sent { head, encoded }| envelope(head, encoded.body)).collect()
+        self.outbox.take_all()
     }
 
     fn received(&mut self, seq: u64, head: Head, body: Bytes) -> Result<Incoming, Violation> {
@@ -208,22 +201,13 @@ impl Session {
     }
 
     fn acknowledged(&mut self, Ack { received, granted }: Ack) -> Result<(), Violation> {
-        let sent = self.next_seq();
+        let sent = self.outbox.next();
         if received > sent {
             return Err(Violation::NeverSent { acknowledged: received, sent });
         }
-        while self.first_unacked < received {
-            self.unacked.pop_front();
-            self.first_unacked += 1;
-        }
-        self.next_to_write = self.next_to_write.max(self.first_unacked);
+        self.outbox.acknowledge(received);
         self.granted = self.granted.max(granted);
         Ok(())
-    }
-
-    /// The number that the next envelope will have.
-    fn next_seq(&self) -> u64 {
-        self.first_unacked + self.unacked.len() as u64
     }
 }
 

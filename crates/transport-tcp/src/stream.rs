@@ -16,14 +16,41 @@ use crate::config::TcpConfig;
 use crate::handshake::Binding;
 use crate::meet::NotMet;
 use crate::metrics::Insecure;
+use crate::parked::Writer;
 use crate::several::connect_to_any;
 use crate::tls::Tls;
 use crate::unix::{self, SocketFile};
 
 /// A connection, of whatever kind.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Both halves of it. Who writes does not wait for who reads, where the kind allows that.
+    fn halves(self: Box<Self>) -> (Reader, Writer);
+}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+/// The reading half of a connection.
+pub(crate) type Reader = Box<dyn AsyncRead + Send + Unpin>;
+
+impl Stream for Budgeted<TcpStream> {
+    fn halves(self: Box<Self>) -> (Reader, Writer) {
+        let (reader, writer) = self.into_inner().into_split();
+        (Box::new(reader), Box::new(writer))
+    }
+}
+
+impl Stream for Budgeted<UnixStream> {
+    fn halves(self: Box<Self>) -> (Reader, Writer) {
+        let (reader, writer) = self.into_inner().into_split();
+        (Box::new(reader), Box::new(writer))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Stream for tokio_rustls::TlsStream<Budgeted<TcpStream>> {
+    fn halves(self: Box<Self>) -> (Reader, Writer) {
+        let (reader, writer) = tokio::io::split(*self);
+        (Box::new(reader), Box::new(writer))
+    }
+}
 
 /// A connection on which it is still to be found out who is at the other end.
 pub(crate) struct Fresh {

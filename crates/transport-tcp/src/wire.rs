@@ -4,7 +4,7 @@
 //! length buys no memory: it is only compared with what has arrived, and with the limit.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use mesh_core::Head;
+use mesh_core::{Body, Envelope, Head};
 use serde::{Deserialize, Serialize};
 
 /// One whole message on a connection.
@@ -29,11 +29,18 @@ pub(crate) struct Ack {
     pub(crate) granted: u64,
 }
 
-/// An envelope as it is sent, and sent again: its head is encoded once.
+/// An envelope as it is sent, and sent again: it is encoded once.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
-    pub(crate) head: Bytes,
+    pub(crate) head: EncodedHead,
     pub(crate) body: Bytes,
+}
+
+/// The bytes of a head. All but those with a long cause are short, and need no memory of their own.
+#[derive(Clone, Debug)]
+pub(crate) enum EncodedHead {
+    Short([u8; SHORT], usize),
+    Long(Vec<u8>),
 }
 
 /// Bytes that are no frame.
@@ -55,29 +62,68 @@ const CLOSE: u8 = 4;
 /// What comes before every frame: its length.
 const PREFIX: usize = 4;
 
+/// How long a head is that needs no memory of its own.
+const SHORT: usize = 120;
+
 /// What a frame has besides its body, at most: enough for every head with a cause of ordinary length.
 pub(crate) const HEAD_MAX: usize = 64 * 1024;
 
 impl Encoded {
     /// Encodes a head. `None` if it is longer than a head may be.
     pub(crate) fn new(head: &Head, body: Bytes) -> Option<Self> {
-        let head = postcard::to_stdvec(head).ok().filter(|head| head.len() <= HEAD_MAX)?;
-        Some(Self { head: head.into(), body })
+        let mut short = [0; SHORT];
+        let n = postcard::to_slice(head, &mut short).map(|written| written.len());
+        let head = match n {
+            Ok(n) => EncodedHead::Short(short, n),
+            Err(_) => EncodedHead::Long(postcard::to_stdvec(head).ok()?),
+        };
+        (head.bytes().len() <= HEAD_MAX).then_some(Self { head, body })
     }
 
     /// How many bytes it takes, with its number.
     pub(crate) fn len(&self) -> usize {
-        PREFIX + 1 + 8 + 4 + self.head.len() + self.body.len()
+        data_len(&self.head, self.body.len())
     }
+}
 
-    /// Writes all but the body, which follows.
-    pub(crate) fn put_head(&self, seq: u64, buffer: &mut BytesMut) {
-        let length = self.len() - PREFIX;
-        buffer.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
-        buffer.put_u8(DATA);
-        buffer.put_u64_le(seq);
-        buffer.put_u32_le(u32::try_from(self.head.len()).unwrap_or(u32::MAX));
-        buffer.put_slice(&self.head);
+impl EncodedHead {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, n) => bytes.get(..*n).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// How long the frame of an envelope is.
+pub(crate) fn data_len(head: &EncodedHead, body: usize) -> usize {
+    PREFIX + 1 + 8 + 4 + head.bytes().len() + body
+}
+
+/// Writes all of an envelope but its body, which follows.
+pub(crate) fn put_data(seq: u64, head: &EncodedHead, body: usize, buffer: &mut BytesMut) {
+    let length = data_len(head, body) - PREFIX;
+    buffer.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
+    buffer.put_u8(DATA);
+    buffer.put_u64_le(seq);
+    let head = head.bytes();
+    buffer.put_u32_le(u32::try_from(head.len()).unwrap_or(u32::MAX));
+    buffer.put_slice(head);
+}
+
+/// How long the frame is, all of it, that `bytes` begins with.
+pub(crate) fn frame_len(bytes: &[u8]) -> usize {
+    bytes.first_chunk().map_or(0, |length| PREFIX + u32::from_le_bytes(*length) as usize)
+}
+
+/// The envelope in a frame of ours, whose body may be elsewhere.
+pub(crate) fn own_envelope(mut frame: Bytes, body: Option<Bytes>) -> Option<Envelope> {
+    frame.advance(PREFIX.min(frame.len()));
+    match parse(frame) {
+        Ok(Frame::Data { head, body: within, .. }) => {
+            Some(Envelope { head, body: Body::Bytes(body.unwrap_or(within)) })
+        }
+        Ok(_) | Err(_) => None,
     }
 }
 
@@ -111,13 +157,17 @@ pub(crate) fn take_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Fra
         return Ok(None);
     }
     buffer.advance(PREFIX);
-    let mut frame = buffer.split_to(length).freeze();
+    parse(buffer.split_to(length).freeze()).map(Some)
+}
+
+/// The frame that these bytes are, all of them, without their length.
+fn parse(mut frame: Bytes) -> Result<Frame, Malformed> {
     let kind = frame.try_get_u8().or(Err(Malformed::Garbled))?;
     match kind {
-        DATA => data(frame).ok_or(Malformed::Garbled).map(Some),
-        ACK => ack(frame).ok_or(Malformed::Garbled).map(Some),
-        PING if frame.is_empty() => Ok(Some(Frame::Ping)),
-        CLOSE if frame.is_empty() => Ok(Some(Frame::Close)),
+        DATA => data(frame).ok_or(Malformed::Garbled),
+        ACK => ack(frame).ok_or(Malformed::Garbled),
+        PING if frame.is_empty() => Ok(Frame::Ping),
+        CLOSE if frame.is_empty() => Ok(Frame::Close),
         PING | CLOSE => Err(Malformed::Garbled),
         unknown => Err(Malformed::UnknownKind(unknown)),
     }
@@ -126,14 +176,12 @@ pub(crate) fn take_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Fra
 fn data(mut frame: Bytes) -> Option<Frame> {
     let seq = frame.try_get_u64_le().ok()?;
     let length = frame.try_get_u32_le().ok()? as usize;
-    if length > HEAD_MAX || length > frame.len() {
+    if length > HEAD_MAX {
         return None;
     }
-    let head = frame.split_to(length);
-    match postcard::take_from_bytes(&head) {
-        Ok((head, [])) => Some(Frame::Data { seq, head, body: frame }),
-        Ok(_) | Err(_) => None,
-    }
+    let (head, []) = postcard::take_from_bytes(frame.get(..length)?).ok()? else { return None };
+    frame.advance(length);
+    Some(Frame::Data { seq, head, body: frame })
 }
 
 fn ack(mut frame: Bytes) -> Option<Frame> {

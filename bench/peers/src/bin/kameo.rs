@@ -96,11 +96,13 @@ async fn main() -> Result<(), Failed> {
 
 /// As `remote::bootstrap` has it, without looking for others, and a link that is idle is kept.
 fn swarm() -> Result<libp2p::Swarm<remote::Behaviour>, Failed> {
+    // By default it takes no more than 1 MiB.
+    let config = remote::messaging::Config::default().with_request_size_maximum(16 << 20);
     let swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
         .with_behaviour(|key| {
-            remote::Behaviour::new(key.public().to_peer_id(), remote::messaging::Config::default())
+            remote::Behaviour::new(key.public().to_peer_id(), config)
         })?
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(3_600)))
         .build();

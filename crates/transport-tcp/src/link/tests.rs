@@ -1,14 +1,19 @@
 //! A link and two connections that carry it one after the other.
 
 use std::sync::mpsc;
+use std::task::Context;
 use std::thread;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 
-use mesh_core::{ActorId, Body, CallId, Head, Identity, Incarnation, PortId, ProcId};
+use mesh_core::{
+    ActorId, Body, CallId, Credit, Head, Identity, Incarnation, Outbound, PortId, ProcId,
+};
 
 use super::*;
+use crate::connection::Side;
+use crate::wire::Frame;
 
 /// Says what it gets, and takes as long as it is let.
 struct Ear {
@@ -49,6 +54,9 @@ fn head() -> Head {
     Head::Cast { to, port: PortId::named("test"), from: None }
 }
 
+/// An acknowledgement on the wire.
+const ACK_BYTES: usize = 21;
+
 const ACK: Ack = Ack { received: 0, granted: 1 << 20 };
 
 type Parts = (Arc<Link>, Arc<Ear>, mpsc::Receiver<()>, mpsc::Sender<()>);
@@ -74,14 +82,14 @@ fn nothing_overtakes_what_is_being_delivered() {
     let old = link.connected(ACK, ACK).unwrap();
     let reader = thread::spawn({
         let link = Arc::clone(&link);
-        move || link.receive(old, data(0))
+        move || link.receive((old, Side::Dialled), &mut vec![data(0)])
     });
     has_begun.recv().unwrap();
     let new = link.connected(ACK, ACK).unwrap();
     let next = thread::spawn({
         let link = Arc::clone(&link);
         move || {
-            let received = link.receive(new, data(1));
+            let received = link.receive((new, Side::Dialled), &mut vec![data(1)]);
             link.end(Lost::Closed);
             received
         }
@@ -91,7 +99,7 @@ fn nothing_overtakes_what_is_being_delivered() {
     assert_eq!((reader.join().unwrap(), next.join().unwrap()), (Ok(true), Ok(true)));
     assert_eq!(*lock(&ear.heard), [0, 1, LOST]);
     // The old connection is not listened to any more, and nothing comes after the end.
-    assert_eq!(link.receive(old, data(2)), Ok(true));
+    assert_eq!(link.receive((old, Side::Dialled), &mut vec![data(2)]), Ok(true));
     assert_eq!(*lock(&ear.heard), [0, 1, LOST]);
 }
 
@@ -152,7 +160,7 @@ async fn send_to_parked(link: &Link, number: u64, capacity: usize) -> (usize, us
     let (_writer, rest) = link.unpark(number).expect("it is parked");
     let mut buffer = BytesMut::with_capacity(1 << 10);
     let n_read = tokio::time::timeout(Duration::ZERO, far.read_buf(&mut buffer)).await;
-    (n_read.map_or(0, |n_read| n_read.expect("it is open")), rest.len())
+    (n_read.map_or(0, |n_read| n_read.expect("it is open")), rest.remaining())
 }
 
 fn is_woken(link: &Link) -> bool {
@@ -199,7 +207,7 @@ fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
     let number = link.connected(ACK, ACK).unwrap();
     let receive = |seq| {
         go.send(()).unwrap();
-        assert_eq!(link.receive(number, data(seq)), Ok(true));
+        assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
     };
     receive(0);
     link.wake_writer();
@@ -211,13 +219,13 @@ fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(link.poll_send(&mut cx, &mut call()).is_ready());
     let Write::Chunks(chunks) = link.next_write(number, false) else { panic!("there is a call") };
-    assert!(chunks.iter().map(Bytes::len).sum::<usize>() > ACK_BYTES + 64);
+    assert!(chunks.remaining() > ACK_BYTES + 64);
     assert_eq!(link.next_write(number, false), Write::Wait, "it was told with the call");
 
     receive(2);
     assert_eq!(link.next_write(number, false), Write::WaitToAck);
     let Write::Chunks(chunks) = link.next_write(number, true) else { panic!("it has waited") };
-    assert_eq!(chunks.iter().map(Bytes::len).sum::<usize>(), ACK_BYTES);
+    assert_eq!(chunks.remaining(), ACK_BYTES);
 }
 
 #[test]
@@ -226,7 +234,7 @@ fn many_envelopes_are_acknowledged_without_waiting() {
     let number = link.connected(ACK, ACK).unwrap();
     for seq in 0..40 {
         go.send(()).unwrap();
-        assert_eq!(link.receive(number, data(seq)), Ok(true));
+        assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
     }
     assert!(matches!(link.next_write(number, false), Write::Chunks(_)));
 }
@@ -237,7 +245,7 @@ async fn a_ping_is_answered_whether_the_writer_waits_or_not() {
     let (link, ..) = link();
     let number = link.connected(ACK, ACK).unwrap();
     link.answer_ping(number);
-    assert_eq!(link.next_write(number, false), Write::Chunks(vec![ping()]));
+    assert_eq!(link.next_write(number, false), Write::Chunks(ping().into()));
     assert_eq!(link.next_write(number, false), Write::Wait);
 
     let (ours, mut theirs) = tokio::io::duplex(64);
@@ -259,10 +267,10 @@ async fn a_peer_that_only_asks_is_owed_one_answer() {
         link.answer_ping(number);
     }
     let (_writer, rest) = link.unpark(number).unwrap();
-    assert_eq!(rest.len(), 3, "of the second answer, which did not fit");
+    assert_eq!(rest.remaining(), 3, "of the second answer, which did not fit");
     for _ in 0..1_000 {
         link.answer_ping(number);
     }
-    assert_eq!(link.next_write(number, false), Write::Chunks(vec![ping()]));
+    assert_eq!(link.next_write(number, false), Write::Chunks(ping().into()));
     assert_eq!(link.next_write(number, false), Write::Wait);
 }

@@ -18,9 +18,9 @@ fn bytes_of(frame: &Frame) -> BytesMut {
     match frame {
         Frame::Data { seq, head, body } => {
             let encoded = Encoded::new(head, body.clone()).expect("it is small");
-            encoded.put_head(*seq, &mut buffer);
+            put_data(*seq, &encoded.head, body.len(), &mut buffer);
             buffer.extend_from_slice(&encoded.body);
-            assert_eq!(buffer.len(), encoded.len());
+            assert_eq!((buffer.len(), frame_len(&buffer)), (encoded.len(), encoded.len()));
         }
         Frame::Ack(ack) => ack.put(&mut buffer),
         Frame::Ping => put_ping(&mut buffer),

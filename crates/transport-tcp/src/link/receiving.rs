@@ -1,0 +1,108 @@
+//! What arrives.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use mesh_core::Credit;
+
+use super::{Link, PING_BYTES, lock, ping};
+use crate::connection::Side;
+use crate::freed::Freed;
+use crate::session::{Incoming, Violation};
+use crate::wire::Frame;
+
+impl Link {
+    /// Frames have arrived on a connection; none is left. `Ok(false)` if the peer ends the session.
+    pub(crate) fn receive(
+        &self,
+        (connection, side): (u64, Side),
+        frames: &mut Vec<Frame>,
+    ) -> Result<bool, Violation> {
+        self.metrics.received(frames.len());
+        let mut delivering = lock(&self.delivering);
+        let mut state = self.state();
+        if state.ended.is_some() || state.connection != connection {
+            frames.clear();
+            return Ok(true);
+        }
+        let (mut outcome, mut has_room, mut is_asked) = (Ok(true), false, false);
+        for frame in frames.drain(..) {
+            if frame == Frame::Ping {
+                is_asked |= side == Side::Accepted;
+                state.round_trip.answered(&self.metrics);
+                continue;
+            }
+            match state.session.receive(frame) {
+                Ok(Incoming::Nothing) => (),
+                Ok(Incoming::Room) => has_room = true,
+                Ok(Incoming::Envelope(envelope, cost)) => delivering.push((envelope, cost)),
+                Ok(Incoming::Closed) => outcome = Ok(false),
+                Err(violation) => outcome = Err(violation),
+            }
+            if outcome != Ok(true) {
+                break;
+            }
+        }
+        let first_unacked = state.session.first_unacked();
+        state.round_trip.acknowledged(first_unacked, &self.metrics);
+        self.metrics.keeps(state.session.unacked_bytes());
+        let waiting = if has_room { std::mem::take(&mut state.waiting) } else { Vec::new() };
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+        if is_asked {
+            self.answer_ping(connection);
+        }
+        // Without the lock of the state: whoever gets it may answer at once.
+        for (envelope, cost) in delivering.drain(..) {
+            self.into.deliver(self.peer, envelope, credit(&self.freed, cost));
+        }
+        outcome
+    }
+
+    /// The peer asks on a connection whether we are here.
+    pub(crate) fn answer_ping(&self, connection: u64) {
+        let mut state = lock(&self.state);
+        if state.ended.is_some() || state.connection != connection {
+            return;
+        }
+        match &mut state.parked {
+            Some(parked) => {
+                // What has not gone out yet answers as well, and a peer that does not read is owed no more.
+                if parked.is_clear() {
+                    parked.write(ping().into());
+                    self.metrics.wrote(1, PING_BYTES);
+                }
+                if parked.is_clear() {
+                    return;
+                }
+            }
+            // Its task is at it.
+            None => state.owes_ping = true,
+        }
+        drop(state);
+        self.freed.to_write.notify_one();
+    }
+
+    /// We ask on a connection whether the peer is there.
+    pub(crate) fn asks(&self) {
+        lock(&self.state).round_trip.asked();
+        self.metrics.wrote(1, PING_BYTES);
+    }
+
+    /// Everything that has arrived was looked at: the peer is to be told, now or soon.
+    pub(crate) fn wake_writer(&self) {
+        let state = self.state();
+        let session = &state.session;
+        let is_asleep = session.owes_ack() && !state.will_ack;
+        if is_asleep || session.has_unwritten() || session.is_ack_urgent() {
+            self.freed.to_write.notify_one();
+        }
+    }
+}
+
+fn credit(freed: &Arc<Freed>, cost: u64) -> Credit {
+    match cost {
+        0 => Credit::NONE,
+        _ => Credit::shared(Arc::clone(freed) as Arc<_>, cost),
+    }
+}

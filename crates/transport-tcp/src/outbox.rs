@@ -1,0 +1,209 @@
+//! What is sent and not acknowledged, as the bytes that it is on the wire: [`Outbox`].
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+use mesh_core::Envelope;
+
+use crate::chunks::Chunks;
+use crate::wire::{self, Encoded};
+
+/// Envelopes from the first that is not acknowledged to the last that was taken.
+///
+/// Each is encoded once, when it is taken, behind the one before it: many short ones are one piece, which is
+/// written as it is, and written again as it is. A long body is a piece by itself, and never copied.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// Bound, together: what the peer has granted and one envelope, besides answers.
+    pieces: VecDeque<Piece>,
+    /// How many pieces are written on this connection.
+    n_written: usize,
+    /// The piece that grows.
+    open: BytesMut,
+    n_open: u64,
+    /// How large the next piece may grow.
+    room: usize,
+    /// The number of the first envelope that is not acknowledged.
+    first: u64,
+    /// How many are not.
+    n_envelopes: u64,
+    n_bytes: usize,
+    /// The number of the next one to be written, or to be written again.
+    next_to_write: u64,
+}
+
+/// Whole frames. Many short ones; or one long one, whose body is not in `bytes`.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    body: Option<Bytes>,
+    n_envelopes: u64,
+}
+
+impl Outbox {
+    /// The number of the first envelope that is not acknowledged.
+    pub(crate) const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number that the next envelope will have.
+    pub(crate) const fn next(&self) -> u64 {
+        self.first + self.n_envelopes
+    }
+
+    /// The number of the next one to be written, or to be written again.
+    pub(crate) const fn next_to_write(&self) -> u64 {
+        self.next_to_write
+    }
+
+    /// How many bytes are kept until they are acknowledged.
+    pub(crate) const fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
+
+    /// How many envelopes are.
+    pub(crate) const fn n_envelopes(&self) -> u64 {
+        self.n_envelopes
+    }
+
+    /// Whether there are envelopes to write.
+    pub(crate) const fn has_unwritten(&self) -> bool {
+        self.next_to_write < self.next()
+    }
+
+    /// Takes an envelope.
+    pub(crate) fn push(&mut self, Encoded { head, body }: Encoded) {
+        let is_long = body.len() > COPIED_MAX;
+        let n_bytes = wire::data_len(&head, body.len());
+        self.make_room(if is_long { n_bytes - body.len() } else { n_bytes });
+        if is_long {
+            self.close();
+        }
+        wire::put_data(self.next(), &head, body.len(), &mut self.open);
+        self.n_envelopes += 1;
+        self.n_bytes += n_bytes;
+        if is_long {
+            let bytes = self.open.split().freeze();
+            self.pieces.push_back(Piece { bytes, body: Some(body), n_envelopes: 1 });
+        } else {
+            self.open.extend_from_slice(&body);
+            self.n_open += 1;
+        }
+    }
+
+    /// Adds to `chunks` what is to be written next, until that is so many bytes or nothing is left. Returns
+    /// how many envelopes that is.
+    pub(crate) fn write(&mut self, chunks: &mut Chunks, max: usize) -> u64 {
+        let (before, first) = (chunks.remaining(), self.next_to_write);
+        while chunks.remaining() - before < max {
+            let Some(piece) = self.pieces.get(self.n_written) else {
+                if self.n_open == 0 {
+                    break;
+                }
+                self.close();
+                continue;
+            };
+            chunks.push(piece.bytes.clone());
+            chunks.push(piece.body.clone().unwrap_or_default());
+            self.next_to_write += piece.n_envelopes;
+            self.n_written += 1;
+        }
+        self.next_to_write - first
+    }
+
+    /// Everything that is not acknowledged is to be written again. Returns how many envelopes were written.
+    pub(crate) fn rewind(&mut self) -> u64 {
+        let n_again = self.next_to_write - self.first;
+        self.next_to_write = self.first;
+        self.n_written = 0;
+        n_again
+    }
+
+    /// All before the envelope with this number have arrived. It is not after the next one.
+    pub(crate) fn acknowledge(&mut self, received: u64) {
+        let mut left = received.saturating_sub(self.first);
+        self.first += left;
+        self.n_envelopes -= left;
+        while left > 0 {
+            let Some(piece) = self.pieces.front_mut() else {
+                // By another connection than this one, on which they are not written yet.
+                self.close();
+                continue;
+            };
+            if piece.n_envelopes > left {
+                let before = piece.bytes.len();
+                (0..left).for_each(|_| piece.bytes.advance(wire::frame_len(&piece.bytes)));
+                piece.n_envelopes -= left;
+                self.n_bytes -= before - piece.bytes.len();
+                break;
+            }
+            left -= piece.n_envelopes;
+            self.n_bytes -= piece.len();
+            self.pieces.pop_front();
+            self.n_written = self.n_written.saturating_sub(1);
+        }
+        self.next_to_write = self.next_to_write.max(self.first);
+        if self.n_envelopes == 0 && self.room > ROOM_MIN {
+            // Memory of a burst is not kept.
+            (self.open, self.room) = (BytesMut::new(), 0);
+        }
+    }
+
+    /// Gives back what was not acknowledged, in order. Nothing is left.
+    pub(crate) fn take_all(&mut self) -> Vec<Envelope> {
+        self.close();
+        let pieces = std::mem::take(self).pieces;
+        pieces.into_iter().flat_map(Piece::into_envelopes).collect()
+    }
+
+    /// What comes next goes to another piece.
+    fn close(&mut self) {
+        if self.n_open > 0 {
+            let (bytes, n_envelopes) = (self.open.split().freeze(), self.n_open);
+            self.pieces.push_back(Piece { bytes, body: None, n_envelopes });
+            self.n_open = 0;
+        }
+    }
+
+    /// Room for so many more bytes: in the piece that is open, where a piece was that is acknowledged, or in
+    /// a new one, the larger the more often that happens.
+    fn make_room(&mut self, n_bytes: usize) {
+        if self.open.capacity() - self.open.len() >= n_bytes {
+            return;
+        }
+        self.close();
+        let room = self.room.max(n_bytes);
+        if room == 0 || !self.open.try_reclaim(room) {
+            self.room = (self.room * 2).clamp(ROOM_MIN, ROOM_MAX);
+            self.open = BytesMut::with_capacity(self.room.max(n_bytes));
+        }
+    }
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        self.bytes.len() + self.body.as_ref().map_or(0, Bytes::len)
+    }
+
+    fn into_envelopes(self) -> impl Iterator<Item = Envelope> {
+        let Self { mut bytes, mut body, .. } = self;
+        std::iter::from_fn(move || {
+            if bytes.is_empty() {
+                return None;
+            }
+            let length = wire::frame_len(&bytes).min(bytes.len());
+            let frame = bytes.split_to(length);
+            wire::own_envelope(frame, body.take())
+        })
+    }
+}
+
+/// Bodies up to this length are copied, so that many go out in one piece; larger ones are written as they are.
+const COPIED_MAX: usize = 16 * 1024;
+
+/// How large a piece of short frames is.
+const ROOM_MIN: usize = 1024;
+const ROOM_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -101,9 +101,7 @@ fn swarm() -> Result<libp2p::Swarm<remote::Behaviour>, Failed> {
     let swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
-        .with_behaviour(|key| {
-            remote::Behaviour::new(key.public().to_peer_id(), config)
-        })?
+        .with_behaviour(|key| remote::Behaviour::new(key.public().to_peer_id(), config))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(3_600)))
         .build();
     swarm.behaviour().try_init_global()?;

@@ -1,18 +1,23 @@
 //! The secret of a mesh: who knows it belongs to it.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::private_file::{FileError, read_private};
 
 /// 256 bits that every process of a mesh knows, and nobody else. Overwritten when it is dropped, and
 /// never shown.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<[u8; Self::LEN]>);
+pub struct Secret(
+    // One copy for all clones, and none where it has been moved from.
+    Arc<Zeroizing<[u8; Self::LEN]>>,
+);
 
 /// A proof that its sender knows the secret.
 pub(crate) type Proof = [u8; 32];
@@ -42,22 +47,41 @@ impl Secret {
     ///
     /// [`SecretError::Random`] if the system has no random bytes.
     pub fn generate() -> Result<Self, SecretError> {
-        let mut bytes = Zeroizing::new([0; Self::LEN]);
-        getrandom::fill(&mut *bytes).map_err(|error| SecretError::Random(error.to_string()))?;
-        Ok(Self(bytes))
+        Self::filled(|bytes| getrandom::fill(bytes))
+            .map_err(|error| SecretError::Random(error.to_string()))
     }
 
-    /// The one with these bytes, which a bootstrap record has brought.
+    /// The one with these bytes, which a bootstrap record has brought. The copy that was given is overwritten.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        Self(Zeroizing::new(bytes))
+    pub fn from_bytes(mut bytes: [u8; Self::LEN]) -> Self {
+        let secret = Self::of(&bytes);
+        bytes.zeroize();
+        secret
+    }
+
+    fn of(bytes: &[u8; Self::LEN]) -> Self {
+        let copied = Self::filled(|secret| {
+            secret.copy_from_slice(bytes);
+            Ok::<(), Infallible>(())
+        });
+        copied.unwrap_or_else(|never| match never {})
+    }
+
+    /// Fills it where it stays.
+    fn filled<E>(fill: impl FnOnce(&mut [u8; Self::LEN]) -> Result<(), E>) -> Result<Self, E> {
+        let mut secret = Arc::new(Zeroizing::new([0; Self::LEN]));
+        // Nobody else has it yet.
+        if let Some(bytes) = Arc::get_mut(&mut secret) {
+            fill(bytes)?;
+        }
+        Ok(Self(secret))
     }
 
     /// Its bytes, to be given to a process that is to know it: by a pipe or a file of its own, never by an
     /// argument or a variable. Overwritten when they are dropped.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<[u8; Self::LEN]> {
-        self.0.clone()
+        Zeroizing::clone(&self.0)
     }
 
     /// The one in a file: 32 bytes, or 64 hexadecimal digits. The file must be ours, and nobody else's to
@@ -72,19 +96,20 @@ impl Secret {
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
-        if let Ok(bytes) = <[u8; Self::LEN]>::try_from(text) {
-            return Some(Self::from_bytes(bytes));
+        if let Ok(bytes) = <&[u8; Self::LEN]>::try_from(text) {
+            return Some(Self::of(bytes));
         }
-        let digits = text.trim_ascii();
-        if digits.len() != 2 * Self::LEN {
-            return None;
-        }
-        let mut bytes = Zeroizing::new([0; Self::LEN]);
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let [high, low] = [pair[0], pair[1]].map(|digit| (digit as char).to_digit(16));
-            *byte = u8::try_from(high? * 16 + low?).ok()?;
-        }
-        Some(Self(bytes))
+        let (pairs, []) = text.trim_ascii().as_chunks::<2>() else { return None };
+        let pairs: &[[u8; 2]; Self::LEN] = pairs.try_into().ok()?;
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        let parsed = Self::filled(|bytes| {
+            for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+                let value = digit(*high).zip(digit(*low)).map(|(high, low)| high * 16 + low);
+                *byte = value.and_then(|value| u8::try_from(value).ok()).ok_or(())?;
+            }
+            Ok::<(), ()>(())
+        });
+        parsed.ok()
     }
 
     /// Proves that we know the secret: `who` is the side that proves, `said` all that was said before.
@@ -103,7 +128,7 @@ impl Secret {
 
     fn mac(&self, who: &[u8], said: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac =
-            Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+            Hmac::<Sha256>::new_from_slice(&**self.0).expect("HMAC takes a key of any length");
         for part in [who].iter().chain(said) {
             // With its length, so that no two lists of parts are the same bytes.
             mac.update(&(part.len() as u64).to_le_bytes());

@@ -4,6 +4,7 @@
 #[path = "../tls/authority.rs"]
 #[expect(dead_code, reason = "bad certificates are made elsewhere")]
 mod authority;
+mod memory;
 #[path = "../it/support.rs"]
 mod support;
 

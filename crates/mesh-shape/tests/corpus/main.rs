@@ -1,9 +1,10 @@
 //! corpus: the texts that the fuzz targets start from, and many like them, break no parser.
 
 mod parsers;
+#[path = "../../../../fuzz/replay.rs"]
+mod replay;
 
-use std::fs;
-use std::path::Path;
+use replay::Random;
 
 type Check = fn(&str);
 
@@ -19,26 +20,10 @@ const TARGETS: [(&str, Check); 5] = [
 /// How many texts are made of the seeds of each target.
 const TEXTS: usize = 10_000;
 
-/// The texts of one target, in the order of their names.
+/// The texts of one target.
 fn seeds(target: &str) -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let entries = fs::read_dir(&folder).expect("the corpus is beside the fuzz targets");
-    let mut paths: Vec<_> =
-        entries.map(|entry| entry.expect("it is in the folder").path()).collect();
-    paths.sort();
-    paths.iter().map(|path| fs::read_to_string(path).expect("a seed is text")).collect()
-}
-
-/// The numbers of `SplitMix64`: enough to mutate texts, and the same ones each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) >> 33).unwrap_or_default() % limit.max(1)
-    }
+    let text = |seed| String::from_utf8(seed).expect("a seed is text");
+    replay::seeds(target).into_iter().map(text).collect()
 }
 
 /// Pieces that mean something to a parser.

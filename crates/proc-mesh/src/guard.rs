@@ -54,7 +54,10 @@ use mesh_core::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open, set_child_subreaper};
+use rustix::process::{
+    PidfdFlags, Signal, getpid, getppid, pidfd_open, set_child_subreaper,
+    set_parent_process_death_signal,
+};
 
 use self::frames::{Filled, Flushed, Inbox};
 use self::keeper::Keeper;
@@ -121,6 +124,9 @@ impl<'fd> Guard<'fd> {
     fn new(lifeline: BorrowedFd<'fd>) -> io::Result<Self> {
         outlive_ends()?;
         set_child_subreaper(Some(getpid()))?;
+        // Of a guard that is suspended the agent may die: then it goes on, and has everything to end. The
+        // kernel does so by itself only for one that has already stopped by then.
+        set_parent_process_death_signal(Some(Signal::CONT))?;
         Ok(Self {
             lifeline,
             agent: getppid().and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),

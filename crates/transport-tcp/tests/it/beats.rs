@@ -201,6 +201,8 @@ async fn bulk_that_nobody_takes_delays_no_beat_past_its_period() {
             send(&*out, number, BULK / 64).await;
         }
     });
+    until("a window of it", || there.heard().numbers.len() >= 4).await;
+    // And no more, while beats go on.
     tokio::time::sleep(PERIOD * 5).await;
     let n_arrived = there.heard().numbers.len();
     assert!((4..=6).contains(&n_arrived), "{n_arrived} of 1 MiB each, in a window of 4 MiB");

@@ -47,8 +47,12 @@ fn play(by: &str) -> Result<(), Failed> {
     match by.split_once('-') {
         None if by == "unbatched" => run(floor::play_unbatched()),
         None => run(floor::play()),
-        Some(("sessions", door)) => run(sessions::play(door)),
-        Some((_, door)) => run(actors::play(door)),
+        Some((kind, door)) => {
+            let (is_session, door) = (kind == "sessions", door.to_owned());
+            run(async move {
+                if is_session { sessions::play(&door).await } else { actors::play(&door).await }
+            })
+        }
     }
 }
 
@@ -56,14 +60,20 @@ fn play(by: &str) -> Result<(), Failed> {
 fn serve(by: &str) -> Result<(), Failed> {
     match by.split_once('-') {
         None => run(floor::serve()),
-        Some(("sessions", door)) => run(sessions::serve(door)),
-        Some((_, door)) => run(actors::serve(door)),
+        Some((kind, door)) => {
+            let (is_session, door) = (kind == "sessions", door.to_owned());
+            run(async move {
+                if is_session { sessions::serve(&door).await } else { actors::serve(&door).await }
+            })
+        }
     }
 }
 
-/// On one thread, as the workers of a mesh are: all that a message needs is done without waking another.
-fn run(work: impl Future<Output = Result<(), Failed>>) -> Result<(), Failed> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+/// On one thread, as the workers of a mesh are: all that a message needs is done without waking another. A task,
+/// since what is blocked on is looked at last.
+fn run(work: impl Future<Output = Result<(), Failed>> + Send + 'static) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { tokio::spawn(work).await? })
 }
 
 #[expect(clippy::print_stderr, reason = "people are to see it")]

@@ -7,7 +7,7 @@ mod playing;
 
 use std::error::Error;
 
-pub use other::Other;
+pub use other::{Other, end_with_it};
 pub use playing::{play, say};
 
 /// Why somebody cannot play.

@@ -1,16 +1,26 @@
 //! The process at the other end: [`Other`].
 
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{self, Child, ChildStdin, Command, Stdio};
+use std::thread;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+/// At the other end: ends this process when the one that has started it is gone, whatever it is doing. Its
+/// standard input is read to its end.
+pub fn end_with_it() {
+    drop(thread::spawn(|| {
+        _ = io::stdin().lock().read_to_end(&mut Vec::new()).is_ok();
+        process::exit(0);
+    }));
+}
 
 /// The process at the other end. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Other {
     child: Child,
-    /// It may end when this does.
+    /// It ends when this does.
     _stdin: Option<ChildStdin>,
 }
 

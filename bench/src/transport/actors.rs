@@ -7,7 +7,7 @@ use meshwarden::mesh_core::{Lane, Message, PeerId, PortRef, Transport};
 use meshwarden::mesh_runtime::{
     Actor, Context, Failure, Handler, Handlers, Port, Proc, ProcConfig, ReplyTo,
 };
-use meshwarden_bench_player::{Failed, Other, Player};
+use meshwarden_bench_player::{Failed, Other, Player, end_with_it};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
@@ -120,6 +120,7 @@ type Ready = (String, PeerId, PortRef<Handled>);
 
 pub(crate) async fn serve(door: &str) -> Result<(), Failed> {
     let transport = Keys::read(&mut io::stdin().lock())?.transport()?;
+    end_with_it();
     let proc = Proc::start(ProcConfig::local(), Handle::current());
     let at = transport.listen(&address(door), Lane::Data, proc.inbound(0)).await?;
     let ready: Ready = (at.to_string(), proc.peer(), proc.spawn::<Echo>(()).port());

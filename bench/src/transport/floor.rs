@@ -2,12 +2,13 @@
 
 use std::io;
 
-use meshwarden_bench_player::{Failed, Other, Player, say};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use meshwarden_bench_player::{Failed, Other, Player, end_with_it, say};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The other end: counts, answers, and says how many it has counted.
 pub(crate) async fn serve() -> Result<(), Failed> {
+    end_with_it();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     say(&listener.local_addr()?.port().to_string())?;
     let (stream, _) = listener.accept().await?;
@@ -21,28 +22,28 @@ pub(crate) async fn serve() -> Result<(), Failed> {
 
 async fn answer(stream: TcpStream) -> io::Result<()> {
     let mut stream = BufReader::with_capacity(BUFFER, stream);
-    let (mut n, mut frame) = (0_u64, Vec::new());
+    let mut n = 0_u64;
     loop {
         let length = stream.read_u32_le().await? as usize;
-        frame.resize(length, 0);
+        // Whoever gets a message has it to itself.
+        let mut frame = vec![0; length];
         stream.read_exact(&mut frame).await?;
         match frame.first() {
             Some(&PING) => stream.write_all(&framed(&frame)).await?,
             Some(&HANDLED) => stream.write_all(&framed(&n.to_le_bytes())).await?,
             _ => n += 1,
         }
+        std::hint::black_box(frame);
     }
 }
 
 struct Floor {
-    stream: TcpStream,
+    stream: BufWriter<TcpStream>,
     other: Other,
     ping: Vec<u8>,
     is_batched: bool,
-    /// The frame that is sent.
-    frame: Vec<u8>,
-    /// Frames that go out together.
-    batch: Vec<u8>,
+    /// The message that is sent.
+    message: Vec<u8>,
 }
 
 /// Frames go out together, up to the size of a buffer.
@@ -60,40 +61,39 @@ async fn play_as(is_batched: bool) -> Result<(), Failed> {
     let stream = TcpStream::connect(("127.0.0.1", port.parse()?)).await?;
     stream.set_nodelay(true)?;
     let ping = framed(&[PING; 64]);
-    let (frame, batch) = (Vec::new(), Vec::with_capacity(BUFFER));
-    meshwarden_bench_player::play(Floor { stream, other, ping, is_batched, frame, batch }).await
+    let stream = BufWriter::with_capacity(BUFFER, stream);
+    let floor = Floor { stream, other, ping, is_batched, message: Vec::new() };
+    meshwarden_bench_player::play(floor).await
 }
 
 impl Player for Floor {
     async fn call(&mut self) -> Result<(), Failed> {
         self.stream.write_all(&self.ping).await?;
+        self.stream.flush().await?;
         let mut pong = [0; 68];
         self.stream.read_exact(&mut pong).await?;
         Ok(())
     }
 
     async fn cast(&mut self, bytes: usize, n: usize) -> Result<(), Failed> {
-        if self.frame.len() != bytes + PREFIX {
-            self.frame = framed(&vec![CAST; bytes]);
+        if self.message.len() != bytes {
+            self.message = vec![CAST; bytes];
         }
+        let length = u32::try_from(bytes)?;
         for _ in 0..n {
-            if !self.is_batched || self.frame.len() > BUFFER / 2 {
-                self.stream.write_all(&self.frame).await?;
-                continue;
+            self.stream.write_u32_le(length).await?;
+            self.stream.write_all(&self.message).await?;
+            if !self.is_batched {
+                self.stream.flush().await?;
             }
-            if self.batch.len() + self.frame.len() > BUFFER {
-                self.stream.write_all(&self.batch).await?;
-                self.batch.clear();
-            }
-            self.batch.extend_from_slice(&self.frame);
         }
-        self.stream.write_all(&self.batch).await?;
-        self.batch.clear();
+        self.stream.flush().await?;
         Ok(())
     }
 
     async fn handled(&mut self) -> Result<u64, Failed> {
         self.stream.write_all(&framed(&[HANDLED])).await?;
+        self.stream.flush().await?;
         let mut answer = [0; 12];
         self.stream.read_exact(&mut answer).await?;
         let [_, _, _, _, n @ ..] = answer;
@@ -123,9 +123,6 @@ fn framed(said: &[u8]) -> Vec<u8> {
 const CAST: u8 = 0;
 const PING: u8 = 1;
 const HANDLED: u8 = 2;
-
-/// Before each frame goes its length.
-const PREFIX: usize = 4;
 
 /// How much is read and written at once.
 const BUFFER: usize = 64 * 1024;

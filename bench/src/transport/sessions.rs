@@ -10,7 +10,7 @@ use meshwarden::mesh_core::{
     ActorId, Body, CallId, Credit, Envelope, Head, Identity, Inbound, Incarnation, Lane, Lost,
     Outbound, PeerId, PortId, ProcId, Transport,
 };
-use meshwarden_bench_player::{Failed, Other, Player, say};
+use meshwarden_bench_player::{Failed, Other, Player, end_with_it, say};
 use tokio::sync::oneshot;
 
 use super::door::{Keys, address};
@@ -81,6 +81,7 @@ impl Inbound for Ear {
 
 pub(crate) async fn serve(door: &str) -> Result<(), Failed> {
     let transport = Keys::read(&mut io::stdin().lock())?.transport()?;
+    end_with_it();
     let at = transport.listen(&address(door), Lane::Data, Ear::new(2)).await?;
     say(&at.to_string())?;
     std::future::pending().await

@@ -29,6 +29,8 @@ const SIZES: [(usize, usize); 3] = [(64, 500), (KIB_64, 8), (MIB, 1)];
 
 /// How much is done in a slice, and how many slices a round has.
 struct Amount {
+    /// How many rounds count. Those who send without an end make a round long.
+    n_rounds: usize,
     n_calls: usize,
     millis: usize,
     n_slices: usize,
@@ -38,8 +40,12 @@ struct Amount {
 impl Amount {
     const fn of(effort: Effort) -> Self {
         match effort {
-            Effort::Full => Self { n_calls: 200, millis: 60, n_slices: 4, hoard: 512 << 20 },
-            Effort::Quick => Self { n_calls: 5, millis: 2, n_slices: 1, hoard: 8 << 20 },
+            Effort::Full => {
+                Self { n_rounds: 5, n_calls: 200, millis: 40, n_slices: 3, hoard: 512 << 20 }
+            }
+            Effort::Quick => {
+                Self { n_rounds: 2, n_calls: 5, millis: 2, n_slices: 1, hoard: 8 << 20 }
+            }
         }
     }
 }
@@ -55,12 +61,12 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
             Err(why) => return Err(why),
         }
     }
-    for round in 0..=effort.rounds() {
+    for round in 0..=amount.n_rounds {
         let is_kept = round > 0;
         play_round(&mut pairs, &amount, is_kept.then_some(&mut found))?;
     }
     let entrants: Vec<_> = pairs.into_iter().map(|(entrant, _)| entrant).collect();
-    for round in 0..=effort.rounds() {
+    for round in 0..=amount.n_rounds {
         for entrant in entrants.iter().filter(|entrant| entrant.by != UNBATCHED) {
             once(entrant, "kill", |nanos| {
                 if round > 0 {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use elfo::prelude::*;
 use elfo::topology::Outcome;
 use elfo::{ActorGroup, Blueprint, Topology};
-use meshwarden_bench_player::{Failed, Other, Player, play, say};
+use meshwarden_bench_player::{Failed, Other, Player, end_with_it, play, say};
 
 #[message]
 struct Cast(Vec<u8>);
@@ -100,6 +100,7 @@ async fn main() -> Result<(), Failed> {
 }
 
 async fn serve() -> Result<(), Failed> {
+    end_with_it();
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let topology = Topology::empty();
     let configurers = topology.local("system.configurers").entrypoint();

@@ -10,7 +10,7 @@ use kameo::message::{Context, Message};
 use kameo::{Actor, RemoteActor, remote, remote_message};
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, SwarmBuilder, noise, tcp, yamux};
-use meshwarden_bench_player::{Failed, Other, Player, play, say};
+use meshwarden_bench_player::{Failed, Other, Player, end_with_it, play, say};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -109,6 +109,7 @@ fn swarm() -> Result<libp2p::Swarm<remote::Behaviour>, Failed> {
 }
 
 async fn serve() -> Result<(), Failed> {
+    end_with_it();
     let mut swarm = swarm()?;
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
     let echo = Echo::spawn(Echo(0));

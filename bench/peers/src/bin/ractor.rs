@@ -3,7 +3,7 @@
 use std::env;
 use std::time::Duration;
 
-use meshwarden_bench_player::{Failed, Other, Player, play, say};
+use meshwarden_bench_player::{Failed, Other, Player, end_with_it, play, say};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, pg};
 use ractor_cluster::node::NodeServerSessionInformation;
 use ractor_cluster::{NodeEventSubscription, NodeServer, NodeServerMessage, RactorClusterMessage};
@@ -108,6 +108,7 @@ async fn node(name: &str) -> Result<(ActorRef<NodeServerMessage>, u16), Failed> 
 }
 
 async fn serve() -> Result<(), Failed> {
+    end_with_it();
     let (_node, port) = node("there").await?;
     let _echo = Actor::spawn(None, Echo, ()).await?;
     sleep(Duration::from_millis(100)).await;

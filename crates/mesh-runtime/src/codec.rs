@@ -29,7 +29,9 @@ pub enum DecodeError {
 ///
 /// [`EncodeError`] if the type's `Serialize` fails.
 pub fn encode<T: Serialize>(name: &'static str, value: &T) -> Result<Bytes, EncodeError> {
-    match postcard::to_stdvec(value) {
+    // Most messages are no larger than their values; then memory is asked for once.
+    let buffer = Vec::with_capacity(size_of::<T>().max(8));
+    match postcard::to_extend(value, buffer) {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) => Err(EncodeError { name, why: error.to_string() }),
     }

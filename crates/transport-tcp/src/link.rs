@@ -1,6 +1,7 @@
 //! One session with what surrounds it: who sends, who receives, and which connection carries it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -34,6 +35,8 @@ pub(crate) struct Link {
     /// together, and what of the window each takes.
     delivering: Mutex<Vec<(Envelope, u64)>>,
     state: Mutex<State>,
+    /// The session has not ended: what is asked before each message, and needs no lock for that.
+    is_open: AtomicBool,
     freed: Arc<Freed>,
     /// The session has ended, or another connection carries it.
     changed: Notify,
@@ -100,6 +103,7 @@ impl Link {
             sending: Mutex::default(),
             delivering: Mutex::default(),
             state: Mutex::new(state),
+            is_open: AtomicBool::new(true),
             freed: Arc::new(Freed::new(window)),
             changed: Notify::new(),
             metrics: SessionMetrics::new(lane),
@@ -219,6 +223,7 @@ impl Link {
             return;
         }
         state.ended = Some(why);
+        self.is_open.store(false, Ordering::Release);
         let back = state.session.end();
         self.metrics.keeps(0);
         let waiting = std::mem::take(&mut state.waiting);

@@ -68,30 +68,31 @@ const SHORT: usize = 120;
 /// What a frame has besides its body, at most: enough for every head with a cause of ordinary length.
 pub(crate) const HEAD_MAX: usize = 64 * 1024;
 
-impl Encoded {
+impl EncodedHead {
     /// Encodes a head. `None` if it is longer than a head may be.
-    pub(crate) fn new(head: &Head, body: Bytes) -> Option<Self> {
+    pub(crate) fn new(head: &Head) -> Option<Self> {
         let mut short = [0; SHORT];
         let n = postcard::to_slice(head, &mut short).map(|written| written.len());
         let head = match n {
-            Ok(n) => EncodedHead::Short(short, n),
-            Err(_) => EncodedHead::Long(postcard::to_stdvec(head).ok()?),
+            Ok(n) => Self::Short(short, n),
+            Err(_) => Self::Long(postcard::to_stdvec(head).ok()?),
         };
-        (head.bytes().len() <= HEAD_MAX).then_some(Self { head, body })
+        (head.bytes().len() <= HEAD_MAX).then_some(head)
     }
 
-    /// How many bytes it takes, with its number.
-    pub(crate) fn len(&self) -> usize {
-        data_len(&self.head, self.body.len())
-    }
-}
-
-impl EncodedHead {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Short(bytes, n) => bytes.get(..*n).unwrap_or_default(),
             Self::Long(bytes) => bytes,
         }
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Encoded {
+    /// `None` if the head is longer than a head may be.
+    pub(crate) fn new(head: &Head, body: Bytes) -> Option<Self> {
+        Some(Self { head: EncodedHead::new(head)?, body })
     }
 }
 

@@ -1,13 +1,14 @@
 //! What is sent.
 
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use mesh_core::{Envelope, Head, Lost, Outbound, PeerId, Returned, WhyReturned};
+use mesh_core::{Body, Envelope, Head, Lost, Outbound, PeerId, Returned, WhyReturned};
 
 use super::{Link, State, lock};
 use crate::metrics::SessionMetrics;
 use crate::parked::Parked;
-use crate::wire::Encoded;
+use crate::wire::{Encoded, EncodedHead, data_len};
 
 impl Outbound for Link {
     fn peer(&self) -> PeerId {
@@ -15,7 +16,7 @@ impl Outbound for Link {
     }
 
     fn is_open(&self) -> bool {
-        self.ended().is_none()
+        self.is_open.load(Ordering::Acquire)
     }
 
     fn close(&self) {
@@ -28,7 +29,7 @@ impl Outbound for Link {
         envelope: &mut Option<Envelope>,
     ) -> Poll<Result<(), Box<Returned>>> {
         let _one_sender = lock(&self.sending);
-        let Some(mut taken) = envelope.take() else { return Poll::Ready(Ok(())) };
+        let Some(taken) = envelope.take() else { return Poll::Ready(Ok(())) };
         let mut state = self.state();
         if state.ended.is_some() {
             return returned(taken, WhyReturned::Ended(self.peer));
@@ -42,23 +43,33 @@ impl Outbound for Link {
         }
         drop(state);
         // Without the lock of the state: a large message takes its time, and the reader goes on.
-        let body = match taken.body.bytes() {
-            Ok(body) => body,
-            Err(error) => return returned(taken, WhyReturned::Encode(error)),
+        let Envelope { head, body } = taken;
+        let body = match body {
+            Body::Bytes(bytes) => bytes,
+            Body::Value(value) => match value.encode() {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    let envelope = Envelope { head, body: Body::Value(value) };
+                    return returned(envelope, WhyReturned::Encode(error));
+                }
+            },
         };
-        let Some(encoded) =
-            Encoded::new(&taken.head, body).filter(|encoded| encoded.len() <= self.frame_max)
-        else {
-            let bytes = taken.body.bytes().map_or(0, |body| body.len());
-            return returned(taken, WhyReturned::TooLarge { bytes, max: self.frame_max });
+        let encoded =
+            EncodedHead::new(&head).filter(|it| data_len(it, body.len()) <= self.frame_max);
+        let Some(encoded) = encoded else {
+            let why = WhyReturned::TooLarge { bytes: body.len(), max: self.frame_max };
+            return returned(Envelope { head, body: Body::Bytes(body) }, why);
         };
         let mut state = lock(&self.state);
         if state.ended.is_some() {
-            return returned(taken, WhyReturned::Ended(self.peer));
+            return returned(
+                Envelope { head, body: Body::Bytes(body) },
+                WhyReturned::Ended(self.peer),
+            );
         }
-        let is_short = encoded.body.len() <= SHORT_MAX;
-        let is_awaited = is_short && is_awaited(&taken.head);
-        state.session.send(&taken.head, encoded);
+        let is_short = body.len() <= SHORT_MAX;
+        let is_awaited = is_short && is_awaited(&head);
+        state.session.send(&head, Encoded { head: encoded, body });
         let is_written = is_awaited && state.write_now(&self.metrics);
         drop(state);
         if !is_written {

@@ -20,7 +20,10 @@ fn bytes_of(frame: &Frame) -> BytesMut {
             let encoded = Encoded::new(head, body.clone()).expect("it is small");
             put_data(*seq, &encoded.head, body.len(), &mut buffer);
             buffer.extend_from_slice(&encoded.body);
-            assert_eq!((buffer.len(), frame_len(&buffer)), (encoded.len(), encoded.len()));
+            assert_eq!(
+                (buffer.len(), frame_len(&buffer)),
+                (data_len(&encoded.head, body.len()), buffer.len())
+            );
         }
         Frame::Ack(ack) => ack.put(&mut buffer),
         Frame::Ping => put_ping(&mut buffer),

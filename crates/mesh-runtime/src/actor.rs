@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use mesh_core::Message;
+use mesh_core::{Message, Strategy};
 
 use crate::child_failure::ChildFailure;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::handlers::Handlers;
+use crate::intensity::Intensity;
 use crate::reply::ReplyTo;
 use crate::undelivered::Undelivered;
 
@@ -69,6 +70,8 @@ pub trait Actor: Sized + Send + 'static {
     const MAILBOX: usize = 1024;
     /// How long it may take to stop when its parent ends, before it is killed (OTP: `shutdown`).
     const GRACE: Duration = Duration::from_secs(5);
+    /// How many restarts of its children are too many.
+    const INTENSITY: Intensity = Intensity::DEFAULT;
     /// What it is created from.
     type Params: Send + 'static;
 
@@ -83,6 +86,9 @@ pub trait Actor: Sized + Send + 'static {
     ) -> impl Future<Output = Result<Self, Failure>> + Send;
 
     /// Decides what the failure of a child means. By default the actor fails with it (E2).
+    ///
+    /// It is asked about one failure after the other; about none of a child that has been started again since,
+    /// with another one.
     ///
     /// # Errors
     ///
@@ -180,10 +186,24 @@ pub trait Handler<M: Message>: Actor {
 }
 
 /// What the failure of a child means for its parent.
+///
+/// # Source
+///
+/// What a supervisor of Erlang/OTP can do, in its words; there the strategy is the supervisor's, here it is
+/// decided for each failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The parent has dealt with it, and goes on.
+    /// The parent has dealt with it, and goes on without the child.
     Handled,
+    /// The child is started again, and with it those that the strategy names, where "rank" means the order in
+    /// which they were spawned. Those that live end first, the youngest first, each within its
+    /// [`GRACE`](Actor::GRACE); the parent handles no message meanwhile. A child that was not spawned by
+    /// [`supervise`](Context::supervise) cannot be started again: it only ends with the others, and if it
+    /// is the one that failed, the parent fails with it. So it does if there are more restarts than
+    /// [`INTENSITY`](Actor::INTENSITY) allows.
+    Restart(Strategy),
+    /// The parent stops, as if it had been asked to: [`Stop::Now`].
+    Stop,
     /// The parent fails with it (E2).
     Escalate,
 }

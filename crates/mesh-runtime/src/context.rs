@@ -10,6 +10,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::actor::{Actor, Handler, Stop};
 use crate::actor_ref::ActorRef;
+use crate::child::Child;
+use crate::child_spec::{ChildSpec, ParentOf, Seat};
 use crate::failure::Failure;
 use crate::name::Name;
 use crate::panics::caught_async;
@@ -94,15 +96,62 @@ impl<A: Actor> Context<A> {
             || Ok(params),
             parent,
             |child| {
-                me.children().insert(child.index(), child);
+                me.family().adopt(child.index(), child);
             },
         )
     }
 
-    /// The number of its children that have not ended.
+    /// Spawns a child that can be started again: if it fails, and [`on_failure`](Actor::on_failure) decides
+    /// so ([`Verdict::Restart`](crate::Verdict::Restart)).
+    ///
+    /// It has its place among the other children by when it was spawned first, also in its later lives; one
+    /// that has ended well keeps it, so what is done once is for [`spawn`](Self::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use mesh_core::Message;
+    /// use mesh_core::Strategy;
+    /// use mesh_runtime::{
+    ///     Actor, Child, ChildFailure, ChildSpec, Context, Failure, Intensity, Verdict,
+    /// };
+    ///
+    /// # struct Cache;
+    /// # impl Actor for Cache {
+    /// #     const NAME: &'static str = "cache";
+    /// #     type Params = usize;
+    /// #     async fn start(_: usize, _: &mut Context<Self>) -> Result<Self, Failure> { Ok(Self) }
+    /// # }
+    /// struct Store { cache: Child<Cache> }
+    ///
+    /// impl Actor for Store {
+    ///     const NAME: &'static str = "store";
+    ///     const INTENSITY: Intensity = Intensity::new(3, std::time::Duration::from_secs(60));
+    ///     type Params = ();
+    ///
+    ///     async fn start(_: (), cx: &mut Context<Self>) -> Result<Self, Failure> {
+    ///         Ok(Self { cache: cx.supervise(ChildSpec::new(|| 1024)) })
+    ///     }
+    ///
+    ///     async fn on_failure(&mut self, _: ChildFailure, _: &mut Context<Self>) -> Result<Verdict, Failure> {
+    ///         Ok(Verdict::Restart(Strategy::OneForOne))
+    ///     }
+    /// }
+    /// ```
+    pub fn supervise<B: Actor>(&mut self, spec: ChildSpec<B>) -> Child<B> {
+        let me = self.me.shared();
+        let place = me.proc.next_index();
+        let parent = Arc::new(ParentOf { place, parent: Arc::clone(me) });
+        let adopt = |child| me.family().adopt(place, child);
+        let (seat, child) = Seat::taken(spec, &me.proc, parent, &adopt);
+        me.family().seat(place, Arc::new(seat));
+        child
+    }
+
+    /// The number of its children that live.
     #[must_use]
     pub fn n_children(&self) -> usize {
-        self.me.shared().children().len()
+        self.me.shared().family().len()
     }
 
     /// Asks the actor itself to end, after the message that it handles.

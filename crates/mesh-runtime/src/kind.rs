@@ -35,6 +35,11 @@ impl<A: Actor> Kind<A> {
         &self.names
     }
 
+    /// One of them was started again.
+    pub(crate) fn restarted(&self) {
+        self.metrics.restarted();
+    }
+
     /// Counts one more actor while it is kept.
     pub(crate) fn alive(&self) -> Alive {
         self.metrics.alive()

@@ -185,7 +185,7 @@ async fn handle<M: Message, A: Handler<M>>(
         None => caught_async(actor.handle(message, cx)).await.map(drop),
         Some(reply) => caught_async(actor.handle_call(message, reply, cx)).await,
     };
-    Turn { outcome, life: Some(life) }
+    Turn { outcome: outcome.map(|()| None), life: Some(life) }
 }
 
 impl<M: Message> AnyLetter for Letter<M> {

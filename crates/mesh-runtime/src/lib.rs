@@ -5,6 +5,7 @@
 //! | [`Actor`], [`Handler`] | what a user implements: a state of its own, and what it does with messages |
 //! | [`Proc`] | one process that takes part: actors are spawned in it and found in it |
 //! | [`Context`] | what an actor can do: send, spawn children, attach work |
+//! | [`ChildSpec`], [`Child`] | a child that can be started again, and its present life |
 //! | [`ActorRef`] | talks to one actor: cast, call, stop, wait for its end |
 //! | [`Port`], [`Handlers`] | the same by address, for those who do not know its type |
 //! | [`Broadcast`] | one message for many, encoded once |
@@ -24,7 +25,9 @@ mod actor_ref;
 mod answer;
 mod broadcast;
 mod call;
+mod child;
 mod child_failure;
+mod child_spec;
 pub mod codec;
 mod context;
 mod control_thread;
@@ -32,8 +35,10 @@ mod deadlines;
 mod endpoint;
 mod error;
 mod failure;
+mod family;
 mod handlers;
 mod inbound;
+mod intensity;
 mod kind;
 mod letter;
 mod local_transport;
@@ -62,13 +67,16 @@ pub use actor::{Actor, Handler, Stop, Verdict};
 pub use actor_ref::ActorRef;
 pub use broadcast::Broadcast;
 pub use call::Call;
+pub use child::Child;
 pub use child_failure::{ChildFailure, Report};
+pub use child_spec::ChildSpec;
 pub use codec::DecodeError;
 pub use context::Context;
 pub use control_thread::{ControlThread, ThreadError};
 pub use error::{CallError, CastError, TryCastError};
 pub use failure::Failure;
 pub use handlers::{Handlers, NameConflict};
+pub use intensity::Intensity;
 pub use local_transport::LocalTransport;
 pub use mesh_core;
 pub use name::Name;

@@ -7,6 +7,8 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 const ACTORS: &str = "meshwarden_actors";
 /// Actors that have failed, by `actor` and `cause`.
 const FAILURES_TOTAL: &str = "meshwarden_actor_failures_total";
+/// Actors that were started again, by `actor`.
+const RESTARTS_TOTAL: &str = "meshwarden_actor_restarts_total";
 /// Messages that came back to their senders, by `reason`.
 const UNDELIVERED_TOTAL: &str = "meshwarden_undelivered_messages_total";
 /// Calls whose deadline passed.
@@ -16,6 +18,7 @@ const DEADLINES_TOTAL: &str = "meshwarden_call_deadlines_total";
 pub fn describe() {
     describe_gauge!(ACTORS, Unit::Count, "Actors that live.");
     describe_counter!(FAILURES_TOTAL, Unit::Count, "Actors that have failed.");
+    describe_counter!(RESTARTS_TOTAL, Unit::Count, "Actors that were started again.");
     describe_counter!(UNDELIVERED_TOTAL, Unit::Count, "Messages that could not be delivered.");
     describe_counter!(DEADLINES_TOTAL, Unit::Count, "Calls not answered within their deadline.");
 }
@@ -54,16 +57,22 @@ impl ProcMetrics {
 pub(crate) struct KindMetrics {
     name: &'static str,
     alive: Gauge,
+    restarts: Counter,
 }
 
 impl KindMetrics {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, alive: gauge!(ACTORS, "actor" => name) }
+        let restarts = counter!(RESTARTS_TOTAL, "actor" => name);
+        Self { name, alive: gauge!(ACTORS, "actor" => name), restarts }
     }
 
     pub(crate) fn alive(&self) -> Alive {
         self.alive.increment(1.0);
         Alive { name: self.name, gauge: self.alive.clone() }
+    }
+
+    pub(crate) fn restarted(&self) {
+        self.restarts.increment(1);
     }
 }
 

@@ -1,6 +1,7 @@
 //! One process that takes part: its actors, its address table, its roots.
 
 use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
@@ -31,7 +32,7 @@ use crate::peers::Watchers;
 use crate::pulse::WatchList;
 use crate::remote::Remote;
 use crate::sender::{Origin, Sender};
-use crate::shared::{Children, Parent, Shared};
+use crate::shared::{Parent, Shared};
 use crate::slots::Slots;
 use crate::stalls::Stalls;
 use crate::task::ActorTask;
@@ -119,7 +120,7 @@ struct Inner {
     /// One [`Kind`] for each type of actor.
     kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     /// The living actors that have no actor for a parent.
-    roots: Mutex<Children>,
+    roots: Mutex<Roots>,
     root_ended: Notify,
     metrics: ProcMetrics,
     remote: Remote,
@@ -129,6 +130,9 @@ struct Inner {
     /// What carries its sessions, if it has some, and the hash that it meets others with.
     transport: OnceLock<(Arc<dyn Transport>, u64)>,
 }
+
+/// In the order in which they were spawned.
+type Roots = BTreeMap<NonZeroU64, Arc<dyn Endpoint>>;
 
 /// What each plane has of its own: a busy one must not hold up the other.
 struct Floor {
@@ -461,7 +465,7 @@ impl Proc {
 }
 
 impl Inner {
-    fn roots(&self) -> MutexGuard<'_, Children> {
+    fn roots(&self) -> MutexGuard<'_, Roots> {
         self.roots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

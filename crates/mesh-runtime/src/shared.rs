@@ -1,6 +1,5 @@
 //! What everybody who knows an actor shares: its mailbox, its name, its children, and how it ended.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +12,7 @@ use tokio::sync::Notify;
 use crate::actor::{Actor, Stop};
 use crate::endpoint::{Away, Endpoint, Rejected, Room};
 use crate::failure::Failure;
+use crate::family::Family;
 use crate::kind::Kind;
 use crate::letter::{AnyLetter, Parcel};
 use crate::mailbox::{Mailbox, Refused};
@@ -33,7 +33,7 @@ pub(crate) struct Shared<A: Actor> {
     pub(crate) pulse: Pulse,
     /// The actor that has no actor for a parent, and this one for a descendant; or this one itself.
     root: NonZeroU64,
-    children: Mutex<Children>,
+    family: Mutex<Family>,
     /// Whether it can be found by its address.
     is_listed: AtomicBool,
     /// How it is going to end, from when it takes no more messages.
@@ -43,16 +43,13 @@ pub(crate) struct Shared<A: Actor> {
     ended: Notify,
 }
 
-/// The living children of an actor, in the order in which they were spawned.
-pub(crate) type Children = BTreeMap<NonZeroU64, Arc<dyn Endpoint>>;
-
 /// What overtakes the messages of an actor.
 #[derive(Debug)]
 pub(crate) enum Control {
     /// End.
     Stop(Stop),
-    /// A child has ended. At most one for each child.
-    ChildEnded { index: NonZeroU64, name: Name, end: End },
+    /// The child in a place has ended. At most one for each child.
+    ChildEnded { place: NonZeroU64, index: NonZeroU64, name: Name, end: End },
     /// A message of its own comes back. At most one for each that it has sent.
     Returned(Undelivered),
     /// What was attached to it failed. At most one for each attachment.
@@ -85,7 +82,7 @@ impl<A: Actor> Shared<A> {
             root: root.unwrap_or(index),
             name,
             kind: proc.kind(),
-            children: Mutex::default(),
+            family: Mutex::default(),
             is_listed: AtomicBool::new(false),
             leaving: OnceLock::new(),
             end: OnceLock::new(),
@@ -111,8 +108,8 @@ impl<A: Actor> Shared<A> {
         }
     }
 
-    pub(crate) fn children(&self) -> MutexGuard<'_, Children> {
-        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn family(&self) -> MutexGuard<'_, Family> {
+        self.family.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How it is going to end, once that is known.
@@ -179,7 +176,8 @@ impl<A: Actor> Parent for Shared<A> {
     }
 
     fn child_ended(&self, index: NonZeroU64, name: &Name, end: &End) {
-        self.control(Control::ChildEnded { index, name: name.clone(), end: end.clone() });
+        let (name, end) = (name.clone(), end.clone());
+        self.control(Control::ChildEnded { place: index, index, name, end });
     }
 }
 

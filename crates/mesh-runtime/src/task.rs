@@ -9,16 +9,16 @@ use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
 
 use mesh_core::{Cause, End, PortId, Reason};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
-use crate::actor::{Actor, Stop, Verdict};
+use crate::actor::{Actor, Stop};
 use crate::child_failure::ChildFailure;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::intensity::Window;
 use crate::letter::{Parcel, give_back};
 use crate::mailbox::WaitFor;
 use crate::metrics::Alive;
@@ -26,6 +26,11 @@ use crate::panics::{caught, caught_async};
 use crate::pulse::{Slot, Watched, Word};
 use crate::shared::{Control, Parent, Shared};
 use crate::undelivered::Undelivered;
+
+mod children;
+
+pub(crate) use children::Decision;
+use children::{EndingChild, Round, on_failure};
 
 /// An actor and its context: what every function of it is given.
 pub(crate) struct Life<A: Actor> {
@@ -37,8 +42,11 @@ pub(crate) struct Life<A: Actor> {
 pub(crate) struct Turn<A: Actor> {
     /// `None` if there is no actor, since it could not be created.
     pub(crate) life: Option<Box<Life<A>>>,
-    pub(crate) outcome: Result<(), Failure>,
+    pub(crate) outcome: Outcome,
 }
+
+/// Whether it can go on, and what it has decided about a child, if it was asked about one.
+pub(crate) type Outcome = Result<Option<Box<Decision>>, Failure>;
 
 /// Where the function runs. Its memory is used again, so that most messages take none.
 pub(crate) type TurnSlot<A> = ReusableBoxFuture<'static, Turn<A>>;
@@ -69,6 +77,8 @@ pub(crate) struct ActorTask<A: Actor> {
     /// How it has been asked to end; the strictest counts.
     stop: Option<Stop>,
     failure: Option<Failure>,
+    /// The restarts of its children; made for the first.
+    restarts: Option<Box<Window>>,
     born: Instant,
     alive: Alive,
 }
@@ -77,6 +87,8 @@ pub(crate) struct ActorTask<A: Actor> {
 enum Stage {
     /// It is created, or handles messages.
     Serving,
+    /// It has children started again, and handles nothing meanwhile.
+    Restarting(Box<Round>),
     /// It takes no more, and its children end, the youngest first.
     EndingChildren(Option<Box<EndingChild>>),
     /// It cleans up.
@@ -85,17 +97,21 @@ enum Stage {
     Ended,
 }
 
-/// A child that was asked to end.
-struct EndingChild {
-    index: NonZeroU64,
-    grace: Pin<Box<Sleep>>,
-    is_killed: bool,
-}
-
 /// Something the actor is told that is no message.
 enum Aside {
-    ChildFailed(ChildFailure),
+    /// The child in this place.
+    ChildFailed(NonZeroU64, ChildFailure),
     Returned(Undelivered),
+}
+
+impl Aside {
+    /// Whether it is of a child in such a place.
+    fn is_of(&self, is_such: impl Fn(NonZeroU64) -> bool) -> bool {
+        match self {
+            Self::ChildFailed(place, _) => is_such(*place),
+            Self::Returned(_) => false,
+        }
+    }
 }
 
 /// What to do after a step.
@@ -117,7 +133,7 @@ impl<A: Actor> ActorTask<A> {
         let turn = TurnSlot::new(async move {
             let created = async { A::start(params()?, &mut cx).await };
             match caught_async(created).await {
-                Ok(actor) => Turn { life: Some(Box::new(Life { actor, cx })), outcome: Ok(()) },
+                Ok(actor) => Turn { life: Some(Box::new(Life { actor, cx })), outcome: Ok(None) },
                 Err(failure) => Turn { life: None, outcome: Err(failure) },
             }
         });
@@ -137,6 +153,7 @@ impl<A: Actor> ActorTask<A> {
             asides: VecDeque::new(),
             stop: None,
             failure: None,
+            restarts: None,
             born: Instant::now(),
             alive,
         }
@@ -148,6 +165,7 @@ impl<A: Actor> ActorTask<A> {
         }
         match &mut self.stage {
             Stage::Serving => self.serve(),
+            Stage::Restarting(_) => self.restart_children(cx),
             Stage::EndingChildren(_) => self.end_children(cx),
             Stage::Cleaning => self.end(),
             Stage::Ended => Next::End,
@@ -192,11 +210,15 @@ impl<A: Actor> ActorTask<A> {
             self.is_created = true;
             self.parent.child_created();
         }
-        if let Err(failure) = outcome {
-            if matches!(failure.cause().reason, Reason::Panic { .. }) {
-                self.drop_life();
+        match outcome {
+            Ok(None) => (),
+            Ok(Some(decision)) => self.decided(*decision),
+            Err(failure) => {
+                if matches!(failure.cause().reason, Reason::Panic { .. }) {
+                    self.drop_life();
+                }
+                self.fail(failure);
             }
-            self.fail(failure);
         }
     }
 
@@ -266,19 +288,19 @@ impl<A: Actor> ActorTask<A> {
         life.cx.set_sender(None);
         self.is_busy = true;
         self.runs(self.word.begin(match aside {
-            Aside::ChildFailed(_) => Slot::ON_FAILURE,
+            Aside::ChildFailed(..) => Slot::ON_FAILURE,
             Aside::Returned(_) => Slot::ON_UNDELIVERED,
         }));
         match aside {
-            Aside::ChildFailed(failure) => self.turn.set(async move {
+            Aside::ChildFailed(place, failure) => self.turn.set(async move {
                 let Life { actor, cx } = &mut *life;
-                let outcome = caught_async(on_failure(actor, failure, cx)).await;
+                let outcome = caught_async(on_failure(actor, (place, failure), cx)).await;
                 Turn { life: Some(life), outcome }
             }),
             Aside::Returned(undelivered) => self.turn.set(async move {
                 let Life { actor, cx } = &mut *life;
                 let outcome = caught_async(actor.on_undelivered(undelivered, cx)).await;
-                Turn { life: Some(life), outcome }
+                Turn { life: Some(life), outcome: outcome.map(|()| None) }
             }),
         }
     }
@@ -287,12 +309,13 @@ impl<A: Actor> ActorTask<A> {
     fn leave(&mut self) -> Next {
         // What it was not told any more is not handled by it (E2).
         for aside in std::mem::take(&mut self.asides) {
-            if let Aside::ChildFailed(failure) = aside {
+            if let Aside::ChildFailed(_, failure) = aside {
                 self.unhandled(&failure);
             }
         }
         let end = self.how_it_ends();
         self.shared.leave(&end);
+        self.give_up_restarts();
         self.shared.mailbox.close();
         let mut waiting = std::mem::take(&mut self.batch);
         self.give_back(&mut waiting, &end);
@@ -319,36 +342,6 @@ impl<A: Actor> ActorTask<A> {
         }
     }
 
-    /// Ends the children, the youngest first; all at once if the actor is killed.
-    fn end_children(&mut self, cx: &mut TaskContext<'_>) -> Next {
-        let Stage::EndingChildren(ending) = &mut self.stage else { return Next::Step };
-        let children = self.shared.children();
-        let Some((&youngest, child)) = children.last_key_value() else {
-            drop(children);
-            return self.clean();
-        };
-        if self.stop == Some(Stop::Kill) {
-            let is_told = |ending: &EndingChild| ending.is_killed && ending.index == youngest;
-            if !ending.as_deref().is_some_and(is_told) {
-                children.values().for_each(|child| child.stop(Stop::Kill));
-                *ending = Some(Box::new(EndingChild::new(youngest, child.grace(), true)));
-            }
-            return Next::Sleep(WaitFor::Control);
-        }
-        let current = match ending {
-            Some(current) if current.index == youngest => current,
-            _ => {
-                child.stop(Stop::Now);
-                ending.insert(Box::new(EndingChild::new(youngest, child.grace(), false)))
-            }
-        };
-        if !current.is_killed && current.grace.as_mut().poll(cx).is_ready() {
-            current.is_killed = true;
-            child.stop(Stop::Kill);
-        }
-        Next::Sleep(WaitFor::Control)
-    }
-
     /// Lets the actor clean up, if its state can be trusted.
     fn clean(&mut self) -> Next {
         self.stage = Stage::Cleaning;
@@ -365,7 +358,7 @@ impl<A: Actor> ActorTask<A> {
             let Life { actor, cx } = &mut *life;
             let outcome = caught_async(actor.stop(cx)).await;
             cx.end_attached().await;
-            Turn { life: Some(life), outcome }
+            Turn { life: Some(life), outcome: outcome.map(|()| None) }
         });
         Next::Step
     }
@@ -373,7 +366,7 @@ impl<A: Actor> ActorTask<A> {
     /// The end, unless there are children that were spawned in cleaning up.
     fn end(&mut self) -> Next {
         self.drop_life();
-        if self.shared.children().is_empty() {
+        if self.shared.family().is_empty() {
             return Next::End;
         }
         self.stage = Stage::EndingChildren(None);
@@ -408,15 +401,8 @@ impl<A: Actor> ActorTask<A> {
         while let Some(control) = self.shared.mailbox.pop_control() {
             match control {
                 Control::Stop(how) => self.stop_asked(how),
-                Control::ChildEnded { index, name, end } => {
-                    self.shared.children().remove(&index);
-                    if let End::Failed(cause) = end {
-                        self.child_failed(ChildFailure {
-                            child: name,
-                            id: self.shared.proc.actor_id(index),
-                            cause,
-                        });
-                    }
+                Control::ChildEnded { place, index, name, end } => {
+                    self.child_ended(place, index, (name, end));
                 }
                 Control::Returned(undelivered) if self.asides.len() < ASIDES_MAX => {
                     self.asides.push_back(Aside::Returned(undelivered));
@@ -439,23 +425,6 @@ impl<A: Actor> ActorTask<A> {
         }
     }
 
-    /// A child that fails while its parent ends was not handled by anybody (E2).
-    fn child_failed(&mut self, failure: ChildFailure) {
-        match self.stage {
-            Stage::Serving => self.asides.push_back(Aside::ChildFailed(failure)),
-            Stage::EndingChildren(_) | Stage::Cleaning | Stage::Ended => self.unhandled(&failure),
-        }
-    }
-
-    /// Nobody handles the failure of a child: the actor fails with it, unless it has failed already; then
-    /// the log at least says so.
-    fn unhandled(&mut self, failure: &ChildFailure) {
-        if self.failure.is_some() {
-            tracing::error!(actor = %self.shared.name, "nobody was told: {}", failure.report());
-        }
-        self.fail(Failure::of_child(&failure.child, &failure.cause));
-    }
-
     /// The actor has ended: everybody is told.
     fn finish(&mut self, end: End) {
         self.stage = Stage::Ended;
@@ -463,6 +432,7 @@ impl<A: Actor> ActorTask<A> {
         self.drop_life();
         self.says(self.word.idle());
         let (mut unread, control) = self.shared.mailbox.abandon();
+        self.give_up_restarts();
         self.shared.finish(end.clone());
         self.alive.ended(&end);
         let mut batch = std::mem::take(&mut self.batch);
@@ -511,7 +481,7 @@ impl<A: Actor> Drop for ActorTask<A> {
     fn drop(&mut self) {
         if !matches!(self.stage, Stage::Ended) {
             self.shared.leave(&End::Lost);
-            self.shared.children().values().for_each(|child| child.stop(Stop::Kill));
+            self.shared.family().living().for_each(|child| child.stop(Stop::Kill));
             self.finish(End::Lost);
         }
     }
@@ -519,26 +489,6 @@ impl<A: Actor> Drop for ActorTask<A> {
 
 // Nothing in it is pinned where it stands.
 impl<A: Actor> Unpin for ActorTask<A> {}
-
-impl EndingChild {
-    fn new(index: NonZeroU64, grace: Duration, is_killed: bool) -> Self {
-        Self { index, grace: Box::pin(sleep(grace)), is_killed }
-    }
-}
-
-/// What the parent makes of the failure of a child (E2).
-async fn on_failure<A: Actor>(
-    actor: &mut A,
-    failure: ChildFailure,
-    cx: &mut Context<A>,
-) -> Result<(), Failure> {
-    let ChildFailure { child, cause, .. } = failure.clone();
-    match actor.on_failure(failure, cx).await {
-        Ok(Verdict::Handled) => Ok(()),
-        Ok(Verdict::Escalate) => Err(Failure::of_child(&child, &cause)),
-        Err(own) => Err(own.while_handling(&child, &cause)),
-    }
-}
 
 /// How many steps may pass before other tasks have their turn.
 const STEPS_PER_POLL: usize = 512;

@@ -14,6 +14,8 @@ mod peers;
 mod planes;
 mod ports;
 mod remote;
+mod restart_order;
+mod restarts;
 mod script;
 mod senders;
 mod transport;

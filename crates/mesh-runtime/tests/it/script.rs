@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mesh_core::Message;
+use mesh_core::{Message, Strategy};
 use mesh_runtime::{
-    Actor, ActorRef, ChildFailure, Context, Failure, Handler, Handlers, Proc, ReplyTo, Undelivered,
-    Verdict,
+    Actor, ActorRef, ChildFailure, Context, Failure, Handler, Handlers, Intensity, Proc, ReplyTo,
+    Undelivered, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -50,9 +50,18 @@ pub(crate) enum Reaction {
     #[default]
     Escalates,
     Fails,
+    Stops,
+    Restarts(Strategy),
 }
 
 pub(crate) struct Scripted(Script);
+
+impl Scripted {
+    /// From now on it does so when a child fails.
+    pub(crate) fn react(&mut self, how: Reaction) {
+        self.0.on_failure = how;
+    }
+}
 
 impl Behaviour {
     async fn act(self, what: &str) -> Result<(), Failure> {
@@ -68,6 +77,7 @@ impl Behaviour {
 impl Actor for Scripted {
     const NAME: &'static str = "scripted";
     const MAILBOX: usize = 4;
+    const INTENSITY: Intensity = Intensity::new(2, Duration::from_secs(10));
     type Params = Script;
 
     async fn start(script: Script, _: &mut Context<Self>) -> Result<Self, Failure> {
@@ -86,6 +96,8 @@ impl Actor for Scripted {
             Reaction::Handles => Ok(Verdict::Handled),
             Reaction::Escalates => Ok(Verdict::Escalate),
             Reaction::Fails => Err(Failure::new("cannot mend it")),
+            Reaction::Stops => Ok(Verdict::Stop),
+            Reaction::Restarts(strategy) => Ok(Verdict::Restart(strategy)),
         }
     }
 

@@ -1,0 +1,216 @@
+//! What the task of an actor does with its children: it ends them, asks what their failures mean, and starts
+//! them again.
+
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context as TaskContext;
+use std::time::Duration;
+
+use mesh_core::{End, Strategy};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{ActorTask, Aside, Next, Stage};
+use crate::actor::{Actor, Stop, Verdict};
+use crate::child_failure::ChildFailure;
+use crate::child_spec::ParentOf;
+use crate::context::Context;
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::family::{Ended, covers};
+use crate::intensity::Intensity;
+use crate::mailbox::WaitFor;
+use crate::name::Name;
+use crate::panics::discard;
+use crate::shared::Parent;
+
+/// A child that was asked to end.
+pub(super) struct EndingChild {
+    place: NonZeroU64,
+    grace: Pin<Box<Sleep>>,
+    is_killed: bool,
+}
+
+/// Children that are being started again: those that live end first.
+pub(super) struct Round {
+    strategy: Strategy,
+    failed: NonZeroU64,
+    ending: Option<Box<EndingChild>>,
+}
+
+/// What an actor has decided about the failure of a child.
+pub(crate) struct Decision {
+    verdict: Verdict,
+    place: NonZeroU64,
+    failure: ChildFailure,
+}
+
+impl<A: Actor> ActorTask<A> {
+    /// A child has ended, in whatever way.
+    pub(super) fn child_ended(
+        &mut self,
+        place: NonZeroU64,
+        index: NonZeroU64,
+        (child, end): (Name, End),
+    ) {
+        let ended = self.shared.family().ended(place, &end);
+        let cause = match (ended, end) {
+            (_, End::Failed(cause)) => cause,
+            // While it is being ended with others, that is what was asked of it.
+            (Ended::Unwanted, end) if matches!(self.stage, Stage::Serving) => {
+                Failure::new(format_args!("it has ended ({end}), though it is permanent")).shared()
+            }
+            _ => return,
+        };
+        let failure = ChildFailure { child, id: self.shared.proc.actor_id(index), cause };
+        match &self.stage {
+            Stage::Serving => self.asides.push_back(Aside::ChildFailed(place, failure)),
+            Stage::Restarting(round) if round.covers(place) => {
+                tracing::warn!(actor = %self.shared.name, "while it ended for a restart: {}", failure.report());
+            }
+            Stage::Restarting(_) => self.asides.push_back(Aside::ChildFailed(place, failure)),
+            // It was not handled by anybody (E2).
+            Stage::EndingChildren(_) | Stage::Cleaning | Stage::Ended => self.unhandled(&failure),
+        }
+    }
+
+    /// Nobody handles the failure of a child: the actor fails with it, unless it has failed already; then
+    /// the log at least says so.
+    pub(super) fn unhandled(&mut self, failure: &ChildFailure) {
+        if self.failure.is_some() {
+            tracing::error!(actor = %self.shared.name, "nobody was told: {}", failure.report());
+        }
+        self.fail(Failure::of_child(&failure.child, &failure.cause));
+    }
+
+    /// Does what the actor has decided.
+    pub(super) fn decided(&mut self, Decision { verdict, place, failure }: Decision) {
+        match verdict {
+            Verdict::Handled => {
+                let seat = self.shared.family().give_up(place);
+                discard(seat);
+            }
+            Verdict::Stop => self.stop_asked(Stop::Now),
+            // Not reached: that is a failure of the function that decides.
+            Verdict::Escalate => self.unhandled(&failure),
+            Verdict::Restart(strategy) => match self.may_restart(place) {
+                Ok(()) => {
+                    let round = Round { strategy, failed: place, ending: None };
+                    self.stage = Stage::Restarting(Box::new(round));
+                }
+                Err(own) => self.fail(own.while_handling(&failure.child, &failure.cause)),
+            },
+        }
+    }
+
+    /// No child is started again.
+    pub(super) fn give_up_restarts(&self) {
+        let seats = self.shared.family().give_up_all();
+        seats.into_iter().for_each(discard);
+    }
+
+    /// Whether there is something to start again, and that is not too often.
+    fn may_restart(&mut self, place: NonZeroU64) -> Result<(), Failure> {
+        if !self.shared.family().can_restart(place) {
+            let why = "a child that was not spawned by `supervise` cannot be started again";
+            return Err(Failure::new(why));
+        }
+        if !self.restarts.get_or_insert_default().admits(A::INTENSITY, Instant::now()) {
+            let Intensity { max_restarts, period } = A::INTENSITY;
+            let why =
+                format_args!("more than {max_restarts} restarts of children within {period:?}");
+            return Err(Failure::new(why));
+        }
+        Ok(())
+    }
+
+    /// Goes on with a restart: one child after the other ends, and then all are started.
+    pub(super) fn restart_children(&mut self, cx: &mut TaskContext<'_>) -> Next {
+        if self.failure.is_some() || self.stop >= Some(Stop::Now) {
+            return self.leave();
+        }
+        let Stage::Restarting(round) = &mut self.stage else { return Next::Step };
+        let (strategy, failed) = (round.strategy, round.failed);
+        let family = self.shared.family();
+        if let Some((youngest, child)) = family.youngest(|place| covers(strategy, failed, place)) {
+            EndingChild::end(&mut round.ending, (youngest, &**child), cx);
+            return Next::Sleep(WaitFor::Control);
+        }
+        let seats = family.to_restart(strategy, failed);
+        drop(family);
+        // Whatever else had happened to them before is mended with this.
+        self.asides.retain(|aside| !aside.is_of(|place| covers(strategy, failed, place)));
+        for (place, seat) in seats {
+            let me = &self.shared;
+            let parent = ParentOf { place, parent: Arc::clone(me) };
+            let adopt = |child| me.family().adopt(place, child);
+            seat.respawn(&me.proc, Arc::new(parent) as Arc<dyn Parent>, &adopt);
+        }
+        self.stage = Stage::Serving;
+        Next::Step
+    }
+
+    /// Ends the children, the youngest first; all at once if the actor is killed.
+    pub(super) fn end_children(&mut self, cx: &mut TaskContext<'_>) -> Next {
+        let Stage::EndingChildren(ending) = &mut self.stage else { return Next::Step };
+        let family = self.shared.family();
+        let Some((youngest, child)) = family.youngest(|_| true) else {
+            drop(family);
+            return self.clean();
+        };
+        if self.stop == Some(Stop::Kill) {
+            let is_told = |ending: &EndingChild| ending.is_killed && ending.place == youngest;
+            if !ending.as_deref().is_some_and(is_told) {
+                family.living().for_each(|child| child.stop(Stop::Kill));
+                *ending = Some(Box::new(EndingChild::new(youngest, child.grace(), true)));
+            }
+        } else {
+            EndingChild::end(ending, (youngest, &**child), cx);
+        }
+        Next::Sleep(WaitFor::Control)
+    }
+}
+
+impl EndingChild {
+    fn new(place: NonZeroU64, grace: Duration, is_killed: bool) -> Self {
+        Self { place, grace: Box::pin(sleep(grace)), is_killed }
+    }
+
+    /// Sees to it that the child ends: asks it to, and kills it when its time is over.
+    fn end(
+        ending: &mut Option<Box<Self>>,
+        (place, child): (NonZeroU64, &dyn Endpoint),
+        cx: &mut TaskContext<'_>,
+    ) {
+        let current = match ending {
+            Some(current) if current.place == place => current,
+            _ => {
+                child.stop(Stop::Now);
+                ending.insert(Box::new(Self::new(place, child.grace(), false)))
+            }
+        };
+        if !current.is_killed && current.grace.as_mut().poll(cx).is_ready() {
+            current.is_killed = true;
+            child.stop(Stop::Kill);
+        }
+    }
+}
+
+impl Round {
+    fn covers(&self, place: NonZeroU64) -> bool {
+        covers(self.strategy, self.failed, place)
+    }
+}
+
+/// What the parent makes of the failure of a child (E2).
+pub(super) async fn on_failure<A: Actor>(
+    actor: &mut A,
+    (place, failure): (NonZeroU64, ChildFailure),
+    cx: &mut Context<A>,
+) -> Result<Option<Box<Decision>>, Failure> {
+    match actor.on_failure(failure.clone(), cx).await {
+        Ok(Verdict::Escalate) => Err(Failure::of_child(&failure.child, &failure.cause)),
+        Ok(verdict) => Ok(Some(Box::new(Decision { verdict, place, failure }))),
+        Err(own) => Err(own.while_handling(&failure.child, &failure.cause)),
+    }
+}

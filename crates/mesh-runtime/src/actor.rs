@@ -143,6 +143,11 @@ pub trait Actor: Sized + Send + 'static {
 /// `handle_cast` and `handle_call` of `gen_server` in Erlang/OTP: `handle_call` gets its `From`, and may
 /// return before it has answered.
 pub trait Handler<M: Message>: Actor {
+    /// Whether [`handle`](Self::handle) may be dropped at any await without harm to the actor: then it is, as
+    /// soon as whoever called has gone, in this process or another, and the next message has its turn. Not by
+    /// default: it goes on to its end, and only the answer goes nowhere.
+    const IS_CANCEL_SAFE: bool = false;
+
     /// Handles one message. What it returns is the answer, if it was a call.
     ///
     /// # Errors
@@ -166,11 +171,19 @@ pub trait Handler<M: Message>: Actor {
     fn handle_call(
         &mut self,
         message: M,
-        reply: ReplyTo<M::Reply>,
+        mut reply: ReplyTo<M::Reply>,
         cx: &mut Context<Self>,
     ) -> impl Future<Output = Result<(), Failure>> + Send {
         async {
-            match self.handle(message, cx).await {
+            let answer = if Self::IS_CANCEL_SAFE {
+                let Some(answer) = reply.run_until_abandoned(self.handle(message, cx)).await else {
+                    return Ok(());
+                };
+                answer
+            } else {
+                self.handle(message, cx).await
+            };
+            match answer {
                 Ok(answer) => {
                     // Whoever called may have given up meanwhile.
                     _ = reply.send(answer).is_ok();

@@ -2,22 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mesh_core::{ActorId, Message, PortRef};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::actor::{Actor, Handler, Stop};
 use crate::actor_ref::ActorRef;
+use crate::attached::Attached;
 use crate::child::Child;
 use crate::child_spec::{ChildSpec, ParentOf, Seat};
-use crate::failure::Failure;
 use crate::name::Name;
-use crate::panics::caught_async;
 use crate::proc::Proc;
 use crate::sender::{Deputy, Origin, Sender};
-use crate::shared::{Control, Parent, Shared};
+use crate::shared::{Parent, Shared};
+
+mod work;
 
 /// The surroundings of one actor: its own address, its process, its children, and work that ends with
 /// it. Whatever an actor sends, it sends through its context, so that what cannot be delivered comes
@@ -27,7 +25,7 @@ pub struct Context<A: Actor> {
     /// Who has sent the message that is handled.
     sender: Option<ActorId>,
     /// Made when something is attached: most actors have nothing.
-    attached: Option<JoinSet<()>>,
+    attached: Option<Box<Attached>>,
 }
 
 impl<A: Actor> Context<A> {
@@ -165,68 +163,6 @@ impl<A: Actor> Context<A> {
         let me = self.me.shared();
         me.list();
         Deputy { proc: me.proc.clone(), actor: Some(me.index) }
-    }
-
-    /// Runs `work` beside the actor, on the same runtime. It has been dropped when an actor that stops has
-    /// ended, and is dropped soon after one that is killed. If it fails or panics, so does the actor, after
-    /// the message that it handles.
-    pub fn attach(&mut self, work: impl Future<Output = Result<(), Failure>> + Send + 'static) {
-        let me = Arc::clone(self.me.shared());
-        let work = async move {
-            if let Err(failure) = caught_async(work).await {
-                me.control(Control::AttachmentFailed(failure));
-            }
-        };
-        let runtime = self.proc().runtime().clone();
-        let attached = self.attached.get_or_insert_with(JoinSet::new);
-        // Those that have ended are let go of, so that the set holds no more than what runs.
-        while attached.try_join_next().is_some() {}
-        attached.spawn_on(work, &runtime);
-    }
-
-    /// Ends what is attached, and waits until it has been dropped.
-    pub(crate) async fn end_attached(&mut self) {
-        if let Some(attached) = &mut self.attached {
-            attached.shutdown().await;
-        }
-    }
-
-    /// Sends itself `message` after `delay`, unless it has ended by then.
-    pub fn send_after<M: Message>(&mut self, delay: Duration, message: M)
-    where
-        A: Handler<M>,
-    {
-        let me = self.me.clone();
-        self.attach(async move {
-            tokio::time::sleep(delay).await;
-            // It may be about to end; then nobody wants it.
-            _ = me.cast_from(None, message).await.is_ok();
-            Ok(())
-        });
-    }
-
-    /// Sends itself a message every `period`, beginning after one. While there is no room in the mailbox
-    /// messages are skipped.
-    pub fn send_every<M: Message>(
-        &mut self,
-        period: Duration,
-        mut message: impl FnMut() -> M + Send + 'static,
-    ) where
-        A: Handler<M>,
-    {
-        let me = self.me.clone();
-        // The shortest period that tokio's timer knows; zero would be refused with a panic.
-        let period = period.max(Duration::from_millis(1));
-        self.attach(async move {
-            let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            loop {
-                ticks.tick().await;
-                if me.cast_from(None, message()).await.is_err() {
-                    return Ok(());
-                }
-            }
-        });
     }
 }
 

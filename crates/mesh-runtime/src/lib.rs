@@ -4,15 +4,13 @@
 //! |---|---|
 //! | [`Actor`], [`Handler`] | what a user implements: a state of its own, and what it does with messages |
 //! | [`Proc`] | one process that takes part: actors are spawned in it and found in it |
-//! | [`Context`] | what an actor can do: send, spawn children, attach work |
+//! | [`Context`] | what an actor can do: send, spawn children, have work done beside it ([`Attachment`]) |
 //! | [`ChildSpec`], [`Child`] | a child that can be started again, and its present life |
 //! | [`ActorRef`] | talks to one actor: cast, call, stop, wait for its end |
 //! | [`Port`], [`Handlers`] | the same by address, for those who do not know its type |
 //! | [`Broadcast`] | one message for many, encoded once |
-//! | [`Network`] | the sessions of a process with others, over any transport |
-//! | [`PeerLost`] | word of sessions that have ended, for who asks for it ([`Proc::watch_peers`]) |
-//! | [`ReplyTo`] | an answer that comes later, or from somebody else |
-//! | [`ControlThread`] | a runtime on an OS thread of its own, which a busy program does not disturb |
+//! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end |
+//! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
 //! An actor has a parent, and ends with it. Its failure is told to its parent, who handles it or fails
 //! with it; what nobody handles is told to whoever set up the process. Its mailbox is bounded: a sender
@@ -23,6 +21,7 @@
 mod actor;
 mod actor_ref;
 mod answer;
+mod attached;
 mod broadcast;
 mod call;
 mod child;
@@ -53,6 +52,7 @@ mod port;
 mod port_receiver;
 mod proc;
 mod pulse;
+mod registry;
 mod remote;
 mod reply;
 mod sender;
@@ -65,6 +65,7 @@ mod watchdog;
 
 pub use actor::{Actor, Handler, Stop, Verdict};
 pub use actor_ref::ActorRef;
+pub use attached::{Attachment, Blocking, Cancellation};
 pub use broadcast::Broadcast;
 pub use call::Call;
 pub use child::Child;
@@ -86,6 +87,7 @@ pub use peers::PeerLost;
 pub use port::Port;
 pub use port_receiver::PortReceiver;
 pub use proc::{Milestone, NoRuntime, Proc, ProcConfig, StillRunning};
+pub use registry::{LookupError, RegisterError};
 pub use reply::ReplyTo;
 pub use sender::{Deputy, Origin, Sender};
 pub use stalls::{LongHandler, Stalls};

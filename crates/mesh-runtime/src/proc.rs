@@ -30,6 +30,7 @@ use crate::name::Name;
 use crate::panics;
 use crate::peers::Watchers;
 use crate::pulse::WatchList;
+use crate::registry::Registry;
 use crate::remote::Remote;
 use crate::sender::{Origin, Sender};
 use crate::shared::{Parent, Shared};
@@ -117,6 +118,8 @@ struct Inner {
     next_number: AtomicU64,
     /// Whoever can be found by an address.
     listed: DashMap<NonZeroU64, Arc<dyn Endpoint>>,
+    /// Whoever can be found by a name.
+    registry: Registry,
     /// One [`Kind`] for each type of actor.
     kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     /// The living actors that have no actor for a parent.
@@ -200,6 +203,7 @@ impl Proc {
             watchdog,
             next_number: AtomicU64::new(1),
             listed: DashMap::new(),
+            registry: Registry::default(),
             kinds: DashMap::new(),
             roots: Mutex::default(),
             root_ended: Notify::new(),
@@ -359,6 +363,7 @@ impl Proc {
 
     pub(crate) fn unlist(&self, index: NonZeroU64) {
         self.inner.listed.remove(&index);
+        self.inner.registry.ended(index);
     }
 
     /// What all actors of type `A` share.
@@ -401,6 +406,10 @@ impl Proc {
 
     pub(crate) const fn lane(&self) -> Lane {
         self.plane.lane()
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.inner.registry
     }
 
     pub(crate) fn remote(&self) -> &Remote {

@@ -79,6 +79,24 @@ impl<R> ReplyTo<R> {
         }
     }
 
+    /// Runs `work` for the answer until it is done, or whoever asked gives up: `None` then, and `work` has been
+    /// dropped where it awaited.
+    ///
+    /// # Cancellation
+    ///
+    /// As of `work`.
+    ///
+    /// # Source
+    ///
+    /// `CancellationToken::run_until_cancelled` of tokio-util.
+    pub async fn run_until_abandoned<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            result = work => Some(result),
+            () = self.abandoned() => None,
+        }
+    }
+
     /// There will be no answer, and this is why.
     pub(crate) fn refuse(mut self, fault: Fault) {
         self.give_up(fault);

@@ -117,6 +117,10 @@ impl<A: Actor> Shared<A> {
         self.end.get().or_else(|| self.leaving.get())
     }
 
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.get().is_some()
+    }
+
     pub(crate) fn leave(&self, end: &End) {
         _ = self.leaving.set(end.clone()).is_ok();
     }
@@ -124,10 +128,11 @@ impl<A: Actor> Shared<A> {
     /// It has ended: whoever waits for that is told.
     pub(crate) fn finish(&self, end: End) {
         _ = self.end.set(end).is_ok();
-        self.ended.notify_waiters();
+        // First its names are free: whoever waits may want them.
         if self.is_listed.load(Ordering::SeqCst) {
             self.proc.unlist(self.index);
         }
+        self.ended.notify_waiters();
     }
 
     /// Waits until it has ended.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use mesh_runtime::{CallError, Stop};
+use mesh_core::Message;
+use mesh_runtime::{CallError, Context, Failure, Handler, Stop};
 use tokio::time::Instant;
 
-use crate::script::{Deferred, Later, WaitFor, gate, one, say};
+use crate::script::{Deferred, Later, Scripted, WaitFor, gate, one, say};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -123,4 +124,42 @@ async fn work_for_an_answer_learns_that_nobody_waits_for_it() {
     assert!(call.await.is_err());
     tokio::time::sleep(SECOND).await;
     assert_eq!(log.lines(), ["a starts", "abandoned"]);
+}
+
+/// Waits for a permit, in the handler.
+struct Patience<const SAFE: bool>(std::sync::Arc<tokio::sync::Semaphore>);
+
+impl<const SAFE: bool> Message for Patience<SAFE> {
+    const NAME: &'static str = if SAFE { "test.Safe" } else { "test.Unsafe" };
+    type Reply = ();
+}
+
+impl<const SAFE: bool> Handler<Patience<SAFE>> for Scripted {
+    const IS_CANCEL_SAFE: bool = SAFE;
+
+    async fn handle(
+        &mut self,
+        Patience(gate): Patience<SAFE>,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        gate.acquire().await?.forget();
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_cancel_safe_ends_with_its_caller_and_another_goes_on() {
+    let (proc, actor, log) = one("a");
+    let gate = gate();
+    let safe = actor.call(&proc, Patience::<true>(gate.clone())).within(SECOND);
+    assert!(safe.await.is_err());
+    actor.call(&proc, say("after the safe one")).await.unwrap();
+    let not = actor.call(&proc, Patience::<false>(gate.clone())).within(SECOND);
+    assert!(not.await.is_err());
+    let next = actor.call(&proc, say("after the other")).within(SECOND);
+    assert!(next.await.is_err(), "it is still in its handler");
+    gate.add_permits(1);
+    actor.call(&proc, say("then")).await.unwrap();
+    let heard = ["a starts", "a hears after the safe one", "a hears then"];
+    assert_eq!(log.lines(), heard, "nor is a call handled whose caller went before its turn");
 }

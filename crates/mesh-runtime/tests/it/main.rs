@@ -9,6 +9,7 @@ mod hangs;
 mod life;
 mod logged;
 mod mailboxes;
+mod names;
 mod out_of_reach;
 mod peers;
 mod planes;

@@ -69,6 +69,7 @@ impl Actor for Remote {
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Word>().takes::<Send>().takes::<Crash>().takes::<Hang>();
+        handlers.takes::<Endless>();
     }
 }
 
@@ -89,6 +90,18 @@ struct Crash;
 #[derive(Serialize, Deserialize)]
 struct Hang;
 
+/// Never answers, and may be cut off at any await.
+#[derive(Serialize, Deserialize)]
+struct Endless;
+
+impl Handler<Endless> for Remote {
+    const IS_CANCEL_SAFE: bool = true;
+
+    async fn handle(&mut self, _: Endless, _: &mut Context<Self>) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
 macro_rules! message {
     ($name:ident, $reply:ty) => {
         impl Message for $name {
@@ -102,6 +115,7 @@ message!(Word, usize);
 message!(Send, ());
 message!(Crash, ());
 message!(Hang, ());
+message!(Endless, ());
 
 impl Handler<Word> for Remote {
     async fn handle(&mut self, Word(word): Word, _: &mut Context<Self>) -> Result<usize, Failure> {
@@ -237,6 +251,18 @@ async fn a_call_to_another_process_has_a_deadline_and_is_withdrawn_with_it() {
     assert!(matches!(answer, Err(CallError::Deadline { .. })), "{answer:?}");
     settle().await;
     assert_eq!(pair.log.lines(), ["withdrawn"]);
+}
+
+/// A handler that may be is cut off when its caller has gone, also in another process: the next message has its
+/// turn.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_cancel_safe_ends_with_the_call_of_another_process() {
+    let pair = pair().await;
+    let there = pair.spawn_there();
+    let port: PortRef<Endless> = there.port();
+    let answer = port.call(&pair.here, Endless).await;
+    assert!(matches!(answer, Err(CallError::Deadline { .. })), "{answer:?}");
+    assert_eq!(there.call(&pair.there, word("next")).await, Ok(4));
 }
 
 /// R3

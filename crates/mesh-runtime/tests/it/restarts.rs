@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mesh_core::{End, Message, Strategy};
 use mesh_runtime::{
@@ -93,15 +94,21 @@ fn since(log: &Log, n: usize) -> Vec<String> {
     lines.into_iter().filter(|line| !line.contains("hears") && !line.contains("dropped")).collect()
 }
 
+/// What [`Child::restarted`] says, within a minute.
+async fn next_life(child: &mut Child<Scripted>) -> Option<ActorRef<Scripted>> {
+    let minute = Duration::from_secs(60);
+    tokio::time::timeout(minute, child.restarted()).await.expect("it is known by then")
+}
+
 /// Has a child fail, and waits for its next life to have started.
 async fn restart(proc: &Proc, child: &mut Child<Scripted>) -> ActorRef<Scripted> {
     child.current().cast(proc, Fail("oops")).await.expect("it lives");
-    let next = child.restarted().await.expect("it is started again");
+    let next = next_life(child).await.expect("it is started again");
     next.call(proc, say("again")).await.expect("it lives");
     next
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_for_one_starts_that_child_and_no_other() {
     let (proc, parent, [a, mut b, c], log) = family(Strategy::OneForOne).await;
     let (first, n) = (b.current(), log.lines().len());
@@ -116,7 +123,7 @@ async fn one_for_one_starts_that_child_and_no_other() {
     assert_eq!(parent.call(&proc, CountChildren).await, Ok(3));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_for_all_ends_the_youngest_first_and_starts_the_oldest_first() {
     let (proc, parent, [a, mut b, c], log) = family(Strategy::OneForAll).await;
     let n = log.lines().len();
@@ -130,7 +137,7 @@ async fn one_for_all_ends_the_youngest_first_and_starts_the_oldest_first() {
     assert_eq!(parent.call(&proc, CountChildren).await, Ok(3));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn rest_for_one_takes_those_that_came_later_and_a_child_keeps_its_place() {
     let (proc, parent, [mut a, mut b, c], log) = family(Strategy::RestForOne).await;
     let n = log.lines().len();
@@ -168,7 +175,7 @@ async fn more_restarts_than_the_intensity_fail_the_parent() {
         "error: more than 2 restarts of children within 10s, \
          caused by actor a: error: once more"
     );
-    assert_eq!(a.restarted().await.map(|life| life.id()), None, "there will be no other life");
+    assert_eq!(next_life(&mut a).await.map(|life| life.id()), None, "there will be no other life");
     assert!(a.is_over() && b.is_over());
     let told = log.lines().iter().filter(|line| line.starts_with("root is told")).count();
     assert_eq!(told, 1, "once");
@@ -190,7 +197,7 @@ async fn a_start_that_fails_again_and_again_is_too_much_too() {
     assert_eq!(lives.load(Ordering::SeqCst), 3, "each life has parameters of its own");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn parameters_that_cannot_be_made_are_the_failure_of_the_child() {
     let (proc, parent, _log) = parent(Strategy::OneForOne);
     let spec = ChildSpec::<Scripted>::new(|| panic!("no parameters")).named("a");
@@ -201,7 +208,7 @@ async fn parameters_that_cannot_be_made_are_the_failure_of_the_child() {
 }
 
 /// E2
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_child_that_cannot_be_started_again_fails_its_parent() {
     let (proc, parent, log) = parent(Strategy::OneForAll);
     let child = parent.call(&proc, Spawn(script("a", &log))).await.unwrap();
@@ -214,7 +221,7 @@ async fn a_child_that_cannot_be_started_again_fails_its_parent() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_child_that_cannot_be_started_again_only_ends_with_the_others() {
     let (proc, parent, [mut a, _b, _c], log) = family(Strategy::OneForAll).await;
     let once = parent.call(&proc, Spawn(script("once", &log))).await.unwrap();
@@ -223,7 +230,7 @@ async fn a_child_that_cannot_be_started_again_only_ends_with_the_others() {
     assert_eq!(parent.call(&proc, CountChildren).await, Ok(3));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_good_end_is_one_for_a_transient_child_and_none_for_a_permanent_one() {
     let (proc, parent, log) = parent(Strategy::OneForOne);
     let transient = spec(script("t", &log));
@@ -235,7 +242,7 @@ async fn a_good_end_is_one_for_a_transient_child_and_none_for_a_permanent_one() 
         child.current().stop(Stop::Now);
         child.current().ended().await;
     }
-    assert!(permanent.restarted().await.is_some());
+    assert!(next_life(&mut permanent).await.is_some());
     let told: Vec<String> =
         log.lines().into_iter().filter(|line| line.starts_with("p is told")).collect();
     let words = "error: it has ended (stopped), though it is permanent";
@@ -243,7 +250,7 @@ async fn a_good_end_is_one_for_a_transient_child_and_none_for_a_permanent_one() 
     assert_eq!(parent.call(&proc, CountChildren).await, Ok(1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_has_ended_well_begins_again_with_the_others() {
     let (proc, _parent, [mut a, b, _c], log) = family(Strategy::OneForAll).await;
     b.current().stop(Stop::Now);
@@ -255,7 +262,7 @@ async fn who_has_ended_well_begins_again_with_the_others() {
 }
 
 /// One restart mends all failures that were there before it, and counts once.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failures_at_once_are_one_restart() {
     let (proc, parent, [mut a, b, c], log) = family(Strategy::OneForAll).await;
     // Both have failed before the parent can be asked about either.
@@ -266,7 +273,7 @@ async fn failures_at_once_are_one_restart() {
         child.current().ended().await;
     }
     gate.add_permits(1);
-    let next = a.restarted().await.unwrap();
+    let next = next_life(&mut a).await.unwrap();
     next.call(&proc, say("again")).await.unwrap();
     c.current().call(&proc, say("again")).await.unwrap();
     parent.call(&proc, say("hello")).await.unwrap();
@@ -277,7 +284,7 @@ async fn failures_at_once_are_one_restart() {
 }
 
 /// R3: what one life has not handled goes back, and is not handled by the next.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_mailbox_of_a_life_ends_with_it() {
     let (proc, _parent, [mut a, _b, _c], log) = family(Strategy::OneForOne).await;
     let sender = proc.spawn_named::<Scripted>("s", script("s", &log));
@@ -287,7 +294,7 @@ async fn the_mailbox_of_a_life_ends_with_it() {
     let stale = a.current();
     sender.call(&proc, Relay(stale.clone(), "too late")).await.unwrap();
     gate.add_permits(1);
-    a.restarted().await.unwrap().call(&proc, say("again")).await.unwrap();
+    next_life(&mut a).await.unwrap().call(&proc, say("again")).await.unwrap();
     let back = "s gets back test.Say \"too late\"".to_owned();
     // The sender is told before the next life can have been begun.
     sender.call(&proc, say("hello")).await.unwrap();
@@ -354,12 +361,12 @@ async fn a_stop_gets_through_while_children_are_restarted() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_parent_may_go_on_without_the_child_or_stop() {
     let (proc, parent, [a, mut b, c], log) = family(Strategy::OneForOne).await;
     parent.call(&proc, React(Reaction::Handles)).await.unwrap();
     b.current().cast(&proc, Fail("oops")).await.unwrap();
-    assert!(b.restarted().await.is_none() && b.is_over());
+    assert!(next_life(&mut b).await.is_none() && b.is_over());
     assert!(!a.is_over());
     assert_eq!(parent.call(&proc, CountChildren).await, Ok(2));
     parent.call(&proc, React(Reaction::Stops)).await.unwrap();

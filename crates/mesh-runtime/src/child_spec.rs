@@ -112,7 +112,7 @@ impl<A: Actor> Respawn for Seat<A> {
 
     fn respawn(&self, proc: &Proc, parent: Arc<dyn Parent>, adopt: &dyn Fn(Arc<dyn Endpoint>)) {
         let life = self.spec.spawn(proc, parent, adopt);
-        life.shared().kind.restarted();
+        life.shared().kind.metrics().restarted();
         tracing::info!(actor = %self.spec.name, "a child is started again");
         self.current.send_replace(life);
     }

@@ -35,9 +35,8 @@ impl<A: Actor> Kind<A> {
         &self.names
     }
 
-    /// One of them was started again.
-    pub(crate) fn restarted(&self) {
-        self.metrics.restarted();
+    pub(crate) const fn metrics(&self) -> &KindMetrics {
+        &self.metrics
     }
 
     /// Counts one more actor while it is kept.

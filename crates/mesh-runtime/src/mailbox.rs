@@ -21,6 +21,7 @@ pub(crate) struct Mailbox<T, C> {
     queue: Mutex<Queue<T, C>>,
     /// One permit for each message that the data lane may still take. Closed with the mailbox.
     room: Semaphore,
+    capacity: usize,
     /// Whether the control lane has something: asked between any two messages, without the lock.
     is_urgent: AtomicBool,
 }
@@ -69,6 +70,7 @@ pub(crate) enum WaitFor {
 impl<T, C> Mailbox<T, C> {
     /// An empty mailbox whose data lane takes `capacity` messages, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             queue: Mutex::new(Queue {
                 data: VecDeque::new(),
@@ -76,7 +78,8 @@ impl<T, C> Mailbox<T, C> {
                 reader: Reader::Awake,
                 state: State::Open,
             }),
-            room: Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)),
+            room: Semaphore::new(capacity),
+            capacity,
             is_urgent: AtomicBool::new(false),
         }
     }
@@ -197,6 +200,12 @@ impl<T, C> Mailbox<T, C> {
         drop(queue);
         self.room.close();
         unread
+    }
+
+    /// How many messages have been accepted and not let go of: those in the data lane, and those that the reader
+    /// has taken.
+    pub(crate) fn n_accepted(&self) -> usize {
+        self.capacity.saturating_sub(self.room.available_permits())
     }
 
     /// How many messages wait in the data lane.

@@ -1,12 +1,28 @@
 //! Every metric of this crate: its name, unit and labels.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use mesh_core::{End, WhyUndelivered};
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
 
 /// Actors that live, by `actor`, the name of their type.
 const ACTORS: &str = "meshwarden_actors";
 /// Actors that have failed, by `actor` and `cause`.
 const FAILURES_TOTAL: &str = "meshwarden_actor_failures_total";
+/// Messages that were begun, by `actor`.
+const MESSAGES_TOTAL: &str = "meshwarden_actor_messages_total";
+/// How long handlers ran, from their begin to their end, by `actor`: of the first message of each actor, and
+/// of one in [`SAMPLED`] after it.
+const HANDLER_SECONDS: &str = "meshwarden_actor_handler_seconds";
+/// Messages that wait in the mailboxes of actors that do something, by `actor`, as a watchdog saw them last.
+const MAILBOX_MESSAGES: &str = "meshwarden_actor_mailbox_messages";
+/// How long something that a runtime could run had to wait for that, by `runtime`: what a watchdog gives it
+/// while it is busy, and on the control thread the watchdog itself.
+const LAG_SECONDS: &str = "meshwarden_runtime_lag_seconds";
 /// Actors that were started again, by `actor`.
 const RESTARTS_TOTAL: &str = "meshwarden_actor_restarts_total";
 /// Messages that came back to their senders, by `reason`.
@@ -14,10 +30,24 @@ const UNDELIVERED_TOTAL: &str = "meshwarden_undelivered_messages_total";
 /// Calls whose deadline passed.
 const DEADLINES_TOTAL: &str = "meshwarden_call_deadlines_total";
 
+/// The histograms of what is short as a rule: they need [`BUCKETS_SECONDS`].
+pub const SHORT_SECONDS: &[&str] = &[HANDLER_SECONDS, LAG_SECONDS];
+
+/// Bounds of buckets for [`SHORT_SECONDS`], in seconds: from a microsecond, in which a small message is
+/// handled, to a minute.
+pub const BUCKETS_SECONDS: &[f64] = &[
+    1e-6, 2.5e-6, 1e-5, 2.5e-5, 1e-4, 2.5e-4, 1e-3, 2.5e-3, 1e-2, 2.5e-2, 0.1, 0.25, 1.0, 2.5,
+    10.0, 60.0,
+];
+
 /// Gives the recorder the unit and the help text of each metric. Call once, after installing it.
 pub fn describe() {
     describe_gauge!(ACTORS, Unit::Count, "Actors that live.");
     describe_counter!(FAILURES_TOTAL, Unit::Count, "Actors that have failed.");
+    describe_counter!(MESSAGES_TOTAL, Unit::Count, "Messages that were begun.");
+    describe_histogram!(HANDLER_SECONDS, Unit::Seconds, "How long handlers ran; sampled.");
+    describe_gauge!(MAILBOX_MESSAGES, Unit::Count, "Messages that wait; sampled.");
+    describe_histogram!(LAG_SECONDS, Unit::Seconds, "How late a runtime runs what it could.");
     describe_counter!(RESTARTS_TOTAL, Unit::Count, "Actors that were started again.");
     describe_counter!(UNDELIVERED_TOTAL, Unit::Count, "Messages that could not be delivered.");
     describe_counter!(DEADLINES_TOTAL, Unit::Count, "Calls not answered within their deadline.");
@@ -58,12 +88,20 @@ pub(crate) struct KindMetrics {
     name: &'static str,
     alive: Gauge,
     restarts: Counter,
+    messages: Counter,
+    handler_seconds: Histogram,
 }
 
 impl KindMetrics {
     pub(crate) fn new(name: &'static str) -> Self {
         let restarts = counter!(RESTARTS_TOTAL, "actor" => name);
-        Self { name, alive: gauge!(ACTORS, "actor" => name), restarts }
+        Self {
+            name,
+            alive: gauge!(ACTORS, "actor" => name),
+            restarts,
+            messages: counter!(MESSAGES_TOTAL, "actor" => name),
+            handler_seconds: histogram!(HANDLER_SECONDS, "actor" => name),
+        }
     }
 
     pub(crate) fn alive(&self) -> Alive {
@@ -71,8 +109,64 @@ impl KindMetrics {
         Alive { name: self.name, gauge: self.alive.clone() }
     }
 
+    /// So many more messages were begun.
+    pub(crate) fn begun(&self, n: usize) {
+        self.messages.increment(n as u64);
+    }
+
+    pub(crate) fn handled_in(&self, time: Duration) {
+        self.handler_seconds.record(time.as_secs_f64());
+    }
+
     pub(crate) fn restarted(&self) {
         self.restarts.increment(1);
+    }
+}
+
+/// One message in so many is timed: a clock that is read twice costs as much as a small message.
+pub(crate) const SAMPLED: u8 = 64;
+
+/// How late a runtime is.
+#[derive(Clone, Debug)]
+pub(crate) struct Lag(Histogram);
+
+impl Lag {
+    pub(crate) fn of_user() -> Self {
+        Self(histogram!(LAG_SECONDS, "runtime" => "user"))
+    }
+
+    pub(crate) fn of_control() -> Self {
+        Self(histogram!(LAG_SECONDS, "runtime" => "control"))
+    }
+
+    pub(crate) fn record(&self, late: Duration) {
+        self.0.record(late.as_secs_f64());
+    }
+}
+
+/// How many messages wait, by the type of their actors: of one process, as it was seen last.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(BTreeMap<&'static str, (Gauge, usize)>);
+
+impl Waiting {
+    /// So many wait now, and none for other types.
+    pub(crate) fn update(&mut self, now: &BTreeMap<&'static str, usize>) {
+        for (name, n) in now {
+            let fresh = || (gauge!(MAILBOX_MESSAGES, "actor" => *name), 0);
+            let (gauge, before) = self.0.entry(name).or_insert_with(fresh);
+            gauge.increment(*n as f64 - std::mem::replace(before, *n) as f64);
+        }
+        for (name, (gauge, before)) in &mut self.0 {
+            if !now.contains_key(name) {
+                gauge.decrement(std::mem::take(before) as f64);
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.update(&BTreeMap::new());
     }
 }
 

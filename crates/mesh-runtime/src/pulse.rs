@@ -182,6 +182,10 @@ pub(crate) trait Watched: Send + Sync {
     /// The actor that has no actor for a parent, and this one for a descendant; or this one itself.
     fn root(&self) -> NonZeroU64;
     fn name(&self) -> &str;
+    /// The name of its type.
+    fn type_name(&self) -> &'static str;
+    /// How many messages wait for it.
+    fn n_waiting(&self) -> usize;
     /// What its functions are called.
     fn names(&self) -> &Names;
 }

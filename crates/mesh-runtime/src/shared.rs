@@ -170,6 +170,14 @@ impl<A: Actor> Watched for Shared<A> {
         &self.name
     }
 
+    fn type_name(&self) -> &'static str {
+        A::NAME
+    }
+
+    fn n_waiting(&self) -> usize {
+        self.mailbox.n_accepted()
+    }
+
     fn names(&self) -> &Names {
         self.kind.names()
     }

@@ -119,6 +119,16 @@ impl Watch {
         self.actors.is_empty() && self.probed.is_none() && (is_asleep || self.threads.is_empty())
     }
 
+    /// How many messages wait for the actors that do something, by the names of their types. Whoever has one
+    /// that waits does something, or is about to.
+    pub(crate) fn waiting(&self) -> BTreeMap<&'static str, usize> {
+        let mut waiting = BTreeMap::new();
+        for Seen { actor, .. } in self.actors.values() {
+            *waiting.entry(actor.type_name()).or_default() += actor.n_waiting();
+        }
+        waiting
+    }
+
     /// How often to look where nothing runs: what begins wakes us, but for what is no actor.
     fn seldom(threshold: Duration) -> Duration {
         (threshold / 8).min(Duration::from_millis(500)).max(Self::every(threshold))

@@ -13,6 +13,7 @@ use std::task::{Context as TaskContext, Poll};
 use mesh_core::{Cause, End, PortId, Reason};
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
+use tracing::Span;
 
 use crate::actor::{Actor, Stop};
 use crate::child_failure::ChildFailure;
@@ -21,7 +22,7 @@ use crate::failure::Failure;
 use crate::intensity::Window;
 use crate::letter::{Parcel, give_back};
 use crate::mailbox::WaitFor;
-use crate::metrics::Alive;
+use crate::metrics::{Alive, SAMPLED};
 use crate::panics::{caught, caught_async};
 use crate::pulse::{Slot, Watched, Word};
 use crate::shared::{Control, Parent, Shared};
@@ -72,6 +73,12 @@ pub(crate) struct ActorTask<A: Actor> {
     batch: VecDeque<Box<dyn Parcel<A>>>,
     /// How many messages have been begun that the mailbox has not been told of.
     n_begun: usize,
+    /// How many of the next messages are not timed.
+    untimed: u8,
+    /// When the message that is timed was begun.
+    timed: Option<Instant>,
+    /// Of the message that is handled, where spans of messages are wanted.
+    span: Option<Box<Span>>,
     /// What the actor is told before its next message. Bound: [`ASIDES_MAX`] and one for each child.
     asides: VecDeque<Aside>,
     /// How it has been asked to end; the strictest counts.
@@ -150,6 +157,9 @@ impl<A: Actor> ActorTask<A> {
             stage: Stage::Serving,
             batch: VecDeque::new(),
             n_begun: 0,
+            untimed: 0,
+            timed: None,
+            span: None,
             asides: VecDeque::new(),
             stop: None,
             failure: None,
@@ -177,8 +187,12 @@ impl<A: Actor> ActorTask<A> {
         if std::mem::take(&mut self.is_waiting) {
             self.runs(self.word.go_on());
         }
-        // The functions catch their own panics; this is for what they leave behind.
-        match caught(|| self.turn.poll(cx)) {
+        let polled = {
+            let _within = self.span.as_ref().map(|span| span.enter());
+            // The functions catch their own panics; this is for what they leave behind.
+            caught(|| self.turn.poll(cx))
+        };
+        match polled {
             Ok(Poll::Pending) => {
                 self.is_waiting = true;
                 self.says(self.word.wait());
@@ -205,6 +219,10 @@ impl<A: Actor> ActorTask<A> {
     fn turn_ended(&mut self, Turn { life, outcome }: Turn<A>) {
         self.is_busy = false;
         self.life = life;
+        self.span = None;
+        if let Some(begun) = self.timed.take() {
+            self.shared.kind.metrics().handled_in(begun.elapsed());
+        }
         // The first turn is that of its constructor.
         if !self.is_created && outcome.is_ok() {
             self.is_created = true;
@@ -264,8 +282,12 @@ impl<A: Actor> ActorTask<A> {
         // Before: to decode it is to run code of a user.
         let slot = self.slot(&*parcel);
         self.runs(self.word.begin(slot));
+        self.observe(&*parcel);
         self.life = parcel.begin(life, &mut self.turn);
         self.is_busy = self.life.is_none();
+        if !self.is_busy {
+            (self.timed, self.span) = (None, None);
+        }
         Next::Step
     }
 
@@ -278,9 +300,25 @@ impl<A: Actor> ActorTask<A> {
         self.last.1
     }
 
+    /// What is asked for of one message only now and then, or not at all.
+    fn observe(&mut self, parcel: &dyn Parcel<A>) {
+        match self.untimed.checked_sub(1) {
+            Some(untimed) => self.untimed = untimed,
+            None => (self.untimed, self.timed) = (SAMPLED - 1, Some(Instant::now())),
+        }
+        if tracing::enabled!(tracing::Level::TRACE) {
+            let (actor, message) = (&*self.shared.name, parcel.name());
+            self.span = Some(Box::new(tracing::trace_span!("message", actor, message)));
+        }
+    }
+
     /// Tells the mailbox that there is room.
     fn release(&mut self) {
-        self.shared.mailbox.release(std::mem::take(&mut self.n_begun));
+        let n = std::mem::take(&mut self.n_begun);
+        if n > 0 {
+            self.shared.mailbox.release(n);
+            self.shared.kind.metrics().begun(n);
+        }
     }
 
     fn begin_aside(&mut self, aside: Aside) {

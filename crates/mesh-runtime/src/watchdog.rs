@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
+use crate::metrics::{Lag, Waiting};
 use crate::pulse::WatchList;
 use crate::stalls::{Probe, Stalls, Threads, Watch};
 
@@ -74,10 +75,13 @@ async fn watch_over(
 ) {
     let mut watch = Watch::new(threshold);
     let mut probe: Option<JoinHandle<()>> = None;
+    let mut lag = LagProbe::new(user.clone());
+    let mut waiting = Waiting::default();
     loop {
         let (next, is_idle) = watch.next_look();
+        let due = Instant::now() + next;
         tokio::select! {
-            () = sleep(next) => (),
+            () = sleep_until(due) => lag.woke_up(due),
             () = list.something_begins(), if is_idle => (),
         }
         let is_back = probe.as_ref().is_some_and(JoinHandle::is_finished);
@@ -89,6 +93,10 @@ async fn watch_over(
             // It is not waited for: whether it has run is seen.
             probe = Some(user.spawn(async {}));
         }
+        waiting.update(&watch.waiting());
+        if !watch.next_look().1 {
+            lag.send();
+        }
         told.send_if_modified(|last| {
             let has_changed = **last != stalls;
             if has_changed {
@@ -96,6 +104,34 @@ async fn watch_over(
             }
             has_changed
         });
+    }
+}
+
+/// Measures how late a runtime runs what it could. One that does nothing is left alone.
+struct LagProbe {
+    user: Handle,
+    of_user: Lag,
+    of_control: Lag,
+    on_its_way: Option<JoinHandle<()>>,
+}
+
+impl LagProbe {
+    fn new(user: Handle) -> Self {
+        let (of_user, of_control) = (Lag::of_user(), Lag::of_control());
+        Self { user, of_user, of_control, on_its_way: None }
+    }
+
+    /// We ourselves were to run at this moment.
+    fn woke_up(&self, due: Instant) {
+        self.of_control.record(due.elapsed());
+    }
+
+    /// Gives the runtime something to run, unless it has not run the last one yet.
+    fn send(&mut self) {
+        if self.on_its_way.as_ref().is_none_or(JoinHandle::is_finished) {
+            let (sent, lag) = (Instant::now(), self.of_user.clone());
+            self.on_its_way = Some(self.user.spawn(async move { lag.record(sent.elapsed()) }));
+        }
     }
 }
 

@@ -152,11 +152,20 @@ fn install() -> Result<PrometheusHandle, ExporterError> {
             Matcher::Suffix("_seconds".into()),
             supervise::metrics::BUCKETS_SECONDS,
         )
+        .and_then(|builder| {
+            mesh_runtime::metrics::SHORT_SECONDS.iter().try_fold(builder, |builder, name| {
+                let name = Matcher::Full((*name).to_owned());
+                builder.set_buckets_for_metric(name, mesh_runtime::metrics::BUCKETS_SECONDS)
+            })
+        })
         .map_err(refused)?
         .install_recorder()
         .map_err(refused)?;
     supervise::metrics::describe();
     proc_mesh::metrics::describe();
+    mesh_runtime::metrics::describe();
+    #[cfg(feature = "tcp")]
+    transport_tcp::metrics::describe();
     Ok(handle)
 }
 

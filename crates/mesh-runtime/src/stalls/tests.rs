@@ -30,6 +30,14 @@ impl Watched for Actor {
         "worker"
     }
 
+    fn type_name(&self) -> &'static str {
+        if self.index.is_multiple_of(2) { "even" } else { "odd" }
+    }
+
+    fn n_waiting(&self) -> usize {
+        self.index as usize * 10
+    }
+
     fn names(&self) -> &Names {
         &self.names
     }
@@ -305,4 +313,18 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_waits_is_told_of_those_that_do_something() {
+    let mut world = World::new(4);
+    assert!(world.watch.waiting().is_empty());
+    for at in [0, 1, 3] {
+        world.begin(at);
+    }
+    world.pass(EVERY);
+    assert_eq!(world.watch.waiting(), [("even", 60), ("odd", 10)].into());
+    world.idle(0);
+    world.pass(3 * EVERY);
+    assert_eq!(world.watch.waiting(), [("even", 60)].into());
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mesh_core::{Message, Plane};
-use mesh_runtime::{Port, Proc, ProcConfig};
+use mesh_runtime::{Context, Failure, Handler, Port, Proc, ProcConfig};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::script::Scripted;
 
 /// Counts warnings.
 #[derive(Clone, Default)]
@@ -60,4 +62,74 @@ async fn what_cannot_be_delivered_is_a_warning_unless_it_is_of_the_control_plane
         counts.push(warnings.0.load(Ordering::Relaxed));
     }
     assert_eq!(counts, [0, 1]);
+}
+
+/// Counts what happens within spans of messages.
+#[derive(Clone, Default)]
+struct Within {
+    depth: Arc<AtomicUsize>,
+    events: Arc<AtomicUsize>,
+}
+
+impl Subscriber for Within {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        Id::from_u64(1 + u64::from(span.metadata().name() == "message"))
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let is_ours = event.metadata().target().starts_with("it::logged");
+        let is_within = self.depth.load(Ordering::Relaxed) == 1;
+        self.events.fetch_add(usize::from(is_ours && is_within), Ordering::Relaxed);
+    }
+
+    fn enter(&self, id: &Id) {
+        self.depth.fetch_add(usize::from(id.into_u64() == 2), Ordering::Relaxed);
+    }
+
+    fn exit(&self, id: &Id) {
+        self.depth.fetch_sub(usize::from(id.into_u64() == 2), Ordering::Relaxed);
+    }
+}
+
+/// Says something, before and after it has awaited.
+struct Speak;
+
+impl Message for Speak {
+    const NAME: &'static str = "logged.Speak";
+    type Reply = ();
+}
+
+impl Handler<Speak> for Scripted {
+    async fn handle(&mut self, _: Speak, _: &mut Context<Self>) -> Result<(), Failure> {
+        tracing::info!("before");
+        tokio::task::yield_now().await;
+        tracing::info!("after");
+        Ok(())
+    }
+}
+
+/// A span is entered whenever a message is handled, and left where its handler awaits.
+#[tokio::test]
+async fn what_a_handler_logs_is_within_the_span_of_its_message() {
+    let within = Within::default();
+    let _logging = tracing::subscriber::set_default(within.clone());
+    let (proc, actor, _log) = crate::script::one("a");
+    let own = async {
+        for _ in 0..10 {
+            tracing::info!("not of a message");
+            tokio::task::yield_now().await;
+        }
+    };
+    let (answer, ()) = tokio::join!(actor.call(&proc, Speak), own);
+    assert_eq!(answer, Ok(()));
+    assert_eq!(within.events.load(Ordering::Relaxed), 2);
+    assert_eq!(within.depth.load(Ordering::Relaxed), 0);
 }

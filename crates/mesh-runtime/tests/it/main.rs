@@ -9,6 +9,7 @@ mod hangs;
 mod life;
 mod logged;
 mod mailboxes;
+mod measured;
 mod names;
 mod out_of_reach;
 mod peers;

@@ -1,9 +1,10 @@
 //! Measures the parts of Meshwarden beside floors and peers.
 //!
-//! A library, because it is five programs: one that reads the clock, one that counts bytes, and three
+//! A library, because it is six programs: one that reads the clock, one that counts bytes, and four
 //! that are the processes which they measure.
 #![forbid(unsafe_code)]
 
+mod actors;
 mod controller;
 mod heap;
 mod measure;
@@ -14,4 +15,4 @@ mod report;
 mod shape;
 mod transport;
 
-pub use program::{count, measure, measure_path, measure_procs, measure_transport};
+pub use program::{count, measure, measure_actors, measure_path, measure_procs, measure_transport};

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
+use crate::actors;
 use crate::controller;
 use crate::heap::Heap;
 use crate::measure::Effort;
@@ -87,6 +88,12 @@ pub fn measure_procs() -> ExitCode {
 #[must_use]
 pub fn measure_transport() -> ExitCode {
     transport::main(print)
+}
+
+/// Measures actors within one process, and writes the figures to standard output as JSON.
+#[must_use]
+pub fn measure_actors() -> ExitCode {
+    actors::main(print)
 }
 
 fn print(found: &[Vec<Record>]) {
@@ -195,6 +202,13 @@ const BENCHES: &[Bench] = &[
         about: "calls, casts and bulk between two processes, beside raw sockets, ractor_cluster, kameo and elfo",
         first: "meshwarden-bench-transport",
         times: transport::show,
+        bytes: |_, _| Vec::new(),
+    },
+    Bench {
+        name: "actors",
+        about: "actors within one process, beside channels of tokio, actix, ractor and kameo",
+        first: "meshwarden-bench-actors",
+        times: actors::show,
         bytes: |_, _| Vec::new(),
     },
 ];

@@ -51,7 +51,10 @@ fn build(args: &[String]) -> Result<Command, Stop> {
             .run()?;
     }
     if args.iter().any(|arg| arg == "transport" || arg == "all") {
-        with_transports(&built);
+        with_peers(&built, &["ractor", "kameo", "elfo"]);
+    }
+    if args.iter().any(|arg| arg == "actors" || arg == "all") {
+        with_peers(&built, &["actors-actix", "actors-ractor", "actors-kameo"]);
     }
     let mut program = Command::new(built.join("release").join("meshwarden-bench"));
     program.args(args);
@@ -73,14 +76,14 @@ fn alone(built: PathBuf) -> Result<PathBuf, Stop> {
     Ok(built)
 }
 
-/// The peers of the bench `transport`, each by itself: one that does not build is left out. In a folder of
-/// their own, beside the one of the benches.
-fn with_transports(built: &Path) {
+/// The peers of a bench, each by itself: one that does not build is left out. In a folder of their own, beside
+/// the one of the benches.
+fn with_peers(built: &Path, peers: &[&str]) {
     let built = built.with_file_name("bench-build-peers");
-    for peer in ["ractor", "kameo", "elfo"] {
+    for peer in peers {
         let cargo =
             Cargo::new("build --release --manifest-path bench/peers/Cargo.toml --target-dir");
-        let peer_built = cargo.args([&*built.to_string_lossy(), "--features", peer]).run();
+        let peer_built = cargo.args([&*built.to_string_lossy(), "--features", *peer]).run();
         if let Err(why) = peer_built {
             eprintln!("bench: WITHOUT THE PEER {peer}, which does not build here: {why}");
         }

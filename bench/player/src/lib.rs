@@ -1,9 +1,12 @@
 //! Whoever plays in the bench `transport` is a process with another one beside it. It is told line by line
-//! what to do, and says in a line how long that took.
+//! what to do, and says in a line how long that took. In the bench [`actors`] it is a process that does one
+//! work and ends.
 #![forbid(unsafe_code)]
 
+pub mod actors;
 mod other;
 mod playing;
+mod resident;
 
 use std::error::Error;
 

@@ -1,11 +1,11 @@
 //! What is played: so many calls, so many messages, the end of the other process.
 
-use std::fs;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
 
+use crate::resident::resident;
 use crate::{Failed, Player};
 
 /// Does what standard input says, until it ends, or what it says can only be done once.
@@ -108,15 +108,6 @@ async fn hoard<P: Player + Send>(player: &mut P, bytes: usize) -> Result<Vec<u64
     sleep(STUCK).await;
     peak = peak.max(resident()?);
     Ok(vec![peak.saturating_sub(before), n_sent as u64])
-}
-
-/// Resident bytes of this process.
-fn resident() -> Result<u64, Failed> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("it has a size")?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kib * 1024)
 }
 
 #[expect(clippy::print_stderr, reason = "people are to see it")]

@@ -146,6 +146,11 @@ impl Link {
         Ok(number)
     }
 
+    /// Whether any connection has carried the session.
+    pub(crate) fn was_connected(&self) -> bool {
+        lock(&self.state).connection > 0
+    }
+
     /// Waits until the session has ended, or another connection than this one carries it.
     pub(crate) async fn left(&self, connection: u64) {
         loop {
@@ -159,7 +164,8 @@ impl Link {
         }
     }
 
-    fn is_left(&self, connection: u64) -> bool {
+    /// Whether the session has ended, or another connection than this one carries it.
+    pub(crate) fn is_left(&self, connection: u64) -> bool {
         let state = lock(&self.state);
         state.ended.is_some() || state.connection != connection
     }

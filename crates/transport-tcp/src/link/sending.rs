@@ -34,6 +34,7 @@ impl Outbound for Link {
         if state.ended.is_some() {
             return returned(taken, WhyReturned::Ended(self.peer));
         }
+        self.tell_room(&state);
         if !taken.head.is_answer() && !state.session.has_room() {
             if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
                 state.waiting.push(cx.waker().clone());
@@ -76,6 +77,15 @@ impl Outbound for Link {
             self.freed.to_write.notify_one();
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Link {
+    /// What was given back may have been counted by whoever has nothing to write: the task is woken for it.
+    fn tell_room(&self, state: &State) {
+        if state.session.is_ack_urgent() {
+            self.freed.to_write.notify_one();
+        }
     }
 }
 

@@ -15,6 +15,24 @@ use super::*;
 use crate::connection::Side;
 use crate::wire::Frame;
 
+/// Keeps the room of what it gets.
+#[derive(Default)]
+struct Hoard(Mutex<Vec<Credit>>);
+
+impl Inbound for Hoard {
+    fn identity(&self) -> Identity {
+        Identity { peer: peer(1), registry: 0 }
+    }
+
+    fn joined(&self, _: Lane, _: Arc<dyn Outbound>) {}
+
+    fn deliver(&self, _: PeerId, _: Envelope, credit: Credit) {
+        lock(&self.0).push(credit);
+    }
+
+    fn lost(&self, _: PeerId, _: Lane, _: Lost, _: Vec<Envelope>) {}
+}
+
 /// Says what it gets, and takes as long as it is let.
 struct Ear {
     heard: Mutex<Vec<u64>>,
@@ -273,4 +291,30 @@ async fn a_peer_that_only_asks_is_owed_one_answer() {
     }
     assert_eq!(link.next_write(number, false), Write::Chunks(ping().into()));
     assert_eq!(link.next_write(number, false), Write::Wait);
+}
+
+/// Room that is given back little by little, while others look for room to send, is told as well: whoever
+/// looks takes it into account, and has nothing to write.
+#[test]
+fn room_that_is_given_back_is_told_whoever_sees_it_first() {
+    let hoard = Arc::new(Hoard::default());
+    let names = (SessionId([0; 16]), peer(2), Lane::Data);
+    let link = Link::new(names, hoard.clone(), (10 * 356, 1 << 20));
+    let number = link.connected(Ack { received: 0, granted: 0 }, link.ack()).unwrap();
+    let mut frames =
+        (0..10).map(|seq| Frame::Data { seq, head: head(), body: vec![0; 100].into() }).collect();
+    assert_eq!(link.receive((number, Side::Dialled), &mut frames), Ok(true));
+    assert_eq!(link.next_write(number, false), Write::WaitToAck);
+    assert!(matches!(link.next_write(number, true), Write::Chunks(_)), "it is told what has come");
+    assert_eq!(link.next_write(number, false), Write::Wait);
+
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut n_told = 0;
+    while lock(&hoard.0).pop().is_some() {
+        assert!(link.poll_send(&mut cx, &mut call()).is_pending(), "the peer has no room");
+        n_told += u32::from(
+            is_woken(&link) && matches!(link.next_write(number, false), Write::Chunks(_)),
+        );
+    }
+    assert!(n_told >= 3, "{n_told}");
 }

@@ -14,7 +14,8 @@ use crate::wire::{self, Encoded};
 /// written as it is, and written again as it is. A long body is a piece by itself, and never copied.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Bound, together: what the peer has granted and one envelope, besides answers.
+    /// Bound, together: what the peer has granted, or some of our own windows, and one envelope; besides answers
+    /// to what it was granted.
     pieces: VecDeque<Piece>,
     /// How many pieces are written on this connection.
     n_written: usize,

@@ -30,6 +30,8 @@ pub(crate) struct Session {
     arrived: u64,
     /// How many of them were taken.
     released: u64,
+    /// How much the peer was told at most that it may send.
+    promised: u64,
     /// What the peer was told last on this connection.
     told: Option<Ack>,
 }
@@ -69,13 +71,22 @@ impl Session {
             received: 0,
             arrived: 0,
             released: 0,
+            promised: 0,
             told: None,
         }
     }
 
-    /// How far we have received, and how much we may be sent: what the peer is told first.
+    /// How far we have received, and how much we may be sent: what the peer is told first. No more than before
+    /// while it owes us word of too much: answers never wait, and so it could make us keep any number of them.
     pub(crate) const fn ack(&self) -> Ack {
-        Ack { received: self.received, granted: self.released.saturating_add(self.window) }
+        let granted = self.released.saturating_add(self.window);
+        let is_held_back = self.is_full() || granted < self.promised;
+        Ack { received: self.received, granted: if is_held_back { self.promised } else { granted } }
+    }
+
+    /// Whether more is kept than the peer may make us keep, whatever it grants and whatever it asks.
+    const fn is_full(&self) -> bool {
+        self.outbox.n_bytes() as u64 >= self.window.saturating_mul(KEPT_WINDOWS)
     }
 
     /// Grows with everything that gets through, either way.
@@ -88,14 +99,14 @@ impl Session {
     /// returns how many envelopes.
     pub(crate) fn connected(&mut self, peer: Ack, told: Ack) -> Result<u64, Violation> {
         self.acknowledged(peer)?;
-        self.told = Some(told);
+        self.tell(told);
         Ok(self.outbox.rewind())
     }
 
     /// Whether an envelope may be taken. One more than what is granted may, so that none is too large
     /// for the window.
     pub(crate) const fn has_room(&self) -> bool {
-        self.spent < self.granted
+        self.spent < self.granted && !self.is_full()
     }
 
     /// Takes an envelope: it is sent until it is acknowledged. Answers may be taken without room.
@@ -107,8 +118,13 @@ impl Session {
     /// The acknowledgement that is to be written on this connection before anything else, if one is owed.
     pub(crate) fn take_ack(&mut self) -> Option<Ack> {
         let ack = self.owes_ack().then(|| self.ack())?;
-        self.told = Some(ack);
+        self.tell(ack);
         Some(ack)
+    }
+
+    fn tell(&mut self, ack: Ack) {
+        self.promised = self.promised.max(ack.granted);
+        self.told = Some(ack);
     }
 
     /// Adds to `chunks` the frames that are to be written next on this connection, until those are so many
@@ -219,6 +235,10 @@ fn cost(head: &Head, body: usize) -> u64 {
 fn envelope(head: Head, body: Bytes) -> Envelope {
     Envelope { head, body: Body::Bytes(body) }
 }
+
+/// So many times our own window may be kept until the peer acknowledges it, and one envelope and the answers to
+/// what it may still ask.
+const KEPT_WINDOWS: u64 = 8;
 
 /// How many envelopes are acknowledged together at most.
 const ACKED_TOGETHER: u64 = 32;

@@ -1,5 +1,6 @@
 //! Two sessions and a link between them that cuts, truncates and delays at every byte.
 
+use mesh_core::{ActorId, CallId, Incarnation, PortId, ProcId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -131,4 +132,68 @@ fn an_envelope_larger_than_the_window_is_sent() {
     }
     perform(&mut sides, Step::Arrive(1, usize::MAX)).unwrap();
     assert_eq!((&sides[1].arrived[..], sides[0].session.has_room()), (&[0][..], true));
+}
+
+fn to() -> ActorId {
+    ActorId { proc: ProcId::from_random(1), life: Incarnation::FIRST, index: 1 }
+}
+
+/// Asks as often as it may, and is answered with so many bytes each. Returns how often it may.
+fn ask(session: &mut Session, size: usize, spent: &mut u64) -> u32 {
+    let (mut granted, mut n_asked) = (session.ack().granted, 0);
+    while *spent < granted && n_asked < 10_000 {
+        let head = Head::Call {
+            to: to(),
+            port: PortId::named("test"),
+            from: to().peer(),
+            call: CallId::new(7),
+        };
+        let frame = Frame::Data { seq: session.ack().received, head, body: Bytes::new() };
+        let Ok(Incoming::Envelope(_, cost)) = session.receive(frame) else { panic!("it may ask") };
+        *spent += cost;
+        n_asked += 1;
+        session.release(cost);
+        let answer = Head::Answer { to: to().peer(), call: CallId::new(7) };
+        let encoded = Encoded::new(&answer, vec![0; size].into()).unwrap();
+        session.send(&answer, encoded);
+        granted = session.take_ack().map_or(granted, |ack| ack.granted);
+        session.write(&mut Chunks::default(), usize::MAX);
+    }
+    n_asked
+}
+
+/// Answers never wait: so whoever asks, and reads what it is told, and never says that it has, is not let ask
+/// for ever. Once it says so, it is.
+#[test]
+fn a_peer_that_acknowledges_no_answer_may_ask_no_more() {
+    let mut session = Session::new(WINDOW);
+    let (ack, mut spent) = (session.ack(), 0);
+    session.connected(Ack { received: 0, granted: WINDOW }, ack).unwrap();
+    let n_asked = ask(&mut session, 1_000, &mut spent);
+    assert!(n_asked < 40, "{n_asked} of 1 kB each, and 8 windows of 2 kB");
+    let received = session.next_to_write();
+    session.receive(Frame::Ack(Ack { received, granted: WINDOW })).unwrap();
+    assert!(session.owes_ack(), "it is told that it may");
+    assert!(ask(&mut session, 1_000, &mut spent) > 5);
+}
+
+/// What a peer grants costs no more memory than we have for it.
+#[test]
+fn a_peer_that_grants_all_there_is_and_acknowledges_nothing_is_not_believed() {
+    let mut session = Session::new(WINDOW);
+    let ack = session.ack();
+    session.connected(Ack { received: 0, granted: u64::MAX }, ack).unwrap();
+    let head = Head::Cast { to: to(), port: PortId::named("test"), from: None };
+    let mut n_sent = 0;
+    while session.has_room() && n_sent < 10_000 {
+        let encoded = Encoded::new(&head, vec![0; 1_000].into()).unwrap();
+        session.send(&head, encoded);
+        n_sent += 1;
+    }
+    assert!(n_sent < 40, "{n_sent}");
+    let is_room = |session: &mut Session, received| {
+        let ack = Ack { received, granted: u64::MAX };
+        matches!(session.receive(Frame::Ack(ack)), Ok(Incoming::Room))
+    };
+    assert!(is_room(&mut session, 10) && session.has_room(), "whoever waits is told");
 }

@@ -18,6 +18,7 @@ use crate::handshake::Peer;
 use crate::link::Link;
 use crate::meet::{answer, welcome};
 use crate::metrics;
+use crate::own_time::own_time;
 use crate::stream::{Accepted, Fresh, Listener, Stream};
 use crate::turned_away::TurnedAway;
 
@@ -144,24 +145,29 @@ impl Acceptor {
         if peer.lane != self.lane {
             return Err(TurnedAway::OtherLane);
         }
-        let (link, is_new) = match self.admit(&peer) {
+        let (link, number) = self.take_in(&mut *stream, &peer).await?;
+        Ok((link, number, stream))
+    }
+
+    /// A peer has proved itself on a connection: that carries its session from now on.
+    async fn take_in(
+        &self,
+        stream: &mut dyn Stream,
+        peer: &Peer,
+    ) -> Result<(Arc<Link>, u64), TurnedAway> {
+        let (link, is_new) = match self.admit(peer) {
             Admitted::New(link) => (link, true),
             Admitted::Resumed(link) => (link, false),
             Admitted::Forgotten => {
-                welcome(&mut *stream, peer.ack, true).await?;
+                welcome(stream, peer.ack, true).await?;
                 return Err(TurnedAway::Forgotten);
             }
             Admitted::Outdated => return Err(TurnedAway::Outdated),
         };
+        let _admission = Admission { acceptor: self, link: Arc::clone(&link), is_new };
         // Before the connection is taken over: nothing else may be written first.
         let told = link.ack();
-        if let Err(error) = welcome(&mut *stream, told, is_new).await {
-            // Nobody has joined by it, and nobody keeps it.
-            if is_new {
-                self.forget(&link);
-            }
-            return Err(error.into());
-        }
+        welcome(stream, told, is_new).await?;
         let Ok(number) = link.connected(peer.ack, told) else {
             link.end(Lost::Protocol);
             return Err(TurnedAway::Protocol);
@@ -173,7 +179,7 @@ impl Acceptor {
         if is_new {
             self.into.joined(self.lane, Arc::clone(&link) as Arc<dyn mesh_core::Outbound>);
         }
-        Ok((link, number, stream))
+        Ok((link, number))
     }
 
     /// Finds the session of a peer, or begins one.
@@ -209,13 +215,14 @@ impl Acceptor {
     /// Carries the session over this connection, and then waits for the peer to come back.
     async fn keep(&self, link: Arc<Link>, number: u64, stream: Box<dyn Stream>) {
         let limits = self.config.limits(self.lane, Side::Accepted);
-        let _carried = Carried(Arc::clone(&link));
+        let _carried = Carried { link: Arc::clone(&link), number };
         match carry(&link, number, stream, limits).await {
             Ended::Left => (),
             Ended::Session(why) => link.end(why),
             Ended::Broken => {
-                if timeout(self.config.no_contact, link.left(number)).await.is_err() {
-                    link.end(Lost::NoContact(self.config.no_contact));
+                let within = self.config.no_contact;
+                if own_time(within, link.left(number)).await.is_none() {
+                    link.end(Lost::NoContact(within));
                 }
             }
         }
@@ -237,13 +244,32 @@ impl Acceptor {
     }
 }
 
-/// Ends the session if whoever receives panics: nobody would read it any more.
-struct Carried(Arc<Link>);
+/// Ends the session if whoever receives panics, or if the runtime ends: nobody would read it any more.
+struct Carried {
+    link: Arc<Link>,
+    number: u64,
+}
 
 impl Drop for Carried {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.end(Lost::Closed);
+        if std::thread::panicking() || !self.link.is_left(self.number) {
+            self.link.end(Lost::Closed);
+        }
+    }
+}
+
+/// The session of a peer that has proved itself, which may not take our word: until it is connected, nobody has
+/// joined by it, and nobody else keeps it.
+struct Admission<'a> {
+    acceptor: &'a Acceptor,
+    link: Arc<Link>,
+    is_new: bool,
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        if self.is_new && !self.link.was_connected() {
+            self.acceptor.forget(&self.link);
         }
     }
 }
@@ -253,3 +279,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Of how many peers the latest life is remembered.
 const LIVES_MAX: usize = 65_536;
+
+#[cfg(test)]
+mod tests;

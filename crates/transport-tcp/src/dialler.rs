@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::{Addr, DialError, Inbound, Lane, Lost, ProcId};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Backoff;
 use crate::config::TcpConfig;
@@ -12,6 +12,7 @@ use crate::connection::{Ended, Side, carry};
 use crate::handshake::{Refused, SessionId};
 use crate::link::Link;
 use crate::meet::{Call, Met, NotMet, call, random};
+use crate::own_time::own_time;
 use crate::stream::{Fresh, Stream, connect};
 use crate::tls::Tls;
 
@@ -43,18 +44,19 @@ impl Route {
         let number = link
             .connected(met.ack, ack)
             .map_err(|_violation| DialError::Unauthenticated(self.to.clone()))?;
-        Ok((Arc::clone(&link), self.keep(link, number, stream)))
+        // Nobody else keeps it: however this ends, also before it begins, so does the session.
+        let kept = Kept(Arc::clone(&link));
+        Ok((link, self.keep(kept, number, stream)))
     }
 
     /// Carries the session, over as many connections as it takes.
-    async fn keep(self, link: Arc<Link>, mut number: u64, mut stream: Box<dyn Stream>) {
-        // Nobody else keeps it: however this ends, so does the session.
-        let _kept = Kept(Arc::clone(&link));
+    async fn keep(self, kept: Kept, mut number: u64, mut stream: Box<dyn Stream>) {
+        let link = &kept.0;
         let (mut backoff, mut progress) = (Backoff::new(link.id), 0);
         loop {
             let begun = Instant::now();
             let limits = self.config.limits(self.lane, Side::Dialled);
-            match carry(&link, number, stream, limits).await {
+            match carry(link, number, stream, limits).await {
                 Ended::Broken => (),
                 Ended::Session(why) => return link.end(why),
                 Ended::Left => return,
@@ -66,35 +68,39 @@ impl Route {
             if was_good {
                 backoff = Backoff::new(link.id);
             }
-            (number, stream) = match self.reconnect(&link, (&mut backoff, was_good)).await {
+            (number, stream) = match self.reconnect(link, (&mut backoff, was_good)).await {
                 Ok(next) => next,
                 Err(why) => return link.end(why),
             };
         }
     }
 
-    /// Connects again, at once or after a pause, until the session has been without a connection for too long.
+    /// Connects again, at once or after a pause, until the session has been without a connection for too long,
+    /// in which it could have been tried.
     async fn reconnect(
+        &self,
+        link: &Link,
+        how: (&mut Backoff, bool),
+    ) -> Result<(u64, Box<dyn Stream>), Lost> {
+        let within = self.config.no_contact;
+        own_time(within, self.try_again(link, how)).await.unwrap_or(Err(Lost::NoContact(within)))
+    }
+
+    async fn try_again(
         &self,
         link: &Link,
         (backoff, mut at_once): (&mut Backoff, bool),
     ) -> Result<(u64, Box<dyn Stream>), Lost> {
-        let given_up = Lost::NoContact(self.config.no_contact);
-        let until = Instant::now().checked_add(self.config.no_contact).ok_or(given_up)?;
         loop {
-            if !std::mem::take(&mut at_once)
-                && timeout_at(until, sleep(backoff.next_delay())).await.is_err()
-            {
-                return Err(given_up);
+            if !std::mem::take(&mut at_once) {
+                sleep(backoff.next_delay()).await;
             }
             if let Some(why) = link.ended() {
                 return Err(why);
             }
             let told = link.ack();
-            let attempt = self.connect(link.id, told, true);
-            match timeout_at(until, attempt).await {
-                Err(_) => return Err(given_up),
-                Ok(Ok((stream, met))) => {
+            match self.connect(link.id, told, true).await {
+                Ok((stream, met)) => {
                     let there = met.identity.peer;
                     if there.life != link.peer.life {
                         return Err(Lost::Replaced(there.life));
@@ -106,7 +112,7 @@ impl Route {
                     let number = link.connected(met.ack, told).or(Err(Lost::Protocol))?;
                     return Ok((number, stream));
                 }
-                Ok(Err(error)) => {
+                Err(error) => {
                     if let Some(why) = final_answer(&error) {
                         return Err(why);
                     }
@@ -197,3 +203,54 @@ fn final_answer(error: &DialError) -> Option<Lost> {
 /// A connection that lasts for so long was one, whatever has got through. More than the longest pause between
 /// two attempts.
 const CALM: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use mesh_core::{Credit, Envelope, Identity, Incarnation, Outbound, PeerId};
+
+    use super::*;
+    use crate::acceptor::Acceptor;
+    use crate::secret::Secret;
+    use crate::stream::Listener;
+
+    struct Ear(PeerId, Mutex<Vec<Lost>>);
+
+    impl Inbound for Ear {
+        fn identity(&self) -> Identity {
+            Identity { peer: self.0, registry: 0 }
+        }
+
+        fn joined(&self, _: Lane, _: Arc<dyn Outbound>) {}
+
+        fn deliver(&self, _: PeerId, _: Envelope, _: Credit) {}
+
+        fn lost(&self, _: PeerId, _: Lane, why: Lost, _: Vec<Envelope>) {
+            self.1.lock().unwrap().push(why);
+        }
+    }
+
+    fn ear(number: u128) -> Arc<Ear> {
+        let peer = PeerId { proc: ProcId::from_random(number), life: Incarnation::FIRST };
+        Arc::new(Ear(peer, Mutex::default()))
+    }
+
+    /// A runtime that is about to end does not even begin what it is given.
+    #[tokio::test]
+    async fn a_session_that_nobody_begins_to_keep_has_ended() {
+        let secret = Secret::from_bytes([1; 32]);
+        let config = Arc::new(TcpConfig::for_lease(secret, Duration::from_secs(10)));
+        let (here, there) = (ear(1), ear(2));
+        let at = "tcp://127.0.0.1:0".parse().unwrap();
+        let (listener, to) = Listener::bind(&at, &config).await.unwrap();
+        let acceptor = Acceptor::new(there.clone(), Lane::Data, Arc::clone(&config));
+        tokio::spawn(Arc::new(acceptor).accept(listener));
+        let into = Arc::clone(&here) as Arc<dyn Inbound>;
+        let route = Route { to, peer: there.0.proc, lane: Lane::Data, into, config };
+        let (link, keep) = route.open().await.unwrap();
+        drop(keep);
+        assert!(!link.is_open());
+        assert_eq!(*here.1.lock().unwrap(), [Lost::Closed]);
+    }
+}

@@ -26,6 +26,7 @@ mod link;
 mod meet;
 pub mod metrics;
 mod outbox;
+mod own_time;
 mod parked;
 mod private_file;
 mod round_trip;

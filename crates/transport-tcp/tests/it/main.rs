@@ -3,6 +3,8 @@
 mod beats;
 mod flood;
 mod hostile;
+mod owners;
+mod pauses;
 mod proxy;
 mod sessions;
 mod squatter;

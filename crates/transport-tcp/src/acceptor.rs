@@ -19,7 +19,7 @@ use crate::link::Link;
 use crate::meet::{answer, welcome};
 use crate::metrics;
 use crate::own_time::own_time;
-use crate::stream::{Accepted, Fresh, Listener, Stream};
+use crate::stream::{Accepted, Carrier, Fresh, Listener, Stream};
 use crate::turned_away::TurnedAway;
 
 /// One address at which we listen, and the sessions that came in there.
@@ -83,8 +83,8 @@ impl Acceptor {
                     tokio::spawn(async move {
                         let met = acceptor.meet(stream).await;
                         drop((permit, arrival));
-                        if let Some((link, number, stream)) = met {
-                            acceptor.keep(link, number, stream).await;
+                        if let Some((link, number, carrier)) = met {
+                            acceptor.keep(link, number, carrier).await;
                         }
                     });
                 }
@@ -126,27 +126,24 @@ impl Acceptor {
     }
 
     /// The handshake, within its deadline.
-    async fn meet(&self, stream: Accepted) -> Option<(Arc<Link>, u64, Box<dyn Stream>)> {
+    async fn meet(&self, stream: Accepted) -> Option<(Arc<Link>, u64, Carrier)> {
         let from = stream.address();
         let met = timeout(self.config.handshake, self.try_meet(stream)).await;
         let met = met.unwrap_or(Err(TurnedAway::TooSlow));
         met.map_err(|why| self.refuse(&why, from)).ok()
     }
 
-    async fn try_meet(
-        &self,
-        accepted: Accepted,
-    ) -> Result<(Arc<Link>, u64, Box<dyn Stream>), TurnedAway> {
+    async fn try_meet(&self, accepted: Accepted) -> Result<(Arc<Link>, u64, Carrier), TurnedAway> {
         let us = self.into.identity();
-        let Fresh { mut stream, binding, budget } =
+        let Fresh { mut carrier, binding, budget } =
             accepted.guarded(self.lane, self.config.silence).await?;
-        let peer = answer((&mut *stream, binding), us, &self.config.secret).await?;
+        let peer = answer((&mut *carrier.stream, binding), us, &self.config.secret).await?;
         budget.lift();
         if peer.lane != self.lane {
             return Err(TurnedAway::OtherLane);
         }
-        let (link, number) = self.take_in(&mut *stream, &peer).await?;
-        Ok((link, number, stream))
+        let (link, number) = self.take_in(&mut *carrier.stream, &peer).await?;
+        Ok((link, number, carrier))
     }
 
     /// A peer has proved itself on a connection: that carries its session from now on.
@@ -213,10 +210,10 @@ impl Acceptor {
     }
 
     /// Carries the session over this connection, and then waits for the peer to come back.
-    async fn keep(&self, link: Arc<Link>, number: u64, stream: Box<dyn Stream>) {
+    async fn keep(&self, link: Arc<Link>, number: u64, carrier: Carrier) {
         let limits = self.config.limits(self.lane, Side::Accepted);
         let _carried = Carried { link: Arc::clone(&link), number };
-        match carry(&link, number, stream, limits).await {
+        match carry(&link, number, carrier, limits).await {
             Ended::Left => (),
             Ended::Session(why) => link.end(why),
             Ended::Broken => {

@@ -1,5 +1,6 @@
 //! One connection that carries a session: reads frames into it, writes frames out of it.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::inlet::Inlet;
 use crate::link::{Link, Write, goodbye, ping};
 use crate::metrics;
 use crate::parked::Writer;
-use crate::stream::Stream;
+use crate::stream::Carrier;
+use crate::tls::Judged;
 
 /// What a connection is held to.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +56,7 @@ pub(crate) enum Ended {
 pub(crate) async fn carry(
     link: &Arc<Link>,
     number: u64,
-    stream: Box<dyn Stream>,
+    Carrier { stream, judged }: Carrier,
     limits: Limits,
 ) -> Ended {
     let (reader, writer) = stream.halves();
@@ -63,6 +65,7 @@ pub(crate) async fn carry(
         ended = read(link, number, reader, limits) => ended,
         ended = write(link, number, writer, limits) => ended,
         ended = left(link, number) => ended,
+        ended = distrusted(link, judged) => ended,
     }
 }
 
@@ -76,6 +79,15 @@ impl Drop for Parking<'_> {
     fn drop(&mut self) {
         drop(self.link.unpark(self.number));
     }
+}
+
+/// Ends when the other side is trusted no more: it may come again with a certificate that is good.
+async fn distrusted(link: &Link, judged: Option<Judged>) -> Ended {
+    let Some(judged) = judged else { return pending().await };
+    let why = judged.ends().await;
+    metrics::distrusted_later(&why);
+    tracing::warn!(peer = %link.peer, %why, "a connection is given up: it is trusted no more");
+    Ended::Broken
 }
 
 /// Ends when the session has ended here, or another connection carries it, and the writer has had its

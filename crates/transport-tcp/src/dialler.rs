@@ -13,7 +13,7 @@ use crate::handshake::{Refused, SessionId};
 use crate::link::Link;
 use crate::meet::{Call, Met, NotMet, call, random};
 use crate::own_time::own_time;
-use crate::stream::{Fresh, Stream, connect};
+use crate::stream::{Carrier, Fresh, connect};
 use crate::tls::Tls;
 
 /// Where a session leads.
@@ -26,7 +26,7 @@ pub(crate) struct Route {
 }
 
 /// A connection on which the two have met.
-type Connected = (Box<dyn Stream>, Met);
+type Connected = (Carrier, Met);
 
 impl Route {
     /// Opens a new session. The future that is returned keeps it, until it ends.
@@ -38,7 +38,7 @@ impl Route {
         let limits = (self.config.window, self.config.frame_max(self.lane));
         // Whom it leads to is known when the two have met; until then nothing is sent.
         let ack = crate::session::Session::new(limits.0).ack();
-        let (stream, met) = self.connect(id, ack, false).await?;
+        let (carrier, met) = self.connect(id, ack, false).await?;
         let known = (id, met.identity.peer, self.lane);
         let link = Arc::new(Link::new(known, Arc::clone(&self.into), limits));
         let number = link
@@ -46,17 +46,17 @@ impl Route {
             .map_err(|_violation| DialError::Unauthenticated(self.to.clone()))?;
         // Nobody else keeps it: however this ends, also before it begins, so does the session.
         let kept = Kept(Arc::clone(&link));
-        Ok((link, self.keep(kept, number, stream)))
+        Ok((link, self.keep(kept, number, carrier)))
     }
 
     /// Carries the session, over as many connections as it takes.
-    async fn keep(self, kept: Kept, mut number: u64, mut stream: Box<dyn Stream>) {
+    async fn keep(self, kept: Kept, mut number: u64, mut carrier: Carrier) {
         let link = &kept.0;
         let (mut backoff, mut progress) = (Backoff::new(link.id), 0);
         loop {
             let begun = Instant::now();
             let limits = self.config.limits(self.lane, Side::Dialled);
-            match carry(link, number, stream, limits).await {
+            match carry(link, number, carrier, limits).await {
                 Ended::Broken => (),
                 Ended::Session(why) => return link.end(why),
                 Ended::Left => return,
@@ -68,7 +68,7 @@ impl Route {
             if was_good {
                 backoff = Backoff::new(link.id);
             }
-            (number, stream) = match self.reconnect(link, (&mut backoff, was_good)).await {
+            (number, carrier) = match self.reconnect(link, (&mut backoff, was_good)).await {
                 Ok(next) => next,
                 Err(why) => return link.end(why),
             };
@@ -81,7 +81,7 @@ impl Route {
         &self,
         link: &Link,
         how: (&mut Backoff, bool),
-    ) -> Result<(u64, Box<dyn Stream>), Lost> {
+    ) -> Result<(u64, Carrier), Lost> {
         let within = self.config.no_contact;
         own_time(within, self.try_again(link, how)).await.unwrap_or(Err(Lost::NoContact(within)))
     }
@@ -90,7 +90,7 @@ impl Route {
         &self,
         link: &Link,
         (backoff, mut at_once): (&mut Backoff, bool),
-    ) -> Result<(u64, Box<dyn Stream>), Lost> {
+    ) -> Result<(u64, Carrier), Lost> {
         loop {
             if !std::mem::take(&mut at_once) {
                 sleep(backoff.next_delay()).await;
@@ -100,7 +100,7 @@ impl Route {
             }
             let told = link.ack();
             match self.connect(link.id, told, true).await {
-                Ok((stream, met)) => {
+                Ok((carrier, met)) => {
                     let there = met.identity.peer;
                     if there.life != link.peer.life {
                         return Err(Lost::Replaced(there.life));
@@ -110,7 +110,7 @@ impl Route {
                         return Err(Lost::Closed);
                     }
                     let number = link.connected(met.ack, told).or(Err(Lost::Protocol))?;
-                    return Ok((number, stream));
+                    return Ok((number, carrier));
                 }
                 Err(error) => {
                     if let Some(why) = final_answer(&error) {
@@ -130,13 +130,13 @@ impl Route {
     ) -> Result<Connected, DialError> {
         let (to, within) = (&self.to, self.config.handshake);
         let attempt = async {
-            let Fresh { mut stream, binding, budget } = self.knock(session).await?;
+            let Fresh { mut carrier, binding, budget } = self.knock(session).await?;
             let from = self.into.identity();
             let said = Call { from, to: self.peer, lane: self.lane, session, ack, resumes };
-            match call((&mut *stream, binding), said, &self.config.secret).await {
+            match call((&mut *carrier.stream, binding), said, &self.config.secret).await {
                 Ok(met) => {
                     budget.lift();
-                    Ok((stream, met))
+                    Ok((carrier, met))
                 }
                 Err(not_met) => Err(self.error(not_met)),
             }

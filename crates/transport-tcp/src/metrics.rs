@@ -36,6 +36,10 @@ const LOST_TOTAL: &str = "meshwarden_sessions_lost_total";
 const REFUSED_TOTAL: &str = "meshwarden_handshakes_refused_total";
 /// Frames of peers that ended their sessions, by `reason`.
 const FRAMES_REFUSED_TOTAL: &str = "meshwarden_frames_refused_total";
+/// Connections that were given up since the certificate of the other side is trusted no more, by `reason`.
+const DISTRUSTED_TOTAL: &str = "meshwarden_connections_distrusted_total";
+/// Revocation lists in use of which the next is overdue.
+const OVERDUE: &str = "meshwarden_revocations_overdue";
 /// Addresses that other machines can reach without TLS.
 const INSECURE: &str = "meshwarden_insecure";
 
@@ -61,6 +65,12 @@ pub fn describe() {
         Unit::Count,
         "Frames of peers that broke the protocol."
     );
+    describe_counter!(
+        DISTRUSTED_TOTAL,
+        Unit::Count,
+        "Connections given up since a certificate is trusted no more."
+    );
+    describe_gauge!(OVERDUE, Unit::Count, "Revocation lists of which the next is overdue.");
     describe_gauge!(
         INSECURE,
         Unit::Count,
@@ -171,6 +181,41 @@ impl Drop for Insecure {
     fn drop(&mut self) {
         self.0.decrement(1.0);
     }
+}
+
+/// Revocation lists that are overdue. They are counted until it is dropped.
+#[cfg(feature = "tls")]
+pub(crate) struct OverdueLists {
+    overdue: Gauge,
+    here: AtomicUsize,
+}
+
+#[cfg(feature = "tls")]
+impl OverdueLists {
+    /// So many are.
+    pub(crate) fn are(&self, n: usize) {
+        let before = self.here.swap(n, Ordering::Relaxed);
+        self.overdue.increment(n as f64 - before as f64);
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Default for OverdueLists {
+    fn default() -> Self {
+        Self { overdue: gauge!(OVERDUE), here: AtomicUsize::new(0) }
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Drop for OverdueLists {
+    fn drop(&mut self) {
+        self.are(0);
+    }
+}
+
+/// A connection is given up: the certificate of the other side is trusted no more.
+pub(crate) fn distrusted_later(why: &Distrust) {
+    counter!(DISTRUSTED_TOTAL, "reason" => distrusted(why)).increment(1);
 }
 
 /// A connection did not become a peer.

@@ -11,6 +11,17 @@ use crate::meet::NotMet;
 #[derive(Clone, Debug)]
 pub struct Tls(Infallible);
 
+/// Of nobody a certificate is judged.
+#[derive(Debug)]
+pub(crate) enum Judged {}
+
+impl Judged {
+    #[expect(clippy::unused_async, reason = "with the feature, it waits")]
+    pub(crate) async fn ends(self) -> Distrust {
+        match self {}
+    }
+}
+
 impl Tls {
     pub(crate) const fn is_everywhere(&self) -> bool {
         match self.0 {}
@@ -21,12 +32,12 @@ impl Tls {
     }
 
     #[expect(clippy::unused_async, reason = "with the feature, it waits")]
-    pub(crate) async fn connect<S>(&self, _: &str, _: S) -> Result<(S, Binding), Distrust> {
+    pub(crate) async fn connect<S>(&self, _: &str, _: S) -> Result<(S, Binding, Judged), Distrust> {
         match self.0 {}
     }
 
     #[expect(clippy::unused_async, reason = "with the feature, it waits")]
-    pub(crate) async fn accept<S>(&self, _: S) -> Result<(S, Binding), NotMet> {
+    pub(crate) async fn accept<S>(&self, _: S) -> Result<(S, Binding, Judged), NotMet> {
         match self.0 {}
     }
 }

@@ -18,7 +18,7 @@ use crate::meet::NotMet;
 use crate::metrics::Insecure;
 use crate::parked::Writer;
 use crate::several::connect_to_any;
-use crate::tls::Tls;
+use crate::tls::{Judged, Tls};
 use crate::unix::{self, SocketFile};
 
 /// A connection, of whatever kind.
@@ -52,9 +52,16 @@ impl Stream for tokio_rustls::TlsStream<Budgeted<TcpStream>> {
     }
 }
 
+/// A connection that may carry a session.
+pub(crate) struct Carrier {
+    pub(crate) stream: Box<dyn Stream>,
+    /// The certificate of the other side, if it has shown one.
+    pub(crate) judged: Option<Judged>,
+}
+
 /// A connection on which it is still to be found out who is at the other end.
 pub(crate) struct Fresh {
-    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) carrier: Carrier,
     pub(crate) binding: Binding,
     /// What the other end may say until that is known.
     pub(crate) budget: Budget,
@@ -80,13 +87,15 @@ pub(crate) async fn connect(to: &Addr, lane: Lane, config: &TcpConfig) -> Result
             let stream = Budgeted::new(stream, budget.clone());
             match guard {
                 Guard::Secret => {
-                    Ok(Fresh { stream: Box::new(stream), binding: Binding::Plain, budget })
+                    let carrier = Carrier { stream: Box::new(stream), judged: None };
+                    Ok(Fresh { carrier, binding: Binding::Plain, budget })
                 }
                 Guard::Tls(tls) => {
                     let met = tls.connect(host, stream).await;
                     let untrusted = |why| DialError::Untrusted { to: to.clone(), why };
-                    let (stream, binding) = met.map_err(untrusted)?;
-                    Ok(Fresh { stream: Box::new(stream), binding, budget })
+                    let (stream, binding, judged) = met.map_err(untrusted)?;
+                    let carrier = Carrier { stream: Box::new(stream), judged: Some(judged) };
+                    Ok(Fresh { carrier, binding, budget })
                 }
             }
         }
@@ -111,7 +120,7 @@ async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 fn of_unix(stream: UnixStream) -> Fresh {
     let budget = Budget::new(UNKNOWN_BYTES_MAX);
     let stream = Box::new(Budgeted::new(stream, budget.clone()));
-    Fresh { stream, binding: Binding::Plain, budget }
+    Fresh { carrier: Carrier { stream, judged: None }, binding: Binding::Plain, budget }
 }
 
 /// What proves who is at the other end of a TCP connection, and keeps others out of it.
@@ -235,11 +244,13 @@ impl Accepted {
         let stream = Budgeted::new(stream, budget.clone());
         match guard {
             Guard::Secret => {
-                Ok(Fresh { stream: Box::new(stream), binding: Binding::Plain, budget })
+                let carrier = Carrier { stream: Box::new(stream), judged: None };
+                Ok(Fresh { carrier, binding: Binding::Plain, budget })
             }
             Guard::Tls(tls) => {
-                let (stream, binding) = tls.accept(stream).await?;
-                Ok(Fresh { stream: Box::new(stream), binding, budget })
+                let (stream, binding, judged) = tls.accept(stream).await?;
+                let carrier = Carrier { stream: Box::new(stream), judged: Some(judged) };
+                Ok(Fresh { carrier, binding, budget })
             }
         }
     }

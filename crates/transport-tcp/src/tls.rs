@@ -7,12 +7,15 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use mesh_core::Distrust;
-use rustls::pki_types::ServerName;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::budget::is_used_up;
@@ -22,8 +25,11 @@ use crate::private_file::{read_private, read_public};
 
 mod error;
 mod fault;
+mod judged;
 mod key;
+mod list;
 mod name;
+mod overdue;
 mod own;
 mod trust;
 
@@ -31,6 +37,8 @@ pub use error::TlsError;
 pub use name::{CertName, CertNameError, Peers};
 
 use fault::distrust;
+pub(crate) use judged::Judged;
+use overdue::Overdue;
 use own::Own;
 use trust::Trust;
 
@@ -63,7 +71,7 @@ pub struct Tls {
     admitted: Arc<Peers>,
     /// Whom we dial.
     dialled: Arc<Peers>,
-    sides: Arc<RwLock<Sides>>,
+    sides: watch::Sender<Sides>,
     is_everywhere: bool,
 }
 
@@ -72,6 +80,10 @@ pub struct Tls {
 struct Sides {
     dialler: Arc<ClientConfig>,
     listener: Arc<ServerConfig>,
+    /// What whoever listens, and whoever dials, is held against.
+    servers: Arc<dyn ServerCertVerifier>,
+    clients: Arc<dyn ClientCertVerifier>,
+    overdue: Arc<Overdue>,
 }
 
 /// Where the parts of a [`Tls`] are: PEM files.
@@ -129,7 +141,7 @@ impl Tls {
             name,
             admitted: Arc::clone(&peers),
             dialled: peers,
-            sides: Arc::new(RwLock::new(sides)),
+            sides: watch::Sender::new(sides),
             is_everywhere: false,
         })
     }
@@ -142,8 +154,8 @@ impl Tls {
     }
 
     /// Reads the files again, for connections that are made from now on: a new certificate before the old one
-    /// expires, a new revocation list, another authority beside the first. Connections that are up are not
-    /// judged again. Nothing changes if this fails.
+    /// expires, a new revocation list, another authority beside the first. Connections that are up are judged
+    /// again by it, and those are given up whose other side is trusted no more. Nothing changes if this fails.
     ///
     /// # Errors
     ///
@@ -162,12 +174,14 @@ impl Tls {
         if found != self.name {
             return Err(TlsError::OtherName { ours: self.name.clone(), found });
         }
-        *self.sides.write().unwrap_or_else(PoisonError::into_inner) = sides;
+        self.sides.send_replace(sides);
         Ok(())
     }
 
     fn sides(&self) -> Sides {
-        self.sides.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let sides = self.sides.borrow().clone();
+        sides.overdue.look(UnixTime::now().as_secs());
+        sides
     }
 
     /// The same, also on loopback, where the secret of the mesh is enough otherwise. Both sides must be set up
@@ -199,37 +213,49 @@ impl Tls {
         &self,
         host: &str,
         stream: S,
-    ) -> Result<(TlsStream<S>, Binding), Distrust>
+    ) -> Result<(TlsStream<S>, Binding, Judged), Distrust>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(host.to_owned()).or(Err(Distrust::OtherHost))?;
-        let connected = TlsConnector::from(self.sides().dialler).connect(name, stream).await;
-        met(connected.map_err(|error| distrust(&error))?.into(), &self.dialled)
+        let renewed = self.sides.subscribe();
+        let connector = TlsConnector::from(self.sides().dialler);
+        let connected = connector.connect(name.clone(), stream).await;
+        let stream = connected.map_err(|error| distrust(&error))?.into();
+        met(stream, &self.dialled, (Some(name), renewed))
     }
 
     /// The listener's side.
-    pub(crate) async fn accept<S>(&self, stream: S) -> Result<(TlsStream<S>, Binding), NotMet>
+    pub(crate) async fn accept<S>(
+        &self,
+        stream: S,
+    ) -> Result<(TlsStream<S>, Binding, Judged), NotMet>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let renewed = self.sides.subscribe();
         let accepted = TlsAcceptor::from(self.sides().listener).accept(stream).await;
         let stream = accepted.map_err(|error| match error {
             used_up if is_used_up(&used_up) => NotMet::from(used_up),
             error => distrust(&error).into(),
         })?;
-        Ok(met(stream.into(), &self.admitted)?)
+        Ok(met(stream.into(), &self.admitted, (None, renewed))?)
     }
 }
 
-/// Whether whoever has been met is one of `peers`, and what ties the handshake of the mesh to this connection.
-fn met<S>(stream: TlsStream<S>, peers: &Peers) -> Result<(TlsStream<S>, Binding), Distrust> {
+/// Whether whoever has been met is one of `peers`, what ties the handshake of the mesh to this connection, and
+/// what is judged again while it lasts.
+fn met<S>(
+    stream: TlsStream<S>,
+    peers: &Peers,
+    (host, renewed): (Option<ServerName<'static>>, watch::Receiver<Sides>),
+) -> Result<(TlsStream<S>, Binding, Judged), Distrust> {
     let (_, connection) = stream.get_ref();
     if connection.alpn_protocol() != Some(ALPN) {
         return Err(Distrust::Protocol);
     }
-    let shown = connection.peer_certificates().and_then(<[_]>::first);
-    let name = shown.and_then(|certificate| CertName::of(certificate).ok());
+    let chain: Vec<_> = connection.peer_certificates().unwrap_or_default().to_vec();
+    let name = chain.first().and_then(|certificate| CertName::of(certificate).ok());
     peers.admit(&name.ok_or(Distrust::Nameless)?)?;
     let empty = [0; 32];
     let exported = match &stream {
@@ -237,7 +263,7 @@ fn met<S>(stream: TlsStream<S>, peers: &Peers) -> Result<(TlsStream<S>, Binding)
         TlsStream::Server(ours) => ours.get_ref().1.export_keying_material(empty, EXPORTER, None),
     };
     let binding = Binding::Tls(exported.or(Err(Distrust::NoTls))?);
-    Ok((stream, binding))
+    Ok((stream, binding, Judged::new(host, chain, renewed)))
 }
 
 impl TlsFiles {
@@ -265,9 +291,14 @@ impl Sides {
     /// Whose certificate it is, and what connections are made with.
     fn from_pem(pem: TlsPem<'_>) -> Result<(CertName, Self), TlsError> {
         let own = Own::from_pem(pem.chain, pem.key)?;
-        let trust = Trust::from_pem(pem.authority, pem.revoked)?;
-        let (dialler, listener) = (trust.dialler(&own)?, trust.listener(&own)?);
-        Ok((own.name, Self { dialler: Arc::new(dialler), listener: Arc::new(listener) }))
+        let between = own.chain.get(1..).unwrap_or_default();
+        let trust = Trust::from_pem(pem.authority, pem.revoked, between)?;
+        let (dialler, servers) = trust.dialler(&own)?;
+        let (listener, clients) = trust.listener(&own)?;
+        let overdue = Arc::new(trust.overdue());
+        overdue.look(UnixTime::now().as_secs());
+        let (dialler, listener) = (Arc::new(dialler), Arc::new(listener));
+        Ok((own.name, Self { dialler, listener, servers, clients, overdue }))
     }
 }
 

@@ -21,6 +21,14 @@ pub enum TlsError {
     /// There is no revocation list, or one of them is none.
     #[error("what was given as revocation lists is none, or has one that cannot be understood")]
     NoRevocations,
+    /// A revocation list was made by somebody else than our authorities, so that it would have no effect.
+    #[error(
+        "a revocation list is by {issuer:?}, which is none of our authorities: it would have no effect"
+    )]
+    ForeignRevocations {
+        /// The names of whoever has made it.
+        issuer: String,
+    },
     /// There is no certificate of ours.
     #[error("there is no certificate in what was given as our own")]
     NoCertificate,

@@ -20,17 +20,24 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use super::ALPN;
 use super::error::TlsError;
 use super::fault::of_rustls;
+use super::list::RevocationList;
+use super::overdue::Overdue;
 use super::own::Own;
 
 /// What the other side's certificate is held against.
 pub(super) struct Trust {
     roots: Arc<RootCertStore>,
-    revoked: Vec<CertificateRevocationListDer<'static>>,
+    revoked: Vec<RevocationList>,
     provider: Arc<CryptoProvider>,
 }
 
 impl Trust {
-    pub(super) fn from_pem(authority: &[u8], revoked: &[u8]) -> Result<Self, TlsError> {
+    /// `between` is what is between the authority and a certificate of ours.
+    pub(super) fn from_pem(
+        authority: &[u8],
+        revoked: &[u8],
+        between: &[CertificateDer<'_>],
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let all_authorities: Vec<_> = all(authority).ok_or(TlsError::NoAuthority)?;
         let mut roots = RootCertStore::empty();
@@ -52,15 +59,44 @@ impl Trust {
         if lists.is_empty() && !revoked.is_empty() {
             return Err(TlsError::NoRevocations);
         }
+        let lists: Option<Vec<_>> = lists.into_iter().map(RevocationList::new).collect();
+        let mut lists = lists.ok_or(TlsError::NoRevocations)?;
+        // Also one that is not valid any more: its list does no harm, and may still be in the file.
+        let mut issuers: Vec<Vec<u8>> = Vec::new();
+        for certificate in all_authorities.iter().chain(between) {
+            let parsed = EndEntityCert::try_from(certificate).or(Err(TlsError::NoAuthority))?;
+            issuers.push(parsed.subject().to_vec());
+        }
+        if let Some(foreign) = lists.iter().find(|list| !issuers.contains(&list.issuer)) {
+            return Err(TlsError::ForeignRevocations { issuer: foreign.issuer_text() });
+        }
+        // Of several by one issuer only the first is looked at.
+        lists.sort_by_key(|list| std::cmp::Reverse(list.made));
         Ok(Self { roots: Arc::new(roots), revoked: lists, provider })
+    }
+
+    /// When the next of each revocation list was to come that is in use: the newest of each issuer.
+    pub(super) fn overdue(&self) -> Overdue {
+        let is_newest = |(index, list): &(usize, &RevocationList)| {
+            self.revoked[..*index].iter().all(|newer| newer.issuer != list.issuer)
+        };
+        let newest = self.revoked.iter().enumerate().filter(is_newest);
+        Overdue::new(newest.map(|(_, list)| list.next).collect())
+    }
+
+    fn revoked(&self) -> impl Iterator<Item = CertificateRevocationListDer<'static>> {
+        self.revoked.iter().map(|list| list.der.clone())
     }
 
     /// The configuration of whoever dials. Without resumption: a session of the mesh resumes by itself, and a
     /// ticket would be another secret to keep.
-    pub(super) fn dialler(&self, own: &Own) -> Result<ClientConfig, TlsError> {
+    pub(super) fn dialler(
+        &self,
+        own: &Own,
+    ) -> Result<(ClientConfig, Arc<WebPkiServerVerifier>), TlsError> {
         let (roots, provider) = (Arc::clone(&self.roots), Arc::clone(&self.provider));
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-            .with_crls(self.revoked.clone())
+            .with_crls(self.revoked())
             .allow_unknown_revocation_status()
             .build()
             .map_err(no_verifier)?;
@@ -68,18 +104,21 @@ impl Trust {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(VERSIONS)
             .map_err(|error| TlsError::Unusable(error.to_string()))?
-            .with_webpki_verifier(verifier)
+            .with_webpki_verifier(Arc::clone(&verifier))
             .with_client_cert_resolver(Arc::clone(&own.shown) as _);
         config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(config)
+        Ok((config, verifier))
     }
 
     /// The configuration of whoever listens: who shows no certificate is not talked to.
-    pub(super) fn listener(&self, own: &Own) -> Result<ServerConfig, TlsError> {
+    pub(super) fn listener(
+        &self,
+        own: &Own,
+    ) -> Result<(ServerConfig, Arc<dyn ClientCertVerifier>), TlsError> {
         let (roots, provider) = (Arc::clone(&self.roots), Arc::clone(&self.provider));
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
-            .with_crls(self.revoked.clone())
+            .with_crls(self.revoked())
             .allow_unknown_revocation_status()
             .build()
             .map_err(no_verifier)?;
@@ -87,12 +126,12 @@ impl Trust {
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(VERSIONS)
             .map_err(|error| TlsError::Unusable(error.to_string()))?
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::clone(&verifier))
             .with_cert_resolver(Arc::clone(&own.shown) as _);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(config)
+        Ok((config, verifier))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Certificates, good and bad.
 
+use std::time::Duration;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason,
@@ -24,6 +26,8 @@ pub(crate) struct Face {
     pub(crate) purposes: Vec<ExtendedKeyUsagePurpose>,
     pub(crate) years: (i32, i32),
     pub(crate) serial: u64,
+    /// When it expires instead, in seconds since 1970.
+    pub(crate) until: Option<u64>,
 }
 
 impl Face {
@@ -38,13 +42,17 @@ impl Face {
             ],
             years: (2020, 2100),
             serial: 7,
+            until: None,
         }
     }
 
     fn params(&self) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.not_before = date_time_ymd(self.years.0, 1, 1);
-        params.not_after = date_time_ymd(self.years.1, 1, 1);
+        params.not_after = match self.until {
+            Some(until) => date_time_ymd(1970, 1, 1) + Duration::from_secs(until),
+            None => date_time_ymd(self.years.1, 1, 1),
+        };
         params.serial_number = Some(SerialNumber::from(self.serial));
         let uris = self
             .uris
@@ -103,6 +111,11 @@ impl Authority {
 
     /// A list on which it takes back the certificate with this number.
     pub(crate) fn revoking(&self, serial: u64) -> String {
+        self.revoking_for(serial, (2021, 2100))
+    }
+
+    /// The same, made in one year, the next to come in another.
+    pub(crate) fn revoking_for(&self, serial: u64, years: (i32, i32)) -> String {
         let revoked = RevokedCertParams {
             serial_number: SerialNumber::from(serial),
             revocation_time: date_time_ymd(2021, 1, 1),
@@ -110,8 +123,8 @@ impl Authority {
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2021, 1, 1),
-            next_update: date_time_ymd(2100, 1, 1),
+            this_update: date_time_ymd(years.0, 1, 1),
+            next_update: date_time_ymd(years.1, 1, 1),
             crl_number: SerialNumber::from(1_u64),
             issuing_distribution_point: None,
             revoked_certs: vec![revoked],

@@ -4,6 +4,8 @@ mod authority;
 mod cards;
 #[path = "../it/flood.rs"]
 mod flood;
+mod later;
+mod lists;
 mod own;
 mod ports;
 mod renewal;

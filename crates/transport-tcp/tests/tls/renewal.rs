@@ -26,7 +26,8 @@ fn renewed(tls: &Tls, authority: &str, card: &Card, revoked: &str) -> Result<(),
 async fn what_is_renewed_holds_for_the_next_connection_and_disturbs_none() {
     let authority = Authority::new("ours");
     let ours = authority.sign(&Face::of("agent/a"));
-    let theirs = authority.sign(&Face { serial: 99, ..Face::of("agent/b") });
+    let theirs = authority.sign(&Face::of("agent/b"));
+    let revoked = authority.sign(&Face { serial: 99, ..Face::of("agent/b") });
     let tls = authority.tls(&ours);
     let there = Ear::new(2, 0);
     let (_listener, at) = listening(&there, Lane::Control, secured(tls.clone())).await;
@@ -36,6 +37,7 @@ async fn what_is_renewed_holds_for_the_next_connection_and_disturbs_none() {
     let out = dialler.dial(&at, peer, Lane::Control, first.clone()).await.unwrap();
     // The clone that the listener has is renewed with it.
     assert_eq!(renewed(&tls, &authority.pem(), &ours, &authority.revoking(99)), Ok(()));
+    let dialler = transport(secured(authority.tls(&revoked)));
     let dialled = dialler.dial(&at, peer, Lane::Control, second.clone()).await.err();
     assert_eq!(dialled, Some(DialError::Untrusted { to: at.clone(), why: Distrust::Ours }));
     send(&*out, 1, 64).await;

@@ -89,10 +89,13 @@ impl Route {
     async fn try_again(
         &self,
         link: &Link,
-        (backoff, mut at_once): (&mut Backoff, bool),
+        (backoff, at_once): (&mut Backoff, bool),
     ) -> Result<(u64, Carrier), Lost> {
+        let mut n_at_once = if at_once { AT_ONCE } else { 0 };
         loop {
-            if !std::mem::take(&mut at_once) {
+            if n_at_once > 0 {
+                n_at_once -= 1;
+            } else {
                 sleep(backoff.next_delay()).await;
             }
             if let Some(why) = link.ended() {
@@ -115,6 +118,9 @@ impl Route {
                 Err(error) => {
                     if let Some(why) = final_answer(&error) {
                         return Err(why);
+                    }
+                    if !hangs_up(&error) {
+                        n_at_once = 0;
                     }
                     tracing::debug!(peer = %link.peer, %error, "cannot connect again yet");
                 }
@@ -199,6 +205,18 @@ fn final_answer(error: &DialError) -> Option<Lost> {
         _ => None,
     }
 }
+
+/// Whether a connection was made, and ended before anything was said on it. The kernel closes what a dead process
+/// had one after the other: its listener, where we have queued, may be the next, and then it refuses.
+fn hangs_up(error: &DialError) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+
+    let DialError::Os { kind, .. } = error else { return false };
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// How often it is tried to connect again without a pause, where the peer hangs up.
+const AT_ONCE: u32 = 2;
 
 /// A connection that lasts for so long was one, whatever has got through. More than the longest pause between
 /// two attempts.

@@ -93,6 +93,14 @@ pub trait Inbound: Send + Sync {
     /// lets the peer send more.
     fn deliver(&self, from: PeerId, envelope: Envelope, credit: Credit);
 
+    /// Envelopes have arrived from a peer, in this order. The same as [`deliver`](Self::deliver) for each of
+    /// them, for less where many are for one receiver. None is left in `envelopes`.
+    fn deliver_all(&self, from: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
+        for (envelope, credit) in envelopes.drain(..) {
+            self.deliver(from, envelope, credit);
+        }
+    }
+
     /// A session with a peer has ended, and is not open any more; there may be another one. `back` is what
     /// was not acknowledged on it.
     fn lost(&self, peer: PeerId, lane: Lane, why: Lost, back: Vec<Envelope>);

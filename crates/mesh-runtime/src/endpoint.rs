@@ -1,11 +1,12 @@
 //! What can be found by an address, whatever its type.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{ActorId, Body, CallId, PeerId, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, CallId, Credit, PeerId, PortId, WhyUndelivered};
 
 use crate::actor::Stop;
 use crate::letter::AnyLetter;
@@ -36,6 +37,20 @@ pub(crate) trait Endpoint: Send + Sync {
     fn deliver(&self, port: PortId, letter: Box<dyn AnyLetter>, room: Room)
     -> Result<(), Rejected>;
 
+    /// Takes as many of these letters as there is room for now, in order, each as if it were delivered by itself.
+    /// Those that will not be taken are put into `refused`.
+    fn deliver_all(&self, letters: &mut VecDeque<Waiting>, refused: &mut Vec<NeverTaken>) {
+        while let Some(Waiting { port, letter, credit }) = letters.pop_front() {
+            match self.deliver(port, letter, Room::Free) {
+                Ok(()) => (),
+                Err(Rejected::Full(letter)) => {
+                    return letters.push_front(Waiting { port, letter, credit });
+                }
+                Err(Rejected::Never(why, letter)) => refused.push((why, letter)),
+            }
+        }
+    }
+
     /// Waits for its turn until there is room for one letter. That room is kept for whoever has waited, who
     /// must then deliver with [`Room::Kept`] at once. `false` if there will never be room.
     fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = bool> + Send>>;
@@ -46,6 +61,16 @@ pub(crate) trait Endpoint: Send + Sync {
     /// Asks it to end.
     fn stop(&self, how: Stop);
 }
+
+/// A letter from another process that waits, and the room that its sender was given for it.
+pub(crate) struct Waiting {
+    pub(crate) port: PortId,
+    pub(crate) letter: Box<dyn AnyLetter>,
+    pub(crate) credit: Credit,
+}
+
+/// A letter that will not be taken, and why.
+pub(crate) type NeverTaken = (WhyUndelivered, Box<dyn AnyLetter>);
 
 /// Who in another process has sent a message.
 #[derive(Clone, Copy)]

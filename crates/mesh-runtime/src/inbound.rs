@@ -12,7 +12,7 @@ use mesh_core::{
     PortId, Returned, WhyReturned, WhyUndelivered,
 };
 
-use crate::endpoint::{Away, Endpoint, Rejected, Room};
+use crate::endpoint::{Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
 use crate::letter::AnyLetter;
 use crate::proc::{Proc, WeakProc};
 use crate::undelivered::{Undelivered, log_undelivered};
@@ -21,11 +21,11 @@ use crate::undelivered::{Undelivered, log_undelivered};
 #[derive(Default)]
 pub(crate) struct Overflow(Mutex<BTreeMap<NonZeroU64, VecDeque<Waiting>>>);
 
-/// A letter that waits, and the room that its sender was given for it.
-struct Waiting {
-    port: PortId,
-    letter: Box<dyn AnyLetter>,
-    credit: Credit,
+/// Letters for one endpoint that have come one after the other.
+struct Run {
+    to: ActorId,
+    endpoint: Arc<dyn Endpoint>,
+    letters: VecDeque<Waiting>,
 }
 
 /// The receiving end of all sessions of a process. It keeps nothing alive.
@@ -87,6 +87,64 @@ impl Proc {
         }
     }
 
+    /// Of casts that follow each other to one actor, that is looked for once, and they are delivered together.
+    fn receive_all(&self, sender: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
+        let mut run = None::<Run>;
+        for (envelope, credit) in envelopes.drain(..) {
+            let cast = match envelope.head {
+                Head::Cast { to, port, from } => Some((to, port, from)),
+                _ => None,
+            };
+            if run.as_ref().is_some_and(|run| cast.is_none_or(|(to, ..)| to != run.to)) {
+                run.take().into_iter().for_each(|run| self.deliver_run(run));
+            }
+            let good = cast.filter(|(to, _, from)| {
+                to.peer() == self.peer() && from.is_none_or(|from| from.peer() == sender)
+            });
+            let Some((to, port, from)) = good else {
+                self.receive(sender, envelope, credit);
+                continue;
+            };
+            if run.is_none() {
+                let of = |endpoint| Run { to, endpoint, letters: VecDeque::new() };
+                run = self.find(to).map(of);
+            }
+            let Some(Run { endpoint, letters, .. }) = &mut run else {
+                self.receive(sender, envelope, credit);
+                continue;
+            };
+            match endpoint.open(port, envelope.body, Away::Cast(from)) {
+                Ok(letter) => letters.push_back(Waiting { port, letter, credit }),
+                Err((why, body)) => self.refuse(&envelope.head, why, body),
+            }
+        }
+        run.into_iter().for_each(|run| self.deliver_run(run));
+    }
+
+    /// Delivers letters, now or when there is room; behind those that wait already.
+    fn deliver_run(&self, Run { endpoint, mut letters, .. }: Run) {
+        let mut refused = Vec::new();
+        let mut overflow = self.overflow().lock();
+        if let Some(queue) = overflow.get_mut(&endpoint.index()) {
+            return queue.append(&mut letters);
+        }
+        endpoint.deliver_all(&mut letters, &mut refused);
+        if letters.is_empty() {
+            drop(overflow);
+        } else {
+            overflow.insert(endpoint.index(), letters);
+            drop(overflow);
+            self.drain_later(&endpoint);
+        }
+        self.bounce_all(&*endpoint, refused);
+    }
+
+    fn drain_later(&self, endpoint: &Arc<dyn Endpoint>) {
+        let to = self.actor_id(endpoint.index());
+        let runtime = self.on(to.plane()).runtime().clone();
+        drop(runtime.spawn(drain(self.downgrade(), Arc::clone(endpoint))));
+    }
+
     /// Opens a message and delivers it, now or when there is room.
     pub(crate) fn open(
         &self,
@@ -111,9 +169,7 @@ impl Proc {
             Delivery::Full(waiting) => {
                 overflow.insert(endpoint.index(), VecDeque::from([waiting]));
                 drop(overflow);
-                let to = self.actor_id(endpoint.index());
-                let runtime = self.on(to.plane()).runtime().clone();
-                drop(runtime.spawn(drain(self.downgrade(), endpoint)));
+                self.drain_later(&endpoint);
             }
             Delivery::Never(why, letter) => {
                 drop(overflow);
@@ -122,12 +178,14 @@ impl Proc {
         }
     }
 
-    /// Delivers what has waited longest into the room that is kept for it; `false` if nothing waits any
-    /// more.
-    fn drain_one(&self, endpoint: &dyn Endpoint) -> bool {
+    /// Delivers what has waited longest into the room that is kept for it, and what there is more room for, if
+    /// nobody else waits for that; `false` if nothing waits any more.
+    fn drain_some(&self, endpoint: &dyn Endpoint) -> bool {
+        let mut refused = Vec::new();
         let mut overflow = self.overflow().lock();
         let Some(queue) = overflow.get_mut(&endpoint.index()) else { return false };
         let first = queue.pop_front().map(|waiting| try_deliver(endpoint, waiting, Room::Kept));
+        endpoint.deliver_all(queue, &mut refused);
         let is_left = !queue.is_empty();
         if !is_left {
             overflow.remove(&endpoint.index());
@@ -136,6 +194,7 @@ impl Proc {
         if let Some(Delivery::Never(why, letter)) = first {
             self.bounce(endpoint, why, letter);
         }
+        self.bounce_all(endpoint, refused);
         is_left
     }
 
@@ -151,6 +210,10 @@ impl Proc {
     fn bounce(&self, endpoint: &dyn Endpoint, why: WhyUndelivered, letter: Box<dyn AnyLetter>) {
         let to = self.actor_id(endpoint.index());
         letter.undelivered(self, to, why, Fault::Undelivered(why));
+    }
+
+    fn bounce_all(&self, endpoint: &dyn Endpoint, refused: Vec<NeverTaken>) {
+        refused.into_iter().for_each(|(why, letter)| self.bounce(endpoint, why, letter));
     }
 
     /// A peer is out of reach for what supervises it, if nothing else of that kind leads there: then so it is
@@ -216,7 +279,7 @@ async fn drain(proc: WeakProc, endpoint: Arc<dyn Endpoint>) {
         if !has_room {
             return proc.drain_back(&*endpoint);
         }
-        if !proc.drain_one(&*endpoint) {
+        if !proc.drain_some(&*endpoint) {
             return;
         }
     }
@@ -236,6 +299,13 @@ impl Inbound for Receiver {
     fn deliver(&self, from: PeerId, envelope: Envelope, credit: Credit) {
         if let Some(proc) = self.proc.upgrade() {
             proc.receive(from, envelope, credit);
+        }
+    }
+
+    fn deliver_all(&self, from: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
+        match self.proc.upgrade() {
+            Some(proc) => proc.receive_all(from, envelopes),
+            None => envelopes.clear(),
         }
     }
 

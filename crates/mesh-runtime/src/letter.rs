@@ -110,21 +110,14 @@ impl<M: Message> Sealed<M> {
     }
 }
 
-impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
-    fn port(&self) -> PortId {
-        const { PortId::of::<M>() }
-    }
-
-    fn name(&self) -> &'static str {
-        M::NAME
-    }
-
-    fn begin(
-        self: Box<Self>,
+impl<M: Message> Letter<M> {
+    /// Begins to handle it, as [`Parcel::begin`] does.
+    fn begin_by<A: Handler<M>>(
+        self,
         mut life: Box<Life<A>>,
         turn: &mut TurnSlot<A>,
     ) -> Option<Box<Life<A>>> {
-        let Self { message, back } = *self;
+        let Self { message, back } = self;
         let sender = back.sender(life.cx.proc());
         life.cx.set_sender(sender);
         let reply = match back.wanted() {
@@ -139,6 +132,20 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
     }
 }
 
+impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
+    fn port(&self) -> PortId {
+        const { PortId::of::<M>() }
+    }
+
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
+    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+        self.begin_by(life, turn)
+    }
+}
+
 impl<M: Message, A: Handler<M>> Parcel<A> for Sealed<M> {
     fn port(&self) -> PortId {
         const { PortId::of::<M>() }
@@ -150,7 +157,7 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Sealed<M> {
 
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
         match self.unseal() {
-            Ok(letter) => Box::new(letter).begin(life, turn),
+            Ok(letter) => letter.begin_by(life, turn),
             Err(sealed) => {
                 let to = life.cx.me().shared().id();
                 sealed.malformed(life.cx.proc(), to);

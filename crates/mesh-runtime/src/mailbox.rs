@@ -94,6 +94,36 @@ impl<T, C> Mailbox<T, C> {
         self.push_permitted(message).map_err(Refused::Closed)
     }
 
+    /// Takes room for at most `n` messages, which [`push_all_permitted`](Self::push_all_permitted) must then take
+    /// at once. Returns for how many; `None` if the mailbox has been closed.
+    pub(crate) fn try_room(&self, n: usize) -> Option<usize> {
+        loop {
+            let n = u32::try_from(n.min(self.room.available_permits())).unwrap_or(u32::MAX);
+            match self.room.try_acquire_many(n) {
+                Ok(permits) => {
+                    permits.forget();
+                    return Some(n as usize);
+                }
+                // Somebody else was faster.
+                Err(TryAcquireError::NoPermits) => (),
+                Err(TryAcquireError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Puts messages into the data lane, for which there was room. If the mailbox has been closed, none is taken
+    /// out of `messages`.
+    pub(crate) fn push_all_permitted(&self, messages: &mut Vec<T>) {
+        let mut queue = self.lock();
+        if queue.state != State::Open || messages.is_empty() {
+            return;
+        }
+        queue.data.extend(messages.drain(..));
+        let reader = queue.reader.wake_for(WaitFor::Anything);
+        drop(queue);
+        wake(reader);
+    }
+
     /// Waits until there is room for one message, which [`push_permitted`](Self::push_permitted) must then
     /// take at once. Those that wait have their turn in the order in which they came. `false` if the mailbox
     /// has been closed.

@@ -1,5 +1,6 @@
 //! What everybody who knows an actor shares: its mailbox, its name, its children, and how it ended.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use mesh_core::{ActorId, Body, End, PortId, WhyUndelivered};
 use tokio::sync::Notify;
 
 use crate::actor::{Actor, Stop};
-use crate::endpoint::{Away, Endpoint, Rejected, Room};
+use crate::endpoint::{Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
 use crate::failure::Failure;
 use crate::family::Family;
 use crate::kind::Kind;
@@ -238,6 +239,26 @@ impl<A: Actor> Endpoint for Shared<A> {
             Refused::Full(parcel) => Rejected::Full(parcel),
             Refused::Closed(parcel) => Rejected::Never(WhyUndelivered::Ended, parcel),
         })
+    }
+
+    /// All under one lock.
+    fn deliver_all(&self, letters: &mut VecDeque<Waiting>, refused: &mut Vec<NeverTaken>) {
+        let ended = |letter: Box<dyn AnyLetter>| (WhyUndelivered::Ended, letter);
+        let Some(n) = self.mailbox.try_room(letters.len()) else {
+            return refused.extend(letters.drain(..).map(|waiting| ended(waiting.letter)));
+        };
+        let mut parcels = Vec::with_capacity(n);
+        for Waiting { port, letter, .. } in letters.drain(..n) {
+            match self.kind.handlers().parcel(port, letter) {
+                Ok(parcel) => parcels.push(parcel),
+                Err(letter) => {
+                    self.mailbox.release(1);
+                    refused.push((WhyUndelivered::NoPort, letter));
+                }
+            }
+        }
+        self.mailbox.push_all_permitted(&mut parcels);
+        refused.extend(parcels.into_iter().map(|parcel| ended(parcel)));
     }
 
     fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = bool> + Send>> {

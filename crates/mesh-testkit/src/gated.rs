@@ -121,6 +121,10 @@ impl Inbound for GatedIn {
         self.inner.deliver(from, envelope, credit);
     }
 
+    fn deliver_all(&self, from: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
+        self.inner.deliver_all(from, envelopes);
+    }
+
     fn lost(&self, peer: PeerId, lane: Lane, why: Lost, back: Vec<Envelope>) {
         self.inner.lost(peer, lane, why, back);
     }

@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::chunks::Chunks;
-use crate::inlet::Inlet;
+use crate::inlet::{Inlet, TOGETHER};
 use crate::link::{Link, Write, goodbye, ping};
 use crate::metrics;
 use crate::parked::Writer;
@@ -117,7 +117,7 @@ where
         let mut has_any = false;
         loop {
             let taken = inlet.take_frames(&mut frames, frame_max);
-            let is_empty = frames.is_empty();
+            let (is_empty, is_full) = (frames.is_empty(), frames.len() >= TOGETHER);
             has_any |= !is_empty;
             match link.receive((number, side), &mut frames) {
                 Ok(true) => (),
@@ -135,6 +135,10 @@ where
             }
             if is_empty {
                 break;
+            }
+            if is_full {
+                // Those who are to handle them run before more come, where all have one thread.
+                yield_now().await;
             }
         }
         // What is whole is answered, or acknowledged, for what it is.

@@ -131,7 +131,7 @@ const KEPT_MAX: usize = 4;
 const COPIED_MAX: usize = 16 * 1024;
 
 /// How many frames are received together.
-const TOGETHER: usize = 64;
+pub(crate) const TOGETHER: usize = 256;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::{Buf, Bytes, BytesMut};
-use mesh_core::{Envelope, Inbound, Lane, Lost, PeerId};
+use mesh_core::{Credit, Envelope, Inbound, Lane, Lost, PeerId};
 use tokio::sync::Notify;
 
 use crate::chunks::Chunks;
@@ -32,8 +32,8 @@ pub(crate) struct Link {
     sending: Mutex<()>,
     /// Who delivers, one after the other: what arrives on a new connection must not overtake what is being
     /// delivered from the old one, nor the end of the session what arrived before it. What is delivered
-    /// together, and what of the window each takes.
-    delivering: Mutex<Vec<(Envelope, u64)>>,
+    /// together, and the room that each takes of the window.
+    delivering: Mutex<Vec<(Envelope, Credit)>>,
     state: Mutex<State>,
     /// The session has not ended: what is asked before each message, and needs no lock for that.
     is_open: AtomicBool,

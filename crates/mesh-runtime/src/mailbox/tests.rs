@@ -13,6 +13,8 @@ use super::*;
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     TryPush,
+    /// Pushes so many together, as far as there is room.
+    TryPushAll(usize),
     PushControl,
     /// The reader takes what is there, if it has handled what it took before.
     Take,
@@ -91,6 +93,7 @@ impl Naive {
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         8 => Just(Deed::TryPush),
+        3 => (0..6_usize).prop_map(Deed::TryPushAll),
         3 => Just(Deed::PushControl),
         4 => Just(Deed::Take),
         6 => Just(Deed::Handle),
@@ -122,6 +125,17 @@ proptest! {
         for (number, deed) in (0_u32..).zip(deeds) {
             match deed {
                 Deed::TryPush => prop_assert_eq!(mailbox.try_push(number), naive.try_push(number)),
+                Deed::TryPushAll(n) => {
+                    let room = mailbox.try_room(n);
+                    let mut messages: Vec<u32> = (0..room.unwrap_or(0)).map(|_| number).collect();
+                    let n_wakes = naive.n_wakes;
+                    let taken = (0..n).take_while(|_| naive.try_push(number).is_ok()).count();
+                    // Those that come together wake once.
+                    prop_assert!(naive.n_wakes <= n_wakes + 1);
+                    prop_assert_eq!(room, (!naive.is_closed).then_some(taken));
+                    mailbox.push_all_permitted(&mut messages);
+                    prop_assert_eq!(messages, []);
+                }
                 Deed::PushControl => {
                     prop_assert_eq!(mailbox.push_control(number), naive.push_control(number));
                 }

@@ -20,5 +20,6 @@ mod restart_order;
 mod restarts;
 mod script;
 mod senders;
+mod together;
 mod transport;
 mod work;

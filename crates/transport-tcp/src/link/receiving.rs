@@ -35,7 +35,9 @@ impl Link {
             match state.session.receive(frame) {
                 Ok(Incoming::Nothing) => (),
                 Ok(Incoming::Room) => has_room = true,
-                Ok(Incoming::Envelope(envelope, cost)) => delivering.push((envelope, cost)),
+                Ok(Incoming::Envelope(envelope, cost)) => {
+                    delivering.push((envelope, credit(&self.freed, cost)));
+                }
                 Ok(Incoming::Closed) => outcome = Ok(false),
                 Err(violation) => outcome = Err(violation),
             }
@@ -53,9 +55,7 @@ impl Link {
             self.answer_ping(connection);
         }
         // Without the lock of the state: whoever gets it may answer at once.
-        for (envelope, cost) in delivering.drain(..) {
-            self.into.deliver(self.peer, envelope, credit(&self.freed, cost));
-        }
+        self.into.deliver_all(self.peer, &mut delivering);
         outcome
     }
 

@@ -37,7 +37,7 @@ enum State<A: Actor> {
 }
 
 /// Ends when there is room for one message; `false` if there will never be.
-type Room = Pin<Box<dyn Future<Output = bool> + Send>>;
+pub(crate) type Room = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 impl<A: Actor, R> Call<A, R> {
     pub(crate) const fn new(
@@ -62,7 +62,9 @@ impl<A: Actor, R> Call<A, R> {
                 State::Sent => return Poll::Ready(Ok(())),
                 State::Unsent(parcel) => match self.actor.mailbox.try_push(parcel) {
                     Ok(()) => return Poll::Ready(Ok(())),
-                    Err(Refused::Closed(_)) => return Poll::Ready(Err(self.not_taken(None))),
+                    Err(Refused::Closed(_)) => {
+                        return Poll::Ready(Err(not_taken(&self.actor, None)));
+                    }
                     Err(Refused::Full(parcel)) => {
                         let actor = Arc::clone(&self.actor);
                         let room = Box::pin(async move { actor.mailbox.room().await });
@@ -72,38 +74,39 @@ impl<A: Actor, R> Call<A, R> {
                 State::Waiting(parcel, mut room) => match room.as_mut().poll(cx) {
                     Poll::Pending => {
                         self.state = State::Waiting(parcel, room);
-                        return self.answer.poll_over(cx).map(|over| Err(self.error(over)));
+                        return self
+                            .answer
+                            .poll_over(cx)
+                            .map(|over| Err(call_error(&self.actor, over)));
                     }
                     Poll::Ready(true) if self.actor.mailbox.push_permitted(parcel).is_ok() => {
                         return Poll::Ready(Ok(()));
                     }
-                    Poll::Ready(_) => return Poll::Ready(Err(self.not_taken(None))),
+                    Poll::Ready(_) => return Poll::Ready(Err(not_taken(&self.actor, None))),
                 },
             }
         }
     }
+}
 
-    fn not_taken(&self, end: Option<End>) -> CallError {
-        let end = end.or_else(|| self.actor.leaving().cloned()).unwrap_or(End::Stopped);
-        CallError::NotTaken { actor: self.actor.name.to_string(), end }
-    }
+/// What an outcome without an answer means.
+pub(crate) fn call_error<A: Actor, R>(actor: &Shared<A>, outcome: Outcome<R>) -> CallError {
+    let fault = match outcome {
+        Outcome::Refused(Fault::NotTaken(end)) => return not_taken(actor, Some(end)),
+        Outcome::Refused(Fault::Unanswered(None)) => Fault::Unanswered(actor.leaving().cloned()),
+        Outcome::Refused(fault) => fault,
+        Outcome::Answered(_) => Fault::Unanswered(None),
+        Outcome::Over(within) => {
+            actor.proc.metrics().deadline_passed();
+            return CallError::Deadline { actor: actor.name.to_string(), within };
+        }
+    };
+    CallError::new(actor.name.to_string(), fault)
+}
 
-    /// What an outcome without an answer means.
-    fn error(&self, outcome: Outcome<R>) -> CallError {
-        let fault = match outcome {
-            Outcome::Refused(Fault::NotTaken(end)) => return self.not_taken(Some(end)),
-            Outcome::Refused(Fault::Unanswered(None)) => {
-                Fault::Unanswered(self.actor.leaving().cloned())
-            }
-            Outcome::Refused(fault) => fault,
-            Outcome::Answered(_) => Fault::Unanswered(None),
-            Outcome::Over(within) => {
-                self.actor.proc.metrics().deadline_passed();
-                return CallError::Deadline { actor: self.actor.name.to_string(), within };
-            }
-        };
-        CallError::new(self.actor.name.to_string(), fault)
-    }
+fn not_taken<A: Actor>(actor: &Shared<A>, end: Option<End>) -> CallError {
+    let end = end.or_else(|| actor.leaving().cloned()).unwrap_or(End::Stopped);
+    CallError::NotTaken { actor: actor.name.to_string(), end }
 }
 
 impl<A: Actor, R> Future for Call<A, R> {
@@ -114,7 +117,7 @@ impl<A: Actor, R> Future for Call<A, R> {
         ready!(call.poll_sent(cx))?;
         Pin::new(&mut call.answer).poll(cx).map(|outcome| match outcome {
             Outcome::Answered(reply) => Ok(reply),
-            outcome => Err(call.error(outcome)),
+            outcome => Err(call_error(&call.actor, outcome)),
         })
     }
 }

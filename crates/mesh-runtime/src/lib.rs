@@ -8,7 +8,7 @@
 //! | [`ChildSpec`], [`Child`] | a child that can be started again, and its present life |
 //! | [`ActorRef`] | talks to one actor: cast, call, stop, wait for its end |
 //! | [`Port`], [`Handlers`] | the same by address, for those who do not know its type |
-//! | [`Broadcast`] | one message for many, encoded once |
+//! | [`multi_call`], [`Broadcast`] | many calls with one gathering; one message for many, encoded once |
 //! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end |
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
@@ -35,6 +35,7 @@ mod endpoint;
 mod error;
 mod failure;
 mod family;
+mod gather;
 mod handlers;
 mod inbound;
 mod intensity;
@@ -43,6 +44,7 @@ mod letter;
 mod local_transport;
 mod mailbox;
 pub mod metrics;
+mod multi_call;
 mod name;
 mod network;
 mod panics;
@@ -52,6 +54,8 @@ mod port;
 mod port_receiver;
 mod proc;
 mod pulse;
+#[cfg(doctest)]
+mod readme;
 mod registry;
 mod remote;
 mod reply;
@@ -80,6 +84,7 @@ pub use handlers::{Handlers, NameConflict};
 pub use intensity::Intensity;
 pub use local_transport::LocalTransport;
 pub use mesh_core;
+pub use multi_call::{MultiCall, multi_call};
 pub use name::Name;
 pub use network::Network;
 pub use passed_on::Asked;
@@ -93,8 +98,3 @@ pub use sender::{Deputy, Origin, Sender};
 pub use stalls::{LongHandler, Stalls};
 pub use undelivered::Undelivered;
 pub use watchdog::Watchdog;
-
-/// The example of the README is compiled and run as the others are.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

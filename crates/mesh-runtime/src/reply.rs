@@ -6,6 +6,7 @@ use mesh_core::Fault;
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
+use crate::gather::Slot;
 use crate::panics;
 use crate::remote::AwayReply;
 
@@ -22,6 +23,8 @@ pub struct ReplyTo<R>(Way<R>);
 enum Way<R> {
     Here(oneshot::Sender<Result<R, Fault>>),
     Away(Box<AwayReply<R>>),
+    /// With the answers of others.
+    Gathered(Slot<R>),
     /// It has been answered.
     Done,
 }
@@ -33,6 +36,10 @@ impl<R> ReplyTo<R> {
 
     pub(crate) const fn away(answer: Box<AwayReply<R>>) -> Self {
         Self(Way::Away(answer))
+    }
+
+    pub(crate) const fn gathered(slot: Slot<R>) -> Self {
+        Self(Way::Gathered(slot))
     }
 
     /// Answers.
@@ -47,6 +54,10 @@ impl<R> ReplyTo<R> {
                 Ok(()) | Err(Err(_)) => Ok(()),
             },
             Way::Away(answer) => answer.send(reply),
+            Way::Gathered(slot) => match slot.settle(Ok(reply)) {
+                Err(Ok(reply)) => Err(reply),
+                Ok(()) | Err(Err(_)) => Ok(()),
+            },
             Way::Done => Ok(()),
         }
     }
@@ -62,6 +73,7 @@ impl<R> ReplyTo<R> {
         match &self.0 {
             Way::Here(answer) => answer.is_closed(),
             Way::Away(answer) => answer.is_withdrawn(),
+            Way::Gathered(slot) => slot.is_abandoned(),
             Way::Done => true,
         }
     }
@@ -75,6 +87,7 @@ impl<R> ReplyTo<R> {
         match &mut self.0 {
             Way::Here(answer) => answer.closed().await,
             Way::Away(answer) => answer.withdrawn().await,
+            Way::Gathered(slot) => slot.abandoned().await,
             Way::Done => (),
         }
     }
@@ -107,6 +120,7 @@ impl<R> ReplyTo<R> {
             // Whoever asked may have gone; nobody else wants to know.
             Way::Here(answer) => _ = answer.send(Err(fault)).is_ok(),
             Way::Away(answer) => answer.refuse(fault),
+            Way::Gathered(slot) => _ = slot.settle(Err(fault)).is_ok(),
             Way::Done => (),
         }
     }

@@ -10,6 +10,7 @@ mod life;
 mod logged;
 mod mailboxes;
 mod measured;
+mod multi;
 mod names;
 mod out_of_reach;
 mod peers;

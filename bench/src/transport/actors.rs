@@ -2,8 +2,7 @@
 
 use std::io::{self, BufReader, Write};
 
-use bytes::Bytes;
-use meshwarden::mesh_core::{Lane, Message, PeerId, PortRef, Transport};
+use meshwarden::mesh_core::{Blob, Lane, Message, PeerId, PortRef, Transport};
 use meshwarden::mesh_runtime::{
     Actor, Context, Failure, Handler, Handlers, Port, Proc, ProcConfig, ReplyTo,
 };
@@ -26,7 +25,7 @@ struct Short([u8; 32], [u8; 32]);
 
 /// So many bytes as there are.
 #[derive(Serialize, Deserialize)]
-struct Long(Bytes);
+struct Long(Blob);
 
 #[derive(Serialize, Deserialize)]
 struct Handled;
@@ -134,7 +133,7 @@ struct Actors {
     here: Proc,
     handled: PortRef<Handled>,
     other: Other,
-    body: Bytes,
+    body: Blob,
 }
 
 pub(crate) async fn play(door: &str) -> Result<(), Failed> {
@@ -145,7 +144,7 @@ pub(crate) async fn play(door: &str) -> Result<(), Failed> {
     let transport = keys.transport()?;
     let session = transport.dial(&at.parse()?, peer.proc, Lane::Data, here.inbound(0)).await?;
     here.connect(Lane::Data, session);
-    meshwarden_bench_player::play(Actors { here, handled, other, body: Bytes::new() }).await
+    meshwarden_bench_player::play(Actors { here, handled, other, body: Blob::default() }).await
 }
 
 impl Actors {

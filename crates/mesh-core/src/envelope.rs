@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::{ActorId, PortId, ProcId};
 use crate::cause::Cause;
 use crate::ids::Incarnation;
+use crate::pieces::Pieces;
 
 /// One life of a process: what a peer is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -255,12 +256,23 @@ pub enum Body {
 
 /// A value that can be encoded, or be taken as it is by somebody in the same process.
 pub trait Payload: Send {
+    /// Adds its bytes to `pieces`.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if the type's `Serialize` fails; then some may have been added.
+    fn encode_into(&self, pieces: &mut Pieces) -> Result<(), EncodeError>;
+
     /// Its bytes.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if the type's `Serialize` fails.
-    fn encode(&self) -> Result<Bytes, EncodeError>;
+    /// As [`encode_into`](Self::encode_into).
+    fn encode(&self) -> Result<Bytes, EncodeError> {
+        let mut pieces = Pieces::default();
+        self.encode_into(&mut pieces)?;
+        Ok(pieces.take())
+    }
 
     /// The value itself.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;

@@ -8,8 +8,10 @@
 //! | [`within`] | what a rank is, given what it lives in: [`Place`] |
 //! | [`cause`] | why a rank ended: [`Cause`], data that becomes text only when shown |
 //! | [`message`] | what actors are sent: [`Message`] |
+//! | [`blob`] | bytes in a message that are not copied on their way: [`Blob`] |
 //! | [`address`] | where it is sent: processes, actors, typed ports ([`PortRef`]) |
 //! | [`envelope`] | what goes from process to process: [`Envelope`] |
+//! | [`pieces`] | the bytes of one message as they are encoded: [`Pieces`] |
 //! | [`transport`] | who carries it: the traits [`Transport`], [`Outbound`], [`Inbound`] |
 //! | [`event`] | what owners and subscribers are told: [`Failures`], [`MeshEvent`] |
 //! | [`owner_news`] | what the owner of a mesh is told: [`OwnerNews`] |
@@ -24,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod blob;
 pub mod brief;
 pub mod cause;
 pub mod envelope;
@@ -32,6 +35,7 @@ pub mod ids;
 pub mod launch;
 pub mod message;
 pub mod owner_news;
+pub mod pieces;
 pub mod procs;
 pub mod protocol;
 pub mod request;
@@ -42,6 +46,7 @@ pub mod transport;
 pub mod within;
 
 pub use address::{ActorId, Plane, PortId, PortRef, ProcId};
+pub use blob::Blob;
 pub use brief::Brief;
 pub use cause::{Cause, LaunchProblem, Link, Reason, Subject};
 pub use envelope::{
@@ -58,6 +63,7 @@ pub use launch::{
 };
 pub use message::Message;
 pub use owner_news::OwnerNews;
+pub use pieces::Pieces;
 pub use procs::{ProcSeat, Procs};
 pub use protocol::{Agents, Answer, Answers, Echo, Order, Request, Undelivered, Update};
 pub use request::{MeshRequest, Refusal, Reply, Subscribe, Unsubscribe};

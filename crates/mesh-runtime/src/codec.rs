@@ -4,7 +4,8 @@
 use std::any::Any;
 
 use bytes::Bytes;
-use mesh_core::{EncodeError, Message, Payload};
+use mesh_core::{Blob, EncodeError, Message, Payload, Pieces};
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,12 +30,9 @@ pub enum DecodeError {
 ///
 /// [`EncodeError`] if the type's `Serialize` fails.
 pub fn encode<T: Serialize>(name: &'static str, value: &T) -> Result<Bytes, EncodeError> {
-    // Most messages are no larger than their values; then memory is asked for once.
-    let buffer = Vec::with_capacity(size_of::<T>().max(8));
-    match postcard::to_extend(value, buffer) {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) => Err(EncodeError { name, why: error.to_string() }),
-    }
+    let mut pieces = Pieces::with_capacity(size_of::<T>().max(8));
+    encode_into(name, value, &mut pieces)?;
+    Ok(pieces.take())
 }
 
 /// The value that the bytes are, all of them. This runs the `Deserialize` of a user's type.
@@ -50,12 +48,57 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
+/// The same; long blobs in it share the bytes.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub(crate) fn decode_shared<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, DecodeError> {
+    Blob::decoding(bytes, || decode(bytes))
+}
+
+/// Adds the bytes of a value to `pieces`.
+fn encode_into<T: Serialize>(
+    name: &'static str,
+    value: &T,
+    pieces: &mut Pieces,
+) -> Result<(), EncodeError> {
+    postcard::serialize_with_flavor(value, Writing(pieces))
+        .map_err(|error| EncodeError { name, why: error.to_string() })
+}
+
+/// Writes into pieces: long blobs are shared, and all else is copied.
+struct Writing<'a>(&'a mut Pieces);
+
+impl Flavor for Writing<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        match Blob::encoded(bytes) {
+            Some(shared) => self.0.share(shared),
+            None => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
 /// A message that is encoded if it leaves its process.
 pub(crate) struct Outgoing<M>(pub(crate) M);
 
 impl<M: Message + Serialize> Payload for Outgoing<M> {
-    fn encode(&self) -> Result<Bytes, EncodeError> {
-        encode(M::NAME, &self.0)
+    fn encode_into(&self, pieces: &mut Pieces) -> Result<(), EncodeError> {
+        encode_into(M::NAME, &self.0, pieces)
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
@@ -70,8 +113,8 @@ pub(crate) struct OutgoingReply<R> {
 }
 
 impl<R: Serialize + Send + 'static> Payload for OutgoingReply<R> {
-    fn encode(&self) -> Result<Bytes, EncodeError> {
-        encode(self.name, &self.reply)
+    fn encode_into(&self, pieces: &mut Pieces) -> Result<(), EncodeError> {
+        encode_into(self.name, &self.reply, pieces)
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
@@ -89,5 +132,62 @@ mod tests {
         assert_eq!(decode::<(u32, String)>(&bytes), Ok((7, "seven".to_owned())));
         assert_eq!(decode::<u32>(&bytes), Err(DecodeError::LeftOver(6)));
         assert!(matches!(decode::<[u64; 9]>(&bytes), Err(DecodeError::Malformed(_))));
+    }
+    type WithBlobs = (u8, Blob, String, Blob);
+
+    fn with_blobs(length: usize) -> WithBlobs {
+        (7, vec![1; length].into(), "seven".to_owned(), vec![2; length].into())
+    }
+
+    #[test]
+    fn long_blobs_are_neither_copied_into_a_message_nor_out_of_it() {
+        let value = with_blobs(Blob::SHARED_MIN);
+        let mut pieces = Pieces::default();
+        encode_into("test", &value, &mut pieces).unwrap();
+        let piece_at = |blob: &Blob| pieces.iter().any(|piece| piece.as_ptr() == blob.as_ptr());
+        assert!(piece_at(&value.1) && piece_at(&value.3));
+        let bytes = pieces.take();
+        assert_eq!(bytes, encode("test", &(7_u8, &value.1[..], "seven", &value.3[..])).unwrap());
+        let found: WithBlobs = decode_shared(&bytes).unwrap();
+        assert_eq!(found, value);
+        for blob in [&found.1, &found.3] {
+            assert!(bytes.as_ptr_range().contains(&blob.as_ptr()), "a part of what was read");
+        }
+    }
+
+    #[test]
+    fn blobs_are_the_same_whoever_carries_them() {
+        for length in [0, 1, Blob::SHARED_MIN - 1, Blob::SHARED_MIN, 3 * Blob::SHARED_MIN] {
+            let value = with_blobs(length);
+            let bytes = encode("test", &value).unwrap();
+            assert_eq!(decode_shared::<WithBlobs>(&bytes), Ok(value.clone()));
+            assert_eq!(
+                decode::<WithBlobs>(&bytes),
+                Ok(value.clone()),
+                "by somebody who cannot share"
+            );
+            let text = serde_json::to_string(&value).unwrap();
+            assert_eq!(serde_json::from_str::<WithBlobs>(&text).unwrap(), value);
+            // Nothing is left that another message could take for its own.
+            assert_eq!(Blob::encoded(&value.3), None);
+        }
+    }
+
+    /// Somebody else's bytes are not taken for a part of what is being decoded, also after a decoder has panicked.
+    #[test]
+    fn what_was_decoded_before_is_not_shared() {
+        let [outer, inner] =
+            [3, 4].map(|byte| encode("test", &Blob(vec![byte; 9_000].into())).unwrap());
+        let panicked = std::panic::catch_unwind(|| Blob::decoding(&inner, || panic!("a decoder")));
+        assert!(panicked.is_err());
+        let (first, second, third) = Blob::decoding(&outer, || {
+            let shared = |bytes: &Bytes| decode::<Blob>(bytes).unwrap();
+            (shared(&outer), decode_shared::<Blob>(&inner).unwrap(), shared(&inner))
+        });
+        let is_within = |bytes: &Bytes, blob: &Blob| bytes.as_ptr_range().contains(&blob.as_ptr());
+        assert!(is_within(&outer, &first) && is_within(&inner, &second));
+        assert!(!is_within(&inner, &third) && third[..] == second[..]);
+        let alone = decode::<Blob>(&outer).unwrap();
+        assert!(!is_within(&outer, &alone) && alone == first);
     }
 }

@@ -196,7 +196,7 @@ where
     };
     match body {
         Body::Bytes(bytes) => {
-            Ok(Box::new(Sealed::<M> { bytes, back: back(from), decode: codec::decode }))
+            Ok(Box::new(Sealed::<M> { bytes, back: back(from), decode: codec::decode_shared }))
         }
         Body::Value(value) => match value.into_any().downcast::<M>() {
             Ok(message) => Ok(Box::new(Letter { message: *message, back: back(from) })),

@@ -91,7 +91,7 @@ pub(crate) trait Parcel<A: Actor>: AnyLetter {
 pub(crate) struct Sealed<M: Message> {
     pub(crate) bytes: Bytes,
     pub(crate) back: Back<M>,
-    pub(crate) decode: fn(&[u8]) -> Result<M, DecodeError>,
+    pub(crate) decode: fn(&Bytes) -> Result<M, DecodeError>,
 }
 
 impl<M: Message> Sealed<M> {

@@ -117,7 +117,7 @@ struct Inner {
     watchdog: Option<Watchdog>,
     next_number: AtomicU64,
     /// Whoever can be found by an address.
-    listed: DashMap<NonZeroU64, Arc<dyn Endpoint>>,
+    listed: DashMap<NonZeroU64, Arc<dyn Endpoint>, foldhash::fast::RandomState>,
     /// Whoever can be found by a name.
     registry: Registry,
     /// One [`Kind`] for each type of actor.
@@ -202,7 +202,7 @@ impl Proc {
             control: config.control.map(Floor::new),
             watchdog,
             next_number: AtomicU64::new(1),
-            listed: DashMap::new(),
+            listed: DashMap::default(),
             registry: Registry::default(),
             kinds: DashMap::new(),
             roots: Mutex::default(),

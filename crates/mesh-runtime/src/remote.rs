@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use mesh_core::{
     ActorId, Body, CallId, Envelope, Fault, Head, Lane, Message, Outbound, PeerId, PortId, PortRef,
     Returned, WhyReturned, WhyUndelivered,
@@ -26,20 +27,26 @@ use crate::undelivered::{Undelivered, log_undelivered};
 /// Every lane.
 const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
 
+/// Most are asked for each message, so the hash is a fast one. It is seeded, and only those who have proved that they
+/// belong to the mesh choose keys.
+type Map<K, V> = DashMap<K, V, RandomState>;
+
 /// What a process knows of others.
 #[derive(Default)]
 pub(crate) struct Remote {
     /// The sessions with each peer, oldest first: two, where both sides have dialled at once.
-    sessions: DashMap<(PeerId, Lane), Vec<Arc<dyn Outbound>>>,
+    sessions: Map<(PeerId, Lane), Vec<Arc<dyn Outbound>>>,
     /// Who is being dialled: one after the other.
-    dialling: DashMap<(PeerId, Lane), Arc<Mutex<()>>>,
+    dialling: Map<(PeerId, Lane), Arc<Mutex<()>>>,
     pub(crate) next_call: AtomicU64,
     /// Calls of ours that wait for an answer.
-    pending: DashMap<CallId, Pending>,
+    pending: Map<CallId, Pending>,
     /// Calls of others that are not answered yet: dropped or told when they are withdrawn.
-    serving: DashMap<(PeerId, CallId), Arc<Withdrawal>>,
+    serving: Map<(PeerId, CallId), Arc<Withdrawal>>,
     /// What ports are called, of the messages that were sent away.
-    names: DashMap<PortId, &'static str>,
+    names: Map<PortId, &'static str>,
+    /// The number of the port that was learned last.
+    last_name: AtomicU64,
 }
 
 /// A call of ours that waits for an answer.
@@ -158,10 +165,13 @@ impl Remote {
 
     /// What comes back from elsewhere has no name with it.
     pub(crate) fn learn_name<M: Message>(&self) {
-        let port = PortId::of::<M>();
-        if !self.names.contains_key(&port) {
-            self.names.insert(port, M::NAME);
+        let port = const { PortId::of::<M>() };
+        // Most messages follow one of their kind.
+        if self.last_name.load(Ordering::Relaxed) == port.number() {
+            return;
         }
+        self.names.entry(port).or_insert(M::NAME);
+        self.last_name.store(port.number(), Ordering::Relaxed);
     }
 
     /// What the messages of a port are called, if any were sent there.
@@ -444,7 +454,7 @@ impl Proc {
 fn reply_of<R: DeserializeOwned + 'static>(body: Body) -> Result<R, Fault> {
     let malformed = Fault::Undelivered(WhyUndelivered::Malformed);
     match body {
-        Body::Bytes(bytes) => codec::decode(&bytes).or(Err(malformed)),
+        Body::Bytes(bytes) => codec::decode_shared(&bytes).or(Err(malformed)),
         Body::Value(value) => value.into_any().downcast().map(|reply| *reply).or(Err(malformed)),
     }
 }

@@ -98,7 +98,7 @@ impl Undelivered {
     /// [`DecodeError`] if it is of another type.
     pub fn decode<M: DeserializeOwned + 'static>(self) -> Result<M, DecodeError> {
         match self.message {
-            Content::Bytes(bytes) => codec::decode(&bytes),
+            Content::Bytes(bytes) => codec::decode_shared(&bytes),
             Content::Value(value) => value.take().or(Err(DecodeError::OtherType)),
         }
     }

@@ -6,7 +6,7 @@ pub use std::process::ExitCode;
 pub use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, FanOut, RankError};
 pub use controller::{RestartConfig, Times};
 pub use mesh_core::{
-    Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Status,
+    Blob, Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Status,
 };
 pub use mesh_runtime::{Actor, ActorRef, CallError, Context, Failure, Handler, Handlers};
 pub use mesh_shape::{Extent, Point, Rank, RankSet, Region, ValueMesh, extent};

@@ -107,13 +107,14 @@ async fn read<R>(
 where
     R: AsyncRead + Unpin,
 {
-    let (mut inlet, mut frames) = (Inlet::default(), Vec::new());
+    let (mut inlet, mut frames, mut n_unhandled) = (Inlet::default(), Vec::new(), 0);
     let mut answers = Answers::new(watch.filter(|_| side == Side::Accepted));
     loop {
-        match read_some(&mut reader, &mut inlet, watch).await {
-            0 => return Ended::Broken,
-            n_read => link.metrics.read(n_read),
+        let n_read = read_some(&mut reader, &mut inlet, watch).await;
+        if n_read == 0 {
+            return Ended::Broken;
         }
+        link.metrics.read(n_read);
         let mut has_any = false;
         loop {
             let taken = inlet.take_frames(&mut frames, frame_max);
@@ -140,6 +141,12 @@ where
                 // Those who are to handle them run before more come, where all have one thread.
                 yield_now().await;
             }
+        }
+        n_unhandled += n_read;
+        if n_unhandled >= MUCH {
+            n_unhandled = 0;
+            // So that the buffer that they are in is free again for what comes next.
+            yield_now().await;
         }
         // What is whole is answered, or acknowledged, for what it is.
         if !has_any && answers.is_due() {
@@ -257,6 +264,9 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
 async fn write_all(writer: &mut Writer, mut chunks: Chunks) -> bool {
     writer.write_all_buf(&mut chunks).await.is_ok() && writer.flush().await.is_ok()
 }
+
+/// After so many bytes those who are to handle them have their turn.
+const MUCH: usize = 64 * 1024;
 
 /// How long an acknowledgement may wait for an envelope to go with. Much less than anybody's deadline.
 const ACK_WITHIN: Duration = Duration::from_millis(5);

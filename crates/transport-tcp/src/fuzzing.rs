@@ -7,7 +7,7 @@ use mesh_core::{Identity, Incarnation, Lane, PeerId, ProcId};
 use crate::handshake::{Binding, Dialling, Greeted, MESSAGE_MAX, SessionId};
 use crate::secret::Secret;
 use crate::session::world::{Side, Step, check, heal, perform, reconnect};
-use crate::wire::{Ack, Encoded, Frame, Malformed, put_data, take_frame};
+use crate::wire::{Ack, Encoded, Frame, KnownHead, Malformed, take_frame};
 
 /// Frames are the same however the bytes are cut on their way, none is longer than it may be, and what was
 /// understood is understood the same when it is said again.
@@ -32,17 +32,21 @@ pub fn frames(bytes: &[u8]) {
     assert_eq!(at_once, one_by_one, "it depends on how the bytes were cut");
     for frame in at_once.0 {
         let mut again = written(&frame);
-        assert_eq!(take_frame(&mut again, usize::MAX), Ok(Some(frame)), "it is another one");
+        assert_eq!(
+            take_frame(&mut again, usize::MAX, &mut KnownHead::default()),
+            Ok(Some(frame)),
+            "it is another one"
+        );
         assert!(again.is_empty(), "something is left");
     }
 }
 
 /// All frames there are, and what comes after them if it is none.
 fn all(buffer: &mut BytesMut) -> (Vec<Frame>, Option<Malformed>) {
-    let mut frames = Vec::new();
+    let (mut frames, mut known) = (Vec::new(), KnownHead::default());
     loop {
         let left = buffer.len();
-        match take_frame(buffer, FRAME_MAX) {
+        match take_frame(buffer, FRAME_MAX, &mut known) {
             Ok(Some(frame)) => {
                 assert!(left - buffer.len() <= FRAME_MAX + 4, "it is longer than it may be");
                 frames.push(frame);
@@ -58,8 +62,7 @@ fn written(frame: &Frame) -> BytesMut {
     match frame {
         Frame::Data { seq, head, body } => {
             let encoded = Encoded::new(head, body.clone()).expect("it was short enough");
-            put_data(*seq, &encoded.head, body.len(), &mut buffer);
-            buffer.extend_from_slice(body);
+            encoded.put(*seq, &mut buffer);
         }
         Frame::Ack(ack) => ack.put(&mut buffer),
         Frame::Ping => crate::wire::put_ping(&mut buffer),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::{Frame, Malformed, frame_len, take_frame};
+use crate::wire::{Frame, KnownHead, Malformed, frame_len, take_frame};
 
 /// Buffers that are read into. Frames are split off them, and their bodies are not copied; when those are
 /// dropped, the buffer is used again.
@@ -15,14 +15,17 @@ pub(crate) struct Inlet {
     buffer: BytesMut,
     /// How large it is, with what was split off.
     capacity: usize,
-    /// How large the next buffer is.
+    /// How large the next buffer is, by what was read at once.
     size: usize,
+    /// How long the longest frame was that has come, all of it, since there was little. Bound: [`LONGEST_MAX`].
+    longest: usize,
     /// How many reads in a row have found little.
     n_small: usize,
     /// Buffers that bodies are in which somebody keeps, and how large they are. Bound: [`KEPT_MAX`].
     kept: VecDeque<(BytesMut, usize)>,
     /// There are too many of those: short bodies are copied, so that none of them keeps a whole buffer.
     copies: bool,
+    known: KnownHead,
 }
 
 impl Inlet {
@@ -30,13 +33,22 @@ impl Inlet {
     pub(crate) fn room(&mut self) -> &mut BytesMut {
         let (length, spare) = (self.buffer.len(), self.buffer.capacity() - self.buffer.len());
         self.size = self.size.max(SIZE_MIN);
-        // Room for all of a frame that is larger than the buffer, or for three times what has arrived of it.
-        let missing = frame_len(&self.buffer).saturating_sub(length).min(3 * length).max(1);
-        let is_shrinking = length == 0 && self.capacity > 2 * self.size;
-        if is_shrinking || spare < missing.max(self.size / 4) {
-            self.renew(missing.max(self.size / 2));
+        // Room for all of a frame that is larger than the buffer, or for three times what has arrived of it, if none
+        // of its length has come before.
+        let frame = frame_len(&self.buffer);
+        let most = if frame <= self.longest { frame } else { 3 * length };
+        let missing = frame.saturating_sub(length).min(most).max(1);
+        let size = self.size();
+        let is_shrinking = length == 0 && self.capacity > 2 * size;
+        if is_shrinking || spare < missing.max(size / 4) {
+            self.renew(missing.max(size / 2));
         }
         &mut self.buffer
+    }
+
+    /// How large the next buffer is: there is room for a frame as long as the longest.
+    fn size(&self) -> usize {
+        self.size.max(self.longest)
     }
 
     /// So much was read into it.
@@ -47,6 +59,7 @@ impl Inlet {
             self.n_small += 1;
             if self.n_small >= SMALL_MAX {
                 (self.size, self.n_small) = ((self.size / 2).max(SIZE_MIN), 0);
+                self.longest /= 2;
             }
         } else {
             self.n_small = 0;
@@ -60,7 +73,7 @@ impl Inlet {
 
     /// Nothing has arrived for some time.
     pub(crate) fn rest(&mut self) {
-        (self.size, self.n_small) = (SIZE_MIN, 0);
+        (self.size, self.n_small, self.longest) = (SIZE_MIN, 0, 0);
         self.kept.clear();
         self.copies = false;
         self.renew(1);
@@ -74,7 +87,8 @@ impl Inlet {
         max: usize,
     ) -> Result<(), Malformed> {
         while frames.len() < TOGETHER {
-            match take_frame(&mut self.buffer, max)? {
+            let before = self.buffer.len();
+            match take_frame(&mut self.buffer, max, &mut self.known)? {
                 None => break,
                 Some(Frame::Data { seq, head, body })
                     if self.copies && body.len() <= COPIED_MAX =>
@@ -83,6 +97,7 @@ impl Inlet {
                 }
                 Some(frame) => frames.push(frame),
             }
+            self.longest = self.longest.max((before - self.buffer.len()).min(LONGEST_MAX));
         }
         Ok(())
     }
@@ -91,7 +106,7 @@ impl Inlet {
     /// it, in an older one, or in a new one.
     fn renew(&mut self, missing: usize) {
         let length = self.buffer.len();
-        let size = self.size.max(length + missing);
+        let size = self.size().max(length + missing);
         let fits = self.capacity <= 2 * size;
         if fits && self.buffer.try_reclaim(size - length) {
             self.copies &= !self.kept.iter_mut().any(|(kept, all)| kept.try_reclaim(*all));
@@ -120,6 +135,9 @@ impl Inlet {
 /// How large a buffer is.
 const SIZE_MIN: usize = 4 * 1024;
 const SIZE_MAX: usize = 256 * 1024;
+
+/// Frames up to this length are read into one piece of memory, if one as long has come before.
+const LONGEST_MAX: usize = 2 * 1024 * 1024;
 
 /// After so many reads that find little, it becomes smaller.
 const SMALL_MAX: usize = 16;

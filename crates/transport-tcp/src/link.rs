@@ -16,7 +16,7 @@ use crate::metrics::SessionMetrics;
 use crate::parked::{Parked, Writer};
 use crate::round_trip::RoundTrip;
 use crate::session::{Session, Violation};
-use crate::wire::{Ack, put_close, put_ping};
+use crate::wire::{Ack, Encoded, put_close, put_ping};
 
 mod receiving;
 mod sending;
@@ -29,7 +29,7 @@ pub(crate) struct Link {
     into: Arc<dyn Inbound>,
     frame_max: usize,
     /// Senders one after the other, so that whoever found room still has it when it has encoded.
-    sending: Mutex<()>,
+    sending: Mutex<Sending>,
     /// Who delivers, one after the other: what arrives on a new connection must not overtake what is being
     /// delivered from the old one, nor the end of the session what arrived before it. What is delivered
     /// together, and the room that each takes of the window.
@@ -43,8 +43,19 @@ pub(crate) struct Link {
     pub(crate) metrics: SessionMetrics,
 }
 
+/// What senders share.
+#[derive(Default)]
+struct Sending {
+    /// Where they encode.
+    encoded: Encoded,
+    /// How much room there was when the last of them had sent: there is no less, so most need no other lock to know.
+    room: u64,
+}
+
 struct State {
     session: Session,
+    /// The task of the connection is to look for something to write, and has been told so.
+    is_told: bool,
     /// Senders that wait for room.
     waiting: Vec<Waker>,
     /// Which connection carries the session: the newest.
@@ -85,6 +96,7 @@ impl Link {
         let session = Session::new(window);
         let state = State {
             session,
+            is_told: false,
             waiting: Vec::new(),
             connection: 0,
             parked: None,
@@ -132,7 +144,7 @@ impl Link {
         state.round_trip = RoundTrip::default();
         state.connection += 1;
         let number = state.connection;
-        state.owes_ping = false;
+        (state.owes_ping, state.is_told) = (false, false);
         let waiting = std::mem::take(&mut state.waiting);
         let old = state.parked.take();
         drop(state);
@@ -188,13 +200,15 @@ impl Link {
         if state.ended.is_some() {
             return Write::Close;
         }
+        state.is_told = false;
         if std::mem::take(&mut state.owes_ping) {
             self.metrics.wrote(1, PING_BYTES);
             return Write::Chunks(ping().into());
         }
         let session = &state.session;
         let may_wait = !has_waited && !session.has_unwritten() && !session.is_ack_urgent();
-        if may_wait && session.owes_ack() {
+        // Also if somebody has just answered, and taken the acknowledgement with him: more is to come.
+        if may_wait && (session.owes_ack() || state.will_ack) {
             state.will_ack = true;
             return Write::WaitToAck;
         }

@@ -33,11 +33,11 @@ pub(crate) struct Outbox {
     next_to_write: u64,
 }
 
-/// Whole frames. Many short ones; or one long one, whose body is not in `bytes`.
+/// Whole frames. Many short ones; or one long one, whose body is in `rest`, but for a short beginning.
 #[derive(Debug)]
 struct Piece {
     bytes: Bytes,
-    body: Option<Bytes>,
+    rest: Vec<Bytes>,
     n_envelopes: u64,
 }
 
@@ -72,24 +72,27 @@ impl Outbox {
         self.next_to_write < self.next()
     }
 
-    /// Takes an envelope.
-    pub(crate) fn push(&mut self, Encoded { head, body }: Encoded) {
-        let is_long = body.len() > COPIED_MAX;
-        let n_bytes = wire::data_len(&head, body.len());
-        self.make_room(if is_long { n_bytes - body.len() } else { n_bytes });
-        if is_long {
-            self.close();
-        }
-        wire::put_data(self.next(), &head, body.len(), &mut self.open);
+    /// Takes an envelope. A long body is taken out of `encoded`.
+    pub(crate) fn push(&mut self, encoded: &mut Encoded) {
+        let (seq, n_bytes) = (self.next(), encoded.len());
         self.n_envelopes += 1;
         self.n_bytes += n_bytes;
-        if is_long {
-            let bytes = self.open.split().freeze();
-            self.pieces.push_back(Piece { bytes, body: Some(body), n_envelopes: 1 });
-        } else {
-            self.open.extend_from_slice(&body);
+        if encoded.body.len() <= COPIED_MAX {
+            self.make_room(n_bytes);
+            encoded.put(seq, &mut self.open);
             self.n_open += 1;
+            return;
         }
+        self.make_room(n_bytes - encoded.body.len() + BEGINNING_MAX);
+        self.close();
+        encoded.put_head(seq, &mut self.open);
+        let mut rest = encoded.body.take_pieces();
+        if let Some(beginning) = rest.first().filter(|first| first.len() <= BEGINNING_MAX) {
+            self.open.extend_from_slice(beginning);
+            rest.remove(0);
+        }
+        let bytes = self.open.split().freeze();
+        self.pieces.push_back(Piece { bytes, rest, n_envelopes: 1 });
     }
 
     /// Adds to `chunks` what is to be written next, until that is so many bytes or nothing is left. Returns
@@ -105,7 +108,7 @@ impl Outbox {
                 continue;
             };
             chunks.push(piece.bytes.clone());
-            chunks.push(piece.body.clone().unwrap_or_default());
+            piece.rest.iter().for_each(|part| chunks.push(part.clone()));
             self.next_to_write += piece.n_envelopes;
             self.n_written += 1;
         }
@@ -161,7 +164,7 @@ impl Outbox {
     fn close(&mut self) {
         if self.n_open > 0 {
             let (bytes, n_envelopes) = (self.open.split().freeze(), self.n_open);
-            self.pieces.push_back(Piece { bytes, body: None, n_envelopes });
+            self.pieces.push_back(Piece { bytes, rest: Vec::new(), n_envelopes });
             self.n_open = 0;
         }
     }
@@ -183,24 +186,27 @@ impl Outbox {
 
 impl Piece {
     fn len(&self) -> usize {
-        self.bytes.len() + self.body.as_ref().map_or(0, Bytes::len)
+        self.bytes.len() + self.rest.iter().map(Bytes::len).sum::<usize>()
     }
 
     fn into_envelopes(self) -> impl Iterator<Item = Envelope> {
-        let Self { mut bytes, mut body, .. } = self;
+        let Self { mut bytes, mut rest, .. } = self;
         std::iter::from_fn(move || {
             if bytes.is_empty() {
                 return None;
             }
             let length = wire::frame_len(&bytes).min(bytes.len());
             let frame = bytes.split_to(length);
-            wire::own_envelope(frame, body.take())
+            wire::own_envelope(frame, std::mem::take(&mut rest))
         })
     }
 }
 
 /// Bodies up to this length are copied, so that many go out in one piece; larger ones are written as they are.
 const COPIED_MAX: usize = 16 * 1024;
+
+/// What comes before the long part of a body goes with the head, if it is so short.
+const BEGINNING_MAX: usize = 64;
 
 /// How large a piece of short frames is.
 const ROOM_MIN: usize = 1024;

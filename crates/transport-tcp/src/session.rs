@@ -103,14 +103,20 @@ impl Session {
         Ok(self.outbox.rewind())
     }
 
+    /// How many bytes may be taken now, and one envelope more.
+    pub(crate) const fn room(&self) -> u64 {
+        if self.is_full() { 0 } else { self.granted.saturating_sub(self.spent) }
+    }
+
     /// Whether an envelope may be taken. One more than what is granted may, so that none is too large
     /// for the window.
     pub(crate) const fn has_room(&self) -> bool {
-        self.spent < self.granted && !self.is_full()
+        self.room() > 0
     }
 
-    /// Takes an envelope: it is sent until it is acknowledged. Answers may be taken without room.
-    pub(crate) fn send(&mut self, head: &Head, encoded: Encoded) {
+    /// Takes an envelope: it is sent until it is acknowledged. Answers may be taken without room. A long body is
+    /// taken out of `encoded`.
+    pub(crate) fn send(&mut self, head: &Head, encoded: &mut Encoded) {
         self.spent += cost(head, encoded.body.len());
         self.outbox.push(encoded);
     }

@@ -4,7 +4,7 @@
 //! length buys no memory: it is only compared with what has arrived, and with the limit.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use mesh_core::{Body, Envelope, Head};
+use mesh_core::{Body, Envelope, Head, Pieces};
 use serde::{Deserialize, Serialize};
 
 /// One whole message on a connection.
@@ -29,18 +29,14 @@ pub(crate) struct Ack {
     pub(crate) granted: u64,
 }
 
-/// An envelope as it is sent, and sent again: it is encoded once.
-#[derive(Clone, Debug)]
+/// An envelope as it is sent, and sent again: it is encoded once. Many are encoded into one of these, one after the
+/// other.
+#[derive(Debug, Default)]
 pub(crate) struct Encoded {
-    pub(crate) head: EncodedHead,
-    pub(crate) body: Bytes,
-}
-
-/// The bytes of a head. All but those with a long cause are short, and need no memory of their own.
-#[derive(Clone, Debug)]
-pub(crate) enum EncodedHead {
-    Short([u8; SHORT], usize),
-    Long(Vec<u8>),
+    /// The bytes of the head. Behind each other many are alike: `of` is a cast whose head these are.
+    head: Vec<u8>,
+    of: Option<Head>,
+    pub(crate) body: Pieces,
 }
 
 /// Bytes that are no frame.
@@ -62,29 +58,51 @@ const CLOSE: u8 = 4;
 /// What comes before every frame: its length.
 const PREFIX: usize = 4;
 
-/// How long a head is that needs no memory of its own.
+/// How long most heads are at most: memory for so much is kept.
 const SHORT: usize = 120;
 
 /// What a frame has besides its body, at most: enough for every head with a cause of ordinary length.
 pub(crate) const HEAD_MAX: usize = 64 * 1024;
 
-impl EncodedHead {
-    /// Encodes a head. `None` if it is longer than a head may be.
-    pub(crate) fn new(head: &Head) -> Option<Self> {
-        let mut short = [0; SHORT];
-        let n = postcard::to_slice(head, &mut short).map(|written| written.len());
-        let head = match n {
-            Ok(n) => Self::Short(short, n),
-            Err(_) => Self::Long(postcard::to_stdvec(head).ok()?),
-        };
-        (head.bytes().len() <= HEAD_MAX).then_some(head)
+impl Encoded {
+    /// Encodes a head in the place of the one before. `false` if it is longer than a head may be.
+    pub(crate) fn set_head(&mut self, head: &Head) -> bool {
+        if self.of.as_ref() == Some(head) {
+            return true;
+        }
+        self.of = None;
+        let mut buffer = std::mem::take(&mut self.head);
+        buffer.clear();
+        buffer.shrink_to(SHORT);
+        match postcard::to_extend(head, buffer) {
+            Ok(bytes) => self.head = bytes,
+            Err(_) => return false,
+        }
+        if matches!(head, Head::Cast { .. }) {
+            self.of = Some(head.clone());
+        }
+        self.head.len() <= HEAD_MAX
     }
 
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(bytes, n) => bytes.get(..*n).unwrap_or_default(),
-            Self::Long(bytes) => bytes,
-        }
+    /// How long its frame is.
+    pub(crate) fn len(&self) -> usize {
+        PREFIX + 1 + 8 + 4 + self.head.len() + self.body.len()
+    }
+
+    /// Writes the frame with all but its body, which follows.
+    pub(crate) fn put_head(&self, seq: u64, buffer: &mut BytesMut) {
+        let length = self.len() - PREFIX;
+        buffer.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
+        buffer.put_u8(DATA);
+        buffer.put_u64_le(seq);
+        buffer.put_u32_le(u32::try_from(self.head.len()).unwrap_or(u32::MAX));
+        buffer.put_slice(&self.head);
+    }
+
+    /// Writes the frame. All of it is copied.
+    pub(crate) fn put(&self, seq: u64, buffer: &mut BytesMut) {
+        self.put_head(seq, buffer);
+        self.body.iter().for_each(|piece| buffer.put_slice(piece));
     }
 }
 
@@ -92,24 +110,10 @@ impl EncodedHead {
 impl Encoded {
     /// `None` if the head is longer than a head may be.
     pub(crate) fn new(head: &Head, body: Bytes) -> Option<Self> {
-        Some(Self { head: EncodedHead::new(head)?, body })
+        let mut encoded = Self::default();
+        encoded.body.share(body);
+        encoded.set_head(head).then_some(encoded)
     }
-}
-
-/// How long the frame of an envelope is.
-pub(crate) fn data_len(head: &EncodedHead, body: usize) -> usize {
-    PREFIX + 1 + 8 + 4 + head.bytes().len() + body
-}
-
-/// Writes all of an envelope but its body, which follows.
-pub(crate) fn put_data(seq: u64, head: &EncodedHead, body: usize, buffer: &mut BytesMut) {
-    let length = data_len(head, body) - PREFIX;
-    buffer.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
-    buffer.put_u8(DATA);
-    buffer.put_u64_le(seq);
-    let head = head.bytes();
-    buffer.put_u32_le(u32::try_from(head.len()).unwrap_or(u32::MAX));
-    buffer.put_slice(head);
 }
 
 /// How long the frame is, all of it, that `bytes` begins with.
@@ -117,15 +121,13 @@ pub(crate) fn frame_len(bytes: &[u8]) -> usize {
     bytes.first_chunk().map_or(0, |length| PREFIX + u32::from_le_bytes(*length) as usize)
 }
 
-/// The envelope in a frame of ours, whose body may be elsewhere.
-pub(crate) fn own_envelope(mut frame: Bytes, body: Option<Bytes>) -> Option<Envelope> {
-    frame.advance(PREFIX.min(frame.len()));
-    match parse(frame) {
-        Ok(Frame::Data { head, body: within, .. }) => {
-            Some(Envelope { head, body: Body::Bytes(body.unwrap_or(within)) })
-        }
-        Ok(_) | Err(_) => None,
-    }
+/// The envelope in a frame of ours, the rest of whose body may be elsewhere.
+pub(crate) fn own_envelope(frame: Bytes, rest: Vec<Bytes>) -> Option<Envelope> {
+    let (_, head, at) = data(frame.get(PREFIX + 1..)?, &mut KnownHead::default())?;
+    let mut body = Pieces::default();
+    let within = frame.slice(PREFIX + 1 + at..);
+    std::iter::once(within).chain(rest).for_each(|piece| body.share(piece));
+    Some(Envelope { head, body: Body::Bytes(body.take()) })
 }
 
 impl Ack {
@@ -147,8 +149,35 @@ pub(crate) fn put_close(buffer: &mut BytesMut) {
     buffer.put_u8(CLOSE);
 }
 
+/// A head and its bytes. Behind each other many are alike, and each is decoded once.
+#[derive(Debug, Default)]
+pub(crate) struct KnownHead {
+    bytes: Vec<u8>,
+    head: Option<Head>,
+}
+
+impl KnownHead {
+    /// The head that these bytes are, all of them.
+    fn decode(&mut self, bytes: &[u8]) -> Option<Head> {
+        if let Some(head) = self.head.as_ref().filter(|_| self.bytes == bytes) {
+            return Some(head.clone());
+        }
+        let (head, []) = postcard::take_from_bytes(bytes).ok()? else { return None };
+        if matches!(head, Head::Cast { .. }) {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(bytes);
+            self.head = Some(Head::clone(&head));
+        }
+        Some(head)
+    }
+}
+
 /// Takes the next frame off `buffer`, if all of it is there. `max` is how long one may be.
-pub(crate) fn take_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Frame>, Malformed> {
+pub(crate) fn take_frame(
+    buffer: &mut BytesMut,
+    max: usize,
+    known: &mut KnownHead,
+) -> Result<Option<Frame>, Malformed> {
     let Some(length) = buffer.first_chunk::<PREFIX>() else { return Ok(None) };
     let length = u32::from_le_bytes(*length) as usize;
     if length > max {
@@ -157,38 +186,42 @@ pub(crate) fn take_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Fra
     if buffer.len() < PREFIX + length {
         return Ok(None);
     }
-    buffer.advance(PREFIX);
-    parse(buffer.split_to(length).freeze()).map(Some)
+    let frame = buffer.get(PREFIX..PREFIX + length).unwrap_or_default();
+    let (&kind, said) = frame.split_first().ok_or(Malformed::Garbled)?;
+    let frame = match kind {
+        DATA => {
+            let (seq, head, at) = data(said, known).ok_or(Malformed::Garbled)?;
+            buffer.advance(PREFIX + 1 + at);
+            let body = buffer.split_to(length - 1 - at).freeze();
+            return Ok(Some(Frame::Data { seq, head, body }));
+        }
+        ACK => ack(said).ok_or(Malformed::Garbled)?,
+        PING if said.is_empty() => Frame::Ping,
+        CLOSE if said.is_empty() => Frame::Close,
+        PING | CLOSE => return Err(Malformed::Garbled),
+        unknown => return Err(Malformed::UnknownKind(unknown)),
+    };
+    buffer.advance(PREFIX + length);
+    Ok(Some(frame))
 }
 
-/// The frame that these bytes are, all of them, without their length.
-fn parse(mut frame: Bytes) -> Result<Frame, Malformed> {
-    let kind = frame.try_get_u8().or(Err(Malformed::Garbled))?;
-    match kind {
-        DATA => data(frame).ok_or(Malformed::Garbled),
-        ACK => ack(frame).ok_or(Malformed::Garbled),
-        PING if frame.is_empty() => Ok(Frame::Ping),
-        CLOSE if frame.is_empty() => Ok(Frame::Close),
-        PING | CLOSE => Err(Malformed::Garbled),
-        unknown => Err(Malformed::UnknownKind(unknown)),
-    }
-}
-
-fn data(mut frame: Bytes) -> Option<Frame> {
-    let seq = frame.try_get_u64_le().ok()?;
-    let length = frame.try_get_u32_le().ok()? as usize;
+/// The number and the head of an envelope, and where its body begins.
+fn data(said: &[u8], known: &mut KnownHead) -> Option<(u64, Head, usize)> {
+    let (seq, rest) = said.split_first_chunk()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let length = u32::from_le_bytes(*length) as usize;
     if length > HEAD_MAX {
         return None;
     }
-    let (head, []) = postcard::take_from_bytes(frame.get(..length)?).ok()? else { return None };
-    frame.advance(length);
-    Some(Frame::Data { seq, head, body: frame })
+    let head = known.decode(rest.get(..length)?)?;
+    Some((u64::from_le_bytes(*seq), head, 8 + 4 + length))
 }
 
-fn ack(mut frame: Bytes) -> Option<Frame> {
-    let received = frame.try_get_u64_le().ok()?;
-    let granted = frame.try_get_u64_le().ok()?;
-    frame.is_empty().then_some(Frame::Ack(Ack { received, granted }))
+fn ack(said: &[u8]) -> Option<Frame> {
+    let (received, rest) = said.split_first_chunk()?;
+    let granted = rest.try_into().ok()?;
+    let (received, granted) = (u64::from_le_bytes(*received), u64::from_le_bytes(granted));
+    Some(Frame::Ack(Ack { received, granted }))
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ proptest! {
                     prop_assert!(naive.n_wakes <= n_wakes + 1);
                     prop_assert_eq!(room, (!naive.is_closed).then_some(taken));
                     mailbox.push_all_permitted(&mut messages);
-                    prop_assert_eq!(messages, []);
+                    prop_assert!(messages.is_empty());
                 }
                 Deed::PushControl => {
                     prop_assert_eq!(mailbox.push_control(number), naive.push_control(number));

@@ -1,12 +1,11 @@
 //! What is read, however it comes, and how much memory that takes.
 
-use bytes::BufMut;
 use mesh_core::{ActorId, Head, Incarnation, PortId, ProcId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::{Encoded, put_data};
+use crate::wire::Encoded;
 
 const MAX: usize = 4 << 20;
 
@@ -14,10 +13,10 @@ const MAX: usize = 4 << 20;
 fn frame(seq: u64, size: usize) -> BytesMut {
     let to = ActorId { proc: ProcId::from_random(1), life: Incarnation::FIRST, index: 1 };
     let head = Head::Cast { to, port: PortId::named("test"), from: None };
-    let encoded = Encoded::new(&head, Bytes::new()).expect("the head is short");
+    let body = Bytes::from(vec![seq as u8; size]);
+    let encoded = Encoded::new(&head, body).expect("the head is short");
     let mut buffer = BytesMut::new();
-    put_data(seq, &encoded.head, size, &mut buffer);
-    buffer.put_bytes(seq as u8, size);
+    encoded.put(seq, &mut buffer);
     buffer
 }
 
@@ -145,4 +144,18 @@ fn a_length_alone_takes_no_memory() {
         assert!(inlet.room().capacity() <= (4 * before).max(2 * SIZE_MIN) + SIZE_MAX / 8);
         inlet = Inlet::default();
     }
+}
+
+/// Frames as long as others that have come are read into one piece of memory of their size, until nothing comes.
+#[test]
+fn what_has_come_once_buys_memory_for_as_much() {
+    let mut inlet = Inlet::default();
+    let long = frame(1, 1 << 20);
+    arrive(&mut inlet, &long, usize::MAX);
+    arrive(&mut inlet, &long[..1_000], usize::MAX);
+    let room = inlet.room();
+    assert!(room.capacity() >= long.len(), "{}", room.capacity());
+    inlet.rest();
+    let room = inlet.room();
+    assert!(room.capacity() <= 2 * SIZE_MIN, "{}", room.capacity());
 }

@@ -91,10 +91,11 @@ impl Link {
 
     /// Everything that has arrived was looked at: the peer is to be told, now or soon.
     pub(crate) fn wake_writer(&self) {
-        let state = self.state();
+        let mut state = self.state();
         let session = &state.session;
         let is_asleep = session.owes_ack() && !state.will_ack;
         if is_asleep || session.has_unwritten() || session.is_ack_urgent() {
+            state.will_ack = true;
             self.freed.to_write.notify_one();
         }
     }

@@ -5,10 +5,9 @@ use std::task::{Context, Poll};
 
 use mesh_core::{Body, Envelope, Head, Lost, Outbound, PeerId, Returned, WhyReturned};
 
-use super::{Link, State, lock};
+use super::{Link, Sending, State, lock};
 use crate::metrics::SessionMetrics;
 use crate::parked::Parked;
-use crate::wire::{Encoded, EncodedHead, data_len};
 
 impl Outbound for Link {
     fn peer(&self) -> PeerId {
@@ -28,52 +27,58 @@ impl Outbound for Link {
         cx: &mut Context<'_>,
         envelope: &mut Option<Envelope>,
     ) -> Poll<Result<(), Box<Returned>>> {
-        let _one_sender = lock(&self.sending);
+        let mut sending = lock(&self.sending);
+        let Sending { encoded, room } = &mut *sending;
         let Some(taken) = envelope.take() else { return Poll::Ready(Ok(())) };
-        let mut state = self.state();
-        if state.ended.is_some() {
+        if !self.is_open() {
             return returned(taken, WhyReturned::Ended(self.peer));
         }
-        self.tell_room(&state);
-        if !taken.head.is_answer() && !state.session.has_room() {
-            if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.waiting.push(cx.waker().clone());
+        if *room == 0 && !taken.head.is_answer() {
+            let mut state = self.state();
+            if state.ended.is_some() {
+                return returned(taken, WhyReturned::Ended(self.peer));
             }
-            *envelope = Some(taken);
-            return Poll::Pending;
+            self.tell_room(&state);
+            *room = state.session.room();
+            if *room == 0 {
+                if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    state.waiting.push(cx.waker().clone());
+                }
+                *envelope = Some(taken);
+                return Poll::Pending;
+            }
         }
-        drop(state);
         // Without the lock of the state: a large message takes its time, and the reader goes on.
         let Envelope { head, body } = taken;
-        let body = match body {
-            Body::Bytes(bytes) => bytes,
-            Body::Value(value) => match value.encode() {
-                Ok(bytes) => bytes,
-                Err(error) => {
+        encoded.body.clear();
+        match body {
+            Body::Bytes(bytes) => encoded.body.share(bytes),
+            Body::Value(value) => {
+                if let Err(error) = value.encode_into(&mut encoded.body) {
                     let envelope = Envelope { head, body: Body::Value(value) };
                     return returned(envelope, WhyReturned::Encode(error));
                 }
-            },
-        };
-        let encoded =
-            EncodedHead::new(&head).filter(|it| data_len(it, body.len()) <= self.frame_max);
-        let Some(encoded) = encoded else {
-            let why = WhyReturned::TooLarge { bytes: body.len(), max: self.frame_max };
-            return returned(Envelope { head, body: Body::Bytes(body) }, why);
-        };
+            }
+        }
+        if !encoded.set_head(&head) || encoded.len() > self.frame_max {
+            let why = WhyReturned::TooLarge { bytes: encoded.body.len(), max: self.frame_max };
+            return returned(Envelope { head, body: Body::Bytes(encoded.body.take()) }, why);
+        }
         let mut state = lock(&self.state);
         if state.ended.is_some() {
-            return returned(
-                Envelope { head, body: Body::Bytes(body) },
-                WhyReturned::Ended(self.peer),
-            );
+            let body = Body::Bytes(encoded.body.take());
+            return returned(Envelope { head, body }, WhyReturned::Ended(self.peer));
         }
-        let is_short = body.len() <= SHORT_MAX;
-        let is_awaited = is_short && is_awaited(&head);
-        state.session.send(&head, Encoded { head: encoded, body });
+        let is_awaited = encoded.body.len() <= SHORT_MAX && is_awaited(&head);
+        state.session.send(&head, encoded);
+        *room = state.session.room();
         let is_written = is_awaited && state.write_now(&self.metrics);
+        // Most often it has been told already, of what was sent just before.
+        let is_to_tell = !is_written && !std::mem::replace(&mut state.is_told, true);
         drop(state);
-        if !is_written {
+        // What others have of it is theirs again.
+        encoded.body.clear();
+        if is_to_tell {
             self.freed.to_write.notify_one();
         }
         Poll::Ready(Ok(()))

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::world::{Side, check};
 use super::{Session, Violation};
-use crate::wire::{Ack, take_frame};
+use crate::wire::{Ack, KnownHead, take_frame};
 
 /// The one that dials, and the one that listens.
 const DIALLER: usize = 0;
@@ -316,7 +316,7 @@ fn said() -> Paths {
 fn frames() -> Vec<usize> {
     let mut rest = BytesMut::from(&said().paths[0].wires[DIALLER][..]);
     let (length, mut at) = (rest.len(), vec![0]);
-    while let Ok(Some(_)) = take_frame(&mut rest, 1 << 20) {
+    while let Ok(Some(_)) = take_frame(&mut rest, 1 << 20, &mut KnownHead::default()) {
         at.push(length - rest.len());
     }
     at

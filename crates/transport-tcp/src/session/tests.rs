@@ -154,8 +154,8 @@ fn ask(session: &mut Session, size: usize, spent: &mut u64) -> u32 {
         n_asked += 1;
         session.release(cost);
         let answer = Head::Answer { to: to().peer(), call: CallId::new(7) };
-        let encoded = Encoded::new(&answer, vec![0; size].into()).unwrap();
-        session.send(&answer, encoded);
+        let mut encoded = Encoded::new(&answer, vec![0; size].into()).unwrap();
+        session.send(&answer, &mut encoded);
         granted = session.take_ack().map_or(granted, |ack| ack.granted);
         session.write(&mut Chunks::default(), usize::MAX);
     }
@@ -186,8 +186,8 @@ fn a_peer_that_grants_all_there_is_and_acknowledges_nothing_is_not_believed() {
     let head = Head::Cast { to: to(), port: PortId::named("test"), from: None };
     let mut n_sent = 0;
     while session.has_room() && n_sent < 10_000 {
-        let encoded = Encoded::new(&head, vec![0; 1_000].into()).unwrap();
-        session.send(&head, encoded);
+        let mut encoded = Encoded::new(&head, vec![0; 1_000].into()).unwrap();
+        session.send(&head, &mut encoded);
         n_sent += 1;
     }
     assert!(n_sent < 40, "{n_sent}");

@@ -6,7 +6,7 @@ use mesh_core::{ActorId, Body, CallId, Head, Incarnation, PortId, ProcId};
 
 use super::{ENVELOPE, Incoming, Session, Violation};
 use crate::chunks::Chunks;
-use crate::wire::{Ack, Encoded, take_frame};
+use crate::wire::{Ack, Encoded, KnownHead, take_frame};
 
 pub(crate) const WINDOW: u64 = 2_000;
 
@@ -81,8 +81,8 @@ impl Side {
     fn offer(&mut self, head: Head, size: usize) {
         let mut body = self.n_sent.to_le_bytes().to_vec();
         body.resize(4 + size, 0xab);
-        let encoded = Encoded::new(&head, body.into()).expect("the head is short");
-        self.session.send(&head, encoded);
+        let mut encoded = Encoded::new(&head, body.into()).expect("the head is short");
+        self.session.send(&head, &mut encoded);
         self.n_sent += 1;
     }
 
@@ -103,7 +103,9 @@ impl Side {
 
     pub(crate) fn arrive(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         self.partial.extend_from_slice(bytes);
-        while let Some(frame) = take_frame(&mut self.partial, 1 << 20).expect("we wrote it") {
+        while let Some(frame) =
+            take_frame(&mut self.partial, 1 << 20, &mut KnownHead::default()).expect("we wrote it")
+        {
             if let Incoming::Envelope(envelope, cost) = self.session.receive(frame)? {
                 let Body::Bytes(body) = envelope.body else { panic!("it came over a wire") };
                 let number = body.first_chunk().expect("every body has its number");
@@ -122,7 +124,7 @@ impl Side {
         // As far as there are frames, one by one.
         loop {
             let before = rest.clone();
-            match take_frame(&mut rest, 1 << 20) {
+            match take_frame(&mut rest, 1 << 20, &mut KnownHead::default()) {
                 Ok(Some(_)) => {
                     let length = before.len() - rest.len();
                     if self.arrive(&before[..length]).is_err() {

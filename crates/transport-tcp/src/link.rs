@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -67,6 +67,8 @@ struct State {
     /// The peer has asked whether we are here, and was not answered.
     owes_ping: bool,
     ended: Option<Lost>,
+    /// What came back at the end, until whoever receives is told of that.
+    untold: Option<Vec<Envelope>>,
     round_trip: RoundTrip,
     /// Where acknowledgements are encoded.
     small: BytesMut,
@@ -103,6 +105,7 @@ impl Link {
             will_ack: false,
             owes_ping: false,
             ended: None,
+            untold: None,
             round_trip: RoundTrip::default(),
             small: BytesMut::new(),
         };
@@ -236,7 +239,8 @@ impl Link {
         parked.map(Parked::into_parts)
     }
 
-    /// The session is over. Tells the receiver, once, and gives back what was not acknowledged.
+    /// The session is over. The receiver is told, once, and given back what was not acknowledged: now, or when
+    /// what is being delivered has been. That may be what ends it.
     pub(crate) fn end(&self, why: Lost) {
         let mut state = lock(&self.state);
         if state.ended.is_some() {
@@ -244,7 +248,7 @@ impl Link {
         }
         state.ended = Some(why);
         self.is_open.store(false, Ordering::Release);
-        let back = state.session.end();
+        state.untold = Some(state.session.end());
         self.metrics.keeps(0);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
@@ -252,7 +256,19 @@ impl Link {
         self.freed.to_write.notify_one();
         self.changed.notify_waiters();
         self.metrics.lost();
-        let _no_reader = lock(&self.delivering);
+        self.tell_end();
+    }
+
+    /// Tells the receiver that the session is over, unless somebody delivers: then that one does, afterwards.
+    fn tell_end(&self) {
+        let _no_reader = match self.delivering.try_lock() {
+            Ok(free) => free,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let mut state = lock(&self.state);
+        let Some((why, back)) = state.ended.zip(state.untold.take()) else { return };
+        drop(state);
         self.into.lost(self.peer, self.lane, why, back);
     }
 

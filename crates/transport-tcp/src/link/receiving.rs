@@ -19,6 +19,8 @@ impl Link {
         frames: &mut Vec<Frame>,
     ) -> Result<bool, Violation> {
         self.metrics.received(frames.len());
+        // Dropped last: the lock is free by then.
+        let _told = Told(self);
         let mut delivering = lock(&self.delivering);
         let mut state = self.state();
         if state.ended.is_some() || state.connection != connection {
@@ -97,6 +99,19 @@ impl Link {
         if is_asleep || session.has_unwritten() || session.is_ack_urgent() {
             state.will_ack = true;
             self.freed.to_write.notify_one();
+        }
+    }
+}
+
+/// When it is dropped, also by a panic, the receiver is told of an end that came while it was busy.
+struct Told<'a>(&'a Link);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        // Under that lock, so that one of both sees it: whoever ends the session, or who was busy until now.
+        let is_untold = lock(&self.0.state).untold.is_some();
+        if is_untold {
+            self.0.tell_end();
         }
     }
 }

@@ -33,6 +33,33 @@ impl Inbound for Hoard {
     fn lost(&self, _: PeerId, _: Lane, _: Lost, _: Vec<Envelope>) {}
 }
 
+/// Ends the session as soon as something arrives: it may be the last to have what owns the transport.
+#[derive(Default)]
+struct Quitter {
+    link: Mutex<Option<Arc<Link>>>,
+    heard: Mutex<Vec<u64>>,
+}
+
+impl Inbound for Quitter {
+    fn identity(&self) -> Identity {
+        Identity { peer: peer(1), registry: 0 }
+    }
+
+    fn joined(&self, _: Lane, _: Arc<dyn Outbound>) {}
+
+    fn deliver(&self, _: PeerId, mut envelope: Envelope, _: Credit) {
+        if let Some(link) = lock(&self.link).take() {
+            link.end(Lost::Closed);
+        }
+        let body = envelope.body.bytes().expect("it came over a wire");
+        lock(&self.heard).push(u64::from(body[0]));
+    }
+
+    fn lost(&self, _: PeerId, _: Lane, _: Lost, _: Vec<Envelope>) {
+        lock(&self.heard).push(LOST);
+    }
+}
+
 /// Says what it gets, and takes as long as it is let.
 struct Ear {
     heard: Mutex<Vec<u64>>,
@@ -119,6 +146,25 @@ fn nothing_overtakes_what_is_being_delivered() {
     // The old connection is not listened to any more, and nothing comes after the end.
     assert_eq!(link.receive((old, Side::Dialled), &mut vec![data(2)]), Ok(true));
     assert_eq!(*lock(&ear.heard), [0, 1, LOST]);
+}
+
+/// Whoever receives may end the session, also by being the last of its process: that holds nobody up, and is told
+/// after what has arrived.
+#[test]
+fn a_session_may_end_while_it_delivers() {
+    let quitter = Arc::new(Quitter::default());
+    let names = (SessionId([0; 16]), peer(2), Lane::Data);
+    let link = Arc::new(Link::new(names, quitter.clone(), (1 << 20, 1 << 20)));
+    let number = link.connected(ACK, ACK).unwrap();
+    *lock(&quitter.link) = Some(Arc::clone(&link));
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let received = link.receive((number, Side::Dialled), &mut vec![data(0), data(1)]);
+        link.end(Lost::Closed);
+        done.send(received)
+    });
+    assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(Ok(true)));
+    assert_eq!(*lock(&quitter.heard), [0, 1, LOST]);
 }
 
 /// A writer whose connection does not carry the session any more passes on what it was woken for.

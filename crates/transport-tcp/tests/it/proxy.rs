@@ -84,15 +84,18 @@ async fn pass(near: TcpStream, far: TcpStream, limit: usize) {
     }
 }
 
-/// Passes bytes on, and breaks each connection after so long.
-pub(crate) struct Fleeting {
+/// A way to somewhere, by which each connection is passed on as it is said.
+pub(crate) struct Way {
     pub(crate) at: Addr,
     pub(crate) n_connections: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Fleeting {
-    pub(crate) async fn new(to: u16, life: Duration) -> Self {
+impl Way {
+    async fn new<F>(to: u16, pass: impl Fn(TcpStream, TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let n_connections = Arc::new(AtomicUsize::new(0));
@@ -101,14 +104,35 @@ impl Fleeting {
             while let Ok((near, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
                 let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
-                tokio::spawn(tokio::time::timeout(life, pass(near, far, usize::MAX)));
+                tokio::spawn(pass(near, far));
             }
         });
         Self { at: Addr::Tcp { host: "127.0.0.1".to_owned(), port }, n_connections, task }
     }
+
+    /// Breaks each connection after so long.
+    pub(crate) async fn fleeting(to: u16, life: Duration) -> Self {
+        Self::new(to, move |near, far| async move {
+            _ = tokio::time::timeout(life, pass(near, far, usize::MAX)).await.is_ok();
+        })
+        .await
+    }
+
+    /// Passes so many bytes on every 10 ms, one way; the way back is free.
+    pub(crate) async fn narrow(to: u16, bytes: usize) -> Self {
+        Self::new(to, move |near, far| async move {
+            let (near_read, near_write) = near.into_split();
+            let (far_read, far_write) = far.into_split();
+            tokio::join!(
+                trickle(near_read, far_write, bytes),
+                leak(far_read, near_write, Arc::default())
+            );
+        })
+        .await
+    }
 }
 
-impl Drop for Fleeting {
+impl Drop for Way {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -161,39 +185,6 @@ async fn leak(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, is_hole: Arc<Atom
     }
     if is_hole.load(Ordering::SeqCst) {
         std::future::pending::<()>().await;
-    }
-}
-
-/// Passes so many bytes on every 10 ms, one way; the way back is free.
-pub(crate) struct Narrow {
-    pub(crate) at: Addr,
-    pub(crate) n_connections: Arc<AtomicUsize>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Narrow {
-    pub(crate) async fn new(to: u16, bytes: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        let n_connections = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&n_connections);
-        let task = tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                counter.fetch_add(1, Ordering::SeqCst);
-                let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
-                let (near_read, near_write) = near.into_split();
-                let (far_read, far_write) = far.into_split();
-                tokio::spawn(trickle(near_read, far_write, bytes));
-                tokio::spawn(leak(far_read, near_write, Arc::default()));
-            }
-        });
-        Self { at: Addr::Tcp { host: "127.0.0.1".to_owned(), port }, n_connections, task }
-    }
-}
-
-impl Drop for Narrow {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

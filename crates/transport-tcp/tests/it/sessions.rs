@@ -7,7 +7,7 @@ use mesh_core::{Addr, DialError, Lane, ListenError, Lost, Transport};
 use mesh_testkit::{TransportSuite, transport_suite};
 use transport_tcp::{Secret, TcpConfig};
 
-use crate::proxy::{Fleeting, Hole, Narrow, Proxy};
+use crate::proxy::{Hole, Proxy, Way};
 use crate::support::{Ear, any_port, cast, config, listening, port, send, transport, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,7 +62,7 @@ async fn connections_that_break_at_once_are_no_storm() {
     let (here, there) = (Ear::new(1, 0), Ear::new(2, 0));
     let (_listener, at) = listening(&there, Lane::Data, config()).await;
     // Long enough to meet, also on a busy machine.
-    let fleeting = Fleeting::new(port(&at), Duration::from_millis(50)).await;
+    let fleeting = Way::fleeting(port(&at), Duration::from_millis(50)).await;
     let dialler = transport(config());
     let proc = there.peer().proc;
     let out = dialler.dial(&fleeting.at, proc, Lane::Data, here.clone()).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_frame_that_takes_longer_than_the_silence_gets_through() {
     };
     let (here, there) = (Ear::new(1, 0), Ear::new(2, 0));
     let (_listener, at) = listening(&there, Lane::Control, brief.clone()).await;
-    let narrow = Narrow::new(port(&at), 3_000).await;
+    let narrow = Way::narrow(port(&at), 3_000).await;
     let dialler = transport(brief);
     let peer = there.peer().proc;
     let out = dialler.dial(&narrow.at, peer, Lane::Control, here.clone()).await.unwrap();

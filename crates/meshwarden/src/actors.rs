@@ -178,12 +178,27 @@ pub enum NetworkError {
 }
 
 /// What a worker is told, over the socket that only it has.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Seed {
     /// The secret of the program: whoever knows it belongs to it.
-    secret: [u8; Secret::LEN],
+    #[serde(with = "secret_bytes")]
+    secret: Secret,
     lease: Duration,
     call_within: Duration,
+}
+
+/// How a secret is told: its bytes, of which no copy stays behind here.
+mod secret_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use transport_tcp::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        secret.to_bytes().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        <[u8; Secret::LEN]>::deserialize(from).map(Secret::from_bytes)
+    }
 }
 
 /// The sessions of a client with its workers, and what makes them one.
@@ -208,8 +223,9 @@ impl ClientNetwork {
     ) -> Result<Self, NetworkError> {
         registry.check()?;
         let secret = Secret::generate()?;
-        let (bytes, call_within) = (*secret.to_bytes(), proc.call_within());
-        let seed = codec::encode("meshwarden.Seed", &Seed { secret: bytes, lease, call_within })?;
+        let call_within = proc.call_within();
+        let seed = Seed { secret: secret.clone(), lease, call_within };
+        let seed = codec::encode("meshwarden.Seed", &seed)?;
         let transport = transport(secret, lease)?;
         Ok(Self { network: Network::new(proc.clone(), transport, registry.hash()), seed })
     }
@@ -262,7 +278,7 @@ async fn settle(
     };
     let proc = Proc::start(config, Handle::current());
     worker.tells_stalls_of(&proc);
-    let transport = transport(Secret::from_bytes(seed.secret), seed.lease);
+    let transport = transport(seed.secret, seed.lease);
     let transport = transport.map_err(NetworkError::from)?;
     let network = Network::new(proc.clone(), transport, registry.hash());
     let at = Addr::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
@@ -297,5 +313,23 @@ async fn live(mut worker: Worker, proc: &Proc, mut unhandled: Unhandled) -> Exit
             // Nobody has a use for messages that are for no actor.
             Some(_) = worker.recv() => (),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_is_told_arrives_and_does_not_show_its_secret() {
+        let times = (Duration::from_millis(10_500), Duration::from_secs(3));
+        let secret = Secret::from_bytes([0xa7; Secret::LEN]);
+        let seed = Seed { secret, lease: times.0, call_within: times.1 };
+        let told = codec::encode("meshwarden.Seed", &seed).unwrap();
+        let heard: Seed = codec::decode(&told).unwrap();
+        assert_eq!((heard.lease, heard.call_within), times);
+        assert_eq!(*heard.secret.to_bytes(), [0xa7; Secret::LEN]);
+        let shown = format!("{seed:?}");
+        assert!(shown.contains("Secret(…)") && !shown.contains("167"), "{shown}");
     }
 }

@@ -13,8 +13,9 @@ use transport_tcp::{TcpConfig, TcpTransport};
 use crate::proxy::Proxy;
 use crate::support::{Ear, config, listening, port, send, transport, until};
 
-/// How long a session lives without a connection on the side that is paused.
-const NO_CONTACT: Duration = Duration::from_millis(600);
+/// How long a session lives without a connection on the side that is paused. The other one tries at least once a
+/// second.
+const NO_CONTACT: Duration = Duration::from_secs(2);
 
 /// One side is paused for longer than a session lives without a connection, while there is none. When it goes
 /// on, there is a way again; and the session goes on.
@@ -40,7 +41,7 @@ fn is_forgiven(is_dialler: bool) {
     let dial = dial_and_send(Arc::clone(&here), Arc::clone(&there), proxy.at.clone(), here_config);
     let pause = async {
         until("breaking", || proxy.n_connections.load(Ordering::SeqCst) > 2).await;
-        sleep(2 * NO_CONTACT);
+        sleep(NO_CONTACT + NO_CONTACT / 2);
         is_open.store(true, Ordering::SeqCst);
         until("arriving", || there.heard().numbers.len() == 20).await;
     };

@@ -5,6 +5,7 @@ use futures_util::future::try_join_all;
 use meshwarden::mesh_core::{Message, PortRef};
 use meshwarden::mesh_runtime::{
     Actor, Broadcast, ChildFailure, Context, Failure, Handler, Handlers, Port, Proc, Verdict,
+    multi_call,
 };
 use meshwarden_bench_player::Failed;
 use meshwarden_bench_player::actors::{Actors, panic_now, since_panic, started};
@@ -97,8 +98,9 @@ impl<const ROOM: usize> Actors for ByRef<ROOM> {
     }
 
     async fn ask_all(all: &[Ref<ROOM>], number: u64) -> Result<u64, Failed> {
-        let calls = all.iter().map(|to| to.call(to.proc(), Ask(number)));
-        Ok(try_join_all(calls).await?.into_iter().sum())
+        let Some(first) = all.first() else { return Ok(0) };
+        let answers = multi_call(first.proc(), all.iter().map(|to| (to, Ask(number)))).await;
+        Ok(answers.into_iter().sum::<Result<u64, _>>()?)
     }
 
     async fn hold(to: &Ref<ROOM>, gate: oneshot::Receiver<()>) -> Result<(), Failed> {

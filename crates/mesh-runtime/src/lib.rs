@@ -4,19 +4,17 @@
 //! |---|---|
 //! | [`Actor`], [`Handler`] | what a user implements: a state of its own, and what it does with messages |
 //! | [`Proc`] | one process that takes part: actors are spawned in it and found in it |
-//! | [`Context`] | what an actor can do: send, spawn children, have work done beside it ([`Attachment`]) |
-//! | [`ChildSpec`], [`Child`] | a child that can be started again, and its present life |
-//! | [`ActorRef`] | talks to one actor: cast, call, stop, wait for its end |
-//! | [`Port`], [`Handlers`] | the same by address, for those who do not know its type |
+//! | [`Context`] | what an actor can do: send, supervise children ([`ChildSpec`]), have work done beside it |
+//! | [`ActorRef`], [`Port`] | talk to one actor, by reference or by address: cast, call, stop, wait for its end |
 //! | [`multi_call`], [`Broadcast`] | many calls with one gathering; one message for many, encoded once |
 //! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end |
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
-//! An actor has a parent, and ends with it. Its failure is told to its parent, who handles it or fails
-//! with it; what nobody handles is told to whoever set up the process. Its mailbox is bounded: a sender
-//! that is faster waits. Stops and news of children overtake messages.
+//! An actor has a parent, ends with it, and its failure is told to it; what nobody handles is told to whoever set up
+//! the process. Its mailbox is bounded: a sender that is faster waits. Stops and news of children overtake messages.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
 mod actor;
 mod actor_ref;
@@ -41,8 +39,11 @@ mod inbound;
 mod intensity;
 mod kind;
 mod letter;
+mod listing;
 mod local_transport;
 mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
 pub mod metrics;
 mod multi_call;
 mod name;
@@ -54,8 +55,6 @@ mod port;
 mod port_receiver;
 mod proc;
 mod pulse;
-#[cfg(doctest)]
-mod readme;
 mod registry;
 mod remote;
 mod reply;
@@ -63,6 +62,7 @@ mod sender;
 mod shared;
 mod slots;
 mod stalls;
+mod sync;
 mod task;
 mod undelivered;
 mod watchdog;

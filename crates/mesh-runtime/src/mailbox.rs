@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use tokio::sync::{Semaphore, TryAcquireError};
+
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// A data lane of messages `T` with a bound, and a control lane of `C` that overtakes it.
 ///
@@ -273,6 +273,3 @@ fn wake(reader: Option<Waker>) {
         reader.wake();
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,11 +5,12 @@
 //! message.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use mesh_core::PortId;
 use tokio::sync::Notify;
+
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError};
 
 /// What an actor does: a word that is never the same for two messages in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +141,7 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     pub(crate) fn new(list: Option<Arc<WatchList>>) -> Self {
-        let (word, is_watched) = (Word::IDLE.0.into(), AtomicBool::new(list.is_none()));
+        let (word, is_watched) = (AtomicU64::new(Word::IDLE.0), AtomicBool::new(list.is_none()));
         Self { word, is_watched, list }
     }
 
@@ -164,7 +165,8 @@ impl Pulse {
     }
 
     /// It is looked at once more, and then not until it does something. Once more, since what its task
-    /// does at this moment may not be seen here yet, nor this there.
+    /// does at this moment may not be seen here yet, nor this there: by the next look, milliseconds later, it is.
+    /// So a message needs no more than a store; all but that time is shown by a model checker.
     pub(crate) fn let_go(&self) {
         self.is_watched.store(false, Ordering::Relaxed);
     }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::failure::Failure;
 use crate::family::Family;
 use crate::kind::Kind;
 use crate::letter::{AnyLetter, Parcel};
+use crate::listing::Listing;
 use crate::mailbox::{Mailbox, Refused};
 use crate::name::Name;
 use crate::proc::Proc;
@@ -36,7 +36,7 @@ pub(crate) struct Shared<A: Actor> {
     root: NonZeroU64,
     family: Mutex<Family>,
     /// Whether it can be found by its address.
-    is_listed: AtomicBool,
+    listing: Listing,
     /// How it is going to end, from when it takes no more messages.
     leaving: OnceLock<End>,
     /// How it has ended.
@@ -84,7 +84,7 @@ impl<A: Actor> Shared<A> {
             name,
             kind: proc.kind(),
             family: Mutex::default(),
-            is_listed: AtomicBool::new(false),
+            listing: Listing::new(),
             leaving: OnceLock::new(),
             end: OnceLock::new(),
             ended: Notify::new(),
@@ -97,16 +97,10 @@ impl<A: Actor> Shared<A> {
 
     /// Sees to it that it can be found by its address, until it has ended.
     pub(crate) fn list(self: &Arc<Self>) {
-        if self.is_listed.load(Ordering::SeqCst) {
-            return;
-        }
-        // First it is there, and then that is known: whoever gets the address finds it. Twice is once.
-        self.proc.list(Arc::clone(self) as Arc<dyn Endpoint>);
-        self.is_listed.store(true, Ordering::SeqCst);
-        // It may have ended in between, and was not there to be taken off the list.
-        if self.end.get().is_some() {
-            self.proc.unlist(self.index);
-        }
+        self.listing.list(
+            || self.proc.list(Arc::clone(self) as Arc<dyn Endpoint>),
+            || self.proc.unlist(self.index),
+        );
     }
 
     pub(crate) fn family(&self) -> MutexGuard<'_, Family> {
@@ -119,7 +113,7 @@ impl<A: Actor> Shared<A> {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.end.get().is_some()
+        self.listing.has_ended()
     }
 
     pub(crate) fn leave(&self, end: &End) {
@@ -128,11 +122,9 @@ impl<A: Actor> Shared<A> {
 
     /// It has ended: whoever waits for that is told.
     pub(crate) fn finish(&self, end: End) {
+        // First its names are free: whoever knows of the end may want them.
+        self.listing.end(|| self.proc.unlist(self.index));
         _ = self.end.set(end).is_ok();
-        // First its names are free: whoever waits may want them.
-        if self.is_listed.load(Ordering::SeqCst) {
-            self.proc.unlist(self.index);
-        }
         self.ended.notify_waiters();
     }
 

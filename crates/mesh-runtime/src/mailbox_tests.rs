@@ -1,13 +1,15 @@
 //! The mailbox beside a simple one, and between threads.
 
+use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::task::Wake;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::*;
+use crate::mailbox::{Mailbox, Refused, WaitFor};
 
 /// What can be done with a mailbox.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,0 @@
-//! The example of the README, compiled and run as the others are.
-
-#[doc = include_str!("../README.md")]
-struct Readme;

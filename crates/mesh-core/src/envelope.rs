@@ -152,15 +152,28 @@ impl Head {
 }
 
 /// Why a call is not answered, as the side that was called knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// # Examples
+///
+/// ```
+/// use mesh_core::{End, Fault};
+///
+/// let fault = Fault::NotTaken(End::Killed);
+/// assert_eq!(fault.to_string(), "the actor has been killed and has not taken the message");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Fault {
     /// The actor ended, so, before it took the message: nothing was done.
+    #[error("the actor has {0} and has not taken the message")]
     NotTaken(End),
     /// The actor failed while it handled the message.
+    #[error("the actor failed while it handled the message: {0}")]
     Failed(Arc<Cause>),
     /// The address to answer to was dropped. If the actor has ended since, so.
+    #[error("the actor has let go of the call and has not answered it")]
     Unanswered(Option<End>),
     /// The message could not be delivered: nothing was done.
+    #[error("the message was not delivered: {0}")]
     Undelivered(WhyUndelivered),
 }
 

@@ -466,6 +466,8 @@ impl<A: Actor> ActorTask<A> {
     /// The actor has ended: everybody is told.
     fn finish(&mut self, end: End) {
         self.stage = Stage::Ended;
+        // Those that it failed or was cut off with were begun too.
+        self.shared.kind.metrics().begun(std::mem::take(&mut self.n_begun));
         self.drop_turn();
         self.drop_life();
         self.says(self.word.idle());

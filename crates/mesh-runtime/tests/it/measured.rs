@@ -108,6 +108,24 @@ fn restarts_are_counted_and_who_lives_is() {
     });
 }
 
+/// It was begun, and nothing else is told of it when its actor ends.
+#[test]
+fn a_message_that_its_actor_fails_or_is_killed_with_is_counted() {
+    recorded(async |metrics| {
+        let log = Log::default();
+        let proc = crate::script::proc(&log);
+        let [failing, killed] = ["a", "b"].map(|name| proc.spawn::<Scripted>(script(name, &log)));
+        failing.call(&proc, Fail("oops")).await.unwrap_err();
+        failing.ended().await;
+        assert_eq!(metrics.read("meshwarden_actor_messages_total", "scripted"), [1.0]);
+        killed.cast(&proc, WaitFor(gate())).await.unwrap();
+        tokio::task::yield_now().await;
+        killed.stop(Stop::Kill);
+        killed.ended().await;
+        assert_eq!(metrics.read("meshwarden_actor_messages_total", "scripted"), [2.0]);
+    });
+}
+
 /// A process that is looked at, without a thread of its own for that.
 fn watched(log: &Log) -> (Proc, mesh_runtime::ActorRef<Scripted>) {
     let stalled_handler = Some(Duration::from_secs(1));

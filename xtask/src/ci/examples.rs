@@ -131,9 +131,23 @@ const FIRST_LINES_MAX: usize = 40;
 /// What is needed to supervise resources of one's own.
 const SUPERVISION: &[&str] = &["mesh-shape", "controller", "supervise"];
 
+/// What is needed for actors.
+const ACTORS: &[&str] = &["mesh-runtime"];
+
 const EXAMPLES: &[Example] = &[
     Example { of: "supervise", name: "tasks", alone: Some(SUPERVISION) },
     Example { of: "supervise", name: "services", alone: Some(SUPERVISION) },
+    Example { of: "mesh-runtime", name: "calls", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "names", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "timers", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "work", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "ends", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "supervision", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "mailboxes", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "many", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "hangs", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "measured", alone: Some(ACTORS) },
+    Example { of: "mesh-runtime", name: "processes", alone: Some(ACTORS) },
     Example { of: "meshwarden", name: "first", alone: None },
     Example { of: "meshwarden", name: "hello", alone: None },
     Example { of: "meshwarden", name: "map_reduce", alone: None },

@@ -10,11 +10,11 @@
 //! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end |
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
-//! An actor has a parent, ends with it, and its failure is told to it; what nobody handles is told to whoever set up
-//! the process. Its mailbox is bounded: a sender that is faster waits. Stops and news of children overtake messages.
+//! An actor ends with its parent, and fails to it. Its mailbox is bounded, and stops overtake its messages.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
+#![cfg_attr(doctest, doc = include_str!("../../../docs/coming-from.md"))]
 
 mod actor;
 mod actor_ref;

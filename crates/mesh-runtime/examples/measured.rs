@@ -65,7 +65,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             DebugValue::Histogram(values) => values.len() as f64,
         };
         if number > 0.0 {
-            println!("{name}{{{labels}}} {number} ({:?}: {})", unit, help.unwrap_or_default());
+            println!(
+                "{name}{{{labels}}} {number} {}: {}",
+                unit.map_or("", |unit| unit.as_str()),
+                help.unwrap_or_default()
+            );
         }
         seen.insert(format!("{name}{{{labels}}}"), number);
     }

@@ -63,6 +63,18 @@ impl Actor for Store {
     }
 }
 
+/// Does not say what the failure of its child means, and fails with it.
+struct Shop;
+
+impl Actor for Shop {
+    const NAME: &'static str = "shop";
+    type Params = <Store as Actor>::Params;
+    async fn start(told: Self::Params, cx: &mut Context<Self>) -> Result<Self, Failure> {
+        cx.spawn::<Store>(told);
+        Ok(Self)
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (told, mut reports) = mpsc::channel(8);
@@ -72,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = ProcConfig { on_failure: Box::new(on_failure), ..ProcConfig::local() };
     let proc = Proc::start(config, Handle::current());
     let (children, are_known) = oneshot::channel();
-    let store = proc.spawn::<Store>(children);
+    let shop = proc.spawn::<Shop>(children);
     let [mut disk, mut cache] = are_known.await?;
 
     cache.current().cast(&proc, Break("stale")).await?;
@@ -83,8 +95,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     third.cast(&proc, Break("stale again")).await?; // The third time in a minute.
     let report = reports.recv().await.ok_or("nobody is told")?;
-    println!("{}\nthe root is told:\n{report}", store.ended().await);
+    println!("{}\nthe root is told:\n{report}", shop.ended().await);
     assert!(report.starts_with("actor cache failed: error: stale again\n  so actor store failed"));
+    assert!(
+        report.ends_with("so actor shop failed: the failure of its child store was not handled")
+    );
     assert!(cache.is_over() && disk.is_over());
     proc.stop(Duration::from_secs(1)).await?;
     assert!(reports.try_recv().is_err()); // It was told once.

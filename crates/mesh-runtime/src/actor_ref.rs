@@ -10,7 +10,7 @@ use crate::actor::{Actor, Handler, Stop};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::{CastError, TryCastError};
-use crate::letter::{Back, Letter, Parcel};
+use crate::letter::{Back, Letter};
 use crate::mailbox::Refused;
 use crate::name::Name;
 use crate::proc::Proc;
@@ -71,13 +71,13 @@ impl<A: Actor> ActorRef<A> {
         A: Handler<M>,
     {
         let from = from.origin().actor;
-        let letter = Box::new(Letter { message, back: Back::here(from) });
+        let letter = Letter { message, back: Back::here(from) };
         self.0.mailbox.try_push(letter).map_err(|refused| match refused {
-            Refused::Full(parcel) => {
-                TryCastError::Full { actor: self.name().to_string(), message: message_of(parcel) }
+            Refused::Full(Letter { message, .. }) => {
+                TryCastError::Full { actor: self.name().to_string(), message }
             }
-            Refused::Closed(parcel) => {
-                TryCastError::Closed { actor: self.name().to_string(), message: message_of(parcel) }
+            Refused::Closed(Letter { message, .. }) => {
+                TryCastError::Closed { actor: self.name().to_string(), message }
             }
         })
     }
@@ -171,7 +171,7 @@ impl<A: Actor> ActorRef<A> {
     where
         A: Handler<M>,
     {
-        let letter: Box<dyn Parcel<A>> = Box::new(Letter { message, back: Back::here(from) });
+        let letter = Letter { message, back: Back::here(from) };
         let letter = match self.0.mailbox.try_push(letter) {
             Ok(()) => return Ok(()),
             Err(Refused::Closed(letter)) => return Err(self.refused(letter)),
@@ -183,16 +183,8 @@ impl<A: Actor> ActorRef<A> {
         self.0.mailbox.push_permitted(letter).map_err(|letter| self.refused(letter))
     }
 
-    fn refused<M: Message>(&self, letter: Box<dyn Parcel<A>>) -> CastError<M> {
-        CastError { actor: self.name().to_string(), message: message_of(letter) }
-    }
-}
-
-/// The message that was put into the letter.
-fn message_of<A: Actor, M: Message>(parcel: Box<dyn Parcel<A>>) -> M {
-    match parcel.into_any().downcast::<Letter<M>>() {
-        Ok(letter) => letter.message,
-        Err(_) => unreachable!("what comes back is what was sent"),
+    fn refused<M: Message>(&self, Letter { message, .. }: Letter<M>) -> CastError<M> {
+        CastError { actor: self.name().to_string(), message }
     }
 }
 

@@ -14,6 +14,8 @@ use crate::reply::ReplyTo;
 use crate::task::{Life, Turn, TurnSlot};
 use crate::undelivered::Undelivered;
 
+pub(crate) mod parcels;
+
 /// A message, and who is to know what becomes of it.
 pub(crate) struct Letter<M: Message> {
     pub(crate) message: M,
@@ -112,7 +114,7 @@ impl<M: Message> Sealed<M> {
 
 impl<M: Message> Letter<M> {
     /// Begins to handle it, as [`Parcel::begin`] does.
-    fn begin_by<A: Handler<M>>(
+    pub(crate) fn begin_by<A: Handler<M>>(
         self,
         mut life: Box<Life<A>>,
         turn: &mut TurnSlot<A>,

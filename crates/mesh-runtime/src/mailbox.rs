@@ -12,13 +12,13 @@ use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// A data lane of messages `T` with a bound, and a control lane of `C` that overtakes it.
+/// A data lane `Q` of messages with a bound, and a control lane of `C` that overtakes it.
 ///
 /// The control lane has no bound of its own: each of its messages belongs to something of which there
 /// is a bounded number, or comes from somebody who waits for what becomes of it.
 #[derive(Debug)]
-pub(crate) struct Mailbox<T, C> {
-    queue: Mutex<Queue<T, C>>,
+pub(crate) struct Mailbox<Q, C> {
+    queue: Mutex<Queue<Q, C>>,
     /// One permit for each message that the data lane may still take. Closed with the mailbox.
     room: Semaphore,
     capacity: usize,
@@ -27,8 +27,8 @@ pub(crate) struct Mailbox<T, C> {
 }
 
 #[derive(Debug)]
-struct Queue<T, C> {
-    data: VecDeque<T>,
+struct Queue<Q, C> {
+    data: Q,
     control: VecDeque<C>,
     reader: Reader,
     state: State,
@@ -53,6 +53,34 @@ enum Reader {
     Anything(Waker),
 }
 
+/// What messages wait in, one behind the other. Nothing that it does may panic, or run code of a user.
+pub(crate) trait Line: Default {
+    /// How many do.
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A line that messages of type `T` can wait in.
+pub(crate) trait Takes<T>: Line {
+    /// Puts a message behind the others.
+    fn put(&mut self, message: T);
+}
+
+impl<T> Line for VecDeque<T> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T> Takes<T> for VecDeque<T> {
+    fn put(&mut self, message: T) {
+        self.push_back(message);
+    }
+}
+
 /// A message that was not taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused<T> {
@@ -67,13 +95,13 @@ pub(crate) enum WaitFor {
     Anything,
 }
 
-impl<T, C> Mailbox<T, C> {
+impl<Q: Line, C> Mailbox<Q, C> {
     /// An empty mailbox whose data lane takes `capacity` messages, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             queue: Mutex::new(Queue {
-                data: VecDeque::new(),
+                data: Q::default(),
                 control: VecDeque::new(),
                 reader: Reader::Awake,
                 state: State::Open,
@@ -85,7 +113,10 @@ impl<T, C> Mailbox<T, C> {
     }
 
     /// Puts a message into the data lane if there is room.
-    pub(crate) fn try_push(&self, message: T) -> Result<(), Refused<T>> {
+    pub(crate) fn try_push<T>(&self, message: T) -> Result<(), Refused<T>>
+    where
+        Q: Takes<T>,
+    {
         match self.room.try_acquire() {
             Ok(permit) => permit.forget(),
             Err(TryAcquireError::NoPermits) => return Err(Refused::Full(message)),
@@ -113,12 +144,15 @@ impl<T, C> Mailbox<T, C> {
 
     /// Puts messages into the data lane, for which there was room. If the mailbox has been closed, none is taken
     /// out of `messages`.
-    pub(crate) fn push_all_permitted(&self, messages: &mut Vec<T>) {
+    pub(crate) fn push_all_permitted<T>(&self, messages: &mut Vec<T>)
+    where
+        Q: Takes<T>,
+    {
         let mut queue = self.lock();
         if queue.state != State::Open || messages.is_empty() {
             return;
         }
-        queue.data.extend(messages.drain(..));
+        messages.drain(..).for_each(|message| queue.data.put(message));
         let reader = queue.reader.wake_for(WaitFor::Anything);
         drop(queue);
         wake(reader);
@@ -137,12 +171,15 @@ impl<T, C> Mailbox<T, C> {
 
     /// Puts a message into the data lane, for which there was room. Gives it back if the mailbox has
     /// been closed.
-    pub(crate) fn push_permitted(&self, message: T) -> Result<(), T> {
+    pub(crate) fn push_permitted<T>(&self, message: T) -> Result<(), T>
+    where
+        Q: Takes<T>,
+    {
         let mut queue = self.lock();
         if queue.state != State::Open {
             return Err(message);
         }
-        queue.data.push_back(message);
+        queue.data.put(message);
         let reader = queue.reader.wake_for(WaitFor::Anything);
         drop(queue);
         wake(reader);
@@ -179,7 +216,7 @@ impl<T, C> Mailbox<T, C> {
     }
 
     /// Takes everything from the data lane into `batch`, which must be empty.
-    pub(crate) fn take(&self, batch: &mut VecDeque<T>) {
+    pub(crate) fn take(&self, batch: &mut Q) {
         debug_assert!(batch.is_empty(), "what was taken is handled before more is");
         mem::swap(&mut self.lock().data, batch);
     }
@@ -222,7 +259,7 @@ impl<T, C> Mailbox<T, C> {
     }
 
     /// The reader goes away. Returns what it has not read; nothing is taken any more.
-    pub(crate) fn abandon(&self) -> (VecDeque<T>, VecDeque<C>) {
+    pub(crate) fn abandon(&self) -> (Q, VecDeque<C>) {
         let mut queue = self.lock();
         queue.state = State::Abandoned;
         queue.reader = Reader::Awake;
@@ -244,7 +281,7 @@ impl<T, C> Mailbox<T, C> {
     }
 
     /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
-    fn lock(&self) -> MutexGuard<'_, Queue<T, C>> {
+    fn lock(&self) -> MutexGuard<'_, Queue<Q, C>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

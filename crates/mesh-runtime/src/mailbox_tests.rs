@@ -118,7 +118,7 @@ proptest! {
         capacity in 1..5_usize,
         deeds in vec(deed(), 0..120),
     ) {
-        let mailbox = Mailbox::<u32, u32>::new(capacity);
+        let mailbox = Mailbox::<VecDeque<u32>, u32>::new(capacity);
         let mut naive = Naive { capacity, ..Naive::default() };
         let wakes = Arc::new(Counter(AtomicUsize::new(0)));
         let waker = Waker::from(wakes.clone());
@@ -191,7 +191,7 @@ fn no_wake_is_lost_between_threads() {
     const SENDERS: u32 = 4;
     const EACH: u32 = 5_000;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let mailbox = Arc::new(Mailbox::<(u32, u32), ()>::new(3));
+    let mailbox = Arc::new(Mailbox::<VecDeque<(u32, u32)>, ()>::new(3));
     for sender in 0..SENDERS {
         let mailbox = Arc::clone(&mailbox);
         runtime.spawn(async move {

@@ -37,7 +37,7 @@ pub struct PortReceiver<M: Message> {
 /// The queue. It has no control lane: nothing overtakes its messages.
 struct Queue<M: Message> {
     index: NonZeroU64,
-    mailbox: Mailbox<Mail<M>, Infallible>,
+    mailbox: Mailbox<VecDeque<Mail<M>>, Infallible>,
 }
 
 /// A message, from this process or another one, and since when it waits.

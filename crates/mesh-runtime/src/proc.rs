@@ -121,7 +121,7 @@ struct Inner {
     /// Whoever can be found by a name.
     registry: Registry,
     /// One [`Kind`] for each type of actor.
-    kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>, foldhash::fast::RandomState>,
     /// The living actors that have no actor for a parent.
     roots: Mutex<Roots>,
     root_ended: Notify,
@@ -204,7 +204,7 @@ impl Proc {
             next_number: AtomicU64::new(1),
             listed: DashMap::default(),
             registry: Registry::default(),
-            kinds: DashMap::new(),
+            kinds: DashMap::default(),
             roots: Mutex::default(),
             root_ended: Notify::new(),
             metrics: ProcMetrics::new(),

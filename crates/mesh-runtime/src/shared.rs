@@ -14,7 +14,8 @@ use crate::endpoint::{Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
 use crate::failure::Failure;
 use crate::family::Family;
 use crate::kind::Kind;
-use crate::letter::{AnyLetter, Parcel};
+use crate::letter::AnyLetter;
+use crate::letter::parcels::Parcels;
 use crate::listing::Listing;
 use crate::mailbox::{Mailbox, Refused};
 use crate::name::Name;
@@ -24,7 +25,7 @@ use crate::undelivered::Undelivered;
 
 /// One actor, as everybody else sees it.
 pub(crate) struct Shared<A: Actor> {
-    pub(crate) mailbox: Mailbox<Box<dyn Parcel<A>>, Control>,
+    pub(crate) mailbox: Mailbox<Parcels<A>, Control>,
     pub(crate) proc: Proc,
     pub(crate) index: NonZeroU64,
     pub(crate) name: Name,

@@ -20,8 +20,9 @@ use crate::child_failure::ChildFailure;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::intensity::Window;
-use crate::letter::{Parcel, give_back};
-use crate::mailbox::WaitFor;
+use crate::letter::give_back;
+use crate::letter::parcels::Parcels;
+use crate::mailbox::{Line, WaitFor};
 use crate::metrics::{Alive, SAMPLED};
 use crate::panics::{caught, caught_async};
 use crate::pulse::{Slot, Watched, Word};
@@ -70,7 +71,7 @@ pub(crate) struct ActorTask<A: Actor> {
     life: Option<Box<Life<A>>>,
     stage: Stage,
     /// Messages that were taken from the mailbox and are not handled yet.
-    batch: VecDeque<Box<dyn Parcel<A>>>,
+    batch: Parcels<A>,
     /// How many messages have been begun that the mailbox has not been told of.
     n_begun: usize,
     /// How many of the next messages are not timed.
@@ -155,7 +156,7 @@ impl<A: Actor> ActorTask<A> {
             is_created: false,
             life: None,
             stage: Stage::Serving,
-            batch: VecDeque::new(),
+            batch: Parcels::default(),
             n_begun: 0,
             untimed: 0,
             timed: None,
@@ -260,8 +261,8 @@ impl<A: Actor> ActorTask<A> {
             self.release();
             self.shared.mailbox.take(&mut self.batch);
         }
-        if let Some(parcel) = self.batch.pop_front() {
-            return self.begin(parcel);
+        if let Some(label) = self.batch.label() {
+            return self.begin(label);
         }
         if self.stop == Some(Stop::Drain) {
             return self.leave();
@@ -269,10 +270,10 @@ impl<A: Actor> ActorTask<A> {
         Next::Sleep(WaitFor::Anything)
     }
 
-    fn begin(&mut self, parcel: Box<dyn Parcel<A>>) -> Next {
+    /// Begins the message with this label, the next one.
+    fn begin(&mut self, (port, name): (PortId, &'static str)) -> Next {
         let Some(life) = self.life.take() else {
             // Not reached: without a life there is a failure, which is looked at first.
-            self.batch.push_front(parcel);
             return self.leave();
         };
         self.n_begun += 1;
@@ -280,10 +281,10 @@ impl<A: Actor> ActorTask<A> {
             self.release();
         }
         // Before: to decode it is to run code of a user.
-        let slot = self.slot(&*parcel);
+        let slot = self.slot(port, name);
         self.runs(self.word.begin(slot));
-        self.observe(&*parcel);
-        self.life = parcel.begin(life, &mut self.turn);
+        self.observe(name);
+        self.life = self.batch.begin(life, &mut self.turn);
         self.is_busy = self.life.is_none();
         if !self.is_busy {
             (self.timed, self.span) = (None, None);
@@ -292,22 +293,21 @@ impl<A: Actor> ActorTask<A> {
     }
 
     /// The place of the name of a message; most follow one of their kind.
-    fn slot(&mut self, parcel: &dyn Parcel<A>) -> Slot {
-        let port = parcel.port();
+    fn slot(&mut self, port: PortId, name: &'static str) -> Slot {
         if self.last.0 != port {
-            self.last = (port, self.shared.kind.names().slot(port, parcel.name()));
+            self.last = (port, self.shared.kind.names().slot(port, name));
         }
         self.last.1
     }
 
     /// What is asked for of one message only now and then, or not at all.
-    fn observe(&mut self, parcel: &dyn Parcel<A>) {
+    fn observe(&mut self, message: &'static str) {
         match self.untimed.checked_sub(1) {
             Some(untimed) => self.untimed = untimed,
             None => (self.untimed, self.timed) = (SAMPLED - 1, Some(Instant::now())),
         }
         if tracing::enabled!(tracing::Level::TRACE) {
-            let (actor, message) = (&*self.shared.name, parcel.name());
+            let actor = &*self.shared.name;
             self.span = Some(Box::new(tracing::trace_span!("message", actor, message)));
         }
     }
@@ -363,9 +363,9 @@ impl<A: Actor> ActorTask<A> {
         Next::Step
     }
 
-    fn give_back(&self, parcels: &mut VecDeque<Box<dyn Parcel<A>>>, end: &End) {
-        for parcel in parcels.drain(..) {
-            give_back(parcel, self.shared.index, end, &self.shared.proc);
+    fn give_back(&self, parcels: &mut Parcels<A>, end: &End) {
+        while let Some(letter) = parcels.pop() {
+            give_back(letter, self.shared.index, end, &self.shared.proc);
         }
     }
 

@@ -77,7 +77,7 @@ mod mailboxes {
 
     /// Reads as the task of an actor does, until it has been told to stop and has everything.
     async fn read(
-        mailbox: &Mailbox<u8, u8>,
+        mailbox: &Mailbox<VecDeque<u8>, u8>,
         n_data: usize,
         n_control: usize,
     ) -> (Vec<u8>, Vec<u8>) {
@@ -111,7 +111,7 @@ mod mailboxes {
     #[test]
     fn whatever_is_pushed_is_read_in_order_on_both_lanes() {
         model(3, || {
-            let mailbox = Arc::new(Mailbox::<u8, u8>::new(4));
+            let mailbox = Arc::new(Mailbox::<VecDeque<u8>, u8>::new(4));
             let data = Arc::clone(&mailbox);
             let data = thread::spawn(move || {
                 for message in [1, 2] {
@@ -131,7 +131,7 @@ mod mailboxes {
     #[test]
     fn a_stop_wakes_who_awaits_something_and_cannot_take_data() {
         loom::model(|| {
-            let mailbox = Arc::new(Mailbox::<u8, u8>::new(1));
+            let mailbox = Arc::new(Mailbox::<VecDeque<u8>, u8>::new(1));
             let others = Arc::clone(&mailbox);
             let others = thread::spawn(move || {
                 assert_eq!(others.try_push(1), Ok(()));
@@ -157,7 +157,7 @@ mod mailboxes {
     #[test]
     fn nothing_is_lost_between_a_sender_and_who_leaves() {
         loom::model(|| {
-            let mailbox = Arc::new(Mailbox::<u8, u8>::new(2));
+            let mailbox = Arc::new(Mailbox::<VecDeque<u8>, u8>::new(2));
             let sender = Arc::clone(&mailbox);
             let sender = thread::spawn(move || sender.try_push(1).is_ok());
             mailbox.close();

@@ -1,0 +1,220 @@
+//! The messages that wait for an actor, in the order in which they came.
+//!
+//! Small messages of one type stand side by side, in memory that is used again. A box for each would be made on the
+//! thread of its sender and freed on that of the actor, which costs an allocator more than a cast costs us.
+
+use std::any::{Any, TypeId};
+use std::collections::VecDeque;
+
+use mesh_core::{Message, PortId};
+
+use crate::actor::{Actor, Handler};
+use crate::letter::{AnyLetter, Letter, Parcel};
+use crate::mailbox::{Line, Takes};
+use crate::task::{Life, TurnSlot};
+
+/// What waits for an actor of type `A`.
+pub(crate) struct Parcels<A: Actor> {
+    order: VecDeque<Run>,
+    /// One for each type of small message that has ever been put, and one for all else. They stay, empty or not.
+    stacks: Vec<(TypeId, Box<dyn AnyStack<A>>)>,
+}
+
+/// Messages that follow each other and stand in one stack.
+struct Run {
+    /// Its place.
+    stack: usize,
+    /// How many. Never 0.
+    n: usize,
+}
+
+/// Letters for an actor of type `A` that stand side by side, of whatever type.
+trait AnyStack<A: Actor>: Send {
+    /// The stack, to be added to.
+    fn as_any(&mut self) -> &mut dyn Any;
+
+    /// Which message is the first, and what it is called.
+    fn label(&self) -> Option<(PortId, &'static str)>;
+
+    /// Takes out the first letter.
+    fn pop(&mut self) -> Option<Box<dyn AnyLetter>>;
+
+    /// Takes out the first letter and begins to handle it, as [`Parcel::begin`] does.
+    fn begin(&mut self, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>>;
+}
+
+impl<A: Actor> Parcels<A> {
+    /// Which message is next, and what it is called.
+    pub(crate) fn label(&self) -> Option<(PortId, &'static str)> {
+        let (_, stack) = self.stacks.get(self.order.front()?.stack)?;
+        stack.label()
+    }
+
+    /// Takes out the next message and begins to handle it, as [`Parcel::begin`] does.
+    pub(crate) fn begin(
+        &mut self,
+        life: Box<Life<A>>,
+        turn: &mut TurnSlot<A>,
+    ) -> Option<Box<Life<A>>> {
+        match self.next() {
+            Some(stack) => stack.begin(life, turn),
+            None => Some(life),
+        }
+    }
+
+    /// Takes out the next message.
+    pub(crate) fn pop(&mut self) -> Option<Box<dyn AnyLetter>> {
+        self.next()?.pop()
+    }
+
+    /// The stack whose first letter is the next message, which is to be taken out at once.
+    fn next(&mut self) -> Option<&mut dyn AnyStack<A>> {
+        let run = self.order.front_mut()?;
+        let place = run.stack;
+        run.n -= 1;
+        if run.n == 0 {
+            self.order.pop_front();
+        }
+        let (_, stack) = self.stacks.get_mut(place)?;
+        Some(&mut **stack)
+    }
+
+    fn push<T: 'static>(&mut self, letter: T)
+    where
+        VecDeque<T>: AnyStack<A>,
+    {
+        let place = self.place::<T>();
+        match self.order.back_mut() {
+            Some(run) if run.stack == place => run.n += 1,
+            Some(_) | None => push_first_exact(&mut self.order, Run { stack: place, n: 1 }),
+        }
+        let stack = self.stacks.get_mut(place).map(|(_, stack)| stack.as_any());
+        match stack.and_then(|stack| stack.downcast_mut::<VecDeque<T>>()) {
+            Some(stack) => push_first_exact(stack, letter),
+            None => unreachable!("it is in its place"),
+        }
+    }
+
+    /// The place of the stack of what is of type `T`.
+    fn place<T: 'static>(&mut self) -> usize
+    where
+        VecDeque<T>: AnyStack<A>,
+    {
+        let key = TypeId::of::<T>();
+        // Most follow their like.
+        let last = self.order.back().map_or(0, |run| run.stack);
+        if self.stacks.get(last).is_some_and(|(known, _)| *known == key) {
+            return last;
+        }
+        self.stacks.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            self.stacks.reserve_exact(1);
+            self.stacks.push((key, Box::new(VecDeque::<T>::new())));
+            self.stacks.len() - 1
+        })
+    }
+}
+
+impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn label(&self) -> Option<(PortId, &'static str)> {
+        Some((const { PortId::of::<M>() }, M::NAME))
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn AnyLetter>> {
+        let letter: Box<dyn AnyLetter> = Box::new(take_first(self)?);
+        Some(letter)
+    }
+
+    fn begin(&mut self, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+        match take_first(self) {
+            Some(letter) => letter.begin_by(life, turn),
+            None => Some(life),
+        }
+    }
+}
+
+impl<A: Actor> AnyStack<A> for VecDeque<Box<dyn Parcel<A>>> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn label(&self) -> Option<(PortId, &'static str)> {
+        self.front().map(|parcel| (parcel.port(), parcel.name()))
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn AnyLetter>> {
+        let letter: Box<dyn AnyLetter> = take_first(self)?;
+        Some(letter)
+    }
+
+    fn begin(&mut self, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+        match take_first(self) {
+            Some(parcel) => parcel.begin(life, turn),
+            None => Some(life),
+        }
+    }
+}
+
+/// Takes out the first of a stack; what is empty then keeps as much of its memory as may be kept.
+fn take_first<T>(stack: &mut VecDeque<T>) -> Option<T> {
+    let letter = stack.pop_front();
+    let kept = KEPT / size_of::<T>().max(1);
+    if stack.is_empty() && stack.capacity() > kept {
+        stack.shrink_to(kept);
+    }
+    letter
+}
+
+/// Adds one. Many an actor is never sent two at once: there is room for one first.
+fn push_first_exact<T>(queue: &mut VecDeque<T>, one: T) {
+    if queue.capacity() == 0 {
+        queue.reserve_exact(1);
+    }
+    queue.push_back(one);
+}
+
+// By hand, because deriving would ask the same of `A`.
+impl<A: Actor> Default for Parcels<A> {
+    fn default() -> Self {
+        Self { order: VecDeque::new(), stacks: Vec::new() }
+    }
+}
+
+impl<A: Actor> Line for Parcels<A> {
+    fn len(&self) -> usize {
+        self.order.iter().map(|run| run.n).sum()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}
+
+impl<A: Actor> Takes<Box<dyn Parcel<A>>> for Parcels<A> {
+    fn put(&mut self, parcel: Box<dyn Parcel<A>>) {
+        self.push(parcel);
+    }
+}
+
+impl<M: Message, A: Handler<M>> Takes<Letter<M>> for Parcels<A> {
+    fn put(&mut self, letter: Letter<M>) {
+        if size_of::<Letter<M>>() > SMALL {
+            self.push::<Box<dyn Parcel<A>>>(Box::new(letter));
+        } else {
+            self.push(letter);
+        }
+    }
+}
+
+/// Letters of at most so many bytes are small. What is larger is moved seldom if it is in a box, and would keep much
+/// memory.
+const SMALL: usize = 64;
+
+/// How many bytes of memory a stack that is empty keeps.
+const KEPT: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What waits beside a simple queue of it.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::letter::Back;
+
+struct Nobody;
+
+#[derive(Debug)]
+struct Small(u32);
+
+#[derive(Debug)]
+struct Other(u32, u32);
+
+#[derive(Debug)]
+struct Large(u32, [u64; 20]);
+
+macro_rules! message {
+    ($name:ident) => {
+        impl Message for $name {
+            const NAME: &'static str = stringify!($name);
+            type Reply = ();
+        }
+
+        impl Handler<$name> for Nobody {
+            async fn handle(&mut self, _: $name, _: &mut Context<Self>) -> Result<(), Failure> {
+                Ok(())
+            }
+        }
+    };
+}
+
+message!(Small);
+message!(Other);
+message!(Large);
+
+impl Actor for Nobody {
+    const NAME: &'static str = "nobody";
+    type Params = ();
+
+    async fn start((): (), _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
+
+/// What can be done.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Small,
+    Other,
+    Large,
+    Boxed,
+    Pop,
+}
+
+fn letter<M: Message>(message: M) -> Letter<M> {
+    Letter { message, back: Back::Nobody }
+}
+
+/// The number of a message, and its name.
+fn open(letter: Box<dyn AnyLetter>) -> (&'static str, u32) {
+    let letter = letter.into_any();
+    if let Some(letter) = letter.downcast_ref::<Letter<Small>>() {
+        ("Small", letter.message.0)
+    } else if let Some(letter) = letter.downcast_ref::<Letter<Other>>() {
+        assert_eq!(letter.message.1, !letter.message.0);
+        ("Other", letter.message.0)
+    } else {
+        let letter = letter.downcast_ref::<Letter<Large>>().unwrap();
+        assert_eq!(letter.message.1, [7; 20]);
+        ("Large", letter.message.0)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the types, all come out in the order in which they went in, each with its label.
+    #[test]
+    fn they_come_out_in_the_order_in_which_they_went_in(
+        deeds in vec(
+            prop_oneof![
+                4 => Just(Deed::Small),
+                2 => Just(Deed::Other),
+                1 => Just(Deed::Large),
+                1 => Just(Deed::Boxed),
+                6 => Just(Deed::Pop),
+            ],
+            0..200,
+        ),
+    ) {
+        let mut parcels = Parcels::<Nobody>::default();
+        let mut naive = VecDeque::new();
+        for (number, deed) in (0_u32..).zip(deeds) {
+            let name = match deed {
+                Deed::Small => {
+                    parcels.put(letter(Small(number)));
+                    "Small"
+                }
+                Deed::Other => {
+                    parcels.put(letter(Other(number, !number)));
+                    "Other"
+                }
+                Deed::Large => {
+                    parcels.put(letter(Large(number, [7; 20])));
+                    "Large"
+                }
+                Deed::Boxed => {
+                    parcels.put(Box::new(letter(Small(number))) as Box<dyn Parcel<Nobody>>);
+                    "Small"
+                }
+                Deed::Pop => {
+                    prop_assert_eq!(parcels.pop().map(open), naive.pop_front());
+                    continue;
+                }
+            };
+            naive.push_back((name, number));
+            prop_assert_eq!(parcels.len(), naive.len());
+            prop_assert_eq!(parcels.label().map(|(_, name)| name), naive.front().map(|one| one.0));
+        }
+        while let Some(next) = naive.pop_front() {
+            prop_assert!(!parcels.is_empty());
+            prop_assert_eq!(parcels.pop().map(open), Some(next));
+        }
+        prop_assert!(parcels.is_empty() && parcels.label().is_none() && parcels.pop().is_none());
+    }
+}
+
+/// Small messages stand in the memory of those before them; of very many, not all of that is kept.
+#[test]
+fn the_memory_of_small_messages_is_used_again() {
+    let mut stack = VecDeque::new();
+    (0..100).for_each(|number| push_first_exact(&mut stack, letter(Small(number))));
+    let capacity = stack.capacity();
+    while take_first(&mut stack).is_some() {}
+    assert_eq!(stack.capacity(), capacity);
+
+    (0..100_000).for_each(|number| push_first_exact(&mut stack, letter(Small(number))));
+    while take_first(&mut stack).is_some() {}
+    assert!(stack.capacity() * size_of::<Letter<Small>>() <= KEPT);
+}

@@ -88,11 +88,11 @@ pub trait Actor: Sized + Send + 'static {
     /// Decides what the failure of a child means. By default the actor fails with it (E2).
     ///
     /// It is asked about one failure after the other; about none of a child that has been started again since,
-    /// with another one.
+    /// with another one, which the log tells. An actor that is killed meanwhile fails with the failure of the child.
     ///
     /// # Errors
     ///
-    /// The actor fails, with its own error before that of the child in the chain of causes.
+    /// The actor fails, with its own error, or panic, before that of the child in the chain of causes.
     fn on_failure(
         &mut self,
         failure: ChildFailure,
@@ -210,7 +210,9 @@ pub enum Verdict {
     Handled,
     /// The child is started again, and with it those that the strategy names, where "rank" means the order in
     /// which they were spawned. Those that live end first, the youngest first, each within its
-    /// [`GRACE`](Actor::GRACE); the parent handles no message meanwhile. A child that was not spawned by
+    /// [`GRACE`](Actor::GRACE); the parent handles no message meanwhile. Then all are started, the oldest first,
+    /// and none waits until the one before it has been created, as in OTP it would: one that needs another finds it
+    /// by calling it, which waits. A child that was not spawned by
     /// [`supervise`](Context::supervise) cannot be started again: it only ends with the others, and if it
     /// is the one that failed, the parent fails with it. So it does if there are more restarts than
     /// [`INTENSITY`](Actor::INTENSITY) allows.

@@ -126,9 +126,12 @@ impl Attached {
         let cancel = Arc::<Cancel>::default();
         let told = Cancellation { actor: Arc::clone(&self.cancellation), own: Arc::clone(&cancel) };
         let work = move || {
-            if !told.is_cancelled() {
-                // Whoever waited may have gone.
-                _ = done.send(caught(|| work(&told))).is_ok();
+            if told.is_cancelled() {
+                return;
+            }
+            // Whoever waited may have gone, and cares for no result; what went wrong is not lost.
+            if let Err(Err(failure)) = done.send(caught(|| work(&told))) {
+                tracing::error!(%failure, "work that blocks a thread, and that nobody waits for");
             }
         };
         self.blocking.spawn_blocking_on(work, runtime);

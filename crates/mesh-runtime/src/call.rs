@@ -21,7 +21,8 @@ use crate::shared::Shared;
 /// # Cancellation
 ///
 /// Dropped before the actor has taken the message, nothing is done; dropped later, the message is
-/// handled and its answer goes nowhere.
+/// handled and its answer goes nowhere; a handler that is
+/// [cancel-safe](crate::Handler::IS_CANCEL_SAFE) is cut off at its next await.
 #[must_use = "nothing is sent before it is awaited"]
 pub struct Call<A: Actor, R> {
     actor: Arc<Shared<A>>,

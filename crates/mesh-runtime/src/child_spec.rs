@@ -45,8 +45,8 @@ pub struct ChildSpec<A: Actor> {
 }
 
 impl<A: Actor> ChildSpec<A> {
-    /// A child under the name of its type, that may be restarted when it fails (OTP: transient). `params` is
-    /// asked for the parameters of each life, on the child's own task: a panic of it is the child's failure.
+    /// A child under the name of its type, that may be restarted when it fails (OTP: transient; but to be
+    /// killed is no failure here, since somebody has asked for it). `params` is asked for the parameters of each life, on the child's own task: a panic of it is the child's failure.
     #[must_use]
     pub fn new(params: impl Fn() -> A::Params + Send + Sync + 'static) -> Self {
         let name = Name::of_type(A::NAME);
@@ -59,7 +59,8 @@ impl<A: Actor> ChildSpec<A> {
         Self { name: name.into(), ..self }
     }
 
-    /// It is not to end at all (OTP: permanent): any end that its parent has not asked for is a failure.
+    /// It is not to end at all (OTP: permanent): any end is a failure unless it comes of its parent's end,
+    /// or of a restart of others with it.
     #[must_use]
     pub fn permanent(self) -> Self {
         Self { policy: RestartPolicy::Permanent, ..self }

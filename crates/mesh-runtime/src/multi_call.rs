@@ -184,8 +184,9 @@ impl<A: Actor, R> Future for MultiCall<A, R> {
             return Poll::Ready(calls.results(answers));
         }
         if calls.deadline.is_over(cx.waker()) {
-            calls.unsent.clear();
+            // Before the letters are dropped, which would say that they are unanswered.
             let answers = calls.gather.abandon();
+            calls.unsent.clear();
             return Poll::Ready(calls.results(answers));
         }
         Poll::Pending

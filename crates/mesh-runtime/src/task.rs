@@ -82,6 +82,8 @@ pub(crate) struct ActorTask<A: Actor> {
     span: Option<Box<Span>>,
     /// What the actor is told before its next message. Bound: [`ASIDES_MAX`] and one for each child.
     asides: VecDeque<Aside>,
+    /// What it is asked about now: the failure of a child.
+    asked: Option<Box<ChildFailure>>,
     /// How it has been asked to end; the strictest counts.
     stop: Option<Stop>,
     failure: Option<Failure>,
@@ -110,16 +112,6 @@ enum Aside {
     /// The child in this place.
     ChildFailed(NonZeroU64, ChildFailure),
     Returned(Undelivered),
-}
-
-impl Aside {
-    /// Whether it is of a child in such a place.
-    fn is_of(&self, is_such: impl Fn(NonZeroU64) -> bool) -> bool {
-        match self {
-            Self::ChildFailed(place, _) => is_such(*place),
-            Self::Returned(_) => false,
-        }
-    }
 }
 
 /// What to do after a step.
@@ -162,6 +154,7 @@ impl<A: Actor> ActorTask<A> {
             timed: None,
             span: None,
             asides: VecDeque::new(),
+            asked: None,
             stop: None,
             failure: None,
             restarts: None,
@@ -221,6 +214,7 @@ impl<A: Actor> ActorTask<A> {
         self.is_busy = false;
         self.life = life;
         self.span = None;
+        self.asked = None;
         if let Some(begun) = self.timed.take() {
             self.shared.kind.metrics().handled_in(begun.elapsed());
         }
@@ -241,11 +235,13 @@ impl<A: Actor> ActorTask<A> {
         }
     }
 
-    /// The first failure is the one that counts.
+    /// The first failure is the one that counts; the log has the others.
     fn fail(&mut self, failure: Failure) {
-        if self.failure.is_none() {
-            self.failure = Some(failure);
+        if self.failure.is_some() {
+            tracing::error!(actor = %self.shared.name, %failure, "it had failed already");
+            return;
         }
+        self.failure = Some(failure);
     }
 
     /// Begins what comes next, or sleeps.
@@ -330,11 +326,14 @@ impl<A: Actor> ActorTask<A> {
             Aside::Returned(_) => Slot::ON_UNDELIVERED,
         }));
         match aside {
-            Aside::ChildFailed(place, failure) => self.turn.set(async move {
-                let Life { actor, cx } = &mut *life;
-                let outcome = caught_async(on_failure(actor, (place, failure), cx)).await;
-                Turn { life: Some(life), outcome }
-            }),
+            Aside::ChildFailed(place, failure) => {
+                self.asked = Some(Box::new(failure.clone()));
+                self.turn.set(async move {
+                    let Life { actor, cx } = &mut *life;
+                    let outcome = on_failure(actor, (place, failure), cx).await;
+                    Turn { life: Some(life), outcome }
+                });
+            }
             Aside::Returned(undelivered) => self.turn.set(async move {
                 let Life { actor, cx } = &mut *life;
                 let outcome = caught_async(actor.on_undelivered(undelivered, cx)).await;
@@ -460,6 +459,9 @@ impl<A: Actor> ActorTask<A> {
         if how == Stop::Kill {
             self.shared.leave(&self.how_it_ends());
             self.drop_turn();
+            if let Some(failure) = self.asked.take() {
+                self.unhandled(&failure);
+            }
         }
     }
 

@@ -128,8 +128,9 @@ impl<A: Actor> Context<A> {
         A: Handler<M>,
     {
         let me = self.me.clone();
-        // The shortest period that tokio's timer knows; zero would be refused with a panic.
-        let period = period.max(Duration::from_millis(1));
+        // The shortest period that tokio's timer knows, and one after which nobody is there: it would panic with
+        // none, and with one that no clock can tell the end of.
+        let period = period.clamp(Duration::from_millis(1), FOR_EVER);
         self.attach(async move {
             let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -187,3 +188,6 @@ impl<A: Actor> Context<A> {
         }
     }
 }
+
+/// Thirty years.
+const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);

@@ -21,7 +21,7 @@ use crate::family::{Ended, covers};
 use crate::intensity::Intensity;
 use crate::mailbox::WaitFor;
 use crate::name::Name;
-use crate::panics::discard;
+use crate::panics::{caught_async, discard};
 use crate::shared::Parent;
 
 /// A child that was asked to end.
@@ -56,22 +56,40 @@ impl<A: Actor> ActorTask<A> {
         let ended = self.shared.family().ended(place, &end);
         let cause = match (ended, end) {
             (_, End::Failed(cause)) => cause,
-            // While it is being ended with others, that is what was asked of it.
-            (Ended::Unwanted, end) if matches!(self.stage, Stage::Serving) => {
+            (Ended::Unwanted, end) if !self.is_ending(place) => {
                 Failure::new(format_args!("it has ended ({end}), though it is permanent")).shared()
             }
             _ => return,
         };
         let failure = ChildFailure { child, id: self.shared.proc.actor_id(index), cause };
         match &self.stage {
-            Stage::Serving => self.asides.push_back(Aside::ChildFailed(place, failure)),
-            Stage::Restarting(round) if round.covers(place) => {
-                tracing::warn!(actor = %self.shared.name, "while it ended for a restart: {}", failure.report());
+            Stage::Restarting(_) if self.is_ending(place) && self.can_restart(place) => {
+                self.mended(&failure);
             }
-            Stage::Restarting(_) => self.asides.push_back(Aside::ChildFailed(place, failure)),
+            Stage::Serving | Stage::Restarting(_) => {
+                self.asides.push_back(Aside::ChildFailed(place, failure));
+            }
             // It was not handled by anybody (E2).
             Stage::EndingChildren(_) | Stage::Cleaning | Stage::Ended => self.unhandled(&failure),
         }
+    }
+
+    /// Whether the child in this place is to end, now or in its turn.
+    fn is_ending(&self, place: NonZeroU64) -> bool {
+        match &self.stage {
+            Stage::Serving => false,
+            Stage::Restarting(round) => round.covers(place),
+            Stage::EndingChildren(_) | Stage::Cleaning | Stage::Ended => true,
+        }
+    }
+
+    fn can_restart(&self, place: NonZeroU64) -> bool {
+        self.shared.family().can_restart(place)
+    }
+
+    /// The child is started again with others: nobody is asked about its failure.
+    fn mended(&self, failure: &ChildFailure) {
+        tracing::warn!(actor = %self.shared.name, "a restart of others mends: {}", failure.report());
     }
 
     /// Nobody handles the failure of a child: the actor fails with it, unless it has failed already; then
@@ -79,6 +97,7 @@ impl<A: Actor> ActorTask<A> {
     pub(super) fn unhandled(&mut self, failure: &ChildFailure) {
         if self.failure.is_some() {
             tracing::error!(actor = %self.shared.name, "nobody was told: {}", failure.report());
+            return;
         }
         self.fail(Failure::of_child(&failure.child, &failure.cause));
     }
@@ -111,7 +130,7 @@ impl<A: Actor> ActorTask<A> {
 
     /// Whether there is something to start again, and that is not too often.
     fn may_restart(&mut self, place: NonZeroU64) -> Result<(), Failure> {
-        if !self.shared.family().can_restart(place) {
+        if !self.can_restart(place) {
             let why = "a child that was not spawned by `supervise` cannot be started again";
             return Err(Failure::new(why));
         }
@@ -139,7 +158,13 @@ impl<A: Actor> ActorTask<A> {
         let seats = family.to_restart(strategy, failed);
         drop(family);
         // Whatever else had happened to them before is mended with this.
-        self.asides.retain(|aside| !aside.is_of(|place| covers(strategy, failed, place)));
+        let is_mended = |place| seats.iter().any(|(seat, _)| *seat == place);
+        for aside in std::mem::take(&mut self.asides) {
+            match aside {
+                Aside::ChildFailed(place, failure) if is_mended(place) => self.mended(&failure),
+                aside => self.asides.push_back(aside),
+            }
+        }
         for (place, seat) in seats {
             let me = &self.shared;
             let parent = ParentOf { place, parent: Arc::clone(me) };
@@ -208,7 +233,9 @@ pub(super) async fn on_failure<A: Actor>(
     (place, failure): (NonZeroU64, ChildFailure),
     cx: &mut Context<A>,
 ) -> Result<Option<Box<Decision>>, Failure> {
-    match actor.on_failure(failure.clone(), cx).await {
+    // A panic has its cause too.
+    let told = failure.clone();
+    match caught_async(async { actor.on_failure(told, cx).await }).await {
         Ok(Verdict::Escalate) => Err(Failure::of_child(&failure.child, &failure.cause)),
         Ok(verdict) => Ok(Some(Box::new(Decision { verdict, place, failure }))),
         Err(own) => Err(own.while_handling(&failure.child, &failure.cause)),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mesh_core::{Message, Plane};
+use mesh_core::{End, Message, Plane, Reason};
 use mesh_runtime::{Context, Failure, Handler, Port, Proc, ProcConfig};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::script::Scripted;
+use crate::script::{Behaviour, Fail, Log, Script, Scripted, script};
 
 /// Counts warnings.
 #[derive(Clone, Default)]
@@ -30,7 +30,10 @@ impl Subscriber for Warnings {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let is_warning = *event.metadata().level() <= Level::WARN;
+        let metadata = event.metadata();
+        // Backtraces come only where they are asked for.
+        let is_warning =
+            *metadata.level() <= Level::WARN && !metadata.target().ends_with("::panics");
         self.0.fetch_add(usize::from(is_warning), Ordering::Relaxed);
     }
 
@@ -62,6 +65,65 @@ async fn what_cannot_be_delivered_is_a_warning_unless_it_is_of_the_control_plane
         counts.push(warnings.0.load(Ordering::Relaxed));
     }
     assert_eq!(counts, [0, 1]);
+}
+
+/// E1: the first failure is the one that counts; the others are not lost without a word.
+#[tokio::test]
+async fn an_actor_that_fails_twice_says_so() {
+    let warnings = Warnings::default();
+    let _logging = tracing::subscriber::set_default(warnings.clone());
+    let log = Log::default();
+    let proc = crate::script::proc(&log);
+    let clumsy = Script { stop: Behaviour::Fails, ..script("a", &log) };
+    let actor = proc.spawn::<Scripted>(clumsy);
+    actor.cast(&proc, Fail("oops")).await.unwrap();
+    let End::Failed(cause) = actor.ended().await else { panic!("it failed") };
+    assert_eq!(cause.reason, Reason::Error { message: "oops".to_owned() });
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
+}
+
+/// Has work panic that nobody waits for.
+struct Toil;
+
+impl Message for Toil {
+    const NAME: &'static str = "logged.Toil";
+    type Reply = ();
+}
+
+impl Handler<Toil> for Scripted {
+    async fn handle(&mut self, _: Toil, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let work = cx.spawn_blocking(move |_| {
+            begun.send(()).expect("it is waited for");
+            _ = wait.recv();
+            panic!("no luck");
+        });
+        begins.await?;
+        drop(work);
+        go_on.send(())?;
+        Ok(())
+    }
+}
+
+/// E1
+#[test]
+fn work_that_panics_and_is_not_waited_for_says_so() {
+    let warnings = Warnings::default();
+    let everywhere = warnings.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .on_thread_start(move || {
+            std::mem::forget(tracing::subscriber::set_default(everywhere.clone()));
+        })
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (proc, actor, _log) = crate::script::one("a");
+        actor.call(&proc, Toil).within(std::time::Duration::MAX).await.unwrap();
+        actor.stop(mesh_runtime::Stop::Now);
+        actor.ended().await;
+    });
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
 }
 
 /// Counts what happens within spans of messages.

@@ -23,4 +23,5 @@ mod script;
 mod senders;
 mod together;
 mod transport;
+mod untold;
 mod work;

@@ -98,6 +98,17 @@ async fn calls_wait_for_room_and_hold_up_no_other() {
     assert_eq!(heard, all, "in order");
 }
 
+/// Also for those that have not found room by then.
+#[tokio::test(start_paused = true)]
+async fn calls_that_find_no_room_have_the_deadline_too() {
+    let (proc, actors, _log) = many(1);
+    actors[0].cast(&proc, WaitFor(gate())).await.unwrap();
+    let calls = (0..10).map(|n| (&actors[0], say(&n.to_string())));
+    let answers = multi_call(&proc, calls).within(3 * SECOND).await;
+    let over = CallError::Deadline { actor: "scripted".to_owned(), within: 3 * SECOND };
+    assert_eq!(answers, vec![Err(over); 10]);
+}
+
 /// As of a single call: what nobody waits for is not begun, and who answers learns of it.
 #[tokio::test(start_paused = true)]
 async fn given_up_they_are_not_handled() {

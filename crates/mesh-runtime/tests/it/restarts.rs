@@ -66,7 +66,7 @@ pub(crate) fn spec(script: Script) -> ChildSpec<Scripted> {
 }
 
 /// A parent that restarts by this strategy, and its log.
-fn parent(strategy: Strategy) -> (Proc, ActorRef<Scripted>, Log) {
+pub(crate) fn parent(strategy: Strategy) -> (Proc, ActorRef<Scripted>, Log) {
     let log = Log::default();
     let proc = proc(&log);
     let on_failure = Reaction::Restarts(strategy);
@@ -95,7 +95,7 @@ fn since(log: &Log, n: usize) -> Vec<String> {
 }
 
 /// What [`Child::restarted`] says, within a minute.
-async fn next_life(child: &mut Child<Scripted>) -> Option<ActorRef<Scripted>> {
+pub(crate) async fn next_life(child: &mut Child<Scripted>) -> Option<ActorRef<Scripted>> {
     let minute = Duration::from_secs(60);
     tokio::time::timeout(minute, child.restarted()).await.expect("it is known by then")
 }

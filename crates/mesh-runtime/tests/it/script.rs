@@ -50,6 +50,8 @@ pub(crate) enum Reaction {
     #[default]
     Escalates,
     Fails,
+    Panics,
+    Hangs,
     Stops,
     Restarts(Strategy),
 }
@@ -96,6 +98,8 @@ impl Actor for Scripted {
             Reaction::Handles => Ok(Verdict::Handled),
             Reaction::Escalates => Ok(Verdict::Escalate),
             Reaction::Fails => Err(Failure::new("cannot mend it")),
+            Reaction::Panics => panic!("no idea"),
+            Reaction::Hangs => std::future::pending().await,
             Reaction::Stops => Ok(Verdict::Stop),
             Reaction::Restarts(strategy) => Ok(Verdict::Restart(strategy)),
         }

@@ -120,6 +120,18 @@ async fn a_timer_can_be_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_timer_may_be_set_for_ever() {
+    let (proc, actor, log) = one("a");
+    let set = with(|cx| {
+        cx.send_after(Duration::MAX, say("never"));
+        cx.send_every(Duration::MAX, || say("never"));
+    });
+    actor.call(&proc, set).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(actor.call(&proc, say("still here")).await.is_ok(), "{:?}", log.lines());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_takes_long_comes_back_as_a_message_and_holds_up_nobody() {
     let (proc, actor, log) = one("a");
     let begin = with(|cx| {

@@ -46,7 +46,8 @@ pub struct ChildSpec<A: Actor> {
 
 impl<A: Actor> ChildSpec<A> {
     /// A child under the name of its type, that may be restarted when it fails (OTP: transient; but to be
-    /// killed is no failure here, since somebody has asked for it). `params` is asked for the parameters of each life, on the child's own task: a panic of it is the child's failure.
+    /// killed is no failure here, since somebody has asked for it). `params` is asked for the parameters of each
+    /// life, on the child's own task: a panic of it is the child's failure.
     #[must_use]
     pub fn new(params: impl Fn() -> A::Params + Send + Sync + 'static) -> Self {
         let name = Name::of_type(A::NAME);

@@ -22,6 +22,8 @@ use crate::ids::Incarnation;
 /// - An envelope that was taken arrives, or comes back through [`Inbound::lost`], or both: of one that was
 ///   on its way to a peer that is lost nobody can know. Nothing is gone without a word.
 /// - A peer that is lost is told once. Nothing of it arrives after that.
+/// - Of what has been acknowledged ([`Outbound::poll_acknowledged`]) nothing is overtaken, whatever way is taken
+///   from then on.
 /// - Dropping the transport ends its sessions and its listeners.
 ///
 /// `mesh_testkit::transport_suite` checks it.
@@ -78,6 +80,26 @@ pub trait Outbound: Send + Sync {
         cx: &mut Context<'_>,
         envelope: &mut Option<Envelope>,
     ) -> Poll<Result<(), Box<Returned>>>;
+
+    /// How many envelopes the session has taken, answers among them: what
+    /// [`poll_acknowledged`](Self::poll_acknowledged) is to be asked for.
+    ///
+    /// As it is, it is right for a transport that hands an envelope to its receiver before
+    /// [`poll_send`](Self::poll_send) returns.
+    fn n_taken(&self) -> u64 {
+        0
+    }
+
+    /// Whether the peer has acknowledged the first `n_taken` of them: each was handed to its receiver, or will be
+    /// before anything that is sent from now on, by any session. Also when the session has ended: then no more is
+    /// to come, and what was not acknowledged comes back. Otherwise the task is woken when it is so, or when the
+    /// session ends.
+    ///
+    /// So whoever goes over to another session loses no order. As it is, it is right for a transport that hands
+    /// an envelope to its receiver before [`poll_send`](Self::poll_send) returns.
+    fn poll_acknowledged(&self, _cx: &mut Context<'_>, _n_taken: u64) -> Poll<()> {
+        Poll::Ready(())
+    }
 }
 
 /// The receiving end of all sessions of a process.

@@ -20,7 +20,7 @@ pub struct CastError<M> {
 /// A message that an actor does not take now. It comes back, and nothing has changed.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TryCastError<M> {
-    /// Its mailbox is full.
+    /// Its mailbox is full, or what was sent to its process before is to arrive first.
     Full {
         /// The name of the actor.
         actor: String,

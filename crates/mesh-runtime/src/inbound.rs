@@ -45,7 +45,7 @@ impl Proc {
 
     /// From now on messages for its peer go through this session.
     pub fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
-        self.remote().connect(lane, session);
+        self.remote().routes.connect(lane, session);
     }
 
     fn receive(&self, sender: PeerId, Envelope { head, body }: Envelope, credit: Credit) {
@@ -219,9 +219,9 @@ impl Proc {
     /// A peer is out of reach for what supervises it, if nothing else of that kind leads there: then so it is
     /// for data. Where bytes vanish without a word, a data connection would stay as it is for very long.
     fn give_up(&self, peer: PeerId) {
-        let is_reached = |lane| self.remote().is_connected(peer, lane);
+        let is_reached = |lane| self.remote().routes.is_connected(peer, lane);
         if ![Lane::Control, Lane::Liveness].into_iter().any(is_reached) {
-            self.remote().sessions_with(peer).iter().for_each(|session| session.close());
+            self.remote().routes.sessions_with(peer).iter().for_each(|session| session.close());
         }
     }
 
@@ -312,7 +312,7 @@ impl Inbound for Receiver {
     fn lost(&self, peer: PeerId, lane: Lane, why: Lost, back: Vec<Envelope>) {
         let Some(proc) = self.proc.upgrade() else { return };
         tracing::info!(%peer, lane = lane.label(), %why, "a session has ended");
-        proc.remote().disconnect(peer, lane);
+        proc.remote().disconnect(peer);
         if lane != Lane::Data && why != Lost::Closed {
             proc.give_up(peer);
         }

@@ -101,11 +101,11 @@ impl Network {
     pub async fn dial(&self, peer: PeerId, doors: &Doors) -> Result<(), DialError> {
         for (plane, door) in [(Plane::Control, &doors.control), (Plane::User, &doors.data)] {
             let (remote, lane) = (self.proc.remote(), plane.lane());
-            if remote.is_connected(peer, lane) {
+            if remote.routes.is_connected(peer, lane) {
                 continue;
             }
             let turn = remote.turn_to_dial(peer, lane).await;
-            if !remote.is_connected(peer, lane) {
+            if !remote.routes.is_connected(peer, lane) {
                 self.dial_at(door, peer.proc, (plane, turn)).await?;
             }
         }
@@ -116,19 +116,19 @@ impl Network {
     #[must_use]
     pub fn is_open(&self, peer: PeerId) -> bool {
         let planes = [Plane::Control, Plane::User];
-        planes.into_iter().all(|plane| self.proc.remote().is_connected(peer, plane.lane()))
+        planes.into_iter().all(|plane| self.proc.remote().routes.is_connected(peer, plane.lane()))
     }
 
     /// Ends the sessions with one life of a peer: it is known to be dead. Whoever waits for it is told now.
     pub fn hang_up(&self, peer: PeerId) {
-        for session in self.proc.remote().sessions_with(peer) {
+        for session in self.proc.remote().routes.sessions_with(peer) {
             session.close();
         }
     }
 
     /// Ends all sessions of the process, as if it were gone.
     pub fn leave(&self) {
-        self.proc.remote().all_sessions().iter().for_each(|session| session.close());
+        self.proc.remote().routes.all_sessions().iter().for_each(|session| session.close());
     }
 
     async fn listen_at(&self, at: Addr, plane: Plane) -> Result<Addr, ListenError> {

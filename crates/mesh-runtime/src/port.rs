@@ -51,7 +51,8 @@ pub trait Port<M: Message> {
     ///
     /// # Errors
     ///
-    /// [`TryCastError::Full`] gives it back if there is no room.
+    /// [`TryCastError::Full`] gives it back if there is no room; also, for a moment, while what was sent to its process
+    /// by another session is still on its way there.
     fn try_cast(&self, from: &impl Sender, message: M) -> Result<(), TryCastError<M>>;
 
     /// Sends a message, and waits for its answer for as long as the process's calls may take.

@@ -311,7 +311,7 @@ impl Proc {
         if actor.peer() == self.peer() {
             self.find(actor).is_some()
         } else {
-            self.remote().session(actor.peer(), actor.plane().lane()).is_some()
+            self.remote().routes.for_answers((actor.peer(), actor.plane().lane())).is_some()
         }
     }
 

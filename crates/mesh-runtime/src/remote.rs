@@ -11,8 +11,8 @@ use std::time::Duration;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use mesh_core::{
-    ActorId, Body, CallId, Envelope, Fault, Head, Lane, Message, Outbound, PeerId, PortId, PortRef,
-    Returned, WhyReturned, WhyUndelivered,
+    ActorId, Body, CallId, Envelope, Fault, Head, Lane, Message, PeerId, PortId, PortRef, Returned,
+    WhyReturned, WhyUndelivered,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,8 +24,10 @@ use crate::error::TryCastError;
 use crate::proc::Proc;
 use crate::undelivered::{Undelivered, log_undelivered};
 
-/// Every lane.
-const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
+use self::routes::{Attempt, Routes, Sending, Way};
+
+mod route;
+mod routes;
 
 /// Most are asked for each message, so the hash is a fast one. It is seeded, and only those who have proved that they
 /// belong to the mesh choose keys.
@@ -34,8 +36,8 @@ type Map<K, V> = DashMap<K, V, RandomState>;
 /// What a process knows of others.
 #[derive(Default)]
 pub(crate) struct Remote {
-    /// The sessions with each peer, oldest first: two, where both sides have dialled at once.
-    sessions: Map<(PeerId, Lane), Vec<Arc<dyn Outbound>>>,
+    /// The sessions with each peer, and by which of them messages go.
+    pub(crate) routes: Routes,
     /// Who is being dialled: one after the other.
     dialling: Map<(PeerId, Lane), Arc<Mutex<()>>>,
     pub(crate) next_call: AtomicU64,
@@ -79,21 +81,10 @@ impl Remote {
         turn.lock_owned().await
     }
 
-    /// From now on messages for the peer go this way.
-    pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
-        let mut sessions = self.sessions.entry((session.peer(), lane)).or_default();
-        // One that ended before it came here is told of no more.
-        sessions.retain(|session| session.is_open());
-        sessions.push(session);
-    }
-
     /// A session has ended. Calls that wait for the peer get no answer, if nothing else leads there.
-    pub(crate) fn disconnect(&self, peer: PeerId, lane: Lane) {
-        self.sessions.remove_if_mut(&(peer, lane), |_, sessions| {
-            sessions.retain(|session| session.is_open());
-            sessions.is_empty()
-        });
-        if LANES.into_iter().any(|lane| self.is_connected(peer, lane)) {
+    pub(crate) fn disconnect(&self, peer: PeerId) {
+        self.routes.disconnect(peer);
+        if self.routes.is_reached(peer) {
             return;
         }
         // In the order in which they were made, so that the same run goes the same way again.
@@ -109,32 +100,6 @@ impl Remote {
         for call in withdrawn {
             self.withdrawn(peer, call);
         }
-    }
-
-    /// The way to a peer; on the lane that is asked for, or else on any.
-    pub(crate) fn session(&self, peer: PeerId, lane: Lane) -> Option<Arc<dyn Outbound>> {
-        [lane, Lane::Data, Lane::Control].into_iter().find_map(|lane| {
-            // The oldest that is open, so that a second one lets nothing overtake.
-            let sessions = self.sessions.get(&(peer, lane))?;
-            sessions.iter().find(|session| session.is_open()).cloned()
-        })
-    }
-
-    /// Every session.
-    pub(crate) fn all_sessions(&self) -> Vec<Arc<dyn Outbound>> {
-        self.sessions.iter().flat_map(|sessions| sessions.value().clone()).collect()
-    }
-
-    /// Whether there is an open session with a peer on this very lane.
-    pub(crate) fn is_connected(&self, peer: PeerId, lane: Lane) -> bool {
-        let sessions = self.sessions.get(&(peer, lane));
-        sessions.is_some_and(|sessions| sessions.iter().any(|session| session.is_open()))
-    }
-
-    /// Every session with a peer.
-    pub(crate) fn sessions_with(&self, peer: PeerId) -> Vec<Arc<dyn Outbound>> {
-        let on = |lane| self.sessions.get(&(peer, lane)).map(|sessions| sessions.clone());
-        LANES.into_iter().filter_map(on).flatten().collect()
     }
 
     /// Whoever waits for the answer to a call of ours is told by this.
@@ -193,36 +158,31 @@ impl Proc {
         envelope: Envelope,
         mut age: impl FnMut(Body, Duration) -> Body,
     ) -> Result<(), Box<Returned>> {
-        let (peer, lane) = self.way(&envelope.head);
-        let session = self.remote().session(peer, lane);
+        let mut sending = Sending::new(&self.remote().routes, self.way(&envelope.head));
         let (mut envelope, mut since) = (Some(envelope), None::<Instant>);
-        match session {
-            Some(session) => {
-                let send = |cx: &mut Context<'_>| {
-                    if let Some(since) = &mut since {
-                        let now = Instant::now();
-                        let waited = now - std::mem::replace(since, now);
-                        let older = |it: Envelope| Envelope { body: age(it.body, waited), ..it };
-                        envelope = envelope.take().map(older);
-                    }
-                    let sent = session.poll_send(cx, &mut envelope);
-                    if sent.is_pending() {
-                        since.get_or_insert_with(Instant::now);
-                    }
-                    sent
-                };
-                poll_fn(send).await
+        let send = |cx: &mut Context<'_>| {
+            if let Some(since) = &mut since {
+                let now = Instant::now();
+                let waited = now - std::mem::replace(since, now);
+                let older = |it: Envelope| Envelope { body: age(it.body, waited), ..it };
+                envelope = envelope.take().map(older);
             }
-            None => {
-                self.no_route(envelope);
-                Ok(())
+            let sent = sending.poll(cx, &mut envelope);
+            if sent.is_pending() {
+                since.get_or_insert_with(Instant::now);
             }
-        }
+            sent
+        };
+        let sent = poll_fn(send).await;
+        sent.unwrap_or_else(|| {
+            self.no_route(envelope);
+            Ok(())
+        })
     }
 
     /// Whom an envelope is for, and by which lane it goes: by that of the actor that it is for, and an
     /// answer by that of who answers, so that what supervises never waits behind a user's data.
-    const fn way(&self, head: &Head) -> (PeerId, Lane) {
+    const fn way(&self, head: &Head) -> Way {
         let lane = match head {
             Head::Cast { to, .. }
             | Head::Call { to, .. }
@@ -233,7 +193,8 @@ impl Proc {
         (head.peer(), lane)
     }
 
-    /// Sends an answer, which never waits. If it cannot be sent, whoever waits is told that much.
+    /// Sends an answer, which never waits: it may go by any session, and overtake what goes by another. If it cannot
+    /// be sent, whoever waits is told that much.
     pub(crate) fn answer_away(&self, head: Head, body: Body) {
         let Some(Err(returned)) = self.try_answer(head, body) else { return };
         let Returned { envelope, why } = *returned;
@@ -258,7 +219,11 @@ impl Proc {
         if peer == self.peer() {
             return self.answer_here(head, body).then_some(Ok(()));
         }
-        let session = self.remote().session(peer, lane)?;
+        let routes = &self.remote().routes;
+        let session = match head {
+            Head::Withdrawn { .. } => routes.for_withdrawals((peer, lane))?,
+            _ => routes.for_answers((peer, lane))?,
+        };
         let mut envelope = Some(Envelope { head, body });
         match session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope) {
             Poll::Ready(sent) => Some(sent),
@@ -346,7 +311,8 @@ impl Proc {
         Head::Cast { to: to.actor(), port: to.port(), from }
     }
 
-    /// Casts a message to another process if there is room for it now.
+    /// Casts a message to another process if there is room for it now, and nothing before it that is on its way by
+    /// another session.
     pub(crate) fn try_cast_away<M: Message + Serialize>(
         &self,
         to: PortRef<M>,
@@ -357,23 +323,18 @@ impl Proc {
         let from = from.map(|from| self.actor_id(from));
         let head = Head::Cast { to: to.actor(), port: to.port(), from };
         let mut envelope = Some(Envelope { head, body: Body::Value(Box::new(Outgoing(message))) });
-        let session = self.remote().session(to.actor().peer(), to.actor().plane().lane());
-        let sent = match session {
-            Some(session) => {
-                session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope)
-            }
-            None => {
-                self.no_route(envelope.take());
-                Poll::Ready(Ok(()))
-            }
-        };
-        match sent {
-            Poll::Ready(Ok(())) => Ok(()),
-            Poll::Ready(Err(returned)) => {
+        let way = (to.actor().peer(), to.actor().plane().lane());
+        match self.remote().routes.try_send(way, &mut envelope) {
+            Attempt::Over(Ok(())) => Ok(()),
+            Attempt::Over(Err(returned)) => {
                 self.came_back(*returned);
                 Ok(())
             }
-            Poll::Pending => match envelope.map(|envelope| envelope.body) {
+            Attempt::Nowhere => {
+                self.no_route(envelope);
+                Ok(())
+            }
+            Attempt::Waits { .. } => match envelope.map(|envelope| envelope.body) {
                 Some(Body::Value(value)) => match value.into_any().downcast() {
                     Ok(message) => {
                         let actor = to.actor().to_string();

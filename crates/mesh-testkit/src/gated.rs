@@ -182,6 +182,14 @@ impl Outbound for GatedOut {
         }
         sent
     }
+
+    fn n_taken(&self) -> u64 {
+        self.inner.n_taken()
+    }
+
+    fn poll_acknowledged(&self, cx: &mut Context<'_>, n_taken: u64) -> Poll<()> {
+        self.inner.poll_acknowledged(cx, n_taken)
+    }
 }
 
 impl fmt::Debug for Gated {

@@ -62,6 +62,16 @@ pub enum TransportBreach {
     /// Something of a lost peer has arrived after that was told.
     #[error("{0} envelopes arrived after the end of their session was told")]
     ArrivedAfterEnd(usize),
+    /// What was acknowledged on one session was overtaken by another.
+    #[error(
+        "envelope {found:?} arrived where {expected} was expected, although all was acknowledged"
+    )]
+    Overtaken {
+        /// The number that was to come next.
+        expected: u64,
+        /// What came.
+        found: Option<u64>,
+    },
     /// An envelope was taken, and neither arrived nor came back.
     #[error("envelope {0} was taken, and neither arrived nor came back")]
     Vanished(u64),
@@ -83,6 +93,8 @@ pub async fn transport_suite<T: Transport>(
         in_order_both_ways(&make, suite, lane).await?;
     }
     bounded(&make, suite).await?;
+    nothing_overtakes(&make, suite).await?;
+    acknowledged_at_the_end(&make, suite).await?;
     strangers(&make, suite).await?;
     nothing_vanishes(&make, suite).await?;
     lost_once(&make, suite).await
@@ -291,6 +303,65 @@ async fn bounded<T: Transport>(
     }
     until(suite.patience, "the rest", || arrived() == n_sent + 100).await?;
     in_order(&pair.there.heard().numbers)
+}
+
+/// Whoever goes over to another session when all that he has sent is acknowledged loses no order.
+async fn nothing_overtakes<T: Transport>(
+    make: &impl Fn() -> T,
+    suite: &TransportSuite,
+) -> Result<(), TransportBreach> {
+    const N: u64 = 60;
+    const TOGETHER: u64 = 20;
+    let (here, there) = (Ear::new(1), Ear::new(2));
+    let (dialler, listener) = (make(), make());
+    let (mut sessions, proc) = (Vec::new(), there.identity.peer.proc);
+    for lane in [Lane::Control, Lane::Data] {
+        let at = listener.listen(&(suite.address)(), lane, there.clone()).await?;
+        sessions.push(dialler.dial(&at, proc, lane, here.clone()).await?);
+    }
+    for (session, turn) in sessions.iter().cycle().zip(0..N) {
+        for number in turn * TOGETHER..(turn + 1) * TOGETHER {
+            // Not all alike: what is large takes longer.
+            let size = if number % TOGETHER == 7 { 50_000 } else { 64 };
+            send(&**session, cast(there.actor(), number, size), suite.patience).await?;
+        }
+        acknowledged(&**session, suite.patience).await?;
+    }
+    let is_there = || there.heard().numbers.len() as u64 >= N * TOGETHER;
+    until(suite.patience, "arriving", is_there).await?;
+    in_order(&there.heard().numbers).map_err(|breach| match breach {
+        TransportBreach::OutOfOrder { expected, found } => {
+            TransportBreach::Overtaken { expected, found }
+        }
+        other => other,
+    })
+}
+
+/// Waits until all that was sent on a session is acknowledged, or it has ended.
+async fn acknowledged(out: &dyn Outbound, patience: Duration) -> Result<(), TransportBreach> {
+    let n_taken = out.n_taken();
+    let acknowledged = poll_fn(|cx| out.poll_acknowledged(cx, n_taken));
+    timeout(patience, acknowledged).await.or(Err(TransportBreach::TooLate("acknowledging")))
+}
+
+/// Whoever waits for acknowledgements does so no longer than the session lasts.
+async fn acknowledged_at_the_end<T: Transport>(
+    make: &impl Fn() -> T,
+    suite: &TransportSuite,
+) -> Result<(), TransportBreach> {
+    let pair = pair(make, suite, Lane::Data).await?;
+    send(&*pair.out, cast(pair.there.actor(), 0, 64), suite.patience).await?;
+    // More than was sent: of that no acknowledgement can come.
+    let more = pair.out.n_taken() + 1;
+    let acknowledged = poll_fn(|cx| pair.out.poll_acknowledged(cx, more));
+    let end = async {
+        until(suite.patience, "arriving", || pair.there.heard().numbers == [0]).await?;
+        pair.out.close();
+        Ok(())
+    };
+    let (acknowledged, ended) = tokio::join!(timeout(suite.patience, acknowledged), end);
+    acknowledged.or(Err(TransportBreach::TooLate("ending the wait for acknowledgements")))?;
+    ended
 }
 
 /// Whoever else is there is no peer; where nobody is, there is no session.

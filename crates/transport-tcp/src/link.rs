@@ -1,7 +1,7 @@
 //! One session with what surrounds it: who sends, who receives, and which connection carries it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 
@@ -34,6 +34,9 @@ pub(crate) struct Link {
     /// delivered from the old one, nor the end of the session what arrived before it. What is delivered
     /// together, and the room that each takes of the window.
     delivering: Mutex<Vec<(Envelope, Credit)>>,
+    /// How many of what arrived were handed to who receives. Read with the lock of the state, which need not be
+    /// taken once more for each message that is delivered.
+    handed: AtomicU64,
     state: Mutex<State>,
     /// The session has not ended: what is asked before each message, and needs no lock for that.
     is_open: AtomicBool,
@@ -58,6 +61,8 @@ struct State {
     is_told: bool,
     /// Senders that wait for room.
     waiting: Vec<Waker>,
+    /// Who waits until so many envelopes are acknowledged.
+    awaiting: Vec<(u64, Waker)>,
     /// Which connection carries the session: the newest.
     connection: u64,
     /// The writing half of a connection, while its task waits.
@@ -100,6 +105,7 @@ impl Link {
             session,
             is_told: false,
             waiting: Vec::new(),
+            awaiting: Vec::new(),
             connection: 0,
             parked: None,
             will_ack: false,
@@ -117,6 +123,7 @@ impl Link {
             frame_max,
             sending: Mutex::default(),
             delivering: Mutex::default(),
+            handed: AtomicU64::new(0),
             state: Mutex::new(state),
             is_open: AtomicBool::new(true),
             freed: Arc::new(Freed::new(window)),
@@ -148,7 +155,8 @@ impl Link {
         state.connection += 1;
         let number = state.connection;
         (state.owes_ping, state.is_told) = (false, false);
-        let waiting = std::mem::take(&mut state.waiting);
+        let mut waiting = std::mem::take(&mut state.waiting);
+        waiting.extend(state.take_acknowledged());
         let old = state.parked.take();
         drop(state);
         drop(old);
@@ -250,7 +258,8 @@ impl Link {
         self.is_open.store(false, Ordering::Release);
         state.untold = Some(state.session.end());
         self.metrics.keeps(0);
-        let waiting = std::mem::take(&mut state.waiting);
+        let mut waiting = std::mem::take(&mut state.waiting);
+        waiting.extend(state.awaiting.drain(..).map(|(_, waker)| waker));
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
         self.freed.to_write.notify_one();
@@ -272,18 +281,30 @@ impl Link {
         self.into.lost(self.peer, self.lane, why, back);
     }
 
-    /// The state, in which what was given back has been counted.
+    /// The state, in which what was given back and handed over has been counted.
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = lock(&self.state);
         let freed = self.freed.take();
         if freed > 0 {
             state.session.release(freed);
         }
+        self.count_handed(&mut state);
         state
+    }
+
+    /// Counts what was handed over: before anything is acknowledged.
+    fn count_handed(&self, state: &mut State) {
+        state.session.handed_over(self.handed.load(Ordering::Acquire));
     }
 }
 
 impl State {
+    /// Who has waited for what is acknowledged now.
+    fn take_acknowledged(&mut self) -> impl Iterator<Item = Waker> {
+        let n_acknowledged = self.session.first_unacked();
+        self.awaiting.extract_if(.., move |(n, _)| *n <= n_acknowledged).map(|(_, waker)| waker)
+    }
+
     /// What is to be written next, up to some size. The acknowledgement, if one is owed, and frames as they
     /// are kept.
     fn next_chunks(&mut self, metrics: &SessionMetrics) -> Chunks {

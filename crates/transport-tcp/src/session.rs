@@ -26,6 +26,9 @@ pub(crate) struct Session {
 
     /// The number of the next envelope that is expected.
     received: u64,
+    /// How many were handed to who receives: the peer is told of no others, since it may go over to another session
+    /// once it is.
+    handed: u64,
     /// How many bytes were received in the whole session that count.
     arrived: u64,
     /// How many of them were taken.
@@ -69,6 +72,7 @@ impl Session {
             spent: 0,
             granted: 0,
             received: 0,
+            handed: 0,
             arrived: 0,
             released: 0,
             promised: 0,
@@ -81,7 +85,7 @@ impl Session {
     pub(crate) const fn ack(&self) -> Ack {
         let granted = self.released.saturating_add(self.window);
         let is_held_back = self.is_full() || granted < self.promised;
-        Ack { received: self.received, granted: if is_held_back { self.promised } else { granted } }
+        Ack { received: self.handed, granted: if is_held_back { self.promised } else { granted } }
     }
 
     /// Whether more is kept than the peer may make us keep, whatever it grants and whatever it asks.
@@ -162,8 +166,8 @@ impl Session {
     /// Whether the peer is to be told how far we are: it waits for nothing less than that, or has used
     /// up much of what it was given. That may wait for an envelope to go with.
     pub(crate) fn owes_ack(&self) -> bool {
-        let received = self.received;
-        self.is_ack_urgent() || self.told.is_some_and(|told| received > told.received)
+        let handed = self.handed;
+        self.is_ack_urgent() || self.told.is_some_and(|told| handed > told.received)
     }
 
     /// Whether it waits no longer: the peer keeps what is not acknowledged, and needs room.
@@ -193,6 +197,21 @@ impl Session {
             Frame::Ping => Ok(Incoming::Nothing),
             Frame::Close => Ok(Incoming::Closed),
         }
+    }
+
+    /// How many envelopes have arrived.
+    pub(crate) const fn n_received(&self) -> u64 {
+        self.received
+    }
+
+    /// So many of those that have arrived were handed to who receives: the peer may be told.
+    pub(crate) fn handed_over(&mut self, n_received: u64) {
+        self.handed = self.handed.max(n_received);
+    }
+
+    /// How many envelopes were taken.
+    pub(crate) const fn n_taken(&self) -> u64 {
+        self.outbox.next()
     }
 
     /// Somebody has taken what was received: the peer may send so much more.

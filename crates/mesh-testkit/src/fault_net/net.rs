@@ -105,7 +105,7 @@ pub(crate) enum Effect<I> {
     Dialled { end: EndId, outcome: Result<PeerId, DialError> },
     /// Deliver an envelope.
     Deliver { into: I, end: EndId, from: PeerId, envelope: Envelope },
-    /// Wake who waits for room.
+    /// Wake who waits for room, or for an acknowledgement.
     Room(EndId),
     /// Tell that a session has ended.
     Lost { into: I, end: EndId, peer: PeerId, lane: Lane, why: Lost, back: Vec<Envelope> },

@@ -34,6 +34,8 @@ pub(crate) struct Session {
     granted: u64,
     /// When something was acknowledged last, or the first of what waits for that was sent.
     progressed: Duration,
+    /// Somebody waits for acknowledgements.
+    is_awaited: bool,
 
     /// The number of the next envelope that is expected.
     received: u64,
@@ -77,6 +79,7 @@ impl Session {
             spent: 0,
             granted: window,
             progressed: now,
+            is_awaited: false,
             received: 0,
             early: BTreeMap::new(),
             released: 0,
@@ -96,6 +99,18 @@ impl Session {
     pub(crate) fn send(&mut self, head: Head, body: Bytes) {
         self.spent += u64::from(!head.is_answer());
         self.unacked.push_back(Sent { head, body, resend_at: Duration::ZERO, n_times: 0 });
+    }
+
+    /// How many envelopes were taken.
+    pub(crate) fn n_taken(&self) -> u64 {
+        self.first_unacked + self.unacked.len() as u64
+    }
+
+    /// Whether the first `n_taken` of them were acknowledged; if not, somebody waits for that.
+    pub(crate) const fn is_acknowledged(&mut self, n_taken: u64) -> bool {
+        let is_so = self.first_unacked >= n_taken;
+        self.is_awaited |= !is_so;
+        is_so
     }
 
     /// The next packet to send now, if there is one, with the body that follows it.
@@ -140,17 +155,20 @@ impl Session {
         arrived
     }
 
-    /// The peer was heard, and is so far. Returns whether there is room that was not there before.
+    /// The peer was heard, and is so far. Returns whether there is what somebody may have waited for: room that was
+    /// not there before, or an acknowledgement.
     pub(crate) fn acknowledged(&mut self, now: Duration, ack: Ack) -> bool {
         self.heard = now;
-        let had_room = self.has_room();
+        let (had_room, first_unacked) = (self.has_room(), self.first_unacked);
         while self.first_unacked < ack.received.min(self.next_new) {
             self.unacked.pop_front();
             self.first_unacked += 1;
             self.progressed = now;
         }
         self.granted = self.granted.max(ack.granted);
-        !had_room && self.has_room()
+        let is_news = self.is_awaited && self.first_unacked > first_unacked;
+        self.is_awaited &= !is_news;
+        is_news || !had_room && self.has_room()
     }
 
     /// Somebody has taken an envelope that counts: the peer may send one more.

@@ -28,7 +28,7 @@ pub(crate) struct Shell {
 
 struct State {
     net: Net<Receiver>,
-    /// Senders that wait for room.
+    /// Senders that wait for room, or for an acknowledgement.
     waiting: BTreeMap<EndId, Vec<Waker>>,
     /// Who waits for what becomes of a dial.
     dials: BTreeMap<EndId, oneshot::Sender<Result<PeerId, DialError>>>,
@@ -50,6 +50,13 @@ impl State {
                 self.net.step();
             }
             self.net.set_now(now);
+        }
+    }
+
+    fn wait(&mut self, cx: &Context<'_>, end: EndId) {
+        let waiting = self.waiting.entry(end).or_default();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
         }
     }
 }
@@ -114,11 +121,18 @@ impl Shell {
         if head.is_answer() || state.net.has_room(end) || !state.net.is_open(end) {
             return false;
         }
-        let waiting = state.waiting.entry(end).or_default();
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
+        state.wait(cx, end);
         true
+    }
+
+    /// Whether so many envelopes were acknowledged, or the session has ended; if not, the task is woken then.
+    pub(crate) fn is_acknowledged(&self, cx: &Context<'_>, end: EndId, n_taken: u64) -> bool {
+        let mut state = self.lock();
+        let is_so = state.net.is_acknowledged(end, n_taken);
+        if !is_so {
+            state.wait(cx, end);
+        }
+        is_so
     }
 
     pub(crate) fn history(&self) -> Vec<Event> {

@@ -156,6 +156,18 @@ impl Outbound for FaultOutbound {
             Some(taken) => returned(taken, WhyReturned::Ended(self.peer)),
         }
     }
+
+    fn n_taken(&self) -> u64 {
+        self.shell.ask(|net| net.n_taken(self.end))
+    }
+
+    fn poll_acknowledged(&self, cx: &mut Context<'_>, n_taken: u64) -> Poll<()> {
+        if self.shell.is_acknowledged(cx, self.end, n_taken) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
 }
 
 fn returned(envelope: Envelope, why: WhyReturned) -> Poll<Result<(), Box<Returned>>> {

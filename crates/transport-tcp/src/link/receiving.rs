@@ -1,6 +1,7 @@
 //! What arrives.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use mesh_core::Credit;
@@ -50,7 +51,11 @@ impl Link {
         let first_unacked = state.session.first_unacked();
         state.round_trip.acknowledged(first_unacked, &self.metrics);
         self.metrics.keeps(state.session.unacked_bytes());
-        let waiting = if has_room { std::mem::take(&mut state.waiting) } else { Vec::new() };
+        let mut waiting = if has_room { std::mem::take(&mut state.waiting) } else { Vec::new() };
+        if !state.awaiting.is_empty() {
+            waiting.extend(state.take_acknowledged());
+        }
+        let n_received = state.session.n_received();
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
         if is_asked {
@@ -58,6 +63,7 @@ impl Link {
         }
         // Without the lock of the state: whoever gets it may answer at once.
         self.into.deliver_all(self.peer, &mut delivering);
+        self.handed.store(n_received, Ordering::Release);
         outcome
     }
 

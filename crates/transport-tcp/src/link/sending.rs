@@ -1,7 +1,7 @@
 //! What is sent.
 
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use mesh_core::{Body, Envelope, Head, Lost, Outbound, PeerId, Returned, WhyReturned};
 
@@ -72,6 +72,9 @@ impl Outbound for Link {
         let is_awaited = encoded.body.len() <= SHORT_MAX && is_awaited(&head);
         state.session.send(&head, encoded);
         *room = state.session.room();
+        if is_awaited {
+            self.count_handed(&mut state);
+        }
         let is_written = is_awaited && state.write_now(&self.metrics);
         // Most often it has been told already, of what was sent just before.
         let is_to_tell = !is_written && !std::mem::replace(&mut state.is_told, true);
@@ -82,6 +85,22 @@ impl Outbound for Link {
             self.freed.to_write.notify_one();
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn n_taken(&self) -> u64 {
+        lock(&self.state).session.n_taken()
+    }
+
+    fn poll_acknowledged(&self, cx: &mut Context<'_>, n_taken: u64) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.ended.is_some() || state.session.first_unacked() >= n_taken {
+            return Poll::Ready(());
+        }
+        let is_known = |(n, waker): &(u64, Waker)| *n == n_taken && waker.will_wake(cx.waker());
+        if !state.awaiting.iter().any(is_known) {
+            state.awaiting.push((n_taken, cx.waker().clone()));
+        }
+        Poll::Pending
     }
 }
 

@@ -148,6 +148,23 @@ fn nothing_overtakes_what_is_being_delivered() {
     assert_eq!(*lock(&ear.heard), [0, 1, LOST]);
 }
 
+/// R2: whoever is told that something has arrived may go over to another session: so it was handed over by then.
+#[test]
+fn what_is_being_delivered_is_not_acknowledged() {
+    let (link, _ear, has_begun, go) = link();
+    let number = link.connected(ACK, ACK).unwrap();
+    let reader = thread::spawn({
+        let link = Arc::clone(&link);
+        move || link.receive((number, Side::Dialled), &mut vec![data(0)])
+    });
+    has_begun.recv().unwrap();
+    assert_eq!((link.next_write(number, true), link.ack().received), (Write::Wait, 0));
+    go.send(()).unwrap();
+    assert_eq!(reader.join().unwrap(), Ok(true));
+    assert_eq!(link.ack().received, 1);
+    assert!(matches!(link.next_write(number, true), Write::Chunks(_)));
+}
+
 /// Whoever receives may end the session, also by being the last of its process: that holds nobody up, and is told
 /// after what has arrived.
 #[test]

@@ -153,6 +153,7 @@ fn ask(session: &mut Session, size: usize, spent: &mut u64) -> u32 {
         *spent += cost;
         n_asked += 1;
         session.release(cost);
+        session.handed_over(session.n_received());
         let answer = Head::Answer { to: to().peer(), call: CallId::new(7) };
         let mut encoded = Encoded::new(&answer, vec![0; size].into()).unwrap();
         session.send(&answer, &mut encoded);

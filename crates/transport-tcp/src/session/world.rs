@@ -111,6 +111,7 @@ impl Side {
                 let number = body.first_chunk().expect("every body has its number");
                 self.arrived.push(u32::from_le_bytes(*number));
                 self.held.push(cost);
+                self.session.handed_over(self.session.n_received());
             }
         }
         Ok(())

@@ -20,6 +20,17 @@ impl<I: Clone> Net<I> {
         self.open(id).is_some_and(|open| open.session.has_room())
     }
 
+    /// How many envelopes were taken.
+    pub(crate) fn n_taken(&self, id: EndId) -> u64 {
+        self.open(id).map_or(0, |open| open.session.n_taken())
+    }
+
+    /// Whether so many of them were acknowledged, or the session has ended. If not, it is told when it is so, with
+    /// the room.
+    pub(crate) fn is_acknowledged(&mut self, id: EndId, n_taken: u64) -> bool {
+        self.open_mut(id).is_none_or(|open| open.session.is_acknowledged(n_taken))
+    }
+
     /// Takes an envelope, if the session has not ended.
     pub(crate) fn send(&mut self, id: EndId, head: Head, body: Bytes) {
         if let Some(open) = self.open_mut(id) {

@@ -1,0 +1,237 @@
+//! The sessions of a process with its peers, and by which of them a message goes: [`Routes`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use mesh_core::{Envelope, Lane, Outbound, PeerId, Returned, WhyReturned};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::Map;
+use super::route::{Route, Step, Stretch};
+
+/// Every lane.
+const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
+
+/// The lanes whose sessions carry the messages of others that have none.
+const FOR_OTHERS: [Lane; 2] = [Lane::Data, Lane::Control];
+
+/// To whom, and by which lane.
+pub(crate) type Way = (PeerId, Lane);
+
+/// The ways to all peers.
+#[derive(Default)]
+pub(crate) struct Routes {
+    routes: Map<Way, Route>,
+    /// There is a session more, or less.
+    changed: Notify,
+}
+
+impl Routes {
+    /// From now on messages for the peer go this way.
+    pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
+        let peer = session.peer();
+        let mut route = self.routes.entry((peer, lane)).or_default();
+        // One that ended before it came here is told of no more.
+        route.tidy();
+        route.connect(session);
+        drop(route);
+        self.changed.notify_waiters();
+    }
+
+    /// A session with the peer has ended.
+    pub(crate) fn disconnect(&self, peer: PeerId) {
+        self.tidy(peer);
+        self.changed.notify_waiters();
+    }
+
+    fn tidy(&self, peer: PeerId) {
+        for lane in LANES {
+            self.routes.remove_if_mut(&(peer, lane), |_, route| !route.tidy());
+        }
+    }
+
+    /// Whether there is an open session with a peer on this very lane.
+    pub(crate) fn is_connected(&self, peer: PeerId, lane: Lane) -> bool {
+        self.first(peer, lane).is_some()
+    }
+
+    /// Whether there is an open session with a peer.
+    pub(crate) fn is_reached(&self, peer: PeerId) -> bool {
+        LANES.into_iter().any(|lane| self.is_connected(peer, lane))
+    }
+
+    /// Every session.
+    pub(crate) fn all_sessions(&self) -> Vec<Arc<dyn Outbound>> {
+        self.routes.iter().flat_map(|route| route.own().to_vec()).collect()
+    }
+
+    /// Every session with a peer.
+    pub(crate) fn sessions_with(&self, peer: PeerId) -> Vec<Arc<dyn Outbound>> {
+        let on = |lane| self.routes.get(&(peer, lane)).map(|route| route.own().to_vec());
+        LANES.into_iter().filter_map(on).flatten().collect()
+    }
+
+    /// The session for what waits for no other: an answer, for which no order is promised, goes by whatever session
+    /// there is.
+    pub(crate) fn for_answers(&self, (peer, lane): Way) -> Option<Arc<dyn Outbound>> {
+        self.first(peer, lane).or_else(|| self.other(peer, lane))
+    }
+
+    /// The same for word that nobody waits for a call any more. If it can, it comes after the call; before it, it would
+    /// be of no use.
+    pub(crate) fn for_withdrawals(&self, way: Way) -> Option<Arc<dyn Outbound>> {
+        let last = self.routes.get(&way).and_then(|route| route.last().cloned());
+        last.or_else(|| self.for_answers(way))
+    }
+
+    /// The oldest session on this lane that is open.
+    fn first(&self, peer: PeerId, lane: Lane) -> Option<Arc<dyn Outbound>> {
+        self.routes.get(&(peer, lane))?.first().cloned()
+    }
+
+    /// A session on another lane.
+    fn other(&self, peer: PeerId, lane: Lane) -> Option<Arc<dyn Outbound>> {
+        let others = FOR_OTHERS.into_iter().filter(|other| *other != lane);
+        others.filter_map(|other| self.first(peer, other)).next()
+    }
+
+    /// By which session the next message goes, as soon as it may: what went by another before is acknowledged first.
+    /// `None` if there is none.
+    fn poll_stretch(&self, cx: &mut Context<'_>, way: Way) -> Poll<Option<Arc<Stretch>>> {
+        if let Some(route) = self.routes.get(&way)
+            && let Some(stretch) = route.settled()
+        {
+            return Poll::Ready(Some(Arc::clone(stretch)));
+        }
+        self.poll_unsettled(cx, way)
+    }
+
+    #[cold]
+    fn poll_unsettled(&self, cx: &mut Context<'_>, way: Way) -> Poll<Option<Arc<Stretch>>> {
+        loop {
+            let other = self.other(way.0, way.1);
+            let step = match self.routes.get_mut(&way) {
+                Some(mut route) => route.step(other),
+                None if other.is_some() => self.routes.entry(way).or_default().step(other),
+                None => Step::Nowhere,
+            };
+            match step {
+                Step::Send(stretch) => {
+                    // One that ended meanwhile may have been told of before it came here.
+                    if !stretch.session().is_open() {
+                        self.tidy(way.0);
+                    }
+                    return Poll::Ready(Some(stretch));
+                }
+                Step::Nowhere => return Poll::Ready(None),
+                Step::Wait(before) => {
+                    // Not with the lock of the route.
+                    if before.session.poll_acknowledged(cx, before.n_taken).is_pending() {
+                        return Poll::Pending;
+                    }
+                    if let Some(mut route) = self.routes.get_mut(&way) {
+                        route.acknowledged(&before);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends an envelope if it may go now and there is room for it. If not, it stays where it is.
+    pub(crate) fn try_send(&self, way: Way, envelope: &mut Option<Envelope>) -> Attempt {
+        self.poll_send(&mut Context::from_waker(Waker::noop()), way, envelope)
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        way: Way,
+        envelope: &mut Option<Envelope>,
+    ) -> Attempt {
+        let stretch = match self.poll_stretch(cx, way) {
+            Poll::Ready(Some(stretch)) => stretch,
+            Poll::Ready(None) => return Attempt::Nowhere,
+            Poll::Pending => return Attempt::Waits { is_to_last: false },
+        };
+        match stretch.session().poll_send(cx, envelope) {
+            Poll::Pending => Attempt::Waits { is_to_last: stretch.is_to_last() },
+            Poll::Ready(outcome) => {
+                if stretch.is_over()
+                    && let Some(mut route) = self.routes.get_mut(&way)
+                {
+                    route.was_late(&stretch);
+                }
+                Attempt::Over(outcome)
+            }
+        }
+    }
+}
+
+/// What has become of a message that was to be sent.
+pub(crate) enum Attempt {
+    /// It was taken, or comes back.
+    Over(Result<(), Box<Returned>>),
+    /// There is no way to its peer.
+    Nowhere,
+    /// It waits: for room, or until what went by another session is acknowledged. Whether its session tells when
+    /// it is to be tried again; otherwise another session may do so too.
+    Waits { is_to_last: bool },
+}
+
+/// A message that is to be sent.
+pub(crate) struct Sending<'a> {
+    routes: &'a Routes,
+    way: Way,
+    has_waited: bool,
+    /// Only where it waits for more than room.
+    changed: Option<Pin<Box<Notified<'a>>>>,
+}
+
+impl<'a> Sending<'a> {
+    pub(crate) const fn new(routes: &'a Routes, way: Way) -> Self {
+        Self { routes, way, has_waited: false, changed: None }
+    }
+
+    /// Sends it as soon as there is room, by whatever session is the right one then. `None` if there was no way from
+    /// the beginning; then it stays where it is.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        envelope: &mut Option<Envelope>,
+    ) -> Poll<Option<Result<(), Box<Returned>>>> {
+        loop {
+            match self.routes.poll_send(cx, self.way, envelope) {
+                Attempt::Over(outcome) => return Poll::Ready(Some(outcome)),
+                Attempt::Nowhere => return Poll::Ready(self.lost(envelope)),
+                Attempt::Waits { is_to_last } => {
+                    self.has_waited = true;
+                    if is_to_last {
+                        return Poll::Pending;
+                    }
+                }
+            }
+            // What changes from here on is noticed; what has changed before, by trying once more.
+            let Some(changed) = &mut self.changed else {
+                let mut changed = Box::pin(self.routes.changed.notified());
+                changed.as_mut().enable();
+                self.changed = Some(changed);
+                continue;
+            };
+            match changed.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) => self.changed = None,
+            }
+        }
+    }
+
+    /// There is no session. If there was one, it has ended meanwhile.
+    fn lost(&self, envelope: &mut Option<Envelope>) -> Option<Result<(), Box<Returned>>> {
+        if !self.has_waited {
+            return None;
+        }
+        let why = WhyReturned::Ended(self.way.0);
+        envelope.take().map(|envelope| Err(Box::new(Returned { envelope, why })))
+    }
+}

@@ -113,7 +113,9 @@ fn work_that_panics_and_is_not_waited_for_says_so() {
     let everywhere = warnings.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .on_thread_start(move || {
-            std::mem::forget(tracing::subscriber::set_default(everywhere.clone()));
+            // For as long as the thread lives.
+            let logging = tracing::subscriber::set_default(everywhere.clone());
+            let _logging = std::mem::ManuallyDrop::new(logging);
         })
         .build()
         .unwrap();

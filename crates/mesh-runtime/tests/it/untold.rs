@@ -66,7 +66,7 @@ async fn a_failure_that_a_restart_does_not_mend_is_told() {
     let gate = gate();
     parent.cast(&proc, WaitFor(Arc::clone(&gate))).await.unwrap();
     for child in [&a.current(), &once] {
-        child.cast(&proc, Fail("oops")).await.unwrap();
+        child.cast(&proc, Fail("oops")).await.expect("it lives");
         child.ended().await;
     }
     gate.add_permits(1);
@@ -93,8 +93,8 @@ async fn failed_child(on_failure: Reaction) -> (Proc, ActorRef<Scripted>, Log) {
     let log = Log::default();
     let proc = proc(&log);
     let parent = proc.spawn_named::<Scripted>("p", Script { on_failure, ..script("p", &log) });
-    let child = parent.call(&proc, Spawn(script("c", &log))).await.unwrap();
-    child.cast(&proc, Fail("oops")).await.unwrap();
+    let child = parent.call(&proc, Spawn(script("c", &log))).await.expect("it lives");
+    child.cast(&proc, Fail("oops")).await.expect("it lives");
     (proc, parent, log)
 }
 

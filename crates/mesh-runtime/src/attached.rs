@@ -88,7 +88,9 @@ impl<T> Future for Blocking<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.result).poll(cx).map(|result| {
-            result.unwrap_or_else(|_| Err(Failure::new("the actor has ended, and not its work")))
+            result.unwrap_or_else(|_| {
+                Err(Failure::new("the actor ended before its blocking work was done"))
+            })
         })
     }
 }

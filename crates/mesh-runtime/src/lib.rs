@@ -10,7 +10,7 @@
 //! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end |
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
-//! An actor ends with its parent, and fails to it. Its mailbox is bounded, and stops overtake its messages.
+//! An actor ends with its parent, who is told if it fails. Its mailbox is bounded, and stops overtake messages.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]

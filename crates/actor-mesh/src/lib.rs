@@ -8,6 +8,8 @@
 //! | [`FanOut`] | how large a mesh may be to be cast to directly; a larger one is by a tree |
 //! | [`ActorRegistry`], [`ProcAgent`] | what each process can spawn, and who does it there |
 //! | [`LocalProcs`] | a mesh of processes within this one: for tests, and for programs that need no other |
+//! | [`MeshCast`], [`MeshCall`], [`MeshReplies`], [`MeshReduce`], [`OneOf`] | what is sent, each with a deadline |
+//! | [`Reducer`], [`Sum`], [`Min`], [`Max`], [`All`], [`Any`] | how the replies of many become one |
 //! | [`RankError`] | why a rank has not answered |
 //! | [`ActorKind`], [`ActorReport`] | what a report about an actor means |
 //!
@@ -24,22 +26,26 @@ mod local_procs;
 mod members;
 mod mesh;
 mod mesh_ref;
+mod one_of;
 mod proc_agent;
 mod rank_error;
+mod reducer;
 mod registry;
 mod report;
 mod view;
 mod ways;
 mod wire;
 
-pub use call::MeshCall;
+pub use call::{Incomplete, MeshCall, MeshCast, MeshReduce, MeshReplies, Reduced};
 pub use local_procs::{LocalError, LocalProcs, LocalSpec};
 pub use mesh::{ActorMesh, ActorSpec, SpawnError};
 /// A spec says it.
 pub use mesh_cast::FanOut;
 pub use mesh_ref::ActorMeshRef;
+pub use one_of::{Choice, OneError, OneOf};
 pub use proc_agent::ProcAgent;
 pub use rank_error::{Ended, RankError};
+pub use reducer::{All, Any, Max, Min, Reducer, Sum};
 pub use registry::{ActorRegistry, RegistryError};
 pub use report::{ActorEnd, ActorKind, ActorReport, ActorState, HowActorEnded};
 

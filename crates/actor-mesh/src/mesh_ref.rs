@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mesh_cast::FanOut;
 use mesh_core::{ActorId, MeshEvent, MeshLabel, MeshRequest, Message, PeerId, PortRef};
 use mesh_runtime::{Actor, Handler, Proc, Sender};
-use mesh_shape::{Extent, Overlay, Rank, Region, ShapeError, Slice};
+use mesh_shape::{Extent, Point, Rank, Region, ShapeError, Slice};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::call::{self, MeshCall, Target};
-use crate::rank_error::RankError;
+use crate::call::{Content, MeshCall, MeshCast, MeshReduce, MeshReplies, Target};
+use crate::one_of::{Choice, OneOf, Turns};
+use crate::reducer::Reducer;
 use crate::view::{Homes, Table, View};
 
 /// The address of a mesh of actors of type `A`, or of a slice of it.
@@ -35,6 +36,8 @@ pub struct ActorMeshRef<A> {
     #[serde(skip)]
     views: Views,
     #[serde(skip)]
+    pub(crate) turns: Arc<Turns>,
+    #[serde(skip)]
     of: PhantomData<fn(A)>,
 }
 
@@ -52,8 +55,8 @@ impl<A> ActorMeshRef<A> {
         homes: Homes,
         fan_out: FanOut,
     ) -> Self {
-        let (fan_out, views) = (fan_out.get(), Views::default());
-        Self { label, region, homes, fan_out, views, of: PhantomData }
+        let (fan_out, views, turns) = (fan_out.get(), Views::default(), Arc::default());
+        Self { label, region, homes, fan_out, views, turns, of: PhantomData }
     }
 
     /// Which mesh.
@@ -103,7 +106,7 @@ impl<A> ActorMeshRef<A> {
     }
 
     fn with(&self, region: Region) -> Self {
-        Self { region: Arc::new(region), ..self.clone() }
+        Self { region: Arc::new(region), turns: Arc::default(), ..self.clone() }
     }
 
     /// What is known of the mesh in `proc`; the first use there begins to follow it.
@@ -184,35 +187,26 @@ impl<A: Actor> ActorMeshRef<A> {
     /// the ranks has not taken too much of what was cast before. Either way what one sender sends to a mesh and its slices
     /// arrives in order (R2).
     ///
-    /// Returns the ranks that it was not sent to, since they have ended or are not there yet. What is sent and
-    /// cannot be delivered comes back to the actor that sent it (R3);
+    /// Returns the ranks that it was not sent to, since they have ended, are not there yet, or had no room in time.
+    /// What is sent and cannot be delivered comes back to the actor that sent it (R3);
     /// [`rank_of`](Self::rank_of) names its rank.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropped while it waits, some ranks have been sent the message and some have not; by a tree, none have.
-    pub fn cast<M, S>(
-        &self,
-        from: &S,
-        message: M,
-    ) -> impl Future<Output = Overlay<RankError>> + Send + use<A, M, S>
+    pub fn cast<M>(&self, from: &impl Sender, message: M) -> MeshCast<M>
     where
         A: Handler<M>,
-        S: Sender,
         M: Message<Reply: Serialize + DeserializeOwned>
             + Clone
             + Serialize
             + DeserializeOwned
             + Sync,
     {
-        call::cast(self.target(from), message)
+        MeshCast::new(self.target(from), Content::Same(message))
     }
 
     /// Sends a message to every rank, and waits for the answers: one for each rank, failures among them (R1).
     /// It is encoded once.
     ///
     /// A rank that has failed is answered with its failure as soon as that is known, and with the deadline
-    /// every rank is answered: nothing hangs.
+    /// every rank is answered: nothing hangs. [`MeshCall::replies`] tells each answer as it comes.
     pub fn call<M>(&self, from: &impl Sender, message: M) -> MeshCall<M>
     where
         A: Handler<M>,
@@ -222,16 +216,160 @@ impl<A: Actor> ActorMeshRef<A> {
             + DeserializeOwned
             + Sync,
     {
-        MeshCall::new(self.target(from), message)
+        MeshCall::new(self.target(from), Content::Same(message))
+    }
+
+    /// The answers to a call as they come: the same as [`call`](Self::call) and [`MeshCall::replies`].
+    pub fn call_stream<M>(&self, from: &impl Sender, message: M) -> MeshReplies<M>
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+    {
+        MeshCall::new(self.target(from), Content::Same(message)).replies()
+    }
+
+    /// Sends to each rank a message of its own: what `messages` says for its point in this slice, which is asked
+    /// for all of them before anything is sent. Otherwise as [`cast`](Self::cast), and in order with it.
+    ///
+    /// By a tree each process is sent the messages for those below it, and not the others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actor_mesh::ActorMeshRef;
+    /// # use mesh_core::Message;
+    /// # use mesh_runtime::{Handler, Proc};
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// # struct Work(Vec<u64>);
+    /// # impl Message for Work { const NAME: &'static str = "doc.Work"; type Reply = u64; }
+    /// async fn share<A: Handler<Work>>(workers: &ActorMeshRef<A>, proc: &Proc, work: &[u64]) {
+    ///     let size = work.len().div_ceil(workers.extent().size()).max(1);
+    ///     let shares: Vec<_> = work.chunks(size).collect();
+    ///     let share = |rank: usize| shares.get(rank).map_or(Vec::new(), |share| share.to_vec());
+    ///     let sent = workers.scatter(proc, |point| Work(share(point.rank().index())));
+    ///     assert!(sent.await.is_empty(), "every rank runs");
+    /// }
+    /// ```
+    pub fn scatter<M>(
+        &self,
+        from: &impl Sender,
+        messages: impl FnMut(Point<'_>) -> M,
+    ) -> MeshCast<M>
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+    {
+        MeshCast::new(self.target(from), self.each(messages))
+    }
+
+    /// Sends to each rank a message of its own, as [`scatter`](Self::scatter) does, and waits for the answers, as
+    /// [`call`](Self::call) does.
+    pub fn scatter_call<M>(
+        &self,
+        from: &impl Sender,
+        messages: impl FnMut(Point<'_>) -> M,
+    ) -> MeshCall<M>
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+    {
+        MeshCall::new(self.target(from), self.each(messages))
+    }
+
+    /// Sends a message to every rank, and waits for one answer: their replies, merged. By a tree they are merged
+    /// on the way, so that what arrives here does not grow with the ranks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actor_mesh::{ActorMeshRef, Incomplete};
+    /// # use mesh_core::Message;
+    /// # use mesh_runtime::{Handler, Proc};
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// # struct Count;
+    /// # impl Message for Count { const NAME: &'static str = "doc.Count"; type Reply = u64; }
+    /// use actor_mesh::Sum;
+    ///
+    /// async fn total<A: Handler<Count>>(
+    ///     counters: &ActorMeshRef<A>,
+    ///     proc: &Proc,
+    /// ) -> Result<u64, Incomplete> {
+    ///     Ok(counters.reduce(proc, Count, Sum).await.complete()?.unwrap_or(0))
+    /// }
+    /// ```
+    pub fn reduce<M, R>(&self, from: &impl Sender, message: M, by: R) -> MeshReduce<M, R>
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+        R: Reducer<M::Reply>,
+    {
+        drop(by);
+        MeshReduce::new(self.target(from), message)
+    }
+
+    /// One of the ranks, chosen anew for whatever is sent to it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actor_mesh::{ActorMeshRef, OneError};
+    /// # use mesh_core::Message;
+    /// # use mesh_runtime::{Handler, Proc};
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// # struct Get(String);
+    /// # impl Message for Get { const NAME: &'static str = "doc.Get"; type Reply = Option<String>; }
+    /// use actor_mesh::Choice;
+    ///
+    /// /// Each key lives at one rank.
+    /// async fn get<A: Handler<Get>>(
+    ///     store: &ActorMeshRef<A>,
+    ///     proc: &Proc,
+    ///     key: String,
+    /// ) -> Result<Option<String>, OneError> {
+    ///     let (_rank, value) = store.choose(Choice::by_key(&key)).call(proc, Get(key)).await?;
+    ///     Ok(value)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn choose(&self, choice: Choice) -> OneOf<A> {
+        OneOf::new(self.clone(), choice)
+    }
+
+    fn each<M>(&self, messages: impl FnMut(Point<'_>) -> M) -> Content<M> {
+        Content::Each(self.region.extent().points().map(messages).collect())
     }
 
     fn target(&self, from: &impl Sender) -> Target {
-        let origin = from.origin();
-        let view = self.view(origin.proc());
+        let mut target = self.target_of(from, None);
         // By the size of the whole mesh: a slice goes the same way, or it would overtake.
-        let caster = (self.region.base().size() > self.fan_out)
-            .then(|| view.caster(origin.proc(), self.label.id()));
-        Target { from: origin.deputy(), view, region: Arc::clone(&self.region), caster }
+        if self.region.base().size() > self.fan_out {
+            let caster = target.view.caster(from.origin().proc(), self.label.id());
+            target.caster = Some(caster);
+        }
+        target
+    }
+
+    /// All ranks, or one of them, each to be sent to directly.
+    pub(crate) fn target_of(&self, from: &impl Sender, only: Option<Rank>) -> Target {
+        let origin = from.origin();
+        let (view, region) = (self.view(origin.proc()), Arc::clone(&self.region));
+        Target { from: origin.deputy(), view, region, only, caster: None }
     }
 }
 
@@ -244,6 +382,7 @@ impl<A> Clone for ActorMeshRef<A> {
             homes: self.homes,
             fan_out: self.fan_out,
             views: self.views.clone(),
+            turns: Arc::clone(&self.turns),
             of: PhantomData,
         }
     }

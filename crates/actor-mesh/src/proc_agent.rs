@@ -102,6 +102,7 @@ impl ProcAgent {
     #[must_use]
     pub fn start(proc: &Proc, registry: Arc<ActorRegistry>) -> ActorRef<Self> {
         let user = proc.on(Plane::User);
+        registry.install_reducers(&user);
         proc.on(Plane::Control).spawn::<Self>((user, registry))
     }
 

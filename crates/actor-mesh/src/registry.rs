@@ -6,11 +6,15 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 
 use bytes::Bytes;
+use mesh_cast::ReducerId;
+use mesh_cast::shell::{Merge, Reducers};
 use mesh_core::{ActorId, PortId};
 use mesh_runtime::codec::{self, DecodeError};
 use mesh_runtime::{Actor, ActorRef, Handlers, Milestone, NameConflict, Proc, Stop};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::reducer::{Reducer, id_of, known, merge_of};
 
 /// The types of actors that a program can be asked to spawn, by [`Actor::NAME`]. Every process of a program
 /// registers the same.
@@ -38,6 +42,7 @@ use serde::de::DeserializeOwned;
 /// ```
 pub struct ActorRegistry {
     types: BTreeMap<&'static str, Type>,
+    reducers: BTreeMap<&'static str, (TypeId, ReducerId, Merge)>,
     conflict: Option<RegistryError>,
 }
 
@@ -48,6 +53,9 @@ pub enum RegistryError {
     /// Two types of actors have the same name.
     #[error("two types of actors are called {0:?}: give one of them another NAME")]
     SameName(&'static str),
+    /// Two reducers have the same name.
+    #[error("two reducers are called {0:?}: give one of them another NAME")]
+    SameReducer(&'static str),
     /// An actor takes two messages that cannot be told apart.
     #[error(transparent)]
     Messages(#[from] NameConflict),
@@ -109,7 +117,7 @@ impl ActorRegistry {
     /// Nothing is registered.
     #[must_use]
     pub const fn new() -> Self {
-        Self { types: BTreeMap::new(), conflict: None }
+        Self { types: BTreeMap::new(), reducers: BTreeMap::new(), conflict: None }
     }
 
     /// Actors of type `A` can be spawned, from parameters that travel. The same type twice counts once.
@@ -134,18 +142,42 @@ impl ActorRegistry {
         self
     }
 
+    /// Replies of type `T` can be merged on their way by `R`. The same one twice counts once.
+    pub fn reducer<R, T>(&mut self, _: R) -> &mut Self
+    where
+        R: Reducer<T>,
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        let (name, id) = (R::NAME, id_of::<R, T>());
+        // Which one it is here, and of what.
+        let is = TypeId::of::<(R, T)>();
+        let is_known = known().any(|(known, _)| known == id);
+        let (first, ..) = self.reducers.entry(name).or_insert_with(|| (is, id, merge_of::<R, T>()));
+        if *first != is || is_known {
+            self.conflict = self.conflict.or(Some(RegistryError::SameReducer(name)));
+        }
+        self
+    }
+
+    /// Makes all reducers known to a process.
+    pub(crate) fn install_reducers(&self, proc: &Proc) {
+        known().for_each(|(id, merge)| Reducers::add(proc, id, merge));
+        self.reducers.values().for_each(|(_, id, merge)| Reducers::add(proc, *id, *merge));
+    }
+
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.types.keys().copied()
     }
 
-    /// A hash of all names, and of the names and versions of the messages: processes of different programs
+    /// A hash of all names, of reducers too, and of the names and versions of the messages: processes of different programs
     /// refuse each other by it.
     #[must_use]
     pub fn hash(&self) -> u64 {
         let mut hash = PortId::named("meshwarden").number();
-        for kind in self.types.values() {
-            hash = (hash ^ kind.hash).wrapping_mul(0x0100_0000_01b3);
+        let types = self.types.values().map(|kind| kind.hash);
+        for part in types.chain(self.reducers.values().map(|(_, id, _)| id.0)) {
+            hash = (hash ^ part).wrapping_mul(0x0100_0000_01b3);
         }
         hash
     }

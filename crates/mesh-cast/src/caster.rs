@@ -280,6 +280,10 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let Some(flight) = self.flights.get_mut(&number) else { return Vec::new() };
         let (outcomes, unreached) = flight.gather.take();
         tell(number, flight.resolve(outcomes), effects);
+        for part in flight.gather.take_parts() {
+            flight.resolve_merged(&part.ranks);
+            effects.push(Effect::Merged { number, part });
+        }
         let mut given_up = flight.on_unreached(&unreached, self.limits.tries);
         for node in &given_up {
             tell(number, flight.give_up(*node), effects);

@@ -11,10 +11,10 @@
 
 use std::ops::Range;
 
-use mesh_shape::Overlay;
+use mesh_shape::{Overlay, RankSet};
 
 use crate::plan::Plan;
-use crate::wire::{Answer, Outcome, Progress, Unreached};
+use crate::wire::{Answer, Kind, Outcome, Part, Progress, Unreached};
 
 /// The answers that one node waits for.
 #[derive(Clone, Debug)]
@@ -22,6 +22,10 @@ pub(crate) struct Gather<N, R> {
     open: Vec<Open<N>>,
     outcomes: Overlay<Outcome<R>>,
     unreached: Overlay<Unreached>,
+    /// Whether replies are to be merged.
+    is_merging: bool,
+    /// What was replied, if it is. Of no rank there are two: each branch brings its own once.
+    parts: Vec<Part<R>>,
 }
 
 /// A part of the obligation, and with whom it is.
@@ -54,8 +58,14 @@ pub(crate) struct Branch<N> {
 }
 
 impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
-    pub(crate) const fn new() -> Self {
-        Self { open: Vec::new(), outcomes: Overlay::new(), unreached: Overlay::new() }
+    pub(crate) const fn new(kind: Kind) -> Self {
+        Self {
+            open: Vec::new(),
+            outcomes: Overlay::new(),
+            unreached: Overlay::new(),
+            is_merging: matches!(kind, Kind::Reduce(_)),
+            parts: Vec::new(),
+        }
     }
 
     /// Takes on a range: its live nodes by the branches that are returned, its dead ones by naming them.
@@ -116,7 +126,7 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         let Some(place) = self.open.iter().position(|open| (open.number, open.to) == asked) else {
             return Vec::new();
         };
-        self.outcomes.merge(answer.outcomes);
+        self.take_in(answer.outcomes, answer.merged);
         self.unreached.merge(answer.unreached);
         match answer.progress {
             Progress::Open => Vec::new(),
@@ -179,7 +189,46 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
 
     /// Merges what is known here.
     pub(crate) fn add(&mut self, outcomes: Overlay<Outcome<R>>) {
-        self.outcomes.merge(outcomes);
+        self.take_in(outcomes, None);
+    }
+
+    fn take_in(&mut self, outcomes: Overlay<Outcome<R>>, merged: Option<R>) {
+        if !self.is_merging {
+            return self.outcomes.merge(outcomes);
+        }
+        let mut ranks = RankSet::new();
+        for (run, outcome) in outcomes.into_runs() {
+            match outcome {
+                Outcome::Merged => ranks.insert_range(run),
+                Outcome::Replied(value) => self.parts.extend(
+                    run.map(|rank| Part { ranks: (rank..rank + 1).into(), value: value.clone() }),
+                ),
+                Outcome::Arrived | Outcome::Taken | Outcome::Failed(_) => {
+                    self.outcomes.insert(run, outcome);
+                }
+            }
+        }
+        // Of those that are said to be merged into nothing, nothing is known.
+        if let Some(value) = merged.filter(|_| !ranks.is_empty()) {
+            self.parts.push(Part { ranks, value });
+        }
+    }
+
+    /// Takes what was merged elsewhere.
+    pub(crate) fn add_part(&mut self, part: Part<R>) {
+        self.parts.push(part);
+    }
+
+    /// How many parts are to be merged.
+    pub(crate) const fn n_parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// What was replied, in the order of its first ranks.
+    pub(crate) fn take_parts(&mut self) -> Vec<Part<R>> {
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.sort_by_key(|part| part.ranks.first());
+        parts
     }
 
     /// Names a position that could not be reached.

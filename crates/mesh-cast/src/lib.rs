@@ -56,8 +56,8 @@ pub use members::{Member, Members, MembersError};
 pub use plan::{FanOut, FanOutError, Plan, Split};
 pub use relay::Relay;
 pub use wire::{
-    Answer, CastId, Expect, Failure, Kind, Leg, LegId, Outcome, Progress, Sender, Settled,
-    Settlement, StreamId, Unreached,
+    Answer, CastId, Expect, Failure, Kind, Leg, LegId, Outcome, Part, Progress, ReducerId, Sender,
+    Settled, Settlement, StreamId, Unreached,
 };
 
 /// The examples of the README are compiled and run as the others are.

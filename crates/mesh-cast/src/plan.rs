@@ -121,6 +121,22 @@ impl<N: Copy + Ord> Plan<N> {
         }
     }
 
+    /// The same tree for the nodes in a range of positions only. Who splits a part of that range needs no more than
+    /// the tree itself.
+    #[must_use]
+    pub fn within(&self, range: Range<usize>) -> Self {
+        let inside = RankSet::from(range.clone());
+        let ranks = range.fold(RankSet::new(), |all, position| all.union(&self.ranks(position)));
+        Self {
+            live: self.live.intersection(&inside),
+            dead: self.dead.intersection(&inside),
+            region: self.region.clone(),
+            ranks: Some(ranks),
+            members: Arc::clone(&self.members),
+            fan_out: self.fan_out,
+        }
+    }
+
     /// The same tree without the nodes at these positions, which are known to be dead.
     #[must_use]
     pub fn without(&self, dead: &RankSet) -> Self {

@@ -22,6 +22,11 @@
 //! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
 //! through other nodes, [`Limits::tries`] times, and then gives it up.
 //!
+//! **Reduce.** Replies that are to be merged ([`Kind::Reduce`](crate::Kind)) wait for each other: a leg is
+//! answered with what all of its range replied, merged ([`Effect::Merge`]), once, and before that only with what
+//! is no reply. So whoever is lost takes all or nothing of its range with it: what is asked for again was
+//! merged nowhere, and each rank counts once.
+//!
 //! **Gaps.** A cast that is held back waits for one that the caster has not given up for this node, so
 //! somebody is obliged for that one: it comes. If the caster gives it up, it gives up for this node
 //! whatever the node has not said to have taken, and says in the next leg that the node is not to wait
@@ -52,7 +57,8 @@
 //! 3. *Nobody waits for ever.* Take the lowest number that a live node holds back. What it waits for was
 //!    delivered here; or it is not settled, and comes by 2; or it was given up, and then so was what is
 //!    held back: the caster does not wait for it.
-//! 4. *One outcome.* The caster takes the first for each rank and cast, and no other.
+//! 4. *One outcome.* The caster takes the first for each rank and cast, and no other; but what is merged cannot be
+//!    taken apart: a rank that supervision said to have failed may be in it, and then it is.
 //!
 //! A node that was given up may have taken the message: of what is on its way to a peer that is lost nobody
 //! can know.
@@ -65,7 +71,7 @@ use mesh_shape::Overlay;
 
 use crate::limits::Limits;
 use crate::plan::Plan;
-use crate::wire::{Answer, CastId, Leg, Progress, Settlement, StreamId, Unreached};
+use crate::wire::{Answer, CastId, Failure, Leg, LegId, Progress, Settlement, StreamId, Unreached};
 
 mod duty;
 mod event;
@@ -152,6 +158,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
                 if let Some(stream) = self.streams.get_mut(&cast.stream) {
                     stream.on_said((cast.number, outcomes), &mut effects);
                 }
+            }
+            Event::Merged { cast, to, leg, merged } => {
+                self.on_merged(cast, (to, leg), merged, &mut effects);
             }
             Event::Settled { settlement, plan } => {
                 self.on_settled(&settlement, &plan, &mut effects);
@@ -240,6 +249,22 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         stream.finish(number, effects);
     }
 
+    fn on_merged(
+        &mut self,
+        CastId { stream, number }: CastId,
+        of: (N, LegId),
+        merged: Result<R, Failure>,
+        effects: &mut Vec<Effect<N, P, R>>,
+    ) {
+        let Some(stream) = self.streams.get_mut(&stream) else { return };
+        let Some(entry) = stream.entry_mut(number) else { return };
+        let mut duties = entry.duties.iter_mut();
+        if let Some(duty) = duties.find(|duty| (duty.parent, duty.leg.id) == of) {
+            duty.on_merged(merged);
+            stream.finish(number, effects);
+        }
+    }
+
     fn on_leg_failed(
         &mut self,
         cast: CastId,
@@ -298,6 +323,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
 /// An answer that says nothing more.
 fn reply<N, P, R>(to: N, leg: &Leg<P>, progress: Progress) -> Effect<N, P, R> {
     let (outcomes, unreached) = (Overlay::new(), Overlay::new());
-    let answer = Answer { cast: leg.cast, leg: leg.id, progress, outcomes, unreached };
+    let (cast, leg) = (leg.cast, leg.id);
+    let answer = Answer { cast, leg, progress, outcomes, unreached, merged: None };
     Effect::Answer { to, answer }
 }

@@ -23,11 +23,13 @@ mod links;
 mod message;
 mod pieces;
 mod posts;
+mod reducers;
 mod relay_actor;
 mod table;
 mod ticket;
 
-pub use casters::{Cast, CasterRef, Ended, Outcomes};
-pub use message::{GetSeats, Payload};
+pub use casters::{Cast, CasterRef, Ended, Tellings, Told};
+pub use message::{Body, GetSeats, Payload};
+pub use reducers::{Merge, MergeError, Reducers};
 pub use relay_actor::RelayActor;
 pub use table::{Seat, Table};

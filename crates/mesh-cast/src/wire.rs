@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use mesh_core::{ActorId, Fault, MeshId};
-use mesh_shape::{Overlay, Region};
+use mesh_shape::{Overlay, RankSet, Region};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
@@ -44,6 +44,29 @@ pub enum Kind {
     Cast,
     /// That it answers.
     Call,
+    /// That it answers, and that the answers come merged by that reducer.
+    Reduce(ReducerId),
+}
+
+impl Kind {
+    /// Whether ranks are to answer.
+    #[must_use]
+    pub const fn wants_reply(self) -> bool {
+        !matches!(self, Self::Cast)
+    }
+}
+
+/// How replies are merged: what that means is known to the shells of the processes on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReducerId(pub u64);
+
+/// What some ranks replied, merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part<R> {
+    /// The ranks, at least one.
+    pub ranks: RankSet,
+    /// What they replied: each of them counts once.
+    pub value: R,
 }
 
 /// One sending of a cast to one node: what the answer names.
@@ -138,6 +161,9 @@ pub struct Answer<R> {
     pub outcomes: Overlay<Outcome<R>>,
     /// The positions that could not be reached, since the last answer to this leg.
     pub unreached: Overlay<Unreached>,
+    /// What those replied that are [`Outcome::Merged`] here, merged: in the last answer to a leg of a
+    /// [`Kind::Reduce`], and in no other.
+    pub merged: Option<R>,
 }
 
 /// How far a leg is.
@@ -197,6 +223,8 @@ pub enum Outcome<R> {
     Taken,
     /// It answered.
     Replied(R),
+    /// It answered, and that is part of what is merged.
+    Merged,
     /// It did neither, and will not.
     Failed(Failure),
 }

@@ -38,6 +38,7 @@ fn legs(effects: &Effects) -> Vec<(usize, Leg<&'static str>)> {
         Effect::Forward { to, leg } => Some((*to, leg.clone())),
         Effect::PassOn { .. }
         | Effect::Resolved { .. }
+        | Effect::Merged { .. }
         | Effect::Finished { .. }
         | Effect::Room => None,
     });
@@ -57,6 +58,7 @@ fn answer(sent: &(usize, Leg<&'static str>), outcome: Option<Outcome<u8>>) -> Ev
         outcomes: outcome
             .map_or_else(Overlay::new, |outcome| Overlay::from_range(leg.range.clone(), outcome)),
         unreached: Overlay::new(),
+        merged: None,
     };
     Event::Answered(*to, answer)
 }

@@ -57,7 +57,10 @@ fn node(me: usize) -> Node {
 fn delivered(effects: &Effects) -> Vec<u64> {
     let delivered = effects.iter().filter_map(|effect| match effect {
         Effect::Deliver { payload, .. } => Some(*payload),
-        Effect::Forward { .. } | Effect::Answer { .. } | Effect::PassOn { .. } => None,
+        Effect::Forward { .. }
+        | Effect::Answer { .. }
+        | Effect::Merge { .. }
+        | Effect::PassOn { .. } => None,
     });
     delivered.collect()
 }
@@ -65,7 +68,10 @@ fn delivered(effects: &Effects) -> Vec<u64> {
 fn forwards(effects: &Effects) -> Vec<(usize, std::ops::Range<usize>)> {
     let legs = effects.iter().filter_map(|effect| match effect {
         Effect::Forward { to, leg } => Some((*to, leg.range.clone())),
-        Effect::Deliver { .. } | Effect::Answer { .. } | Effect::PassOn { .. } => None,
+        Effect::Deliver { .. }
+        | Effect::Answer { .. }
+        | Effect::Merge { .. }
+        | Effect::PassOn { .. } => None,
     });
     legs.collect()
 }
@@ -73,7 +79,10 @@ fn forwards(effects: &Effects) -> Vec<(usize, std::ops::Range<usize>)> {
 fn answers(effects: &Effects) -> Vec<(usize, Progress)> {
     let answers = effects.iter().filter_map(|effect| match effect {
         Effect::Answer { to, answer } => Some((*to, answer.progress)),
-        Effect::Deliver { .. } | Effect::Forward { .. } | Effect::PassOn { .. } => None,
+        Effect::Deliver { .. }
+        | Effect::Forward { .. }
+        | Effect::Merge { .. }
+        | Effect::PassOn { .. } => None,
     });
     answers.collect()
 }
@@ -153,6 +162,7 @@ fn a_child_that_has_no_room_is_adopted_from() {
         progress: Progress::Refused,
         outcomes: Overlay::new(),
         unreached: Overlay::new(),
+        merged: None,
     };
     let effects = node.step(Event::Answered(1, refused));
     assert_eq!(forwards(&effects), [(2, 2..3), (3, 3..4)]);
@@ -180,6 +190,7 @@ fn a_leg_that_a_child_has_dropped_goes_to_others() {
         Effect::Forward { .. }
         | Effect::Deliver { .. }
         | Effect::Answer { .. }
+        | Effect::Merge { .. }
         | Effect::PassOn { .. } => None,
     });
     let answer = Answer {
@@ -188,6 +199,7 @@ fn a_leg_that_a_child_has_dropped_goes_to_others() {
         progress: Progress::Dropped,
         outcomes: Overlay::new(),
         unreached: Overlay::new(),
+        merged: None,
     };
     let effects = node.step(Event::Answered(4, answer));
     assert_eq!(forwards(&effects), [(5, 5..6), (6, 6..7)]);
@@ -234,7 +246,10 @@ fn late_replies_pass_one_by_one_and_equal_ones_are_one_run() {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Forward { to, leg } => Some((*to, leg.clone())),
-            Effect::Deliver { .. } | Effect::Answer { .. } | Effect::PassOn { .. } => None,
+            Effect::Deliver { .. }
+            | Effect::Answer { .. }
+            | Effect::Merge { .. }
+            | Effect::PassOn { .. } => None,
         })
         .collect();
     let mut told = Vec::new();
@@ -245,6 +260,7 @@ fn late_replies_pass_one_by_one_and_equal_ones_are_one_run() {
             progress: Progress::Done,
             outcomes: Overlay::from_range(leg.range.clone(), Outcome::Replied(7)),
             unreached: Overlay::new(),
+            merged: None,
         };
         assert_eq!(node.step(Event::Answered(*to, answer)), []);
         if told.is_empty() {
@@ -261,7 +277,10 @@ fn late_replies_pass_one_by_one_and_equal_ones_are_one_run() {
             Effect::Answer { answer, .. } => {
                 Some((answer.progress, answer.outcomes.ranks().to_string()))
             }
-            Effect::Deliver { .. } | Effect::Forward { .. } | Effect::PassOn { .. } => None,
+            Effect::Deliver { .. }
+            | Effect::Forward { .. }
+            | Effect::Merge { .. }
+            | Effect::PassOn { .. } => None,
         })
         .collect();
     assert_eq!(runs, [(Progress::Open, "4..6".to_owned()), (Progress::Done, "4,6".to_owned())]);

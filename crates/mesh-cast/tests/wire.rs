@@ -25,6 +25,7 @@ fn legs(n_nodes: usize) -> Vec<Leg<u8>> {
         Effect::Forward { leg, .. } => Some(leg),
         Effect::PassOn { .. }
         | Effect::Resolved { .. }
+        | Effect::Merged { .. }
         | Effect::Finished { .. }
         | Effect::Room => None,
     });
@@ -55,6 +56,7 @@ fn an_answer_costs_its_runs() {
         progress: Progress::Done,
         outcomes,
         unreached: Overlay::new(),
+        merged: Some(3),
     };
     let bytes = postcard::to_stdvec(&answer).expect("it can be sent");
     assert_eq!(postcard::from_bytes::<Answer<u8>>(&bytes), Ok(answer));

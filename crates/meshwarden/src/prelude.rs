@@ -3,7 +3,9 @@
 pub use std::process::ExitCode;
 
 #[cfg(feature = "actors")]
-pub use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, FanOut, RankError};
+pub use actor_mesh::{
+    ActorMesh, ActorMeshRef, ActorSpec, Choice, FanOut, Max, Min, RankError, Reduced, Reducer, Sum,
+};
 pub use controller::{RestartConfig, Times};
 pub use mesh_core::{
     Blob, Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Status,

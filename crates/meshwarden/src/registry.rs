@@ -39,6 +39,17 @@ impl Registry {
         self.actors.actor::<A>();
         self
     }
+
+    /// Replies of type `T` can be merged by `by` on their way; of numbers and truth values it is known how.
+    #[cfg(feature = "actors")]
+    pub fn reducer<R, T>(&mut self, by: R) -> &mut Self
+    where
+        R: actor_mesh::Reducer<T>,
+        T: serde::Serialize + serde::de::DeserializeOwned + 'static,
+    {
+        self.actors.reducer(by);
+        self
+    }
 }
 
 impl fmt::Debug for Registry {

@@ -151,6 +151,7 @@ const EXAMPLES: &[Example] = &[
     Example { of: "meshwarden", name: "first", alone: None },
     Example { of: "meshwarden", name: "hello", alone: None },
     Example { of: "meshwarden", name: "map_reduce", alone: None },
+    Example { of: "meshwarden", name: "verbs", alone: None },
     Example { of: "meshwarden", name: "averaging", alone: None },
 ];
 

@@ -1,37 +1,46 @@
-//! Casting and calling down the tree of a mesh: one message to the caster of this process, and what ranks said
+//! Casting and calling down the tree of a mesh: messages to the caster of this process, and what ranks said
 //! from it.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use mesh_cast::shell::{Cast, CasterRef, Ended, Outcomes, Payload};
-use mesh_cast::{Failure, Kind, Outcome};
+use mesh_cast::shell::{Body, Cast, CasterRef, Ended, Payload, Tellings, Told};
+use mesh_cast::{Failure, Kind, Outcome, Part};
 use mesh_core::{Fault, Message, PortId, WhyUndelivered};
 use mesh_runtime::{Sender, codec};
-use mesh_shape::{Overlay, Rank, RankSet};
+use mesh_shape::{Rank, RankSet, Region};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::{Said, Target, find};
+use super::asking::{AllSaid, Said};
+use super::letters::Content;
+use super::{Target, find};
 use crate::view::{Known, Table};
+
+/// How many bytes of messages that differ travel together: those for a few ranks, or one large one.
+const TOGETHER_BYTES: usize = 1 << 20;
 
 /// Sends to every rank that is there, and returns when it is on its way.
 pub(super) async fn cast<M: Message + Serialize>(
     target: &Target,
     caster: &CasterRef,
     (known, mut table): (&Known, watch::Receiver<Table>),
-    message: M,
+    content: Content<M>,
 ) -> Result<(), Ended> {
-    let Some(cast) = cast_of(target, known, Kind::Cast, &message) else {
-        not_encoded::<M>(target, known);
-        return Ok(());
+    let sent = async {
+        for cast in casts_of(target, known, Kind::Cast, &content).unwrap_or_default() {
+            caster.cast(cast).await?;
+        }
+        Ok(())
     };
-    let sent = caster.cast(cast);
     tokio::pin!(sent);
     loop {
         tokio::select! {
             biased;
-            sent = &mut sent => return sent.map(drop),
+            sent = &mut sent => return sent,
             // It may wait for room because of a process that is gone.
             Ok(()) = table.changed() => {
                 let known = table.borrow_and_update().known.clone();
@@ -44,38 +53,56 @@ pub(super) async fn cast<M: Message + Serialize>(
 }
 
 /// Calls every rank that is there. What they say comes as it is known.
-pub(super) fn call<'a, M>(
-    target: &'a Target,
-    caster: &'a CasterRef,
+pub(super) fn call<M>(
+    target: &Arc<Target>,
+    caster: &Arc<CasterRef>,
     known: &Known,
-    message: &M,
-) -> Said<'a, M::Reply>
+    (kind, content): (Kind, Content<M>),
+) -> AllSaid<M::Reply>
 where
-    M: Message<Reply: DeserializeOwned> + Serialize,
+    M: Message<Reply: DeserializeOwned + Send> + Serialize,
 {
-    let Some(cast) = cast_of(target, known, Kind::Call, message) else {
+    let Some(casts) = casts_of(target, known, kind, &content) else {
         let fault = || Err(Fault::Undelivered(WhyUndelivered::Malformed));
-        return stream::iter(target.ranks()).map(move |(rank, _)| (rank, fault())).boxed();
+        let all: Vec<_> = target.ranks().map(|(rank, _)| Said::One(rank, fault())).collect();
+        return stream::iter(all).boxed();
     };
-    // One that has ended has sent it to nobody: then nothing is said.
-    let sent = stream::once(caster.cast(cast)).filter_map(async |sent| sent.ok());
-    let outcomes = sent.flat_map(|outcomes| stream::unfold(outcomes, next));
-    let said = outcomes.flat_map(|outcomes| {
-        let each: Vec<_> = outcomes.iter().map(|(base, it)| (base, it.clone())).collect();
-        stream::iter(each)
+    let caster = Arc::clone(caster);
+    // One after the other, each when there is room for it.
+    let sent = stream::iter(casts).then(move |cast| {
+        let caster = Arc::clone(&caster);
+        // One that has ended has sent it to nobody: then nothing is said.
+        async move { caster.cast(cast).await.ok() }
     });
-    let said = said.filter_map(async |(base, outcome)| {
-        Some((target.region.rank_of_base(base)?, reply_of(outcome)))
-    });
+    let told = sent.filter_map(std::future::ready);
+    let region = Arc::clone(&target.region);
+    let told = told.map(|mut told: Tellings| stream::poll_fn(move |cx| told.poll_recv(cx)));
+    let said = told.flatten_unordered(None);
+    let said = said.flat_map(move |told| stream::iter(said_of(told, &region)));
     said.boxed()
 }
 
-async fn next(mut outcomes: Outcomes) -> Option<(Overlay<Outcome<Bytes>>, Outcomes)> {
-    let news = outcomes.recv().await?;
-    Some((news, outcomes))
+/// What ranks said, in a region, as they would have said it to this process.
+fn said_of<R: DeserializeOwned>(told: Told, region: &Region) -> Vec<Said<R>> {
+    let malformed = || Fault::Undelivered(WhyUndelivered::Malformed);
+    match told {
+        Told::Outcomes(outcomes) => {
+            let each = outcomes.iter().filter_map(|(base, outcome)| {
+                Some(Said::One(region.rank_of_base(base)?, reply_of(outcome.clone())))
+            });
+            each.collect()
+        }
+        Told::Part(Part { ranks, value }) => {
+            let ranks = ranks.iter().filter_map(|base| region.rank_of_base(base));
+            match codec::decode(&value) {
+                Ok(value) => vec![Said::Merged(RankSet::from_ranks(ranks), value)],
+                Err(_) => ranks.map(|rank| Said::One(rank, Err(malformed()))).collect(),
+            }
+        }
+    }
 }
 
-/// What one rank said, as it would have said it to this process.
+/// What one rank said.
 fn reply_of<R: DeserializeOwned>(outcome: Outcome<Bytes>) -> Result<R, Fault> {
     match outcome {
         Outcome::Replied(bytes) => {
@@ -84,6 +111,7 @@ fn reply_of<R: DeserializeOwned>(outcome: Outcome<Bytes>) -> Result<R, Fault> {
         Outcome::Failed(Failure::Fault(fault)) => Err(fault),
         Outcome::Arrived
         | Outcome::Taken
+        | Outcome::Merged
         | Outcome::Failed(Failure::Unreached(_) | Failure::Withdrawn) => {
             Err(Fault::Undelivered(WhyUndelivered::PeerLost))
         }
@@ -99,29 +127,73 @@ pub(super) async fn tell_gone(caster: Option<&CasterRef>, known: &Known) {
     }
 }
 
-/// The cast, unless the message cannot be encoded.
-fn cast_of<M: Message + Serialize>(
+/// The casts: one, or some, where each rank has its own message and they are large together. `None` if one of the
+/// messages cannot be encoded: then none is sent, and each goes back (R3), unless it is a call.
+fn casts_of<M: Message + Serialize>(
     target: &Target,
     known: &Known,
     kind: Kind,
-    message: &M,
-) -> Option<Cast> {
-    let bytes = codec::encode(M::NAME, message);
-    let bytes = bytes.inspect_err(|error| tracing::error!(%error, "a message cannot be encoded"));
+    content: &Content<M>,
+) -> Option<Vec<Cast>> {
     let origin = target.from.origin();
     origin.proc().will_pass_on::<M>();
-    let absent = target.ranks().filter(|(_, base)| find(known, *base).is_err());
-    let except: RankSet = absent.map(|(_, base)| base).collect();
+    let encode = |message: &M| {
+        let encoded = codec::encode(M::NAME, message);
+        encoded.inspect_err(|error| tracing::error!(%error, "a message cannot be encoded")).ok()
+    };
+    let (there, absent): (Vec<_>, Vec<_>) =
+        target.ranks().partition(|(_, base)| find(known, *base).is_ok());
+    let absent: RankSet = absent.into_iter().map(|(_, base)| base).collect();
+    let bodies = match content {
+        Content::Same(message) => encode(message).map(|bytes| vec![(None, Body::Same(bytes))]),
+        Content::Each(each) => {
+            let own = |(rank, base): &(Rank, Rank)| Some((*base, encode(each.get(rank.index())?)?));
+            let encoded: Option<Vec<_>> = there.iter().map(own).collect();
+            encoded.map(bodies_of)
+        }
+    };
+    let Some(bodies) = bodies else {
+        if kind == Kind::Cast {
+            not_encoded::<M>(target, known);
+        }
+        return None;
+    };
+    let table = known.table()?;
     let is_whole = target.region.size() == target.region.base().size();
-    let payload =
-        Payload { port: PortId::of::<M>(), from: origin.actor(), except, bytes: bytes.ok()? };
-    Some(Cast {
-        table: known.table()?.clone(),
-        region: (!is_whole).then(|| target.region.clone()),
+    let (port, from) = (PortId::of::<M>(), origin.actor());
+    let casts = bodies.into_iter().map(|(range, body)| Cast {
+        table: Arc::clone(table),
+        region: (!is_whole).then(|| Arc::clone(&target.region)),
+        range,
         kind,
         name: M::NAME,
-        payload,
-    })
+        payload: Payload { port, from, except: absent.clone(), body },
+    });
+    Some(casts.collect())
+}
+
+/// Packs messages of ranks together, in their order, each pack with the range of those that it is for.
+fn bodies_of(mut each: Vec<(Rank, Bytes)>) -> Vec<(Option<Range<usize>>, Body)> {
+    each.sort_by_key(|(rank, _)| *rank);
+    let (mut packs, mut n_bytes) = (Vec::<Vec<_>>::new(), 0);
+    for (rank, bytes) in each {
+        let more = bytes.len();
+        match packs.last_mut() {
+            Some(pack) if n_bytes + more <= TOGETHER_BYTES => {
+                pack.push((rank, bytes));
+                n_bytes += more;
+            }
+            _ => {
+                packs.push(vec![(rank, bytes)]);
+                n_bytes = more;
+            }
+        }
+    }
+    let body = |pack: Vec<(Rank, Bytes)>| {
+        let (first, last) = (pack.first()?.0.index(), pack.last()?.0.index());
+        Some((Some(first..last + 1), Body::Each(pack.into())))
+    };
+    packs.into_iter().filter_map(body).collect()
 }
 
 /// A message that cannot be encoded goes back, once for each rank (R3).

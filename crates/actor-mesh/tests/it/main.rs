@@ -13,6 +13,7 @@ mod procs;
 mod refs;
 mod support;
 mod user_code;
+mod verbs;
 mod ways;
 
 /// None of these meshes is so large that casts go down a tree.

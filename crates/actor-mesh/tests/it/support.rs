@@ -20,7 +20,7 @@ use tokio::time::timeout;
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Has a number, and does what it is told.
-pub(crate) struct Tool(u64);
+pub(crate) struct Tool(u64, Vec<u64>);
 
 impl Actor for Tool {
     const NAME: &'static str = "tool";
@@ -31,7 +31,7 @@ impl Actor for Tool {
         match number {
             13 => Err(Failure::new("13 is not a good number")),
             14 => std::future::pending().await,
-            _ => Ok(Self(number)),
+            _ => Ok(Self(number, Vec::new())),
         }
     }
 
@@ -53,7 +53,10 @@ impl Actor for Tool {
             .takes::<Forget>()
             .takes::<Nothing>()
             .takes::<AskOthers>()
-            .takes::<Where>();
+            .takes::<Where>()
+            .takes::<Say>()
+            .takes::<Heard>()
+            .takes::<Crate>();
     }
 }
 
@@ -93,6 +96,18 @@ pub(crate) struct Forget;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct AskOthers(pub(crate) ActorMeshRef<Tool>, pub(crate) u64);
 
+/// Says something.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Say(pub(crate) u64);
+
+/// Is answered with all that was said.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Heard;
+
+/// Is answered with the sum of its bytes.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Crate(pub(crate) Vec<u8>);
+
 /// Is answered with which actor it is.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Where;
@@ -116,6 +131,9 @@ message!(Forget, ());
 message!(Nothing, ());
 message!(AskOthers, Vec<Option<u64>>);
 message!(Where, ActorId);
+message!(Say, ());
+message!(Heard, Vec<u64>);
+message!(Crate, u64);
 
 impl Handler<Add> for Tool {
     async fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> Result<u64, Failure> {
@@ -202,6 +220,25 @@ impl Handler<Where> for Tool {
     }
 }
 
+impl Handler<Say> for Tool {
+    async fn handle(&mut self, Say(what): Say, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.1.push(what);
+        Ok(())
+    }
+}
+
+impl Handler<Heard> for Tool {
+    async fn handle(&mut self, _: Heard, _: &mut Context<Self>) -> Result<Vec<u64>, Failure> {
+        Ok(self.1.clone())
+    }
+}
+
+impl Handler<Crate> for Tool {
+    async fn handle(&mut self, Crate(bytes): Crate, _: &mut Context<Self>) -> Result<u64, Failure> {
+        Ok(bytes.iter().map(|byte| u64::from(*byte)).sum())
+    }
+}
+
 /// A program with a mesh of processes.
 pub(crate) struct World {
     pub(crate) proc: Proc,
@@ -210,7 +247,7 @@ pub(crate) struct World {
 
 pub(crate) fn registry() -> ActorRegistry {
     let mut registry = ActorRegistry::new();
-    registry.actor::<Tool>();
+    registry.actor::<Tool>().reducer(crate::verbs::Longest).reducer(crate::verbs::Careless);
     registry
 }
 

@@ -24,6 +24,8 @@ mod procs;
 mod refs;
 #[path = "../it/support.rs"]
 mod support;
+#[path = "../it/verbs.rs"]
+mod verbs;
 #[path = "../it/ways.rs"]
 mod ways;
 

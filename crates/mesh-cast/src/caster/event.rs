@@ -6,7 +6,7 @@ use mesh_core::Fault;
 use mesh_shape::Overlay;
 
 use crate::members::Members;
-use crate::wire::{Answer, Leg, Outcome, Settlement, Unreached};
+use crate::wire::{Answer, Leg, Outcome, Part, Settlement, Unreached};
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -64,6 +64,14 @@ pub enum Effect<N, P, R> {
         number: u64,
         /// By rank of the mesh as it was created.
         outcomes: Overlay<Outcome<R>>,
+    },
+    /// Tell the program what some ranks replied, merged, to a [`Kind::Reduce`](crate::Kind). No rank is in two parts,
+    /// and one that is in a part has no other outcome, unless supervision said first that it has failed.
+    Merged {
+        /// The number of the cast.
+        number: u64,
+        /// What they replied.
+        part: Part<R>,
     },
     /// Every rank of a cast has an outcome, and nothing is kept of it.
     Finished {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_shape::{Overlay, RankSet};
+use mesh_shape::{Overlay, Rank, RankSet};
 
 use crate::gather::{Branch, Gather, Way};
 use crate::plan::Plan;
@@ -47,7 +47,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
             absent: ranks.clone(),
             untaken: ranks.clone(),
             pending: ranks,
-            gather: Gather::new(),
+            gather: Gather::new(kind),
             todo: RankSet::new(),
             tries: BTreeMap::new(),
         }
@@ -67,7 +67,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
                 continue;
             }
             self.untaken.remove_range(range.clone());
-            if self.kind == Kind::Call && outcome == Outcome::Taken {
+            if self.kind.wants_reply() && outcome == Outcome::Taken {
                 continue;
             }
             for run in self.pending.clone().runs_within(range) {
@@ -76,6 +76,13 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
             }
         }
         news
+    }
+
+    /// What ranks replied has come, merged.
+    pub(super) fn resolve_merged(&mut self, ranks: &RankSet) {
+        for all in [&mut self.absent, &mut self.untaken, &mut self.pending] {
+            *all = all.difference(ranks);
+        }
     }
 
     /// Gives ranks an outcome, whether or not they take the message.
@@ -183,12 +190,15 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
         if turn % 2 == 1 {
             return direct;
         }
-        let others = self.plan.live().len().saturating_sub(1).max(1);
-        let steps = (turn / 2 - 1) % others;
         let (after, before) = (position + 1..members.len(), 0..position);
         let live = self.plan.live();
-        let mut helpers = live.runs_within(after).chain(live.runs_within(before)).flatten();
-        let helper = helpers.nth(steps).and_then(|helper| members.node(helper));
+        let near = live.runs_within(after).chain(live.runs_within(before)).flatten();
+        // Of those that have no rank in the region it is not known whether they live; but there may be no others.
+        let is_far = |at: &usize| *at != position && !live.contains(Rank::new(*at));
+        let far = (0..members.len()).filter(is_far);
+        let n_others = members.len().saturating_sub(1).max(1);
+        let helper = near.chain(far).nth((turn / 2 - 1) % n_others);
+        let helper = helper.and_then(|helper| members.node(helper));
         helper.map(|node| (node, Way::Around)).or(direct)
     }
 

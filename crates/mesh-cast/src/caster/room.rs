@@ -49,9 +49,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         if !full.is_empty() {
             return Err(Busy::Ranks(full));
         }
-        let silent = match kind {
-            Kind::Call => self.silent_ranks(plan.all_ranks()),
-            Kind::Cast => RankSet::new(),
+        let silent = match kind.wants_reply() {
+            true => self.silent_ranks(plan.all_ranks()),
+            false => RankSet::new(),
         };
         if silent.is_empty() { Ok(()) } else { Err(Busy::Calls(silent)) }
     }
@@ -71,7 +71,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
 
     /// Which of some ranks have so many calls to answer that there is no room for one more.
     fn silent_ranks(&self, ranks: &RankSet) -> RankSet {
-        let calls = || self.flights.values().filter(|flight| flight.kind == Kind::Call);
+        let calls = || self.flights.values().filter(|flight| flight.kind.wants_reply());
         let most = self.limits.calls.saturating_sub(calls().count()).max(1);
         over(calls().map(|it| (&it.pending, 1)), ranks, |n| n >= most)
     }

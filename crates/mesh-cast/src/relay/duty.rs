@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use mesh_shape::Overlay;
+use mesh_shape::{Overlay, RankSet};
 
 use super::Effect;
 use super::own::Own;
 use crate::gather::{Branch, Gather};
 use crate::plan::Plan;
-use crate::wire::{Answer, Expect, Leg, LegId, Progress, Sender};
+use crate::wire::{Answer, Expect, Failure, Kind, Leg, LegId, Outcome, Part, Progress, Sender};
 
 /// A leg that was taken on.
 #[derive(Clone, Debug)]
@@ -21,12 +21,15 @@ pub(super) struct Duty<N, P, R> {
     pub(super) gather: Gather<N, R>,
     /// Whether the parent knows that all of the range has the message.
     is_told: bool,
+    /// The ranks whose replies are being merged.
+    merging: Option<RankSet>,
 }
 
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
     pub(super) fn new((parent, leg): (N, Leg<P>), plan: Arc<Plan<N>>, me: N) -> Self {
         let is_own = plan.members().node(leg.range.start) == Some(me);
-        Self { parent, leg, plan, is_own, gather: Gather::new(), is_told: false }
+        let gather = Gather::new(leg.kind);
+        Self { parent, leg, plan, is_own, gather, is_told: false, merging: None }
     }
 
     /// Sends the whole range on, but for this node itself.
@@ -67,11 +70,40 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
         if self.gather.is_delivered() {
             self.leg.payload = None;
         }
-        let is_done = self.is_done(own);
+        let is_done = self.is_done(own) && !self.must_merge(effects);
         if is_done {
             self.answer(Progress::Done, effects);
         }
         is_done
+    }
+
+    /// Whether replies are still to be merged, which is asked for once.
+    fn must_merge(&mut self, effects: &mut Vec<Effect<N, P, R>>) -> bool {
+        let Kind::Reduce(reducer) = self.leg.kind else { return false };
+        if self.merging.is_none() && self.gather.n_parts() > 1 {
+            let parts = self.gather.take_parts();
+            let ranks = parts.iter().fold(RankSet::new(), |all, part| all.union(&part.ranks));
+            self.merging = Some(ranks);
+            let values = parts.into_iter().map(|part| part.value).collect();
+            let (cast, to, leg) = (self.leg.cast, self.parent, self.leg.id);
+            effects.push(Effect::Merge { cast, to, leg, reducer, values });
+        }
+        self.merging.is_some()
+    }
+
+    /// Takes what the replies were merged into, or why they could not be.
+    pub(super) fn on_merged(&mut self, merged: Result<R, Failure>) {
+        let Some(ranks) = self.merging.take() else { return };
+        match merged {
+            Ok(value) => self.gather.add_part(Part { ranks, value }),
+            Err(failure) => {
+                let failed = Outcome::Failed(failure);
+                let runs = ranks.runs().map(|run| (run, failed.clone()));
+                let mut outcomes = Overlay::new();
+                runs.for_each(|(run, outcome)| outcomes.insert(run, outcome));
+                self.gather.add(outcomes);
+            }
+        }
     }
 
     /// Whether the parent does not know all that is known here.
@@ -89,9 +121,17 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
     }
 
     pub(super) fn answer(&mut self, progress: Progress, effects: &mut Vec<Effect<N, P, R>>) {
-        let (outcomes, unreached) = self.gather.take();
+        let (mut outcomes, unreached) = self.gather.take();
         let (cast, leg) = (self.leg.cast, self.leg.id);
-        let answer = Answer { cast, leg, progress, outcomes, unreached };
+        // All that is replied goes up once, with the last answer: so that of no rank there are two parts, whoever
+        // is lost meanwhile.
+        let is_last = progress == Progress::Done && self.gather.n_parts() == 1;
+        let part = is_last.then(|| self.gather.take_parts().pop()).flatten();
+        if let Some(part) = &part {
+            part.ranks.runs().for_each(|run| outcomes.insert(run, Outcome::Merged));
+        }
+        let merged = part.map(|part| part.value);
+        let answer = Answer { cast, leg, progress, outcomes, unreached, merged };
         effects.push(Effect::Answer { to: self.parent, answer });
     }
 }

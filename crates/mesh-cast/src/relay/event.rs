@@ -6,7 +6,9 @@ use mesh_core::ActorId;
 use mesh_shape::{Overlay, RankSet};
 
 use crate::plan::Plan;
-use crate::wire::{Answer, CastId, Kind, Leg, Outcome, Settlement, Unreached};
+use crate::wire::{
+    Answer, CastId, Failure, Kind, Leg, LegId, Outcome, ReducerId, Settlement, Unreached,
+};
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -46,6 +48,17 @@ pub enum Event<N, P, R> {
         /// What each of them said.
         outcomes: Overlay<Outcome<R>>,
     },
+    /// What the replies of an [`Effect::Merge`] were merged into, or why they could not be.
+    Merged {
+        /// Which cast.
+        cast: CastId,
+        /// As in the effect.
+        to: N,
+        /// As in the effect.
+        leg: LegId,
+        /// What they were merged into.
+        merged: Result<R, Failure>,
+    },
     /// Word of what a caster is done with has arrived, with the plan of the whole mesh.
     Settled {
         /// The word.
@@ -83,6 +96,19 @@ pub enum Effect<N, P, R> {
         to: N,
         /// The leg.
         leg: Leg<P>,
+    },
+    /// Merge replies, and say with [`Event::Merged`] what they became.
+    Merge {
+        /// Which cast.
+        cast: CastId,
+        /// Who waits for that.
+        to: N,
+        /// By which leg.
+        leg: LegId,
+        /// How.
+        reducer: ReducerId,
+        /// The replies, some of them merged before: more than one.
+        values: Vec<R>,
     },
     /// Answer a parent. If that cannot be delivered, nothing need be done: the parent will be told that
     /// this node is lost.

@@ -70,10 +70,7 @@ impl<P, R: Clone + PartialEq> Own<P, R> {
 
 impl<R: Clone + PartialEq> Delivered<R> {
     pub(super) fn new(kind: Kind, ranks: RankSet) -> Self {
-        let waiting = match kind {
-            Kind::Cast => RankSet::new(),
-            Kind::Call => ranks.clone(),
-        };
+        let waiting = if kind.wants_reply() { ranks.clone() } else { RankSet::new() };
         let arrived = ranks.runs().map(|run| (run, Outcome::Arrived));
         let mut said = Overlay::new();
         arrived.for_each(|(run, outcome)| said.insert(run, outcome));
@@ -87,6 +84,8 @@ impl<R: Clone + PartialEq> Delivered<R> {
                 // That much was said as it was handed over.
                 Outcome::Arrived => RankSet::new(),
                 Outcome::Taken => self.untaken.clone(),
+                // What is merged here is no rank's own word.
+                Outcome::Merged => RankSet::new(),
                 Outcome::Replied(_) | Outcome::Failed(_) => self.untaken.union(&self.waiting),
             };
             for run in open.runs_within(range) {

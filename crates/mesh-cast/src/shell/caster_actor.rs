@@ -8,14 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use mesh_core::{MeshId, Message, PeerId, WhyUndelivered};
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered};
-use mesh_shape::Overlay;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::casters::{Cast, Users, leave};
+use super::casters::{Cast, Told, Users, leave};
 use super::crowd::Crowd;
 use super::links::{Linked, Links, whole_of};
-use super::message::{Down, Forgot, Payload, Up};
+use super::message::{Body, Down, Forgot, Payload, Up};
 use super::pieces::{MESSAGE_MAX, Piece};
 use super::posts::{NotSent, Parcel, Way};
 use super::relay_actor::FORGOTTEN_AFTER;
@@ -24,7 +23,7 @@ use super::ticket::Ticket;
 use crate::caster::{Caster, Effect, Event, Full};
 use crate::limits::Limits;
 use crate::plan::Plan;
-use crate::wire::{Answer, CastId, Kind, Outcome, Settled, StreamId, Unreached};
+use crate::wire::{Answer, CastId, Settled, StreamId, Unreached};
 
 /// How often it looks for calls that nobody waits for, and for something to be said.
 const TICK: Duration = Duration::from_millis(100);
@@ -66,7 +65,7 @@ pub(super) struct Submit {
     pub(super) cast: Cast,
     /// Told when it is on its way.
     pub(super) accepted: oneshot::Sender<()>,
-    pub(super) told: Option<mpsc::UnboundedSender<Overlay<Outcome<Bytes>>>>,
+    pub(super) told: Option<mpsc::UnboundedSender<Told>>,
 }
 
 /// Processes are known to be gone.
@@ -106,7 +105,7 @@ impl CasterActor {
             match effect {
                 Effect::Forward { to, leg } => match self.way(self.mesh, to) {
                     Some(way) => {
-                        let leg = Box::new(Down { from: cx.id(), leg });
+                        let leg = Box::new(Down::new(cx.id(), leg));
                         self.links.posts.send(to, Parcel::Leg(way, leg), cx);
                     }
                     None => {
@@ -119,6 +118,11 @@ impl CasterActor {
                 Effect::Resolved { number, outcomes } => {
                     if let Some(ticket) = self.tickets.get(&number) {
                         ticket.tell(outcomes, cx);
+                    }
+                }
+                Effect::Merged { number, part } => {
+                    if let Some(ticket) = self.tickets.get(&number) {
+                        ticket.tell_part(part);
                     }
                 }
                 Effect::Finished { number } => _ = self.tickets.remove(&number),
@@ -141,6 +145,10 @@ impl CasterActor {
             let book = self.book.as_mut();
             let plan = book.and_then(|book| book.plan(submit.cast.region.as_ref()));
             let Some(plan) = plan else { continue };
+            let plan = match &submit.cast.range {
+                Some(range) => Arc::new(plan.within(range.clone())),
+                None => plan,
+            };
             let refused = match crowd.is_before(&submit.cast, &plan) {
                 true => Some(submit),
                 false => self.submit(submit, plan, &mut crowd, cx),
@@ -157,7 +165,7 @@ impl CasterActor {
         crowd: &mut Crowd,
         cx: &Context<Self>,
     ) -> Option<Submit> {
-        if cast.payload.bytes.len() > MESSAGE_MAX {
+        if cast.payload.body.len() > MESSAGE_MAX {
             _ = accepted.send(()).is_ok();
             Ticket { told, cast }.refuse(&plan, WhyUndelivered::TooLarge, cx);
             return None;
@@ -167,13 +175,13 @@ impl CasterActor {
             false => Arc::new(plan.without(&cast.payload.except)),
         };
         let (kind, payload) = (cast.kind, cast.payload.clone());
-        let bytes = payload.bytes.len();
+        let bytes = payload.body.len();
         match self.caster.cast(plan, kind, payload, bytes) {
             Ok((number, effects)) => {
                 self.active = Instant::now();
-                if kind == Kind::Call {
+                if kind.wants_reply() {
                     // Nothing of it goes back; it may be open for long.
-                    cast.payload.bytes = Bytes::new();
+                    cast.payload.body = Body::EMPTY;
                 }
                 self.tickets.insert(number, Ticket { told, cast });
                 _ = accepted.send(()).is_ok();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::caster_actor::{CasterActor, Gone, Submit};
 use super::message::Payload;
 use super::table::Table;
-use crate::wire::{Kind, Outcome};
+use crate::wire::{Kind, Outcome, Part};
 
 /// The casters of a process, by mesh.
 #[derive(Default)]
@@ -42,6 +43,8 @@ pub struct Cast {
     pub table: Arc<Table>,
     /// The region, in ranks of the mesh as it was created; `None` is all of it.
     pub region: Option<Arc<Region>>,
+    /// Of the region only ranks in this range, in the mesh as it was created; `None` is all of it.
+    pub range: Option<Range<usize>>,
     /// What is wanted of them.
     pub kind: Kind,
     /// What the message is called.
@@ -50,8 +53,17 @@ pub struct Cast {
     pub payload: Payload,
 }
 
-/// What ranks said to a call, as it comes: one outcome for each in the end. Dropped, the call is withdrawn.
-pub type Outcomes = mpsc::UnboundedReceiver<Overlay<Outcome<Bytes>>>;
+/// What is told of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// What came of it at some ranks.
+    Outcomes(Overlay<Outcome<Bytes>>),
+    /// What some ranks replied, merged.
+    Part(Part<Bytes>),
+}
+
+/// What is told of a call, as it comes: one outcome for each rank in the end. Dropped, the call is withdrawn.
+pub type Tellings = mpsc::UnboundedReceiver<Told>;
 
 /// The caster has ended, with its process or after a pause: the message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,10 +104,10 @@ impl CasterRef {
     /// # Errors
     ///
     /// [`Ended`]; then nothing was sent.
-    pub async fn cast(&self, cast: Cast) -> Result<Outcomes, Ended> {
+    pub async fn cast(&self, cast: Cast) -> Result<Tellings, Ended> {
         let (accepted, is_accepted) = oneshot::channel();
         let (told, outcomes) = mpsc::unbounded_channel();
-        let told = (cast.kind == Kind::Call).then_some(told);
+        let told = cast.kind.wants_reply().then_some(told);
         let mut submit = Submit { cast, accepted, told };
         let mut ended = None;
         loop {

@@ -8,7 +8,6 @@ use mesh_shape::RankSet;
 use super::casters::Cast;
 use crate::caster::Busy;
 use crate::plan::Plan;
-use crate::wire::Kind;
 
 /// What waits. Who passes it neither overtakes a cast of the same sender (R2) nor takes its turn at a rank.
 ///
@@ -29,7 +28,7 @@ impl Crowd {
     pub(super) fn is_before(&self, cast: &Cast, plan: &Plan<PeerId>) -> bool {
         let from = cast.payload.from;
         self.is_full
-            || (cast.kind == Kind::Call && self.silent.intersects(plan.all_ranks()))
+            || (cast.kind.wants_reply() && self.silent.intersects(plan.all_ranks()))
             || from.is_some_and(|from| self.senders.contains(&from))
             || self.ranks.intersects(plan.all_ranks())
     }

@@ -16,7 +16,6 @@ use mesh_shape::{Overlay, Rank};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::message::Payload;
 use super::pieces::MESSAGE_MAX;
 use super::relay_actor::RelayActor;
 use crate::wire::{CastId, Failure, Kind, Outcome};
@@ -38,7 +37,10 @@ pub(super) struct Delivery {
     pub(super) kind: Kind,
     pub(super) rank: Rank,
     pub(super) to: ActorId,
-    pub(super) payload: Payload,
+    pub(super) port: PortId,
+    /// Who sent it, if an actor did.
+    pub(super) from: Option<ActorId>,
+    pub(super) bytes: Bytes,
 }
 
 /// One queue for each actor.
@@ -77,7 +79,7 @@ impl Inboxes {
 
     /// Delivers to an actor, behind all that was delivered to it before. What it says goes to `relay`.
     pub(super) fn deliver(&mut self, delivery: Delivery, relay: &ActorRef<RelayActor>) {
-        let withdrawn = (delivery.kind == Kind::Call).then(|| {
+        let withdrawn = delivery.kind.wants_reply().then(|| {
             let (keep, withdrawn) = oneshot::channel();
             self.asked.entry(delivery.cast).or_default().push(keep);
             withdrawn
@@ -120,13 +122,12 @@ impl Carrier {
         let mut answers = JoinSet::new();
         while let Some(Item { delivery, withdrawn, busy }) = items.recv().await {
             while answers.try_join_next().is_some() {}
-            let Delivery { cast, kind, rank, to, payload } = delivery;
-            let Payload { port, from, bytes, .. } = payload;
+            let Delivery { cast, kind, rank, to, port, from, bytes } = delivery;
             let taken = match kind {
                 Kind::Cast => {
                     self.user.cast_passed_on((to, port), from, bytes).await.map(|()| None)
                 }
-                Kind::Call => self.call((to, port), bytes, withdrawn).await,
+                Kind::Call | Kind::Reduce(_) => self.call((to, port), bytes, withdrawn).await,
             };
             let outcome = match taken {
                 Ok(asked) => {

@@ -1,5 +1,8 @@
 //! What relays and casters of different processes say to each other.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mesh_core::{ActorId, MeshId, Message, PeerId, PortId, ProcSeat};
 use mesh_shape::{Rank, RankSet};
@@ -19,7 +22,62 @@ pub struct Payload {
     /// The ranks that it is not for, since they were not there when it was sent.
     pub except: RankSet,
     /// Its bytes.
-    pub bytes: Bytes,
+    pub body: Body,
+}
+
+/// The bytes of a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    /// The same for all.
+    Same(Bytes),
+    /// To each rank its own, in the order of the ranks. Each process is sent what is for those below it.
+    Each(Arc<[(Rank, Bytes)]>),
+}
+
+impl Body {
+    /// Nothing.
+    pub(super) const EMPTY: Self = Self::Same(Bytes::new());
+
+    /// What is for one rank.
+    pub(super) fn of(&self, rank: Rank) -> Option<Bytes> {
+        match self {
+            Self::Same(bytes) => Some(bytes.clone()),
+            Self::Each(each) => {
+                let place = each.binary_search_by_key(&rank, |(rank, _)| *rank).ok()?;
+                each.get(place).map(|(_, bytes)| bytes.clone())
+            }
+        }
+    }
+
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Same(bytes) => bytes.len(),
+            Self::Each(each) => each.iter().map(|(_, bytes)| bytes.len()).sum(),
+        }
+    }
+
+    /// What of it is for some ranks.
+    fn part(&self, ranks: &Range<usize>) -> Self {
+        match self {
+            Self::Same(bytes) => Self::Same(bytes.clone()),
+            Self::Each(each) => {
+                let place = |rank| each.partition_point(|(at, _)| at.index() < rank);
+                Self::Each(each[place(ranks.start)..place(ranks.end)].into())
+            }
+        }
+    }
+}
+
+impl Down {
+    /// A leg with what of its message is for its range.
+    pub(super) fn new(from: ActorId, mut leg: Leg<Payload>) -> Self {
+        if let Some(payload) = &mut leg.payload {
+            // Positions are ranks.
+            payload.body = payload.body.part(&leg.range);
+        }
+        Self { from, leg }
+    }
 }
 
 /// Where are the processes of these ranks? Asked of the directory of a mesh.

@@ -98,16 +98,17 @@ impl Pieces {
 pub(super) fn parts(answer: Answer<Bytes>) -> Vec<Answer<Bytes>> {
     let size = |outcome: &Outcome<Bytes>| match outcome {
         Outcome::Replied(bytes) => bytes.len() + RUN_BYTES,
-        Outcome::Arrived | Outcome::Taken | Outcome::Failed(_) => RUN_BYTES,
+        Outcome::Arrived | Outcome::Taken | Outcome::Merged | Outcome::Failed(_) => RUN_BYTES,
     };
     let n_bytes: usize = answer.outcomes.runs().map(|(_, outcome)| size(outcome)).sum();
-    if n_bytes <= ANSWER_BYTES {
+    // What is merged belongs to all that it says with it.
+    if n_bytes <= ANSWER_BYTES || answer.merged.is_some() {
         return vec![answer];
     }
-    let Answer { cast, leg, progress, outcomes, unreached } = answer;
+    let Answer { cast, leg, progress, outcomes, unreached, merged } = answer;
     let part = |outcomes| {
         let (progress, unreached) = (Progress::Open, Overlay::new());
-        Answer { cast, leg, progress, outcomes, unreached }
+        Answer { cast, leg, progress, outcomes, unreached, merged: None }
     };
     let (mut parts, mut some, mut n_bytes) = (Vec::new(), Overlay::new(), 0);
     for (range, outcome) in outcomes.into_runs() {
@@ -119,7 +120,7 @@ pub(super) fn parts(answer: Answer<Bytes>) -> Vec<Answer<Bytes>> {
         some.insert(range, outcome);
         n_bytes += more;
     }
-    parts.push(Answer { cast, leg, progress, outcomes: some, unreached });
+    parts.push(Answer { cast, leg, progress, outcomes: some, unreached, merged });
     parts
 }
 

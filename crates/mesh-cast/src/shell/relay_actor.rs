@@ -19,11 +19,14 @@ use super::links::{Linked, Links, whole_of};
 use super::message::{Down, Forgot, Payload, Up, Word};
 use super::pieces::{Piece, parts};
 use super::posts::{NotSent, Parcel, Way};
+use super::reducers::merge;
 use super::table::Table;
 use crate::limits::Limits;
 use crate::plan::Plan;
 use crate::relay::{Effect, Event, Relay};
-use crate::wire::{Answer, CastId, Leg, Outcome, Progress, Sender, StreamId, Unreached};
+use crate::wire::{
+    Answer, CastId, Failure as Failed, Leg, LegId, Outcome, Progress, Sender, StreamId, Unreached,
+};
 
 /// How long what is known waits for more before it is told to parents.
 const FLUSH_AFTER: Duration = Duration::from_millis(1);
@@ -43,6 +46,8 @@ pub struct RelayActor {
     books: Books,
     links: Links,
     inboxes: Inboxes,
+    /// Where replies are merged.
+    user: Proc,
     /// When each stream was heard of last.
     heard: BTreeMap<StreamId, Instant>,
     limits: Limits,
@@ -55,6 +60,14 @@ struct Flush;
 /// It is time to forget.
 struct Sweep;
 
+/// What replies were merged into.
+struct Merged {
+    cast: CastId,
+    to: PeerId,
+    leg: LegId,
+    merged: Result<Bytes, Failed>,
+}
+
 macro_rules! internal {
     ($name:ident) => {
         impl Message for $name {
@@ -66,6 +79,7 @@ macro_rules! internal {
 
 internal!(Flush);
 internal!(Sweep);
+internal!(Merged);
 
 impl RelayActor {
     /// Starts the relay of `proc`, on its control plane.
@@ -92,7 +106,7 @@ impl RelayActor {
         &mut self,
         effect: Effect<PeerId, Payload, Bytes>,
         events: &mut VecDeque<Event<PeerId, Payload, Bytes>>,
-        cx: &Context<Self>,
+        cx: &mut Context<Self>,
     ) {
         match effect {
             Effect::Deliver { cast, kind, ranks, payload } => {
@@ -100,15 +114,16 @@ impl RelayActor {
                 for rank in ranks.iter() {
                     let actor =
                         self.books.get(cast.stream.mesh).and_then(|it| it.table().actor(rank));
-                    match actor.filter(|_| !payload.except.contains(rank)) {
-                        Some(to) => {
-                            let payload = payload.clone();
-                            let delivery = Delivery { cast, kind, rank, to, payload };
+                    let actor = actor.filter(|_| !payload.except.contains(rank));
+                    match actor.zip(payload.body.of(rank)) {
+                        Some((to, bytes)) => {
+                            let (port, from) = (payload.port, payload.from);
+                            let delivery = Delivery { cast, kind, rank, to, port, from, bytes };
                             self.inboxes.deliver(delivery, cx.me());
                         }
                         None => {
                             let fault = Fault::Undelivered(WhyUndelivered::NoActor);
-                            let failed = Outcome::Failed(crate::wire::Failure::Fault(fault));
+                            let failed = Outcome::Failed(Failed::Fault(fault));
                             absent.insert(rank.index()..rank.index() + 1, failed);
                         }
                     }
@@ -119,7 +134,7 @@ impl RelayActor {
             }
             Effect::Forward { to, leg } => match self.way(leg.cast.stream.mesh, to) {
                 Some(way) => {
-                    let leg = Box::new(Down { from: cx.id(), leg });
+                    let leg = Box::new(Down::new(cx.id(), leg));
                     self.links.posts.send(to, Parcel::Leg(way, leg), cx);
                 }
                 None => {
@@ -127,6 +142,15 @@ impl RelayActor {
                     events.push_back(Event::LegFailed { cast, leg, why: Unreached::Lost });
                 }
             },
+            Effect::Merge { cast, to, leg, reducer, values } => {
+                let (me, user) = (cx.me().clone(), self.user.clone());
+                cx.attach(async move {
+                    let merged = merge(user, reducer, values).await;
+                    // A relay that has ended has no parent to tell.
+                    _ = me.cast(me.proc(), Merged { cast, to, leg, merged }).await.is_ok();
+                    Ok(())
+                });
+            }
             Effect::Answer { to, answer } => self.answer(to, answer, cx),
             Effect::PassOn { to, settlement } => self.send_word(to, settlement, cx),
         }
@@ -165,7 +189,8 @@ impl Actor for RelayActor {
             relay: Relay::new(cx.proc().peer(), limits),
             books: Books::new(limits.streams),
             links: Links::new(),
-            inboxes: Inboxes::new(user),
+            inboxes: Inboxes::new(user.clone()),
+            user,
             heard: BTreeMap::new(),
             limits,
             will_flush: false,
@@ -235,7 +260,8 @@ impl RelayActor {
     fn refuse(&mut self, from: ActorId, leg: &Leg<Payload>, cx: &Context<Self>) {
         let (outcomes, unreached) = (Overlay::new(), Overlay::new());
         let (cast, progress) = (leg.cast, Progress::Refused);
-        let answer = Answer { cast, leg: leg.id, progress, outcomes, unreached };
+        let leg = leg.id;
+        let answer = Answer { cast, leg, progress, outcomes, unreached, merged: None };
         let up = Box::new(Up { answer });
         self.links.posts.send(from.peer(), Parcel::Answer(from, up), cx);
     }
@@ -325,6 +351,14 @@ impl Handler<NotSent> for RelayActor {
 impl Handler<Said> for RelayActor {
     async fn handle(&mut self, said: Said, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.run(Event::Said { cast: said.cast, outcomes: said.outcomes }, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Merged> for RelayActor {
+    async fn handle(&mut self, merged: Merged, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let Merged { cast, to, leg, merged } = merged;
+        self.run(Event::Merged { cast, to, leg, merged }, cx);
         Ok(())
     }
 }

@@ -7,15 +7,15 @@ use mesh_shape::Overlay;
 use tokio::sync::mpsc;
 
 use super::caster_actor::CasterActor;
-use super::casters::Cast;
+use super::casters::{Cast, Told};
 use super::message::Payload;
 use crate::plan::Plan;
-use crate::wire::{Failure, Kind, Outcome};
+use crate::wire::{Failure, Outcome, Part};
 
 /// Who is told what came of a cast.
 pub(super) struct Ticket {
     /// For a call.
-    pub(super) told: Option<mpsc::UnboundedSender<Overlay<Outcome<Bytes>>>>,
+    pub(super) told: Option<mpsc::UnboundedSender<Told>>,
     pub(super) cast: Cast,
 }
 
@@ -25,10 +25,10 @@ impl Ticket {
     pub(super) fn tell(&self, outcomes: Overlay<Outcome<Bytes>>, cx: &Context<CasterActor>) {
         if let Some(told) = &self.told {
             // Whoever called may have gone; that is seen to soon.
-            _ = told.send(outcomes).is_ok();
+            _ = told.send(Told::Outcomes(outcomes)).is_ok();
             return;
         }
-        let Payload { from, except, bytes, .. } = &self.cast.payload;
+        let Payload { from, except, body, .. } = &self.cast.payload;
         for (rank, outcome) in outcomes.iter() {
             let Outcome::Failed(failure) = outcome else { continue };
             let why = match failure {
@@ -37,9 +37,17 @@ impl Ticket {
                 Failure::Unreached(_) | Failure::Withdrawn => WhyUndelivered::PeerLost,
             };
             if let Some(to) = self.cast.table.actor(rank).filter(|_| !except.contains(rank)) {
-                let proc = cx.proc();
-                proc.not_passed_on((*from, to), self.cast.name, why, bytes.clone());
+                let bytes = body.of(rank).unwrap_or_default();
+                cx.proc().not_passed_on((*from, to), self.cast.name, why, bytes);
             }
+        }
+    }
+
+    /// Tells what some ranks replied, merged.
+    pub(super) fn tell_part(&self, part: Part<Bytes>) {
+        if let Some(told) = &self.told {
+            // As above.
+            _ = told.send(Told::Part(part)).is_ok();
         }
     }
 
@@ -57,7 +65,7 @@ impl Ticket {
     }
 
     pub(super) fn is_withdrawn(&self) -> bool {
-        self.cast.kind == Kind::Call
+        self.cast.kind.wants_reply()
             && self.told.as_ref().is_none_or(mpsc::UnboundedSender::is_closed)
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_cast::shell::{Cast, CasterRef, GetSeats, Outcomes, Payload, RelayActor, Seat, Table};
+use mesh_cast::shell::{
+    Body, Cast, CasterRef, GetSeats, Payload, RelayActor, Seat, Table, Tellings, Told,
+};
 use mesh_cast::{Failure, Kind, Outcome};
 use mesh_core::{ActorId, Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
 use mesh_runtime::{Actor, Context, Handler, Handlers, Network, Proc, ProcConfig, ReplyTo, codec};
@@ -211,22 +213,23 @@ impl World {
         kind: Kind,
         message: &M,
         ranks: Option<Range<usize>>,
-    ) -> Outcomes {
+    ) -> Tellings {
         let bytes: Bytes = codec::encode(M::NAME, message).expect("it can be");
         let (port, from, except) = (PortId::of::<M>(), self.from, RankSet::new());
-        let payload = Payload { port, from, except, bytes };
+        let payload = Payload { port, from, except, body: Body::Same(bytes) };
         let (table, name) = (Arc::clone(&self.table), M::NAME);
         let all = || Region::all(Extent::new([("r", table.seats.size())]).expect("it is small"));
         let region = ranks.map(|ranks| {
             let slice = (ranks.start as isize)..(ranks.end as isize);
             Arc::new(all().slice("r", slice).expect("they are there"))
         });
-        let cast = Cast { table: Arc::clone(&table), region, kind, name, payload };
+        let (table, range) = (Arc::clone(&table), None);
+        let cast = Cast { table, region, range, kind, name, payload };
         let sent = tokio::time::timeout(Duration::from_secs(7200), self.caster.cast(cast)).await;
         sent.expect("there is room at last").expect("the caster lives")
     }
 
-    pub(crate) async fn send(&self, kind: Kind, number: u64) -> Outcomes {
+    pub(crate) async fn send(&self, kind: Kind, number: u64) -> Tellings {
         self.post(kind, &Tell(number), None).await
     }
 
@@ -239,7 +242,7 @@ impl World {
 
 /// What so many ranks reply, in their order, each within some time of the one before it.
 pub(crate) async fn replies<M: Message<Reply: DeserializeOwned>>(
-    mut outcomes: Outcomes,
+    mut outcomes: Tellings,
     size: usize,
     within: Duration,
 ) -> Vec<Result<M::Reply, Failure>> {
@@ -247,11 +250,14 @@ pub(crate) async fn replies<M: Message<Reply: DeserializeOwned>>(
     while replies.len() < size {
         let news = tokio::time::timeout(within, outcomes.recv()).await;
         let news = news.expect("it does not take that long").expect("each rank has one");
+        let Told::Outcomes(news) = news else { panic!("nothing was to be merged: {news:?}") };
         for (rank, outcome) in news.iter() {
             let reply = match outcome.clone() {
                 Outcome::Replied(bytes) => Ok(codec::decode(&bytes).expect("it is a reply")),
                 Outcome::Failed(failure) => Err(failure),
-                Outcome::Arrived | Outcome::Taken => panic!("no last word: {rank}"),
+                Outcome::Arrived | Outcome::Taken | Outcome::Merged => {
+                    panic!("no last word: {rank}")
+                }
             };
             assert!(replies.insert(rank, reply).is_none(), "{rank} has two outcomes");
         }

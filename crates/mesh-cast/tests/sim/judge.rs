@@ -1,6 +1,7 @@
 //! What must hold when nothing can happen any more.
 
 use mesh_cast::{Kind, Outcome};
+use mesh_shape::{Rank, RankSet};
 
 use crate::setup::reply;
 use crate::world::{Client, World};
@@ -61,6 +62,30 @@ fn order(world: &World, client: &Client) {
     }
 }
 
+/// The one outcome of a rank.
+fn only<'a>(told: &'a [Outcome<u32>], is_merged: bool, of: &str) -> &'a Outcome<u32> {
+    match told {
+        [] if is_merged => &Outcome::Merged,
+        // It is known to be gone, and what it replied before that was on its way.
+        [Outcome::Failed(_)] if is_merged => &Outcome::Merged,
+        [outcome] if !is_merged => outcome,
+        told => panic!("{of}: {told:?}, {is_merged}"),
+    }
+}
+
+/// The ranks whose replies were merged: each counts once, and nobody else does.
+fn merged(client: &Client, number: u64, of: &RankSet) -> RankSet {
+    let mut all = RankSet::new();
+    for part in client.parts.get(&number).into_iter().flatten() {
+        assert!(!part.ranks.is_empty() && !all.intersects(&part.ranks), "{part:?}, and {all}");
+        all = all.union(&part.ranks);
+        let sum: u32 = part.ranks.iter().map(|rank| reply(number, rank.index())).sum();
+        assert_eq!(part.value, sum, "what cast {number} was merged into: {part:?}");
+    }
+    assert!(all.difference(of).is_empty(), "{all} of {of}");
+    all
+}
+
 /// R1, R3: every rank has one outcome. R2: every live rank has taken every cast.
 fn outcomes(world: &World, client: &Client, reach: Reach) {
     assert!(client.script.is_empty(), "the caster waits: {:?}", client.script);
@@ -71,15 +96,17 @@ fn outcomes(world: &World, client: &Client, reach: Reach) {
     let mut n_outcomes = 0;
     for (number, (slice, kind)) in &client.casts {
         let plan = world.tables.plan(*slice);
+        let merged_ranks = merged(client, *number, plan.all_ranks());
         for position in plan.targets().iter().map(|position| position.index()) {
             let node = world.tables.node(position).expect("a position");
             let is_dead = world.dead.contains(&node);
             // Of what was sent to the lives before it nothing is promised.
             let is_new = client.since.get(&position).is_some_and(|since| number < since);
             for rank in plan.ranks(position).iter().map(|rank| rank.index()) {
-                n_outcomes += 1;
                 let told = client.outcomes.get(&(*number, rank)).map_or(&[][..], |told| told);
-                let [outcome] = told else { panic!("rank {rank} of cast {number}: {told:?}") };
+                let is_merged = merged_ranks.contains(Rank::new(rank));
+                let outcome = only(told, is_merged, &format!("rank {rank} of cast {number}"));
+                n_outcomes += told.len();
                 let is_taken_by = |node: usize| {
                     let taken = world.procs[&node].taken.get(&(client.stream, rank));
                     taken.is_some_and(|taken| taken.contains(number))
@@ -89,6 +116,7 @@ fn outcomes(world: &World, client: &Client, reach: Reach) {
                 let good = match kind {
                     Kind::Cast => Outcome::Taken,
                     Kind::Call => Outcome::Replied(reply(*number, rank)),
+                    Kind::Reduce(_) => Outcome::Merged,
                 };
                 let is_failed = matches!(outcome, Outcome::Failed(_));
                 assert!(

@@ -11,7 +11,7 @@ use mesh_cast::{Kind, Limits};
 
 use dice::Dice;
 use judge::{Reach, judge};
-use setup::{Fault, Setup};
+use setup::{ADD, Fault, Setup};
 use world::World;
 
 /// Casts and calls, to all and to slices.
@@ -22,7 +22,13 @@ const SCRIPT: &[(usize, Kind)] = &[
     (2, Kind::Call),
     (3, Kind::Cast),
     (0, Kind::Cast),
+    (0, ADD),
+    (1, ADD),
+    (0, ADD),
 ];
+
+/// What is merged, beside a cast and a call.
+const MERGED: &[(usize, Kind)] = &[(0, ADD), (0, Kind::Cast), (2, ADD), (0, Kind::Call)];
 
 fn setup(n_nodes: usize, fan_out: usize, seed: u64) -> Setup {
     Setup {
@@ -90,8 +96,14 @@ fn without_faults_no_node_sends_more_than_its_fan_out() {
 /// R1, R2, R3
 #[test]
 fn whoever_is_killed_at_whichever_step_the_living_have_every_cast_once_and_in_order() {
-    for (n_nodes, fan_out, n_casts) in [(7, 2, 4), (9, 3, 3), (13, 3, 2)] {
-        let script = SCRIPT[..n_casts].to_vec();
+    for (n_nodes, fan_out, script) in [
+        (7, 2, &SCRIPT[..4]),
+        (9, 3, &SCRIPT[..3]),
+        (13, 3, &SCRIPT[..2]),
+        (7, 2, MERGED),
+        (13, 3, &MERGED[..2]),
+    ] {
+        let script = script.to_vec();
         let mut world = World::new(Setup { script, ..setup(n_nodes, fan_out, n_nodes as u64) });
         loop {
             for node in 0..n_nodes {
@@ -219,5 +231,21 @@ fn a_process_that_is_started_again_takes_every_cast_from_then_on() {
         let mut world = run(&setup, &faults, Reach::All);
         world.cast_more(&SCRIPT[..3]);
         run_on(world, &[], Reach::All);
+    }
+}
+
+/// R2: nobody else of the slice could help.
+#[test]
+fn two_that_are_cut_and_alone_in_a_slice_are_reached_through_others() {
+    for seed in 0..300 {
+        for kind in [Kind::Cast, Kind::Call, ADD] {
+            let setup = Setup {
+                n_ranks: 1,
+                casters: vec![4, 2],
+                script: vec![(3, Kind::Cast), (1, kind)],
+                ..setup(4, 3, seed)
+            };
+            run(&setup, &[(seed as usize % 40, Fault::Cut(0, 2))], Reach::Delivered);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `Setup` and `Fault`: what is simulated, and what goes wrong in it.
 
-use mesh_cast::{Kind, Limits};
+use mesh_cast::{Kind, Limits, ReducerId};
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -26,6 +26,9 @@ pub(crate) enum Fault {
     Lose(usize, usize),
     Cut(usize, usize),
 }
+
+/// How replies are merged, here: they are added up.
+pub(crate) const ADD: Kind = Kind::Reduce(ReducerId(1));
 
 /// What each rank replies: mostly alike.
 pub(crate) fn reply(number: u64, rank: usize) -> u32 {

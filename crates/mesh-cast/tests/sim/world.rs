@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mesh_cast::{
-    CastId, Caster, Kind, Outcome, Plan, Relay, Sender, StreamId, Unreached, caster, relay,
+    CastId, Caster, Kind, LegId, Outcome, Part, Plan, Relay, Sender, StreamId, Unreached, caster,
+    relay,
 };
 use mesh_core::{ActorId, Incarnation, MeshId, ProcId};
 use mesh_shape::{Overlay, RankSet};
@@ -20,6 +21,7 @@ pub(crate) struct Proc {
     pub(crate) relay: Relay<usize, u32, u32>,
     inbox: VecDeque<(CastId, Kind, RankSet)>,
     calls: VecDeque<(CastId, RankSet)>,
+    merges: VecDeque<(CastId, usize, LegId, Vec<u32>)>,
     /// The casts that each rank has taken, by stream.
     pub(crate) taken: BTreeMap<(StreamId, usize), Vec<u64>>,
     view: View,
@@ -39,6 +41,8 @@ pub(crate) struct Client {
     pub(crate) casts: BTreeMap<u64, (usize, Kind)>,
     /// All that the program was told, by cast and rank.
     pub(crate) outcomes: BTreeMap<(u64, usize), Vec<Outcome<u32>>>,
+    /// What ranks replied, merged, by cast.
+    pub(crate) parts: BTreeMap<u64, Vec<Part<u32>>>,
     pub(crate) finished: Vec<u64>,
     /// From which cast on it sends to the last life at a position, where that was started again.
     pub(crate) since: BTreeMap<usize, u64>,
@@ -66,6 +70,7 @@ enum Move {
     Hear(usize, usize),
     Take(usize),
     Reply(usize),
+    Merge(usize),
     Flush(usize),
     Cast(usize),
     Learn(usize),
@@ -87,6 +92,7 @@ impl World {
                 is_refused: false,
                 casts: BTreeMap::new(),
                 outcomes: BTreeMap::new(),
+                parts: BTreeMap::new(),
                 finished: Vec::new(),
                 since: BTreeMap::new(),
                 sent: BTreeMap::new(),
@@ -189,6 +195,7 @@ impl World {
         for (node, proc) in self.procs.iter().filter(|(node, _)| !self.dead.contains(node)) {
             moves.extend((!proc.inbox.is_empty()).then_some(Move::Take(*node)));
             moves.extend((!proc.calls.is_empty()).then_some(Move::Reply(*node)));
+            moves.extend((!proc.merges.is_empty()).then_some(Move::Merge(*node)));
         }
         for (index, client) in self.clients.iter().enumerate() {
             if self.dead.contains(&client.home) {
@@ -223,7 +230,7 @@ impl World {
                     let taken = proc.taken.entry((cast.stream, rank.index())).or_default();
                     taken.push(cast.number);
                 }
-                if kind == Kind::Call {
+                if kind.wants_reply() {
                     proc.calls.push_back((cast, ranks.clone()));
                 }
                 let outcomes = said(&ranks, |_| Outcome::Taken);
@@ -234,6 +241,13 @@ impl World {
                 let Some((cast, ranks)) = proc.calls.pop_front() else { return };
                 let outcomes = said(&ranks, |rank| Outcome::Replied(reply(cast.number, rank)));
                 self.tell(node, relay::Event::Said { cast, outcomes });
+            }
+            Move::Merge(node) => {
+                let proc = self.procs.get_mut(&node).expect("a process");
+                let Some((cast, to, leg, values)) = proc.merges.pop_front() else { return };
+                assert!(values.len() > 1, "one needs no merging");
+                let merged = Ok(values.into_iter().sum());
+                self.tell(node, relay::Event::Merged { cast, to, leg, merged });
             }
             Move::Learn(index) => {
                 let home = self.clients[index].home;
@@ -313,6 +327,9 @@ impl World {
                     *proc.sent.entry(leg.cast).or_default() += 1;
                     self.net.send(node, to, Heard::Leg(leg));
                 }
+                relay::Effect::Merge { cast, to, leg, values, .. } => {
+                    proc.merges.push_back((cast, to, leg, values));
+                }
                 relay::Effect::Answer { to, answer } => {
                     self.net.send(node, to, Heard::Answer(answer));
                 }
@@ -339,6 +356,9 @@ impl World {
                         let told = client.outcomes.entry((number, rank.index())).or_default();
                         told.push(outcome.clone());
                     }
+                }
+                caster::Effect::Merged { number, part } => {
+                    client.parts.entry(number).or_default().push(part);
                 }
                 caster::Effect::Finished { number } => client.finished.push(number),
                 caster::Effect::Room => client.is_refused = false,
@@ -381,6 +401,7 @@ impl Proc {
             relay: Relay::new(node, setup.limits),
             inbox: VecDeque::new(),
             calls: VecDeque::new(),
+            merges: VecDeque::new(),
             taken: BTreeMap::new(),
             view: View::of(tables),
             sent: BTreeMap::new(),

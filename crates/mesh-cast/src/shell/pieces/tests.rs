@@ -77,7 +77,7 @@ fn answer(replies: &[usize]) -> Answer<Bytes> {
         (mesh_shape::Rank::new(rank), Outcome::Replied(message(rank as u8, *len)))
     });
     let (outcomes, unreached) = (outcomes.collect(), Overlay::new());
-    Answer { cast, leg, progress: Progress::Done, outcomes, unreached }
+    Answer { cast, leg, progress: Progress::Done, outcomes, unreached, merged: None }
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl Handler<Send> for Clerk {
         let (cast, leg) =
             (CastId { stream, number: 1 }, LegId { sender: Sender::Caster, number: 1 });
         let (outcomes, unreached) = (Overlay::<crate::wire::Outcome<Bytes>>::new(), Overlay::new());
-        let answer = Answer { cast, leg, progress: Progress::Done, outcomes, unreached };
+        let progress = Progress::Done;
+        let answer = Answer { cast, leg, progress, outcomes, unreached, merged: None };
         let up = Box::new(Up { answer });
         self.0.send(caster.peer(), Parcel::Answer(caster, up), cx);
         self.0.sweep(cx.proc());

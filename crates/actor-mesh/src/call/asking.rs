@@ -1,0 +1,158 @@
+//! `Asking`: a call of many that is under way, and hangs on nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
+use mesh_cast::Kind;
+use mesh_core::{Fault, Message, PortRef};
+use mesh_shape::{Rank, RankSet};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::gathering::Gathering;
+use super::letters::{Content, Letters};
+use super::{Found, Target, deadline_after, down, known};
+use crate::rank_error::RankError;
+use crate::view::Table;
+
+/// What comes from the ranks.
+pub(super) enum Said<R> {
+    /// What one of them says, once.
+    One(Rank, Result<R, Fault>),
+    /// What some of them say, merged. None of them says anything else.
+    Merged(RankSet, R),
+}
+
+/// What comes from the ranks, as it comes.
+pub(super) type AllSaid<R> = BoxStream<'static, Said<R>>;
+
+/// What is known next of a call.
+pub(super) enum Next<R> {
+    /// What one rank is answered with, once.
+    One(Rank, Result<R, RankError>),
+    /// What some ranks replied, merged. One that was said to have failed before may be among them.
+    Merged(RankSet, R),
+}
+
+/// A call of many that is under way. Dropped, the actors that have not begun to handle the message need not.
+pub(super) struct Asking<R> {
+    target: Arc<Target>,
+    table: watch::Receiver<Table>,
+    said: AllSaid<R>,
+    have_all_said: bool,
+    gathering: Gathering<R>,
+    deadline: Instant,
+    within: Duration,
+}
+
+impl<R: DeserializeOwned + Send + 'static> Asking<R> {
+    /// Sends to every rank that is there.
+    pub(super) async fn begin<M>(
+        target: Target,
+        content: Content<M>,
+        (kind, within): (Kind, Duration),
+    ) -> Self
+    where
+        M: Message<Reply = R> + Clone + Serialize + DeserializeOwned + Sync,
+        R: Serialize,
+    {
+        let deadline = deadline_after(within);
+        let target = Arc::new(target);
+        let mut table = target.view.watch();
+        let mut gathering = Gathering::new();
+        let known = timeout_at(deadline, known(&mut table)).await;
+        let said = match known.ok().flatten() {
+            None => {
+                let no_controller = |rank| (rank, Err(RankError::NoController));
+                let all = target.ranks().map(|(rank, _)| no_controller(rank));
+                all.for_each(|(rank, answer)| gathering.settle(rank, answer));
+                futures_util::stream::empty().boxed()
+            }
+            Some(known) => {
+                let (found, missing) = target.find(&known);
+                missing.into_iter().for_each(|(rank, error)| gathering.settle(rank, Err(error)));
+                found.iter().for_each(|it| gathering.expect(it.rank, (it.base, it.life)));
+                match &target.caster {
+                    Some(caster) => down::call(&target, caster, &known, (kind, content)),
+                    None => directly(&target, found, Letters::new(content)),
+                }
+            }
+        };
+        // What has changed since is looked at, too.
+        table.mark_changed();
+        Self { target, table, said, have_all_said: false, gathering, deadline, within }
+    }
+
+    /// The next that is known; `None` when every rank is answered for.
+    pub(super) async fn next(&mut self) -> Option<Next<R>> {
+        loop {
+            if let Some((rank, answer)) = self.gathering.pop() {
+                return Some(Next::One(rank, answer));
+            }
+            if self.gathering.is_complete() {
+                return None;
+            }
+            let until = self.gathering.next_deadline();
+            let until = until.map_or(self.deadline, |at| at.min(self.deadline));
+            tokio::select! {
+                biased;
+                said = self.said.next(), if !self.have_all_said => match said {
+                    Some(Said::One(rank, outcome)) => self.gathering.answered(rank, outcome),
+                    Some(Said::Merged(ranks, value)) => {
+                        self.gathering.merged(&ranks);
+                        return Some(Next::Merged(ranks, value));
+                    }
+                    None => {
+                        self.have_all_said = true;
+                        self.gathering.nothing_more();
+                    }
+                },
+                Ok(()) = self.table.changed() => self.look().await,
+                () = sleep_until(until) => {
+                    let now = Instant::now();
+                    self.gathering.expire(now);
+                    if now >= self.deadline {
+                        self.gathering.end(self.within);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at what has changed in the mesh.
+    async fn look(&mut self) {
+        let (known, is_over) = {
+            let table = self.table.borrow_and_update();
+            (table.known.clone(), table.is_over)
+        };
+        if let Some(known) = &known {
+            self.gathering.look(known);
+            down::tell_gone(self.target.caster.as_deref(), known).await;
+        }
+        if is_over {
+            self.gathering.give_up();
+        }
+    }
+}
+
+/// Calls each rank by a message of its own.
+fn directly<M>(
+    target: &Arc<Target>,
+    found: Vec<Found>,
+    mut letters: Letters<M>,
+) -> AllSaid<M::Reply>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+{
+    let legs = found.into_iter().filter_map(|to| {
+        let (letter, target) = (letters.take(to.rank)?, Arc::clone(target));
+        Some(async move {
+            target.open(&to).await;
+            Said::One(to.rank, letter.call(&target.from, PortRef::of(to.actor)).await)
+        })
+    });
+    legs.collect::<FuturesUnordered<_>>().boxed()
+}

@@ -1,0 +1,203 @@
+//! `MeshCall` and `MeshReplies`: calling many, and what they answer, all together or as it comes.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use mesh_cast::Kind;
+use mesh_core::Message;
+use mesh_shape::{Rank, ValueMesh};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Target;
+use super::asking::{Asking, Next};
+use super::letters::Content;
+use crate::rank_error::RankError;
+
+/// A call of many that is sent when it is first polled, and ends with one answer for each rank. As they come
+/// they are told by [`replies`](Self::replies).
+///
+/// # Cancellation
+///
+/// Dropped, the actors that have not begun to handle the message need not.
+#[must_use = "nothing is sent before it is awaited"]
+pub struct MeshCall<M: Message> {
+    state: State<M>,
+    within: Duration,
+}
+
+enum State<M: Message> {
+    Unsent(Option<(Target, Content<M>)>),
+    Sent(Pin<Box<dyn Future<Output = Answers<M>> + Send>>),
+}
+
+/// What a rank has answered.
+type Answer<M> = Result<<M as Message>::Reply, RankError>;
+
+/// One answer for each rank.
+type Answers<M> = ValueMesh<Answer<M>>;
+
+impl<M: Message> MeshCall<M> {
+    pub(crate) fn new(target: Target, content: Content<M>) -> Self {
+        let within = target.call_within();
+        Self { state: State::Unsent(Some((target, content))), within }
+    }
+
+    /// How long to wait for the answers, instead of
+    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within).
+    pub const fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+}
+
+impl<M> MeshCall<M>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+{
+    /// The answers as they come: of each rank one, and then nothing more. What is told of the call itself holds
+    /// for it too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actor_mesh::{ActorMeshRef, RankError};
+    /// # use mesh_core::Message;
+    /// # use mesh_runtime::{Handler, Proc};
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// # struct Find(String);
+    /// # impl Message for Find { const NAME: &'static str = "doc.Find"; type Reply = Option<u64>; }
+    ///
+    /// /// Whoever finds it first; the others need not look any more.
+    /// async fn first<A: Handler<Find>>(mesh: &ActorMeshRef<A>, proc: &Proc) -> Option<u64> {
+    ///     let mut replies = mesh.call(proc, Find("it".to_owned())).replies();
+    ///     while let Some((_rank, answer)) = replies.next().await {
+    ///         if let Ok(Some(place)) = answer {
+    ///             return Some(place);
+    ///         }
+    ///     }
+    ///     None
+    /// }
+    /// ```
+    pub fn replies(self) -> MeshReplies<M> {
+        let within = self.within;
+        let replies = match self.state {
+            State::Unsent(Some((target, content))) => {
+                let asking = Asking::begin(target, content, (Kind::Call, within));
+                let replies = stream::once(asking).flat_map(|asking| stream::unfold(asking, next));
+                replies.boxed()
+            }
+            // It was polled before, and so it is over.
+            State::Unsent(None) | State::Sent(_) => stream::empty().boxed(),
+        };
+        MeshReplies { replies }
+    }
+}
+
+async fn next<R: DeserializeOwned + Send + 'static>(
+    mut asking: Asking<R>,
+) -> Option<((Rank, Result<R, RankError>), Asking<R>)> {
+    loop {
+        match asking.next().await? {
+            Next::One(rank, answer) => return Some(((rank, answer), asking)),
+            // It was not asked for.
+            Next::Merged(..) => (),
+        }
+    }
+}
+
+impl<M> Future for MeshCall<M>
+where
+    M: Message<Reply: Serialize + DeserializeOwned + PartialEq>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + Sync,
+{
+    type Output = Answers<M>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answers<M>> {
+        let call = self.get_mut();
+        loop {
+            match &mut call.state {
+                State::Sent(gathered) => return gathered.as_mut().poll(cx),
+                State::Unsent(unsent) => {
+                    // It is there: it is taken once, and then it is sent.
+                    let Some((target, content)) = unsent.take() else { return Poll::Pending };
+                    call.state = State::Sent(Box::pin(gather(target, content, call.within)));
+                }
+            }
+        }
+    }
+}
+
+/// Calls every rank that is there, and waits until each is answered for.
+async fn gather<M>(target: Target, content: Content<M>, within: Duration) -> Answers<M>
+where
+    M: Message<Reply: Serialize + DeserializeOwned + PartialEq>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + Sync,
+{
+    let size = target.size();
+    let mut answers: Vec<Option<Answer<M>>> = (0..size).map(|_| None).collect();
+    let mut asking = Asking::begin(target, content, (Kind::Call, within)).await;
+    while let Some(next) = asking.next().await {
+        if let Next::One(rank, answer) = next
+            && let Some(place) = answers.get_mut(rank.index())
+        {
+            *place = Some(answer);
+        }
+    }
+    let unknown = || Err(RankError::NoController);
+    answers.into_iter().map(|answer| answer.unwrap_or_else(unknown)).collect()
+}
+
+// Nothing in it is pinned where it stands.
+impl<M: Message> Unpin for MeshCall<M> {}
+
+impl<M: Message> fmt::Debug for MeshCall<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeshCall").field("within", &self.within).finish_non_exhaustive()
+    }
+}
+
+/// What ranks answer, as it comes: of each rank one, failures among them (R1), and then nothing more. Nothing is
+/// sent before it is first polled.
+///
+/// # Cancellation
+///
+/// Dropped, the actors that have not begun to handle the message need not.
+#[must_use = "nothing is sent before it is polled"]
+pub struct MeshReplies<M: Message> {
+    replies: BoxStream<'static, (Rank, Answer<M>)>,
+}
+
+impl<M: Message> MeshReplies<M> {
+    /// The next answer; `None` when every rank is answered for.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost.
+    pub async fn next(&mut self) -> Option<(Rank, Answer<M>)> {
+        self.replies.next().await
+    }
+}
+
+impl<M: Message> Stream for MeshReplies<M> {
+    type Item = (Rank, Answer<M>);
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().replies.poll_next_unpin(cx)
+    }
+}
+
+impl<M: Message> fmt::Debug for MeshReplies<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeshReplies").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! `MeshCast`: sending to many.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use mesh_core::{Message, PortRef, WhyUndelivered};
+use mesh_shape::Overlay;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout_at;
+
+use super::letters::{Content, Letters};
+use super::{Target, deadline_after, down, known};
+use crate::rank_error::RankError;
+
+/// A cast to many that is sent when it is first polled, and ends with the ranks that it was not sent to.
+///
+/// # Cancellation
+///
+/// Dropped while it waits, some ranks have been sent the message and some have not; by a tree, none have.
+#[must_use = "nothing is sent before it is awaited"]
+pub struct MeshCast<M: Message> {
+    state: State<M>,
+    within: Duration,
+}
+
+enum State<M: Message> {
+    Unsent(Option<(Target, Content<M>)>),
+    Sent(Pin<Box<dyn Future<Output = Overlay<RankError>> + Send>>),
+}
+
+impl<M: Message> MeshCast<M> {
+    pub(crate) fn new(target: Target, content: Content<M>) -> Self {
+        let within = target.call_within();
+        Self { state: State::Unsent(Some((target, content))), within }
+    }
+
+    /// How long to wait for room, instead of
+    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within). A rank that has none by then was not sent
+    /// the message, and is named; by a tree nothing is sent to any, and all are.
+    pub const fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+}
+
+impl<M> Future for MeshCast<M>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+{
+    type Output = Overlay<RankError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Overlay<RankError>> {
+        let cast = self.get_mut();
+        loop {
+            match &mut cast.state {
+                State::Sent(sent) => return sent.as_mut().poll(cx),
+                State::Unsent(unsent) => {
+                    // It is there: it is taken once, and then it is sent.
+                    let Some((target, content)) = unsent.take() else { return Poll::Pending };
+                    cast.state = State::Sent(Box::pin(send(target, content, cast.within)));
+                }
+            }
+        }
+    }
+}
+
+// Nothing in it is pinned where it stands.
+impl<M: Message> Unpin for MeshCast<M> {}
+
+/// Sends to every rank that is there.
+async fn send<M>(target: Target, content: Content<M>, within: Duration) -> Overlay<RankError>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+{
+    let deadline = deadline_after(within);
+    let mut table = target.view.watch();
+    let Ok(Some(known)) = timeout_at(deadline, known(&mut table)).await else {
+        return target.ranks().map(|(rank, _)| (rank, RankError::NoController)).collect();
+    };
+    let (found, mut not_sent) = target.find(&known);
+    let target = Arc::new(target);
+    if let Some(caster) = &target.caster {
+        let sent = down::cast(&target, caster, (&known, table), content);
+        let error = match timeout_at(deadline, sent).await {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) => Some(RankError::Undelivered(WhyUndelivered::Ended)),
+            Err(_) => Some(RankError::Deadline { within }),
+        };
+        if let Some(error) = error {
+            not_sent.extend(found.into_iter().map(|it| (it.rank, error.clone())));
+        }
+        return not_sent.into_iter().collect();
+    }
+    let mut letters = Letters::new(content);
+    let legs = found.into_iter().filter_map(|to| {
+        let letter = letters.take(to.rank)?;
+        let target = &target;
+        Some(async move {
+            let sent = async {
+                target.open(&to).await;
+                letter.cast(&target.from, PortRef::of(to.actor)).await;
+            };
+            timeout_at(deadline, sent).await.err().map(|_| to.rank)
+        })
+    });
+    let mut legs: FuturesUnordered<_> = legs.collect();
+    while let Some(late) = legs.next().await {
+        not_sent.extend(late.map(|rank| (rank, RankError::Deadline { within })));
+    }
+    not_sent.into_iter().collect()
+}
+
+impl<M: Message> fmt::Debug for MeshCast<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeshCast").field("within", &self.within).finish_non_exhaustive()
+    }
+}

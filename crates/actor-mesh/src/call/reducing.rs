@@ -1,0 +1,156 @@
+//! `MeshReduce` and `Reduced`: calling many for one answer.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use mesh_cast::Kind;
+use mesh_core::Message;
+use mesh_shape::{Overlay, RankSet};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Target;
+use super::asking::{Asking, Next};
+use super::letters::Content;
+use crate::rank_error::RankError;
+use crate::reducer::{Reducer, id_of};
+
+/// What many have replied, merged into one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reduced<T> {
+    /// What those of [`ranks`](Self::ranks) replied, merged; `None` if nobody has replied.
+    pub value: Option<T>,
+    /// The ranks whose replies are in it, each once.
+    pub ranks: RankSet,
+    /// Why the others are not.
+    pub failed: Overlay<RankError>,
+}
+
+/// Not every rank has replied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} of the ranks have not replied: {}", failed.iter().count(), first(failed))]
+pub struct Incomplete {
+    /// Why each of them has not.
+    pub failed: Overlay<RankError>,
+}
+
+fn first(failed: &Overlay<RankError>) -> String {
+    let first = failed.iter().next();
+    first.map_or_else(String::new, |(rank, error)| format!("rank {rank}: {error}"))
+}
+
+impl<T> Reduced<T> {
+    /// The value, if every rank is in it; `None` in it if there are no ranks.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] names those that are not.
+    pub fn complete(self) -> Result<Option<T>, Incomplete> {
+        if self.failed.is_empty() {
+            Ok(self.value)
+        } else {
+            Err(Incomplete { failed: self.failed })
+        }
+    }
+}
+
+/// A call of many whose replies are merged on their way; sent when it is first polled.
+///
+/// # Cancellation
+///
+/// Dropped, the actors that have not begun to handle the message need not.
+#[must_use = "nothing is sent before it is awaited"]
+pub struct MeshReduce<M: Message, R> {
+    state: State<M>,
+    within: Duration,
+    by: PhantomData<fn(R)>,
+}
+
+enum State<M: Message> {
+    Unsent(Option<(Target, M)>),
+    Sent(Pin<Box<dyn Future<Output = Reduced<M::Reply>> + Send>>),
+}
+
+impl<M: Message, R> MeshReduce<M, R> {
+    pub(crate) fn new(target: Target, message: M) -> Self {
+        let within = target.call_within();
+        Self { state: State::Unsent(Some((target, message))), within, by: PhantomData }
+    }
+
+    /// How long to wait for the replies, instead of
+    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within).
+    ///
+    /// What a process has gathered from those below it goes up when all of them are answered for: of those that it
+    /// still waits for nothing else is in the value either.
+    pub const fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+}
+
+impl<M, R> Future for MeshReduce<M, R>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+    R: Reducer<M::Reply>,
+{
+    type Output = Reduced<M::Reply>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Reduced<M::Reply>> {
+        let call = self.get_mut();
+        loop {
+            match &mut call.state {
+                State::Sent(reduced) => return reduced.as_mut().poll(cx),
+                State::Unsent(unsent) => {
+                    // It is there: it is taken once, and then it is sent.
+                    let Some((target, message)) = unsent.take() else { return Poll::Pending };
+                    call.state =
+                        State::Sent(Box::pin(reduce::<M, R>(target, message, call.within)));
+                }
+            }
+        }
+    }
+}
+
+// Nothing in it is pinned where it stands.
+impl<M: Message, R> Unpin for MeshReduce<M, R> {}
+
+/// Calls every rank that is there, and merges what has not been merged on the way.
+async fn reduce<M, R>(target: Target, message: M, within: Duration) -> Reduced<M::Reply>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+    R: Reducer<M::Reply>,
+{
+    let kind = Kind::Reduce(id_of::<R, M::Reply>());
+    let mut asking = Asking::begin(target, Content::Same(message), (kind, within)).await;
+    let (mut parts, mut ranks, mut failed) = (Vec::new(), RankSet::new(), Overlay::new());
+    while let Some(next) = asking.next().await {
+        match next {
+            Next::One(rank, Ok(reply)) => {
+                let one = RankSet::from(rank.index()..rank.index() + 1);
+                ranks = ranks.union(&one);
+                parts.push((rank, reply));
+            }
+            Next::One(rank, Err(error)) => failed.insert(rank.index()..rank.index() + 1, error),
+            Next::Merged(some, value) => {
+                ranks = ranks.union(&some);
+                parts.extend(some.first().map(|first| (first, value)));
+            }
+        }
+    }
+    parts.sort_by_key(|(first, _)| *first);
+    let value = parts.into_iter().map(|(_, value)| value).reduce(R::merge);
+    // What is merged cannot be taken apart, whatever was said of a rank before.
+    let is_out =
+        |(rank, error): (_, &RankError)| (!ranks.contains(rank)).then(|| (rank, error.clone()));
+    let failed = failed.iter().filter_map(is_out).collect();
+    Reduced { value, ranks, failed }
+}
+
+impl<M: Message, R> fmt::Debug for MeshReduce<M, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeshReduce").field("within", &self.within).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,245 @@
+//! `OneOf`: one rank of a mesh, whichever it is.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mesh_core::{Message, Status};
+use mesh_runtime::{Actor, Handler, Sender};
+use mesh_shape::{Rank, RankSet};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::call::{Content, MeshCall, MeshCast, Target, find, known};
+use crate::mesh_ref::ActorMeshRef;
+use crate::rank_error::RankError;
+
+/// How one of many is chosen: among those that run, or, if none does, among those that may come back to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Choice {
+    /// Any of them, each as likely as the others.
+    Random,
+    /// One after the other, in turn: of all that is sent in this process by this ref and its clones.
+    RoundRobin,
+    /// For the same key the same one in every process, for as long as it runs. When it does not, only what
+    /// was for it goes to others: the weights of rendezvous hashing (Thaler and Ravishankar, 1998).
+    Key(u64),
+}
+
+impl Choice {
+    /// By a key that is text or bytes, by the FNV-1a hash of these.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actor_mesh::Choice;
+    ///
+    /// assert_eq!(Choice::by_key("ada"), Choice::by_key(b"ada"));
+    /// assert_ne!(Choice::by_key("ada"), Choice::by_key("bob"));
+    /// ```
+    #[must_use]
+    pub fn by_key(key: impl AsRef<[u8]>) -> Self {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        Self::Key(key.as_ref().iter().fold(0xcbf2_9ce4_8422_2325, step))
+    }
+}
+
+/// Why one of many has not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OneError {
+    /// There is none that anything could be sent to.
+    #[error("none of the ranks runs: wait until one does")]
+    NoneRuns,
+    /// Nobody says where the ranks are.
+    #[error("the controller of the mesh has ended, or cannot be reached from here")]
+    NoController,
+    /// The one that was chosen has not.
+    #[error("rank {rank}: {why}")]
+    Rank {
+        /// Which one.
+        rank: Rank,
+        /// Why.
+        #[source]
+        why: RankError,
+    },
+}
+
+/// One of the ranks of a mesh, chosen anew for whatever is sent.
+///
+/// What is sent goes to that rank directly, so between it and what is cast to all no order is promised (R2).
+pub struct OneOf<A> {
+    mesh: ActorMeshRef<A>,
+    choice: Choice,
+    within: Option<Duration>,
+}
+
+impl<A: Actor> OneOf<A> {
+    pub(crate) const fn new(mesh: ActorMeshRef<A>, choice: Choice) -> Self {
+        Self { mesh, choice, within: None }
+    }
+
+    /// How long to wait for an answer, or for room, instead of
+    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within).
+    #[must_use]
+    pub const fn within(mut self, within: Duration) -> Self {
+        self.within = Some(within);
+        self
+    }
+
+    /// Chooses one, as it would for what is sent now.
+    ///
+    /// # Errors
+    ///
+    /// [`OneError`] if there is none.
+    pub async fn rank(&self, from: &(impl Sender + Sync)) -> Result<Rank, OneError> {
+        self.choose(&self.mesh.target_of(from, None)).await
+    }
+
+    /// Sends a message to one of them, waits for the answer, and says which one it was. Nothing is sent twice.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped, the actor need not handle the message if it has not begun to.
+    ///
+    /// # Errors
+    ///
+    /// [`OneError`]; whether another one is to be asked then is for the caller to say.
+    pub async fn call<M>(
+        &self,
+        from: &(impl Sender + Sync),
+        message: M,
+    ) -> Result<(Rank, M::Reply), OneError>
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+    {
+        let rank = self.rank(from).await?;
+        let target = self.mesh.target_of(from, Some(rank));
+        let call = MeshCall::new(target, Content::Same(message));
+        let call = match self.within {
+            Some(within) => call.within(within),
+            None => call,
+        };
+        let answer = call.replies().next().await;
+        let (_, answer) = answer.ok_or(OneError::NoneRuns)?;
+        answer.map(|reply| (rank, reply)).map_err(|why| OneError::Rank { rank, why })
+    }
+
+    /// Sends a message to one of them, waits while there is no room for it, and says which one it was.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped while it waits, nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`OneError`]
+    pub async fn cast<M>(&self, from: &(impl Sender + Sync), message: M) -> Result<Rank, OneError>
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+    {
+        let rank = self.rank(from).await?;
+        let target = self.mesh.target_of(from, Some(rank));
+        let cast = MeshCast::new(target, Content::Same(message));
+        let cast = match self.within {
+            Some(within) => cast.within(within),
+            None => cast,
+        };
+        let not_sent = cast.await;
+        match not_sent.iter().next() {
+            Some((_, why)) => Err(OneError::Rank { rank, why: why.clone() }),
+            None => Ok(rank),
+        }
+    }
+
+    async fn choose(&self, target: &Target) -> Result<Rank, OneError> {
+        let within = self.within.unwrap_or_else(|| target.call_within());
+        let mut table = target.view.watch();
+        let known = timeout(within, known(&mut table)).await;
+        let Some(known) = known.ok().flatten() else { return Err(OneError::NoController) };
+        let (mut running, mut others) = (RankSet::new(), RankSet::new());
+        for (rank, base) in target.ranks() {
+            if find(&known, base).is_err() {
+                continue;
+            }
+            let is_running = known.seen(base).is_some_and(|it| it.status == Status::Running);
+            if is_running { &mut running } else { &mut others }.insert(rank);
+        }
+        let some = if running.is_empty() { others } else { running };
+        let chosen = match self.choice {
+            Choice::Random => nth(&some, self.mesh.turns.random()),
+            Choice::RoundRobin => self.mesh.turns.next(&some),
+            Choice::Key(key) => {
+                // By the rank in the whole mesh, so that a slice agrees with others.
+                let base = |rank: &Rank| self.mesh.region().base_rank(*rank).unwrap_or(*rank);
+                some.iter().max_by_key(|rank| mix(key ^ mix(base(rank).index() as u64)))
+            }
+        };
+        chosen.ok_or(OneError::NoneRuns)
+    }
+}
+
+fn nth(some: &RankSet, number: u64) -> Option<Rank> {
+    let size = u64::try_from(some.len()).ok().filter(|size| *size > 0)?;
+    some.iter().nth((number % size) as usize)
+}
+
+/// Whose turn it is among those that a ref and its clones send to.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    /// One more than the rank that had it last.
+    next: AtomicU64,
+    random: AtomicU64,
+    seed: OnceLock<u64>,
+}
+
+impl Turns {
+    /// The first of `some` that comes after the one before it, around the end.
+    fn next(&self, some: &RankSet) -> Option<Rank> {
+        let mut chosen = None;
+        let pick = |last: u64| {
+            let from = usize::try_from(last).unwrap_or(0);
+            let mut after = some.runs_within(from..usize::MAX).flatten();
+            chosen = after.next().map(Rank::new).or_else(|| some.first());
+            chosen.map(|rank| rank.index() as u64 + 1)
+        };
+        self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pick).ok()?;
+        chosen
+    }
+
+    fn random(&self) -> u64 {
+        let seed = self.seed.get_or_init(|| Uuid::new_v4().as_u128() as u64);
+        let turn = self.random.fetch_add(1, Ordering::Relaxed);
+        mix(seed.wrapping_add(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+    }
+}
+
+/// The finalizer of `SplitMix64` (Steele, Lea and Flood, 2014).
+const fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+impl<A> fmt::Debug for OneOf<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OneOf")
+            .field("mesh", &self.mesh)
+            .field("choice", &self.choice)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,283 @@
+//! verbs: answers as they come, a message for each, one of many, and many replies merged into one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use actor_mesh::{Choice, Max, OneError, RankError, Reducer, Sum};
+use futures_util::StreamExt;
+use mesh_core::Status;
+use mesh_shape::{Rank, RankSet, Slice};
+
+use crate::support::{Add, Crate, Hang, Panic, Say, World, all, soon, tens, world};
+
+/// The mesh of so many, in which nobody answers anything else meanwhile.
+async fn tools(size: usize) -> (World, actor_mesh::ActorMesh<crate::support::Tool>) {
+    let world = world(&format!("procs={size}")).await;
+    let tools = world.tools().await;
+    (world, tools)
+}
+
+/// R1: each answer is told when it is there, whoever hangs, and each rank has one.
+#[tokio::test]
+async fn answers_come_as_they_are_known() {
+    let (world, tools) = tools(5).await;
+    let third = tools.slice("procs", 2..3).expect("there is one");
+    soon(third.cast(&world.proc, Hang)).await;
+    let mut replies = tools.call_stream(&world.proc, Add(1));
+    let mut told = BTreeMap::new();
+    for _ in 0..4 {
+        let (rank, answer) = soon(replies.next()).await.expect("four answer");
+        assert!(told.insert(rank.index(), answer).is_none(), "{rank} has answered twice");
+    }
+    let answered: Vec<_> = told.into_iter().map(|(rank, answer)| (rank, answer.ok())).collect();
+    assert_eq!(answered, [(0, Some(1)), (1, Some(11)), (3, Some(31)), (4, Some(41))]);
+    // The one that hangs is killed, and that is its answer.
+    world.procs.crash(Rank::new(2));
+    let (rank, answer) = soon(replies.next()).await.expect("the third");
+    assert!(matches!(answer, Err(RankError::Ended(_))), "{answer:?}");
+    assert_eq!((rank, soon(replies.next()).await), (Rank::new(2), None));
+}
+
+/// R1: with a deadline the stream ends, too.
+#[tokio::test]
+async fn a_stream_of_answers_ends_with_its_deadline() {
+    let (world, tools) = tools(3).await;
+    soon(tools.cast(&world.proc, Hang)).await;
+    let within = Duration::from_millis(100);
+    let replies = tools.call(&world.proc, Add(1)).within(within).replies();
+    let told: Vec<_> = soon(replies.collect()).await;
+    let ranks: BTreeSet<_> = told.iter().map(|(rank, _)| rank.index()).collect();
+    assert_eq!((told.len(), ranks), (3, BTreeSet::from([0, 1, 2])));
+    assert!(told.iter().all(|(_, answer)| *answer == Err(RankError::Deadline { within })));
+}
+
+/// A cast has a deadline as well: whoever has no room by then is named, and nobody waits for ever.
+#[tokio::test]
+async fn a_cast_ends_with_its_deadline() {
+    let (world, tools) = tools(4).await;
+    let first = tools.slice("procs", 0..1).expect("there is one");
+    soon(first.cast(&world.proc, Hang)).await;
+    let within = Duration::from_millis(50);
+    let not_sent = soon(async {
+        loop {
+            let not_sent = tools.cast(&world.proc, Add(1)).within(within).await;
+            if !not_sent.is_empty() {
+                break not_sent;
+            }
+        }
+    })
+    .await;
+    let why = |rank| not_sent.get(Rank::new(rank));
+    assert_eq!(why(0), Some(&RankError::Deadline { within }));
+    // By a tree it is sent to all, or to nobody.
+    let is_tree = crate::FAN_OUT < 4;
+    assert_eq!(why(1), is_tree.then_some(&RankError::Deadline { within }));
+}
+
+/// R2: to each its own, in order with what is cast to all; in the order of the slice.
+#[tokio::test]
+async fn each_rank_is_sent_its_own_message_in_order() {
+    let world = world("hosts=2,procs=4").await;
+    let tools = world.tools().await;
+    for n in 0..30 {
+        let sent = tools.scatter(&world.proc, |point| Say(1000 * point.rank().index() as u64 + n));
+        assert!(soon(sent).await.is_empty());
+        assert!(soon(tools.cast(&world.proc, Say(n))).await.is_empty());
+    }
+    let said = all(&soon(tools.call(&world.proc, Add(0))).await);
+    assert_eq!(said, [0, 10, 20, 30, 40, 50, 60, 70]);
+    for (rank, heard) in heard(&world, &tools).await.into_iter().enumerate() {
+        let expected: Vec<_> = (0..30).flat_map(|n| [1000 * rank as u64 + n, n]).collect();
+        assert_eq!(heard, expected, "rank {rank}");
+    }
+    let column = tools.slice("procs", -1).expect("there is a last one");
+    let sums = column.scatter_call(&world.proc, |point| Add(point.rank().index() as u64 + 1));
+    assert_eq!(all(&soon(sums).await), [31, 72]);
+}
+
+async fn heard(
+    world: &World,
+    tools: &actor_mesh::ActorMeshRef<crate::support::Tool>,
+) -> Vec<Vec<u64>> {
+    all(&soon(tools.call(&world.proc, crate::support::Heard)).await)
+}
+
+/// Messages that are large together arrive, each at its rank.
+#[tokio::test]
+async fn large_messages_for_each_arrive() {
+    let (world, tools) = tools(6).await;
+    let sizes =
+        tools.scatter_call(&world.proc, |point| Crate(vec![7; 700_000 + point.rank().index()]));
+    let sizes = all(&soon(sizes).await);
+    assert_eq!(sizes, (0..6).map(|rank| 7 * (700_000 + rank)).collect::<Vec<u64>>());
+}
+
+/// R1: who has ended is named, and nobody else is sent what was for it.
+#[tokio::test]
+async fn a_message_for_one_that_has_ended_goes_to_nobody() {
+    let (world, tools) = tools(5).await;
+    soon(tools.cast(&world.proc, Panic(20))).await;
+    soon(tools.controller().wait(RankSet::from(2..3), mesh_core::Progress::Ended, SOON_ENOUGH))
+        .await
+        .expect("it is told");
+    let sums = tools.scatter_call(&world.proc, |point| Add(point.rank().index() as u64));
+    let sums = soon(sums).await;
+    let known: Vec<_> = sums.iter().map(|sum| sum.as_ref().ok().copied()).collect();
+    assert_eq!(known, [Some(0), Some(11), None, Some(33), Some(44)]);
+    assert!(matches!(sums.get(Rank::new(2)), Some(Err(RankError::Ended(_)))));
+}
+
+const SOON_ENOUGH: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn the_replies_of_all_are_merged_into_one() {
+    let (world, tools) = tools(9).await;
+    let sum = soon(tools.reduce(&world.proc, Add(1), Sum)).await;
+    assert_eq!((sum.value, &sum.ranks), (Some(369), &RankSet::from(0..9)));
+    assert_eq!(sum.complete(), Ok(Some(369)));
+    let some = tools.slice("procs", Slice::from(1..).by(2)).expect("there are some");
+    let most = soon(some.reduce(&world.proc, Add(0), Max)).await;
+    assert_eq!((most.value, most.ranks), (Some(71), RankSet::from(0..4)));
+    let pairs = soon(tools.reduce(&world.proc, crate::support::Heard, Longest)).await;
+    assert_eq!(pairs.value, Some(Vec::new()));
+}
+
+/// R1: whoever fails is named, and is in no value.
+#[tokio::test]
+async fn who_fails_is_no_part_of_what_is_merged() {
+    let (world, tools) = tools(7).await;
+    soon(tools.cast(&world.proc, Panic(30))).await;
+    let sum = soon(tools.reduce(&world.proc, Add(0), Sum)).await;
+    let others = RankSet::from(0..7).difference(&RankSet::from(3..4));
+    assert_eq!((sum.value, &sum.ranks), (Some(180), &others));
+    let failed: Vec<_> = sum.failed.iter().map(|(rank, _)| rank.index()).collect();
+    assert_eq!(failed, [3]);
+    let message = sum.complete().expect_err("one is missing").to_string();
+    assert!(message.starts_with("1 of the ranks have not replied: rank 3: "), "{message}");
+}
+
+/// H9
+#[tokio::test]
+async fn of_nobody_nothing_is_merged() {
+    let (world, tools) = tools(0).await;
+    let sum = soon(tools.reduce(&world.proc, Add(1), Sum)).await;
+    assert_eq!((sum.value, sum.failed.is_empty()), (None, true));
+    let one = tools.choose(Choice::Random);
+    assert_eq!(soon(one.call(&world.proc, Add(1))).await, Err(OneError::NoneRuns));
+    assert_eq!(soon(tools.call_stream(&world.proc, Add(1)).next()).await, None);
+}
+
+/// A reducer that panics costs its value, and nothing else.
+#[tokio::test]
+async fn a_reducer_that_panics_is_told_and_ends_nothing() {
+    let (world, tools) = tools(7).await;
+    let sum = soon(tools.reduce(&world.proc, Add(0), Careless)).await;
+    if crate::FAN_OUT < 7 {
+        let is_told = |error: &RankError| error.to_string().contains("panicked");
+        assert!(sum.failed.iter().any(|(_, error)| is_told(error)), "{sum:?}");
+    }
+    assert_eq!(soon(tools.reduce(&world.proc, Add(0), Sum)).await.value, Some(210));
+}
+
+/// Prefers the longest.
+pub(crate) struct Longest;
+
+impl Reducer<Vec<u64>> for Longest {
+    const NAME: &'static str = "test.Longest";
+
+    fn merge(one: Vec<u64>, other: Vec<u64>) -> Vec<u64> {
+        if other.len() > one.len() { other } else { one }
+    }
+}
+
+/// Panics in the processes on the way, and not here.
+pub(crate) struct Careless;
+
+impl Reducer<u64> for Careless {
+    const NAME: &'static str = "test.Careless";
+
+    fn merge(one: u64, other: u64) -> u64 {
+        let is_on_the_way = one != 0 && other != 0 && one < 100;
+        assert!(!is_on_the_way || crate::FAN_OUT >= 7, "it is careless");
+        one + other
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_its_turn_is_chosen() {
+    let (world, tools) = tools(4).await;
+    let in_turn = tools.choose(Choice::RoundRobin);
+    let mut ranks = Vec::new();
+    for _ in 0..6 {
+        let (rank, _) = soon(in_turn.call(&world.proc, Add(0))).await.expect("all run");
+        ranks.push(rank.index());
+    }
+    assert_eq!(ranks, [0, 1, 2, 3, 0, 1]);
+    // Clones take turns, and slices have their own.
+    let clone = tools.mesh_ref().clone().choose(Choice::RoundRobin);
+    assert_eq!(soon(clone.rank(&world.proc)).await, Ok(Rank::new(2)));
+    let half = tools.slice("procs", 2..).expect("there are two");
+    assert_eq!(soon(half.choose(Choice::RoundRobin).rank(&world.proc)).await, Ok(Rank::new(0)));
+}
+
+#[tokio::test]
+async fn chance_chooses_each() {
+    let (world, tools) = tools(4).await;
+    let any = tools.choose(Choice::Random);
+    let mut n_chosen = [0_u32; 4];
+    for _ in 0..400 {
+        n_chosen[soon(any.rank(&world.proc)).await.expect("all run").index()] += 1;
+    }
+    // Each is expected 100 times; less than 50 comes about once in 10^8 runs.
+    assert!(n_chosen.iter().all(|n| *n > 50), "{n_chosen:?}");
+}
+
+/// A key goes to the same rank, and only what was for one that has ended goes to others.
+#[tokio::test]
+async fn a_key_keeps_its_rank_when_another_one_ends() {
+    let (world, tools) = tools(5).await;
+    let of = async |key: u64| {
+        let key = Choice::by_key(key.to_le_bytes());
+        soon(tools.choose(key).rank(&world.proc)).await.expect("some run").index()
+    };
+    let mut before = Vec::new();
+    for key in 0..100 {
+        before.push(of(key).await);
+    }
+    let used: BTreeSet<_> = before.iter().copied().collect();
+    assert_eq!(used.len(), 5, "every rank has keys");
+    soon(tools.cast(&world.proc, Panic(20))).await;
+    soon(tools.controller().wait(RankSet::from(2..3), mesh_core::Progress::Ended, SOON_ENOUGH))
+        .await
+        .expect("it is told");
+    // What is known of it here follows.
+    soon(async {
+        while of(before.iter().position(|rank| *rank == 2).expect("it had some") as u64).await == 2
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for (key, rank) in before.into_iter().enumerate() {
+        let now = of(key as u64).await;
+        assert!(if rank == 2 { now != 2 } else { now == rank }, "{key}: {rank}, and then {now}");
+    }
+}
+
+/// The one that was chosen says itself why it does not answer, and is named.
+#[tokio::test]
+async fn the_one_that_was_chosen_is_named() {
+    let world = world("procs=2").await;
+    let tools = world.spawn(tens("pair")).await;
+    let one = tools.choose(Choice::RoundRobin);
+    let failed = soon(one.call(&world.proc, Panic(0))).await;
+    let Err(OneError::Rank { rank, why: RankError::Ended(ended) }) = failed else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(rank, Rank::new(0));
+    assert!(matches!(ended.status(), Status::Failed(_)));
+    let within = Duration::from_millis(50);
+    let hangs = soon(one.within(within).call(&world.proc, Hang)).await;
+    let late = RankError::Deadline { within };
+    assert_eq!(hangs, Err(OneError::Rank { rank: Rank::new(1), why: late }));
+}

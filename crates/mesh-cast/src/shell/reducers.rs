@@ -1,0 +1,63 @@
+//! `Reducers`: how replies are merged in a process that others' casts pass.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mesh_core::{Cause, Fault, Reason, WhyUndelivered};
+use mesh_runtime::Proc;
+
+use super::pieces::MESSAGE_MAX;
+use crate::wire::{Failure, ReducerId};
+
+/// Merges encoded replies, at least one of them, in their order.
+pub type Merge = fn(&[Bytes]) -> Result<Bytes, MergeError>;
+
+/// Replies cannot be merged.
+#[derive(Debug, thiserror::Error)]
+#[error("replies cannot be merged: {0}")]
+pub struct MergeError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// The ways to merge that a process knows.
+#[derive(Default)]
+pub struct Reducers(BTreeMap<ReducerId, Merge>);
+
+impl Reducers {
+    /// Replies of casts that pass `proc` can be merged so. The same one twice counts once.
+    pub fn add(proc: &Proc, id: ReducerId, merge: Merge) {
+        proc.with_slot(|Self(known)| known.insert(id, merge));
+    }
+
+    /// What merges replies, if `proc` knows it.
+    fn find(proc: &Proc, id: ReducerId) -> Option<Merge> {
+        proc.with_slot(|Self(known)| known.get(&id).copied())
+    }
+}
+
+/// Merges replies on the runtime of the user, whose code that is: it may take its time, and may panic.
+pub(super) async fn merge(user: Proc, id: ReducerId, values: Vec<Bytes>) -> Result<Bytes, Failure> {
+    let Some(merge) = Reducers::find(&user, id) else {
+        let unknown = "a process on the way knows no such reducer: register it in every program";
+        return Err(failed(unknown.to_owned()));
+    };
+    let merged = user.runtime().spawn(async move { merge(&values) }).await;
+    match merged {
+        Ok(Ok(bytes)) if bytes.len() > MESSAGE_MAX => {
+            Err(Failure::Fault(Fault::Undelivered(WhyUndelivered::TooLarge)))
+        }
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(error) => Err(failed(format!("a reducer has panicked, or was cancelled: {error}"))),
+    }
+}
+
+fn failed(message: String) -> Failure {
+    Failure::Fault(Fault::Failed(Arc::new(Cause::new(Reason::Error { message }))))
+}
+
+impl fmt::Debug for Reducers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

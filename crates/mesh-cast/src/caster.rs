@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mesh_shape::{Overlay, RankSet};
 
-use crate::gather::Branch;
+use crate::gather::{At, Branch};
 use crate::limits::Limits;
 use crate::members::Members;
 use crate::plan::Plan;
@@ -66,7 +66,7 @@ pub struct Caster<N, P, R> {
     /// The newest table of members that was cast by.
     members: Option<Arc<Members<N>>>,
     last: u64,
-    last_leg: u64,
+    at: At<N>,
     /// What each position must have had before the next cast; nothing where nothing is said.
     expects: Overlay<Expect>,
     flights: BTreeMap<u64, Flight<N, P, R>>,
@@ -83,7 +83,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             limits,
             members: None,
             last: 0,
-            last_leg: 0,
+            at: At::new(),
             expects: Overlay::new(),
             flights: BTreeMap::new(),
             awaited: None,
@@ -122,7 +122,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         for run in plan.targets().runs() {
             self.expects.insert(run, Expect::After(number));
         }
-        let branches = flight.gather.spread(&plan, 0..plan.members().len(), &mut self.last_leg);
+        let branches = flight.gather.spread(&plan, 0..plan.members().len(), &mut self.at);
         self.flights.insert(number, flight);
         self.send(number, branches, &settled, &mut effects);
         self.absorb(number, &mut effects);
@@ -142,7 +142,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             Event::Answered(from, answer) => self.on_answered((from, answer), &mut effects),
             Event::LegFailed { number, leg, why } => {
                 if let Some(flight) = self.flights.get_mut(&number) {
-                    let (plan, last) = (&flight.plan, &mut self.last_leg);
+                    let (plan, last) = (&flight.plan, &mut self.at);
                     let branches = flight.gather.on_failed((leg, why), plan, last);
                     self.send_now(number, branches, &mut effects);
                     self.absorb(number, &mut effects);
@@ -155,6 +155,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
                     self.fail(&range.into(), &Failure::Fault(fault), &mut effects);
                 }
             }
+            Event::Tick => self.on_tick(&mut effects),
             Event::Withdrawn(number) => {
                 if let Some(flight) = self.flights.get_mut(&number) {
                     let pending = flight.pending.clone();
@@ -226,15 +227,25 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         if stream != self.stream || !flight.gather.has(answer.leg.number) {
             return;
         }
-        let branches = flight.on_answer((from, answer), &mut self.last_leg);
+        let branches = flight.on_answer((from, answer), &mut self.at);
         self.send_now(number, branches, effects);
         self.absorb(number, effects);
     }
 
-    fn on_lost(&mut self, node: N, why: Unreached, effects: &mut Vec<Effect<N, P, R>>) {
+    fn on_tick(&mut self, effects: &mut Vec<Effect<N, P, R>>) {
         for number in self.flights.keys().copied().collect::<Vec<_>>() {
             let Some(flight) = self.flights.get_mut(&number) else { continue };
-            let (plan, last) = (&flight.plan, &mut self.last_leg);
+            let branches = flight.gather.on_tick(&flight.plan, &mut self.at);
+            self.send_now(number, branches, effects);
+            self.absorb(number, effects);
+        }
+    }
+
+    fn on_lost(&mut self, node: N, why: Unreached, effects: &mut Vec<Effect<N, P, R>>) {
+        self.at.slow.remove(&node);
+        for number in self.flights.keys().copied().collect::<Vec<_>>() {
+            let Some(flight) = self.flights.get_mut(&number) else { continue };
+            let (plan, last) = (&flight.plan, &mut self.at);
             let branches = flight.gather.on_lost((node, why), plan, last);
             self.send_now(number, branches, effects);
             self.absorb(number, effects);
@@ -291,7 +302,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let left_over = flight.left_over();
         given_up.extend(flight.on_unreached(&left_over, self.limits.tries));
         let mut retries = Vec::new();
-        while let Some(branch) = flight.next_retry(&mut self.last_leg) {
+        while let Some(branch) = flight.next_retry(&mut self.at) {
             retries.push(branch);
         }
         if flight.absent.is_empty() {

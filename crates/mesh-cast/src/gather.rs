@@ -4,11 +4,13 @@
 //! A gather is an *obligation* for ranges of positions: each is with one child until that child says
 //! that it is done. When a child is lost before that, its own position is named as unreached, and the
 //! rest of its range is cut anew and sent to other nodes: its children are adopted. Ranges only get
-//! smaller, so this ends; and no position leaves the obligation without a word about it.
+//! smaller, so this ends; and no position leaves the obligation without a word about it. A child that says nothing
+//! for some ticks is taken for lost where others wait below it, and is trusted with nobody else until it speaks.
 //!
 //! What is merged is what has changed since [`Gather::take`]: equal values of neighbours are one run, so
 //! a merged answer costs its runs.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use mesh_shape::{Overlay, RankSet};
@@ -36,7 +38,12 @@ struct Open<N> {
     range: Range<usize>,
     is_delivered: bool,
     way: Way,
+    /// For how many ticks the child has said nothing.
+    n_silent: u8,
 }
+
+/// After how many ticks without a word a child is slow. Whoever has an open leg says something at each.
+const SLOW_TICKS: u8 = 3;
 
 /// How a part was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +54,21 @@ pub(crate) enum Way {
     Direct,
     /// Again, for that one position, through another node.
     Around,
+}
+
+/// Where gathers are: what those of one machine share.
+#[derive(Clone, Debug)]
+pub(crate) struct At<N> {
+    /// The number of the last leg that was sent.
+    pub(crate) last_leg: u64,
+    /// Who says nothing.
+    pub(crate) slow: BTreeSet<N>,
+}
+
+impl<N> At<N> {
+    pub(crate) const fn new() -> Self {
+        Self { last_leg: 0, slow: BTreeSet::new() }
+    }
 }
 
 /// A part of the obligation that is to be sent now.
@@ -73,7 +95,7 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         &mut self,
         plan: &Plan<N>,
         range: Range<usize>,
-        last_number: &mut u64,
+        at: &mut At<N>,
     ) -> Vec<Branch<N>> {
         let split = plan.split(range);
         for dead in split.dead.runs() {
@@ -81,8 +103,14 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         }
         let mut branches = Vec::with_capacity(split.children.len());
         for range in split.children {
-            if let Some(to) = plan.members().node(range.start) {
-                branches.push(self.branch((to, Way::Tree), range, last_number));
+            let Some(to) = plan.members().node(range.start) else { continue };
+            if range.len() > 1 && at.slow.contains(&to) {
+                // Nobody waits for others behind it.
+                let own = range.start..range.start + 1;
+                branches.push(self.branch((to, Way::Tree), own, at));
+                branches.extend(self.spread(plan, range.start + 1..range.end, at));
+            } else {
+                branches.push(self.branch((to, Way::Tree), range, at));
             }
         }
         branches
@@ -93,20 +121,16 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         &mut self,
         (to, way): (N, Way),
         position: usize,
-        last_number: &mut u64,
+        at: &mut At<N>,
     ) -> Branch<N> {
-        self.branch((to, way), position..position + 1, last_number)
+        self.branch((to, way), position..position + 1, at)
     }
 
-    fn branch(
-        &mut self,
-        (to, way): (N, Way),
-        range: Range<usize>,
-        last_number: &mut u64,
-    ) -> Branch<N> {
-        *last_number += 1;
-        let number = *last_number;
-        self.open.push(Open { number, to, range: range.clone(), is_delivered: false, way });
+    fn branch(&mut self, (to, way): (N, Way), range: Range<usize>, at: &mut At<N>) -> Branch<N> {
+        at.last_leg += 1;
+        let number = at.last_leg;
+        let (is_delivered, n_silent) = (false, 0);
+        self.open.push(Open { number, to, range: range.clone(), is_delivered, way, n_silent });
         Branch { to, number, range }
     }
 
@@ -120,8 +144,9 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         &mut self,
         (from, answer): (N, Answer<R>),
         plan: &Plan<N>,
-        last_number: &mut u64,
+        at: &mut At<N>,
     ) -> Vec<Branch<N>> {
+        at.slow.remove(&from);
         let asked = (answer.leg.number, from);
         let Some(place) = self.open.iter().position(|open| (open.number, open.to) == asked) else {
             return Vec::new();
@@ -129,7 +154,10 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         self.take_in(answer.outcomes, answer.merged);
         self.unreached.merge(answer.unreached);
         match answer.progress {
-            Progress::Open => Vec::new(),
+            Progress::Open => {
+                self.open[place].n_silent = 0;
+                Vec::new()
+            }
             Progress::Delivered => {
                 self.open[place].is_delivered = true;
                 Vec::new()
@@ -138,8 +166,8 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
                 self.open.swap_remove(place);
                 Vec::new()
             }
-            Progress::Refused => self.take_over(place, Unreached::Refused, plan, last_number),
-            Progress::Dropped => self.take_over(place, Unreached::Lost, plan, last_number),
+            Progress::Refused => self.take_over(place, Unreached::Refused, plan, at),
+            Progress::Dropped => self.take_over(place, Unreached::Lost, plan, at),
         }
     }
 
@@ -148,10 +176,10 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         &mut self,
         (number, why): (u64, Unreached),
         plan: &Plan<N>,
-        last_number: &mut u64,
+        at: &mut At<N>,
     ) -> Vec<Branch<N>> {
         match self.open.iter().position(|open| open.number == number) {
-            Some(place) => self.take_over(place, why, plan, last_number),
+            Some(place) => self.take_over(place, why, plan, at),
             None => Vec::new(),
         }
     }
@@ -161,12 +189,29 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         &mut self,
         (node, why): (N, Unreached),
         plan: &Plan<N>,
-        last_number: &mut u64,
+        at: &mut At<N>,
     ) -> Vec<Branch<N>> {
         let lost = self.open.iter().filter(|open| open.to == node).map(|open| open.number);
         let mut branches = Vec::new();
         for number in lost.collect::<Vec<_>>() {
-            branches.extend(self.on_failed((number, why), plan, last_number));
+            branches.extend(self.on_failed((number, why), plan, at));
+        }
+        branches
+    }
+
+    /// Time passes. A child that has said nothing for too long is slow: where others are below it they are adopted.
+    pub(crate) fn on_tick(&mut self, plan: &Plan<N>, at: &mut At<N>) -> Vec<Branch<N>> {
+        let mut slow = Vec::new();
+        for open in self.open.iter_mut().filter(|open| !open.is_delivered) {
+            open.n_silent = open.n_silent.saturating_add(1);
+            if open.n_silent >= SLOW_TICKS {
+                at.slow.insert(open.to);
+                slow.extend((open.range.len() > 1).then_some(open.number));
+            }
+        }
+        let mut branches = Vec::new();
+        for number in slow {
+            branches.extend(self.on_failed((number, Unreached::Lost), plan, at));
         }
         branches
     }
@@ -177,14 +222,14 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         place: usize,
         why: Unreached,
         plan: &Plan<N>,
-        last_number: &mut u64,
+        at: &mut At<N>,
     ) -> Vec<Branch<N>> {
         let lost = self.open.swap_remove(place);
         // The end of one who was to help is no evidence about whom it was to reach.
         let why = if lost.way == Way::Around { Unreached::Lost } else { why };
         let rest = lost.range.start + 1..lost.range.end;
         self.unreached.insert(lost.range.start..rest.start, why);
-        self.spread(plan, rest, last_number)
+        self.spread(plan, rest, at)
     }
 
     /// Merges what is known here.

@@ -22,6 +22,10 @@
 //! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
 //! through other nodes, [`Limits::tries`] times, and then gives it up.
 //!
+//! **Slow nodes.** Whoever has an open leg says so with every [`Event::Tick`]. A child that has said nothing for some of
+//! them is suspended, or overloaded: its children are adopted as if it were lost, and it has nobody below it
+//! until it speaks. What it passes on when it wakes arrives a second time, and is not delivered again.
+//!
 //! **Reduce.** Replies that are to be merged ([`Kind::Reduce`](crate::Kind)) wait for each other: a leg is
 //! answered with what all of its range replied, merged ([`Effect::Merge`]), once, and before that only with what
 //! is no reply. So whoever is lost takes all or nothing of its range with it: what is asked for again was
@@ -69,6 +73,7 @@ use std::sync::Arc;
 use mesh_core::ActorId;
 use mesh_shape::Overlay;
 
+use crate::gather::At;
 use crate::limits::Limits;
 use crate::plan::Plan;
 use crate::wire::{Answer, CastId, Failure, Leg, LegId, Progress, Settlement, StreamId, Unreached};
@@ -125,14 +130,14 @@ pub struct Relay<N, P, R> {
     me: N,
     limits: Limits,
     streams: BTreeMap<StreamId, Stream<N, P, R>>,
-    last_leg: u64,
+    at: At<N>,
 }
 
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
     /// The relay of the process `me`, which knows no stream.
     #[must_use]
     pub const fn new(me: N, limits: Limits) -> Self {
-        Self { me, limits, streams: BTreeMap::new(), last_leg: 0 }
+        Self { me, limits, streams: BTreeMap::new(), at: At::new() }
     }
 
     /// One transition: takes what happened, returns what is to be done, in order.
@@ -167,9 +172,16 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
             }
             Event::Closed(caster) => self.of_mut(caster).for_each(Stream::close),
             Event::Forgotten(caster) => self.streams.retain(|id, _| id.caster != caster),
+            Event::Tick => self.on_tick(&mut effects),
             Event::Flush => self.streams.values_mut().for_each(|stream| stream.flush(&mut effects)),
         }
         effects
+    }
+
+    /// Whether a leg is open. The shell then sends an [`Event::Tick`] after a while.
+    #[must_use]
+    pub fn has_duties(&self) -> bool {
+        self.streams.values().any(Stream::has_duties)
     }
 
     /// Whether [`Event::Flush`] would tell anybody anything. The shell then sends one after a while.
@@ -220,7 +232,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
             return effects.push(reply(from, &leg, Progress::Refused));
         }
         let mut duty = Duty::new((from, leg), plan, self.me);
-        duty.spread(&mut self.last_leg, effects);
+        duty.spread(&mut self.at, effects);
         stream.take_on(duty, effects);
     }
 
@@ -244,9 +256,19 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         let Some(entry) = stream.entry_mut(number) else { return };
         let asked = entry.duties.iter_mut().find(|duty| duty.gather.has(answer.leg.number));
         let Some(duty) = asked else { return };
-        let branches = duty.gather.on_answer((from, answer), &duty.plan, &mut self.last_leg);
+        let branches = duty.gather.on_answer((from, answer), &duty.plan, &mut self.at);
         duty.send(branches, effects);
         stream.finish(number, effects);
+    }
+
+    fn on_tick(&mut self, effects: &mut Vec<Effect<N, P, R>>) {
+        for stream in self.streams.values_mut() {
+            for number in stream.numbers() {
+                let Some(entry) = stream.entry_mut(number) else { continue };
+                entry.duties.iter_mut().for_each(|duty| duty.on_tick(&mut self.at, effects));
+                stream.finish(number, effects);
+            }
+        }
     }
 
     fn on_merged(
@@ -274,7 +296,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         let Some(stream) = self.streams.get_mut(&cast.stream) else { return };
         let Some(entry) = stream.entry_mut(cast.number) else { return };
         for duty in &mut entry.duties {
-            let branches = duty.gather.on_failed(failed, &duty.plan, &mut self.last_leg);
+            let branches = duty.gather.on_failed(failed, &duty.plan, &mut self.at);
             duty.send(branches, effects);
         }
         stream.finish(cast.number, effects);
@@ -283,6 +305,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
     /// Adopts the children of a child, and drops what a parent has asked for: whoever waits for that asks
     /// again. It is told so, since it may have asked by another session than the one that is lost.
     fn on_lost(&mut self, node: N, why: Unreached, effects: &mut Vec<Effect<N, P, R>>) {
+        self.at.slow.remove(&node);
         for stream in self.streams.values_mut() {
             for number in stream.numbers() {
                 let Some(entry) = stream.entry_mut(number) else { continue };
@@ -292,7 +315,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
                     }
                 }
                 for duty in &mut entry.duties {
-                    let lost = duty.gather.on_lost((node, why), &duty.plan, &mut self.last_leg);
+                    let lost = duty.gather.on_lost((node, why), &duty.plan, &mut self.at);
                     duty.send(lost, effects);
                 }
                 stream.finish(number, effects);

@@ -36,6 +36,8 @@ pub enum Event<N, R> {
     Members(Arc<Members<N>>),
     /// Ranks have failed, as supervision says: whatever they were asked will not be answered (R1).
     Failed(Overlay<Fault>),
+    /// Some time has passed, as for a relay.
+    Tick,
     /// The caller of a call does not wait any longer.
     Withdrawn(u64),
 }

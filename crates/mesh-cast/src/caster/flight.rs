@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mesh_shape::{Overlay, Rank, RankSet};
 
-use crate::gather::{Branch, Gather, Way};
+use crate::gather::{At, Branch, Gather, Way};
 use crate::plan::Plan;
 use crate::wire::{Answer, Expect, Failure, Kind, Outcome, Unreached};
 
@@ -161,7 +161,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
     }
 
     /// The next position to be tried again, if there is one and there is room.
-    pub(super) fn next_retry(&mut self, last_leg: &mut u64) -> Option<Branch<N>> {
+    pub(super) fn next_retry(&mut self, at: &mut At<N>) -> Option<Branch<N>> {
         if self.gather.retries().count() >= self.plan.fan_out().get() {
             return None;
         }
@@ -170,7 +170,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
         *tries += 1;
         let turn = *tries as usize;
         let way = self.way_to(position, turn)?;
-        Some(self.gather.retry(way, position, last_leg))
+        Some(self.gather.retry(way, position, at))
     }
 
     fn next_todo(&mut self) -> Option<usize> {
@@ -203,11 +203,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
     }
 
     /// Merges an answer, and returns what is to be sent now.
-    pub(super) fn on_answer(
-        &mut self,
-        answer: (N, Answer<R>),
-        last_leg: &mut u64,
-    ) -> Vec<Branch<N>> {
-        self.gather.on_answer(answer, &self.plan, last_leg)
+    pub(super) fn on_answer(&mut self, answer: (N, Answer<R>), at: &mut At<N>) -> Vec<Branch<N>> {
+        self.gather.on_answer(answer, &self.plan, at)
     }
 }

@@ -6,7 +6,7 @@ use mesh_shape::{Overlay, RankSet};
 
 use super::Effect;
 use super::own::Own;
-use crate::gather::{Branch, Gather};
+use crate::gather::{At, Branch, Gather};
 use crate::plan::Plan;
 use crate::wire::{Answer, Expect, Failure, Kind, Leg, LegId, Outcome, Part, Progress, Sender};
 
@@ -33,9 +33,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
     }
 
     /// Sends the whole range on, but for this node itself.
-    pub(super) fn spread(&mut self, last_leg: &mut u64, effects: &mut Vec<Effect<N, P, R>>) {
+    pub(super) fn spread(&mut self, at: &mut At<N>, effects: &mut Vec<Effect<N, P, R>>) {
         let start = self.leg.range.start + usize::from(self.is_own);
-        let branches = self.gather.spread(&self.plan, start..self.leg.range.end, last_leg);
+        let branches = self.gather.spread(&self.plan, start..self.leg.range.end, at);
         self.send(branches, effects);
     }
 
@@ -118,6 +118,15 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
             let progress = if self.is_told { Progress::Delivered } else { Progress::Open };
             self.answer(progress, effects);
         }
+    }
+
+    /// Time passes: who waits for this node is told that it is there, and whoever says nothing is not waited for.
+    pub(super) fn on_tick(&mut self, at: &mut At<N>, effects: &mut Vec<Effect<N, P, R>>) {
+        if !self.is_told {
+            self.answer(Progress::Open, effects);
+        }
+        let branches = self.gather.on_tick(&self.plan, at);
+        self.send(branches, effects);
     }
 
     pub(super) fn answer(&mut self, progress: Progress, effects: &mut Vec<Effect<N, P, R>>) {

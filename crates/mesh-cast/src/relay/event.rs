@@ -73,6 +73,9 @@ pub enum Event<N, P, R> {
     Forgotten(ActorId),
     /// It is time to tell parents what is known so far.
     Flush,
+    /// Some time has passed, always the same, while a leg was open: who has said nothing for three of them is slow,
+    /// and who is below it is reached without it.
+    Tick,
 }
 
 /// One thing that is to be done.

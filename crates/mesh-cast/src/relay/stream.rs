@@ -179,6 +179,11 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Stream<N, P, R> {
         }
     }
 
+    /// Whether somebody waits for an answer.
+    pub(super) fn has_duties(&self) -> bool {
+        self.entries.values().any(|entry| !entry.duties.is_empty())
+    }
+
     /// Whether a parent does not know all that is known here.
     pub(super) fn has_news(&self) -> bool {
         self.entries

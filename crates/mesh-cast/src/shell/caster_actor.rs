@@ -17,7 +17,7 @@ use super::links::{Linked, Links, whole_of};
 use super::message::{Body, Down, Forgot, Payload, Up};
 use super::pieces::{MESSAGE_MAX, Piece};
 use super::posts::{NotSent, Parcel, Way};
-use super::relay_actor::FORGOTTEN_AFTER;
+use super::relay_actor::{self, FORGOTTEN_AFTER};
 use super::table::{Book, Table};
 use super::ticket::Ticket;
 use crate::caster::{Caster, Effect, Event, Full};
@@ -58,6 +58,8 @@ pub(super) struct CasterActor {
     /// When something was cast last.
     active: Instant,
     ticked: Instant,
+    /// When it was last looked who says nothing.
+    aged: Instant,
 }
 
 /// Something is to be cast.
@@ -250,6 +252,7 @@ impl Actor for CasterActor {
             said_at: now,
             active: now,
             ticked: now,
+            aged: now,
         })
     }
 
@@ -385,6 +388,10 @@ impl Handler<Tick> for CasterActor {
         let withdrawn: Vec<u64> = withdrawn.map(|(number, _)| *number).collect();
         for number in withdrawn {
             self.run(Event::Withdrawn(number), cx);
+        }
+        if self.aged.elapsed() >= relay_actor::TICK {
+            self.aged = now;
+            self.run(Event::Tick, cx);
         }
         self.say_settled(cx);
         self.links.posts.sweep(cx.proc());

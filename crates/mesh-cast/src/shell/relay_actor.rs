@@ -31,6 +31,9 @@ use crate::wire::{
 /// How long what is known waits for more before it is told to parents.
 const FLUSH_AFTER: Duration = Duration::from_millis(1);
 
+/// How often those are looked at that a leg is open for.
+pub(super) const TICK: Duration = Duration::from_millis(500);
+
 /// How often it looks for what nobody wants any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -52,10 +55,14 @@ pub struct RelayActor {
     heard: BTreeMap<StreamId, Instant>,
     limits: Limits,
     will_flush: bool,
+    will_tick: bool,
 }
 
 /// It is time to tell parents what is known.
 struct Flush;
+
+/// Legs are open for a while.
+struct Tick;
 
 /// It is time to forget.
 struct Sweep;
@@ -78,6 +85,7 @@ macro_rules! internal {
 }
 
 internal!(Flush);
+internal!(Tick);
 internal!(Sweep);
 internal!(Merged);
 
@@ -99,6 +107,10 @@ impl RelayActor {
         if self.relay.has_news() && !self.will_flush {
             self.will_flush = true;
             cx.send_after(FLUSH_AFTER, Flush);
+        }
+        if self.relay.has_duties() && !self.will_tick {
+            self.will_tick = true;
+            cx.send_after(TICK, Tick);
         }
     }
 
@@ -194,6 +206,7 @@ impl Actor for RelayActor {
             heard: BTreeMap::new(),
             limits,
             will_flush: false,
+            will_tick: false,
         })
     }
 
@@ -367,6 +380,14 @@ impl Handler<Flush> for RelayActor {
     async fn handle(&mut self, _: Flush, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.will_flush = false;
         self.run(Event::Flush, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Tick> for RelayActor {
+    async fn handle(&mut self, _: Tick, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.will_tick = false;
+        self.run(Event::Tick, cx);
         Ok(())
     }
 }

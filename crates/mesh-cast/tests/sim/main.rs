@@ -39,6 +39,7 @@ fn setup(n_nodes: usize, fan_out: usize, seed: u64) -> Setup {
         casters: vec![n_nodes],
         script: SCRIPT[..4].to_vec(),
         limits: Limits { window: 3, rank: 2, calls: 2, open: 5, ..Limits::default() },
+        has_ticks: false,
         seed,
     }
 }
@@ -63,6 +64,7 @@ fn drawn(seed: u64) -> Setup {
             open: 4 + dice.below(8),
             ..Limits::default()
         },
+        has_ticks: false,
         seed,
     }
 }
@@ -231,6 +233,40 @@ fn a_process_that_is_started_again_takes_every_cast_from_then_on() {
         let mut world = run(&setup, &faults, Reach::All);
         world.cast_more(&SCRIPT[..3]);
         run_on(world, &[], Reach::All);
+    }
+}
+
+/// R2, R3: whoever is thought to be slow, at whichever time and however wrongly, and whoever is killed meanwhile.
+#[test]
+fn who_is_thought_to_be_slow_has_every_cast_once_all_the_same() {
+    for seed in 0..400 {
+        let setup = Setup { has_ticks: true, ..drawn(seed) };
+        let mut dice = Dice(!seed);
+        let kill = (dice.below(40 * setup.script.len()), Fault::Kill(dice.below(setup.n_nodes)));
+        let faults = [kill];
+        run(&setup, if dice.one_in(2) { &faults } else { &[] }, Reach::All);
+    }
+}
+
+/// R2, H7: whoever of the tree is suspended, all others have the cast after a few ticks, and it has it when it
+/// goes on.
+#[test]
+fn a_node_that_is_suspended_keeps_nothing_from_the_others() {
+    for node in 0..13 {
+        for kind in [Kind::Cast, Kind::Call, ADD] {
+            for step in [0, 3, 9, 20] {
+                let mut world =
+                    World::new(Setup { script: vec![(0, kind)], ..setup(13, 2, step as u64) });
+                world.run(&[(step, Fault::Pause(node))]);
+                world.pass_time(3 + 3);
+                for other in (0..13).filter(|other| *other != node) {
+                    let n_ranks = world.procs[&other].taken.len();
+                    assert_eq!(n_ranks, 2, "{other} waits for {node}: {kind:?}, {step}");
+                }
+                world.inflict(Fault::Resume(node));
+                run_on(world, &[], Reach::All);
+            }
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Setup {
     /// What each of them casts: which slice, and what is wanted.
     pub(crate) script: Vec<(usize, Kind)>,
     pub(crate) limits: Limits,
+    /// Whether anybody may be thought to be slow at any time.
+    pub(crate) has_ticks: bool,
     pub(crate) seed: u64,
 }
 
@@ -25,6 +27,9 @@ pub(crate) enum Fault {
     Restart(usize),
     Lose(usize, usize),
     Cut(usize, usize),
+    /// It does nothing from then on, but is not lost.
+    Pause(usize),
+    Resume(usize),
 }
 
 /// How replies are merged, here: they are added up.

@@ -59,6 +59,7 @@ pub(crate) struct World {
     pub(crate) procs: BTreeMap<usize, Proc>,
     pub(crate) clients: Vec<Client>,
     pub(crate) dead: BTreeSet<usize>,
+    pub(crate) paused: BTreeSet<usize>,
     pub(crate) tables: Tables,
     pub(crate) n_steps: usize,
     pub(crate) most_casts: usize,
@@ -72,6 +73,7 @@ enum Move {
     Reply(usize),
     Merge(usize),
     Flush(usize),
+    Tick(usize),
     Cast(usize),
     Learn(usize),
 }
@@ -104,6 +106,7 @@ impl World {
             procs: (0..=setup.n_nodes).map(proc).collect(),
             clients: setup.casters.iter().map(client).collect(),
             dead: BTreeSet::new(),
+            paused: BTreeSet::new(),
             n_steps: 0,
             most_casts: 0,
             tables,
@@ -176,6 +179,8 @@ impl World {
                 self.tables.replace(&self.setup, position, new);
                 self.procs.insert(new, Proc::new(new, &self.setup, &self.tables));
             }
+            Fault::Pause(node) => _ = self.paused.insert(node),
+            Fault::Resume(node) => _ = self.paused.remove(&node),
             Fault::Lose(one, other) => self.net.lose((one, other), false, &mut self.dice),
             Fault::Cut(one, other) => self.net.lose((one, other), true, &mut self.dice),
         }
@@ -192,13 +197,14 @@ impl World {
     fn choose(&mut self) -> Option<Move> {
         let mut moves: Vec<Move> =
             self.net.ready().map(|(from, to)| Move::Hear(from, to)).collect();
-        for (node, proc) in self.procs.iter().filter(|(node, _)| !self.dead.contains(node)) {
+        moves.retain(|it| !matches!(it, Move::Hear(_, to) if self.paused.contains(to)));
+        for (node, proc) in self.procs.iter().filter(|(node, _)| self.is_active(**node)) {
             moves.extend((!proc.inbox.is_empty()).then_some(Move::Take(*node)));
             moves.extend((!proc.calls.is_empty()).then_some(Move::Reply(*node)));
             moves.extend((!proc.merges.is_empty()).then_some(Move::Merge(*node)));
         }
         for (index, client) in self.clients.iter().enumerate() {
-            if self.dead.contains(&client.home) {
+            if !self.is_active(client.home) {
                 continue;
             }
             let is_ready = !client.is_refused && !client.script.is_empty();
@@ -207,9 +213,14 @@ impl World {
             moves.extend(is_behind.then_some(Move::Learn(index)));
         }
         if moves.is_empty() || self.dice.one_in(16) {
-            let live = self.procs.iter().filter(|(node, _)| !self.dead.contains(node));
+            let live = self.procs.iter().filter(|(node, _)| self.is_active(**node));
             let news = live.filter(|(_, proc)| proc.relay.has_news());
             moves.extend(news.map(|(node, _)| Move::Flush(*node)));
+        }
+        if self.setup.has_ticks && !moves.is_empty() && self.dice.one_in(16) {
+            moves.extend(
+                self.procs.keys().filter(|it| self.is_active(**it)).map(|it| Move::Tick(*it)),
+            );
         }
         let choice = self.dice.below(moves.len());
         moves.get(choice).copied()
@@ -223,6 +234,7 @@ impl World {
                 }
             }
             Move::Flush(node) => self.tell(node, relay::Event::Flush),
+            Move::Tick(node) => self.tick(node),
             Move::Take(node) => {
                 let proc = self.procs.get_mut(&node).expect("a process");
                 let Some((cast, kind, ranks)) = proc.inbox.pop_front() else { return };
@@ -270,6 +282,31 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    fn is_active(&self, node: usize) -> bool {
+        !self.dead.contains(&node) && !self.paused.contains(&node)
+    }
+
+    /// Time passes for one process.
+    fn tick(&mut self, node: usize) {
+        self.tell(node, relay::Event::Tick);
+        for index in 0..self.clients.len() {
+            if self.clients[index].home == node {
+                let effects = self.clients[index].caster.step(caster::Event::Tick);
+                self.obey_caster(index, effects);
+            }
+        }
+    }
+
+    /// Time passes for all, and what follows from that happens.
+    pub(crate) fn pass_time(&mut self, n_ticks: usize) {
+        for _ in 0..n_ticks {
+            let active: Vec<_> =
+                self.procs.keys().copied().filter(|node| self.is_active(*node)).collect();
+            active.into_iter().for_each(|node| self.tick(node));
+            self.run(&[]);
         }
     }
 

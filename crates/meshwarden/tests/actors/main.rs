@@ -45,6 +45,8 @@ fn main() -> ExitCode {
                 trial(&root, secrets::a_worker_shows_nobody_what_it_was_told),
                 trial(&root, tree::every_process_is_reached_over_others_in_order),
                 trial(&root, tree::a_forwarder_that_is_killed_in_mid_call_holds_nobody_up),
+                trial(&root, tree::a_forwarder_that_is_suspended_holds_nobody_up),
+                trial(&root, tree::replies_are_merged_in_processes_on_the_way),
                 trial(&root, ends::a_stop_lets_actors_clean_up),
             ];
             let arguments = Arguments::from_args();

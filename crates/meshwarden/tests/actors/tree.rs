@@ -70,3 +70,43 @@ pub(crate) async fn a_forwarder_that_is_killed_in_mid_call_holds_nobody_up(
     drop(tools);
     world.close().await
 }
+
+/// R2, H7: those below it are reached without it, and what it was sent it has when it goes on.
+pub(crate) async fn a_forwarder_that_is_suspended_holds_nobody_up(root: Arc<Root>) -> Outcome {
+    let world = World::new(&root, &format!("procs={PROCS}")).await?;
+    let tools = world.procs.spawn_as(tens("tree").fan_out(FanOut::new(2)?)).await?;
+    all(&tools.call(&*root, Add(0)).await)?;
+    world.signal(0, Signal::STOP).await?;
+    assert!(tools.cast(&*root, Add(1)).await.is_empty());
+    let mut answers = tools.call(&*root, Add(1)).within(Duration::from_secs(40)).replies();
+    let asked = Instant::now();
+    let mut sums = Vec::new();
+    for _ in 1..PROCS {
+        let (rank, sum) = answers.next().await.ok_or("all but one answer")?;
+        sums.push((rank.index() as u64, sum?));
+    }
+    // Far less than its process has until it is given up, and than the deadline.
+    assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());
+    sums.sort_unstable();
+    let expected: Vec<_> = (1..PROCS as u64).map(|rank| (rank, 10 * rank + 2)).collect();
+    assert_eq!(sums, expected);
+    world.signal(0, Signal::CONT).await?;
+    let (rank, sum) = answers.next().await.ok_or("and that one does now")?;
+    assert_eq!((rank, sum?), (Rank::new(0), 2));
+    drop((answers, tools));
+    world.close().await
+}
+
+/// R1: replies are merged in the processes on the way, also when one of them is killed meanwhile.
+pub(crate) async fn replies_are_merged_in_processes_on_the_way(root: Arc<Root>) -> Outcome {
+    let world = World::new(&root, &format!("procs={PROCS}")).await?;
+    let tools = world.procs.spawn_as(tens("tree").fan_out(FanOut::new(2)?)).await?;
+    let sum = tools.reduce(&*root, Add(1), Sum).await.complete()?;
+    assert_eq!(sum, Some(10 * 21 + 7));
+    world.signal(0, Signal::KILL).await?;
+    let sum = tools.reduce(&*root, Add(1), Sum).await;
+    assert_eq!((sum.value, sum.ranks), (Some(10 * 21 + 12), RankSet::from(1..PROCS)));
+    assert_eq!(sum.failed.iter().map(|(rank, _)| rank.index()).collect::<Vec<_>>(), [0]);
+    drop(tools);
+    world.close().await
+}

@@ -41,7 +41,7 @@ pub use local_procs::{LocalError, LocalProcs, LocalSpec};
 pub use mesh::{ActorMesh, ActorSpec, SpawnError};
 /// A spec says it.
 pub use mesh_cast::FanOut;
-pub use mesh_ref::ActorMeshRef;
+pub use mesh_ref::{ActorMeshRef, WatchError};
 pub use one_of::{Choice, OneError, OneOf};
 pub use proc_agent::ProcAgent;
 pub use rank_error::{Ended, RankError};

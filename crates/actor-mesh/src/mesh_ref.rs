@@ -16,6 +16,10 @@ use crate::one_of::{Choice, OneOf, Turns};
 use crate::reducer::Reducer;
 use crate::view::{Homes, Table, View};
 
+mod watch;
+
+pub use watch::WatchError;
+
 /// The address of a mesh of actors of type `A`, or of a slice of it.
 ///
 /// A plain value: it travels in messages, its size does not depend on the number of ranks, and it keeps

@@ -14,6 +14,7 @@ mod refs;
 mod support;
 mod user_code;
 mod verbs;
+mod watching;
 mod ways;
 
 /// None of these meshes is so large that casts go down a tree.

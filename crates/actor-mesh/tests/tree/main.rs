@@ -26,6 +26,8 @@ mod refs;
 mod support;
 #[path = "../it/verbs.rs"]
 mod verbs;
+#[path = "../it/watching.rs"]
+mod watching;
 #[path = "../it/ways.rs"]
 mod ways;
 

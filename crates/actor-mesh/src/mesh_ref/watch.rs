@@ -1,0 +1,160 @@
+//! What a ref can ask of the controller of its mesh: what its ranks are, to be told of changes, to wait for them.
+//!
+//! A ref of a slice asks for its own ranks only, and is answered in those (H5, N6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_core::{
+    Fault, Interest, MeshEvent, MeshPhase, MeshRequest, MeshState, Message, PortRef, Progress,
+    Refusal, Reply, StatusKind, Subscribe,
+};
+use mesh_runtime::{Broadcast, Sender};
+use mesh_shape::RankSet;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use supervise::{Clock, MeshEvents};
+use tokio::time::timeout;
+
+use super::ActorMeshRef;
+
+/// How many events may wait for whoever reads them; a slower one gets a snapshot (N7).
+const EVENTS: usize = 256;
+
+/// How much longer the answer to a wait may take than the wait.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
+/// Why the controller of a mesh has not answered a ref.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchError {
+    /// It has ended, or cannot be reached from here.
+    #[error("the controller of the mesh cannot be asked: {0}")]
+    Unreached(#[from] Fault),
+    /// It has not answered.
+    #[error("the controller of the mesh has not answered within {within:?}")]
+    Silent {
+        /// How long it had.
+        within: Duration,
+    },
+    /// It does not do what was asked. Nothing has changed.
+    #[error("the controller of the mesh refuses")]
+    Refused(#[from] Refusal),
+    /// It answers something else than was asked: it is of another version.
+    #[error("the controller of the mesh does not answer what it was asked")]
+    Strange,
+}
+
+impl<A> ActorMeshRef<A> {
+    /// What every rank of this slice is, in its order, and what they are together (L7).
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]
+    pub async fn state(&self, from: &(impl Sender + Sync)) -> Result<MeshState, WatchError> {
+        let within = from.origin().proc().call_within();
+        match self.ask(from, MeshRequest::GetState, within).await? {
+            Reply::State(state) => self.of_slice(&state),
+            _ => Err(WatchError::Strange),
+        }
+    }
+
+    /// What this slice is as one: a slice of a mesh with failures is failed only if it has one of them (N6).
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]
+    pub async fn status(&self, from: &(impl Sender + Sync)) -> Result<MeshPhase, WatchError> {
+        self.state(from).await.map(|state| state.phase)
+    }
+
+    /// Waits until every rank of this slice is so far in its life, or has ended, and returns those that are not
+    /// when the time is over (L7). One that was never seen counts as not so far (ST1).
+    ///
+    /// # Cancellation
+    ///
+    /// The controller does not answer then.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]
+    pub async fn wait(
+        &self,
+        from: &(impl Sender + Sync),
+        until: Progress,
+        within: Duration,
+    ) -> Result<RankSet, WatchError> {
+        let ranks = self.region.ranks();
+        let request = MeshRequest::WaitRankStatus { ranks, until, within };
+        match self.ask(from, request, within.saturating_add(ON_ITS_WAY)).await? {
+            Reply::Waited { missing, .. } => {
+                let missing = missing.iter().filter_map(|base| self.region.rank_of_base(base));
+                Ok(RankSet::from_ranks(missing))
+            }
+            _ => Err(WatchError::Strange),
+        }
+    }
+
+    /// Subscribes to what happens to this slice, told in its ranks: first a snapshot, last
+    /// [`News::Closed`](mesh_core::News::Closed). A controller that says nothing for three of the periods that it
+    /// states is told of as well (N10). Dropping them unsubscribes.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]
+    pub async fn events(
+        &self,
+        from: &(impl Sender + Sync),
+        interest: Interest,
+    ) -> Result<MeshEvents, WatchError> {
+        let proc = from.origin().proc().clone();
+        let port = proc.open_port::<MeshEvent>(EVENTS);
+        let region = Some(Arc::clone(&self.region));
+        let subscribe = Subscribe { to: port.port(), interest, region };
+        self.of_home(from, subscribe, proc.call_within()).await??;
+        Ok(MeshEvents::of_port(port, Clock::start()))
+    }
+
+    async fn ask(
+        &self,
+        from: &(impl Sender + Sync),
+        request: MeshRequest,
+        within: Duration,
+    ) -> Result<Reply, WatchError> {
+        match self.of_home(from, request, within).await? {
+            Reply::Refused(why) => Err(why.into()),
+            reply => Ok(reply),
+        }
+    }
+
+    async fn of_home<M>(
+        &self,
+        from: &(impl Sender + Sync),
+        message: M,
+        within: Duration,
+    ) -> Result<M::Reply, WatchError>
+    where
+        M: Message<Reply: Serialize + DeserializeOwned>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Sync,
+    {
+        let (door, message) = (PortRef::<M>::of(self.home().actor()), Broadcast::new(message));
+        // A wait may take longer than other calls may.
+        let answer = timeout(within, message.call(from, door)).await;
+        Ok(answer.or(Err(WatchError::Silent { within }))??)
+    }
+
+    /// What of a state is of this slice.
+    fn of_slice(&self, state: &MeshState) -> Result<MeshState, WatchError> {
+        // It is a state of another mesh if its shape does not fit.
+        let ranks = state.ranks.slice(&self.region).or(Err(WatchError::Strange))?;
+        let mut counts = [0; StatusKind::ALL.len()];
+        for (run, rank) in ranks.runs() {
+            counts[rank.status.kind() as usize] += run.len();
+        }
+        let phase = MeshPhase::of(&counts);
+        Ok(MeshState { mesh: state.mesh.clone(), phase, ranks })
+    }
+}

@@ -1,0 +1,93 @@
+//! watching: what a ref is told of its mesh, in the ranks of its slice.
+
+use std::time::Duration;
+
+use actor_mesh::WatchError;
+use mesh_core::{Interest, MeshPhase, News, Progress};
+use mesh_shape::{Rank, RankSet, Slice};
+
+use crate::support::{Panic, SOON, soon, world};
+
+/// H5, L7, N6: a slice is what its own ranks are.
+#[tokio::test]
+async fn a_slice_of_a_failed_mesh_is_failed_only_if_the_failure_is_in_it() {
+    let world = world("procs=6").await;
+    let tools = world.tools().await;
+    let odd = tools.slice("procs", Slice::from(1..).by(2)).expect("there are three");
+    let even = tools.slice("procs", Slice::from(0..).by(2)).expect("there are three");
+    assert_eq!(soon(tools.status(&world.proc)).await, Ok(MeshPhase::Running));
+    soon(tools.cast(&world.proc, Panic(30))).await;
+    let missing = soon(even.wait(&world.proc, Progress::Ended, Duration::from_millis(50))).await;
+    assert_eq!(missing, Ok(RankSet::from(0..3)), "they run, and go on");
+    let second = tools.slice("procs", 3..4).expect("there is one");
+    assert_eq!(soon(second.wait(&world.proc, Progress::Ended, SOON)).await, Ok(RankSet::new()));
+    let odd_state = soon(odd.state(&world.proc)).await.expect("it is told");
+    assert_eq!((odd_state.phase, odd_state.ranks.size()), (MeshPhase::Failed, 3));
+    let failed = odd_state.ranks.ranks_where(|rank| rank.status.is_failure());
+    assert_eq!(failed, RankSet::from(1..2));
+    assert_eq!(soon(even.status(&world.proc)).await, Ok(MeshPhase::Running));
+    assert_eq!(soon(tools.status(&world.proc)).await, Ok(MeshPhase::Failed));
+}
+
+/// H5, N2, N4, N6: changes are told in the ranks of the slice, each once, and nothing of others.
+#[tokio::test]
+async fn whoever_watches_a_slice_is_told_of_its_ranks_only() {
+    let world = world("procs=6").await;
+    let tools = world.tools().await;
+    let upper = tools.slice("procs", 3..).expect("there are three");
+    let mut events =
+        soon(upper.events(&world.proc, Interest::Terminal)).await.expect("it is taken");
+    let first = soon(events.next()).await.expect("there is a snapshot");
+    assert!(matches!(first.news, News::Snapshot(_)), "{first:?}");
+    soon(tools.cast(&world.proc, Panic(10))).await;
+    soon(tools.cast(&world.proc, Panic(40))).await;
+    let mut told = Vec::new();
+    while told.is_empty() {
+        if let News::Changed(changes) = soon(events.next()).await.expect("there is more").news {
+            told.extend(changes.iter().map(|change| change.ranks.clone()));
+        }
+    }
+    assert_eq!(told, [RankSet::from(1..2)]);
+    soon(tools.stop(Duration::from_secs(1))).await.expect("it stops");
+    let mut stopped = RankSet::new();
+    while let Some(event) = soon(events.next()).await {
+        if let News::Changed(changes) = event.news {
+            let ranks = changes.iter().flat_map(|change| change.ranks.iter());
+            ranks.for_each(|rank| assert!(stopped.insert(rank), "{rank} is told twice"));
+        }
+    }
+    assert_eq!(stopped, RankSet::from_ranks([Rank::new(0), Rank::new(2)]));
+}
+
+/// Nobody waits for ever for a controller that is gone.
+#[tokio::test]
+async fn a_ref_of_a_mesh_that_is_gone_says_so() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let left = tools.mesh_ref().clone();
+    drop(tools);
+    let gone = soon(async {
+        loop {
+            if let Err(why) = left.status(&world.proc).await {
+                break why;
+            }
+        }
+    })
+    .await;
+    assert!(matches!(gone, WatchError::Unreached(_)), "{gone}");
+    let wait = soon(left.wait(&world.proc, Progress::Running, SOON)).await;
+    assert!(matches!(wait, Err(WatchError::Unreached(_))), "{wait:?}");
+    assert!(soon(left.events(&world.proc, Interest::All)).await.is_err());
+}
+
+/// L7: a wait takes as long as it is given, whatever calls may take.
+#[tokio::test(start_paused = true)]
+async fn a_wait_may_be_longer_than_a_call() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let within = 3 * world.proc.call_within();
+    let asked = tokio::time::Instant::now();
+    let missing = tools.wait(&world.proc, Progress::Ended, within).await;
+    assert_eq!(missing, Ok(RankSet::from(0..2)));
+    assert!(asked.elapsed() >= within, "it was given its time");
+}

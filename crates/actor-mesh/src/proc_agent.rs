@@ -19,6 +19,10 @@ use crate::registry::{ActorRegistry, Spawned};
 use crate::report::{ActorEnd, ActorState, HowActorEnded, how_ended};
 use crate::wire::{CloseMesh, EndRank, Said, Spawn};
 
+mod dying;
+
+use dying::{Dying, Poisoned};
+
 /// How often it looks whether the keepers of its meshes can still be reached.
 const KEEPERS_EVERY: Duration = Duration::from_secs(1);
 
@@ -32,6 +36,9 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// what becomes of them to the keeper of each mesh. When a keeper is gone, so are the actors of its mesh
 /// (C2); the meshes of others are left alone. Where it cannot tell whether one is gone, since for a while there
 /// is no way to it, it ends the actors too, and says so when there is a way again.
+///
+/// A process is *poisoned* while an actor in it was killed and does not end, which is one that keeps its thread:
+/// then nothing more is spawned there, and whoever wants to is told why.
 pub struct ProcAgent {
     user: Proc,
     registry: Arc<ActorRegistry>,
@@ -39,6 +46,9 @@ pub struct ProcAgent {
     relay: ActorId,
     /// By mesh, so that one can be closed without a look at the others.
     held: BTreeMap<(MeshId, Rank), Held>,
+    dying: Dying,
+    /// What hangs in the process.
+    hangs: Arc<Stalls>,
     milestones: mpsc::UnboundedSender<Lived>,
     will_say_again: bool,
 }
@@ -46,6 +56,7 @@ pub struct ProcAgent {
 /// One life of one rank.
 struct Held {
     incarnation: Incarnation,
+    name: String,
     keeper: PortRef<Said>,
     /// `None` if it could not be spawned.
     actor: Option<Box<dyn Spawned>>,
@@ -56,6 +67,8 @@ struct Held {
     lost: Option<Instant>,
     /// It was ended because of that.
     is_culled: bool,
+    /// When it was killed.
+    killed: Option<Instant>,
     born: Instant,
 }
 
@@ -161,13 +174,37 @@ impl ProcAgent {
 
     /// Ends what is kept by keepers that are gone, and forgets it.
     fn close_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool) {
-        self.held.retain(|(mesh, _), held| {
-            let is_left = !is_gone(*mesh, held.keeper.actor());
-            if !is_left && let Some(actor) = &held.actor {
-                actor.stop(Stop::Now);
+        let held = std::mem::take(&mut self.held).into_iter();
+        let gone: BTreeMap<_, _>;
+        (gone, self.held) = held.partition(|((mesh, _), it)| is_gone(*mesh, it.keeper.actor()));
+        for ((mesh, rank), held) in gone {
+            let life = (mesh, rank, held.incarnation);
+            match (held.actor, held.state) {
+                (None, _) | (_, ActorState::Ended(_)) => (),
+                (Some(actor), _) if held.killed.is_some() => {
+                    self.dying.kill(life, held.name, (actor, held.killed));
+                }
+                (Some(actor), _) => self.dying.end(life, held.name, actor),
             }
-            is_left
-        });
+        }
+    }
+
+    /// Spawns an actor, unless the process is poisoned.
+    fn try_spawn(&self, spawn: &Spawn) -> Result<Box<dyn Spawned>, String> {
+        let held = self.held.values().filter(|it| !matches!(it.state, ActorState::Ended(_)));
+        let held = held.filter_map(|it| Some((it.name.as_str(), it.killed?)));
+        if let Some(poisoned) = Poisoned::by(held.chain(self.dying.killed()), &self.hangs) {
+            return Err(poisoned.to_string());
+        }
+        let (mesh, rank, incarnation) = (spawn.mesh.id(), spawn.rank, spawn.incarnation);
+        let milestones = self.milestones.clone();
+        let told = move |milestone| {
+            // An agent that is gone has ended what it had spawned.
+            _ = milestones.send(Lived { mesh, rank, incarnation, milestone }).is_ok();
+        };
+        let kind = (spawn.kind.as_str(), spawn.kind_hash, spawn.name.as_str());
+        let spawned = self.registry.spawn(&self.user, kind, &spawn.params, Box::new(told));
+        spawned.map_err(|fault| fault.to_string())
     }
 }
 
@@ -203,8 +240,16 @@ impl Actor for ProcAgent {
         }
         cx.send_every(KEEPERS_EVERY, || LookForKeepers);
         let relay = cx.spawn::<RelayActor>(user.clone()).id();
-        let held = BTreeMap::new();
-        Ok(Self { user, registry, relay, held, milestones, will_say_again: false })
+        Ok(Self {
+            user,
+            registry,
+            relay,
+            held: BTreeMap::new(),
+            dying: Dying::default(),
+            hangs: Arc::default(),
+            milestones,
+            will_say_again: false,
+        })
     }
 
     async fn on_undelivered(
@@ -239,8 +284,8 @@ impl Actor for ProcAgent {
 
 impl Handler<Spawn> for ProcAgent {
     async fn handle(&mut self, spawn: Spawn, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let Spawn { mesh, rank, incarnation, kind, kind_hash, name, params, keeper } = spawn;
-        let mesh = mesh.id();
+        let (mesh, rank, incarnation) = (spawn.mesh.id(), spawn.rank, spawn.incarnation);
+        let keeper = spawn.keeper;
         let known = self.held.get(&(mesh, rank)).map(|held| held.keeper);
         if cx.sender() != Some(keeper.actor()) || known.is_some_and(|known| known != keeper) {
             stranger(cx);
@@ -250,29 +295,33 @@ impl Handler<Spawn> for ProcAgent {
             self.say((mesh, rank), cx);
             return Ok(());
         }
-        let milestones = self.milestones.clone();
-        let told = move |milestone| {
-            // An agent that is gone has ended what it had spawned.
-            _ = milestones.send(Lived { mesh, rank, incarnation, milestone }).is_ok();
-        };
-        let spawned =
-            self.registry.spawn(&self.user, (&kind, kind_hash, &name), &params, Box::new(told));
-        let (actor, state) = match spawned {
+        let (actor, state) = match self.try_spawn(&spawn) {
             Ok(actor) => (Some(actor), ActorState::Creating),
-            Err(fault) => {
-                let how = HowActorEnded::Errored { message: fault.to_string() };
+            Err(message) => {
+                let how = HowActorEnded::Errored { message };
                 let end = ActorEnd { how, alive: Duration::ZERO, chain: Vec::new() };
                 (None, ActorState::Ended(Arc::new(end)))
             }
         };
-        let born = Instant::now();
-        let (is_unsaid, lost, is_culled) = (false, None, false);
-        let held = Held { incarnation, keeper, actor, state, is_unsaid, lost, is_culled, born };
+        let held = Held {
+            incarnation,
+            name: spawn.name,
+            keeper,
+            actor,
+            state,
+            is_unsaid: false,
+            lost: None,
+            is_culled: false,
+            killed: None,
+            born: Instant::now(),
+        };
         if let Some(before) = self.held.insert((mesh, rank), held)
             && let Some(actor) = before.actor
+            && !matches!(before.state, ActorState::Ended(_))
         {
             // It has ended, for all that its controller knows.
-            actor.stop(Stop::Kill);
+            let life = (mesh, rank, before.incarnation);
+            self.dying.kill(life, before.name, (actor, before.killed));
         }
         self.say((mesh, rank), cx);
         Ok(())
@@ -291,6 +340,9 @@ impl Handler<EndRank> for ProcAgent {
         }
         let Some(actor) = &held.actor else { return Ok(()) };
         actor.stop(if end.is_kill { Stop::Kill } else { Stop::Now });
+        if end.is_kill {
+            held.killed.get_or_insert_with(Instant::now);
+        }
         if held.state != ActorState::Stopping {
             held.state = ActorState::Stopping;
             self.say((end.mesh, end.rank), cx);
@@ -309,6 +361,7 @@ impl Handler<CloseMesh> for ProcAgent {
 impl Handler<LookForKeepers> for ProcAgent {
     async fn handle(&mut self, _: LookForKeepers, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.look_for_keepers(cx);
+        self.dying.look();
         Ok(())
     }
 }
@@ -316,6 +369,9 @@ impl Handler<LookForKeepers> for ProcAgent {
 impl Handler<Lived> for ProcAgent {
     async fn handle(&mut self, lived: Lived, cx: &mut Context<Self>) -> Result<(), Failure> {
         let key = (lived.mesh, lived.rank);
+        if matches!(lived.milestone, Milestone::Ended(_)) {
+            self.dying.ended(&(lived.mesh, lived.rank, lived.incarnation));
+        }
         let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
         if held.incarnation != lived.incarnation {
             return Ok(());
@@ -347,6 +403,7 @@ impl Handler<Hangs> for ProcAgent {
         Hangs(stalls): Hangs,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
+        self.hangs = Arc::clone(&stalls);
         let mut longest = BTreeMap::new();
         for long in stalls.handlers() {
             longest.entry(long.root.get()).or_insert(&long.handler);

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use actor_mesh::{ActorSpec, RankError};
 use controller::{Config, RestartConfig};
-use mesh_core::{Interest, News, Status, Transport};
-use mesh_runtime::LocalTransport;
+use mesh_core::{Interest, News, PortRef, Status, Transport, WhyUndelivered};
+use mesh_runtime::{CallError, LocalTransport, Port};
 use mesh_shape::Rank;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use crate::support::{
-    Add, Panic, SOON, Tool, World, all, next_failures, on_failure, soon, tens, world,
+    Add, Hang, Panic, SOON, Tool, Where, World, all, next_failures, on_failure, soon, tens, world,
 };
 
 /// RS1: the owner is told once, and the rank is there again, from its parameters.
@@ -176,4 +176,18 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     while !is_so().await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// C2: an actor that hangs in a handler is no longer there either, some seconds after its mesh was dropped.
+#[tokio::test(start_paused = true)]
+async fn what_hangs_ends_too_when_its_mesh_is_dropped() {
+    let world = world("procs=1").await;
+    let tools = world.tools().await;
+    let actor = all(&tools.call(&world.proc, Where).await)[0];
+    assert!(tools.cast(&world.proc, Hang).await.is_empty());
+    drop(tools);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let call = PortRef::<Where>::of(actor).call(&world.proc, Where).await;
+    let is_gone = |why| matches!(why, CallError::Undelivered { why: WhyUndelivered::NoActor, .. });
+    assert!(call.is_err_and(is_gone), "it is left over");
 }

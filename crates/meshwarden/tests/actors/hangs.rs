@@ -7,8 +7,8 @@ use meshwarden::mesh_core::{Stall, StalledHandler};
 use meshwarden::prelude::*;
 use meshwarden::supervise::MeshEvents;
 
-use crate::support::{Outcome, all_answer, tens};
-use crate::tool::{Block, Pause, Tool};
+use crate::support::{Outcome, all, all_answer, tens};
+use crate::tool::{Add, Block, Pause, Tool};
 
 const THRESHOLD: Duration = Duration::from_millis(500);
 
@@ -94,4 +94,47 @@ pub(crate) async fn a_handler_that_waits_is_told_of_its_rank_only(root: Arc<Root
     assert!(procs.ranks.iter().all(|rank| rank.status == Status::Running), "{procs:?}");
     assert_eq!(next(&mut told).await?, (1, Status::Running));
     world.close().await
+}
+
+/// C3, C4: where a killed actor does not end nothing is spawned, and that is said; the other process is as good as
+/// before, and so is this one when it has ended.
+pub(crate) async fn a_poisoned_process_refuses_spawns_and_says_why(root: Arc<Root>) -> Outcome {
+    let world = World::new(&root).await?;
+    let one = world.tools.slice("procs", 1..)?;
+    one.cast(&*root, Block(Duration::from_secs(12))).await;
+    // It is asked to end, and killed; its thread goes on.
+    drop(world.tools);
+    let begun = Instant::now();
+    let refused = loop {
+        let spec = tens("again").ready_within(Duration::from_millis(500));
+        match world.procs.spawn_as::<Tool>(spec).await {
+            Err(actor_mesh::SpawnError::Ranks { failures }) => break failures,
+            // Until then it waits for the thread.
+            Err(actor_mesh::SpawnError::NotReady { .. }) => (),
+            other => return Err(format!("the thread is kept: {other:?}").into()),
+        }
+        if begun.elapsed() > Duration::from_secs(11) {
+            return Err("it was never refused".into());
+        }
+    };
+    let [failures] = &refused[..] else { return Err(format!("{refused:?}").into()) };
+    let said: Vec<_> =
+        failures.each().map(|(rank, change)| (rank.index(), change.status.to_string())).collect();
+    let [(1, why)] = &said[..] else { return Err(format!("only the second: {said:?}").into()) };
+    assert!(why.contains("the process is poisoned: again[1] was killed"), "{why}");
+    assert!(why.contains("the handler of actors.Block in actor tools[1] keeps"), "{why}");
+    let first = world.procs.slice("procs", 0..1)?;
+    let there = first.spawn_as::<Tool>(tens("there")).await?;
+    assert_eq!(all(&there.call(&*root, Add(1)).await)?, [1]);
+    // When its handler has returned, it ends, and the process can be used again.
+    let again = loop {
+        match world.procs.spawn_as::<Tool>(tens("at last")).await {
+            Ok(again) => break again,
+            Err(_) if begun.elapsed() < Duration::from_secs(30) => (),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    assert_eq!(all(&again.call(&*root, Add(1)).await)?, [1, 11]);
+    drop((there, again, world.others, world.procs));
+    if world.hosts.close().await { Ok(()) } else { Err("a guard did not end".into()) }
 }

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
                 trial(&root, ends::parameters_that_are_too_large_are_refused_with_the_reason),
                 trial(&root, hangs::a_handler_that_blocks_is_told_of_its_rank_and_its_process),
                 trial(&root, hangs::a_handler_that_waits_is_told_of_its_rank_only),
+                trial(&root, hangs::a_poisoned_process_refuses_spawns_and_says_why),
                 trial(&root, secrets::a_worker_shows_nobody_what_it_was_told),
                 trial(&root, tree::every_process_is_reached_over_others_in_order),
                 trial(&root, tree::a_forwarder_that_is_killed_in_mid_call_holds_nobody_up),

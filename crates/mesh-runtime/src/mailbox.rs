@@ -5,6 +5,7 @@
 //! a sender that gives up loses nothing.
 
 use std::collections::VecDeque;
+use std::hint;
 use std::mem;
 use std::task::Waker;
 
@@ -18,13 +19,27 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 /// is a bounded number, or comes from somebody who waits for what becomes of it.
 #[derive(Debug)]
 pub(crate) struct Mailbox<Q, C> {
-    queue: Mutex<Queue<Q, C>>,
+    queue: Apart<Mutex<Queue<Q, C>>>,
     /// One permit for each message that the data lane may still take. Closed with the mailbox.
-    room: Semaphore,
+    room: Apart<Semaphore>,
     capacity: usize,
-    /// Whether the control lane has something: asked between any two messages, without the lock.
-    is_urgent: AtomicBool,
+    news: Apart<News>,
 }
+
+/// What the reader asks without the lock.
+#[derive(Debug)]
+struct News {
+    /// Whether the control lane has something: asked between any two messages.
+    is_urgent: AtomicBool,
+    /// Whether the data lane has something.
+    has_data: AtomicBool,
+}
+
+/// Alone on the lines of memory that processors pass to each other: what one thread writes for each message must not
+/// hold up another that reads something else.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Apart<T>(T);
 
 #[derive(Debug)]
 struct Queue<Q, C> {
@@ -100,15 +115,18 @@ impl<Q: Line, C> Mailbox<Q, C> {
     pub(crate) fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            queue: Mutex::new(Queue {
+            queue: Apart(Mutex::new(Queue {
                 data: Q::default(),
                 control: VecDeque::new(),
                 reader: Reader::Awake,
                 state: State::Open,
-            }),
-            room: Semaphore::new(capacity),
+            })),
+            room: Apart(Semaphore::new(capacity)),
             capacity,
-            is_urgent: AtomicBool::new(false),
+            news: Apart(News {
+                is_urgent: AtomicBool::new(false),
+                has_data: AtomicBool::new(false),
+            }),
         }
     }
 
@@ -117,7 +135,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
     where
         Q: Takes<T>,
     {
-        match self.room.try_acquire() {
+        match self.room.0.try_acquire() {
             Ok(permit) => permit.forget(),
             Err(TryAcquireError::NoPermits) => return Err(Refused::Full(message)),
             Err(TryAcquireError::Closed) => return Err(Refused::Closed(message)),
@@ -129,8 +147,8 @@ impl<Q: Line, C> Mailbox<Q, C> {
     /// at once. Returns for how many; `None` if the mailbox has been closed.
     pub(crate) fn try_room(&self, n: usize) -> Option<usize> {
         loop {
-            let n = u32::try_from(n.min(self.room.available_permits())).unwrap_or(u32::MAX);
-            match self.room.try_acquire_many(n) {
+            let n = u32::try_from(n.min(self.room.0.available_permits())).unwrap_or(u32::MAX);
+            match self.room.0.try_acquire_many(n) {
                 Ok(permits) => {
                     permits.forget();
                     return Some(n as usize);
@@ -152,6 +170,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         if queue.state != State::Open || messages.is_empty() {
             return;
         }
+        self.tell_of_data(&queue.data);
         messages.drain(..).for_each(|message| queue.data.put(message));
         let reader = queue.reader.wake_for(WaitFor::Anything);
         drop(queue);
@@ -166,7 +185,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
     ///
     /// Nothing is lost.
     pub(crate) async fn room(&self) -> bool {
-        self.room.acquire().await.map(tokio::sync::SemaphorePermit::forget).is_ok()
+        self.room.0.acquire().await.map(tokio::sync::SemaphorePermit::forget).is_ok()
     }
 
     /// Puts a message into the data lane, for which there was room. Gives it back if the mailbox has
@@ -179,6 +198,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         if queue.state != State::Open {
             return Err(message);
         }
+        self.tell_of_data(&queue.data);
         queue.data.put(message);
         let reader = queue.reader.wake_for(WaitFor::Anything);
         drop(queue);
@@ -193,7 +213,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
             return Err(message);
         }
         queue.control.push_back(message);
-        self.is_urgent.store(true, Ordering::Release);
+        self.news.0.is_urgent.store(true, Ordering::Release);
         let reader = queue.reader.wake_for(WaitFor::Control);
         drop(queue);
         wake(reader);
@@ -202,7 +222,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
 
     /// Whether the control lane may have something.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.is_urgent.load(Ordering::Acquire)
+        self.news.0.is_urgent.load(Ordering::Acquire)
     }
 
     /// The next message of the control lane.
@@ -210,7 +230,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         let mut queue = self.lock();
         let message = queue.control.pop_front();
         if queue.control.is_empty() {
-            self.is_urgent.store(false, Ordering::Release);
+            self.news.0.is_urgent.store(false, Ordering::Release);
         }
         message
     }
@@ -218,13 +238,27 @@ impl<Q: Line, C> Mailbox<Q, C> {
     /// Takes everything from the data lane into `batch`, which must be empty.
     pub(crate) fn take(&self, batch: &mut Q) {
         debug_assert!(batch.is_empty(), "what was taken is handled before more is");
-        mem::swap(&mut self.lock().data, batch);
+        // What comes at this moment is seen by who falls asleep.
+        if self.news.0.has_data.load(Ordering::Acquire) {
+            let mut queue = self.lock();
+            mem::swap(&mut queue.data, batch);
+            self.news.0.has_data.store(false, Ordering::Release);
+        }
+    }
+
+    /// Looks for what arrives for a moment, less than it takes to be woken. `true` if something has.
+    pub(crate) fn linger(&self) -> bool {
+        let has_news = || self.is_urgent() || self.news.0.has_data.load(Ordering::Acquire);
+        (0..LOOKS).any(|_| {
+            hint::spin_loop();
+            has_news()
+        })
     }
 
     /// Lets go of `n` messages that were taken: so many more may be sent.
     pub(crate) fn release(&self, n: usize) {
         if n > 0 {
-            self.room.add_permits(n);
+            self.room.0.add_permits(n);
         }
     }
 
@@ -255,7 +289,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
             queue.state = State::Closed;
         }
         drop(queue);
-        self.room.close();
+        self.room.0.close();
     }
 
     /// The reader goes away. Returns what it has not read; nothing is taken any more.
@@ -263,16 +297,17 @@ impl<Q: Line, C> Mailbox<Q, C> {
         let mut queue = self.lock();
         queue.state = State::Abandoned;
         queue.reader = Reader::Awake;
+        self.news.0.has_data.store(false, Ordering::Release);
         let unread = (mem::take(&mut queue.data), mem::take(&mut queue.control));
         drop(queue);
-        self.room.close();
+        self.room.0.close();
         unread
     }
 
     /// How many messages have been accepted and not let go of: those in the data lane, and those that the reader
     /// has taken.
     pub(crate) fn n_accepted(&self) -> usize {
-        self.capacity.saturating_sub(self.room.available_permits())
+        self.capacity.saturating_sub(self.room.0.available_permits())
     }
 
     /// How many messages wait in the data lane.
@@ -280,9 +315,16 @@ impl<Q: Line, C> Mailbox<Q, C> {
         self.lock().data.len()
     }
 
+    /// Under the lock, before something is put into `data`. Written once for all that is taken together.
+    fn tell_of_data(&self, data: &Q) {
+        if data.is_empty() {
+            self.news.0.has_data.store(true, Ordering::Release);
+        }
+    }
+
     /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
     fn lock(&self) -> MutexGuard<'_, Queue<Q, C>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -310,3 +352,6 @@ fn wake(reader: Option<Waker>) {
         reader.wake();
     }
 }
+
+/// How often who lingers looks: for some hundred nanoseconds in all.
+const LOOKS: usize = 16;

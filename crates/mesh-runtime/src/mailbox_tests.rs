@@ -26,6 +26,8 @@ enum Deed {
     Release,
     PopControl,
     Sleep(WaitFor),
+    /// The reader looks for a moment whether something has come.
+    Linger,
     Close,
     Abandon,
 }
@@ -103,6 +105,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => Just(Deed::PopControl),
         2 => Just(Deed::Sleep(WaitFor::Anything)),
         2 => Just(Deed::Sleep(WaitFor::Control)),
+        2 => Just(Deed::Linger),
         1 => Just(Deed::Close),
         1 => Just(Deed::Abandon),
     ]
@@ -164,6 +167,10 @@ proptest! {
                 }
                 Deed::Sleep(wait_for) => {
                     prop_assert_eq!(mailbox.sleep(wait_for, &waker), naive.sleep(wait_for));
+                }
+                Deed::Linger => {
+                    let has_come = !naive.data.is_empty() || !naive.control.is_empty();
+                    prop_assert_eq!(mailbox.linger(), has_come);
                 }
                 Deed::Close => {
                     mailbox.close();

@@ -30,9 +30,11 @@ use crate::shared::{Control, Parent, Shared};
 use crate::undelivered::Undelivered;
 
 mod children;
+mod patience;
 
 pub(crate) use children::Decision;
 use children::{EndingChild, Round, on_failure};
+use patience::Patience;
 
 /// An actor and its context: what every function of it is given.
 pub(crate) struct Life<A: Actor> {
@@ -74,6 +76,8 @@ pub(crate) struct ActorTask<A: Actor> {
     batch: Parcels<A>,
     /// How many messages have been begun that the mailbox has not been told of.
     n_begun: usize,
+    /// Whether it lingers before it sleeps.
+    patience: Patience,
     /// How many of the next messages are not timed.
     untimed: u8,
     /// When the message that is timed was begun.
@@ -150,6 +154,7 @@ impl<A: Actor> ActorTask<A> {
             stage: Stage::Serving,
             batch: Parcels::default(),
             n_begun: 0,
+            patience: Patience::default(),
             untimed: 0,
             timed: None,
             span: None,
@@ -499,7 +504,11 @@ impl<A: Actor> Future for ActorTask<A> {
                 Next::Sleep(wait_for) => {
                     task.release();
                     task.rests();
-                    if !task.shared.mailbox.sleep(wait_for, cx.waker()) {
+                    let mailbox = &task.shared.mailbox;
+                    if wait_for == WaitFor::Anything && task.patience.lingers(|| mailbox.linger()) {
+                        continue;
+                    }
+                    if !mailbox.sleep(wait_for, cx.waker()) {
                         return Poll::Pending;
                     }
                 }

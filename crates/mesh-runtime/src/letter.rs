@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::num::NonZeroU64;
+use std::pin::pin;
 
 use bytes::Bytes;
 use mesh_core::{ActorId, Body, End, Fault, Head, Message, PortId, WhyUndelivered};
@@ -11,7 +12,7 @@ use crate::codec::DecodeError;
 use crate::panics::{caught, caught_async, discard};
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
-use crate::task::{Life, Turn, TurnSlot};
+use crate::task::{Life, Turn, Turns};
 use crate::undelivered::Undelivered;
 
 pub(crate) mod parcels;
@@ -85,7 +86,7 @@ pub(crate) trait Parcel<A: Actor>: AnyLetter {
     fn name(&self) -> &'static str;
 
     /// Begins to handle it. Gives `life` back if there is nothing to do, since whoever called has gone.
-    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>>;
+    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>>;
 }
 
 /// A message of another process as it has come: it is decoded by whoever takes it, since the bytes of a
@@ -117,19 +118,19 @@ impl<M: Message> Letter<M> {
     pub(crate) fn begin_by<A: Handler<M>>(
         self,
         mut life: Box<Life<A>>,
-        turn: &mut TurnSlot<A>,
+        turn: &mut Turns<A>,
     ) -> Option<Box<Life<A>>> {
         let Self { message, back } = self;
         let sender = back.sender(life.cx.proc());
         life.cx.set_sender(sender);
-        let reply = match back.wanted() {
-            Ok(reply) => reply,
+        match back.wanted() {
+            Ok(None) => turn.set(handle(life, message)),
+            Ok(Some(reply)) => turn.set(handle_call(life, message, reply)),
             Err(Unwanted) => {
                 discard(message);
                 return Some(life);
             }
-        };
-        turn.set(handle(life, message, reply));
+        }
         None
     }
 }
@@ -143,7 +144,7 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Letter<M> {
         M::NAME
     }
 
-    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
         self.begin_by(life, turn)
     }
 }
@@ -157,7 +158,7 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Sealed<M> {
         M::NAME
     }
 
-    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+    fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
         match self.unseal() {
             Ok(letter) => letter.begin_by(life, turn),
             Err(sealed) => {
@@ -183,17 +184,21 @@ impl<M: Message> Back<M> {
     }
 }
 
-/// Handles one message.
-async fn handle<M: Message, A: Handler<M>>(
+/// Handles one message that nobody waits for.
+async fn handle<M: Message, A: Handler<M>>(mut life: Box<Life<A>>, message: M) -> Turn<A> {
+    let Life { actor, cx } = &mut *life;
+    let outcome = caught_async(pin!(actor.handle(message, cx))).await;
+    Turn { outcome: outcome.map(|_| None), life: Some(life) }
+}
+
+/// Handles one call.
+async fn handle_call<M: Message, A: Handler<M>>(
     mut life: Box<Life<A>>,
     message: M,
-    reply: Option<ReplyTo<M::Reply>>,
+    reply: ReplyTo<M::Reply>,
 ) -> Turn<A> {
     let Life { actor, cx } = &mut *life;
-    let outcome = match reply {
-        None => caught_async(actor.handle(message, cx)).await.map(drop),
-        Some(reply) => caught_async(actor.handle_call(message, reply, cx)).await,
-    };
+    let outcome = caught_async(pin!(actor.handle_call(message, reply, cx))).await;
     Turn { outcome: outcome.map(|()| None), life: Some(life) }
 }
 

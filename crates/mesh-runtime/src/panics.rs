@@ -4,7 +4,7 @@ use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Once;
 use std::task::{Context, Poll};
 
@@ -46,12 +46,12 @@ pub(crate) fn caught<T>(piece: impl FnOnce() -> T) -> Result<T, Failure> {
     outcome.map_err(|payload| failure(&*payload))
 }
 
-/// Runs a function of an actor to its end; a panic becomes its failure.
-pub(crate) async fn caught_async<T>(
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let mut work = pin!(work);
-    std::future::poll_fn(move |cx| poll_caught(work.as_mut(), cx)).await
+/// Runs a function of an actor to its end; a panic becomes its failure. It is pinned by whoever has it, since what a
+/// function is given would stand in its future twice.
+pub(crate) fn caught_async<T, F: Future<Output = Result<T, Failure>>>(
+    mut work: Pin<&mut F>,
+) -> impl Future<Output = Result<T, Failure>> {
+    std::future::poll_fn(move |cx| poll_caught(work.as_mut(), cx))
 }
 
 fn poll_caught<T>(

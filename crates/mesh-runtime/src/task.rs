@@ -6,13 +6,12 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::num::NonZeroU64;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use mesh_core::{Cause, End, PortId, Reason};
 use tokio::time::Instant;
-use tokio_util::sync::ReusableBoxFuture;
 use tracing::Span;
 
 use crate::actor::{Actor, Stop};
@@ -31,10 +30,12 @@ use crate::undelivered::Undelivered;
 
 mod children;
 mod patience;
+mod turns;
 
 pub(crate) use children::Decision;
 use children::{EndingChild, Round, on_failure};
 use patience::Patience;
+pub(crate) use turns::Turns;
 
 /// An actor and its context: what every function of it is given.
 pub(crate) struct Life<A: Actor> {
@@ -52,14 +53,11 @@ pub(crate) struct Turn<A: Actor> {
 /// Whether it can go on, and what it has decided about a child, if it was asked about one.
 pub(crate) type Outcome = Result<Option<Box<Decision>>, Failure>;
 
-/// Where the function runs. Its memory is used again, so that most messages take none.
-pub(crate) type TurnSlot<A> = ReusableBoxFuture<'static, Turn<A>>;
-
 /// Runs one actor from its start to its end.
 pub(crate) struct ActorTask<A: Actor> {
     shared: Arc<Shared<A>>,
     parent: Arc<dyn Parent>,
-    turn: TurnSlot<A>,
+    turn: Turns<A>,
     /// Whether a function of the actor runs in `turn`, and has its life with it.
     is_busy: bool,
     /// What is told of that function, as it was told last.
@@ -134,9 +132,9 @@ impl<A: Actor> ActorTask<A> {
     ) -> Self {
         let mut cx = Context::new(Arc::clone(&shared));
         let alive = shared.kind.alive();
-        let turn = TurnSlot::new(async move {
-            let created = async { A::start(params()?, &mut cx).await };
-            match caught_async(created).await {
+        let turn = Turns::once(async move {
+            let created = caught_async(pin!(async { A::start(params()?, &mut cx).await })).await;
+            match created {
                 Ok(actor) => Turn { life: Some(Box::new(Life { actor, cx })), outcome: Ok(None) },
                 Err(failure) => Turn { life: None, outcome: Err(failure) },
             }
@@ -333,15 +331,15 @@ impl<A: Actor> ActorTask<A> {
         match aside {
             Aside::ChildFailed(place, failure) => {
                 self.asked = Some(Box::new(failure.clone()));
-                self.turn.set(async move {
+                self.turn.set_once(async move {
                     let Life { actor, cx } = &mut *life;
                     let outcome = on_failure(actor, (place, failure), cx).await;
                     Turn { life: Some(life), outcome }
                 });
             }
-            Aside::Returned(undelivered) => self.turn.set(async move {
+            Aside::Returned(undelivered) => self.turn.set_once(async move {
                 let Life { actor, cx } = &mut *life;
-                let outcome = caught_async(actor.on_undelivered(undelivered, cx)).await;
+                let outcome = caught_async(pin!(actor.on_undelivered(undelivered, cx))).await;
                 Turn { life: Some(life), outcome: outcome.map(|()| None) }
             }),
         }
@@ -396,9 +394,9 @@ impl<A: Actor> ActorTask<A> {
         life.cx.set_sender(None);
         self.is_busy = true;
         self.runs(self.word.begin(Slot::STOP));
-        self.turn.set(async move {
+        self.turn.set_once(async move {
             let Life { actor, cx } = &mut *life;
-            let outcome = caught_async(actor.stop(cx)).await;
+            let outcome = caught_async(pin!(actor.stop(cx))).await;
             cx.end_attached().await;
             Turn { life: Some(life), outcome: outcome.map(|()| None) }
         });
@@ -425,7 +423,7 @@ impl<A: Actor> ActorTask<A> {
     /// Cuts off the function that runs.
     fn drop_turn(&mut self) {
         if std::mem::take(&mut self.is_busy)
-            && let Err(failure) = caught(|| self.turn.set(std::future::pending()))
+            && let Err(failure) = caught(|| self.turn.cut_off())
         {
             self.fail(failure);
         }

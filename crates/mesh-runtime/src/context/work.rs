@@ -26,7 +26,7 @@ impl<A: Actor> Context<A> {
     ) -> Attachment {
         let me = Arc::clone(self.me.shared());
         let work = async move {
-            if let Err(failure) = caught_async(work).await {
+            if let Err(failure) = caught_async(pin!(work)).await {
                 me.control(Control::AttachmentFailed(failure));
             }
         };

@@ -11,7 +11,7 @@ use mesh_core::{Message, PortId};
 use crate::actor::{Actor, Handler};
 use crate::letter::{AnyLetter, Letter, Parcel};
 use crate::mailbox::{Line, Takes};
-use crate::task::{Life, TurnSlot};
+use crate::task::{Life, Turns};
 
 /// What waits for an actor of type `A`.
 pub(crate) struct Parcels<A: Actor> {
@@ -40,7 +40,7 @@ trait AnyStack<A: Actor>: Send {
     fn pop(&mut self) -> Option<Box<dyn AnyLetter>>;
 
     /// Takes out the first letter and begins to handle it, as [`Parcel::begin`] does.
-    fn begin(&mut self, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>>;
+    fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>>;
 }
 
 impl<A: Actor> Parcels<A> {
@@ -54,7 +54,7 @@ impl<A: Actor> Parcels<A> {
     pub(crate) fn begin(
         &mut self,
         life: Box<Life<A>>,
-        turn: &mut TurnSlot<A>,
+        turn: &mut Turns<A>,
     ) -> Option<Box<Life<A>>> {
         match self.next() {
             Some(stack) => stack.begin(life, turn),
@@ -128,7 +128,7 @@ impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {
         Some(letter)
     }
 
-    fn begin(&mut self, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+    fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
         match take_first(self) {
             Some(letter) => letter.begin_by(life, turn),
             None => Some(life),
@@ -150,7 +150,7 @@ impl<A: Actor> AnyStack<A> for VecDeque<Box<dyn Parcel<A>>> {
         Some(letter)
     }
 
-    fn begin(&mut self, life: Box<Life<A>>, turn: &mut TurnSlot<A>) -> Option<Box<Life<A>>> {
+    fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
         match take_first(self) {
             Some(parcel) => parcel.begin(life, turn),
             None => Some(life),

@@ -2,7 +2,7 @@
 //! them again.
 
 use std::num::NonZeroU64;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Context as TaskContext;
 use std::time::Duration;
@@ -235,7 +235,7 @@ pub(super) async fn on_failure<A: Actor>(
 ) -> Result<Option<Box<Decision>>, Failure> {
     // A panic has its cause too.
     let told = failure.clone();
-    match caught_async(async { actor.on_failure(told, cx).await }).await {
+    match caught_async(pin!(async { actor.on_failure(told, cx).await })).await {
         Ok(Verdict::Escalate) => Err(Failure::of_child(&failure.child, &failure.cause)),
         Ok(verdict) => Ok(Some(Box::new(Decision { verdict, place, failure }))),
         Err(own) => Err(own.while_handling(&failure.child, &failure.cause)),

@@ -1,17 +1,22 @@
 //! The mailbox of an actor: two lanes, one bounded, and one waker.
 //!
-//! The lanes share one lock, which the reader takes once for many messages: it swaps the whole data
-//! lane for the empty one that it has read. The bound is a semaphore, so that senders wait in turn and
-//! a sender that gives up loses nothing.
+//! The lanes share one lock with the bound. A sender takes it once for a message, and the reader once for
+//! many: it swaps the whole data lane for the empty one that it has read. Senders wait in turn, and one
+//! that gives up loses nothing.
 
 use std::collections::VecDeque;
 use std::hint;
 use std::mem;
-use std::task::Waker;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
-use tokio::sync::{Semaphore, TryAcquireError};
+use self::admission::{Admission, Turn};
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
+
+// Where it is from wherever this file is compiled: tests do so, too.
+#[path = "mailbox/admission.rs"]
+mod admission;
 
 /// A data lane `Q` of messages with a bound, and a control lane of `C` that overtakes it.
 ///
@@ -20,9 +25,6 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Mailbox<Q, C> {
     queue: Apart<Mutex<Queue<Q, C>>>,
-    /// One permit for each message that the data lane may still take. Closed with the mailbox.
-    room: Apart<Semaphore>,
-    capacity: usize,
     news: Apart<News>,
 }
 
@@ -44,6 +46,8 @@ struct Apart<T>(T);
 #[derive(Debug)]
 struct Queue<Q, C> {
     data: Q,
+    /// The bound of `data`.
+    admission: Admission,
     control: VecDeque<C>,
     reader: Reader,
     state: State,
@@ -113,16 +117,15 @@ pub(crate) enum WaitFor {
 impl<Q: Line, C> Mailbox<Q, C> {
     /// An empty mailbox whose data lane takes `capacity` messages, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
-        let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
+        let admission = Admission::new(capacity.max(1));
         Self {
             queue: Apart(Mutex::new(Queue {
                 data: Q::default(),
+                admission,
                 control: VecDeque::new(),
                 reader: Reader::Awake,
                 state: State::Open,
             })),
-            room: Apart(Semaphore::new(capacity)),
-            capacity,
             news: Apart(News {
                 is_urgent: AtomicBool::new(false),
                 has_data: AtomicBool::new(false),
@@ -135,29 +138,22 @@ impl<Q: Line, C> Mailbox<Q, C> {
     where
         Q: Takes<T>,
     {
-        match self.room.0.try_acquire() {
-            Ok(permit) => permit.forget(),
-            Err(TryAcquireError::NoPermits) => return Err(Refused::Full(message)),
-            Err(TryAcquireError::Closed) => return Err(Refused::Closed(message)),
+        let mut queue = self.lock();
+        if queue.state != State::Open {
+            return Err(Refused::Closed(message));
         }
-        self.push_permitted(message).map_err(Refused::Closed)
+        if queue.admission.take(1) == 0 {
+            return Err(Refused::Full(message));
+        }
+        self.put(queue, message);
+        Ok(())
     }
 
     /// Takes room for at most `n` messages, which [`push_all_permitted`](Self::push_all_permitted) must then take
     /// at once. Returns for how many; `None` if the mailbox has been closed.
     pub(crate) fn try_room(&self, n: usize) -> Option<usize> {
-        loop {
-            let n = u32::try_from(n.min(self.room.0.available_permits())).unwrap_or(u32::MAX);
-            match self.room.0.try_acquire_many(n) {
-                Ok(permits) => {
-                    permits.forget();
-                    return Some(n as usize);
-                }
-                // Somebody else was faster.
-                Err(TryAcquireError::NoPermits) => (),
-                Err(TryAcquireError::Closed) => return None,
-            }
-        }
+        let mut queue = self.lock();
+        (queue.state == State::Open).then(|| queue.admission.take(n))
     }
 
     /// Puts messages into the data lane, for which there was room. If the mailbox has been closed, none is taken
@@ -184,8 +180,8 @@ impl<Q: Line, C> Mailbox<Q, C> {
     /// # Cancellation
     ///
     /// Nothing is lost.
-    pub(crate) async fn room(&self) -> bool {
-        self.room.0.acquire().await.map(tokio::sync::SemaphorePermit::forget).is_ok()
+    pub(crate) const fn room(&self) -> Room<'_, Q, C> {
+        Room { mailbox: self, number: None }
     }
 
     /// Puts a message into the data lane, for which there was room. Gives it back if the mailbox has
@@ -194,16 +190,23 @@ impl<Q: Line, C> Mailbox<Q, C> {
     where
         Q: Takes<T>,
     {
-        let mut queue = self.lock();
+        let queue = self.lock();
         if queue.state != State::Open {
             return Err(message);
         }
+        self.put(queue, message);
+        Ok(())
+    }
+
+    fn put<T>(&self, mut queue: MutexGuard<'_, Queue<Q, C>>, message: T)
+    where
+        Q: Takes<T>,
+    {
         self.tell_of_data(&queue.data);
         queue.data.put(message);
         let reader = queue.reader.wake_for(WaitFor::Anything);
         drop(queue);
         wake(reader);
-        Ok(())
     }
 
     /// Puts a message into the control lane. Gives it back if the reader has gone.
@@ -235,51 +238,46 @@ impl<Q: Line, C> Mailbox<Q, C> {
         message
     }
 
-    /// Takes everything from the data lane into `batch`, which must be empty.
-    pub(crate) fn take(&self, batch: &mut Q) {
+    /// Whether the data lane has something. What comes at this moment is seen by who falls asleep.
+    pub(crate) fn has_data(&self) -> bool {
+        self.news.0.has_data.load(Ordering::Acquire)
+    }
+
+    /// Lets go of `n` messages that were taken before, and takes everything from the data lane into `batch`, which
+    /// must be empty.
+    pub(crate) fn take(&self, batch: &mut Q, n: usize) {
         debug_assert!(batch.is_empty(), "what was taken is handled before more is");
-        // What comes at this moment is seen by who falls asleep.
-        if self.news.0.has_data.load(Ordering::Acquire) {
-            let mut queue = self.lock();
-            mem::swap(&mut queue.data, batch);
-            self.news.0.has_data.store(false, Ordering::Release);
-        }
+        let mut queue = self.lock();
+        mem::swap(&mut queue.data, batch);
+        self.news.0.has_data.store(false, Ordering::Release);
+        let admitted = queue.admission.release(n);
+        drop(queue);
+        admitted.into_iter().for_each(Waker::wake);
     }
 
     /// Looks for what arrives for a moment, less than it takes to be woken. `true` if something has.
     pub(crate) fn linger(&self) -> bool {
-        let has_news = || self.is_urgent() || self.news.0.has_data.load(Ordering::Acquire);
         (0..LOOKS).any(|_| {
             hint::spin_loop();
-            has_news()
+            self.is_urgent() || self.has_data()
         })
     }
 
     /// Lets go of `n` messages that were taken: so many more may be sent.
     pub(crate) fn release(&self, n: usize) {
-        if n > 0 {
-            self.room.0.add_permits(n);
-        }
+        let admitted = self.lock().admission.release(n);
+        admitted.into_iter().for_each(Waker::wake);
     }
 
-    /// Asks to be woken for what arrives; `true` if it has arrived already.
-    pub(crate) fn sleep(&self, wait_for: WaitFor, waker: &Waker) -> bool {
+    /// Lets go of `n` messages that were taken, and asks to be woken for what arrives; `true` if it has arrived
+    /// already.
+    pub(crate) fn sleep(&self, wait_for: WaitFor, waker: &Waker, n: usize) -> bool {
         let mut queue = self.lock();
-        let has_data = wait_for == WaitFor::Anything && !queue.data.is_empty();
-        if has_data || !queue.control.is_empty() {
-            return true;
-        }
-        queue.reader = match (wait_for, mem::replace(&mut queue.reader, Reader::Awake)) {
-            (WaitFor::Anything, Reader::Anything(old)) if old.will_wake(waker) => {
-                Reader::Anything(old)
-            }
-            (WaitFor::Control, Reader::Control(old)) if old.will_wake(waker) => {
-                Reader::Control(old)
-            }
-            (WaitFor::Anything, _) => Reader::Anything(waker.clone()),
-            (WaitFor::Control, _) => Reader::Control(waker.clone()),
-        };
-        false
+        let admitted = queue.admission.release(n);
+        let has_arrived = queue.sleep(wait_for, waker);
+        drop(queue);
+        admitted.into_iter().for_each(Waker::wake);
+        has_arrived
     }
 
     /// Takes no more data. What is in the lane stays there to be taken.
@@ -288,8 +286,9 @@ impl<Q: Line, C> Mailbox<Q, C> {
         if queue.state == State::Open {
             queue.state = State::Closed;
         }
+        let turned_away = queue.admission.close();
         drop(queue);
-        self.room.0.close();
+        turned_away.for_each(Waker::wake);
     }
 
     /// The reader goes away. Returns what it has not read; nothing is taken any more.
@@ -299,15 +298,16 @@ impl<Q: Line, C> Mailbox<Q, C> {
         queue.reader = Reader::Awake;
         self.news.0.has_data.store(false, Ordering::Release);
         let unread = (mem::take(&mut queue.data), mem::take(&mut queue.control));
+        let turned_away = queue.admission.close();
         drop(queue);
-        self.room.0.close();
+        turned_away.for_each(Waker::wake);
         unread
     }
 
     /// How many messages have been accepted and not let go of: those in the data lane, and those that the reader
     /// has taken.
     pub(crate) fn n_accepted(&self) -> usize {
-        self.capacity.saturating_sub(self.room.0.available_permits())
+        self.lock().admission.n_taken()
     }
 
     /// How many messages wait in the data lane.
@@ -325,6 +325,74 @@ impl<Q: Line, C> Mailbox<Q, C> {
     /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
     fn lock(&self) -> MutexGuard<'_, Queue<Q, C>> {
         self.queue.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<Q: Line, C> Queue<Q, C> {
+    fn sleep(&mut self, wait_for: WaitFor, waker: &Waker) -> bool {
+        let has_data = wait_for == WaitFor::Anything && !self.data.is_empty();
+        if has_data || !self.control.is_empty() {
+            return true;
+        }
+        self.reader = match (wait_for, mem::replace(&mut self.reader, Reader::Awake)) {
+            (WaitFor::Anything, Reader::Anything(old)) if old.will_wake(waker) => {
+                Reader::Anything(old)
+            }
+            (WaitFor::Control, Reader::Control(old)) if old.will_wake(waker) => {
+                Reader::Control(old)
+            }
+            (WaitFor::Anything, _) => Reader::Anything(waker.clone()),
+            (WaitFor::Control, _) => Reader::Control(waker.clone()),
+        };
+        false
+    }
+}
+
+/// Waits for room for one message. See [`Mailbox::room`].
+#[derive(Debug)]
+pub(crate) struct Room<'a, Q: Line, C> {
+    mailbox: &'a Mailbox<Q, C>,
+    /// It waits under this number, or has been admitted since.
+    number: Option<u64>,
+}
+
+impl<Q: Line, C> Future for Room<'_, Q, C> {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut queue = self.mailbox.lock();
+        if queue.state != State::Open {
+            drop(queue);
+            self.number = None;
+            return Poll::Ready(false);
+        }
+        let turn = queue.admission.take_or_wait(self.number, cx.waker());
+        drop(queue);
+        match turn {
+            Turn::Now => {
+                self.number = None;
+                Poll::Ready(true)
+            }
+            Turn::Later(number) => {
+                self.number = Some(number);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<Q: Line, C> Drop for Room<'_, Q, C> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            let mut queue = self.mailbox.lock();
+            // Nobody is admitted any more, nor was.
+            if queue.state != State::Open {
+                return;
+            }
+            let admitted = queue.admission.give_up(number);
+            drop(queue);
+            admitted.into_iter().for_each(Waker::wake);
+        }
     }
 }
 

@@ -146,7 +146,9 @@ proptest! {
                 }
                 Deed::Take => {
                     if batch.is_empty() {
-                        mailbox.take(&mut batch);
+                        prop_assert_eq!(mailbox.has_data(), !naive.data.is_empty());
+                        mailbox.take(&mut batch, mem::take(&mut handled));
+                        naive.handled = 0;
                         naive.taken = mem::take(&mut naive.data);
                     }
                     prop_assert_eq!(&batch, &naive.taken);
@@ -166,7 +168,9 @@ proptest! {
                     prop_assert_eq!(mailbox.pop_control(), naive.control.pop_front());
                 }
                 Deed::Sleep(wait_for) => {
-                    prop_assert_eq!(mailbox.sleep(wait_for, &waker), naive.sleep(wait_for));
+                    let n = mem::take(&mut handled);
+                    naive.handled = 0;
+                    prop_assert_eq!(mailbox.sleep(wait_for, &waker, n), naive.sleep(wait_for));
                 }
                 Deed::Linger => {
                     let has_come = !naive.data.is_empty() || !naive.control.is_empty();
@@ -212,7 +216,7 @@ fn no_wake_is_lost_between_threads() {
     let mut batch = VecDeque::new();
     let read = std::future::poll_fn(|cx| {
         loop {
-            mailbox.take(&mut batch);
+            mailbox.take(&mut batch, 0);
             mailbox.release(batch.len());
             for (sender, number) in batch.drain(..) {
                 assert_eq!(number, mem::replace(&mut next[sender as usize], number + 1));
@@ -220,7 +224,7 @@ fn no_wake_is_lost_between_threads() {
             if next == [EACH; SENDERS as usize] {
                 return std::task::Poll::Ready(());
             }
-            if !mailbox.sleep(WaitFor::Anything, cx.waker()) {
+            if !mailbox.sleep(WaitFor::Anything, cx.waker(), 0) {
                 return std::task::Poll::Pending;
             }
         }

@@ -98,8 +98,8 @@ impl<M: Message> PortReceiver<M> {
 
     fn take(&mut self) -> Option<(M, Duration)> {
         loop {
-            if self.batch.is_empty() {
-                self.queue.mailbox.take(&mut self.batch);
+            if self.batch.is_empty() && self.queue.mailbox.has_data() {
+                self.queue.mailbox.take(&mut self.batch, 0);
             }
             let mail = self.batch.pop_front()?;
             self.queue.mailbox.release(1);
@@ -115,7 +115,7 @@ impl<M: Message> PortReceiver<M> {
             if let Some(message) = self.take() {
                 return Poll::Ready(message);
             }
-            if !self.queue.mailbox.sleep(WaitFor::Anything, cx.waker()) {
+            if !self.queue.mailbox.sleep(WaitFor::Anything, cx.waker(), 0) {
                 return Poll::Pending;
             }
         }

@@ -171,7 +171,10 @@ impl<A: Actor> ActorTask<A> {
             return self.go_on(cx);
         }
         match &mut self.stage {
-            Stage::Serving => self.serve(),
+            Stage::Serving => match self.serve() {
+                Next::Step if self.is_busy => self.go_on(cx),
+                next => next,
+            },
             Stage::Restarting(_) => self.restart_children(cx),
             Stage::EndingChildren(_) => self.end_children(cx),
             Stage::Cleaning => self.end(),
@@ -256,9 +259,9 @@ impl<A: Actor> ActorTask<A> {
             self.begin_aside(aside);
             return Next::Step;
         }
-        if self.batch.is_empty() {
-            self.release();
-            self.shared.mailbox.take(&mut self.batch);
+        if self.batch.is_empty() && self.shared.mailbox.has_data() {
+            let n = self.begun();
+            self.shared.mailbox.take(&mut self.batch, n);
         }
         if let Some(label) = self.batch.label() {
             return self.begin(label);
@@ -277,7 +280,8 @@ impl<A: Actor> ActorTask<A> {
         };
         self.n_begun += 1;
         if self.n_begun >= RELEASED_TOGETHER {
-            self.release();
+            let n = self.begun();
+            self.shared.mailbox.release(n);
         }
         // Before: to decode it is to run code of a user.
         let slot = self.slot(port, name);
@@ -311,13 +315,13 @@ impl<A: Actor> ActorTask<A> {
         }
     }
 
-    /// Tells the mailbox that there is room.
-    fn release(&mut self) {
+    /// How many messages have been begun that the mailbox is to be told of, so that there is room.
+    fn begun(&mut self) -> usize {
         let n = std::mem::take(&mut self.n_begun);
         if n > 0 {
-            self.shared.mailbox.release(n);
             self.shared.kind.metrics().begun(n);
         }
+        n
     }
 
     fn begin_aside(&mut self, aside: Aside) {
@@ -359,7 +363,7 @@ impl<A: Actor> ActorTask<A> {
         self.shared.mailbox.close();
         let mut waiting = std::mem::take(&mut self.batch);
         self.give_back(&mut waiting, &end);
-        self.shared.mailbox.take(&mut waiting);
+        self.shared.mailbox.take(&mut waiting, 0);
         self.give_back(&mut waiting, &end);
         self.stage = Stage::EndingChildren(None);
         Next::Step
@@ -472,7 +476,7 @@ impl<A: Actor> ActorTask<A> {
     fn finish(&mut self, end: End) {
         self.stage = Stage::Ended;
         // Those that it failed or was cut off with were begun too.
-        self.shared.kind.metrics().begun(std::mem::take(&mut self.n_begun));
+        self.begun();
         self.drop_turn();
         self.drop_life();
         self.says(self.word.idle());
@@ -500,13 +504,13 @@ impl<A: Actor> Future for ActorTask<A> {
             match task.step(cx) {
                 Next::Step => (),
                 Next::Sleep(wait_for) => {
-                    task.release();
                     task.rests();
-                    let mailbox = &task.shared.mailbox;
-                    if wait_for == WaitFor::Anything && task.patience.lingers(|| mailbox.linger()) {
+                    let lingers = || task.shared.mailbox.linger();
+                    if wait_for == WaitFor::Anything && task.patience.lingers(lingers) {
                         continue;
                     }
-                    if !mailbox.sleep(wait_for, cx.waker()) {
+                    let n = task.begun();
+                    if !task.shared.mailbox.sleep(wait_for, cx.waker(), n) {
                         return Poll::Pending;
                     }
                 }
@@ -540,7 +544,7 @@ impl<A: Actor> Drop for ActorTask<A> {
 impl<A: Actor> Unpin for ActorTask<A> {}
 
 /// How many steps may pass before other tasks have their turn.
-const STEPS_PER_POLL: usize = 512;
+const STEPS_PER_POLL: usize = 256;
 
 /// After how many messages a mailbox that is never empty is told that there is room.
 const RELEASED_TOGETHER: usize = 32;

@@ -68,7 +68,9 @@ mod listed {
 mod mailboxes {
     use std::collections::VecDeque;
     use std::future::poll_fn;
-    use std::task::Poll;
+    use std::mem;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     use loom::thread;
 
@@ -81,24 +83,25 @@ mod mailboxes {
         n_data: usize,
         n_control: usize,
     ) -> (Vec<u8>, Vec<u8>) {
-        let (mut data, mut control, mut batch) = (Vec::new(), Vec::new(), VecDeque::new());
+        let (mut data, mut control) = (Vec::new(), Vec::new());
+        let (mut batch, mut handled) = (VecDeque::new(), 0);
         poll_fn(|cx| {
             loop {
                 if mailbox.is_urgent() {
                     control.extend(std::iter::from_fn(|| mailbox.pop_control()));
                 }
-                if batch.is_empty() {
-                    mailbox.take(&mut batch);
+                if batch.is_empty() && mailbox.has_data() {
+                    mailbox.take(&mut batch, mem::take(&mut handled));
                 }
                 if let Some(message) = batch.pop_front() {
-                    mailbox.release(1);
+                    handled += 1;
                     data.push(message);
                     continue;
                 }
                 if data.len() == n_data && control.len() == n_control {
                     return Poll::Ready(());
                 }
-                if !mailbox.sleep(WaitFor::Anything, cx.waker()) {
+                if !mailbox.sleep(WaitFor::Anything, cx.waker(), mem::take(&mut handled)) {
                     return Poll::Pending;
                 }
             }
@@ -143,7 +146,7 @@ mod mailboxes {
                     if mailbox.is_urgent() {
                         return Poll::Ready(mailbox.pop_control());
                     }
-                    if !mailbox.sleep(WaitFor::Control, cx.waker()) {
+                    if !mailbox.sleep(WaitFor::Control, cx.waker(), 0) {
                         return Poll::Pending;
                     }
                 }
@@ -164,6 +167,51 @@ mod mailboxes {
             let (data, _) = mailbox.abandon();
             let is_taken = sender.join().unwrap();
             assert_eq!(data.len(), usize::from(is_taken));
+        });
+    }
+
+    /// A lane that is full: who waits for room is woken when there is some, or when there will never be.
+    #[test]
+    fn who_waits_for_room_is_woken() {
+        loom::model(|| {
+            let mailbox = Arc::new(Mailbox::<VecDeque<u8>, u8>::new(1));
+            assert_eq!(mailbox.try_push(1), Ok(()));
+            let sender = Arc::clone(&mailbox);
+            let sender = thread::spawn(move || {
+                assert!(loom::future::block_on(sender.room()));
+                assert_eq!(sender.push_permitted(2), Ok(()));
+                loom::future::block_on(sender.room())
+            });
+            let read = loom::future::block_on(read(&mailbox, 2, 0));
+            assert_eq!(read, (vec![1, 2], vec![]));
+            mailbox.close();
+            // Admitted before, or turned away: in any case it does not sleep.
+            sender.join().unwrap();
+        });
+    }
+
+    /// Of two who wait for one place, one gives up: whatever it had is the other's.
+    #[test]
+    fn what_one_who_gives_up_had_goes_to_the_next() {
+        model(3, || {
+            let mailbox = Arc::new(Mailbox::<VecDeque<u8>, u8>::new(1));
+            assert_eq!(mailbox.try_push(1), Ok(()));
+            let fickle = Arc::clone(&mailbox);
+            let fickle = thread::spawn(move || {
+                let mut room = fickle.room();
+                let waker = std::task::Waker::noop();
+                let polled = Pin::new(&mut room).poll(&mut Context::from_waker(waker));
+                if polled.is_ready() {
+                    // It had nothing to wait for, and lets go of what it was given.
+                    fickle.release(1);
+                }
+                drop(room);
+            });
+            let patient = Arc::clone(&mailbox);
+            let patient = thread::spawn(move || loom::future::block_on(patient.room()));
+            mailbox.release(1);
+            fickle.join().unwrap();
+            assert!(patient.join().unwrap());
         });
     }
 }

@@ -3,7 +3,7 @@
 //! Small messages of one type stand side by side, in memory that is used again. A box for each would be made on the
 //! thread of its sender and freed on that of the actor, which costs an allocator more than a cast costs us.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::collections::VecDeque;
 
 use mesh_core::{Message, PortId};
@@ -17,7 +17,7 @@ use crate::task::{Life, Turns};
 pub(crate) struct Parcels<A: Actor> {
     order: VecDeque<Run>,
     /// One for each type of small message that has ever been put, and one for all else. They stay, empty or not.
-    stacks: Vec<(TypeId, Box<dyn AnyStack<A>>)>,
+    stacks: Vec<Box<dyn AnyStack<A>>>,
 }
 
 /// Messages that follow each other and stand in one stack.
@@ -46,8 +46,7 @@ trait AnyStack<A: Actor>: Send {
 impl<A: Actor> Parcels<A> {
     /// Which message is next, and what it is called.
     pub(crate) fn label(&self) -> Option<(PortId, &'static str)> {
-        let (_, stack) = self.stacks.get(self.order.front()?.stack)?;
-        stack.label()
+        self.stacks.get(self.order.front()?.stack)?.label()
     }
 
     /// Takes out the next message and begins to handle it, as [`Parcel::begin`] does.
@@ -75,23 +74,24 @@ impl<A: Actor> Parcels<A> {
         if run.n == 0 {
             self.order.pop_front();
         }
-        let (_, stack) = self.stacks.get_mut(place)?;
-        Some(&mut **stack)
+        Some(&mut **self.stacks.get_mut(place)?)
     }
 
     fn push<T: 'static>(&mut self, letter: T)
     where
         VecDeque<T>: AnyStack<A>,
     {
-        let place = self.place::<T>();
-        match self.order.back_mut() {
-            Some(run) if run.stack == place => run.n += 1,
-            Some(_) | None => push_first_exact(&mut self.order, Run { stack: place, n: 1 }),
+        // Most follow their like.
+        if let Some(run) = self.order.back_mut()
+            && let Some(stack) = stack_of(&mut self.stacks, run.stack)
+        {
+            run.n += 1;
+            return push_first_exact(stack, letter);
         }
-        let stack = self.stacks.get_mut(place).map(|(_, stack)| stack.as_any());
-        match stack.and_then(|stack| stack.downcast_mut::<VecDeque<T>>()) {
-            Some(stack) => push_first_exact(stack, letter),
-            None => unreachable!("it is in its place"),
+        let place = self.place::<T>();
+        if let Some(stack) = stack_of(&mut self.stacks, place) {
+            push_first_exact(&mut self.order, Run { stack: place, n: 1 });
+            push_first_exact(stack, letter);
         }
     }
 
@@ -100,18 +100,23 @@ impl<A: Actor> Parcels<A> {
     where
         VecDeque<T>: AnyStack<A>,
     {
-        let key = TypeId::of::<T>();
-        // Most follow their like.
-        let last = self.order.back().map_or(0, |run| run.stack);
-        if self.stacks.get(last).is_some_and(|(known, _)| *known == key) {
-            return last;
-        }
-        self.stacks.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
-            self.stacks.reserve_exact(1);
-            self.stacks.push((key, Box::new(VecDeque::<T>::new())));
-            self.stacks.len() - 1
-        })
+        let stacks = &mut self.stacks;
+        (0..stacks.len()).find(|place| stack_of::<A, T>(stacks, *place).is_some()).unwrap_or_else(
+            || {
+                stacks.reserve_exact(1);
+                stacks.push(Box::new(VecDeque::<T>::new()));
+                stacks.len() - 1
+            },
+        )
     }
+}
+
+/// The stack in this place, if it is of what is of type `T`.
+fn stack_of<A: Actor, T: 'static>(
+    stacks: &mut [Box<dyn AnyStack<A>>],
+    place: usize,
+) -> Option<&mut VecDeque<T>> {
+    stacks.get_mut(place)?.as_any().downcast_mut()
 }
 
 impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {

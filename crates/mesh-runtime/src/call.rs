@@ -50,7 +50,8 @@ impl<A: Actor, R> Call<A, R> {
     }
 
     /// How long to wait for the answer, room in the mailbox included, instead of
-    /// [`ProcConfig::call_within`](crate::ProcConfig::call_within).
+    /// [`ProcConfig::call_within`](crate::ProcConfig::call_within). Where there are thousands of calls a second, one of
+    /// half a second or more may wait some milliseconds longer; none ever ends earlier.
     pub const fn within(mut self, within: Duration) -> Self {
         self.answer.set_within(within);
         self

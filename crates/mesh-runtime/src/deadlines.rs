@@ -1,5 +1,8 @@
 //! The deadlines of all calls that have no answer yet, in one table that one task sweeps: a timer for
 //! each call would cost more than the call.
+//!
+//! Where there are many calls the sweeper looks every few milliseconds, and no call reads a clock: its time
+//! counts from the first look that finds it. Most are answered before that.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,34 +25,52 @@ pub(crate) struct Deadlines {
 #[derive(Debug, Default)]
 struct Table {
     pending: Slab<Pending>,
-    /// When the sweeper is going to look. Not later than the earliest deadline.
-    wakes_at: Option<Instant>,
+    /// Not later than the earliest deadline that is known.
+    earliest: Option<Instant>,
+    /// The sweeper looks every [`LOOK`], because there are many calls.
+    is_busy: bool,
+    /// Those that no look has found yet.
+    fresh: Vec<usize>,
+    /// There were more of those than it is worth to know one by one.
+    is_all_fresh: bool,
+    /// How many calls have read a clock since the sweeper looked last.
+    n_clocks: usize,
 }
 
 #[derive(Debug)]
 struct Pending {
-    at: Instant,
+    due: Due,
     waker: Waker,
     is_over: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    At(Instant),
+    /// So long after it is found.
+    In(Duration),
+    /// It is past the end of time.
+    Never,
 }
 
 impl Deadlines {
     /// Wakes those whose deadline has passed, for as long as it is run.
     pub(crate) async fn sweep(self: Arc<Self>) {
+        let mut looks_at = None;
         loop {
-            let wakes_at = self.lock().wakes_at;
             tokio::select! {
-                () = self.is_early.notified() => continue,
-                () = sleep_until_or_never(wakes_at) => (),
+                () = self.is_early.notified() => (),
+                () = sleep_until_or_never(looks_at) => (),
             }
-            let over = self.lock().sweep(Instant::now());
+            let over;
+            (over, looks_at) = self.lock().look(Instant::now());
             over.into_iter().for_each(Waker::wake);
         }
     }
 
     /// From now on `waker` is woken when the deadline has passed.
-    fn insert(&self, at: Instant, waker: Waker) -> usize {
-        let (key, is_early) = self.lock().insert(at, waker);
+    fn insert(&self, within: Duration, waker: Waker) -> usize {
+        let (key, is_early) = self.lock().insert(within, waker, Instant::now);
         if is_early {
             self.is_early.notify_one();
         }
@@ -64,13 +85,37 @@ impl Deadlines {
 
 impl Table {
     /// Returns the key, and whether the sweeper is to look earlier than it meant to.
-    fn insert(&mut self, at: Instant, waker: Waker) -> (usize, bool) {
-        let key = self.pending.insert(Pending { at, waker, is_over: false });
-        let is_early = self.wakes_at.is_none_or(|wakes_at| at < wakes_at);
-        if is_early {
-            self.wakes_at = Some(at);
+    fn insert(
+        &mut self,
+        within: Duration,
+        waker: Waker,
+        now: impl FnOnce() -> Instant,
+    ) -> (usize, bool) {
+        if self.is_busy && within >= LONG {
+            let key = self.pending.insert(Pending { due: Due::In(within), waker, is_over: false });
+            // More than there are calls have ended since, and it costs no more to look at all.
+            if self.fresh.len() < self.pending.len().max(FRESH) {
+                self.fresh.push(key);
+            } else {
+                self.is_all_fresh = true;
+            }
+            return (key, false);
         }
-        (key, is_early)
+        let due = Due::of(now(), within);
+        let key = self.pending.insert(Pending { due, waker, is_over: false });
+        self.n_clocks += 1;
+        self.is_busy |= self.n_clocks >= MANY;
+        (key, self.is_earliest(due) || self.n_clocks == MANY)
+    }
+
+    /// Notes a deadline. Whether it is the earliest one.
+    fn is_earliest(&mut self, due: Due) -> bool {
+        let Due::At(at) = due else { return false };
+        let is_earliest = self.earliest.is_none_or(|earliest| at < earliest);
+        if is_earliest {
+            self.earliest = Some(at);
+        }
+        is_earliest
     }
 
     /// Whether its deadline has passed; if not, `waker` is woken when it has.
@@ -82,23 +127,61 @@ impl Table {
         pending.is_over
     }
 
-    /// Those whose deadline has passed, each once. What is left decides when to look again.
+    /// Those whose deadline has passed, each once, and when to look again.
+    fn look(&mut self, now: Instant) -> (Vec<Waker>, Option<Instant>) {
+        let n_found = self.fresh.len() + self.n_clocks;
+        self.is_busy = n_found >= MANY;
+        self.n_clocks = 0;
+        let mut fresh = mem::take(&mut self.fresh);
+        for key in fresh.drain(..) {
+            if let Some(pending) = self.pending.get_mut(key) {
+                let due = pending.due.found(now);
+                pending.due = due;
+                self.is_earliest(due);
+            }
+        }
+        self.fresh = fresh;
+        let is_all_fresh = mem::take(&mut self.is_all_fresh);
+        let has_passed = self.earliest.is_some_and(|earliest| earliest <= now);
+        let over = if is_all_fresh || has_passed { self.sweep(now) } else { Vec::new() };
+        let next = self.is_busy.then(|| now + LOOK);
+        (over, [self.earliest, next].into_iter().flatten().min())
+    }
+
+    /// Looks at all. What is left decides which is the earliest.
     fn sweep(&mut self, now: Instant) -> Vec<Waker> {
         let mut over = Vec::new();
-        self.wakes_at = None;
+        self.earliest = None;
         for (_, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.is_over) {
-            if pending.at <= now {
+            pending.due = pending.due.found(now);
+            let Due::At(at) = pending.due else { continue };
+            if at <= now {
                 pending.is_over = true;
                 over.push(mem::replace(&mut pending.waker, Waker::noop().clone()));
-            } else if self.wakes_at.is_none_or(|wakes_at| pending.at < wakes_at) {
-                self.wakes_at = Some(pending.at);
+            } else if self.earliest.is_none_or(|earliest| at < earliest) {
+                self.earliest = Some(at);
             }
         }
         over
     }
 }
 
-/// The deadline of one call. It counts from the first time that it is asked.
+impl Due {
+    fn of(now: Instant, within: Duration) -> Self {
+        now.checked_add(within).map_or(Self::Never, Self::At)
+    }
+
+    /// The same, once it has been found.
+    fn found(self, now: Instant) -> Self {
+        match self {
+            Self::In(within) => Self::of(now, within),
+            Self::At(_) | Self::Never => self,
+        }
+    }
+}
+
+/// The deadline of one call. It counts from the first time that it is asked, or where there are many calls from a
+/// few milliseconds later; never from before.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     deadlines: Arc<Deadlines>,
@@ -126,9 +209,7 @@ impl Deadline {
         match self.key {
             Some(key) => self.deadlines.lock().is_over(key, waker),
             None => {
-                // A deadline past the end of time never comes.
-                let Some(at) = Instant::now().checked_add(self.within) else { return false };
-                self.key = Some(self.deadlines.insert(at, waker.clone()));
+                self.key = Some(self.deadlines.insert(self.within, waker.clone()));
                 false
             }
         }
@@ -143,6 +224,18 @@ impl Drop for Deadline {
     }
 }
 
+/// How often the sweeper looks where there are many calls: so much longer than it says a deadline may last.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// So many calls between two looks are many.
+const MANY: usize = 32;
+
+/// Shorter deadlines are always counted by the clock.
+const LONG: Duration = Duration::from_millis(500);
+
+/// So many fresh ones are known one by one, however few calls there are.
+const FRESH: usize = 64;
+
 async fn sleep_until_or_never(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -153,6 +246,16 @@ async fn sleep_until_or_never(at: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn noop() -> Waker {
+        Waker::noop().clone()
+    }
+
+    /// How many deadlines have passed, and when to look again.
+    fn looked(table: &mut Table, now: Instant) -> (usize, Option<Instant>) {
+        let (over, next) = table.look(now);
+        (over.len(), next)
+    }
 
     /// The table as it should be: look at everything, always.
     #[derive(Default)]
@@ -165,23 +268,69 @@ mod tests {
         let mut table = Table::default();
         let mut naive = Naive::default();
         let mut add = |table: &mut Table, ms| {
-            let (key, is_early) = table.insert(at(ms), Waker::noop().clone());
+            let (key, is_early) = table.insert(Duration::from_millis(ms), noop(), || start);
             let earliest = naive.0.iter().map(|(_, at)| *at).min();
             naive.0.push((key, at(ms)));
             assert_eq!(is_early, earliest.is_none_or(|earliest| at(ms) < earliest));
             key
         };
         let [late, early, later] = [add(&mut table, 50), add(&mut table, 20), add(&mut table, 90)];
-        assert_eq!(table.wakes_at, Some(at(20)));
+        assert_eq!(table.look(at(1)).1, Some(at(20)));
 
-        assert_eq!(table.sweep(at(60)).len(), 2, "two have passed");
-        assert_eq!(table.wakes_at, Some(at(90)));
+        let (over, next) = table.look(at(60));
+        assert_eq!((over.len(), next), (2, Some(at(90))), "two have passed");
         let over = [late, early, later].map(|key| table.is_over(key, Waker::noop()));
         assert_eq!(over, [true, true, false]);
-        assert_eq!(table.sweep(at(60)).len(), 0, "each is woken once");
+        assert_eq!(table.look(at(60)).0.len(), 0, "each is woken once");
         table.pending.remove(later);
-        table.sweep(at(90));
-        assert_eq!(table.wakes_at, None, "nobody waits");
+        assert_eq!(looked(&mut table, at(90)), (0, None), "nobody waits");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_calls_none_reads_a_clock_and_each_deadline_counts_from_the_next_look() {
+        let (start, within) = (Instant::now(), Duration::from_secs(10));
+        let mut table = Table::default();
+        let calls = (1..=MANY).map(|_| table.insert(within, noop(), || start));
+        let are_early: Vec<bool> = calls.map(|(_, is_early)| is_early).collect();
+        let told: Vec<usize> = (0..MANY).filter(|nth| are_early[*nth]).collect();
+        assert_eq!(told, [0, MANY - 1], "of the first deadline, and that there are many");
+        assert_eq!(table.look(start).1, Some(start + LOOK));
+
+        let no_clock = || panic!("a clock is read");
+        let (found, is_early) = table.insert(within, noop(), no_clock);
+        assert!(!is_early);
+        // One that has an answer before the look, and one more in its place.
+        let (gone, _) = table.insert(within, noop(), no_clock);
+        table.pending.remove(gone);
+        assert_eq!(table.insert(within, noop(), no_clock).0, gone);
+        let (_, is_early) = table.insert(LONG / 2, noop(), || start);
+        assert!(is_early, "a short one is not late");
+
+        let look = start + LOOK;
+        assert_eq!(looked(&mut table, look), (0, Some(start + LONG / 2)), "they are few again");
+        let (over, _) = table.look(start + within);
+        assert_eq!(over.len(), MANY + 1, "those that have read the clock");
+        let last = look + within;
+        assert!(!table.is_over(found, Waker::noop()));
+        assert_eq!(looked(&mut table, last - LOOK / 2), (0, Some(last)));
+        assert_eq!(table.look(last).0.len(), 2);
+        assert!(table.is_over(found, Waker::noop()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_look_has_found_is_bounded_by_what_is_pending() {
+        let (start, within) = (Instant::now(), Duration::from_secs(10));
+        let mut table = Table { is_busy: true, ..Table::default() };
+        for _ in 0..10 * FRESH {
+            let (key, _) = table.insert(within, noop(), || start);
+            table.pending.remove(key);
+        }
+        let (key, _) = table.insert(within, noop(), || start);
+        assert_eq!((table.fresh.len(), table.pending.len()), (FRESH, 1));
+        assert_eq!(looked(&mut table, start), (0, Some(start + LOOK)));
+        assert_eq!(looked(&mut table, start + LOOK), (0, Some(start + within)));
+        table.look(start + within);
+        assert!(table.is_over(key, Waker::noop()), "it was found with all others");
     }
 
     #[tokio::test(start_paused = true)]
@@ -196,7 +345,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_past_the_end_of_time_never_comes() {
-        let mut deadline = Deadline::new(Arc::default(), Duration::MAX);
-        assert!(!deadline.is_over(Waker::noop()));
+        let start = Instant::now();
+        for is_busy in [false, true] {
+            let mut table = Table { is_busy, ..Table::default() };
+            table.insert(Duration::MAX, noop(), || start);
+            assert!(matches!(table.look(start + 1000 * LONG), (over, None) if over.is_empty()));
+        }
     }
 }

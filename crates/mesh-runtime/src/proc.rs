@@ -75,7 +75,7 @@ pub struct ProcConfig {
     pub life: Incarnation,
     /// The runtime of the actors that supervise; the one of all others if `None`.
     pub control: Option<Handle>,
-    /// How long a call waits for its answer, unless it says otherwise.
+    /// How long a call waits for its answer, unless it says otherwise. See [`Call::within`](crate::Call::within).
     pub call_within: Duration,
     /// How long a handler of an actor on the user's runtime may run until it is told as hanging, by
     /// [`Proc::stalls`]; `None` if nobody looks. More than zero.
@@ -377,7 +377,7 @@ impl Proc {
         kind.downcast().unwrap_or_else(|_| Arc::new(Kind::new()))
     }
 
-    /// How long a call waits for its answer, unless it says otherwise.
+    /// How long a call waits for its answer, unless it says otherwise. See [`Call::within`](crate::Call::within).
     #[must_use]
     pub fn call_within(&self) -> Duration {
         self.inner.call_within

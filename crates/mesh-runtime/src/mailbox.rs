@@ -22,11 +22,19 @@ mod admission;
 ///
 /// The control lane has no bound of its own: each of its messages belongs to something of which there
 /// is a bounded number, or comes from somebody who waits for what becomes of it.
+// In this order, and so far apart: what senders write for each message must not hold up the reader when it asks for
+// news, as it does where both are on one line of memory.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Mailbox<Q, C> {
-    queue: Apart<Mutex<Queue<Q, C>>>,
-    news: Apart<News>,
+    news: News,
+    gap: Gap,
+    queue: Mutex<Queue<Q, C>>,
 }
+
+/// What is before it is on another line of memory than what is behind it. To align them to such lines would make the
+/// allocation of each actor several times as expensive.
+type Gap = [u64; 7];
 
 /// What the reader asks without the lock.
 #[derive(Debug)]
@@ -36,12 +44,6 @@ struct News {
     /// Whether the data lane has something.
     has_data: AtomicBool,
 }
-
-/// Alone on the lines of memory that processors pass to each other: what one thread writes for each message must not
-/// hold up another that reads something else.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Apart<T>(T);
 
 #[derive(Debug)]
 struct Queue<Q, C> {
@@ -119,17 +121,15 @@ impl<Q: Line, C> Mailbox<Q, C> {
     pub(crate) fn new(capacity: usize) -> Self {
         let admission = Admission::new(capacity.max(1));
         Self {
-            queue: Apart(Mutex::new(Queue {
+            queue: Mutex::new(Queue {
                 data: Q::default(),
                 admission,
                 control: VecDeque::new(),
                 reader: Reader::Awake,
                 state: State::Open,
-            })),
-            news: Apart(News {
-                is_urgent: AtomicBool::new(false),
-                has_data: AtomicBool::new(false),
             }),
+            news: News { is_urgent: AtomicBool::new(false), has_data: AtomicBool::new(false) },
+            gap: [0; 7],
         }
     }
 
@@ -216,7 +216,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
             return Err(message);
         }
         queue.control.push_back(message);
-        self.news.0.is_urgent.store(true, Ordering::Release);
+        self.news.is_urgent.store(true, Ordering::Release);
         let reader = queue.reader.wake_for(WaitFor::Control);
         drop(queue);
         wake(reader);
@@ -225,7 +225,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
 
     /// Whether the control lane may have something.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.news.0.is_urgent.load(Ordering::Acquire)
+        self.news.is_urgent.load(Ordering::Acquire)
     }
 
     /// The next message of the control lane.
@@ -233,14 +233,14 @@ impl<Q: Line, C> Mailbox<Q, C> {
         let mut queue = self.lock();
         let message = queue.control.pop_front();
         if queue.control.is_empty() {
-            self.news.0.is_urgent.store(false, Ordering::Release);
+            self.news.is_urgent.store(false, Ordering::Release);
         }
         message
     }
 
     /// Whether the data lane has something. What comes at this moment is seen by who falls asleep.
     pub(crate) fn has_data(&self) -> bool {
-        self.news.0.has_data.load(Ordering::Acquire)
+        self.news.has_data.load(Ordering::Acquire)
     }
 
     /// Lets go of `n` messages that were taken before, and takes everything from the data lane into `batch`, which
@@ -249,7 +249,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         debug_assert!(batch.is_empty(), "what was taken is handled before more is");
         let mut queue = self.lock();
         mem::swap(&mut queue.data, batch);
-        self.news.0.has_data.store(false, Ordering::Release);
+        self.news.has_data.store(false, Ordering::Release);
         let admitted = queue.admission.release(n);
         drop(queue);
         admitted.into_iter().for_each(Waker::wake);
@@ -296,7 +296,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         let mut queue = self.lock();
         queue.state = State::Abandoned;
         queue.reader = Reader::Awake;
-        self.news.0.has_data.store(false, Ordering::Release);
+        self.news.has_data.store(false, Ordering::Release);
         let unread = (mem::take(&mut queue.data), mem::take(&mut queue.control));
         let turned_away = queue.admission.close();
         drop(queue);
@@ -318,13 +318,13 @@ impl<Q: Line, C> Mailbox<Q, C> {
     /// Under the lock, before something is put into `data`. Written once for all that is taken together.
     fn tell_of_data(&self, data: &Q) {
         if data.is_empty() {
-            self.news.0.has_data.store(true, Ordering::Release);
+            self.news.has_data.store(true, Ordering::Release);
         }
     }
 
     /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
     fn lock(&self) -> MutexGuard<'_, Queue<Q, C>> {
-        self.queue.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -131,9 +131,7 @@ impl Names {
     }
 }
 
-/// The word of one actor. On lines of memory of its own: its task writes it for each message, and others read what is
-/// beside it.
-#[repr(align(64))]
+/// The word of one actor.
 pub(crate) struct Pulse {
     word: AtomicU64,
     /// It is on the list, or nobody wants to know.

@@ -24,25 +24,28 @@ use crate::pulse::{Names, Pulse, Watched};
 use crate::undelivered::Undelivered;
 
 /// One actor, as everybody else sees it.
+// In this order: what senders read and count references by, what is seldom touched, what the actor writes for each
+// message, and what senders write. So no two of them wait for each other's lines of memory.
+#[repr(C)]
 pub(crate) struct Shared<A: Actor> {
-    pub(crate) mailbox: Mailbox<Parcels<A>, Control>,
     pub(crate) proc: Proc,
     pub(crate) index: NonZeroU64,
     pub(crate) name: Name,
     /// What all actors of its type share.
     pub(crate) kind: Arc<Kind<A>>,
-    /// What it does at this moment.
-    pub(crate) pulse: Pulse,
     /// The actor that has no actor for a parent, and this one for a descendant; or this one itself.
     root: NonZeroU64,
-    family: Mutex<Family>,
     /// Whether it can be found by its address.
     listing: Listing,
+    family: Mutex<Family>,
+    ended: Notify,
     /// How it is going to end, from when it takes no more messages.
     leaving: OnceLock<End>,
     /// How it has ended.
     end: OnceLock<End>,
-    ended: Notify,
+    /// What it does at this moment.
+    pub(crate) pulse: Pulse,
+    pub(crate) mailbox: Mailbox<Parcels<A>, Control>,
 }
 
 /// What overtakes the messages of an actor.

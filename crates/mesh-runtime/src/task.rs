@@ -152,7 +152,7 @@ impl<A: Actor> ActorTask<A> {
             stage: Stage::Serving,
             batch: Parcels::default(),
             n_begun: 0,
-            patience: Patience::default(),
+            patience: Patience::NEW,
             untimed: 0,
             timed: None,
             span: None,

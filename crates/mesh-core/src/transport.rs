@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::address::ProcId;
-use crate::envelope::{Envelope, PeerId};
+use crate::envelope::{Envelope, Head, Payload, PeerId};
 use crate::ids::Incarnation;
 
 /// Opens sessions between processes. It spawns its tasks on the runtime that it is called from.
@@ -80,6 +80,13 @@ pub trait Outbound: Send + Sync {
         cx: &mut Context<'_>,
         envelope: &mut Option<Envelope>,
     ) -> Poll<Result<(), Box<Returned>>>;
+
+    /// Encodes the value and takes it, if that can be done at once and there is room for it: the same as
+    /// [`poll_send`](Self::poll_send), for less. `false` if not, for whatever reason; then nothing was done, and
+    /// `poll_send` is to be asked. So it is for a transport that knows no such way.
+    fn send_now(&self, _head: &Head, _value: &dyn Payload) -> bool {
+        false
+    }
 
     /// How many envelopes the session has taken, answers among them: what
     /// [`poll_acknowledged`](Self::poll_acknowledged) is to be asked for.

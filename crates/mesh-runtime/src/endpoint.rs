@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mesh_core::{ActorId, Body, CallId, Credit, PeerId, PortId, WhyUndelivered};
 
 use crate::actor::Stop;
@@ -37,6 +38,10 @@ pub(crate) trait Endpoint: Send + Sync {
     fn deliver(&self, port: PortId, letter: Box<dyn AnyLetter>, room: Room)
     -> Result<(), Rejected>;
 
+    /// Takes the first of these casts, as many as there is room for now, for less than if each were opened and
+    /// delivered by itself; none, if it knows no such way. What it does not take may be no cast that its port takes.
+    fn take_casts(&self, _casts: &mut Vec<Arrived>) {}
+
     /// Takes as many of these letters as there is room for now, in order, each as if it were delivered by itself.
     /// Those that will not be taken are put into `refused`.
     fn deliver_all(&self, letters: &mut VecDeque<Waiting>, refused: &mut Vec<NeverTaken>) {
@@ -66,6 +71,15 @@ pub(crate) trait Endpoint: Send + Sync {
 pub(crate) struct Waiting {
     pub(crate) port: PortId,
     pub(crate) letter: Box<dyn AnyLetter>,
+    pub(crate) credit: Credit,
+}
+
+/// A cast of another process as it has come, and the room that its sender was given for it.
+pub(crate) struct Arrived {
+    pub(crate) port: PortId,
+    /// The actor that has sent it, if it was one.
+    pub(crate) from: Option<ActorId>,
+    pub(crate) bytes: Bytes,
     pub(crate) credit: Credit,
 }
 

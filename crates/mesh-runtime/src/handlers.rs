@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 
-use mesh_core::{Body, Message, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, Message, PortId, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::actor::{Actor, Handler};
 use crate::codec::{self, Outgoing};
-use crate::endpoint::Away;
+use crate::endpoint::{Arrived, Away};
+use crate::letter::parcels::Parcels;
 use crate::letter::{AnyLetter, Back, BackAway, Letter, Parcel, Sealed};
 use crate::reply::ReplyTo;
 
@@ -41,16 +43,17 @@ use crate::reply::ReplyTo;
 ///
 /// assert_eq!(Handlers::<Counter>::of().names().collect::<Vec<_>>(), ["words.Count"]);
 /// ```
-pub struct Handlers<A> {
+pub struct Handlers<A: Actor> {
     takers: BTreeMap<PortId, Taker<A>>,
     conflicts: Vec<NameConflict>,
 }
 
-struct Taker<A> {
+struct Taker<A: Actor> {
     name: &'static str,
     version: u32,
     parcel: ToParcel<A>,
     open: Open,
+    put: PutAll<A>,
 }
 
 /// A letter of the right type as a parcel for the actor; any other one comes back.
@@ -58,6 +61,9 @@ type ToParcel<A> = fn(Box<dyn AnyLetter>) -> Result<Box<dyn Parcel<A>>, Box<dyn 
 
 /// A letter made of a message of another process. The body comes back if it is none.
 type Open = fn(Body, Away<'_>) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Body)>;
+
+/// Puts casts that came for one port behind what waits for the actor. Their bytes are taken out of them.
+type PutAll<A> = fn(&mut Parcels<A>, &mut [Arrived]);
 
 /// Two messages that cannot be told apart by their address: they have the same name, or names with the
 /// same hash. The second was not taken.
@@ -90,6 +96,7 @@ impl<A: Actor> Handlers<A> {
             version: M::VERSION,
             parcel: to_parcel::<M, A>,
             open: open::<M>,
+            put: put_all::<M, A>,
         };
         match self.takers.entry(PortId::of::<M>()) {
             std::collections::btree_map::Entry::Vacant(entry) => {
@@ -131,6 +138,22 @@ impl<A: Actor> Handlers<A> {
         match self.takers.get(&port) {
             Some(taker) => (taker.parcel)(letter),
             None => Err(letter),
+        }
+    }
+
+    /// Whether the actor takes what comes through `port`.
+    pub(crate) fn has(&self, port: PortId) -> bool {
+        self.takers.contains_key(&port)
+    }
+
+    /// Puts casts behind what waits for the actor, which takes what comes through their ports. Their bytes are taken
+    /// out of them.
+    pub(crate) fn put_all(&self, casts: &mut [Arrived], parcels: &mut Parcels<A>) {
+        for of_one in casts.chunk_by_mut(|one, next| one.port == next.port) {
+            let taker = of_one.first().and_then(|first| self.takers.get(&first.port));
+            if let Some(taker) = taker {
+                (taker.put)(parcels, of_one);
+            }
         }
     }
 
@@ -182,14 +205,11 @@ pub(crate) fn open<M>(
 where
     M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
 {
-    let back_body = |message| Body::Value(Box::new(Outgoing(message)));
-    let away =
-        |from, is_direct| Back::Away(Box::new(BackAway { from, is_direct, body: back_body }));
     let back = |from| match from {
-        Away::Cast(None) | Away::PassedOn(None) => Back::Nobody,
+        Away::Cast(from) => cast_back(from),
+        Away::PassedOn(None) => Back::Nobody,
         Away::Word => Back::Unmissed,
-        Away::Cast(Some(from)) => away(from, true),
-        Away::PassedOn(Some(from)) => away(from, false),
+        Away::PassedOn(Some(from)) => back_away(from, false),
         Away::Call { proc, from, call } => {
             Back::Caller(ReplyTo::away(proc.reply_away(M::NAME, from, call)))
         }
@@ -205,7 +225,29 @@ where
     }
 }
 
-impl<A> fmt::Debug for Handlers<A> {
+fn put_all<M, A>(parcels: &mut Parcels<A>, casts: &mut [Arrived])
+where
+    A: Handler<M>,
+    M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
+{
+    parcels.push_all(casts.iter_mut().map(|cast| Sealed::<M> {
+        bytes: mem::take(&mut cast.bytes),
+        back: cast_back(cast.from),
+        decode: codec::decode_shared,
+    }));
+}
+
+/// The way back of a cast.
+fn cast_back<M: Message + Serialize>(from: Option<ActorId>) -> Back<M> {
+    from.map_or(Back::Nobody, |from| back_away(from, true))
+}
+
+fn back_away<M: Message + Serialize>(from: ActorId, is_direct: bool) -> Back<M> {
+    let body = |message| Body::Value(Box::new(Outgoing(message)));
+    Back::Away(Box::new(BackAway { from, is_direct, body }))
+}
+
+impl<A: Actor> fmt::Debug for Handlers<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.takers.values().map(|taker| taker.name)).finish()
     }

@@ -12,7 +12,7 @@ use mesh_core::{
     PortId, Returned, WhyReturned, WhyUndelivered,
 };
 
-use crate::endpoint::{Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
+use crate::endpoint::{Arrived, Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
 use crate::letter::AnyLetter;
 use crate::proc::{Proc, WeakProc};
 use crate::undelivered::{Undelivered, log_undelivered};
@@ -21,11 +21,11 @@ use crate::undelivered::{Undelivered, log_undelivered};
 #[derive(Default)]
 pub(crate) struct Overflow(Mutex<BTreeMap<NonZeroU64, VecDeque<Waiting>>>);
 
-/// Letters for one endpoint that have come one after the other.
+/// Casts for one endpoint that have come one after the other.
 struct Run {
     to: ActorId,
     endpoint: Arc<dyn Endpoint>,
-    letters: VecDeque<Waiting>,
+    casts: Vec<Arrived>,
 }
 
 /// The receiving end of all sessions of a process. It keeps nothing alive.
@@ -90,52 +90,70 @@ impl Proc {
     /// Of casts that follow each other to one actor, that is looked for once, and they are delivered together.
     fn receive_all(&self, sender: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
         let mut run = None::<Run>;
-        for (envelope, credit) in envelopes.drain(..) {
-            let cast = match envelope.head {
-                Head::Cast { to, port, from } => Some((to, port, from)),
-                _ => None,
+        let n_most = envelopes.len();
+        for (Envelope { head, body }, credit) in envelopes.drain(..) {
+            let (to, cast) = match (head, body) {
+                (Head::Cast { to, port, from }, Body::Bytes(bytes)) => {
+                    (to, Arrived { port, from, bytes, credit })
+                }
+                (head, body) => {
+                    run.take().into_iter().for_each(|run| self.deliver_run(run));
+                    self.receive(sender, Envelope { head, body }, credit);
+                    continue;
+                }
             };
-            if run.as_ref().is_some_and(|run| cast.is_none_or(|(to, ..)| to != run.to)) {
+            if run.as_ref().is_some_and(|run| run.to != to) {
                 run.take().into_iter().for_each(|run| self.deliver_run(run));
             }
-            let good = cast.filter(|(to, _, from)| {
-                to.peer() == self.peer() && from.is_none_or(|from| from.peer() == sender)
-            });
-            let Some((to, port, from)) = good else {
-                self.receive(sender, envelope, credit);
-                continue;
-            };
-            if run.is_none() {
-                let of = |endpoint| Run { to, endpoint, letters: VecDeque::new() };
+            let is_good = cast.from.is_none_or(|from| from.peer() == sender);
+            if run.is_none() && is_good && to.peer() == self.peer() {
+                let of = |endpoint| Run { to, endpoint, casts: Vec::with_capacity(n_most) };
                 run = self.find(to).map(of);
             }
-            let Some(Run { endpoint, letters, .. }) = &mut run else {
-                self.receive(sender, envelope, credit);
-                continue;
-            };
-            match endpoint.open(port, envelope.body, Away::Cast(from)) {
-                Ok(letter) => letters.push_back(Waiting { port, letter, credit }),
-                Err((why, body)) => self.refuse(&envelope.head, why, body),
+            match &mut run {
+                Some(run) if is_good => run.casts.push(cast),
+                _ => {
+                    let Arrived { port, from, bytes, credit } = cast;
+                    let head = Head::Cast { to, port, from };
+                    self.receive(sender, Envelope { head, body: Body::Bytes(bytes) }, credit);
+                }
             }
         }
         run.into_iter().for_each(|run| self.deliver_run(run));
     }
 
-    /// Delivers letters, now or when there is room; behind those that wait already.
-    fn deliver_run(&self, Run { endpoint, mut letters, .. }: Run) {
-        let mut refused = Vec::new();
+    /// Delivers casts, now or when there is room; behind those that wait already.
+    fn deliver_run(&self, Run { to, endpoint, mut casts }: Run) {
         let mut overflow = self.overflow().lock();
-        if let Some(queue) = overflow.get_mut(&endpoint.index()) {
-            return queue.append(&mut letters);
+        let queue = overflow.get_mut(&endpoint.index());
+        if queue.is_none() {
+            endpoint.take_casts(&mut casts);
+            if casts.is_empty() {
+                return;
+            }
         }
-        endpoint.deliver_all(&mut letters, &mut refused);
-        if letters.is_empty() {
-            drop(overflow);
+        let (mut letters, mut refused, mut unopened) = (VecDeque::new(), Vec::new(), Vec::new());
+        for Arrived { port, from, bytes, credit } in casts {
+            match endpoint.open(port, Body::Bytes(bytes), Away::Cast(from)) {
+                Ok(letter) => letters.push_back(Waiting { port, letter, credit }),
+                Err((why, body)) => unopened.push((Head::Cast { to, port, from }, why, body)),
+            }
+        }
+        let mut is_full = false;
+        if let Some(queue) = queue {
+            queue.append(&mut letters);
         } else {
-            overflow.insert(endpoint.index(), letters);
-            drop(overflow);
+            endpoint.deliver_all(&mut letters, &mut refused);
+            is_full = !letters.is_empty();
+            if is_full {
+                overflow.insert(endpoint.index(), letters);
+            }
+        }
+        drop(overflow);
+        if is_full {
             self.drain_later(&endpoint);
         }
+        unopened.into_iter().for_each(|(head, why, body)| self.refuse(&head, why, body));
         self.bounce_all(&*endpoint, refused);
     }
 

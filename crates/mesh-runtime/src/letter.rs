@@ -99,7 +99,7 @@ pub(crate) struct Sealed<M: Message> {
 
 impl<M: Message> Sealed<M> {
     /// Decodes the message. All of it comes back if it is none, or if decoding panics.
-    pub(crate) fn unseal(self: Box<Self>) -> Result<Letter<M>, Box<Self>> {
+    pub(crate) fn unseal(self) -> Result<Letter<M>, Self> {
         match caught(|| (self.decode)(&self.bytes)) {
             Ok(Ok(message)) => Ok(Letter { message, back: self.back }),
             Ok(Err(_)) | Err(_) => Err(self),
@@ -107,9 +107,27 @@ impl<M: Message> Sealed<M> {
     }
 
     /// It is no message that its port takes.
-    pub(crate) fn malformed(self: Box<Self>, proc: &Proc, to: ActorId) {
+    pub(crate) fn malformed(self, proc: &Proc, to: ActorId) {
         let why = WhyUndelivered::Malformed;
-        self.undelivered(proc, to, why, Fault::Undelivered(why));
+        Box::new(self).undelivered(proc, to, why, Fault::Undelivered(why));
+    }
+}
+
+impl<M: Message> Sealed<M> {
+    /// Begins to handle it, as [`Parcel::begin`] does.
+    pub(crate) fn begin_by<A: Handler<M>>(
+        self,
+        life: Box<Life<A>>,
+        turn: &mut Turns<A>,
+    ) -> Option<Box<Life<A>>> {
+        match self.unseal() {
+            Ok(letter) => letter.begin_by(life, turn),
+            Err(sealed) => {
+                let to = life.cx.me().shared().id();
+                sealed.malformed(life.cx.proc(), to);
+                Some(life)
+            }
+        }
     }
 }
 
@@ -159,14 +177,7 @@ impl<M: Message, A: Handler<M>> Parcel<A> for Sealed<M> {
     }
 
     fn begin(self: Box<Self>, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
-        match self.unseal() {
-            Ok(letter) => letter.begin_by(life, turn),
-            Err(sealed) => {
-                let to = life.cx.me().shared().id();
-                sealed.malformed(life.cx.proc(), to);
-                Some(life)
-            }
-        }
+        self.begin_by(life, turn)
     }
 }
 

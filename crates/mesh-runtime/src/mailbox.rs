@@ -162,15 +162,24 @@ impl<Q: Line, C> Mailbox<Q, C> {
     where
         Q: Takes<T>,
     {
+        if !messages.is_empty() {
+            self.put_permitted(|data| messages.drain(..).for_each(|message| data.put(message)));
+        }
+    }
+
+    /// Lets `put` put messages into the data lane, for which there was room. `false` if the mailbox has been closed:
+    /// then it was not asked to.
+    pub(crate) fn put_permitted(&self, put: impl FnOnce(&mut Q)) -> bool {
         let mut queue = self.lock();
-        if queue.state != State::Open || messages.is_empty() {
-            return;
+        if queue.state != State::Open {
+            return false;
         }
         self.tell_of_data(&queue.data);
-        messages.drain(..).for_each(|message| queue.data.put(message));
+        put(&mut queue.data);
         let reader = queue.reader.wake_for(WaitFor::Anything);
         drop(queue);
         wake(reader);
+        true
     }
 
     /// Waits until there is room for one message, which [`push_permitted`](Self::push_permitted) must then

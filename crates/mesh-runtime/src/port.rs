@@ -83,12 +83,12 @@ where
         age: fn(&mut M, Duration),
     ) -> impl Future<Output = ()> + Send {
         let Origin { proc, actor } = from.origin();
-        let (proc, to) = (proc.clone(), *self);
+        let to = *self;
         async move {
             if to.actor().peer() != proc.peer() {
                 return proc.cast_away_aging(to, actor, (message, age)).await;
             }
-            cast_here(&proc, to, actor, (message, age)).await;
+            cast_here(proc, to, actor, (message, age)).await;
         }
     }
 

@@ -125,7 +125,7 @@ impl<M: Message> PortReceiver<M> {
     fn read(&self, content: Content<M>) -> Option<M> {
         match content {
             Content::Letter(letter) => Some(letter.message),
-            Content::Sealed(sealed) => match sealed.unseal() {
+            Content::Sealed(sealed) => match (*sealed).unseal() {
                 Ok(letter) => Some(letter.message),
                 Err(sealed) => {
                     sealed.malformed(&self.proc, self.port.actor());

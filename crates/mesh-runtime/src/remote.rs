@@ -287,8 +287,12 @@ impl Proc {
         from: Option<NonZeroU64>,
         (message, age): (M, fn(&mut M, Duration)),
     ) {
-        let head = self.cast_head(to, from);
-        let body = Body::Value(Box::new(Outgoing(message)));
+        let (head, outgoing) = (self.cast_head(to, from), Outgoing(message));
+        // So it is almost always, and then there is nothing to keep it in.
+        if self.remote().routes.send_now(self.way(&head), &head, &outgoing) {
+            return;
+        }
+        let body = Body::Value(Box::new(outgoing));
         let older = |body, waited| match body {
             // What waits for room has not been encoded.
             Body::Value(value) => match value.into_any().downcast::<M>() {

@@ -10,7 +10,7 @@ use mesh_core::{ActorId, Body, End, PortId, WhyUndelivered};
 use tokio::sync::Notify;
 
 use crate::actor::{Actor, Stop};
-use crate::endpoint::{Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
+use crate::endpoint::{Arrived, Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
 use crate::failure::Failure;
 use crate::family::Family;
 use crate::kind::Kind;
@@ -235,6 +235,18 @@ impl<A: Actor> Endpoint for Shared<A> {
             Refused::Full(parcel) => Rejected::Full(parcel),
             Refused::Closed(parcel) => Rejected::Never(WhyUndelivered::Ended, parcel),
         })
+    }
+
+    fn take_casts(&self, casts: &mut Vec<Arrived>) {
+        let handlers = self.kind.handlers();
+        let Some(n_room) = self.mailbox.try_room(casts.len()) else { return };
+        let n = casts.iter().take(n_room).take_while(|cast| handlers.has(cast.port)).count();
+        self.mailbox.release(n_room - n);
+        let (taken, _) = casts.split_at_mut(n);
+        if n > 0 && self.mailbox.put_permitted(|parcels| handlers.put_all(taken, parcels)) {
+            // Their room is given back here: not under the lock.
+            casts.drain(..n);
+        }
     }
 
     /// All under one lock.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// Pieces of bytes that are written one after another, many in one call of the system, and none of them
 /// copied.
@@ -19,6 +19,16 @@ impl Chunks {
             self.n_bytes += piece.len();
             self.pieces.push_back(piece);
         }
+    }
+
+    /// Takes all of `first` and puts it before these: as one piece with them, if they are so short.
+    pub(crate) fn put_behind(&mut self, first: &mut BytesMut, joined_max: usize) {
+        if self.n_bytes <= joined_max {
+            self.pieces.drain(..).for_each(|piece| first.extend_from_slice(&piece));
+            self.n_bytes = 0;
+        }
+        self.n_bytes += first.len();
+        self.pieces.push_front(first.split().freeze());
     }
 
     /// Behind these.

@@ -308,13 +308,13 @@ impl State {
     /// What is to be written next, up to some size. The acknowledgement, if one is owed, and frames as they
     /// are kept.
     fn next_chunks(&mut self, metrics: &SessionMetrics) -> Chunks {
-        let (mut chunks, mut n_frames) = (Chunks::default(), 0);
-        if let Some(ack) = self.session.take_ack() {
-            ack.put(&mut self.small);
-            chunks.push(self.small.split().freeze());
-            n_frames += 1;
-        }
+        let (mut chunks, ack) = (Chunks::default(), self.session.take_ack());
         let n_envelopes = self.session.write(&mut chunks, WRITTEN_TOGETHER);
+        if let Some(ack) = ack {
+            ack.put(&mut self.small);
+            chunks.put_behind(&mut self.small, JOINED_MAX);
+        }
+        let n_frames = u64::from(ack.is_some());
         if n_envelopes > 0 {
             self.round_trip.wrote(self.session.next_to_write());
         }
@@ -354,6 +354,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// About how many bytes go out in one write.
 const WRITTEN_TOGETHER: usize = 256 * 1024;
+
+/// So many bytes are rather copied than written as pieces of their own.
+const JOINED_MAX: usize = 512;
 
 /// A ping on the wire.
 const PING_BYTES: usize = 5;

@@ -29,6 +29,8 @@ pub(crate) struct Outbox {
     /// How many are not.
     n_envelopes: u64,
     n_bytes: usize,
+    /// How many bytes are not written on this connection, at most.
+    n_unwritten_bytes: usize,
     /// The number of the next one to be written, or to be written again.
     next_to_write: u64,
 }
@@ -72,11 +74,17 @@ impl Outbox {
         self.next_to_write < self.next()
     }
 
+    /// About how many bytes there are to write.
+    pub(crate) const fn n_unwritten_bytes(&self) -> usize {
+        self.n_unwritten_bytes
+    }
+
     /// Takes an envelope. A long body is taken out of `encoded`.
     pub(crate) fn push(&mut self, encoded: &mut Encoded) {
         let (seq, n_bytes) = (self.next(), encoded.len());
         self.n_envelopes += 1;
         self.n_bytes += n_bytes;
+        self.n_unwritten_bytes += n_bytes;
         if encoded.body.len() <= COPIED_MAX {
             self.make_room(n_bytes);
             encoded.put(seq, &mut self.open);
@@ -112,12 +120,17 @@ impl Outbox {
             self.next_to_write += piece.n_envelopes;
             self.n_written += 1;
         }
+        self.n_unwritten_bytes = match self.has_unwritten() {
+            true => self.n_unwritten_bytes.saturating_sub(chunks.remaining() - before),
+            false => 0,
+        };
         self.next_to_write - first
     }
 
     /// Everything that is not acknowledged is to be written again. Returns how many envelopes were written.
     pub(crate) fn rewind(&mut self) -> u64 {
         let n_again = self.next_to_write - self.first;
+        self.n_unwritten_bytes = self.n_bytes;
         self.next_to_write = self.first;
         self.n_written = 0;
         n_again
@@ -147,6 +160,7 @@ impl Outbox {
             self.n_written = self.n_written.saturating_sub(1);
         }
         self.next_to_write = self.next_to_write.max(self.first);
+        self.n_unwritten_bytes = self.n_unwritten_bytes.min(self.n_bytes);
         if self.n_envelopes == 0 && self.room > ROOM_MIN {
             // Memory of a burst is not kept.
             (self.open, self.room) = (BytesMut::new(), 0);

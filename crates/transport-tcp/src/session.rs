@@ -4,12 +4,11 @@
 //! reconnect both sides say how far they have received, and go on from there, so that nothing is lost,
 //! repeated or reordered. Bytes come in as frames and go out as frames; there is no clock and no I/O.
 
-use bytes::Bytes;
-use mesh_core::{Body, Envelope, Head};
+use mesh_core::{Envelope, Head};
 
 use crate::chunks::Chunks;
 use crate::outbox::Outbox;
-use crate::wire::{Ack, Encoded, Frame};
+use crate::wire::{Ack, Encoded};
 
 /// What both sides keep of their session.
 #[derive(Debug)]
@@ -37,19 +36,6 @@ pub(crate) struct Session {
     promised: u64,
     /// What the peer was told last on this connection.
     told: Option<Ack>,
-}
-
-/// What a frame comes to.
-#[derive(Debug)]
-pub(crate) enum Incoming {
-    /// Nothing for anybody.
-    Nothing,
-    /// An envelope, which counts so many bytes until [`Session::release`].
-    Envelope(Envelope, u64),
-    /// There may be room that was not there before.
-    Room,
-    /// The peer ends the session.
-    Closed,
 }
 
 /// The peer does what no peer may do.
@@ -105,6 +91,11 @@ impl Session {
         self.acknowledged(peer)?;
         self.tell(told);
         Ok(self.outbox.rewind())
+    }
+
+    /// How many bytes the peer may have sent that nobody here has taken.
+    pub(crate) const fn window(&self) -> u64 {
+        self.window
     }
 
     /// How many bytes may be taken now, and one envelope more.
@@ -163,6 +154,11 @@ impl Session {
         self.outbox.has_unwritten()
     }
 
+    /// About how many bytes there are to write.
+    pub(crate) const fn n_unwritten_bytes(&self) -> usize {
+        self.outbox.n_unwritten_bytes()
+    }
+
     /// Whether the peer is to be told how far we are: it waits for nothing less than that, or has used
     /// up much of what it was given. That may wait for an envelope to go with.
     pub(crate) fn owes_ack(&self) -> bool {
@@ -184,19 +180,11 @@ impl Session {
         self.outbox.n_envelopes() <= 1
     }
 
-    /// A frame has arrived.
-    pub(crate) fn receive(&mut self, frame: Frame) -> Result<Incoming, Violation> {
-        match frame {
-            Frame::Data { seq, head, body } => self.received(seq, head, body),
-            Frame::Ack(ack) => {
-                let had_room = self.has_room();
-                self.acknowledged(ack)?;
-                let is_new = !had_room && self.has_room();
-                Ok(if is_new { Incoming::Room } else { Incoming::Nothing })
-            }
-            Frame::Ping => Ok(Incoming::Nothing),
-            Frame::Close => Ok(Incoming::Closed),
-        }
+    /// The peer has said how far it is. Whether there is room that was not there before.
+    pub(crate) fn heard(&mut self, ack: Ack) -> Result<bool, Violation> {
+        let had_room = self.has_room();
+        self.acknowledged(ack)?;
+        Ok(!had_room && self.has_room())
     }
 
     /// How many envelopes have arrived.
@@ -224,21 +212,28 @@ impl Session {
         self.outbox.take_all()
     }
 
-    fn received(&mut self, seq: u64, head: Head, body: Bytes) -> Result<Incoming, Violation> {
+    /// An envelope has arrived, with a body of so many bytes: how many it counts until [`release`](Self::release).
+    /// `None` if it had arrived before.
+    pub(crate) fn arrived(
+        &mut self,
+        seq: u64,
+        head: &Head,
+        body: usize,
+    ) -> Result<Option<u64>, Violation> {
         // Written again, since our acknowledgement was lost with the last connection.
         if seq < self.received {
-            return Ok(Incoming::Nothing);
+            return Ok(None);
         }
         if seq > self.received {
             return Err(Violation::Gap { expected: self.received, found: seq });
         }
-        let cost = cost(&head, body.len());
+        let cost = cost(head, body);
         if cost > 0 && self.arrived >= self.released.saturating_add(self.window) {
             return Err(Violation::OverWindow { window: self.window });
         }
         self.received += 1;
         self.arrived += cost;
-        Ok(Incoming::Envelope(envelope(head, body), cost))
+        Ok(Some(cost))
     }
 
     fn acknowledged(&mut self, Ack { received, granted }: Ack) -> Result<(), Violation> {
@@ -255,10 +250,6 @@ impl Session {
 /// How many bytes of the window an envelope takes. Answers take none: they never wait.
 fn cost(head: &Head, body: usize) -> u64 {
     if head.is_answer() { 0 } else { (ENVELOPE + body) as u64 }
-}
-
-fn envelope(head: Head, body: Bytes) -> Envelope {
-    Envelope { head, body: Body::Bytes(body) }
 }
 
 /// So many times our own window may be kept until the peer acknowledges it, and one envelope and the answers to

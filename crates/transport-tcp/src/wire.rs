@@ -158,6 +158,7 @@ pub(crate) struct KnownHead {
 
 impl KnownHead {
     /// The head that these bytes are, all of them.
+    #[inline]
     fn decode(&mut self, bytes: &[u8]) -> Option<Head> {
         if let Some(head) = self.head.as_ref().filter(|_| self.bytes == bytes) {
             return Some(head.clone());
@@ -173,6 +174,7 @@ impl KnownHead {
 }
 
 /// Takes the next frame off `buffer`, if all of it is there. `max` is how long one may be.
+#[inline]
 pub(crate) fn take_frame(
     buffer: &mut BytesMut,
     max: usize,
@@ -206,6 +208,7 @@ pub(crate) fn take_frame(
 }
 
 /// The number and the head of an envelope, and where its body begins.
+#[inline]
 fn data(said: &[u8], known: &mut KnownHead) -> Option<(u64, Head, usize)> {
     let (seq, rest) = said.split_first_chunk()?;
     let (length, rest) = rest.split_first_chunk()?;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use mesh_core::{Message, PortId};
 
 use crate::actor::{Actor, Handler};
-use crate::letter::{AnyLetter, Letter, Parcel};
+use crate::letter::{AnyLetter, Letter, Parcel, Sealed};
 use crate::mailbox::{Line, Takes};
 use crate::task::{Life, Turns};
 
@@ -29,7 +29,7 @@ struct Run {
 }
 
 /// Letters for an actor of type `A` that stand side by side, of whatever type.
-trait AnyStack<A: Actor>: Send {
+pub(crate) trait AnyStack<A: Actor>: Send {
     /// The stack, to be added to.
     fn as_any(&mut self) -> &mut dyn Any;
 
@@ -95,6 +95,22 @@ impl<A: Actor> Parcels<A> {
         }
     }
 
+    /// Puts some that are alike.
+    pub(crate) fn push_all<T: 'static>(&mut self, letters: impl ExactSizeIterator<Item = T>)
+    where
+        VecDeque<T>: AnyStack<A>,
+    {
+        let mut letters = letters;
+        let Some(first) = letters.next() else { return };
+        self.push(first);
+        if let Some(run) = self.order.back_mut()
+            && let Some(stack) = stack_of(&mut self.stacks, run.stack)
+        {
+            run.n += letters.len();
+            stack.extend(letters);
+        }
+    }
+
     /// The place of the stack of what is of type `T`.
     fn place<T: 'static>(&mut self) -> usize
     where
@@ -136,6 +152,28 @@ impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {
     fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
         match take_first(self) {
             Some(letter) => letter.begin_by(life, turn),
+            None => Some(life),
+        }
+    }
+}
+
+impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Sealed<M>> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn label(&self) -> Option<(PortId, &'static str)> {
+        Some((const { PortId::of::<M>() }, M::NAME))
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn AnyLetter>> {
+        let letter: Box<dyn AnyLetter> = Box::new(take_first(self)?);
+        Some(letter)
+    }
+
+    fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
+        match take_first(self) {
+            Some(sealed) => sealed.begin_by(life, turn),
             None => Some(life),
         }
     }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use mesh_core::{Envelope, Lane, Outbound, PeerId, Returned, WhyReturned};
+use mesh_core::{Envelope, Head, Lane, Outbound, Payload, PeerId, Returned, WhyReturned};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -144,6 +144,18 @@ impl Routes {
         self.poll_send(&mut Context::from_waker(Waker::noop()), way, envelope)
     }
 
+    /// Sends a value if it may go now and there is room for it. `false` if not, for whatever reason; then nothing was
+    /// done.
+    pub(crate) fn send_now(&self, way: Way, head: &Head, value: &dyn Payload) -> bool {
+        let settled = self.routes.get(&way).and_then(|route| route.settled().cloned());
+        let Some(stretch) = settled else { return false };
+        let is_sent = stretch.session().send_now(head, value);
+        if is_sent {
+            self.was_sent(way, &stretch);
+        }
+        is_sent
+    }
+
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
@@ -158,13 +170,18 @@ impl Routes {
         match stretch.session().poll_send(cx, envelope) {
             Poll::Pending => Attempt::Waits { is_to_last: stretch.is_to_last() },
             Poll::Ready(outcome) => {
-                if stretch.is_over()
-                    && let Some(mut route) = self.routes.get_mut(&way)
-                {
-                    route.was_late(&stretch);
-                }
+                self.was_sent(way, &stretch);
                 Attempt::Over(outcome)
             }
+        }
+    }
+
+    /// A message was taken by the session of a stretch.
+    fn was_sent(&self, way: Way, stretch: &Stretch) {
+        if stretch.is_over()
+            && let Some(mut route) = self.routes.get_mut(&way)
+        {
+            route.was_late(stretch);
         }
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use mesh_core::Credit;
+use mesh_core::{ActorId, Body, Credit, Envelope, Head};
 
 use super::{Link, PING_BYTES, lock, ping};
 use crate::connection::Side;
 use crate::freed::Freed;
-use crate::session::{Incoming, Violation};
+use crate::session::Violation;
 use crate::wire::Frame;
 
 impl Link {
@@ -29,25 +29,34 @@ impl Link {
             return Ok(true);
         }
         let (mut outcome, mut has_room, mut is_asked) = (Ok(true), false, false);
+        let mut shares = Shares::new(&self.freed, state.session.window() / SHARES_MIN);
         for frame in frames.drain(..) {
-            if frame == Frame::Ping {
-                is_asked |= side == Side::Accepted;
-                state.round_trip.answered(&self.metrics);
-                continue;
-            }
-            match state.session.receive(frame) {
-                Ok(Incoming::Nothing) => (),
-                Ok(Incoming::Room) => has_room = true,
-                Ok(Incoming::Envelope(envelope, cost)) => {
-                    delivering.push((envelope, credit(&self.freed, cost)));
+            match frame {
+                Frame::Data { seq, head, body } => {
+                    match state.session.arrived(seq, &head, body.len()) {
+                        Ok(None) => (),
+                        Ok(Some(cost)) => {
+                            let envelope = Envelope { head, body: Body::Bytes(body) };
+                            shares.push(envelope, cost, &mut delivering);
+                        }
+                        Err(violation) => outcome = Err(violation),
+                    }
                 }
-                Ok(Incoming::Closed) => outcome = Ok(false),
-                Err(violation) => outcome = Err(violation),
+                Frame::Ping => {
+                    is_asked |= side == Side::Accepted;
+                    state.round_trip.answered(&self.metrics);
+                }
+                Frame::Ack(ack) => match state.session.heard(ack) {
+                    Ok(is_new) => has_room |= is_new,
+                    Err(violation) => outcome = Err(violation),
+                },
+                Frame::Close => outcome = Ok(false),
             }
             if outcome != Ok(true) {
                 break;
             }
         }
+        shares.give_to_last(&mut delivering);
         let first_unacked = state.session.first_unacked();
         state.round_trip.acknowledged(first_unacked, &self.metrics);
         self.metrics.keeps(state.session.unacked_bytes());
@@ -122,9 +131,52 @@ impl Drop for Told<'_> {
     }
 }
 
+/// Casts to one actor that have come one after the other are given room for together: the last of them has it. It
+/// is the last that is taken.
+struct Shares<'a> {
+    freed: &'a Arc<Freed>,
+    /// How much may be given together.
+    most: u64,
+    to: Option<ActorId>,
+    /// What those have that were seen last.
+    of: u64,
+}
+
+impl<'a> Shares<'a> {
+    const fn new(freed: &'a Arc<Freed>, most: u64) -> Self {
+        Self { freed, most, to: None, of: 0 }
+    }
+
+    /// One more is to be delivered, which costs so much.
+    fn push(&mut self, envelope: Envelope, cost: u64, delivering: &mut Vec<(Envelope, Credit)>) {
+        let to = match &envelope.head {
+            Head::Cast { to, .. } => Some(*to),
+            _ => None,
+        };
+        let is_like_last = to.is_some() && to == self.to && self.of + cost <= self.most;
+        if !is_like_last {
+            self.give_to_last(delivering);
+            self.to = to;
+        }
+        self.of += cost;
+        delivering.push((envelope, Credit::NONE));
+    }
+
+    /// Those that were seen last are all that share.
+    fn give_to_last(&mut self, delivering: &mut [(Envelope, Credit)]) {
+        if let Some((_, last)) = delivering.last_mut().filter(|_| self.of > 0) {
+            *last = credit(self.freed, self.of);
+        }
+        self.of = 0;
+    }
+}
+
 fn credit(freed: &Arc<Freed>, cost: u64) -> Credit {
     match cost {
         0 => Credit::NONE,
         _ => Credit::shared(Arc::clone(freed) as Arc<_>, cost),
     }
 }
+
+/// Room for at least so many envelopes, or groups of them, is given back one after the other.
+const SHARES_MIN: u64 = 64;

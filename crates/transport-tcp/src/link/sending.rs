@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use mesh_core::{Body, Envelope, Head, Lost, Outbound, PeerId, Returned, WhyReturned};
+use mesh_core::{Body, Envelope, Head, Lost, Outbound, Payload, PeerId, Returned, WhyReturned};
 
 use super::{Link, Sending, State, lock};
 use crate::metrics::SessionMetrics;
 use crate::parked::Parked;
+use crate::wire::Encoded;
 
 impl Outbound for Link {
     fn peer(&self) -> PeerId {
@@ -52,6 +53,10 @@ impl Outbound for Link {
         let Envelope { head, body } = taken;
         encoded.body.clear();
         match body {
+            // A short copy costs less than what keeps it apart.
+            Body::Bytes(bytes) if bytes.len() <= COPIED_MAX => {
+                encoded.body.extend_from_slice(&bytes);
+            }
             Body::Bytes(bytes) => encoded.body.share(bytes),
             Body::Value(value) => {
                 if let Err(error) = value.encode_into(&mut encoded.body) {
@@ -60,31 +65,26 @@ impl Outbound for Link {
                 }
             }
         }
-        if !encoded.set_head(&head) || encoded.len() > self.frame_max {
+        if !self.fits(&head, encoded) {
             let why = WhyReturned::TooLarge { bytes: encoded.body.len(), max: self.frame_max };
             return returned(Envelope { head, body: Body::Bytes(encoded.body.take()) }, why);
         }
-        let mut state = lock(&self.state);
-        if state.ended.is_some() {
+        if !self.push(&head, encoded, room) {
             let body = Body::Bytes(encoded.body.take());
             return returned(Envelope { head, body }, WhyReturned::Ended(self.peer));
         }
-        let is_awaited = encoded.body.len() <= SHORT_MAX && is_awaited(&head);
-        state.session.send(&head, encoded);
-        *room = state.session.room();
-        if is_awaited {
-            self.count_handed(&mut state);
-        }
-        let is_written = is_awaited && state.write_now(&self.metrics);
-        // Most often it has been told already, of what was sent just before.
-        let is_to_tell = !is_written && !std::mem::replace(&mut state.is_told, true);
-        drop(state);
-        // What others have of it is theirs again.
-        encoded.body.clear();
-        if is_to_tell {
-            self.freed.to_write.notify_one();
-        }
         Poll::Ready(Ok(()))
+    }
+
+    fn send_now(&self, head: &Head, value: &dyn Payload) -> bool {
+        let mut sending = lock(&self.sending);
+        let Sending { encoded, room } = &mut *sending;
+        if *room == 0 || !self.is_open() {
+            return false;
+        }
+        encoded.body.clear();
+        let is_encoded = value.encode_into(&mut encoded.body).is_ok();
+        is_encoded && self.fits(head, encoded) && self.push(head, encoded, room)
     }
 
     fn n_taken(&self) -> u64 {
@@ -105,6 +105,38 @@ impl Outbound for Link {
 }
 
 impl Link {
+    /// Encodes the head. `false` if the frame were too long.
+    fn fits(&self, head: &Head, encoded: &mut Encoded) -> bool {
+        encoded.set_head(head) && encoded.len() <= self.frame_max
+    }
+
+    /// Takes what was encoded, whose head this is. `false` if the session has ended.
+    fn push(&self, head: &Head, encoded: &mut Encoded, room: &mut u64) -> bool {
+        let mut state = lock(&self.state);
+        if state.ended.is_some() {
+            return false;
+        }
+        let is_short = encoded.body.len() <= SHORT_MAX;
+        state.session.send(head, encoded);
+        *room = state.session.room();
+        // Who sends many may let nobody else run until there is no room: the peer is not to be idle until then.
+        let is_much = state.session.n_unwritten_bytes() >= MUCH;
+        let is_to_write = is_short && (is_much || is_awaited(head) && state.session.is_quiet());
+        if is_to_write {
+            self.count_handed(&mut state);
+        }
+        let is_written = is_to_write && state.write_now(&self.metrics);
+        // Most often it has been told already, of what was sent just before.
+        let is_to_tell = !is_written && !std::mem::replace(&mut state.is_told, true);
+        drop(state);
+        // What others have of it is theirs again.
+        encoded.body.clear();
+        if is_to_tell {
+            self.freed.to_write.notify_one();
+        }
+        true
+    }
+
     /// What was given back may have been counted by whoever has nothing to write: the task is woken for it.
     fn tell_room(&self, state: &State) {
         if state.session.is_ack_urgent() {
@@ -114,12 +146,10 @@ impl Link {
 }
 
 impl State {
-    /// Writes what there is to write, if it is one short envelope and nobody else writes. The task would have
-    /// to be woken first, most often on another thread. `false` if the task is to do it, or the rest of it.
+    /// Writes what there is to write, if nobody else writes. The task would have to be woken first, most often on
+    /// another thread. `false` if the task is to do it, or the rest of it.
     fn write_now(&mut self, metrics: &SessionMetrics) -> bool {
-        // Where much is on its way, the task writes many together.
-        let is_clear = self.parked.as_ref().is_some_and(Parked::is_clear);
-        if !is_clear || !self.session.is_quiet() {
+        if !self.parked.as_ref().is_some_and(Parked::is_clear) {
             return false;
         }
         let chunks = self.next_chunks(metrics);
@@ -141,3 +171,9 @@ fn returned(envelope: Envelope, why: WhyReturned) -> Poll<Result<(), Box<Returne
 
 /// Bodies up to this length are written by their senders, where somebody waits for them.
 const SHORT_MAX: usize = 16 * 1024;
+
+/// Bodies up to this length are copied once more.
+const COPIED_MAX: usize = 512;
+
+/// So much is written by whoever has sent the last of it.
+const MUCH: usize = 32 * 1024;

@@ -381,3 +381,27 @@ fn room_that_is_given_back_is_told_whoever_sees_it_first() {
     }
     assert!(n_told >= 3, "{n_told}");
 }
+
+/// Casts to one actor give their room back together, as soon as the last of them is taken, and never too many of them.
+#[test]
+fn casts_to_one_actor_share_their_room() {
+    let hoard = Arc::new(Hoard::default());
+    let names = (SessionId([0; 16]), peer(2), Lane::Data);
+    let link = Link::new(names, hoard.clone(), (64 * 1_024, 1 << 20));
+    let number = link.connected(ACK, link.ack()).unwrap();
+    let other = |head| match head {
+        Head::Cast { to, port, from } => Head::Cast { to: ActorId { index: 2, ..to }, port, from },
+        other => other,
+    };
+    let heads = [head(), head(), head(), other(head()), head(), head(), head(), head()];
+    let frame = |(seq, head)| Frame::Data { seq, head, body: vec![0; 44].into() };
+    let mut frames = (0..).zip(heads).map(frame).collect();
+    assert_eq!(link.receive((number, Side::Dialled), &mut frames), Ok(true));
+    let given_back = |credit| {
+        drop(credit);
+        link.freed.take()
+    };
+    let credits = std::mem::take(&mut *lock(&hoard.0));
+    let given_back: Vec<_> = credits.into_iter().map(given_back).collect();
+    assert_eq!(given_back, [0, 0, 900, 300, 0, 0, 900, 300]);
+}

@@ -1,11 +1,13 @@
 //! Two sessions and a link between them that cuts, truncates and delays at every byte.
 
+use bytes::Bytes;
 use mesh_core::{ActorId, CallId, Incarnation, PortId, ProcId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::world::{Side, Step, WINDOW, check, cut, heal, meet, perform, reconnect};
+use super::world::{Incoming, Side, Step, WINDOW, check, cut, heal, meet, perform, reconnect};
 use super::*;
+use crate::wire::Frame;
 
 fn step() -> impl Strategy<Value = Step> {
     let side = 0..2_usize;

@@ -2,11 +2,11 @@
 //! targets drive.
 
 use bytes::{Buf, BytesMut};
-use mesh_core::{ActorId, Body, CallId, Head, Incarnation, PortId, ProcId};
+use mesh_core::{ActorId, Body, CallId, Envelope, Head, Incarnation, PortId, ProcId};
 
-use super::{ENVELOPE, Incoming, Session, Violation};
+use super::{ENVELOPE, Session, Violation};
 use crate::chunks::Chunks;
-use crate::wire::{Ack, Encoded, KnownHead, take_frame};
+use crate::wire::{Ack, Encoded, Frame, KnownHead, take_frame};
 
 pub(crate) const WINDOW: u64 = 2_000;
 
@@ -228,5 +228,36 @@ pub(crate) fn heal(sides: &mut [Side; 2]) {
         assert_eq!(sides[here].arrived.len(), sides[there].n_sent as usize, "all has arrived");
         let session = &sides[here].session;
         assert!(!session.owes_ack() && session.unacked_bytes() == 0, "all is acknowledged");
+    }
+}
+
+/// What a frame comes to.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// Nothing for anybody.
+    Nothing,
+    /// An envelope, which counts so many bytes until [`Session::release`].
+    Envelope(Envelope, u64),
+    /// There may be room that was not there before.
+    Room,
+    /// The peer ends the session.
+    Closed,
+}
+
+impl Session {
+    /// A frame has arrived.
+    pub(crate) fn receive(&mut self, frame: Frame) -> Result<Incoming, Violation> {
+        match frame {
+            Frame::Data { seq, head, body } => {
+                let cost = self.arrived(seq, &head, body.len())?;
+                let envelope = Envelope { head, body: Body::Bytes(body) };
+                Ok(cost.map_or(Incoming::Nothing, |cost| Incoming::Envelope(envelope, cost)))
+            }
+            Frame::Ack(ack) => {
+                Ok(if self.heard(ack)? { Incoming::Room } else { Incoming::Nothing })
+            }
+            Frame::Ping => Ok(Incoming::Nothing),
+            Frame::Close => Ok(Incoming::Closed),
+        }
     }
 }

@@ -16,8 +16,11 @@ use crate::metrics::SessionMetrics;
 use crate::parked::{Parked, Writer};
 use crate::round_trip::RoundTrip;
 use crate::session::{Session, Violation};
-use crate::wire::{Ack, Encoded, put_close, put_ping};
+use crate::wire::{Ack, put_close, put_ping};
 
+use self::batch::Sending;
+
+mod batch;
 mod receiving;
 mod sending;
 
@@ -28,7 +31,8 @@ pub(crate) struct Link {
     pub(crate) lane: Lane,
     into: Arc<dyn Inbound>,
     frame_max: usize,
-    /// Senders one after the other, so that whoever found room still has it when it has encoded.
+    /// Senders one after the other, so that whoever found room still has it when it has encoded. Comes before the lock
+    /// of the state.
     sending: Mutex<Sending>,
     /// Who delivers, one after the other: what arrives on a new connection must not overtake what is being
     /// delivered from the old one, nor the end of the session what arrived before it. What is delivered
@@ -44,15 +48,6 @@ pub(crate) struct Link {
     /// The session has ended, or another connection carries it.
     changed: Notify,
     pub(crate) metrics: SessionMetrics,
-}
-
-/// What senders share.
-#[derive(Default)]
-struct Sending {
-    /// Where they encode.
-    encoded: Encoded,
-    /// How much room there was when the last of them had sent: there is no less, so most need no other lock to know.
-    room: u64,
 }
 
 struct State {
@@ -201,6 +196,7 @@ impl Link {
     /// What the connection is to write next. What has arrived is acknowledged together with what is sent,
     /// unless much has, or it has waited for long enough.
     pub(crate) fn next_write(&self, connection: u64, has_waited: bool) -> Write {
+        let sending = self.try_sending();
         let mut state = self.state();
         if state.connection != connection {
             // It may have been woken in the place of the one that carries the session now.
@@ -211,7 +207,12 @@ impl Link {
         if state.ended.is_some() {
             return Write::Close;
         }
-        state.is_told = false;
+        state.is_told = sending.is_none();
+        match sending {
+            Some(mut sending) => sending.hand_over_all(&mut state),
+            // Not waited for: to encode may take long, and the task reads, too. It comes again.
+            None => self.freed.to_write.notify_one(),
+        }
         if std::mem::take(&mut state.owes_ping) {
             self.metrics.wrote(1, PING_BYTES);
             return Write::Chunks(ping().into());
@@ -250,10 +251,12 @@ impl Link {
     /// The session is over. The receiver is told, once, and given back what was not acknowledged: now, or when
     /// what is being delivered has been. That may be what ends it.
     pub(crate) fn end(&self, why: Lost) {
+        let mut sending = lock(&self.sending);
         let mut state = lock(&self.state);
         if state.ended.is_some() {
             return;
         }
+        sending.hand_over_all(&mut state);
         state.ended = Some(why);
         self.is_open.store(false, Ordering::Release);
         state.untold = Some(state.session.end());
@@ -261,6 +264,7 @@ impl Link {
         let mut waiting = std::mem::take(&mut state.waiting);
         waiting.extend(state.awaiting.drain(..).map(|(_, waker)| waker));
         drop(state);
+        drop(sending);
         waiting.into_iter().for_each(Waker::wake);
         self.freed.to_write.notify_one();
         self.changed.notify_waiters();
@@ -279,6 +283,15 @@ impl Link {
         let Some((why, back)) = state.ended.zip(state.untold.take()) else { return };
         drop(state);
         self.into.lost(self.peer, self.lane, why, back);
+    }
+
+    /// What senders share, unless one of them is at it.
+    fn try_sending(&self) -> Option<MutexGuard<'_, Sending>> {
+        match self.sending.try_lock() {
+            Ok(sending) => Some(sending),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// The state, in which what was given back and handed over has been counted.

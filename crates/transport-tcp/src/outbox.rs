@@ -103,6 +103,16 @@ impl Outbox {
         self.pieces.push_back(Piece { bytes, rest, n_envelopes: 1 });
     }
 
+    /// Takes short envelopes, as many as these frames are.
+    pub(crate) fn push_frames(&mut self, frames: &[u8], n_envelopes: u64) {
+        self.n_envelopes += n_envelopes;
+        self.n_bytes += frames.len();
+        self.n_unwritten_bytes += frames.len();
+        self.make_room(frames.len());
+        self.open.extend_from_slice(frames);
+        self.n_open += n_envelopes;
+    }
+
     /// Adds to `chunks` what is to be written next, until that is so many bytes or nothing is left. Returns
     /// how many envelopes that is.
     pub(crate) fn write(&mut self, chunks: &mut Chunks, max: usize) -> u64 {

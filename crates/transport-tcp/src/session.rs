@@ -116,6 +116,12 @@ impl Session {
         self.outbox.push(encoded);
     }
 
+    /// Takes short envelopes together, as many as these frames are, which cost so much together.
+    pub(crate) fn send_frames(&mut self, frames: &[u8], n_envelopes: u64, cost: u64) {
+        self.spent += cost;
+        self.outbox.push_frames(frames, n_envelopes);
+    }
+
     /// The acknowledgement that is to be written on this connection before anything else, if one is owed.
     pub(crate) fn take_ack(&mut self) -> Option<Ack> {
         let ack = self.owes_ack().then(|| self.ack())?;
@@ -248,7 +254,7 @@ impl Session {
 }
 
 /// How many bytes of the window an envelope takes. Answers take none: they never wait.
-fn cost(head: &Head, body: usize) -> u64 {
+pub(crate) fn cost(head: &Head, body: usize) -> u64 {
     if head.is_answer() { 0 } else { (ENVELOPE + body) as u64 }
 }
 

@@ -29,19 +29,16 @@ impl Outbound for Link {
         envelope: &mut Option<Envelope>,
     ) -> Poll<Result<(), Box<Returned>>> {
         let mut sending = lock(&self.sending);
-        let Sending { encoded, room } = &mut *sending;
         let Some(taken) = envelope.take() else { return Poll::Ready(Ok(())) };
         if !self.is_open() {
             return returned(taken, WhyReturned::Ended(self.peer));
         }
-        if *room == 0 && !taken.head.is_answer() {
+        if sending.room == 0 && !taken.head.is_answer() {
             let mut state = self.state();
-            if state.ended.is_some() {
-                return returned(taken, WhyReturned::Ended(self.peer));
-            }
+            sending.hand_over(&mut state);
             self.tell_room(&state);
-            *room = state.session.room();
-            if *room == 0 {
+            sending.room = state.session.room();
+            if sending.room == 0 {
                 if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
                     state.waiting.push(cx.waker().clone());
                 }
@@ -51,6 +48,7 @@ impl Outbound for Link {
         }
         // Without the lock of the state: a large message takes its time, and the reader goes on.
         let Envelope { head, body } = taken;
+        let encoded = &mut sending.encoded;
         encoded.body.clear();
         match body {
             // A short copy costs less than what keeps it apart.
@@ -69,26 +67,27 @@ impl Outbound for Link {
             let why = WhyReturned::TooLarge { bytes: encoded.body.len(), max: self.frame_max };
             return returned(Envelope { head, body: Body::Bytes(encoded.body.take()) }, why);
         }
-        if !self.push(&head, encoded, room) {
-            let body = Body::Bytes(encoded.body.take());
-            return returned(Envelope { head, body }, WhyReturned::Ended(self.peer));
-        }
+        self.push(&head, &mut sending);
         Poll::Ready(Ok(()))
     }
 
     fn send_now(&self, head: &Head, value: &dyn Payload) -> bool {
         let mut sending = lock(&self.sending);
-        let Sending { encoded, room } = &mut *sending;
-        if *room == 0 || !self.is_open() {
+        if sending.room == 0 || !self.is_open() {
             return false;
         }
+        let encoded = &mut sending.encoded;
         encoded.body.clear();
         let is_encoded = value.encode_into(&mut encoded.body).is_ok();
-        is_encoded && self.fits(head, encoded) && self.push(head, encoded, room)
+        let is_good = is_encoded && self.fits(head, encoded);
+        if is_good {
+            self.push(head, &mut sending);
+        }
+        is_good
     }
 
     fn n_taken(&self) -> u64 {
-        lock(&self.state).session.n_taken()
+        lock(&self.sending).n_taken
     }
 
     fn poll_acknowledged(&self, cx: &mut Context<'_>, n_taken: u64) -> Poll<()> {
@@ -110,14 +109,18 @@ impl Link {
         encoded.set_head(head) && encoded.len() <= self.frame_max
     }
 
-    /// Takes what was encoded, whose head this is. `false` if the session has ended.
-    fn push(&self, head: &Head, encoded: &mut Encoded, room: &mut u64) -> bool {
-        let mut state = lock(&self.state);
-        if state.ended.is_some() {
-            return false;
+    /// Takes what was encoded, whose head this is. The session has not ended: that it does so needs the same lock.
+    fn push(&self, head: &Head, sending: &mut Sending) {
+        if sending.keep(head) {
+            return;
         }
+        let mut state = lock(&self.state);
+        sending.hand_over(&mut state);
+        let Sending { encoded, room, n_taken, is_told, .. } = sending;
         let is_short = encoded.body.len() <= SHORT_MAX;
         state.session.send(head, encoded);
+        *n_taken += 1;
+        debug_assert_eq!(*n_taken, state.session.n_taken(), "what waited was handed over before");
         *room = state.session.room();
         // Who sends many may let nobody else run until there is no room: the peer is not to be idle until then.
         let is_much = state.session.n_unwritten_bytes() >= MUCH;
@@ -128,13 +131,13 @@ impl Link {
         let is_written = is_to_write && state.write_now(&self.metrics);
         // Most often it has been told already, of what was sent just before.
         let is_to_tell = !is_written && !std::mem::replace(&mut state.is_told, true);
+        *is_told = state.is_told;
         drop(state);
         // What others have of it is theirs again.
         encoded.body.clear();
         if is_to_tell {
             self.freed.to_write.notify_one();
         }
-        true
     }
 
     /// What was given back may have been counted by whoever has nothing to write: the task is woken for it.

@@ -14,6 +14,7 @@ use mesh_core::{
 
 use crate::endpoint::{Arrived, Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
 use crate::letter::AnyLetter;
+use crate::panics::discard;
 use crate::proc::{Proc, WeakProc};
 use crate::undelivered::{Undelivered, log_undelivered};
 
@@ -61,7 +62,7 @@ impl Proc {
         };
         if says.is_some_and(|says| says != sender) {
             tracing::warn!(peer = %sender, "a peer speaks for another: what it said is dropped");
-            return;
+            return discard(body);
         }
         match head {
             Head::Cast { to, port, from } => {
@@ -245,15 +246,16 @@ impl Proc {
 
     /// A message that reaches nobody here goes back.
     fn refuse(&self, head: &Head, why: WhyUndelivered, body: Body) {
+        if let Head::Cast { to, port, from: Some(from) } = *head {
+            return self.return_away(Head::Returned { to: from, of: to, port, why }, body);
+        }
+        discard(body);
         match *head {
-            Head::Cast { to, port, from: Some(from) } => {
-                self.return_away(Head::Returned { to: from, of: to, port, why }, body);
-            }
             Head::Call { from, call, .. } => {
                 let fault = Fault::Undelivered(why);
                 self.return_away(Head::Fault { to: from, call, fault }, Body::EMPTY);
             }
-            Head::Cast { to, port, from: None } => {
+            Head::Cast { to, port, .. } => {
                 self.metrics().undelivered(why);
                 log_undelivered(to, &format_args!("port {port} of actor {to}: {why}"));
             }

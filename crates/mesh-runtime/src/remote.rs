@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::codec::{self, Outgoing, OutgoingReply};
 use crate::error::TryCastError;
+use crate::panics::discard;
 use crate::proc::Proc;
 use crate::undelivered::{Undelivered, log_undelivered};
 
@@ -197,8 +198,9 @@ impl Proc {
     /// be sent, whoever waits is told that much.
     pub(crate) fn answer_away(&self, head: Head, body: Body) {
         let Some(Err(returned)) = self.try_answer(head, body) else { return };
-        let Returned { envelope, why } = *returned;
-        let (to, call, fault) = match envelope.head {
+        let Returned { envelope: Envelope { head, body }, why } = *returned;
+        discard(body);
+        let (to, call, fault) = match head {
             Head::Answer { to, call } => (to, call, Fault::Undelivered(self.why_returned(&why))),
             Head::Fault { to, call, .. } => (to, call, Fault::Unanswered(None)),
             // It may be that nobody is there for it any more.
@@ -221,8 +223,12 @@ impl Proc {
         }
         let routes = &self.remote().routes;
         let session = match head {
-            Head::Withdrawn { .. } => routes.for_withdrawals((peer, lane))?,
-            _ => routes.for_answers((peer, lane))?,
+            Head::Withdrawn { .. } => routes.for_withdrawals((peer, lane)),
+            _ => routes.for_answers((peer, lane)),
+        };
+        let Some(session) = session else {
+            discard(body);
+            return None;
         };
         let mut envelope = Some(Envelope { head, body });
         match session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope) {
@@ -367,13 +373,14 @@ impl Proc {
             }
             Head::Call { to, call, .. } => {
                 self.remote().settle(to.peer(), call, Err(Fault::Undelivered(why)));
+                discard(body);
             }
             // By another session, if there is one; otherwise whoever waits for these has lost us, too.
             Head::Answer { .. }
             | Head::Fault { .. }
             | Head::Withdrawn { .. }
             | Head::Returned { .. } => {
-                _ = self.try_answer(head, body).is_some();
+                discard(self.try_answer(head, body));
             }
         }
     }

@@ -72,7 +72,7 @@ impl<A: Actor> Parcels<A> {
         let place = run.stack;
         run.n -= 1;
         if run.n == 0 {
-            self.order.pop_front();
+            take_first(&mut self.order);
         }
         Some(&mut **self.stacks.get_mut(place)?)
     }
@@ -201,14 +201,14 @@ impl<A: Actor> AnyStack<A> for VecDeque<Box<dyn Parcel<A>>> {
     }
 }
 
-/// Takes out the first of a stack; what is empty then keeps as much of its memory as may be kept.
-fn take_first<T>(stack: &mut VecDeque<T>) -> Option<T> {
-    let letter = stack.pop_front();
+/// Takes out the first of a stack, or of the order; what is empty then keeps as much of its memory as may be kept.
+fn take_first<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let first = queue.pop_front();
     let kept = KEPT / size_of::<T>().max(1);
-    if stack.is_empty() && stack.capacity() > kept {
-        stack.shrink_to(kept);
+    if queue.is_empty() && queue.capacity() > kept {
+        queue.shrink_to(kept);
     }
-    letter
+    first
 }
 
 /// Adds one. Many an actor is never sent two at once: there is room for one first.
@@ -256,7 +256,7 @@ impl<M: Message, A: Handler<M>> Takes<Letter<M>> for Parcels<A> {
 /// memory.
 const SMALL: usize = 64;
 
-/// How many bytes of memory a stack that is empty keeps.
+/// How many bytes of memory a stack keeps that is empty, and their order.
 const KEPT: usize = 32 * 1024;
 
 #[cfg(test)]

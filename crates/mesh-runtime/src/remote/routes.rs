@@ -32,11 +32,9 @@ impl Routes {
     /// From now on messages for the peer go this way.
     pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
         let peer = session.peer();
-        let mut route = self.routes.entry((peer, lane)).or_default();
-        // One that ended before it came here is told of no more.
-        route.tidy();
-        route.connect(session);
-        drop(route);
+        self.routes.entry((peer, lane)).or_default().connect(session);
+        // Of one that ended before it came here there is no more word.
+        self.tidy(peer);
         self.changed.notify_waiters();
     }
 
@@ -178,10 +176,18 @@ impl Routes {
 
     /// A message was taken by the session of a stretch.
     fn was_sent(&self, way: Way, stretch: &Stretch) {
-        if stretch.is_over()
-            && let Some(mut route) = self.routes.get_mut(&way)
-        {
-            route.was_late(stretch);
+        if stretch.is_over() {
+            self.was_late(way, stretch);
+        }
+    }
+
+    /// A message was taken by the session of a stretch that was over by then; nothing of its route may be left.
+    #[cold]
+    fn was_late(&self, way: Way, stretch: &Stretch) {
+        self.routes.entry(way).or_default().was_late(stretch);
+        // Its end may have been told of before.
+        if !stretch.session().is_open() {
+            self.tidy(way.0);
         }
     }
 }
@@ -252,3 +258,6 @@ impl<'a> Sending<'a> {
         envelope.take().map(|envelope| Err(Box::new(Returned { envelope, why })))
     }
 }
+
+#[cfg(test)]
+mod tests;

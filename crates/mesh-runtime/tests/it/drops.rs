@@ -1,12 +1,15 @@
 //! drops: messages and states that panic when they are dropped, wherever that is.
 
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{End, Message};
+use mesh_core::{End, Message, PortRef};
 use mesh_runtime::{
-    Actor, ActorRef, ChildFailure, Context, Failure, Handler, Proc, Stop, Undelivered, Verdict,
+    Actor, ActorRef, ChildFailure, Context, Failure, Handler, Handlers, LocalTransport, Network,
+    Port, Proc, Stop, Undelivered, Verdict,
 };
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 /// Hangs when it is told to, and has children.
@@ -15,6 +18,7 @@ struct Keeper;
 struct Hang;
 
 /// Panics when it is dropped.
+#[derive(Serialize, Deserialize)]
 struct Mine;
 
 struct HaveChild;
@@ -65,6 +69,10 @@ impl Actor for Keeper {
     ) -> Result<(), Failure> {
         let _kept = ManuallyDrop::new(undelivered);
         Ok(())
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Mine>();
     }
 }
 
@@ -158,4 +166,41 @@ async fn a_message_that_panics_behind_a_stop_keeps_no_actor_from_ending() {
     parent.stop(Stop::Now);
     assert_eq!(soon(parent.ended()).await, End::Stopped);
     soon(proc.stop(Duration::from_secs(1))).await.expect("all have ended");
+}
+
+/// Casts a mine to a port, as an actor.
+struct LayAt(PortRef<Mine>);
+
+message!(LayAt, ());
+
+impl Handler<LayAt> for Keeper {
+    async fn handle(&mut self, LayAt(to): LayAt, cx: &mut Context<Self>) -> Result<(), Failure> {
+        to.cast(cx, Mine).await;
+        Ok(())
+    }
+}
+
+/// E1: the same where the messages are of another process, that is out of reach by then: they have no way back.
+#[tokio::test]
+async fn a_message_that_panics_for_want_of_a_way_back_keeps_no_actor_from_ending() {
+    let (here, there) = (Proc::local().expect("there is a runtime"), Proc::local().expect("so"));
+    let board = LocalTransport::default();
+    let there_net = Network::new(there.clone(), Arc::new(board.another()), 0);
+    let doors = there_net.listen(&"local://there".parse().expect("it is one")).await.expect("free");
+    let here_net = Network::new(here.clone(), Arc::new(board), 0);
+    here_net.dial(there.peer(), &doors).await.expect("somebody is there");
+
+    let parent = there.spawn::<Keeper>(());
+    let child = soon(parent.call(&there, HaveChild)).await.expect("it answers");
+    child.cast(&there, Hang).await.expect("it lives");
+    let layer = here.spawn::<Keeper>(());
+    for _ in 0..3 {
+        soon(layer.call(&here, LayAt(child.port()))).await.expect("it answers");
+    }
+    assert_eq!(child.n_waiting(), 3);
+    here_net.leave();
+    child.stop(Stop::Kill);
+    assert_eq!(soon(child.ended()).await, End::Killed);
+    parent.stop(Stop::Now);
+    assert_eq!(soon(parent.ended()).await, End::Stopped);
 }

@@ -143,3 +143,15 @@ fn the_memory_of_small_messages_is_used_again() {
     while take_first(&mut stack).is_some() {}
     assert!(stack.capacity() * size_of::<Letter<Small>>() <= KEPT);
 }
+
+/// Nor is all of the memory for their order kept, where each follows one of another type.
+#[test]
+fn the_memory_for_the_order_of_very_many_is_not_kept() {
+    let mut parcels = Parcels::<Nobody>::default();
+    for number in 0..100_000 {
+        parcels.put(letter(Small(number)));
+        parcels.put(letter(Other(number, !number)));
+    }
+    while parcels.pop().is_some() {}
+    assert!(parcels.order.capacity() * size_of::<Run>() <= KEPT);
+}

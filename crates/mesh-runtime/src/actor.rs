@@ -210,9 +210,13 @@ pub enum Verdict {
     Handled,
     /// The child is started again, and with it those that the strategy names, where "rank" means the order in
     /// which they were spawned. Those that live end first, the youngest first, each within its
-    /// [`GRACE`](Actor::GRACE); the parent handles no message meanwhile. Then all are started, the oldest first,
-    /// and none waits until the one before it has been created, as in OTP it would: one that needs another finds it
-    /// by calling it, which waits. A child that was not spawned by
+    /// [`GRACE`](Actor::GRACE); the parent handles no message meanwhile. Then all are started, the oldest first, each
+    /// when [`start`](Actor::start) of the one before it has returned, so that it finds that one by its name. If a
+    /// start fails that others wait for, that counts as one more restart, and the strategy is applied anew to the
+    /// child whose start it was; the parent is not asked. The last one is not waited for: what becomes of it is told
+    /// the parent as any end.
+    ///
+    /// A child that was not spawned by
     /// [`supervise`](Context::supervise) cannot be started again: it only ends with the others, and if it
     /// is the one that failed, the parent fails with it. So it does if there are more restarts than
     /// [`INTENSITY`](Actor::INTENSITY) allows.

@@ -90,8 +90,8 @@ impl<A: Actor> Seat<A> {
         parent: Arc<dyn Parent>,
         adopt: &dyn Fn(Arc<dyn Endpoint>),
     ) -> (Self, Child<A>) {
-        let (current, child) = watch::channel(spec.spawn(proc, parent, adopt));
-        (Self { spec, current }, Child::new(child))
+        let (current, child) = watch::channel(spec.spawn(proc, Arc::clone(&parent), adopt));
+        (Self { spec, current }, Child::new(child, parent))
     }
 }
 
@@ -125,6 +125,8 @@ impl<A: Actor> Respawn for Seat<A> {
 pub(crate) struct ParentOf<P: Actor> {
     pub(crate) place: NonZeroU64,
     pub(crate) parent: Arc<Shared<P>>,
+    /// Others are started when this life has been created.
+    pub(crate) is_awaited: bool,
 }
 
 impl<P: Actor> Parent for ParentOf<P> {
@@ -132,9 +134,19 @@ impl<P: Actor> Parent for ParentOf<P> {
         Parent::root(&*self.parent)
     }
 
+    fn child_created(&self) {
+        if self.is_awaited {
+            self.parent.control(Control::ChildCreated { place: self.place });
+        }
+    }
+
     fn child_ended(&self, index: NonZeroU64, name: &Name, end: &End) {
         let (place, name, end) = (self.place, name.clone(), end.clone());
         self.parent.control(Control::ChildEnded { place, index, name, end });
+    }
+
+    fn let_go(&self) {
+        self.parent.control(Control::LetGo { place: self.place });
     }
 }
 

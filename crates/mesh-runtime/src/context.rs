@@ -103,7 +103,8 @@ impl<A: Actor> Context<A> {
     /// so ([`Verdict::Restart`](crate::Verdict::Restart)).
     ///
     /// It has its place among the other children by when it was spawned first, also in its later lives; one
-    /// that has ended well keeps it, so what is done once is for [`spawn`](Self::spawn).
+    /// that has ended well keeps it, so what is done once is for [`spawn`](Self::spawn). It gives it up when it is
+    /// [ended for good](Child::end).
     ///
     /// # Examples
     ///
@@ -139,7 +140,7 @@ impl<A: Actor> Context<A> {
     pub fn supervise<B: Actor>(&mut self, spec: ChildSpec<B>) -> Child<B> {
         let me = self.me.shared();
         let place = me.proc.next_index();
-        let parent = Arc::new(ParentOf { place, parent: Arc::clone(me) });
+        let parent = Arc::new(ParentOf { place, parent: Arc::clone(me), is_awaited: false });
         let adopt = |child| me.family().adopt(place, child);
         let (seat, child) = Seat::taken(spec, &me.proc, parent, &adopt);
         me.family().seat(place, Arc::new(seat));

@@ -55,6 +55,10 @@ pub(crate) enum Control {
     Stop(Stop),
     /// The child in a place has ended. At most one for each child.
     ChildEnded { place: NonZeroU64, index: NonZeroU64, name: Name, end: End },
+    /// The child in a place, for which others wait to be started, has been created. At most one for each life.
+    ChildCreated { place: NonZeroU64 },
+    /// The child in a place is to end for good. At most one for each that waits for that.
+    LetGo { place: NonZeroU64 },
     /// A message of its own comes back. At most one for each that it has sent.
     Returned(Undelivered),
     /// What was attached to it failed. At most one for each attachment.
@@ -73,6 +77,9 @@ pub(crate) trait Parent: Send + Sync {
 
     /// The child has ended, and so have its own.
     fn child_ended(&self, index: NonZeroU64, name: &Name, end: &End);
+
+    /// The child is to end for good.
+    fn let_go(&self) {}
 }
 
 impl<A: Actor> Shared<A> {

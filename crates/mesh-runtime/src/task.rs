@@ -33,7 +33,7 @@ mod patience;
 mod turns;
 
 pub(crate) use children::Decision;
-use children::{EndingChild, Round, on_failure};
+use children::{Case, EndingChild, Round, on_failure};
 use patience::Patience;
 pub(crate) use turns::Turns;
 
@@ -335,9 +335,11 @@ impl<A: Actor> ActorTask<A> {
         match aside {
             Aside::ChildFailed(place, failure) => {
                 self.asked = Some(Box::new(failure.clone()));
+                let could_restart = self.shared.family().can_restart(place);
+                let case = Case { place, could_restart, failure };
                 self.turn.set_once(async move {
                     let Life { actor, cx } = &mut *life;
-                    let outcome = on_failure(actor, (place, failure), cx).await;
+                    let outcome = on_failure(actor, case, cx).await;
                     Turn { life: Some(life), outcome }
                 });
             }
@@ -448,6 +450,8 @@ impl<A: Actor> ActorTask<A> {
                 Control::ChildEnded { place, index, name, end } => {
                     self.child_ended(place, index, (name, end));
                 }
+                Control::ChildCreated { place } => _ = self.child_created(place),
+                Control::LetGo { place } => self.let_go(place),
                 Control::Returned(undelivered) if self.asides.len() < ASIDES_MAX => {
                     self.asides.push_back(Aside::Returned(undelivered));
                 }

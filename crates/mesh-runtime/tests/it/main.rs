@@ -22,6 +22,7 @@ mod restart_order;
 mod restarts;
 mod script;
 mod senders;
+mod starts;
 mod together;
 mod transport;
 mod untold;

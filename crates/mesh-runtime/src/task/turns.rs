@@ -13,7 +13,9 @@ pub(crate) struct Turns<A: Actor> {
     /// The one that runs is `current`, if none runs once. The oldest first; at most [`HOMES`].
     homes: Vec<Box<dyn AnyHome<A>>>,
     current: usize,
+    /// What has run stays until the next function begins: to free it at once would make each spawn slower.
     once: Option<Once<A>>,
+    runs_once: bool,
 }
 
 type Once<A> = Pin<Box<dyn Future<Output = Turn<A>> + Send>>;
@@ -41,16 +43,20 @@ impl<A: Actor, F: Future<Output = Turn<A>> + Send + 'static> AnyHome<A> for Home
 impl<A: Actor> Turns<A> {
     /// A function that runs now, and not again.
     pub(super) fn once(turn: impl Future<Output = Turn<A>> + Send + 'static) -> Self {
-        Self { homes: Vec::new(), current: 0, once: Some(Box::pin(turn)) }
+        Self { homes: Vec::new(), current: 0, once: Some(Box::pin(turn)), runs_once: true }
     }
 
     /// The next function, which runs once.
     pub(super) fn set_once(&mut self, turn: impl Future<Output = Turn<A>> + Send + 'static) {
         self.once = Some(Box::pin(turn));
+        self.runs_once = true;
     }
 
     /// The next function, one of many of its kind.
     pub(crate) fn set<F: Future<Output = Turn<A>> + Send + 'static>(&mut self, turn: F) {
+        if std::mem::take(&mut self.runs_once) {
+            self.once = None;
+        }
         // Most follow their like.
         if let Some(home) = self.home::<F>(self.current) {
             return home.0.as_mut().set(turn);
@@ -79,12 +85,8 @@ impl<A: Actor> Turns<A> {
 
     /// Goes on with the function that runs.
     pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Turn<A>> {
-        if let Some(once) = &mut self.once {
-            let polled = once.as_mut().poll(cx);
-            if polled.is_ready() {
-                self.once = None;
-            }
-            return polled;
+        if let Some(once) = self.once.as_mut().filter(|_| self.runs_once) {
+            return once.as_mut().poll(cx);
         }
         match self.homes.get_mut(self.current) {
             Some(home) => home.poll(cx),
@@ -95,7 +97,9 @@ impl<A: Actor> Turns<A> {
 
     /// Cuts off the function that runs.
     pub(super) fn cut_off(&mut self) {
-        if self.once.take().is_none() && self.current < self.homes.len() {
+        if std::mem::take(&mut self.runs_once) {
+            self.once = None;
+        } else if self.current < self.homes.len() {
             drop(self.homes.swap_remove(self.current));
         }
     }

@@ -3,6 +3,7 @@
 //! | item | what it is |
 //! |---|---|
 //! | [`ActorMesh`] | a mesh in the hands of its owner: spawned, told of every failure, stopped |
+//! | [`OwnedMesh`] | the same, in the hands of an actor, which is asked about every failure |
 //! | [`ActorMeshRef`] | its address, or that of a slice: cast to, called, sent in messages |
 //! | [`ActorSpec`] | what a mesh is to be |
 //! | [`FanOut`] | how large a mesh may be to be cast to directly; a larger one is by a tree |
@@ -27,6 +28,7 @@ mod members;
 mod mesh;
 mod mesh_ref;
 mod one_of;
+mod owned;
 mod proc_agent;
 mod rank_error;
 mod reducer;
@@ -43,6 +45,7 @@ pub use mesh::{ActorMesh, ActorSpec, SpawnError};
 pub use mesh_cast::FanOut;
 pub use mesh_ref::{ActorMeshRef, WatchError};
 pub use one_of::{Choice, OneError, OneOf};
+pub use owned::OwnedMesh;
 pub use proc_agent::ProcAgent;
 pub use rank_error::{Ended, RankError};
 pub use reducer::{All, Any, Max, Min, Reducer, Sum};

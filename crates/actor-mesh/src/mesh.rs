@@ -12,7 +12,7 @@ use mesh_core::{
     Brief, Change, EncodeError, Epoch, Failures, Interest, MeshEvent, MeshId, MeshLabel, MeshState,
     News, OwnerNews, Plane, PortRef, Procs, Progress, Refusal, Subscribe,
 };
-use mesh_runtime::{Actor, CallError, Port, Sender, codec};
+use mesh_runtime::{Actor, CallError, Context, Port, Sender, codec};
 use mesh_shape::{Point, RankSet, Region};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::keeper::{ActorAgents, Keeper, Keeping, ParamsOf};
 use crate::mesh_ref::ActorMeshRef;
+use crate::owned::OwnedMesh;
 use crate::registry::hash_of;
 use crate::report::{ActorKind, ActorReport};
 use crate::view::Homes;
@@ -117,7 +118,7 @@ where
 ///
 /// It is used as the [`ActorMeshRef`] that it dereferences to, which can be cloned, sliced and sent. What fails
 /// is told by [`next`](Self::next), to whoever reads that, and nowhere else: failures that nobody reads are kept,
-/// and end nothing.
+/// and end nothing. An actor that is to be asked about them, or to fail with them, [owns](Self::owned_by) it.
 ///
 /// # Examples
 ///
@@ -339,6 +340,18 @@ impl<A: Actor> ActorMesh<A> {
     #[must_use]
     pub const fn mesh_ref(&self) -> &ActorMeshRef<A> {
         &self.mesh
+    }
+
+    /// An actor owns the mesh from here on: its [`on_mesh_failure`](Actor::on_mesh_failure) is asked about what fails,
+    /// and it fails with what nobody handles (E2). What has failed before and was not read is told it as well.
+    #[must_use = "dropped, the mesh ends"]
+    pub fn owned_by<O: Actor>(self, cx: &mut Context<O>) -> OwnedMesh<A> {
+        OwnedMesh::new(self, cx)
+    }
+
+    pub(crate) fn into_parts(self) -> (ActorMeshRef<A>, ControllerRef<ActorReport>, Owner) {
+        let Self { mesh, controller, owner } = self;
+        (mesh, controller, owner)
     }
 
     /// What is new, for the owner: each failure once (N1), and the end of the mesh; `None` after that.

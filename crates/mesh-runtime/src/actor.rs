@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_core::{Message, Strategy};
+use mesh_core::{Failures, Message, Strategy};
 
 use crate::child_failure::ChildFailure;
 use crate::context::Context;
@@ -100,6 +100,26 @@ pub trait Actor: Sized + Send + 'static {
     ) -> impl Future<Output = Result<Verdict, Failure>> + Send {
         _ = (failure, cx);
         async { Ok(Verdict::Escalate) }
+    }
+
+    /// Decides what failures of a mesh mean that the actor owns ([`Context::watch_failures`]). By default they are
+    /// handled if all of the ranks are started again, and else the actor fails with them (E2).
+    ///
+    /// It is asked about what failed together at once, and about one after the other. Whether ranks are started
+    /// again is a matter of their mesh: [`Verdict::Restart`] is an [`Escalate`](Verdict::Escalate) here.
+    ///
+    /// # Errors
+    ///
+    /// The actor fails, with its own error, or panic, before that of the mesh in the chain of causes.
+    fn on_mesh_failure(
+        &mut self,
+        failures: Failures,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<Verdict, Failure>> + Send {
+        _ = cx;
+        let is_mended = failures.changes.iter().all(|change| change.restart_in.is_some());
+        let is_mended = is_mended && failures.escalation.is_none();
+        async move { Ok(if is_mended { Verdict::Handled } else { Verdict::Escalate }) }
     }
 
     /// Is told of a message of its own that could not be delivered (R3). By default nothing comes of it:

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use mesh_core::{Cause, Link, Reason};
+use mesh_core::{Cause, Change, Failures, Link, Reason, Status};
 
 /// Why an actor cannot go on. Made from any error by `?`, or from words.
 ///
@@ -57,6 +57,19 @@ impl Failure {
         self
     }
 
+    /// Ranks of a mesh failed that the actor owns, and nobody handled it (E2).
+    pub(crate) fn of_mesh(failures: &Failures) -> Self {
+        let mut failure = Self::because(Reason::Child { actor: failures.mesh.to_string() });
+        failure.chain_mesh(failures);
+        failure
+    }
+
+    /// The same failure, which came up while failures of a mesh were handled (E2).
+    pub(crate) fn while_handling_mesh(mut self, failures: &Failures) -> Self {
+        self.chain_mesh(failures);
+        self
+    }
+
     /// What is known of it.
     #[must_use]
     pub fn cause(&self) -> &Cause {
@@ -74,8 +87,30 @@ impl Failure {
 
     /// Adds what happened to `child`, nearest first, the root cause last.
     fn chain(&mut self, child: &str, cause: &Cause) {
+        self.chain_link(Link::actor(child, cause.reason.clone()), cause);
+    }
+
+    /// Adds what happened to the first of the ranks that is not started again; the log tells of all.
+    fn chain_mesh(&mut self, failures: &Failures) {
+        let is_lost = |change: &Change| change.restart_in.is_none() && change.status.is_failure();
+        let lost =
+            failures.each().find(|(_, change)| is_lost(change)).or_else(|| failures.each().next());
+        let Some((rank, change)) = lost else { return };
+        let mesh = failures.mesh.clone();
+        match &change.status {
+            Status::Failed(cause) => {
+                self.chain_link(Link::rank(mesh, rank, cause.reason.clone()), cause);
+            }
+            status => {
+                let reason = Reason::Error { message: status.to_string() };
+                self.chain_link(Link::rank(mesh, rank, reason.clone()), &Cause::new(reason));
+            }
+        }
+    }
+
+    fn chain_link(&mut self, link: Link, cause: &Cause) {
         let chain = &mut Arc::make_mut(&mut self.0).chain;
-        chain.push(Link::actor(child, cause.reason.clone()));
+        chain.push(link);
         chain.extend(cause.chain.iter().cloned());
         // The root cause is the last one, and is kept.
         if chain.len() > LINKS_MAX {

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use mesh_core::{ActorId, Body, End, PortId, WhyUndelivered};
-use tokio::sync::Notify;
+use mesh_core::{ActorId, Body, End, Failures, PortId, WhyUndelivered};
+use tokio::sync::{Notify, oneshot};
 
 use crate::actor::{Actor, Stop};
 use crate::endpoint::{Arrived, Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
@@ -63,6 +63,8 @@ pub(crate) enum Control {
     Returned(Undelivered),
     /// What was attached to it failed. At most one for each attachment.
     AttachmentFailed(Failure),
+    /// A mesh that it owns has failures. At most one for each mesh, which waits until it was told.
+    MeshFailed(Box<Failures>, oneshot::Sender<()>),
 }
 
 /// Who is told when an actor has ended.

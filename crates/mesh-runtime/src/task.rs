@@ -10,7 +10,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use mesh_core::{Cause, End, PortId, Reason};
+use mesh_core::{Cause, End, Failures, PortId, Reason};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -29,11 +30,13 @@ use crate::shared::{Control, Parent, Shared};
 use crate::undelivered::Undelivered;
 
 mod children;
+mod meshes;
 mod patience;
 mod turns;
 
 pub(crate) use children::Decision;
 use children::{Case, EndingChild, Round, on_failure};
+use meshes::on_mesh_failure;
 use patience::Patience;
 pub(crate) use turns::Turns;
 
@@ -84,8 +87,8 @@ pub(crate) struct ActorTask<A: Actor> {
     span: Option<Box<Span>>,
     /// What the actor is told before its next message. Bound: [`ASIDES_MAX`] and one for each child.
     asides: VecDeque<Aside>,
-    /// What it is asked about now: the failure of a child.
-    asked: Option<Box<ChildFailure>>,
+    /// What it is asked about now.
+    asked: Option<Asked>,
     /// How it has been asked to end; the strictest counts.
     stop: Option<Stop>,
     failure: Option<Failure>,
@@ -114,6 +117,14 @@ enum Aside {
     /// The child in this place.
     ChildFailed(NonZeroU64, ChildFailure),
     Returned(Undelivered),
+    /// A mesh that it owns, which waits until it was told.
+    MeshFailed(Box<Failures>, oneshot::Sender<()>),
+}
+
+/// Failures that the actor is asked about.
+enum Asked {
+    Child(Box<ChildFailure>),
+    Mesh(Box<Failures>),
 }
 
 /// What to do after a step.
@@ -329,12 +340,12 @@ impl<A: Actor> ActorTask<A> {
         life.cx.set_sender(None);
         self.is_busy = true;
         self.runs(self.word.begin(match aside {
-            Aside::ChildFailed(..) => Slot::ON_FAILURE,
+            Aside::ChildFailed(..) | Aside::MeshFailed(..) => Slot::ON_FAILURE,
             Aside::Returned(_) => Slot::ON_UNDELIVERED,
         }));
         match aside {
             Aside::ChildFailed(place, failure) => {
-                self.asked = Some(Box::new(failure.clone()));
+                self.asked = Some(Asked::Child(Box::new(failure.clone())));
                 let could_restart = self.shared.family().can_restart(place);
                 let case = Case { place, could_restart, failure };
                 self.turn.set_once(async move {
@@ -348,6 +359,15 @@ impl<A: Actor> ActorTask<A> {
                 let outcome = caught_async(pin!(actor.on_undelivered(undelivered, cx))).await;
                 Turn { life: Some(life), outcome: outcome.map(|()| None) }
             }),
+            Aside::MeshFailed(failures, told) => {
+                self.asked = Some(Asked::Mesh(failures.clone()));
+                self.turn.set_once(async move {
+                    let Life { actor, cx } = &mut *life;
+                    let outcome = on_mesh_failure(actor, *failures, cx).await;
+                    _ = told.send(()).is_ok();
+                    Turn { life: Some(life), outcome: outcome.map(|()| None) }
+                });
+            }
         }
     }
 
@@ -355,8 +375,10 @@ impl<A: Actor> ActorTask<A> {
     fn leave(&mut self) -> Next {
         // What it was not told any more is not handled by it (E2).
         for aside in std::mem::take(&mut self.asides) {
-            if let Aside::ChildFailed(_, failure) = aside {
-                self.unhandled(&failure);
+            match aside {
+                Aside::ChildFailed(_, failure) => self.unhandled(&failure),
+                Aside::MeshFailed(failures, _) => self.unhandled_of_mesh(&failures),
+                Aside::Returned(_) => (),
             }
         }
         let end = self.how_it_ends();
@@ -458,6 +480,9 @@ impl<A: Actor> ActorTask<A> {
                 // It has been counted and logged.
                 Control::Returned(_) => (),
                 Control::AttachmentFailed(failure) => self.fail(failure),
+                Control::MeshFailed(failures, told) => {
+                    self.asides.push_back(Aside::MeshFailed(failures, told));
+                }
             }
         }
     }
@@ -470,8 +495,10 @@ impl<A: Actor> ActorTask<A> {
         if how == Stop::Kill {
             self.shared.leave(&self.how_it_ends());
             self.drop_turn();
-            if let Some(failure) = self.asked.take() {
-                self.unhandled(&failure);
+            match self.asked.take() {
+                Some(Asked::Child(failure)) => self.unhandled(&failure),
+                Some(Asked::Mesh(failures)) => self.unhandled_of_mesh(&failures),
+                None => (),
             }
         }
     }

@@ -8,6 +8,7 @@ mod liars;
 mod life;
 mod many;
 mod odd;
+mod owners;
 mod places;
 mod procs;
 mod refs;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
-use mesh_core::Message;
+use mesh_core::{Failures, Message};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Context;
@@ -102,6 +103,26 @@ impl<A: Actor> Context<A> {
             let mut stream = pin!(stream);
             while let Some(item) = std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
                 if me.cast_from(None, message(item)).await.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Tells the actor the failures of a mesh that it owns: by [`on_mesh_failure`](Actor::on_mesh_failure), one after
+    /// the other, also while its mailbox is full.
+    pub fn watch_failures(
+        &mut self,
+        failures: impl Stream<Item = Failures> + Send + 'static,
+    ) -> Attachment {
+        let me = Arc::clone(self.me.shared());
+        self.attach(async move {
+            let mut all = pin!(failures);
+            while let Some(some) = std::future::poll_fn(|cx| all.as_mut().poll_next(cx)).await {
+                let (told, is_told) = oneshot::channel();
+                me.control(Control::MeshFailed(Box::new(some), told));
+                if is_told.await.is_err() {
                     break;
                 }
             }

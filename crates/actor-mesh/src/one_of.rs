@@ -17,7 +17,8 @@ use crate::call::{Content, MeshCall, MeshCast, Target, find, known};
 use crate::mesh_ref::ActorMeshRef;
 use crate::rank_error::RankError;
 
-/// How one of many is chosen: among those that run, or, if none does, among those that may come back to it.
+/// How one of many is chosen: among those that run, or, if none does, among those that hang or are silent. What is
+/// known of them here may differ for a moment from what is known elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Choice {
@@ -25,8 +26,8 @@ pub enum Choice {
     Random,
     /// One after the other, in turn: of all that is sent in this process by this ref and its clones.
     RoundRobin,
-    /// For the same key the same one in every process, for as long as it runs. When it does not, only what
-    /// was for it goes to others: the weights of rendezvous hashing (Thaler and Ravishankar, 1998).
+    /// For the same key the same one in every process, for as long as it lives, whether or not it hangs. When it has
+    /// ended, only what was for it goes to others: the weights of rendezvous hashing (Thaler and Ravishankar, 1998).
     Key(u64),
 }
 
@@ -179,7 +180,13 @@ impl<A: Actor> OneOf<A> {
             let is_running = known.seen(base).is_some_and(|it| it.status == Status::Running);
             if is_running { &mut running } else { &mut others }.insert(rank);
         }
-        let some = if running.is_empty() { others } else { running };
+        let is_by_key = matches!(self.choice, Choice::Key(_));
+        let some = match (running.is_empty(), is_by_key) {
+            // One that hangs for a while keeps its keys.
+            (_, true) => running.union(&others),
+            (true, false) => others,
+            (false, false) => running,
+        };
         let chosen = match self.choice {
             Choice::Random => nth(&some, self.mesh.turns.random()),
             Choice::RoundRobin => self.mesh.turns.next(&some),

@@ -29,6 +29,12 @@ pub enum RankError {
     /// The message, or the answer to it, could not be delivered.
     #[error("not delivered: {0}")]
     Undelivered(WhyUndelivered),
+    /// It has answered, and that could not be merged with what others did, on the way or here.
+    #[error("it has answered, but that was not merged: {why}")]
+    NotMerged {
+        /// Why not.
+        why: Arc<str>,
+    },
     /// Nobody says where the ranks are: the controller of the mesh has ended, or cannot be reached.
     #[error("the controller of the mesh has ended, or cannot be reached from here")]
     NoController,

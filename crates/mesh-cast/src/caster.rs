@@ -222,6 +222,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     }
 
     fn on_answered(&mut self, (from, answer): (N, Answer<R>), effects: &mut Vec<Effect<N, P, R>>) {
+        self.at.slow.remove(&from);
         let CastId { stream, number } = answer.cast;
         let Some(flight) = self.flights.get_mut(&number) else { return };
         if stream != self.stream || !flight.gather.has(answer.leg.number) {
@@ -292,8 +293,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let (outcomes, unreached) = flight.gather.take();
         tell(number, flight.resolve(outcomes), effects);
         for part in flight.gather.take_parts() {
-            flight.resolve_merged(&part.ranks);
-            effects.push(Effect::Merged { number, part });
+            if flight.resolve_merged(&part.ranks) {
+                effects.push(Effect::Merged { number, part });
+            }
         }
         let mut given_up = flight.on_unreached(&unreached, self.limits.tries);
         for node in &given_up {

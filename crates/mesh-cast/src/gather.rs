@@ -28,6 +28,8 @@ pub(crate) struct Gather<N, R> {
     is_merging: bool,
     /// What was replied, if it is. Of no rank there are two: each branch brings its own once.
     parts: Vec<Part<R>>,
+    /// The positions that were named as unreached: whoever is above sees to them, and nobody else.
+    named: RankSet,
 }
 
 /// A part of the obligation, and with whom it is.
@@ -87,6 +89,7 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
             unreached: Overlay::new(),
             is_merging: matches!(kind, Kind::Reduce(_)),
             parts: Vec::new(),
+            named: RankSet::new(),
         }
     }
 
@@ -99,7 +102,7 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
     ) -> Vec<Branch<N>> {
         let split = plan.split(range);
         for dead in split.dead.runs() {
-            self.unreached.insert(dead, Unreached::Gone);
+            self.name(dead, Unreached::Gone);
         }
         let mut branches = Vec::with_capacity(split.children.len());
         for range in split.children {
@@ -146,13 +149,14 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         plan: &Plan<N>,
         at: &mut At<N>,
     ) -> Vec<Branch<N>> {
-        at.slow.remove(&from);
         let asked = (answer.leg.number, from);
         let Some(place) = self.open.iter().position(|open| (open.number, open.to) == asked) else {
             return Vec::new();
         };
         self.take_in(answer.outcomes, answer.merged);
-        self.unreached.merge(answer.unreached);
+        for (run, why) in answer.unreached.into_runs() {
+            self.name(run, why);
+        }
         match answer.progress {
             Progress::Open => {
                 self.open[place].n_silent = 0;
@@ -206,7 +210,8 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
             open.n_silent = open.n_silent.saturating_add(1);
             if open.n_silent >= SLOW_TICKS {
                 at.slow.insert(open.to);
-                slow.extend((open.range.len() > 1).then_some(open.number));
+                let is_in_the_way = open.range.len() > 1 || open.way == Way::Around;
+                slow.extend(is_in_the_way.then_some(open.number));
             }
         }
         let mut branches = Vec::new();
@@ -228,8 +233,16 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         // The end of one who was to help is no evidence about whom it was to reach.
         let why = if lost.way == Way::Around { Unreached::Lost } else { why };
         let rest = lost.range.start + 1..lost.range.end;
-        self.unreached.insert(lost.range.start..rest.start, why);
-        self.spread(plan, rest, at)
+        self.name(lost.range.start..rest.start, why);
+        // Those that it has named are seen to by somebody else by now.
+        let rest = RankSet::from(rest).difference(&self.named);
+        let runs: Vec<Range<usize>> = rest.runs().collect();
+        runs.into_iter().flat_map(|run| self.spread(plan, run, at)).collect()
+    }
+
+    fn name(&mut self, positions: Range<usize>, why: Unreached) {
+        self.named.insert_range(positions.clone());
+        self.unreached.insert(positions, why);
     }
 
     /// Merges what is known here.
@@ -278,7 +291,7 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
 
     /// Names a position that could not be reached.
     pub(crate) fn add_unreached(&mut self, position: usize, why: Unreached) {
-        self.unreached.insert(position..position + 1, why);
+        self.name(position..position + 1, why);
     }
 
     /// Whether every branch has taken the message.
@@ -294,6 +307,12 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
     /// The positions that are being tried again.
     pub(crate) fn retries(&self) -> impl Iterator<Item = usize> {
         self.open.iter().filter(|open| open.way != Way::Tree).map(|open| open.range.start)
+    }
+
+    /// How many positions are being tried again by nodes that speak.
+    pub(crate) fn n_retries(&self, at: &At<N>) -> usize {
+        let retries = self.open.iter().filter(|open| open.way != Way::Tree);
+        retries.filter(|open| !at.slow.contains(&open.to)).count()
     }
 
     /// Whether there is anything to take.

@@ -22,7 +22,8 @@
 //! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
 //! through other nodes, [`Limits::tries`] times, and then gives it up.
 //!
-//! **Slow nodes.** Whoever has an open leg says so with every [`Event::Tick`]. A child that has said nothing for some of
+//! **Slow nodes.** Whoever has a leg open that has not arrived everywhere says so with every [`Event::Tick`]. (One that is
+//! suspended after that keeps the replies of those below it until it goes on, or the caller waits no longer.) A child that has said nothing for some of
 //! them is suspended, or overloaded: its children are adopted as if it were lost, and it has nobody below it
 //! until it speaks. What it passes on when it wakes arrives a second time, and is not delivered again.
 //!
@@ -251,6 +252,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
     }
 
     fn on_answered(&mut self, (from, answer): (N, Answer<R>), effects: &mut Vec<Effect<N, P, R>>) {
+        self.at.slow.remove(&from);
         let CastId { stream, number } = answer.cast;
         let Some(stream) = self.streams.get_mut(&stream) else { return };
         let Some(entry) = stream.entry_mut(number) else { return };

@@ -238,6 +238,8 @@ pub enum Failure {
     Unreached(Unreached),
     /// The caller does not wait any longer.
     Withdrawn,
+    /// It answered, and that could not be merged with what others did. Why, as text.
+    NotMerged(Arc<str>),
 }
 
 /// Why a node could not be reached.

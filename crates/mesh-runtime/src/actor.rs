@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::handlers::Handlers;
 use crate::intensity::Intensity;
 use crate::reply::ReplyTo;
+use crate::task::is_mended;
 use crate::undelivered::Undelivered;
 
 /// A thing with a state of its own that handles messages one after the other.
@@ -117,8 +118,7 @@ pub trait Actor: Sized + Send + 'static {
         cx: &mut Context<Self>,
     ) -> impl Future<Output = Result<Verdict, Failure>> + Send {
         _ = cx;
-        let is_mended = failures.changes.iter().all(|change| change.restart_in.is_some());
-        let is_mended = is_mended && failures.escalation.is_none();
+        let is_mended = is_mended(&failures);
         async move { Ok(if is_mended { Verdict::Handled } else { Verdict::Escalate }) }
     }
 

@@ -36,6 +36,7 @@ mod turns;
 
 pub(crate) use children::Decision;
 use children::{Case, EndingChild, Round, on_failure};
+pub(crate) use meshes::is_mended;
 use meshes::on_mesh_failure;
 use patience::Patience;
 pub(crate) use turns::Turns;
@@ -336,6 +337,10 @@ impl<A: Actor> ActorTask<A> {
     }
 
     fn begin_aside(&mut self, aside: Aside) {
+        // A mesh that it has let go of meanwhile is nothing to it.
+        if matches!(&aside, Aside::MeshFailed(_, told) if told.is_closed()) {
+            return;
+        }
         let Some(mut life) = self.life.take() else { return };
         life.cx.set_sender(None);
         self.is_busy = true;
@@ -377,7 +382,10 @@ impl<A: Actor> ActorTask<A> {
         for aside in std::mem::take(&mut self.asides) {
             match aside {
                 Aside::ChildFailed(_, failure) => self.unhandled(&failure),
-                Aside::MeshFailed(failures, _) => self.unhandled_of_mesh(&failures),
+                Aside::MeshFailed(failures, told) if !told.is_closed() => {
+                    self.unhandled_of_mesh(&failures);
+                }
+                Aside::MeshFailed(..) => (),
                 Aside::Returned(_) => (),
             }
         }

@@ -1,9 +1,11 @@
 //! `Asking`: a call of many that is under way, and hangs on nobody.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
+use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use mesh_cast::Kind;
 use mesh_core::{Fault, Message, PortRef};
 use mesh_shape::{Rank, RankSet};
@@ -24,6 +26,8 @@ pub(super) enum Said<R> {
     One(Rank, Result<R, Fault>),
     /// What some of them say, merged. None of them says anything else.
     Merged(RankSet, R),
+    /// What one of them says could not be merged.
+    NotMerged(Rank, Arc<str>),
 }
 
 /// What comes from the ranks, as it comes.
@@ -69,7 +73,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 let no_controller = |rank| (rank, Err(RankError::NoController));
                 let all = target.ranks().map(|(rank, _)| no_controller(rank));
                 all.for_each(|(rank, answer)| gathering.settle(rank, answer));
-                futures_util::stream::empty().boxed()
+                stream::empty().boxed()
             }
             Some(known) => {
                 let (found, missing) = target.find(&known);
@@ -81,9 +85,20 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 }
             }
         };
+        // It is sent now, and not when somebody reads what comes of it.
+        let mut said = said;
+        let first = poll_fn(|cx| Poll::Ready(said.poll_next_unpin(cx))).await;
+        let (said, have_all_said) = match first {
+            Poll::Ready(Some(first)) => (stream::iter([first]).chain(said).boxed(), false),
+            Poll::Ready(None) => (said, true),
+            Poll::Pending => (said, false),
+        };
+        if have_all_said {
+            gathering.nothing_more();
+        }
         // What has changed since is looked at, too.
         table.mark_changed();
-        Self { target, table, said, have_all_said: false, gathering, deadline, within }
+        Self { target, table, said, have_all_said, gathering, deadline, within }
     }
 
     /// The next that is known; `None` when every rank is answered for.
@@ -104,6 +119,9 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                     Some(Said::Merged(ranks, value)) => {
                         self.gathering.merged(&ranks);
                         return Some(Next::Merged(ranks, value));
+                    }
+                    Some(Said::NotMerged(rank, why)) => {
+                        self.gathering.settle(rank, Err(RankError::NotMerged { why }));
                     }
                     None => {
                         self.have_all_said = true;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use crate::rank_error::RankError;
 ///
 /// # Cancellation
 ///
-/// Dropped while it waits, some ranks have been sent the message and some have not; by a tree, none have.
+/// Dropped while it waits, some ranks have been sent the message and some have not; by a tree, none have, unless each
+/// has a message of its own and these are more than 1 MiB together: they go in several parts.
 #[must_use = "nothing is sent before it is awaited"]
 pub struct MeshCast<M: Message> {
     state: State<M>,
@@ -41,7 +43,8 @@ impl<M: Message> MeshCast<M> {
 
     /// How long to wait for room, instead of
     /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within). A rank that has none by then was not sent
-    /// the message, and is named; by a tree nothing is sent to any, and all are.
+    /// the message, and is named; by a tree nothing is sent to any, and all are (of a large scatter those of the parts
+    /// that were not sent).
     pub const fn within(mut self, within: Duration) -> Self {
         self.within = within;
         self
@@ -85,14 +88,18 @@ where
     let (found, mut not_sent) = target.find(&known);
     let target = Arc::new(target);
     if let Some(caster) = &target.caster {
-        let sent = down::cast(&target, caster, (&known, table), content);
+        // Below this rank of the mesh all have been sent theirs.
+        let n_sent = AtomicUsize::new(0);
+        let sent = down::cast(&target, caster, (&known, table), (content, &n_sent));
         let error = match timeout_at(deadline, sent).await {
             Ok(Ok(())) => None,
             Ok(Err(_)) => Some(RankError::Undelivered(WhyUndelivered::Ended)),
             Err(_) => Some(RankError::Deadline { within }),
         };
         if let Some(error) = error {
-            not_sent.extend(found.into_iter().map(|it| (it.rank, error.clone())));
+            let n_sent = n_sent.into_inner();
+            let unsent = found.into_iter().filter(|it| it.base.index() >= n_sent);
+            not_sent.extend(unsent.map(|it| (it.rank, error.clone())));
         }
         return not_sent.into_iter().collect();
     }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -23,16 +24,19 @@ use crate::view::{Known, Table};
 /// How many bytes of messages that differ travel together: those for a few ranks, or one large one.
 const TOGETHER_BYTES: usize = 1 << 20;
 
-/// Sends to every rank that is there, and returns when it is on its way.
+/// Sends to every rank that is there, and returns when it is on its way. It says meanwhile below which rank of the
+/// mesh all have been sent theirs.
 pub(super) async fn cast<M: Message + Serialize>(
     target: &Target,
     caster: &CasterRef,
     (known, mut table): (&Known, watch::Receiver<Table>),
-    content: Content<M>,
+    (content, n_sent): (Content<M>, &AtomicUsize),
 ) -> Result<(), Ended> {
     let sent = async {
         for cast in casts_of(target, known, Kind::Cast, &content).unwrap_or_default() {
+            let end = cast.range.as_ref().map_or(usize::MAX, |range| range.end);
             caster.cast(cast).await?;
+            n_sent.store(end, Ordering::Relaxed);
         }
         Ok(())
     };
@@ -88,7 +92,13 @@ fn said_of<R: DeserializeOwned>(told: Told, region: &Region) -> Vec<Said<R>> {
     match told {
         Told::Outcomes(outcomes) => {
             let each = outcomes.iter().filter_map(|(base, outcome)| {
-                Some(Said::One(region.rank_of_base(base)?, reply_of(outcome.clone())))
+                let rank = region.rank_of_base(base)?;
+                Some(match outcome {
+                    Outcome::Failed(Failure::NotMerged(why)) => {
+                        Said::NotMerged(rank, Arc::clone(why))
+                    }
+                    outcome => Said::One(rank, reply_of(outcome.clone())),
+                })
             });
             each.collect()
         }
@@ -112,7 +122,7 @@ fn reply_of<R: DeserializeOwned>(outcome: Outcome<Bytes>) -> Result<R, Fault> {
         Outcome::Arrived
         | Outcome::Taken
         | Outcome::Merged
-        | Outcome::Failed(Failure::Unreached(_) | Failure::Withdrawn) => {
+        | Outcome::Failed(Failure::Unreached(_) | Failure::Withdrawn | Failure::NotMerged(_)) => {
             Err(Fault::Undelivered(WhyUndelivered::PeerLost))
         }
     }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -141,7 +143,14 @@ where
         }
     }
     parts.sort_by_key(|(first, _)| *first);
-    let value = parts.into_iter().map(|(_, value)| value).reduce(R::merge);
+    let merge = || parts.into_iter().map(|(_, value)| value).reduce(R::merge);
+    let Ok(value) = catch_unwind(AssertUnwindSafe(merge)) else {
+        let why: Arc<str> = "the reducer has panicked".into();
+        for run in ranks.runs() {
+            failed.insert(run, RankError::NotMerged { why: Arc::clone(&why) });
+        }
+        return Reduced { value: None, ranks: RankSet::new(), failed };
+    };
     // What is merged cannot be taken apart, whatever was said of a rank before.
     let is_out =
         |(rank, error): (_, &RankError)| (!ranks.contains(rank)).then(|| (rank, error.clone()));

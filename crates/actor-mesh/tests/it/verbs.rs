@@ -179,6 +179,31 @@ async fn a_reducer_that_panics_is_told_and_ends_nothing() {
     assert_eq!(soon(tools.reduce(&world.proc, Add(0), Sum)).await.value, Some(210));
 }
 
+/// N9: where nothing can be merged, nobody has failed: not whoever calls, and not the ranks.
+#[tokio::test]
+async fn what_cannot_be_merged_is_no_failure_of_a_rank() {
+    for size in [3, 7] {
+        let (world, tools) = tools(size).await;
+        let sum = soon(tools.reduce(&world.proc, Add(0), Hopeless)).await;
+        // The reply of one may have met no other.
+        assert!(sum.ranks.len() <= 1, "{} are merged", sum.ranks);
+        assert_eq!(sum.failed.iter().count() + sum.ranks.len(), size);
+        let is_told = |error: &RankError| matches!(error, RankError::NotMerged { .. });
+        assert!(sum.failed.iter().all(|(_, error)| is_told(error)), "{:?}", sum.failed);
+    }
+}
+
+/// Panics wherever it is.
+pub(crate) struct Hopeless;
+
+impl Reducer<u64> for Hopeless {
+    const NAME: &'static str = "test.Hopeless";
+
+    fn merge(_: u64, _: u64) -> u64 {
+        panic!("it is hopeless")
+    }
+}
+
 /// Prefers the longest.
 pub(crate) struct Longest;
 

@@ -25,6 +25,8 @@ pub(super) struct Flight<N, P, R> {
     pub(super) untaken: RankSet,
     /// The ranks that have no outcome.
     pub(super) pending: RankSet,
+    /// The ranks whose replies have come, merged.
+    merged: RankSet,
     pub(super) gather: Gather<N, R>,
     /// The positions that are to be tried again when there is room.
     todo: RankSet,
@@ -47,6 +49,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
             absent: ranks.clone(),
             untaken: ranks.clone(),
             pending: ranks,
+            merged: RankSet::new(),
             gather: Gather::new(kind),
             todo: RankSet::new(),
             tries: BTreeMap::new(),
@@ -78,11 +81,16 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
         news
     }
 
-    /// What ranks replied has come, merged.
-    pub(super) fn resolve_merged(&mut self, ranks: &RankSet) {
+    /// What ranks replied has come, merged. `false` if some of them are in another part: then it counts for nothing.
+    pub(super) fn resolve_merged(&mut self, ranks: &RankSet) -> bool {
+        if self.merged.intersects(ranks) {
+            return false;
+        }
+        self.merged = self.merged.union(ranks);
         for all in [&mut self.absent, &mut self.untaken, &mut self.pending] {
             *all = all.difference(ranks);
         }
+        true
     }
 
     /// Gives ranks an outcome, whether or not they take the message.
@@ -162,14 +170,15 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
 
     /// The next position to be tried again, if there is one and there is room.
     pub(super) fn next_retry(&mut self, at: &mut At<N>) -> Option<Branch<N>> {
-        if self.gather.retries().count() >= self.plan.fan_out().get() {
+        // Those that say nothing take no turn of others.
+        if self.gather.n_retries(at) >= self.plan.fan_out().get() {
             return None;
         }
         let position = self.next_todo()?;
         let tries = self.tries.entry(position).or_insert(0);
         *tries += 1;
         let turn = *tries as usize;
-        let way = self.way_to(position, turn)?;
+        let way = self.way_to(position, turn, at)?;
         Some(self.gather.retry(way, position, at))
     }
 
@@ -184,7 +193,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
     }
 
     /// In turn directly and through another node, each time the next one.
-    fn way_to(&self, position: usize, turn: usize) -> Option<(N, Way)> {
+    fn way_to(&self, position: usize, turn: usize, at: &At<N>) -> Option<(N, Way)> {
         let members = self.plan.members();
         let direct = members.node(position).map(|node| (node, Way::Direct));
         if turn % 2 == 1 {
@@ -197,8 +206,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
         let is_far = |at: &usize| *at != position && !live.contains(Rank::new(*at));
         let far = (0..members.len()).filter(is_far);
         let n_others = members.len().saturating_sub(1).max(1);
-        let helper = near.chain(far).nth((turn / 2 - 1) % n_others);
-        let helper = helper.and_then(|helper| members.node(helper));
+        let all = near.chain(far).filter_map(|helper| members.node(helper));
+        let helper = all.filter(|it| !at.slow.contains(it)).nth((turn / 2 - 1) % n_others);
         helper.map(|node| (node, Way::Around)).or(direct)
     }
 

@@ -94,6 +94,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Stream<N, P, R> {
                 self.skip_to(given_up, effects);
             }
             if !self.admit(&duty.leg, (ranks, expect)) {
+                // What it says is for whoever tries it next.
+                duty.is_own = false;
                 duty.gather.add_unreached(position, Unreached::Lost);
             }
         }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use mesh_core::{Cause, Fault, Reason, WhyUndelivered};
+use mesh_core::{Fault, WhyUndelivered};
 use mesh_runtime::Proc;
 
 use super::pieces::MESSAGE_MAX;
@@ -53,7 +52,7 @@ pub(super) async fn merge(user: Proc, id: ReducerId, values: Vec<Bytes>) -> Resu
 }
 
 fn failed(message: String) -> Failure {
-    Failure::Fault(Fault::Failed(Arc::new(Cause::new(Reason::Error { message }))))
+    Failure::NotMerged(message.into())
 }
 
 impl fmt::Debug for Reducers {

@@ -33,7 +33,7 @@ impl Ticket {
             let Outcome::Failed(failure) = outcome else { continue };
             let why = match failure {
                 Failure::Fault(Fault::Undelivered(why)) => *why,
-                Failure::Fault(_) => WhyUndelivered::Ended,
+                Failure::Fault(_) | Failure::NotMerged(_) => WhyUndelivered::Ended,
                 Failure::Unreached(_) | Failure::Withdrawn => WhyUndelivered::PeerLost,
             };
             if let Some(to) = self.cast.table.actor(rank).filter(|_| !except.contains(rank)) {

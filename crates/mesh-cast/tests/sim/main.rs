@@ -248,6 +248,27 @@ fn who_is_thought_to_be_slow_has_every_cast_once_all_the_same() {
     }
 }
 
+/// R1: whoever is slow, lost or killed, and tried again meanwhile: each reply that is merged counts once.
+#[test]
+fn what_is_merged_counts_once_however_much_is_lost() {
+    for seed in 0..1_500 {
+        let script = vec![(0, ADD); 3];
+        let mut setup = Setup { has_ticks: true, script, ..drawn(seed) };
+        setup.n_nodes += 4;
+        setup.fan_out = 2;
+        setup.casters = vec![setup.n_nodes];
+        let mut dice = Dice(!seed);
+        let n = setup.n_nodes + 1;
+        let faults: Vec<_> = (0..8)
+            .map(|_| {
+                let (one, other) = (dice.below(n), dice.below(n));
+                (dice.below(160), Fault::Lose(one, other))
+            })
+            .collect();
+        run(&setup, &faults, Reach::Told);
+    }
+}
+
 /// R2, H7: whoever of the tree is suspended, all others have the cast after a few ticks, and it has it when it
 /// goes on.
 #[test]

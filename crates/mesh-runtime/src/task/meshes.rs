@@ -10,6 +10,11 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::panics::caught_async;
 
+/// Whether all that failed is started again.
+pub(crate) fn is_mended(failures: &Failures) -> bool {
+    failures.escalation.is_none() && failures.changes.iter().all(|it| it.restart_in.is_some())
+}
+
 /// What the owner makes of failures of its mesh (E2).
 pub(super) async fn on_mesh_failure<A: Actor>(
     actor: &mut A,
@@ -41,6 +46,9 @@ impl<A: Actor> ActorTask<A> {
     /// Nobody handles the failures of a mesh: the actor fails with them, unless it has failed already; then the log
     /// at least says so.
     pub(super) fn unhandled_of_mesh(&mut self, failures: &Failures) {
+        if is_mended(failures) {
+            return;
+        }
         if self.failure.is_some() {
             tracing::error!(actor = %self.shared.name, "nobody was told: {failures}");
             return;

@@ -16,6 +16,7 @@ use mesh_core::{
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tokio::time::interval;
 use transport_tcp::{Secret, TcpConfig, TcpTransport};
 
@@ -56,12 +57,18 @@ async fn obey(peer: &mut Option<Peer>, words: &[&str]) -> Result<String, Fault> 
         }
         ["send", _, n, size] => {
             let (n, size) = (n.parse()?, size.parse()?);
-            let (ear, first) = (Arc::clone(ear), ear.promise(n));
-            tokio::spawn(async move {
+            let (sender, first) = (Arc::clone(ear), ear.promise(n));
+            let before = ear.heard().sending.take();
+            let sending = tokio::spawn(async move {
+                // One who sends has an order; two would have none.
+                if let Some(before) = before {
+                    _ = before.await.is_ok();
+                }
                 for number in first..first + n {
-                    ear.send(number, size).await;
+                    sender.send(number, size).await;
                 }
             });
+            ear.heard().sending = Some(sending);
         }
         ["beat", _, millis] => {
             let (ear, every) = (Arc::clone(ear), Duration::from_millis(millis.parse()?));
@@ -155,6 +162,8 @@ struct Heard {
     n: u64,
     /// How long one was on its way at most.
     delay: Duration,
+    /// What sends by now.
+    sending: Option<JoinHandle<()>>,
     /// The number that came out of order, or twice.
     disorder: Option<u64>,
     /// The way to the peer.

@@ -9,6 +9,7 @@ mod examples;
 mod fuzz;
 mod mutants;
 mod report;
+mod sim;
 mod step;
 mod test;
 mod tidy;

@@ -16,6 +16,7 @@ mod json;
 mod metadata;
 mod mutants;
 mod replay;
+mod sim;
 mod stop;
 
 use std::env;
@@ -86,6 +87,12 @@ const TASKS: &[Task] = &[
         args: "[ARGS…]",
         about: "the chaos driver, built for release: real faults, and a checker of their history",
         run: chaos::run,
+    },
+    Task {
+        name: "sim",
+        args: "[ARGS…]",
+        about: "whole meshes on a network with faults, each decided by a seed, and a judge",
+        run: sim::run,
     },
     Task {
         name: "cycles",

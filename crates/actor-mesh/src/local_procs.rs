@@ -137,7 +137,8 @@ impl LocalProcs {
             move |life| Arc::clone(&town).live(life)
         };
         let ranks = LocalRanks { kind: Local, unknown: Status::NotExist, live };
-        let setup = Setup::local(&name, extent.clone(), config, ranks)?;
+        let bits = || proc.draw();
+        let setup = Setup::local_drawn(&name, extent.clone(), (config, ranks), bits)?;
         let label = setup.controller.spec().mesh.clone();
         _ = town.label.set(label.clone()).is_ok();
         let control = proc.on(Plane::Control);
@@ -213,6 +214,7 @@ impl Town {
             stalled_handler: Some(self.stalled_handler),
             // One is enough: the first ends the process.
             on_failure: Box::new(move |it| _ = failed.try_send(it.clone()).is_ok()),
+            seed: self.owner.proc().draw_seed(),
         };
         let proc = Proc::start(config, user.runtime().clone());
         let running =

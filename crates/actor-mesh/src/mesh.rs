@@ -20,7 +20,6 @@ use supervise::{
     AskError, Clock, ControllerRef, Desk, MeshEvents, Owner, Setup, Supervision, supervise,
 };
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use crate::keeper::{ActorAgents, Keeper, Keeping, ParamsOf};
 use crate::mesh_ref::ActorMeshRef;
@@ -236,7 +235,7 @@ where
     ) -> Result<Self, SpawnError> {
         let proc = from.origin().proc().on(Plane::Control);
         let ActorSpec { name, params, config, ready_within, fan_out, .. } = spec;
-        let random = Uuid::new_v4().as_u128();
+        let random = u128::from(proc.draw()) << 64 | u128::from(proc.draw());
         let label = MeshLabel::new(MeshId::from_random(random), name, ActorKind::KIND);
         let region = Arc::new(Region::all(procs.region().extent().clone()));
         let machine = Controller::new(

@@ -59,6 +59,7 @@ impl Deadlines {
         let mut looks_at = None;
         loop {
             tokio::select! {
+                biased;
                 () = self.is_early.notified() => (),
                 () = sleep_until_or_never(looks_at) => (),
             }

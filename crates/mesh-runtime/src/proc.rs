@@ -2,9 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
-use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -39,6 +37,10 @@ use crate::stalls::Stalls;
 use crate::task::ActorTask;
 use crate::undelivered::{Undelivered, log_undelivered};
 use crate::watchdog::Watchdog;
+
+mod draws;
+
+use draws::Draws;
 
 /// One process that takes part: actors are spawned in it and found in it. Cheap to clone.
 ///
@@ -82,6 +84,9 @@ pub struct ProcConfig {
     pub stalled_handler: Option<Duration>,
     /// Is told of every failure that no actor has handled (E2). It must not block.
     pub on_failure: Box<dyn Fn(&ChildFailure) + Send + Sync>,
+    /// What is drawn in the process follows from this, so that a simulation can be repeated; at random if `None`.
+    /// See [`Proc::draw`].
+    pub seed: Option<u64>,
 }
 
 /// What happens in the life of an actor. See [`Proc::spawn_for`].
@@ -116,6 +121,7 @@ struct Inner {
     control: Option<Floor>,
     watchdog: Option<Watchdog>,
     next_number: AtomicU64,
+    draws: Draws,
     /// Whoever can be found by an address.
     listed: DashMap<NonZeroU64, Arc<dyn Endpoint>, foldhash::fast::RandomState>,
     /// Whoever can be found by a name.
@@ -163,7 +169,8 @@ impl ProcConfig {
     /// handles is logged, and nobody looks for handlers that hang.
     #[must_use]
     pub fn local() -> Self {
-        let id = u128::from(random()) << 64 | u128::from(random());
+        let bits = Draws::new(None);
+        let id = u128::from(bits.next()) << 64 | u128::from(bits.next());
         Self {
             id: ProcId::from_random(id),
             life: Incarnation::FIRST,
@@ -171,6 +178,7 @@ impl ProcConfig {
             call_within: Duration::from_secs(10),
             stalled_handler: None,
             on_failure: Box::new(|failure| tracing::error!("{}", failure.report())),
+            seed: None,
         }
     }
 }
@@ -202,6 +210,7 @@ impl Proc {
             control: config.control.map(Floor::new),
             watchdog,
             next_number: AtomicU64::new(1),
+            draws: Draws::new(config.seed),
             listed: DashMap::default(),
             registry: Registry::default(),
             kinds: DashMap::default(),
@@ -529,9 +538,4 @@ impl fmt::Debug for ProcConfig {
             .field("call_within", &self.call_within)
             .finish_non_exhaustive()
     }
-}
-
-/// A number that differs from call to call: the standard library seeds its maps with such.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -81,6 +81,7 @@ async fn watch_over(
         let (next, is_idle) = watch.next_look();
         let due = Instant::now() + next;
         tokio::select! {
+            biased;
             () = sleep_until(due) => lag.woke_up(due),
             () = list.something_begins(), if is_idle => (),
         }

@@ -275,6 +275,7 @@ async fn settle(
         call_within: seed.call_within,
         stalled_handler: Some(worker.stalled_handler()),
         on_failure: Box::new(move |failure| _ = failed.try_send(failure.clone()).is_ok()),
+        seed: None,
     };
     let proc = Proc::start(config, Handle::current());
     worker.tells_stalls_of(&proc);

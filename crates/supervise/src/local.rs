@@ -128,7 +128,22 @@ where
         config: Config,
         ranks: LocalRanks<C, F>,
     ) -> Result<Self, SpecError> {
-        let (high, low) = (random(), random());
+        Self::local_drawn(name, extent, (config, ranks), random)
+    }
+
+    /// The same, where what is random is drawn by `bits`: for simulations, which are to be repeated. Whoever
+    /// draws the same twice has two meshes with one identity.
+    ///
+    /// # Errors
+    ///
+    /// - [`SpecError::Config`] if times or restarts cannot hold together.
+    pub fn local_drawn(
+        name: &str,
+        extent: Extent,
+        (config, ranks): (Config, LocalRanks<C, F>),
+        mut bits: impl FnMut() -> u64,
+    ) -> Result<Self, SpecError> {
+        let (high, low) = (bits(), bits());
         let id = MeshId::from_random(u128::from(high) << 64 | u128::from(low));
         let all = extent.ranks();
         let spec = Spec {
@@ -137,7 +152,7 @@ where
             epoch: Epoch::FIRST,
             agents: [all.clone()].into(),
             config,
-            seed: random(),
+            seed: bits(),
         };
         let LocalRanks { kind, unknown, live } = ranks;
         let controller = Controller::new(spec, kind.clone())?;

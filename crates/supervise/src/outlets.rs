@@ -162,13 +162,15 @@ impl Outlets {
     pub(crate) async fn room(&mut self) -> Option<SubscriberId> {
         let Self { catching_up, owner, backlog, lagging, .. } = self;
         let caught_up = tokio::select! {
-            Some(ended) = catching_up.join_next() => ended.ok(),
+            // The owner first: it loses nothing, and who has caught up is found by every step as well.
+            biased;
             Ok(permit) = owner.reserve(), if !backlog.is_empty() => {
                 if let Some(news) = backlog.pop() {
                     permit.send(news);
                 }
                 None
             }
+            Some(ended) = catching_up.join_next() => ended.ok(),
             else => std::future::pending().await,
         };
         if let Some(id) = caught_up {

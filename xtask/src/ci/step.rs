@@ -1,6 +1,6 @@
 //! `Step`: one check, and the list of all of them.
 
-use super::{alone, bench, consumers, doc, edges, examples, fuzz, mutants, test, tidy};
+use super::{alone, bench, consumers, doc, edges, examples, fuzz, mutants, sim, test, tidy};
 
 use crate::cargo::Cargo;
 use crate::stop::Stop;
@@ -111,6 +111,11 @@ pub(super) const STEPS: &[Step] = &[
         name: "examples",
         about: "every example program builds, and does what it tells",
         work: Work::Own(examples::run),
+    },
+    Step {
+        name: "sim",
+        about: "whole meshes keep their word on a bad network, each seed the same way again",
+        work: Work::Own(sim::run),
     },
     Step {
         name: "demo",

@@ -60,9 +60,12 @@ impl Routes {
         LANES.into_iter().any(|lane| self.is_connected(peer, lane))
     }
 
-    /// Every session.
+    /// Every session, in the order of the peers, so that the same run goes the same way again.
     pub(crate) fn all_sessions(&self) -> Vec<Arc<dyn Outbound>> {
-        self.routes.iter().flat_map(|route| route.own().to_vec()).collect()
+        let routes = self.routes.iter().map(|route| (*route.key(), route.own().to_vec()));
+        let mut routes: Vec<_> = routes.collect();
+        routes.sort_unstable_by_key(|(way, _)| *way);
+        routes.into_iter().flat_map(|(_, sessions)| sessions).collect()
     }
 
     /// Every session with a peer.

@@ -1,0 +1,247 @@
+//! `judge`: whether what has happened is what was promised.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mesh_core::{Change, Incarnation, Status, WhyUndelivered};
+
+use crate::ledger::{Kind, Ledger, Life, Number, Send, Watcher};
+use crate::plan::{Ending, Network, Plan};
+use crate::teller::WITHIN;
+
+/// What there is when all is over.
+#[derive(Default)]
+pub(crate) struct After {
+    pub(crate) complaints: Vec<String>,
+    /// What the controller says of each rank, before the end.
+    pub(crate) state: Vec<Status>,
+    /// The mesh was stopped, so that subscribers are told of the end.
+    pub(crate) is_closed: bool,
+    pub(crate) n_alive_before_procs: usize,
+    pub(crate) n_alive: usize,
+    pub(crate) n_roots_left: usize,
+    pub(crate) n_tasks_left: usize,
+}
+
+/// What is wrong; each sentence begins with the id of what it breaks.
+pub(crate) fn judge(plan: &Plan, ledger: &Ledger, after: &After) -> Vec<String> {
+    let mut wrong = after.complaints.clone();
+    if ledger.lives.is_empty() {
+        return wrong;
+    }
+    let case = Case::new(plan, ledger);
+    case.calls(&mut wrong);
+    case.order(&mut wrong);
+    case.casts(&mut wrong);
+    case.owner(&mut wrong);
+    case.watchers(after, &mut wrong);
+    case.state(after, &mut wrong);
+    left(after, &mut wrong);
+    wrong
+}
+
+struct Case<'a> {
+    plan: &'a Plan,
+    ledger: &'a Ledger,
+    /// The lives of each rank, in order.
+    lives: Vec<Vec<&'a Life>>,
+    crashed: BTreeSet<usize>,
+}
+
+impl<'a> Case<'a> {
+    fn new(plan: &'a Plan, ledger: &'a Ledger) -> Self {
+        let mut lives = vec![Vec::new(); plan.size];
+        ledger.lives.iter().for_each(|life| lives[life.rank].push(life));
+        let crashed = ledger.crashed.iter().copied().collect();
+        Self { plan, ledger, lives, crashed }
+    }
+
+    /// Nothing has ended it.
+    fn is_healthy(&self, rank: usize) -> bool {
+        !self.crashed.contains(&rank) && self.lives[rank].iter().all(|life| !life.has_failed)
+    }
+
+    /// R1: whoever was called is answered for, in time, and nobody healthy is said to be dead (N9).
+    fn calls(&self, wrong: &mut Vec<String>) {
+        for (number, send) in &self.ledger.sends {
+            let Send { kind, took, errors, complaint, .. } = send;
+            match took {
+                None => wrong.push(format!("R1: {kind} {number:?} is not over")),
+                Some(took) if *took > WITHIN + SLACK => {
+                    wrong.push(format!("R1: {kind} {number:?} took {took:?}"));
+                }
+                Some(_) => (),
+            }
+            let complaint = complaint.iter();
+            wrong.extend(complaint.map(|why| format!("R1: {kind} {number:?}: {why}")));
+            for (rank, (error, text)) in errors {
+                let may_be_late = self.plan.may_be_late() || self.plan.network == Network::Rough;
+                let is_right = !self.is_healthy(*rank) || *error == Kind::Late && may_be_late;
+                if !is_right {
+                    wrong
+                        .push(format!("N9: {kind} {number:?}: rank {rank} is healthy, and {text}"));
+                }
+            }
+        }
+    }
+
+    /// R2: nothing twice, and what one sender sends in order.
+    fn order(&self, wrong: &mut Vec<String>) {
+        for (rank, lives) in self.lives.iter().enumerate() {
+            let mut last: BTreeMap<usize, u64> = BTreeMap::new();
+            for (sender, number) in lives.iter().flat_map(|life| &life.handled) {
+                if let Some(before) = last.insert(*sender, *number).filter(|it| it >= number) {
+                    let what = format!("rank {rank} has {number} of {sender} after {before}");
+                    wrong.push(format!("R2: {what}"));
+                }
+            }
+        }
+    }
+
+    /// R2, R3: what was cast is taken, or has come back, or was not sent; and not both.
+    fn casts(&self, wrong: &mut Vec<String>) {
+        let mut returned: BTreeMap<(Number, usize), Vec<WhyUndelivered>> = BTreeMap::new();
+        for (number, actor, why) in &self.ledger.returned {
+            match self.ledger.rank_of(*actor) {
+                Some(rank) => returned.entry((*number, rank)).or_default().push(*why),
+                None => wrong.push(format!("R3: {number:?} comes back from nobody's {actor}")),
+            }
+        }
+        let mut handled: BTreeSet<(Number, usize)> = BTreeSet::new();
+        for (rank, lives) in self.lives.iter().enumerate() {
+            let numbers = lives.iter().flat_map(|life| &life.handled);
+            handled.extend(numbers.map(|number| (*number, rank)));
+        }
+        let is_cast = |(_, send): &(&Number, &Send)| matches!(send.kind, "cast" | "scatter");
+        for (number, send) in self.ledger.sends.iter().filter(is_cast) {
+            for rank in &send.to {
+                let is_handled = handled.contains(&(*number, *rank));
+                let error = send.errors.get(rank);
+                let back = returned.get(&(*number, *rank)).map_or(&[][..], Vec::as_slice);
+                let may_be_lost = self.crashed.contains(rank);
+                let what = format!("{} {number:?} to rank {rank}", send.kind);
+                match (is_handled, error, back) {
+                    (true, None, []) | (false, Some(_), []) | (false, None, [_]) => (),
+                    // It may have been handled before.
+                    (true, None, [WhyUndelivered::PeerLost]) => (),
+                    (false, None, []) if may_be_lost => (),
+                    (false, None, []) => wrong.push(format!("R2, R3: {what} is lost")),
+                    (true, Some((_, error)), _) => {
+                        wrong.push(format!(
+                            "R3: {what} was taken, and is said not to be sent: {error}"
+                        ));
+                    }
+                    (_, _, back) => {
+                        let why = format!("taken {is_handled}, {error:?}, returned {back:?}");
+                        wrong.push(format!("R3: {what}: {why}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// N1, N9: the owner is told of each life that failed, once, and of no other.
+    fn owner(&self, wrong: &mut Vec<String>) {
+        let mut told: BTreeMap<usize, BTreeSet<Incarnation>> = BTreeMap::new();
+        for (rank, incarnation) in &self.ledger.owner {
+            if !told.entry(*rank).or_default().insert(*incarnation) {
+                wrong.push(format!("N1: rank {rank}, {incarnation} is told twice"));
+            }
+        }
+        for rank in 0..self.plan.size {
+            let n_told = told.get(&rank).map_or(0, BTreeSet::len);
+            let n_failed = self.lives[rank].iter().filter(|life| life.has_failed).count();
+            let n_crashes = self.ledger.crashed.iter().filter(|it| **it == rank).count();
+            let n_most = if self.plan.restarts { n_failed + n_crashes } else { n_failed };
+            if n_told < n_failed {
+                wrong.push(format!("N1: rank {rank} failed {n_failed} times, {n_told} are told"));
+            } else if n_told > n_most {
+                let what = format!("rank {rank} failed {n_failed} times");
+                wrong.push(format!("N1, N9: {what}, {n_told} are told"));
+            }
+        }
+    }
+
+    /// N2, N4, N6: each end once, to those whom it concerns, as to the owner; last that all have ended.
+    fn watchers(&self, after: &After, wrong: &mut Vec<String>) {
+        let owner: BTreeSet<_> = self.ledger.owner.iter().copied().collect();
+        let in_half = self.plan.size / self.plan.sizes[0] * self.plan.sizes[0].div_ceil(2);
+        for (name, watcher) in &self.ledger.watchers {
+            let Watcher { ends, is_closed, complaints } = watcher;
+            wrong.extend(complaints.iter().map(|why| format!("{why} ({name})")));
+            let n_ranks = if *name == "half" { in_half } else { self.plan.size };
+            for ((rank, life), (is_failure, n_told)) in ends {
+                if *n_told != 1 {
+                    wrong.push(format!("N2: {name} is told {n_told} times of {rank}, {life}"));
+                }
+                if *is_failure
+                    && !owner.contains(&(*rank, *life))
+                    && self.plan.ending != Ending::Procs
+                {
+                    wrong.push(format!("N2: {name} is told of {rank}, {life}, the owner not"));
+                }
+            }
+            for (rank, life) in owner.iter().filter(|(rank, _)| *rank < n_ranks) {
+                if !ends.contains_key(&(*rank, *life)) {
+                    wrong.push(format!("N2: {name} is not told of {rank}, {life}"));
+                }
+            }
+            if after.is_closed && !is_closed {
+                wrong.push(format!("N4: {name} is not told that all have ended"));
+            }
+            let ended: BTreeSet<_> = ends.keys().map(|(rank, _)| *rank).collect();
+            if after.is_closed && ended.len() != n_ranks {
+                wrong.push(format!("N2: {name} is told of {} of {n_ranks} ends", ended.len()));
+            }
+        }
+    }
+
+    /// H7, RS1: what is healthy runs, and what has failed and is to be started again does.
+    fn state(&self, after: &After, wrong: &mut Vec<String>) {
+        for (rank, status) in after.state.iter().enumerate() {
+            let is_right = if self.plan.restarts || self.is_healthy(rank) {
+                *status == Status::Running
+            } else {
+                status.is_failure()
+            };
+            if !is_right {
+                wrong.push(format!("H7, RS1: rank {rank} is {status}"));
+            }
+        }
+    }
+}
+
+/// C2: nothing is left.
+fn left(after: &After, wrong: &mut Vec<String>) {
+    let mut left = |n: usize, what: &str| {
+        if n > 0 {
+            wrong.push(format!("C2: {n} {what}"));
+        }
+    };
+    left(after.n_alive_before_procs, "actors outlive their mesh");
+    left(after.n_alive, "actors are left");
+    left(after.n_roots_left, "actors of the owner's process are left");
+    left(after.n_tasks_left, "tasks are left");
+}
+
+impl Watcher {
+    /// Some ranks have changed. H2: what has ended stays so.
+    pub(crate) fn told(&mut self, change: &Change, to: &[usize]) {
+        for rank in change.ranks.iter() {
+            let Some(rank) = to.get(rank.index()) else {
+                self.complaints.push(format!("N6: there is no rank {rank} here"));
+                continue;
+            };
+            let life = (*rank, change.incarnation);
+            if change.status.is_terminal() {
+                let end = self.ends.entry(life).or_insert_with(|| (change.status.is_failure(), 0));
+                end.1 += 1;
+            } else if self.ends.contains_key(&life) {
+                self.complaints.push(format!("H2: {life:?} has ended and is {}", change.status));
+            }
+        }
+    }
+}
+
+/// What a deadline may be late by.
+const SLACK: Duration = Duration::from_millis(1_000);

@@ -1,0 +1,140 @@
+//! `Ledger`: what has happened, as those who did it and those whom it was done to say.
+//!
+//! One for each thread, since a simulation is one thread, and an actor that is spawned by name cannot be handed
+//! anything that does not travel.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use mesh_core::{ActorId, Incarnation, WhyUndelivered};
+use tokio::time::Instant;
+
+thread_local! {
+    static LEDGER: RefCell<Ledger> = RefCell::default();
+}
+
+/// The number of what was sent: by whom, and his how manieth.
+pub(crate) type Number = (usize, u64);
+
+#[derive(Default)]
+pub(crate) struct Ledger {
+    begun: Option<Instant>,
+    pub(crate) log: Vec<String>,
+    pub(crate) lives: Vec<Life>,
+    by_actor: BTreeMap<ActorId, usize>,
+    pub(crate) sends: BTreeMap<Number, Send>,
+    pub(crate) returned: Vec<(Number, ActorId, WhyUndelivered)>,
+    /// Processes that were killed.
+    pub(crate) crashed: Vec<usize>,
+    /// Failures that the owner was told of.
+    pub(crate) owner: Vec<(usize, Incarnation)>,
+    pub(crate) watchers: BTreeMap<&'static str, Watcher>,
+    /// The mesh is asked to end: what ends now does so as it should.
+    pub(crate) is_ending: bool,
+}
+
+/// One life of the actor of a rank.
+pub(crate) struct Life {
+    pub(crate) rank: usize,
+    pub(crate) handled: Vec<Number>,
+    /// It has ended before it was asked to.
+    pub(crate) has_failed: bool,
+    pub(crate) has_ended: bool,
+}
+
+/// Something that was sent to a mesh, or to a slice of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Send {
+    pub(crate) kind: &'static str,
+    /// To whom, by their ranks in the mesh.
+    pub(crate) to: Vec<usize>,
+    pub(crate) took: Option<Duration>,
+    /// What has come of it, where that is not an answer.
+    pub(crate) errors: BTreeMap<usize, Wrong>,
+    /// What is wrong with the answer as such.
+    pub(crate) complaint: Option<String>,
+}
+
+/// An error of a rank: how it is judged, and its words.
+pub(crate) type Wrong = (Kind, String);
+
+/// What an error says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ended,
+    Late,
+    Other,
+}
+
+/// What a subscriber was told.
+#[derive(Default)]
+pub(crate) struct Watcher {
+    /// The ends of lives, in its own ranks: whether they are failures, and how often they were told.
+    pub(crate) ends: BTreeMap<(usize, Incarnation), (bool, usize)>,
+    pub(crate) is_closed: bool,
+    pub(crate) complaints: Vec<String>,
+}
+
+/// Does something with the ledger of this thread.
+pub(crate) fn with<T>(work: impl FnOnce(&mut Ledger) -> T) -> T {
+    LEDGER.with_borrow_mut(work)
+}
+
+/// Begins a new one.
+pub(crate) fn begin() {
+    with(|it| *it = Ledger { begun: Some(Instant::now()), ..Ledger::default() });
+}
+
+/// Takes what was written.
+pub(crate) fn take() -> Ledger {
+    LEDGER.take()
+}
+
+/// Writes a line.
+pub(crate) fn note(what: impl Display) {
+    with(|it| it.note(what));
+}
+
+impl Ledger {
+    pub(crate) fn note(&mut self, what: impl Display) {
+        let micros = self.begun.map_or(0, |begun| begun.elapsed().as_micros());
+        self.log.push(format!("{:>9}.{:03} ms  {what}", micros / 1_000, micros % 1_000));
+    }
+
+    pub(crate) fn born(&mut self, rank: usize, actor: ActorId) -> usize {
+        let life = self.lives.len();
+        let has_ended = false;
+        self.lives.push(Life { rank, handled: Vec::new(), has_failed: false, has_ended });
+        _ = self.by_actor.insert(actor, life);
+        self.note(format_args!("rank {rank} lives as {actor}"));
+        life
+    }
+
+    pub(crate) fn died(&mut self, life: usize) {
+        let is_ending = self.is_ending;
+        // One of an earlier run that was left over is not here.
+        let Some(it) = self.lives.get_mut(life) else { return };
+        it.has_ended = true;
+        it.has_failed = !is_ending;
+        let rank = it.rank;
+        self.note(format_args!("rank {rank} is gone"));
+    }
+
+    pub(crate) fn handled(&mut self, life: usize, number: Number) {
+        let Some(it) = self.lives.get_mut(life) else { return };
+        it.handled.push(number);
+        let rank = it.rank;
+        self.note(format_args!("rank {rank} has {number:?}"));
+    }
+
+    /// Which rank an actor is, in which life.
+    pub(crate) fn rank_of(&self, actor: ActorId) -> Option<usize> {
+        self.by_actor.get(&actor).map(|life| self.lives[*life].rank)
+    }
+
+    pub(crate) fn n_alive(&self) -> usize {
+        self.lives.iter().filter(|life| !life.has_ended).count()
+    }
+}

@@ -1,0 +1,161 @@
+//! `Plan`: all that a seed decides beforehand.
+
+use std::time::Duration;
+
+use mesh_testkit::fault_net::{Faults, SplitMix64};
+
+/// What a seed is: the mesh, its network, who sends, and what goes wrong when.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    /// The sizes of the dims.
+    pub(crate) sizes: Vec<usize>,
+    pub(crate) size: usize,
+    /// Directly to all, if `None`.
+    pub(crate) fan_out: Option<usize>,
+    /// Whether what fails is started again.
+    pub(crate) restarts: bool,
+    pub(crate) network: Network,
+    pub(crate) n_senders: usize,
+    /// How many things each sender sends.
+    pub(crate) n_sends: usize,
+    pub(crate) faults: Vec<(Duration, Fault)>,
+    pub(crate) ending: Ending,
+}
+
+/// What the network does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    Good,
+    Slow,
+    Moderate,
+    Rough,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The actor of a rank panics.
+    Panic(usize),
+    /// It returns an error.
+    Fail(usize),
+    /// Its handler does not return for so long.
+    Hang(usize, Duration),
+    /// Its process is killed.
+    Crash(usize),
+    /// Nothing gets into or out of its process for so long.
+    Pause(usize, Duration),
+    /// What is sent from one process to another is lost for so long; the first is that of the owner.
+    Cut(usize, usize, Duration),
+}
+
+/// How the mesh ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It is stopped.
+    Stop,
+    /// Its owner drops it, and with that its controller ends.
+    Drop,
+    /// The processes below it are stopped first.
+    Procs,
+}
+
+impl Network {
+    pub(crate) fn faults(self) -> Faults {
+        let delay = |min, max| Duration::from_millis(min)..=Duration::from_millis(max);
+        match self {
+            Self::Good => Faults::none(),
+            Self::Slow => Faults { delay: delay(1, 60), ..Faults::none() },
+            Self::Moderate => Faults::moderate(),
+            Self::Rough => {
+                Faults { loss: 0.1, duplication: 0.1, reordering: 0.2, delay: delay(1, 50) }
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// What the seed says, with at most so many ranks.
+    pub(crate) fn draw(seed: u64, ranks_max: usize) -> Self {
+        let mut rng = SplitMix64::named(seed, "plan");
+        let sizes = sizes(&mut rng, ranks_max);
+        let size: usize = sizes.iter().product();
+        let fan_out = (rng.below(4) > 0).then(|| 2 + index(&mut rng, 7));
+        let networks = [Network::Good, Network::Slow, Network::Moderate, Network::Rough];
+        let network = networks[index(&mut rng, networks.len())];
+        let restarts = rng.chance(0.5);
+        let n_senders = 1 + index(&mut rng, 3);
+        let n_sends = if size > 200 { 8 } else { 10 + index(&mut rng, 30) };
+        let n_faults = index(&mut rng, 3 + size.min(64) / 4);
+        let mut faults: Vec<_> = (0..n_faults).map(|_| fault(&mut rng, size)).collect();
+        faults.sort_by_key(|(at, _)| *at);
+        let endings = [Ending::Stop, Ending::Stop, Ending::Drop, Ending::Procs];
+        let ending = endings[index(&mut rng, endings.len())];
+        Self { seed, sizes, size, fan_out, restarts, network, n_senders, n_sends, faults, ending }
+    }
+
+    /// The extent, as it is read.
+    pub(crate) fn extent(&self) -> String {
+        let dims = self.sizes.iter().zip(DIMS).map(|(size, dim)| format!("{dim}={size}"));
+        dims.collect::<Vec<_>>().join(",")
+    }
+
+    /// In a line.
+    pub(crate) fn text(&self) -> String {
+        let tree = self.fan_out.map_or_else(|| "no tree".to_owned(), |n| format!("fan-out {n}"));
+        let restarts = if self.restarts { "restarts" } else { "no restarts" };
+        let (extent, n_faults) = (self.extent(), self.faults.len());
+        let (network, ending) = (self.network, self.ending);
+        format!("{extent}, {tree}, {restarts}, {network:?}, {n_faults} faults, {ending:?}")
+    }
+
+    /// Whether a healthy rank may answer too late.
+    pub(crate) fn may_be_late(&self) -> bool {
+        let is_slow = |(_, fault): &(_, Fault)| {
+            matches!(fault, Fault::Hang(..) | Fault::Pause(..) | Fault::Cut(..))
+        };
+        self.faults.iter().any(is_slow)
+    }
+}
+
+/// The names of the dims.
+pub(crate) const DIMS: [&str; 3] = ["hosts", "procs", "lanes"];
+
+fn index(rng: &mut SplitMix64, below: usize) -> usize {
+    rng.below(below as u64) as usize
+}
+
+fn sizes(rng: &mut SplitMix64, ranks_max: usize) -> Vec<usize> {
+    let n_dims = 1 + index(rng, DIMS.len());
+    let (mut left, mut sizes) = (ranks_max, Vec::new());
+    for nth in 0..n_dims {
+        let most = match n_dims - nth {
+            1 => left,
+            more => (2 * left.isqrt() / more).clamp(1, left),
+        };
+        // Large ones are what is asked for.
+        let size = most - index(rng, most.div_ceil(2));
+        sizes.push(size);
+        left /= size;
+    }
+    sizes
+}
+
+fn fault(rng: &mut SplitMix64, size: usize) -> (Duration, Fault) {
+    let at = Duration::from_micros(500_000 + rng.below(14_000_000));
+    let mut within = |min: u64, max: u64| Duration::from_millis(min + rng.below(max - min));
+    let (hang, pause, from_owner, between) =
+        (within(100, 9_000), within(100, 7_000), within(100, 7_000), within(100, 15_000));
+    let rank = index(rng, size);
+    let fault = match rng.below(8) {
+        0 => Fault::Panic(rank),
+        1 => Fault::Fail(rank),
+        2 => Fault::Hang(rank, hang),
+        3 | 4 => Fault::Crash(rank),
+        5 => Fault::Pause(rank, pause),
+        6 if rng.chance(0.5) => Fault::Cut(0, rank + 1, from_owner),
+        6 => Fault::Cut(rank + 1, 0, from_owner),
+        _ => Fault::Cut(rank + 1, index(rng, size) + 1, between),
+    };
+    (at, fault)
+}

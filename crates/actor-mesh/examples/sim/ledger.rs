@@ -18,6 +18,9 @@ thread_local! {
 /// The number of what was sent: by whom, and his how manieth.
 pub(crate) type Number = (usize, u64);
 
+/// Senders from here on are lives of ranks, by their numbers.
+pub(crate) const OF_LIVES: usize = 1_000_000;
+
 #[derive(Default)]
 pub(crate) struct Ledger {
     begun: Option<Instant>,

@@ -1,5 +1,6 @@
 //! `Plan`: all that a seed decides beforehand.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mesh_testkit::fault_net::{Faults, SplitMix64};
@@ -41,6 +42,10 @@ pub(crate) enum Fault {
     Fail(usize),
     /// Its handler does not return for so long.
     Hang(usize, Duration),
+    /// The same, and then it panics, with all that waits for it.
+    HangAndPanic(usize, Duration),
+    /// Not wrong: it casts to all, so many times.
+    Tell(usize, u64),
     /// Its process is killed.
     Crash(usize),
     /// Nothing gets into or out of its process for so long.
@@ -89,6 +94,7 @@ impl Plan {
         let n_faults = index(&mut rng, 3 + size.min(64) / 4);
         let mut faults: Vec<_> = (0..n_faults).map(|_| fault(&mut rng, size)).collect();
         faults.sort_by_key(|(at, _)| *at);
+        keep_sessions(&mut faults);
         let endings = [Ending::Stop, Ending::Stop, Ending::Drop, Ending::Procs];
         let ending = endings[index(&mut rng, endings.len())];
         Self { seed, sizes, size, fan_out, restarts, network, n_senders, n_sends, faults, ending }
@@ -112,7 +118,10 @@ impl Plan {
     /// Whether a healthy rank may answer too late.
     pub(crate) fn may_be_late(&self) -> bool {
         let is_slow = |(_, fault): &(_, Fault)| {
-            matches!(fault, Fault::Hang(..) | Fault::Pause(..) | Fault::Cut(..))
+            matches!(
+                fault,
+                Fault::Hang(..) | Fault::HangAndPanic(..) | Fault::Pause(..) | Fault::Cut(..)
+            )
         };
         self.faults.iter().any(is_slow)
     }
@@ -141,13 +150,26 @@ fn sizes(rng: &mut SplitMix64, ranks_max: usize) -> Vec<usize> {
     sizes
 }
 
+/// The owner loses no session that nothing opens again: it is cut off from each rank once, for less than a session
+/// may be silent.
+fn keep_sessions(faults: &mut Vec<(Duration, Fault)>) {
+    let mut seen = BTreeSet::new();
+    faults.retain(|(_, fault)| match fault {
+        Fault::Pause(rank, _) => seen.insert(rank + 1),
+        Fault::Cut(0, site, _) | Fault::Cut(site, 0, _) => seen.insert(*site),
+        _ => true,
+    });
+}
+
 fn fault(rng: &mut SplitMix64, size: usize) -> (Duration, Fault) {
     let at = Duration::from_micros(500_000 + rng.below(14_000_000));
     let mut within = |min: u64, max: u64| Duration::from_millis(min + rng.below(max - min));
     let (hang, pause, from_owner, between) =
         (within(100, 9_000), within(100, 7_000), within(100, 7_000), within(100, 15_000));
     let rank = index(rng, size);
-    let fault = match rng.below(8) {
+    let fault = match rng.below(11) {
+        8 => Fault::HangAndPanic(rank, hang),
+        9 | 10 => Fault::Tell(rank, 1 + rng.below(12)),
         0 => Fault::Panic(rank),
         1 => Fault::Fail(rank),
         2 => Fault::Hang(rank, hang),

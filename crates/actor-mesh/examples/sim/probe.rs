@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use actor_mesh::ActorRegistry;
+use actor_mesh::{ActorMeshRef, ActorRegistry};
 use mesh_core::Message;
-use mesh_runtime::{Actor, Context, Failure, Handler, Handlers};
+use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Undelivered};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{self, Number};
+use crate::ledger::{self, Number, OF_LIVES};
+use crate::teller;
 
 pub(crate) struct Probe {
     rank: usize,
     life: usize,
+    n_told: u64,
 }
 
 /// Is written down.
@@ -28,7 +30,12 @@ pub(crate) enum Break {
     Panic,
     Fail,
     Hang(Duration),
+    HangAndPanic(Duration),
 }
+
+/// It is to cast to the mesh.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Tell(pub(crate) ActorMeshRef<Probe>);
 
 impl Message for Say {
     const NAME: &'static str = "sim.Say";
@@ -38,6 +45,11 @@ impl Message for Say {
 impl Message for Ask {
     const NAME: &'static str = "sim.Ask";
     type Reply = u64;
+}
+
+impl Message for Tell {
+    const NAME: &'static str = "sim.Tell";
+    type Reply = ();
 }
 
 impl Message for Break {
@@ -63,11 +75,20 @@ impl Actor for Probe {
 
     async fn start(rank: usize, cx: &mut Context<Self>) -> Result<Self, Failure> {
         let actor = cx.me().id();
-        Ok(Self { rank, life: ledger::with(|it| it.born(rank, actor)) })
+        Ok(Self { rank, life: ledger::with(|it| it.born(rank, actor)), n_told: 0 })
+    }
+
+    /// R3
+    async fn on_undelivered(
+        &mut self,
+        undelivered: Undelivered,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        teller::came_back(undelivered)
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
-        handlers.takes::<Say>().takes::<Ask>().takes::<Break>();
+        handlers.takes::<Say>().takes::<Ask>().takes::<Break>().takes::<Tell>();
     }
 }
 
@@ -103,6 +124,12 @@ impl Handler<Break> for Probe {
                 ledger::note(format_args!("rank {rank} fails"));
                 Err(Failure::new("as planned"))
             }
+            Break::HangAndPanic(lasting) => {
+                ledger::note(format_args!("rank {rank} hangs for {lasting:?}"));
+                tokio::time::sleep(lasting).await;
+                ledger::note(format_args!("rank {rank} panics"));
+                panic!("as planned");
+            }
             Break::Hang(lasting) => {
                 ledger::note(format_args!("rank {rank} hangs for {lasting:?}"));
                 tokio::time::sleep(lasting).await;
@@ -110,5 +137,14 @@ impl Handler<Break> for Probe {
                 Ok(())
             }
         }
+    }
+}
+
+impl Handler<Tell> for Probe {
+    async fn handle(&mut self, Tell(mesh): Tell, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let number = (OF_LIVES + self.life, self.n_told);
+        self.n_told += 1;
+        teller::sends(&mesh, ("cast", number), cx).await;
+        Ok(())
     }
 }

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use actor_mesh::{ActorMeshRef, LocalProcs};
-use mesh_runtime::Proc;
+use mesh_core::Message;
+use mesh_runtime::{Handler, Proc};
 use mesh_shape::Rank;
 use mesh_testkit::fault_net::FaultNet;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
 use crate::ledger;
 use crate::plan::{DIMS, Fault, Plan};
-use crate::probe::{Break, Probe};
+use crate::probe::{Break, Probe, Tell};
 use crate::world::site;
 
 /// Who does what goes wrong.
@@ -52,6 +55,10 @@ impl Saboteur<'_> {
             Fault::Panic(rank) => self.breaks(rank, Break::Panic),
             Fault::Fail(rank) => self.breaks(rank, Break::Fail),
             Fault::Hang(rank, lasting) => self.breaks(rank, Break::Hang(lasting)),
+            Fault::HangAndPanic(rank, lasting) => self.breaks(rank, Break::HangAndPanic(lasting)),
+            Fault::Tell(rank, times) => {
+                (0..times).for_each(|_| self.orders(rank, Tell(self.mesh.clone())));
+            }
             Fault::Crash(rank) => {
                 ledger::with(|it| it.crashed.push(rank));
                 self.procs.crash(Rank::new(rank));
@@ -65,8 +72,16 @@ impl Saboteur<'_> {
         }
     }
 
-    /// Tells an actor to break, in a task of its own, since it may be that it has no room.
     fn breaks(&self, rank: usize, how: Break) {
+        self.orders(rank, how);
+    }
+
+    /// Tells an actor something, in a task of its own, since it may be that it has no room.
+    fn orders<M>(&self, rank: usize, what: M)
+    where
+        Probe: Handler<M>,
+        M: Message<Reply = ()> + Clone + Serialize + DeserializeOwned + Sync,
+    {
         let region = self.mesh.region().extent().clone();
         let Ok(point) = region.unravel(Rank::new(rank)) else { return };
         let mut one = self.mesh.clone();
@@ -76,6 +91,6 @@ impl Saboteur<'_> {
             one = slice;
         }
         let proc = self.proc.clone();
-        drop(tokio::spawn(async move { drop(one.cast(&proc, how).await) }));
+        drop(tokio::spawn(async move { drop(one.cast(&proc, what).await) }));
     }
 }

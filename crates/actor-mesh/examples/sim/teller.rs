@@ -52,17 +52,7 @@ impl Actor for Teller {
         undelivered: Undelivered,
         _: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        let (to, why, name) = (undelivered.to, undelivered.why, undelivered.name);
-        if name == Say::NAME {
-            let number = undelivered.decode::<Say>().map(|Say(number)| number)?;
-            ledger::with(|it| {
-                it.returned.push((number, to, why));
-                it.note(format_args!("{number:?} comes back from {to}: {why}"));
-            });
-        } else {
-            ledger::note(format_args!("{name} comes back from {to}: {why}"));
-        }
-        Ok(())
+        came_back(undelivered)
     }
 }
 
@@ -72,8 +62,6 @@ impl Handler<SendNext> for Teller {
         self.n_sent += 1;
         let mesh =
             if next.is_last || self.rng.chance(0.6) { self.mesh.clone() } else { self.slice() };
-        let region = mesh.region();
-        let to: Vec<usize> = region.iter().map(Rank::index).collect();
         let kinds = ["cast", "scatter", "call", "scatter_call", "reduce"];
         let kind = match self.rng.below(10) {
             _ if next.is_last => "cast",
@@ -83,32 +71,57 @@ impl Handler<SendNext> for Teller {
             8 => "scatter_call",
             _ => kinds[4],
         };
-        ledger::with(|it| {
-            it.note(format_args!("{number:?} {kind} to {} of {}", to.len(), to[0]));
-            let (errors, took) = (BTreeMap::new(), None);
-            let send = Send { kind, to: to.clone(), took, errors, complaint: None };
-            _ = it.sends.insert(number, send);
-        });
-        let begun = Instant::now();
-        let (errors, complaint) = send(&mesh, (kind, number), &to, cx).await;
-        ledger::with(|it| {
-            it.note(format_args!("{number:?} is over: {errors:?} {complaint:?}"));
-            if let Some(send) = it.sends.get_mut(&number) {
-                (send.took, send.errors) = (Some(begun.elapsed()), errors);
-                send.complaint = complaint;
-            }
-        });
+        sends(&mesh, (kind, number), cx).await;
         Ok(())
     }
 }
 
+/// Sends, and writes down what comes of it.
+pub(crate) async fn sends<A: Actor>(
+    mesh: &ActorMeshRef<Probe>,
+    (kind, number): (&'static str, Number),
+    cx: &Context<A>,
+) {
+    let to: Vec<usize> = mesh.region().iter().map(Rank::index).collect();
+    ledger::with(|it| {
+        it.note(format_args!("{number:?} {kind} to {} of {}", to.len(), to[0]));
+        let (errors, took) = (BTreeMap::new(), None);
+        let send = Send { kind, to: to.clone(), took, errors, complaint: None };
+        _ = it.sends.insert(number, send);
+    });
+    let begun = Instant::now();
+    let (errors, complaint) = send(mesh, (kind, number), &to, cx).await;
+    ledger::with(|it| {
+        it.note(format_args!("{number:?} is over: {errors:?} {complaint:?}"));
+        if let Some(send) = it.sends.get_mut(&number) {
+            (send.took, send.errors) = (Some(begun.elapsed()), errors);
+            send.complaint = complaint;
+        }
+    });
+}
+
+/// Something that was cast has come back.
+pub(crate) fn came_back(undelivered: Undelivered) -> Result<(), Failure> {
+    let (to, why, name) = (undelivered.to, undelivered.why, undelivered.name);
+    if name != Say::NAME {
+        ledger::note(format_args!("{name} comes back from {to}: {why}"));
+        return Ok(());
+    }
+    let Say(number) = undelivered.decode()?;
+    ledger::with(|it| {
+        it.returned.push((number, to, why));
+        it.note(format_args!("{number:?} comes back from {to}: {why}"));
+    });
+    Ok(())
+}
+
 type Came = (BTreeMap<usize, ledger::Wrong>, Option<String>);
 
-async fn send(
+async fn send<A: Actor>(
     mesh: &ActorMeshRef<Probe>,
     (kind, number): (&str, Number),
     to: &[usize],
-    cx: &Context<Teller>,
+    cx: &Context<A>,
 ) -> Came {
     match kind {
         "cast" => (errors(&mesh.cast(cx, Say(number)).within(WITHIN).await, to), None),

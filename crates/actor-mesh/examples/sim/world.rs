@@ -133,6 +133,10 @@ async fn live(plan: &Plan, net: &FaultNet) -> After {
     // Whatever waits for a time only, as a dial, has that.
     sleep(Duration::from_secs(60)).await;
     after.n_tasks_left = self::n_tasks().saturating_sub(n_tasks);
+    if after.n_tasks_left > 0 {
+        sleep(Duration::from_secs(3600)).await;
+        after.n_tasks_for_ever = self::n_tasks().saturating_sub(n_tasks);
+    }
     after
 }
 
@@ -297,7 +301,9 @@ fn plan_of(plan: &Plan) -> Sending {
 
 async fn send(mut sending: Sending, proc: Proc, teller: ActorRef<Teller>) {
     for _ in 0..sending.n_sends {
-        sleep(Duration::from_micros(sending.rng.below(600_000))).await;
+        // Mostly one right behind the other.
+        let most = if sending.rng.chance(0.3) { 1_500_000 } else { 3_000 };
+        sleep(Duration::from_micros(sending.rng.below(most))).await;
         let next = SendNext { is_last: false };
         _ = teller.call(&proc, next).within(MOST).await.is_ok();
     }

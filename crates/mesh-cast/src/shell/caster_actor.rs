@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_core::{MeshId, Message, PeerId, WhyUndelivered};
-use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered};
+use mesh_runtime::{
+    Actor, ActorRef, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::casters::{Cast, Told, Users, leave};
+use super::casters::{Cast, Told, Users, forget, leave};
 use super::crowd::Crowd;
 use super::links::{Linked, Links, whole_of};
 use super::message::{Body, Down, Forgot, Payload, Up};
@@ -44,6 +46,7 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// Casts to one mesh and its slices for all senders of one process. On its control plane.
 pub(super) struct CasterActor {
+    me: ActorRef<Self>,
     mesh: MeshId,
     users: Arc<Users>,
     caster: Caster<PeerId, Payload, Bytes>,
@@ -60,6 +63,12 @@ pub(super) struct CasterActor {
     ticked: Instant,
     /// When it was last looked who says nothing.
     aged: Instant,
+}
+
+impl Drop for CasterActor {
+    fn drop(&mut self) {
+        forget(self.mesh, &self.me);
+    }
 }
 
 /// Something is to be cast.
@@ -241,6 +250,7 @@ impl Actor for CasterActor {
         let said = caster.settled();
         let now = Instant::now();
         Ok(Self {
+            me: cx.me().clone(),
             mesh,
             users,
             caster,

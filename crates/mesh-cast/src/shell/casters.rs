@@ -22,7 +22,8 @@ use crate::wire::{Kind, Outcome, Part};
 pub(super) struct Casters(BTreeMap<MeshId, Entry>);
 
 struct Entry {
-    actor: ActorRef<CasterActor>,
+    /// `None` once it has ended: it keeps its process, which has this.
+    actor: Option<ActorRef<CasterActor>>,
     users: Arc<Users>,
 }
 
@@ -84,7 +85,7 @@ impl CasterRef {
     pub fn of(proc: &Proc, mesh: MeshId) -> Self {
         let proc = proc.on(Plane::Control);
         let users = proc.with_slot(|casters: &mut Casters| {
-            let users = casters.entry(&proc, mesh, None).users;
+            let (_, users) = casters.entry(&proc, mesh, None);
             // Not later: one that nobody uses may end at any time.
             users.0.fetch_add(1, Ordering::AcqRel);
             users
@@ -136,15 +137,22 @@ impl CasterRef {
 
 impl Casters {
     /// The caster for a mesh; another one if it is `ended`.
-    fn entry(&mut self, proc: &Proc, mesh: MeshId, ended: Option<&ActorRef<CasterActor>>) -> Entry {
+    fn entry(
+        &mut self,
+        proc: &Proc,
+        mesh: MeshId,
+        ended: Option<&ActorRef<CasterActor>>,
+    ) -> (ActorRef<CasterActor>, Arc<Users>) {
         let known = self.0.get(&mesh);
         let users = known.map_or_else(Arc::default, |entry| Arc::clone(&entry.users));
-        let actor = match known.filter(|entry| Some(&entry.actor) != ended) {
-            Some(entry) => entry.actor.clone(),
+        let actor = known.and_then(|entry| entry.actor.clone());
+        let actor = match actor.filter(|actor| Some(actor) != ended) {
+            Some(actor) => actor,
             None => proc.spawn::<CasterActor>((mesh, Arc::clone(&users))),
         };
-        self.0.insert(mesh, Entry { actor: actor.clone(), users: Arc::clone(&users) });
-        Entry { actor, users }
+        let entry = Entry { actor: Some(actor.clone()), users: Arc::clone(&users) };
+        self.0.insert(mesh, entry);
+        (actor, users)
     }
 }
 
@@ -153,19 +161,29 @@ fn caster_of(
     mesh: MeshId,
     ended: Option<&ActorRef<CasterActor>>,
 ) -> ActorRef<CasterActor> {
-    proc.with_slot(|casters: &mut Casters| casters.entry(proc, mesh, ended).actor)
+    proc.with_slot(|casters: &mut Casters| casters.entry(proc, mesh, ended).0)
 }
 
 /// A caster that nobody uses may end, unless somebody has come meanwhile: whoever comes next starts another.
 pub(super) fn leave(proc: &Proc, mesh: MeshId, caster: &ActorRef<CasterActor>) -> bool {
     proc.with_slot(|Casters(casters)| {
-        let known = casters.get(&mesh).filter(|entry| entry.actor == *caster);
+        let known = casters.get(&mesh).filter(|entry| entry.actor.as_ref() == Some(caster));
         let is_unused = known.is_none_or(|entry| entry.users.is_none());
         if is_unused && known.is_some() {
             casters.remove(&mesh);
         }
         is_unused
     })
+}
+
+/// A caster has ended, however that was: who uses it starts another. Its process is not kept by it any more.
+pub(super) fn forget(mesh: MeshId, caster: &ActorRef<CasterActor>) {
+    caster.proc().with_slot(|Casters(casters)| {
+        let known = casters.get_mut(&mesh);
+        if let Some(entry) = known.filter(|entry| entry.actor.as_ref() == Some(caster)) {
+            entry.actor = None;
+        }
+    });
 }
 
 impl Drop for CasterRef {

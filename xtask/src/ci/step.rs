@@ -100,6 +100,11 @@ pub(super) const STEPS: &[Step] = &[
         about: "the fuzz targets compile; they are not run",
         work: Work::Own(fuzz::run),
     },
+    Step {
+        name: "sim",
+        about: "whole meshes keep their word on a bad network, each seed the same way again",
+        work: Work::Own(sim::run),
+    },
     Step { name: "test", about: "every test but those in docs", work: Work::Own(test::run) },
     Step {
         name: "doctest",
@@ -111,11 +116,6 @@ pub(super) const STEPS: &[Step] = &[
         name: "examples",
         about: "every example program builds, and does what it tells",
         work: Work::Own(examples::run),
-    },
-    Step {
-        name: "sim",
-        about: "whole meshes keep their word on a bad network, each seed the same way again",
-        work: Work::Own(sim::run),
     },
     Step {
         name: "demo",

@@ -85,7 +85,8 @@ impl<A: Actor> OneOf<A> {
     }
 
     /// How long to wait for an answer, or for room, instead of
-    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within).
+    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within); and before that as long for word of where
+    /// the ranks are, if nothing is known of the mesh yet.
     #[must_use]
     pub const fn within(mut self, within: Duration) -> Self {
         self.within = Some(within);

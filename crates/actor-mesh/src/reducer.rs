@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 /// # What must hold
 ///
 /// `merge(merge(a, b), c)` and `merge(a, merge(b, c))` are the same, since nobody says which come first. What is
-/// merged is in the order of the ranks of the mesh, unless a process on the way is lost: where the order
+/// merged is in the order of the ranks of the mesh, unless a process on the way is lost or slow: where the order
 /// matters, [call](crate::ActorMeshRef::call) instead.
 ///
 /// # Examples
@@ -39,7 +39,8 @@ use serde::de::DeserializeOwned;
 /// }
 /// ```
 pub trait Reducer<T>: 'static {
-    /// What it is called, for values of this type: no two reducers of a program may be called the same.
+    /// What it is called, for values of this type: no two reducers of a program may be called the same. Names that
+    /// begin with `meshwarden.` are those of the reducers here.
     const NAME: &'static str;
 
     /// Merges two values. It runs on the runtime of the user, and must be as quick as a handler. One that panics

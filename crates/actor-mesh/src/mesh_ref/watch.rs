@@ -97,7 +97,7 @@ impl<A> ActorMeshRef<A> {
 
     /// Subscribes to what happens to this slice, told in its ranks: first a snapshot, last
     /// [`News::Closed`](mesh_core::News::Closed). A controller that says nothing for three of the periods that it
-    /// states is told of as well (N10). Dropping them unsubscribes.
+    /// states is told of as well (N10). Dropped, they end with the next event that nobody takes (N7).
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! Everybody does each work in a process of its own, which is there for nothing else.
 
-mod entrants;
+pub(crate) mod entrants;
 mod floor;
 mod ours;
 mod rounds;

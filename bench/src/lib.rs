@@ -1,10 +1,11 @@
 //! Measures the parts of Meshwarden beside floors and peers.
 //!
-//! A library, because it is six programs: one that reads the clock, one that counts bytes, and four
+//! A library, because it is seven programs: one that reads the clock, one that counts bytes, and five
 //! that are the processes which they measure.
 #![forbid(unsafe_code)]
 
 mod actors;
+mod cast;
 mod controller;
 mod heap;
 mod measure;
@@ -15,4 +16,6 @@ mod report;
 mod shape;
 mod transport;
 
-pub use program::{count, measure, measure_actors, measure_path, measure_procs, measure_transport};
+pub use program::{
+    count, measure, measure_actors, measure_cast, measure_path, measure_procs, measure_transport,
+};

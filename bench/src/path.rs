@@ -3,9 +3,9 @@
 
 mod calls;
 mod ends;
-mod floor;
+pub(crate) mod floor;
 mod lives;
-mod tally;
+pub(crate) mod tally;
 mod tool;
 
 use std::env;

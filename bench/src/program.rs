@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::actors;
+use crate::cast;
 use crate::controller;
 use crate::heap::Heap;
 use crate::measure::Effort;
@@ -94,6 +95,12 @@ pub fn measure_transport() -> ExitCode {
 #[must_use]
 pub fn measure_actors() -> ExitCode {
     actors::main(print)
+}
+
+/// Measures calls and casts of whole meshes, and writes the figures to standard output as JSON.
+#[must_use]
+pub fn measure_cast() -> ExitCode {
+    cast::main(print)
 }
 
 fn print(found: &[Vec<Record>]) {
@@ -209,6 +216,13 @@ const BENCHES: &[Bench] = &[
         about: "actors within one process, beside channels of tokio, actix, ractor and kameo",
         first: "meshwarden-bench-actors",
         times: actors::show,
+        bytes: |_, _| Vec::new(),
+    },
+    Bench {
+        name: "cast",
+        about: "meshes of 10 to 10,000 actors, called and cast to as a whole: in one process, and on 8 to 256",
+        first: "meshwarden-bench-cast",
+        times: cast::show,
         bytes: |_, _| Vec::new(),
     },
 ];

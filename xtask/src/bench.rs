@@ -53,7 +53,7 @@ fn build(args: &[String]) -> Result<Command, Stop> {
     if args.iter().any(|arg| arg == "transport" || arg == "all") {
         with_peers(&built, &["ractor", "kameo", "elfo"]);
     }
-    if args.iter().any(|arg| arg == "actors" || arg == "all") {
+    if args.iter().any(|arg| ["actors", "cast", "all"].contains(&arg.as_str())) {
         with_peers(&built, &["actors-actix", "actors-ractor", "actors-kameo"]);
     }
     let mut program = Command::new(built.join("release").join("meshwarden-bench"));

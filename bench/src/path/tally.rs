@@ -62,6 +62,24 @@ impl Duel {
     }
 }
 
+impl Duel {
+    /// One figure of two of ours beside one floor, which has done the work for both.
+    pub(crate) fn beside(
+        &self,
+        (by, other): (&str, &Self),
+        figure: Figure,
+        suffix: &str,
+    ) -> Vec<Record> {
+        let mut records = self.records(figure, suffix);
+        if let Some(stats) = other.ours.stats(figure) {
+            let work = format!("{}{suffix}", self.work);
+            let record = Record::new(work, by, (figure.name(), "ns"), stats);
+            records.insert(records.len().min(1), record);
+        }
+        records
+    }
+}
+
 impl Figure {
     /// The figure of some times; at least one.
     fn of(self, nanos: &[f64]) -> f64 {

@@ -1,0 +1,165 @@
+//! Meshes of 10 to 10,000 actors in one process, and as many tasks that read channels.
+
+use std::time::Instant;
+
+use meshwarden::actor_mesh::{ActorRegistry, LocalProcs};
+use meshwarden::mesh_runtime::{Proc, ProcConfig, Sender};
+use meshwarden::prelude::*;
+use meshwarden_bench_player::Failed;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, oneshot};
+
+use super::tool::{Count, Counted, Ping, Tool};
+use crate::measure::Effort;
+use crate::path::tally::{Duel, Figure};
+use crate::report::Record;
+
+/// Everything, on two threads.
+pub(crate) fn measure(effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // A task: what is blocked on runs on no thread of the runtime.
+    runtime.block_on(async move {
+        let all = tokio::spawn(async move {
+            let mut found = Vec::new();
+            for &n_actors in sizes(effort) {
+                found.extend(of_size(n_actors, effort).await?);
+            }
+            Ok::<_, Failed>(found)
+        });
+        all.await?
+    })
+}
+
+/// How many actors a mesh has.
+const fn sizes(effort: Effort) -> &'static [usize] {
+    match effort {
+        Effort::Full => &[10, 100, 1_000, 10_000],
+        Effort::Quick => &[10],
+    }
+}
+
+/// A mesh of so many actors, and as many tasks; in turn, in each round.
+async fn of_size(n: usize, effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
+    let proc = Proc::start(ProcConfig::local(), Handle::current());
+    let mut registry = ActorRegistry::new();
+    registry.actor::<Tool>();
+    let homes = LocalProcs::start(&proc, "homes", extent!(procs = n)?, registry).await?;
+    let spec = ActorSpec::<Tool>::new("tools", &());
+    let tools = ActorMesh::<Tool>::spawn(&proc, &homes.procs(), spec).await?;
+    let floor = Floor::start(n);
+    let mut calls = Duel::new(format!("call of {n} actors in one process and gather"));
+    let mut casts = Duel::new(format!("cast to {n} actors in one process"));
+    // As many messages at each size.
+    let n_times = match effort {
+        Effort::Full => (40_000 / n).clamp(8, 400),
+        Effort::Quick => 2,
+    };
+    for _ in 0..=effort.rounds() {
+        [&mut calls, &mut casts].into_iter().for_each(Duel::begin_round);
+        for _ in 0..n_times {
+            let started = Instant::now();
+            floor.call().await?;
+            calls.floor.push(started.elapsed());
+            let started = Instant::now();
+            check(&tools.call(&proc, PING).await)?;
+            calls.ours.push(started.elapsed());
+        }
+        let n_each = u32::try_from(n_times)?;
+        let started = Instant::now();
+        for _ in 0..n_times {
+            floor.cast().await?;
+        }
+        floor.call().await?;
+        casts.floor.push(started.elapsed() / n_each);
+        let started = Instant::now();
+        cast(&tools, &proc, n_times).await?;
+        casts.ours.push(started.elapsed() / n_each);
+    }
+    _ = homes.stop(std::time::Duration::from_secs(10)).await?;
+    Ok(vec![
+        calls.records(Figure::P50, "; p50"),
+        calls.records(Figure::P99, "; p99"),
+        casts.records(Figure::P50, ""),
+    ])
+}
+
+/// Casts one after another, and a call that comes after them: then all were handled.
+pub(crate) async fn cast(
+    tools: &ActorMeshRef<Tool>,
+    from: &(impl Sender + Sync),
+    n: usize,
+) -> Result<(), Failed> {
+    for _ in 0..n {
+        let not_sent = tools.cast(from, Count([1; 32], [2; 32])).await;
+        if !not_sent.is_empty() {
+            return Err("it is sent to all".into());
+        }
+    }
+    check(&tools.call(from, Counted).await)
+}
+
+/// Fails unless all have answered.
+pub(crate) fn check<T>(replies: &ValueMesh<Result<T, RankError>>) -> Result<(), Failed>
+where
+    T: Serialize + DeserializeOwned,
+{
+    match replies.iter().find_map(|reply| reply.as_ref().err()) {
+        Some(error) => Err(error.clone().into()),
+        None => Ok(()),
+    }
+}
+
+pub(crate) const PING: Ping = Ping([1; 32], [2; 32]);
+
+/// What anybody needs for the same: a task of tokio for each, that reads a channel of tokio.
+struct Floor {
+    tasks: Vec<mpsc::Sender<Word>>,
+}
+
+enum Word {
+    Ping(Ping, oneshot::Sender<Ping>),
+    Count(Count),
+}
+
+impl Floor {
+    fn start(n: usize) -> Self {
+        let start = |_| {
+            let (task, mut words) = mpsc::channel(1024);
+            drop(tokio::spawn(async move {
+                let mut n_casts = 0_u64;
+                while let Some(word) = words.recv().await {
+                    match word {
+                        Word::Ping(ping, answer) => _ = answer.send(ping).is_ok(),
+                        Word::Count(Count(..)) => n_casts += 1,
+                    }
+                }
+                n_casts
+            }));
+            task
+        };
+        Self { tasks: (0..n).map(start).collect() }
+    }
+
+    async fn call(&self) -> Result<(), Failed> {
+        let mut answers = Vec::with_capacity(self.tasks.len());
+        for task in &self.tasks {
+            let (answer, answered) = oneshot::channel();
+            task.send(Word::Ping(PING, answer)).await.or(Err("the task lives"))?;
+            answers.push(answered);
+        }
+        for answer in answers {
+            answer.await?;
+        }
+        Ok(())
+    }
+
+    async fn cast(&self) -> Result<(), Failed> {
+        for task in &self.tasks {
+            let word = Word::Count(Count([1; 32], [2; 32]));
+            task.send(word).await.or(Err("the task lives"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! Meshes of one actor on each of 8 to 256 processes, over TCP: sent to each by itself, and down a tree.
+
+use std::time::{Duration, Instant};
+
+use meshwarden::prelude::*;
+
+use super::inside::{PING, cast, check};
+use super::tool::{Count, Counted, Counts, Tool, here};
+use crate::measure::Effort;
+use crate::path::floor::Floor;
+use crate::path::tally::{Duel, Figure};
+use crate::report::{Record, Stats};
+
+/// To how many each process of a tree sends.
+const FAN_OUT: usize = 8;
+
+/// A mesh, and what it is called in the figures.
+struct Side {
+    by: &'static str,
+    tools: ActorMesh<Tool>,
+}
+
+/// How much is done in a slice of a round.
+#[derive(Clone, Copy)]
+struct Amount {
+    n_calls: usize,
+    n_casts: usize,
+    n_slices: usize,
+}
+
+impl Amount {
+    const fn of(n_procs: usize, effort: Effort) -> Self {
+        match effort {
+            Effort::Quick => Self { n_calls: 2, n_casts: 10, n_slices: 2 },
+            Effort::Full if n_procs > 64 => Self { n_calls: 4, n_casts: 20, n_slices: 6 },
+            Effort::Full if n_procs > 8 => Self { n_calls: 10, n_casts: 50, n_slices: 10 },
+            Effort::Full => Self { n_calls: 50, n_casts: 250, n_slices: 10 },
+        }
+    }
+}
+
+/// Calls and casts to a mesh of so many processes.
+pub(crate) async fn measure(
+    root: &Root,
+    hosts: &HostMesh,
+    (n_procs, effort): (usize, Effort),
+) -> Result<Vec<Vec<Record>>, ClientError> {
+    let procs = root.procs(extent!(procs = n_procs)?).actors()?.spawn(hosts).await?;
+    let direct = procs.spawn::<Tool>("direct", ()).await?;
+    let spec = ActorSpec::new("tree", &()).fan_out(FanOut::new(fan_out(n_procs))?);
+    let tree = procs.spawn_as::<Tool>(spec).await?;
+    let sides = [Side { by: "ours", tools: direct }, Side { by: "ours, tree", tools: tree }];
+    let mut floor = Floor::start(n_procs).await?;
+    let call = format!("call of {n_procs} processes and gather, 64 B");
+    let mut calls = [Duel::new(&*call), Duel::new(&*call)];
+    let pipelined = format!("pipelined cast to {n_procs} processes, 64 B");
+    let mut casts = [Duel::new(&*pipelined), Duel::new(&*pipelined)];
+    let amount = Amount::of(n_procs, effort);
+    let n_each = u32::try_from(amount.n_casts)?;
+    for _ in 0..=effort.rounds() {
+        calls.iter_mut().chain(&mut casts).for_each(Duel::begin_round);
+        for _ in 0..amount.n_slices {
+            let pinged = timed(amount.n_calls, async || Ok(floor.ping_all().await?)).await?;
+            for duel in &mut calls {
+                pinged.iter().for_each(|elapsed| duel.floor.push(*elapsed));
+            }
+            for (Side { tools, .. }, duel) in sides.iter().zip(&mut calls) {
+                let call = async || Ok(check(&tools.call(root, PING).await)?);
+                let called = timed(amount.n_calls, call).await?;
+                called.into_iter().for_each(|elapsed| duel.ours.push(elapsed));
+            }
+            let started = Instant::now();
+            floor.cast_all(amount.n_casts).await?;
+            let elapsed = started.elapsed() / n_each;
+            casts.iter_mut().for_each(|duel| duel.floor.push(elapsed));
+            for (Side { tools, .. }, duel) in sides.iter().zip(&mut casts) {
+                let started = Instant::now();
+                cast(tools, root, amount.n_casts).await?;
+                duel.ours.push(started.elapsed() / n_each);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let figures = [(&calls, Figure::P50, "; p50"), (&calls, Figure::P99, "; p99")];
+    for (duels, figure, suffix) in figures.into_iter().chain([(&casts, Figure::P50, "")]) {
+        let [direct, tree] = duels;
+        found.push(Duel::beside(direct, (sides[1].by, tree), figure, suffix));
+    }
+    found.extend(counts(root, &sides, n_procs).await?);
+    Ok(found)
+}
+
+/// A tree is one of more than one level, also where only a few processes are.
+fn fan_out(n_procs: usize) -> usize {
+    if n_procs > FAN_OUT { FAN_OUT } else { 2 }
+}
+
+/// How long each of some repetitions takes.
+async fn timed(
+    n: usize,
+    mut work: impl AsyncFnMut() -> Result<(), ClientError>,
+) -> Result<Vec<Duration>, ClientError> {
+    let mut found = Vec::with_capacity(n);
+    for _ in 0..n {
+        let started = Instant::now();
+        work().await?;
+        found.push(started.elapsed());
+    }
+    Ok(found)
+}
+
+/// How often one message is written for a cast, and how often it is read for each rank, in all processes together.
+async fn counts(
+    root: &Root,
+    sides: &[Side],
+    n_procs: usize,
+) -> Result<Vec<Vec<Record>>, ClientError> {
+    let (mut written, mut read) = (Vec::new(), Vec::new());
+    for Side { by, tools } in sides {
+        let before = all(root, tools).await?;
+        let not_sent = tools.cast(root, Count([1; 32], [2; 32])).await;
+        if !not_sent.is_empty() {
+            return Err("it is sent to all".into());
+        }
+        let after = all(root, tools).await?;
+        if after.n_casts - before.n_casts != n_procs as u64 {
+            return Err(format!("each handles it once: {before:?}, {after:?}").into());
+        }
+        let figure = |found: u64| Stats::of(vec![found as f64]);
+        let work = format!("one cast to {n_procs} processes is written");
+        let found = figure(after.n_written - before.n_written);
+        written.push(Record::new(work, *by, ("serialisations", "times"), found));
+        let work = format!("one cast to {n_procs} processes is read, by each");
+        let found = Stats::of(vec![(after.n_read - before.n_read) as f64 / n_procs as f64]);
+        read.push(Record::new(work, *by, ("deserialisations", "times"), found));
+    }
+    Ok(vec![written, read])
+}
+
+/// The counts of this process and of those of a mesh, added up.
+async fn all(root: &Root, tools: &ActorMeshRef<Tool>) -> Result<Counts, ClientError> {
+    let mut sum = here();
+    for counts in tools.call(root, Counted).await.iter() {
+        let counts = counts.clone()?;
+        sum.n_casts += counts.n_casts;
+        sum.n_written += counts.n_written;
+        sum.n_read += counts.n_read;
+    }
+    Ok(sum)
+}

@@ -27,6 +27,7 @@ mod reducers;
 mod relay_actor;
 mod table;
 mod ticket;
+mod ups;
 
 pub use casters::{Cast, CasterRef, Ended, Tellings, Told};
 pub use message::{Body, GetSeats, Payload};

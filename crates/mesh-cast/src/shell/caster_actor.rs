@@ -327,7 +327,7 @@ impl Linked for CasterActor {
 
 impl Handler<Up> for CasterActor {
     async fn handle(&mut self, up: Up, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_answer(up, cx);
+        self.on_answers(up, cx);
         Ok(())
     }
 }
@@ -343,7 +343,7 @@ impl Handler<Piece> for CasterActor {
     async fn handle(&mut self, piece: Piece, cx: &mut Context<Self>) -> Result<(), Failure> {
         let whole = self.on_piece(piece, cx);
         if let Some(up) = whole.and_then(|whole| whole_of(&whole)) {
-            self.on_answer(up, cx);
+            self.on_answers(up, cx);
         }
         Ok(())
     }

@@ -7,7 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_core::{ActorId, Fault, Message, PortId, WhyUndelivered};
@@ -15,16 +19,20 @@ use mesh_runtime::{ActorRef, Asked, Proc};
 use mesh_shape::{Overlay, Rank};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
 
 use super::pieces::MESSAGE_MAX;
 use super::relay_actor::RelayActor;
 use crate::wire::{CastId, Failure, Kind, Outcome};
 
-/// What ranks of this process say to a cast.
-pub(super) struct Said {
-    pub(super) cast: CastId,
-    pub(super) outcomes: Overlay<Outcome<Bytes>>,
-}
+/// How many casts an actor has been handed until the relay is told.
+const TOGETHER: usize = 64;
+
+/// How long an answer may take until it is told before that the call was taken.
+const TAKEN_AFTER: Duration = Duration::from_millis(1);
+
+/// What a rank of this process says to casts, in order.
+pub(super) struct Said(pub(super) Vec<(CastId, Overlay<Outcome<Bytes>>)>);
 
 impl Message for Said {
     const NAME: &'static str = "meshwarden.CastSaid";
@@ -116,75 +124,112 @@ struct Carrier {
     relay: ActorRef<RelayActor>,
 }
 
+/// What was asked of an actor, and how that is withdrawn.
+type Question = (Asked, oneshot::Receiver<()>);
+
+/// What an actor has been handed, or why not.
+type Handed = Result<Option<Question>, WhyUndelivered>;
+
 impl Carrier {
     async fn run(self, mut items: mpsc::UnboundedReceiver<Item>) {
         // They end with this one.
         let mut answers = JoinSet::new();
-        while let Some(Item { delivery, withdrawn, busy }) = items.recv().await {
+        let mut said = Vec::new();
+        while let Some(item) = items.recv().await {
             while answers.try_join_next().is_some() {}
-            let Delivery { cast, kind, rank, to, port, from, bytes } = delivery;
-            let taken = match kind {
-                Kind::Cast => {
-                    self.user.cast_passed_on((to, port), from, bytes).await.map(|()| None)
-                }
-                Kind::Call | Kind::Reduce(_) => self.call((to, port), bytes, withdrawn).await,
-            };
-            let outcome = match taken {
-                Ok(asked) => {
-                    if let Some((asked, withdrawn)) = asked {
-                        let answer = answer(self.relay.clone(), (cast, rank), asked, withdrawn);
-                        let busy = Arc::clone(&busy);
+            let mut next = Some(item);
+            while let Some(Item { delivery, withdrawn, busy }) = next {
+                let of = (delivery.cast, delivery.rank);
+                let mut handed = pin!(self.hand_over(delivery, withdrawn));
+                let handed = match poll_fn(|cx| Poll::Ready(handed.as_mut().poll(cx))).await {
+                    Poll::Ready(handed) => handed,
+                    Poll::Pending => {
+                        // That others were taken is not held up by an actor that has no room.
+                        self.say(&mut said).await;
+                        handed.await
+                    }
+                };
+                match handed {
+                    Ok(None) => said.push(of_rank(of, Outcome::Taken)),
+                    Ok(Some(question)) => {
+                        let relay = self.relay.clone();
                         answers.spawn(async move {
-                            answer.await;
+                            answer(relay, of, question).await;
                             drop(busy);
                         });
                     }
-                    Outcome::Taken
+                    Err(why) => {
+                        let fault = Failure::Fault(Fault::Undelivered(why));
+                        said.push(of_rank(of, Outcome::Failed(fault)));
+                    }
                 }
-                Err(why) => Outcome::Failed(Failure::Fault(Fault::Undelivered(why))),
-            };
-            say(&self.relay, (cast, rank), outcome).await;
+                next = (said.len() < TOGETHER).then(|| items.try_recv().ok()).flatten();
+            }
+            self.say(&mut said).await;
         }
     }
 
-    /// Calls an actor, unless the call was withdrawn meanwhile.
-    async fn call(
+    /// Hands a message to its actor, when there is room for it there.
+    async fn hand_over(
         &self,
-        to: (ActorId, PortId),
-        bytes: Bytes,
+        Delivery { to, port, from, bytes, .. }: Delivery,
         withdrawn: Option<oneshot::Receiver<()>>,
-    ) -> Result<Option<(Asked, oneshot::Receiver<()>)>, WhyUndelivered> {
-        let Some(withdrawn) = withdrawn else { return Ok(None) };
-        Ok(Some((self.user.call_passed_on(to, bytes).await?, withdrawn)))
+    ) -> Handed {
+        match withdrawn {
+            Some(withdrawn) => {
+                Ok(Some((self.user.call_passed_on((to, port), bytes).await?, withdrawn)))
+            }
+            None => self.user.cast_passed_on((to, port), from, bytes).await.map(|()| None),
+        }
+    }
+
+    /// Says what there is to say.
+    async fn say(&self, said: &mut Vec<OfRank>) {
+        if !said.is_empty() {
+            say(&self.relay, std::mem::take(said)).await;
+        }
     }
 }
 
 /// Waits for the answer of a rank for as long as somebody wants it.
-async fn answer(
-    relay: ActorRef<RelayActor>,
-    of: (CastId, Rank),
-    asked: Asked,
-    withdrawn: oneshot::Receiver<()>,
-) {
-    let outcome = tokio::select! {
-        biased;
-        answer = asked.answer() => match answer {
+async fn answer(relay: ActorRef<RelayActor>, of: (CastId, Rank), (asked, mut withdrawn): Question) {
+    let mut answered = pin!(async {
+        match asked.answer().await {
             Ok(bytes) if bytes.len() > MESSAGE_MAX => {
                 let fault = Fault::Undelivered(WhyUndelivered::TooLarge);
                 Outcome::Failed(Failure::Fault(fault))
             }
             Ok(bytes) => Outcome::Replied(bytes),
             Err(fault) => Outcome::Failed(Failure::Fault(fault)),
-        },
-        _ = withdrawn => return,
+        }
+    });
+    let mut taken = pin!(sleep(TAKEN_AFTER));
+    let mut is_told = false;
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            outcome = &mut answered => break outcome,
+            // Nobody wants more than to know that it was taken.
+            _ = &mut withdrawn, if is_told => return,
+            () = &mut taken, if !is_told => {
+                is_told = true;
+                say(&relay, vec![of_rank(of, Outcome::Taken)]).await;
+            }
+        }
     };
-    say(&relay, of, outcome).await;
+    say(&relay, vec![of_rank(of, outcome)]).await;
 }
 
-async fn say(relay: &ActorRef<RelayActor>, (cast, rank): (CastId, Rank), said: Outcome<Bytes>) {
-    let said = Said { cast, outcomes: Overlay::from_rank(rank, said) };
+/// What a rank says to one cast.
+type OfRank = (CastId, Overlay<Outcome<Bytes>>);
+
+fn of_rank((cast, rank): (CastId, Rank), outcome: Outcome<Bytes>) -> OfRank {
+    (cast, Overlay::from_rank(rank, outcome))
+}
+
+async fn say(relay: &ActorRef<RelayActor>, said: Vec<OfRank>) {
     // A relay that has ended has no parent to tell.
-    _ = relay.cast(relay.proc(), said).await.is_ok();
+    _ = relay.cast(relay.proc(), Said(said)).await.is_ok();
 }
 
 impl fmt::Debug for Inboxes {

@@ -52,13 +52,15 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
         self.lost(peer, cx);
     }
 
-    fn on_answer(&mut self, Up { answer }: Up, cx: &mut Context<Self>) {
-        // Whatever it says itself, that is who has sent it.
+    fn on_answers(&mut self, Up { answers }: Up, cx: &mut Context<Self>) {
+        // Whatever they say themselves, that is who has sent them.
         let Some(from) = cx.sender().map(|relay| relay.peer()) else { return };
-        if answer.progress == Progress::Refused {
-            self.links().posts.tell_again(from, answer.cast.stream.mesh);
+        for answer in answers {
+            if answer.progress == Progress::Refused {
+                self.links().posts.tell_again(from, answer.cast.stream.mesh);
+            }
+            self.answered(from, answer, cx);
         }
-        self.answered(from, answer, cx);
     }
 
     /// Puts a piece to those before it, if whoever sends them is who they say. The message, when it is whole.

@@ -94,10 +94,10 @@ pub(super) struct Down {
     pub(super) leg: Leg<Payload>,
 }
 
-/// An answer. Who gives it is known by who has sent it.
+/// Answers, in the order in which they were given. Who gives them is known by who has sent them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Up {
-    pub(super) answer: Answer<Bytes>,
+    pub(super) answers: Vec<Answer<Bytes>>,
 }
 
 /// Word of what is settled, and which relay or caster passes it on.

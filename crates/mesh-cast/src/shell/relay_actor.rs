@@ -17,10 +17,11 @@ use super::books::Books;
 use super::inboxes::{Delivery, Inboxes, Said};
 use super::links::{Linked, Links, whole_of};
 use super::message::{Down, Forgot, Payload, Up, Word};
-use super::pieces::{Piece, parts};
+use super::pieces::Piece;
 use super::posts::{NotSent, Parcel, Way};
 use super::reducers::merge;
 use super::table::Table;
+use super::ups::Ups;
 use crate::limits::Limits;
 use crate::plan::Plan;
 use crate::relay::{Effect, Event, Relay};
@@ -49,6 +50,8 @@ pub struct RelayActor {
     books: Books,
     links: Links,
     inboxes: Inboxes,
+    /// The answers that are told with the next [`Flush`].
+    ups: Ups,
     /// Where replies are merged.
     user: Proc,
     /// When each stream was heard of last.
@@ -104,13 +107,18 @@ impl RelayActor {
                 self.perform(effect, &mut events, cx);
             }
         }
-        if self.relay.has_news() && !self.will_flush {
-            self.will_flush = true;
-            cx.send_after(FLUSH_AFTER, Flush);
-        }
-        if self.relay.has_duties() && !self.will_tick {
+        self.flush_soon(cx);
+        if !self.will_tick && self.relay.has_duties() {
             self.will_tick = true;
             cx.send_after(TICK, Tick);
+        }
+    }
+
+    /// Sees to it that what is known is told.
+    fn flush_soon(&mut self, cx: &mut Context<Self>) {
+        if !self.will_flush && (!self.ups.is_empty() || self.relay.has_news()) {
+            self.will_flush = true;
+            cx.send_after(FLUSH_AFTER, Flush);
         }
     }
 
@@ -176,9 +184,8 @@ impl RelayActor {
         };
         // One whose process has another life by now waits for nothing.
         let Some(actor) = actor else { return };
-        for answer in parts(answer) {
-            let up = Box::new(Up { answer });
-            self.links.posts.send(to, Parcel::Answer(actor, up), cx);
+        for up in self.ups.add(actor, answer) {
+            self.links.posts.send(to, Parcel::Answer(actor, Box::new(up)), cx);
         }
     }
 
@@ -202,6 +209,7 @@ impl Actor for RelayActor {
             books: Books::new(limits.streams),
             links: Links::new(),
             inboxes: Inboxes::new(user.clone()),
+            ups: Ups::default(),
             user,
             heard: BTreeMap::new(),
             limits,
@@ -248,6 +256,7 @@ impl Linked for RelayActor {
     }
 
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>) {
+        self.ups.lose(peer);
         self.run(Event::Lost { node: peer, why: Unreached::Lost }, cx);
     }
 }
@@ -275,8 +284,9 @@ impl RelayActor {
         let (cast, progress) = (leg.cast, Progress::Refused);
         let leg = leg.id;
         let answer = Answer { cast, leg, progress, outcomes, unreached, merged: None };
-        let up = Box::new(Up { answer });
-        self.links.posts.send(from.peer(), Parcel::Answer(from, up), cx);
+        for up in self.ups.add(from, answer) {
+            self.links.posts.send(from.peer(), Parcel::Answer(from, Box::new(up)), cx);
+        }
     }
 
     fn on_word(&mut self, Word { from, settlement }: Word, cx: &mut Context<Self>) {
@@ -312,7 +322,7 @@ impl Handler<Down> for RelayActor {
 
 impl Handler<Up> for RelayActor {
     async fn handle(&mut self, up: Up, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_answer(up, cx);
+        self.on_answers(up, cx);
         Ok(())
     }
 }
@@ -339,7 +349,7 @@ impl Handler<Piece> for RelayActor {
         } else if let Some(down) = whole_of(&whole) {
             self.on_leg(down, cx);
         } else if let Some(up) = whole_of(&whole) {
-            self.on_answer(up, cx);
+            self.on_answers(up, cx);
         } else if let Some(word) = whole_of(&whole) {
             self.on_word(word, cx);
         }
@@ -363,7 +373,9 @@ impl Handler<NotSent> for RelayActor {
 
 impl Handler<Said> for RelayActor {
     async fn handle(&mut self, said: Said, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.run(Event::Said { cast: said.cast, outcomes: said.outcomes }, cx);
+        for (cast, outcomes) in said.0 {
+            self.run(Event::Said { cast, outcomes }, cx);
+        }
         Ok(())
     }
 }
@@ -378,8 +390,12 @@ impl Handler<Merged> for RelayActor {
 
 impl Handler<Flush> for RelayActor {
     async fn handle(&mut self, _: Flush, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.will_flush = false;
         self.run(Event::Flush, cx);
+        for (to, up) in self.ups.take() {
+            self.links.posts.send(to.peer(), Parcel::Answer(to, Box::new(up)), cx);
+        }
+        self.will_flush = false;
+        self.flush_soon(cx);
         Ok(())
     }
 }

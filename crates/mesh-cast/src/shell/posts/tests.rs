@@ -57,7 +57,7 @@ impl Handler<Send> for Clerk {
         let (outcomes, unreached) = (Overlay::<crate::wire::Outcome<Bytes>>::new(), Overlay::new());
         let progress = Progress::Done;
         let answer = Answer { cast, leg, progress, outcomes, unreached, merged: None };
-        let up = Box::new(Up { answer });
+        let up = Box::new(Up { answers: vec![answer] });
         self.0.send(caster.peer(), Parcel::Answer(caster, up), cx);
         self.0.sweep(cx.proc());
         Ok(self.0.posts.len())

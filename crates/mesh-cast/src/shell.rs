@@ -18,6 +18,7 @@ mod carrier;
 mod caster_actor;
 mod casters;
 mod crowd;
+mod downs;
 mod inboxes;
 mod links;
 mod message;

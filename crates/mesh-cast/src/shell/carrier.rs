@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::message::{Forgot, GetSeats, Word};
+use super::message::{Down, Forgot, GetSeats, LegName, Word};
 use super::pieces::{PIECE_BYTES, Piece};
 use super::posts::{NotSent, Parcel, Posted, Way};
 use super::table::Table;
-use crate::wire::CastId;
+use crate::wire::Leg;
 
 /// How long it may take to find a process and to open a session with it.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
@@ -65,18 +65,19 @@ impl<A: Handler<NotSent>> Carrier<A> {
             self.tell_table(&way).await;
         }
         match parcel {
-            Parcel::Leg(way, down) => {
-                let leg = (down.leg.cast, down.leg.id.number);
-                self.send(way.relay, *down, Some(leg)).await;
+            Parcel::Legs(way, legs) => {
+                let names: Vec<LegName> = legs.iter().map(Leg::name).collect();
+                let from = self.me.id();
+                self.send(way.relay, Down { from, legs }, &names).await;
             }
-            Parcel::Answer(to, answer) => self.send(to, *answer, None).await,
+            Parcel::Answer(to, answer) => self.send(to, *answer, &[]).await,
             Parcel::Word(way, word) => {
                 let from = self.me.id();
-                self.send(way.relay, Word { from, settlement: *word }, None).await;
+                self.send(way.relay, Word { from, settlement: *word }, &[]).await;
             }
             Parcel::Forgot(to, mesh) => {
                 let peer = self.proc().peer();
-                self.send(to, Forgot { peer, mesh }, None).await;
+                self.send(to, Forgot { peer, mesh }, &[]).await;
             }
             Parcel::TellAgain(mesh) => _ = self.told.remove(&mesh),
         }
@@ -84,7 +85,7 @@ impl<A: Handler<NotSent>> Carrier<A> {
     }
 
     /// Sends a message, in pieces if it is larger than one.
-    async fn send<M>(&self, to: ActorId, message: M, leg: Option<(CastId, u64)>)
+    async fn send<M>(&self, to: ActorId, message: M, legs: &[LegName])
     where
         M: Message<Reply = ()> + Clone + Serialize + DeserializeOwned + Sync,
     {
@@ -96,11 +97,11 @@ impl<A: Handler<NotSent>> Carrier<A> {
             return message.cast(&self.deputy, PortRef::of(to)).await;
         };
         let of = (self.me.id(), PortRef::<M>::of(to).port());
-        let Some(pieces) = Piece::cut(of, leg, &whole) else {
+        let Some(pieces) = Piece::cut(of, legs, &whole) else {
             // Messages of programs have bounds. Left is the table of a mesh without any order in it.
             tracing::error!(name = M::NAME, bytes = whole.len(), "a message is too large");
-            if let Some((cast, leg)) = leg {
-                self.tell(NotSent::Leg { cast, leg }).await;
+            if !legs.is_empty() {
+                self.tell(NotSent::Legs(legs.to_vec())).await;
             }
             return;
         };
@@ -113,7 +114,7 @@ impl<A: Handler<NotSent>> Carrier<A> {
     async fn tell_table(&mut self, Way { relay, table }: &Way) {
         if self.told.get(&table.mesh).is_none_or(|told| *told < table.version) {
             self.told.insert(table.mesh, table.version);
-            self.send(*relay, Table::clone(table), None).await;
+            self.send(*relay, Table::clone(table), &[]).await;
         }
     }
 
@@ -143,7 +144,7 @@ impl<A: Handler<NotSent>> Carrier<A> {
 
     async fn not_sent(&self, parcel: Parcel) {
         let word = match parcel {
-            Parcel::Leg(_, leg) => NotSent::Leg { cast: leg.leg.cast, leg: leg.leg.id.number },
+            Parcel::Legs(_, legs) => NotSent::Legs(legs.iter().map(Leg::name).collect()),
             Parcel::Word(_, word) => NotSent::Word(word),
             Parcel::Answer(..) | Parcel::Forgot(..) | Parcel::TellAgain(_) => return,
         };

@@ -15,17 +15,18 @@ use tokio::time::Instant;
 
 use super::casters::{Cast, Told, Users, forget, leave};
 use super::crowd::Crowd;
+use super::downs::TOGETHER_WITHIN;
 use super::links::{Linked, Links, whole_of};
-use super::message::{Body, Down, Forgot, Payload, Up};
+use super::message::{Body, Forgot, LegName, Payload, Up};
 use super::pieces::{MESSAGE_MAX, Piece};
-use super::posts::{NotSent, Parcel, Way};
+use super::posts::{NotSent, Way};
 use super::relay_actor::{self, FORGOTTEN_AFTER};
 use super::table::{Book, Table};
 use super::ticket::Ticket;
 use crate::caster::{Caster, Effect, Event, Full};
 use crate::limits::Limits;
 use crate::plan::Plan;
-use crate::wire::{Answer, CastId, Settled, StreamId, Unreached};
+use crate::wire::{Answer, Settled, StreamId, Unreached};
 
 /// How often it looks for calls that nobody waits for, and for something to be said.
 const TICK: Duration = Duration::from_millis(100);
@@ -52,6 +53,7 @@ pub(super) struct CasterActor {
     caster: Caster<PeerId, Payload, Bytes>,
     book: Option<Book>,
     links: Links,
+    will_flush: bool,
     tickets: BTreeMap<u64, Ticket>,
     /// Those that there is no room for. Each has somebody who waits for it.
     waiting: VecDeque<Submit>,
@@ -88,6 +90,9 @@ struct LongGone(Vec<PeerId>);
 /// It is time to look around.
 struct Tick;
 
+/// Legs have waited for others.
+struct Flush;
+
 macro_rules! internal {
     ($name:ident) => {
         impl Message for $name {
@@ -101,13 +106,36 @@ internal!(Submit);
 internal!(Gone);
 internal!(LongGone);
 internal!(Tick);
+internal!(Flush);
 
 impl CasterActor {
     /// Tells the machine, and does what it wants.
-    fn run(&mut self, event: Event<PeerId, Bytes>, cx: &Context<Self>) {
-        let effects = self.caster.step(event);
-        self.perform(effects, cx);
+    fn run(&mut self, event: Event<PeerId, Bytes>, cx: &mut Context<Self>) {
+        self.run_all([event], cx);
+    }
+
+    /// The same, of what has happened at once.
+    fn run_all(
+        &mut self,
+        events: impl IntoIterator<Item = Event<PeerId, Bytes>>,
+        cx: &mut Context<Self>,
+    ) {
+        for event in events {
+            let effects = self.caster.step(event);
+            self.perform(effects, cx);
+        }
         self.admit(cx);
+        self.send_due(cx);
+    }
+
+    /// Sends the legs that wait for no others, and sees to it that the others are sent soon.
+    fn send_due(&mut self, cx: &mut Context<Self>) {
+        let due = self.links.downs.due();
+        self.send_legs(due, cx);
+        if !self.will_flush && !self.links.downs.is_empty() {
+            self.will_flush = true;
+            cx.send_after(TOGETHER_WITHIN, Flush);
+        }
     }
 
     fn perform(&mut self, effects: Vec<Effect<PeerId, Payload, Bytes>>, cx: &Context<Self>) {
@@ -115,10 +143,7 @@ impl CasterActor {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Forward { to, leg } => match self.way(self.mesh, to) {
-                    Some(way) => {
-                        let leg = Box::new(Down::new(cx.id(), leg));
-                        self.links.posts.send(to, Parcel::Leg(way, leg), cx);
-                    }
+                    Some(way) => self.send_leg(to, way, leg, cx),
                     None => {
                         let (number, leg) = (leg.cast.number, leg.id.number);
                         let failed = Event::LegFailed { number, leg, why: Unreached::Lost };
@@ -256,6 +281,7 @@ impl Actor for CasterActor {
             caster,
             book: None,
             links: Links::new(),
+            will_flush: false,
             tickets: BTreeMap::new(),
             waiting: VecDeque::new(),
             said,
@@ -293,6 +319,7 @@ impl Handler<Submit> for CasterActor {
     async fn handle(&mut self, submit: Submit, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.waiting.push_back(submit);
         self.admit(cx);
+        self.send_due(cx);
         Ok(())
     }
 }
@@ -311,13 +338,15 @@ impl Linked for CasterActor {
         Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
     }
 
-    fn answered(&mut self, from: PeerId, answer: Answer<Bytes>, cx: &mut Context<Self>) {
-        self.run(Event::Answered(from, answer), cx);
+    fn answered(&mut self, from: PeerId, answers: Vec<Answer<Bytes>>, cx: &mut Context<Self>) {
+        let answered = answers.into_iter().map(|answer| Event::Answered(from, answer));
+        self.run_all(answered, cx);
     }
 
-    fn leg_failed(&mut self, (cast, leg): (CastId, u64), cx: &mut Context<Self>) {
-        let (number, why) = (cast.number, Unreached::Lost);
-        self.run(Event::LegFailed { number, leg, why }, cx);
+    fn legs_failed(&mut self, legs: Vec<LegName>, cx: &mut Context<Self>) {
+        let why = Unreached::Lost;
+        let event = |(cast, leg): LegName| Event::LegFailed { number: cast.number, leg, why };
+        self.run_all(legs.into_iter().map(event), cx);
     }
 
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>) {
@@ -381,6 +410,15 @@ impl Handler<LongGone> for CasterActor {
         for node in peers {
             self.run(Event::Lost { node, why: Unreached::Gone }, cx);
         }
+        Ok(())
+    }
+}
+
+impl Handler<Flush> for CasterActor {
+    async fn handle(&mut self, _: Flush, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let waiting = self.links.downs.all();
+        self.send_legs(waiting, cx);
+        self.will_flush = false;
         Ok(())
     }
 }

@@ -8,21 +8,23 @@ use mesh_core::{MeshId, Message, PeerId, PortId};
 use mesh_runtime::{Context, Handler, PeerLost, Undelivered, codec};
 use serde::de::DeserializeOwned;
 
-use super::message::{Down, Forgot, Up};
+use super::downs::{Downs, Due};
+use super::message::{Down, Forgot, LegName, Payload, Up};
 use super::pieces::{Piece, Pieces};
 use super::posts::{NotSent, Parcel, Posts, Way};
 use crate::plan::Plan;
-use crate::wire::{Answer, CastId, Progress, Settlement};
+use crate::wire::{Answer, Leg, Progress, Settlement};
 
 /// The links of one actor.
 pub(super) struct Links {
+    pub(super) downs: Downs,
     pub(super) posts: Posts,
     pub(super) pieces: Pieces,
 }
 
 impl Links {
     pub(super) fn new() -> Self {
-        Self { posts: Posts::new(), pieces: Pieces::default() }
+        Self { downs: Downs::default(), posts: Posts::new(), pieces: Pieces::default() }
     }
 }
 
@@ -36,17 +38,18 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     /// The way to a relay of a mesh.
     fn way(&self, mesh: MeshId, to: PeerId) -> Option<Way>;
 
-    /// A leg that it has sent was answered, by that process.
-    fn answered(&mut self, from: PeerId, answer: Answer<Bytes>, cx: &mut Context<Self>);
+    /// Legs that it has sent were answered, by that process.
+    fn answered(&mut self, from: PeerId, answers: Vec<Answer<Bytes>>, cx: &mut Context<Self>);
 
-    /// A leg that it has sent could not be delivered.
-    fn leg_failed(&mut self, leg: (CastId, u64), cx: &mut Context<Self>);
+    /// Legs that it has sent could not be delivered.
+    fn legs_failed(&mut self, legs: Vec<LegName>, cx: &mut Context<Self>);
 
     /// The session with a process was lost.
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>);
 
     fn on_peer_lost(&mut self, PeerLost { peer, .. }: PeerLost, cx: &mut Context<Self>) {
         let links = self.links();
+        links.downs.lose(peer);
         links.posts.lose(peer);
         links.pieces.lose(peer);
         self.lost(peer, cx);
@@ -55,11 +58,22 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     fn on_answers(&mut self, Up { answers }: Up, cx: &mut Context<Self>) {
         // Whatever they say themselves, that is who has sent them.
         let Some(from) = cx.sender().map(|relay| relay.peer()) else { return };
-        for answer in answers {
-            if answer.progress == Progress::Refused {
-                self.links().posts.tell_again(from, answer.cast.stream.mesh);
-            }
-            self.answered(from, answer, cx);
+        for answer in answers.iter().filter(|answer| answer.progress == Progress::Refused) {
+            self.links().posts.tell_again(from, answer.cast.stream.mesh);
+        }
+        self.answered(from, answers, cx);
+    }
+
+    /// Sends a leg by that way, with those that follow it closely.
+    fn send_leg(&mut self, to: PeerId, way: Way, leg: Leg<Payload>, cx: &Context<Self>) {
+        let before = self.links().downs.add(to, way, leg.trimmed());
+        self.send_legs(before, cx);
+    }
+
+    /// Sends legs.
+    fn send_legs(&mut self, due: impl IntoIterator<Item = Due>, cx: &Context<Self>) {
+        for Due { to, way, legs } in due {
+            self.links().posts.send(to, Parcel::Legs(way, legs), cx);
         }
     }
 
@@ -74,14 +88,12 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     }
 
     fn on_returned(&mut self, undelivered: Undelivered, cx: &mut Context<Self>) {
-        if let Some(leg) = leg_of(undelivered) {
-            self.leg_failed(leg, cx);
-        }
+        self.legs_failed(legs_of(undelivered), cx);
     }
 
     fn on_not_sent(&mut self, not_sent: NotSent, cx: &mut Context<Self>) {
         match not_sent {
-            NotSent::Leg { cast, leg } => self.leg_failed((cast, leg), cx),
+            NotSent::Legs(legs) => self.legs_failed(legs, cx),
             NotSent::Word(word) => {
                 for (to, word) in self.below(&word) {
                     self.send_word(to, word, cx);
@@ -111,16 +123,16 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     }
 }
 
-/// Which leg has come back, if it is one or a part of one.
-fn leg_of(undelivered: Undelivered) -> Option<(CastId, u64)> {
+/// Which legs have come back, if it is some or a part of them.
+fn legs_of(undelivered: Undelivered) -> Vec<LegName> {
     if undelivered.name == Piece::NAME {
-        return undelivered.decode::<Piece>().ok()?.leg;
+        return undelivered.decode::<Piece>().map(|piece| piece.legs).unwrap_or_default();
     }
     if undelivered.name != Down::NAME {
-        return None;
+        return Vec::new();
     }
-    let Down { leg, .. } = undelivered.decode().ok()?;
-    Some((leg.cast, leg.id.number))
+    let down = undelivered.decode::<Down>();
+    down.map(|down| down.legs.iter().map(Leg::name).collect()).unwrap_or_default()
 }
 
 /// The message that bytes for a port are, if they are for that of `M`.

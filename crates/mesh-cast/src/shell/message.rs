@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pieces::Piece;
 use super::table::Table;
-use crate::wire::{Answer, Leg, Settlement};
+use crate::wire::{Answer, CastId, Leg, Settlement};
 
 /// A message on its way to actors that nobody on the way knows the type of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,16 +69,24 @@ impl Body {
     }
 }
 
-impl Down {
-    /// A leg with what of its message is for its range.
-    pub(super) fn new(from: ActorId, mut leg: Leg<Payload>) -> Self {
-        if let Some(payload) = &mut leg.payload {
+impl Leg<Payload> {
+    /// The leg with what of its message is for its range.
+    pub(super) fn trimmed(mut self) -> Self {
+        if let Some(payload) = &mut self.payload {
             // Positions are ranks.
-            payload.body = payload.body.part(&leg.range);
+            payload.body = payload.body.part(&self.range);
         }
-        Self { from, leg }
+        self
+    }
+
+    /// What names it when it comes back.
+    pub(super) const fn name(&self) -> LegName {
+        (self.cast, self.id.number)
     }
 }
+
+/// What names a leg among those of its sender.
+pub(super) type LegName = (CastId, u64);
 
 /// Where are the processes of these ranks? Asked of the directory of a mesh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,11 +95,11 @@ pub struct GetSeats {
     pub ranks: RankSet,
 }
 
-/// A leg, and which relay or caster sent it.
+/// Legs, in their order, and which relay or caster sent them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Down {
     pub(super) from: ActorId,
-    pub(super) leg: Leg<Payload>,
+    pub(super) legs: Vec<Leg<Payload>>,
 }
 
 /// Answers, in the order in which they were given. Who gives them is known by who has sent them.

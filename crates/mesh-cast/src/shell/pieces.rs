@@ -11,7 +11,8 @@ use mesh_core::{ActorId, PeerId, PortId};
 use mesh_shape::Overlay;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Answer, CastId, Outcome, Progress};
+use super::message::LegName;
+use crate::wire::{Answer, Outcome, Progress};
 
 /// How large a message or a reply may be that goes by the tree: as large as a transport usually lets it be that
 /// goes directly.
@@ -36,8 +37,8 @@ pub(super) struct Piece {
     pub(super) from: ActorId,
     /// For which port the message is.
     pub(super) port: PortId,
-    /// Which leg it is, if it is one.
-    pub(super) leg: Option<(CastId, u64)>,
+    /// Which legs it is, if it is one or some.
+    pub(super) legs: Vec<LegName>,
     /// How many bytes the message has.
     pub(super) total: usize,
     /// Which of them is the first here.
@@ -49,13 +50,13 @@ impl Piece {
     /// Cuts a message; `None` if it is too large.
     pub(super) fn cut(
         (from, port): (ActorId, PortId),
-        leg: Option<(CastId, u64)>,
+        legs: &[LegName],
         whole: &Bytes,
     ) -> Option<impl Iterator<Item = Self> + use<>> {
-        let (total, whole) = (whole.len(), whole.clone());
+        let (total, whole, legs) = (whole.len(), whole.clone(), legs.to_vec());
         let pieces = (0..total).step_by(PIECE_BYTES).map(move |start| {
             let bytes = whole.slice(start..total.min(start + PIECE_BYTES));
-            Self { from, port, leg, total, start, bytes }
+            Self { from, port, legs: legs.clone(), total, start, bytes }
         });
         (total <= WHOLE_MAX).then_some(pieces)
     }

@@ -15,13 +15,14 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::carrier::Carrier;
-use super::message::{Down, Up};
+use super::message::{LegName, Payload, Up};
 use super::table::Table;
-use crate::wire::{CastId, Settlement};
+use crate::wire::{Leg, Settlement};
 
 /// One thing that is sent.
 pub(super) enum Parcel {
-    Leg(Way, Box<Down>),
+    /// At least one, in their order.
+    Legs(Way, Vec<Leg<Payload>>),
     Answer(ActorId, Box<Up>),
     Word(Way, Box<Settlement>),
     /// A process has heard word of a mesh whose table it does not know.
@@ -34,14 +35,14 @@ impl Parcel {
     /// The way that it needs, and that could be opened.
     pub(super) const fn way(&self) -> Option<&Way> {
         match self {
-            Self::Leg(way, _) | Self::Word(way, _) => Some(way),
+            Self::Legs(way, _) | Self::Word(way, _) => Some(way),
             Self::Answer(..) | Self::Forgot(..) | Self::TellAgain(_) => None,
         }
     }
 
     const fn to(&self) -> Option<ActorId> {
         match self {
-            Self::Leg(way, _) | Self::Word(way, _) => Some(way.relay),
+            Self::Legs(way, _) | Self::Word(way, _) => Some(way.relay),
             Self::Answer(to, _) | Self::Forgot(to, _) => Some(*to),
             Self::TellAgain(_) => None,
         }
@@ -58,7 +59,7 @@ pub(super) struct Way {
 
 /// Something could not be sent: there is no way to its process.
 pub(super) enum NotSent {
-    Leg { cast: CastId, leg: u64 },
+    Legs(Vec<LegName>),
     Word(Box<Settlement>),
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mesh_core::{ActorId, Fault, MeshId, Message, PeerId, Plane, WhyUndelivered};
 use mesh_runtime::{
-    Actor, ActorRef, Context, Failure, Handler, Handlers, PeerLost, Proc, Undelivered,
+    Actor, ActorRef, Attachment, Context, Failure, Handler, Handlers, PeerLost, Proc, Undelivered,
 };
 use mesh_shape::Overlay;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::books::Books;
 use super::inboxes::{Delivery, Inboxes, Said};
 use super::links::{Linked, Links, whole_of};
-use super::message::{Down, Forgot, Payload, Up, Word};
+use super::message::{Down, Forgot, LegName, Payload, Up, Word};
 use super::pieces::Piece;
 use super::posts::{NotSent, Parcel, Way};
 use super::reducers::merge;
@@ -57,7 +57,7 @@ pub struct RelayActor {
     /// When each stream was heard of last.
     heard: BTreeMap<StreamId, Instant>,
     limits: Limits,
-    will_flush: bool,
+    flush: Option<Attachment>,
     will_tick: bool,
 }
 
@@ -101,12 +101,22 @@ impl RelayActor {
 
     /// Tells the machine, and does what it wants.
     fn run(&mut self, event: Event<PeerId, Payload, Bytes>, cx: &mut Context<Self>) {
-        let mut events = VecDeque::from([event]);
+        self.run_all([event].into(), cx);
+    }
+
+    /// The same, of what has happened at once.
+    fn run_all(
+        &mut self,
+        mut events: VecDeque<Event<PeerId, Payload, Bytes>>,
+        cx: &mut Context<Self>,
+    ) {
         while let Some(event) = events.pop_front() {
             for effect in self.relay.step(event) {
                 self.perform(effect, &mut events, cx);
             }
         }
+        let due = self.links.downs.due();
+        self.send_legs(due, cx);
         self.flush_soon(cx);
         if !self.will_tick && self.relay.has_duties() {
             self.will_tick = true;
@@ -116,9 +126,22 @@ impl RelayActor {
 
     /// Sees to it that what is known is told.
     fn flush_soon(&mut self, cx: &mut Context<Self>) {
-        if !self.will_flush && (!self.ups.is_empty() || self.relay.has_news()) {
-            self.will_flush = true;
-            cx.send_after(FLUSH_AFTER, Flush);
+        if !self.ups.is_empty() && !self.relay.has_duties() {
+            // Nothing is to come that could go with them.
+            self.send_ups(cx);
+        }
+        let is_waiting = !self.ups.is_empty() || !self.links.downs.is_empty();
+        if is_waiting || self.relay.has_news() {
+            self.flush.get_or_insert_with(|| cx.send_after(FLUSH_AFTER, Flush));
+        } else if let Some(flush) = self.flush.take() {
+            // A process that sleeps is not woken for nothing.
+            flush.cancel();
+        }
+    }
+
+    fn send_ups(&mut self, cx: &Context<Self>) {
+        for (to, up) in self.ups.take() {
+            self.links.posts.send(to.peer(), Parcel::Answer(to, Box::new(up)), cx);
         }
     }
 
@@ -153,10 +176,7 @@ impl RelayActor {
                 }
             }
             Effect::Forward { to, leg } => match self.way(leg.cast.stream.mesh, to) {
-                Some(way) => {
-                    let leg = Box::new(Down::new(cx.id(), leg));
-                    self.links.posts.send(to, Parcel::Leg(way, leg), cx);
-                }
+                Some(way) => self.send_leg(to, way, leg, cx),
                 None => {
                     let (cast, leg) = (leg.cast, leg.id.number);
                     events.push_back(Event::LegFailed { cast, leg, why: Unreached::Lost });
@@ -213,7 +233,7 @@ impl Actor for RelayActor {
             user,
             heard: BTreeMap::new(),
             limits,
-            will_flush: false,
+            flush: None,
             will_tick: false,
         })
     }
@@ -247,12 +267,15 @@ impl Linked for RelayActor {
         Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
     }
 
-    fn answered(&mut self, from: PeerId, answer: Answer<Bytes>, cx: &mut Context<Self>) {
-        self.run(Event::Answered(from, answer), cx);
+    fn answered(&mut self, from: PeerId, answers: Vec<Answer<Bytes>>, cx: &mut Context<Self>) {
+        let events = answers.into_iter().map(|answer| Event::Answered(from, answer));
+        self.run_all(events.collect(), cx);
     }
 
-    fn leg_failed(&mut self, (cast, leg): (CastId, u64), cx: &mut Context<Self>) {
-        self.run(Event::LegFailed { cast, leg, why: Unreached::Lost }, cx);
+    fn legs_failed(&mut self, legs: Vec<LegName>, cx: &mut Context<Self>) {
+        let why = Unreached::Lost;
+        let events = legs.into_iter().map(|(cast, leg)| Event::LegFailed { cast, leg, why });
+        self.run_all(events.collect(), cx);
     }
 
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>) {
@@ -262,20 +285,24 @@ impl Linked for RelayActor {
 }
 
 impl RelayActor {
-    fn on_leg(&mut self, Down { from, leg }: Down, cx: &mut Context<Self>) {
+    fn on_legs(&mut self, Down { from, legs }: Down, cx: &mut Context<Self>) {
         if cx.sender() != Some(from) {
             return;
         }
-        let stream = leg.cast.stream;
-        let book = self.books.of(stream.mesh, leg.table);
-        match book.and_then(|book| book.plan(leg.region.as_ref())) {
-            Some(plan) => {
-                self.hear(stream);
-                self.run(Event::Incoming { from: from.peer(), leg, plan }, cx);
+        let mut events = VecDeque::with_capacity(legs.len());
+        for leg in legs {
+            let stream = leg.cast.stream;
+            let book = self.books.of(stream.mesh, leg.table);
+            match book.and_then(|book| book.plan(leg.region.as_ref())) {
+                Some(plan) => {
+                    self.hear(stream);
+                    events.push_back(Event::Incoming { from: from.peer(), leg, plan });
+                }
+                // The table was lost with a session: whoever sent it finds that out, too.
+                None => self.refuse(from, &leg, cx),
             }
-            // The table was lost with a session: whoever sent it finds that out, too.
-            None => self.refuse(from, &leg, cx),
         }
+        self.run_all(events, cx);
     }
 
     /// Refuses a leg of a mesh that nothing is known of, not even who relays for it.
@@ -315,7 +342,7 @@ impl Handler<Table> for RelayActor {
 
 impl Handler<Down> for RelayActor {
     async fn handle(&mut self, down: Down, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_leg(down, cx);
+        self.on_legs(down, cx);
         Ok(())
     }
 }
@@ -347,7 +374,7 @@ impl Handler<Piece> for RelayActor {
         if let Some(table) = whole_of(&whole) {
             self.books.learn(table);
         } else if let Some(down) = whole_of(&whole) {
-            self.on_leg(down, cx);
+            self.on_legs(down, cx);
         } else if let Some(up) = whole_of(&whole) {
             self.on_answers(up, cx);
         } else if let Some(word) = whole_of(&whole) {
@@ -373,9 +400,8 @@ impl Handler<NotSent> for RelayActor {
 
 impl Handler<Said> for RelayActor {
     async fn handle(&mut self, said: Said, cx: &mut Context<Self>) -> Result<(), Failure> {
-        for (cast, outcomes) in said.0 {
-            self.run(Event::Said { cast, outcomes }, cx);
-        }
+        let events = said.0.into_iter().map(|(cast, outcomes)| Event::Said { cast, outcomes });
+        self.run_all(events.collect(), cx);
         Ok(())
     }
 }
@@ -391,10 +417,10 @@ impl Handler<Merged> for RelayActor {
 impl Handler<Flush> for RelayActor {
     async fn handle(&mut self, _: Flush, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.run(Event::Flush, cx);
-        for (to, up) in self.ups.take() {
-            self.links.posts.send(to.peer(), Parcel::Answer(to, Box::new(up)), cx);
-        }
-        self.will_flush = false;
+        self.send_ups(cx);
+        let waiting = self.links.downs.all();
+        self.send_legs(waiting, cx);
+        self.flush = None;
         self.flush_soon(cx);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use mesh_core::{Incarnation, MeshId, ProcId};
 
 use super::*;
-use crate::wire::{LegId, Sender, StreamId};
+use crate::wire::{CastId, LegId, Sender, StreamId};
 
 fn actor(number: u128) -> ActorId {
     ActorId { proc: ProcId::from_random(number), life: Incarnation::FIRST, index: 1 }
@@ -18,7 +18,7 @@ fn message(fill: u8, len: usize) -> Bytes {
 }
 
 fn cut(from: u128, whole: &Bytes) -> Vec<Piece> {
-    Piece::cut((actor(from), port()), None, whole).expect("it is not too large").collect()
+    Piece::cut((actor(from), port()), &[], whole).expect("it is not too large").collect()
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_nobody_sends_is_dropped() {
         assert!(pieces.0.is_empty());
     }
     let one_too_many = message(0, WHOLE_MAX + 1);
-    assert!(Piece::cut((actor(1), port()), None, &one_too_many).is_none());
+    assert!(Piece::cut((actor(1), port()), &[], &one_too_many).is_none());
 }
 
 fn answer(replies: &[usize]) -> Answer<Bytes> {

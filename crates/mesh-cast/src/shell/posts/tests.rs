@@ -8,7 +8,7 @@ use mesh_runtime::{Actor, Failure, Proc};
 use mesh_shape::Overlay;
 
 use super::*;
-use crate::wire::{Answer, LegId, Progress, Sender, StreamId};
+use crate::wire::{Answer, CastId, LegId, Progress, Sender, StreamId};
 
 /// Sends an answer to the process of that number, and says how many queues it has after looking around.
 struct Send(u128);

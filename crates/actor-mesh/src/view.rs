@@ -128,6 +128,14 @@ impl Known {
         self.table.as_ref()
     }
 
+    /// Whether it is known of the rank's last end that its process had no part in it.
+    pub(crate) fn has_home(&self, rank: Rank) -> bool {
+        let (Some((procs, _)), Some(seen)) = (&self.procs, self.seen(rank)) else { return false };
+        let present = seen.status.is_terminal().then_some(&seen.status);
+        let end = present.or_else(|| seen.ended.as_ref().map(|(_, end)| end));
+        end.is_some_and(|end| !is_by_process(end, *procs))
+    }
+
     /// The processes that are known to have ended, by the ends of their ranks.
     pub(crate) fn gone(&self) -> Vec<PeerId> {
         let (Some((procs, _)), Some(table)) = (&self.procs, &self.table) else { return Vec::new() };

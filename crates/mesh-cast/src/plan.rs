@@ -147,6 +147,12 @@ impl<N: Copy + Ord> Plan<N> {
         plan
     }
 
+    /// The same tree, in which nothing is for these ranks: whoever lives beside them gets it, and passes it on.
+    #[must_use]
+    pub fn except(&self, ranks: &RankSet) -> Self {
+        Self { ranks: Some(self.all_ranks().difference(ranks)), ..self.clone() }
+    }
+
     /// The table of nodes.
     #[must_use]
     pub const fn members(&self) -> &Arc<Members<N>> {

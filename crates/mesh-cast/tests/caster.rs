@@ -112,6 +112,23 @@ fn a_node_that_is_known_to_be_dead_is_named_and_not_sent_to() {
     assert!(effects.contains(&resolved(number, 0..1, Failure::Unreached(Unreached::Gone))));
 }
 
+/// R3: that nothing is for a rank now says nothing of what it was cast before.
+#[test]
+fn who_is_passed_over_still_answers_for_what_it_was_cast_before() {
+    let mut caster = caster(Limits::default());
+    let plan = plan_of(1, &[10]);
+    let (first, sent) = caster.cast(Arc::clone(&plan), Kind::Cast, "a", 1).expect("there is room");
+    let except = Arc::new(plan.except(&(0..1).into()));
+    let (second, effects) = caster.cast(except, Kind::Cast, "b", 1).expect("there is room");
+    assert_eq!(receivers(&effects), [10], "it may have to pass it on");
+    assert_eq!(effects.last(), Some(&Effect::Finished { number: second }));
+    assert_eq!(effects.len(), 2, "nothing is given up: {effects:?}");
+    let outcomes = Overlay::from_range(0..1, Outcome::Taken);
+    let taken = Effect::Resolved { number: first, outcomes };
+    let told = caster.step(answer(&legs(&sent)[0], Some(Outcome::Taken)));
+    assert_eq!(told, [taken, Effect::Finished { number: first }]);
+}
+
 #[test]
 fn a_full_window_gives_the_message_back_and_says_when_there_is_room() {
     let mut caster = caster(Limits { window: 1, ..Limits::default() });

@@ -154,6 +154,7 @@ fn casts_of<M: Message + Serialize>(
     let (there, absent): (Vec<_>, Vec<_>) =
         target.ranks().partition(|(_, base)| find(known, *base).is_ok());
     let absent: RankSet = absent.into_iter().map(|(_, base)| base).collect();
+    let gone: RankSet = absent.iter().filter(|base| !known.has_home(*base)).collect();
     let bodies = match content {
         Content::Same(message) => encode(message).map(|bytes| vec![(None, Body::Same(bytes))]),
         Content::Each(each) => {
@@ -178,6 +179,7 @@ fn casts_of<M: Message + Serialize>(
         kind,
         name: M::NAME,
         payload: Payload { port, from, except: absent.clone(), body },
+        gone: gone.clone(),
     });
     Some(casts.collect())
 }

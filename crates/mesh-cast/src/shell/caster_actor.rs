@@ -208,7 +208,8 @@ impl CasterActor {
         }
         let plan = match cast.payload.except.is_empty() {
             true => plan,
-            false => Arc::new(plan.without(&cast.payload.except)),
+            // Who has no actor now may have taken what was cast before: only a process that is gone is given up.
+            false => Arc::new(plan.without(&cast.gone).except(&cast.payload.except)),
         };
         let (kind, payload) = (cast.kind, cast.payload.clone());
         let bytes = payload.body.len();

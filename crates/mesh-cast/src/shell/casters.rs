@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use mesh_core::{MeshId, PeerId, Plane};
 use mesh_runtime::{ActorRef, Proc};
-use mesh_shape::{Overlay, Region};
+use mesh_shape::{Overlay, RankSet, Region};
 use tokio::sync::{mpsc, oneshot};
 
 use super::caster_actor::{CasterActor, Gone, Submit};
@@ -52,6 +52,8 @@ pub struct Cast {
     pub name: &'static str,
     /// The message.
     pub payload: Payload,
+    /// Those of [`Payload::except`] whose process is not known to live.
+    pub gone: RankSet,
 }
 
 /// What is told of a call.

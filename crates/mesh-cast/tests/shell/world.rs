@@ -224,7 +224,8 @@ impl World {
             Arc::new(all().slice("r", slice).expect("they are there"))
         });
         let (table, range) = (Arc::clone(&table), None);
-        let cast = Cast { table, region, range, kind, name, payload };
+        let gone = RankSet::new();
+        let cast = Cast { table, region, range, kind, name, payload, gone };
         let sent = tokio::time::timeout(Duration::from_secs(7200), self.caster.cast(cast)).await;
         sent.expect("there is room at last").expect("the caster lives")
     }

@@ -3,14 +3,18 @@
 mod calls;
 mod ends;
 mod hangs;
+mod pauses;
+mod program;
 mod secrets;
 mod support;
 mod tool;
 mod tree;
 
 use std::any::type_name_of_val;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use meshwarden::Root;
@@ -23,7 +27,20 @@ fn main() -> ExitCode {
     meshwarden::main(
         |registry| _ = registry.actor::<tool::Tool>().actor::<tool::Heavy>(),
         async |root| {
+            let mut args = std::env::args().skip(1);
+            if args.next().as_deref() == Some(program::ARGUMENT) {
+                let lease = args.next().ok_or("it has a lease")?.parse()?;
+                return program::be_a_program(&root, Duration::from_millis(lease)).await;
+            }
             let root = Arc::new(root);
+            let wall_clocks =
+                trial(&root, pauses::an_hour_forth_and_back_on_the_wall_clocks_changes_nothing);
+            let can_step = pauses::can_step();
+            if !can_step {
+                let name = wall_clocks.name();
+                let why = "there is no faketime on the PATH";
+                _ = writeln!(io::stderr(), "SKIPPED: {name}: {why}").is_ok();
+            }
             let trials = vec![
                 trial(&root, calls::every_process_is_called_and_answers_in_its_place),
                 trial(&root, calls::a_slice_is_called_and_cast_to_in_order),
@@ -49,6 +66,12 @@ fn main() -> ExitCode {
                 trial(&root, tree::a_forwarder_that_is_suspended_holds_nobody_up),
                 trial(&root, tree::replies_are_merged_in_processes_on_the_way),
                 trial(&root, ends::a_stop_lets_actors_clean_up),
+                trial(&root, pauses::an_owner_that_is_suspended_for_less_than_its_lease_is_told_nothing),
+                trial(
+                    &root,
+                    pauses::actors_of_an_owner_that_is_suspended_beyond_its_lease_are_orphaned_and_not_crashed,
+                ),
+                wall_clocks.with_ignored_flag(!can_step),
             ];
             let arguments = Arguments::from_args();
             let run = move || libtest_mimic::run(&arguments, trials);

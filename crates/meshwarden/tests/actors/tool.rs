@@ -34,6 +34,7 @@ impl Actor for Tool {
             .takes::<Pause>()
             .takes::<Exit>()
             .takes::<Panic>()
+            .takes::<Now>()
             .takes::<AskOthers>();
     }
 }
@@ -85,6 +86,10 @@ pub(crate) struct Exit(pub(crate) i32);
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Panic;
 
+/// Asks for the wall clock of the process, in seconds.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Now;
+
 /// Adds to the numbers of others, and is answered with the sums.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct AskOthers(pub(crate) ActorMeshRef<Tool>, pub(crate) u64);
@@ -106,6 +111,7 @@ message!(Block, ());
 message!(Pause, ());
 message!(Exit, ());
 message!(Panic, ());
+message!(Now, u64);
 message!(AskOthers, Vec<u64>);
 
 impl Handler<Add> for Tool {
@@ -157,6 +163,19 @@ impl Handler<Panic> for Tool {
     async fn handle(&mut self, _: Panic, _: &mut Context<Self>) -> Result<(), Failure> {
         panic!("as asked")
     }
+}
+
+impl Handler<Now> for Tool {
+    async fn handle(&mut self, _: Now, _: &mut Context<Self>) -> Result<u64, Failure> {
+        Ok(now())
+    }
+}
+
+/// What the wall clock of this process shows, in seconds.
+#[expect(clippy::disallowed_methods, reason = "a test steps it, and looks whether it is stepped")]
+pub(crate) fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
 }
 
 impl Handler<AskOthers> for Tool {

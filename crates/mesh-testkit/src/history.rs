@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh_core::{Incarnation, Reason, Status, Timestamp};
+use mesh_core::{Cause, Incarnation, Link, Reason, Status, Subject, Timestamp};
 use mesh_shape::Rank;
 
 /// What was done in a run, and what everybody saw of it.
@@ -53,6 +53,13 @@ pub enum End {
     Stopped,
     /// With exactly this reason: this exit code, this signal.
     Failed(Reason),
+    /// With what it lived in, which was this rank of its own mesh and ended with exactly this reason.
+    Within {
+        /// The rank of what it lived in.
+        home: Rank,
+        /// The reason of that.
+        reason: Reason,
+    },
     /// By its lease, whatever explains it later.
     Timeout,
 }
@@ -118,6 +125,7 @@ impl End {
         match self {
             Self::Stopped => "stopped",
             Self::Failed(reason) => reason.label(),
+            Self::Within { .. } => Reason::Inherited.label(),
             Self::Timeout => "timeout",
         }
     }
@@ -126,9 +134,20 @@ impl End {
         match (self, status) {
             (Self::Stopped, Status::Stopped) | (Self::Timeout, Status::Timeout { .. }) => true,
             (Self::Failed(reason), Status::Failed(cause)) => cause.reason == *reason,
+            (Self::Within { home, reason }, Status::Failed(cause)) => {
+                cause.reason == Reason::Inherited && is_of_home(cause, *home, reason)
+            }
             _ => false,
         }
     }
+}
+
+/// Whether all that is said of what caused an end is that of its home.
+fn is_of_home(cause: &Cause, home: Rank, reason: &Reason) -> bool {
+    let [Link { subject: Subject::Rank { rank, .. }, reason: its }] = cause.chain.as_slice() else {
+        return false;
+    };
+    (*rank, its) == (home, reason)
 }
 
 impl History {

@@ -128,6 +128,20 @@ pub(super) const STEPS: &[Step] = &[
         work: Work::Cargo("run -p meshwarden --example chaos --all-features -- --faults 200"),
     },
     Step {
+        name: "actors",
+        about: "real faults of actors are each told exactly once, and what is cast to them arrives",
+        work: Work::Cargo(
+            "run -p meshwarden --example chaos --all-features -- --actors --faults 200",
+        ),
+    },
+    Step {
+        name: "quiet",
+        about: "nobody is told of an end that was none, among 16 hogs",
+        work: Work::Cargo(
+            "run -p meshwarden --example chaos --all-features -- --quiet-ranks 200 --hogs 16 --minutes 5",
+        ),
+    },
+    Step {
         name: "deny",
         about: "licences, bans and sources, as deny.toml says",
         work: Work::Tool {

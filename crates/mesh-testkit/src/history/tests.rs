@@ -1,6 +1,6 @@
 //! Tests of the checker: one that cannot fail is worthless.
 
-use mesh_core::Cause;
+use mesh_core::{Cause, MeshId, MeshLabel};
 
 use super::*;
 
@@ -157,6 +157,29 @@ fn a_timeout_is_one_with_or_without_its_explanation() {
         }
         assert_eq!(found(&history.judge()), only(0, 0, 0, 0));
     }
+}
+
+/// ST3: by name of the rank that it lived in, and with the reason of that.
+#[test]
+fn what_ended_with_its_home_is_told_with_the_end_of_its_home() {
+    let home =
+        |rank| Link::rank(MeshLabel::new(MeshId::from_random(1), "a", "proc"), rank, killed());
+    let told = |chain| Status::failed(Cause::new(Reason::Inherited).with_chain(chain));
+    let wrong = |status: Status| {
+        let mut history = clean();
+        let within = End::Within { home: Rank::new(0), reason: killed() };
+        history.faults[0].kind = FaultKind::Ends(within);
+        for observation in history.observations.iter_mut().filter(|it| it.rank == Rank::new(0)) {
+            observation.status = status.clone();
+        }
+        found(&history.judge())
+    };
+    assert_eq!(wrong(told(vec![home(Rank::new(0))])), only(0, 0, 0, 0));
+    let exit = Link { reason: Reason::Exit { code: 9 }, ..home(Rank::new(0)) };
+    for other in [vec![], vec![home(Rank::new(1))], vec![exit], vec![home(Rank::new(0)); 2]] {
+        assert_eq!(wrong(told(other)), only(0, 0, 0, 2));
+    }
+    assert_eq!(wrong(failed(killed())), only(0, 0, 0, 2));
 }
 
 #[test]

@@ -67,13 +67,22 @@ fn measure(kind: Kind, dir: &Path) -> Result<Sample> {
         Kind::Terminate => measure_signal(kind, Signal::TERM, dir),
         Kind::SegvCore | Kind::Segv => measure_signal(kind, Signal::SEGV, dir),
         Kind::Suspend => measure_suspension(),
-        // Nobody is told of a freeze, and a plain child has no cgroup to run out of memory in.
+        // Nobody is told of a freeze, and a plain child has no cgroup to run out of memory in, and no actors.
         Kind::OutOfMemory
         | Kind::Continue
         | Kind::FreezeOne
         | Kind::FreezeTwo
         | Kind::Thaw
-        | Kind::Stop => Ok(Sample::default()),
+        | Kind::Stop
+        | Kind::Panic
+        | Kind::Error
+        | Kind::Wait
+        | Kind::Block
+        | Kind::Return
+        | Kind::HomeKill
+        | Kind::RelayKill
+        | Kind::RelayStop
+        | Kind::AllPanic => Ok(Sample::default()),
     }
 }
 

@@ -28,6 +28,24 @@ pub(crate) enum Kind {
     GuardKill,
     /// The end of the run: the mesh is stopped.
     Stop,
+    /// An actor panics.
+    Panic,
+    /// An actor returns an error.
+    Error,
+    /// A handler waits for longer than its threshold.
+    Wait,
+    /// A handler blocks its thread for longer than its threshold.
+    Block,
+    /// What was held up by its handler goes on.
+    Return,
+    /// `SIGKILL` of the process that an actor lives in.
+    HomeKill,
+    /// The same, of one that others are sent to over, while they are.
+    RelayKill,
+    /// `SIGSTOP` of such a process.
+    RelayStop,
+    /// Every rank panics at one cast.
+    AllPanic,
 }
 
 /// What is done to a rank.
@@ -75,7 +93,7 @@ pub(crate) enum Program {
 }
 
 impl Kind {
-    /// Every kind that is done to ranks, in the order of the report.
+    /// Every kind that is done to ranks that are processes, in the order of the report.
     pub(crate) const ALL: [Self; 14] = [
         Self::Exit,
         Self::CleanExit,
@@ -90,6 +108,21 @@ impl Kind {
         Self::FreezeOne,
         Self::Thaw,
         Self::GuardKill,
+        Self::Stop,
+    ];
+
+    /// Every kind that is done to ranks that are actors, in the order of the report.
+    pub(crate) const OF_ACTORS: [Self; 11] = [
+        Self::Panic,
+        Self::Error,
+        Self::AllPanic,
+        Self::HomeKill,
+        Self::RelayKill,
+        Self::Wait,
+        Self::Block,
+        Self::Return,
+        Self::RelayStop,
+        Self::Continue,
         Self::Stop,
     ];
 
@@ -110,6 +143,15 @@ impl Kind {
             Self::Thaw => "thaw",
             Self::GuardKill => "guard SIGKILL",
             Self::Stop => "stop of the mesh",
+            Self::Panic => "panic",
+            Self::Error => "error",
+            Self::Wait => "handler waits",
+            Self::Block => "handler blocks",
+            Self::Return => "handler returns",
+            Self::HomeKill => "process SIGKILL",
+            Self::RelayKill => "forwarder SIGKILL",
+            Self::RelayStop => "forwarder SIGSTOP",
+            Self::AllPanic => "all panic at once",
         }
     }
 
@@ -117,7 +159,15 @@ impl Kind {
     pub(crate) const fn is_survived(self) -> bool {
         matches!(
             self,
-            Self::Suspend | Self::Continue | Self::FreezeTwo | Self::FreezeOne | Self::Thaw
+            Self::Suspend
+                | Self::Continue
+                | Self::FreezeTwo
+                | Self::FreezeOne
+                | Self::Thaw
+                | Self::Wait
+                | Self::Block
+                | Self::Return
+                | Self::RelayStop
         )
     }
 }

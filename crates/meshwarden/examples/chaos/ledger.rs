@@ -5,9 +5,12 @@ mod figures;
 use std::collections::BTreeSet;
 
 use mesh_testkit::history::{End, Fault, FaultKind, History, Observation, Verdict};
-use meshwarden::mesh_core::{Change, Incarnation, Interest, Reason, Stall, Status, Timestamp};
+use meshwarden::mesh_core::{
+    Change, Incarnation, Interest, Message, Reason, Stall, StalledHandler, Status, Timestamp,
+};
 use meshwarden::mesh_shape::Rank;
 
+use crate::actors::{Block, NAME, Wait};
 use crate::floor::Sample;
 use crate::kind::{Deed, Kind};
 pub(crate) use figures::Noticed;
@@ -262,7 +265,8 @@ impl Ledger {
         oddities
     }
 
-    fn fault(
+    /// Something was done to a rank in the life that it has now; as [`injected`](Self::injected).
+    pub(crate) fn fault(
         &mut self,
         at: Timestamp,
         rank: Rank,
@@ -294,7 +298,7 @@ impl Ledger {
             *by == Observer::All
                 && (seen.rank, seen.incarnation) == (fault.rank, fault.incarnation)
                 && seen.at >= fault.at
-                && shows(done.kind, &seen.status)
+                && shows(done.kind, fault.rank, &seen.status)
         };
         seen.find(is_it).map(|(_, seen)| seen.at)
     }
@@ -335,14 +339,20 @@ impl Ledger {
 }
 
 /// Whether a status is what a fault that ends nothing makes of a rank.
-const fn shows(kind: Kind, status: &Status) -> bool {
-    match kind {
-        Kind::Suspend => matches!(status, Status::Stalled(Stall::Suspended { .. })),
-        Kind::FreezeOne | Kind::FreezeTwo => {
-            matches!(status, Status::Stalled(Stall::Silent { .. }))
-        }
-        _ => matches!(status, Status::Running),
+fn shows(kind: Kind, rank: Rank, status: &Status) -> bool {
+    match (kind, status) {
+        (Kind::Suspend | Kind::RelayStop, Status::Stalled(Stall::Suspended { .. }))
+        | (Kind::FreezeOne | Kind::FreezeTwo, Status::Stalled(Stall::Silent { .. })) => true,
+        // It is told by name which actor it is, and which of its handlers.
+        (Kind::Wait, Status::Stalled(Stall::Handler(it))) => is_of(it, rank, Wait::NAME),
+        (Kind::Block, Status::Stalled(Stall::Handler(it))) => is_of(it, rank, Block::NAME),
+        (Kind::Continue | Kind::Thaw | Kind::Return, Status::Running) => true,
+        _ => false,
     }
+}
+
+fn is_of(stalled: &StalledHandler, rank: Rank, handler: &str) -> bool {
+    stalled.actor == format!("{NAME}[{rank}]") && stalled.message == handler
 }
 
 #[cfg(test)]

@@ -8,13 +8,18 @@
 //! exit code is 0 only if nothing was lost, told twice, invented or told wrongly, and no process is left
 //! over. What this machine cannot do is said, and is no pass.
 //!
+//! With `--quiet-ranks` nothing is done, and nobody may be told of anything ([`quiet`]).
+//! With `--actors` the same is done to [`actors`], and what is cast to them meanwhile is judged too.
+//!
 //! ```text
 //! cargo run -p meshwarden --example chaos --all-features -- --faults 200 --hogs 16 --seed 7
+//! cargo run -p meshwarden --example chaos --all-features -- --actors --faults 200 --seed 7
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod abilities;
+mod actors;
 mod drive;
 mod floor;
 mod freezer;
@@ -26,6 +31,7 @@ mod options;
 mod plan;
 mod processes;
 mod programs;
+mod quiet;
 mod report;
 mod subscriber;
 mod victim;
@@ -54,12 +60,15 @@ use victim::{VICTIM, victim};
 
 fn main() -> ExitCode {
     meshwarden::main(
-        |registry| registry.worker(VICTIM, victim),
+        |registry| {
+            registry.worker(VICTIM, victim);
+            registry.actor::<actors::Victim>();
+        },
         async |root| match std::env::args().nth(1).as_deref() {
             Some(hogs::ARGUMENT) => Ok(hogs::be_a_hog()),
             Some(client::ARGUMENT) => client::be_a_program(&root).await.map_err(ClientError::from),
             _ => match Options::parse(std::env::args().skip(1)) {
-                Ok(options) => run(&root, &options).await.map_err(ClientError::from),
+                Ok(options) => run_as_asked(&root, &options).await.map_err(ClientError::from),
                 Err(error) => {
                     // If nobody reads it, nobody misses it.
                     _ = writeln!(io::stderr().lock(), "error: {error:#}\n{USAGE}").is_ok();
@@ -68,6 +77,14 @@ fn main() -> ExitCode {
             },
         },
     )
+}
+
+async fn run_as_asked(root: &Root, options: &Options) -> Result<ExitCode> {
+    match options.quiet {
+        Some(quiet) => quiet::run(root, options, quiet).await,
+        None if options.is_of_actors => actors::run(root, options).await,
+        None => run(root, options).await,
+    }
 }
 
 async fn run(root: &Root, options: &Options) -> Result<ExitCode> {

@@ -45,7 +45,7 @@ enum Card {
 ///
 /// `SplitMix64` (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 #[derive(Debug)]
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 /// How often each fault is among a hundred.
 const HUNDRED: [(Card, usize); 14] = [
@@ -142,7 +142,7 @@ impl Plan {
 
 impl Dice {
     /// A number below `bound`, which is not 0; the bias of the remainder is nothing to a fault.
-    const fn below(&mut self, bound: usize) -> usize {
+    pub(crate) const fn below(&mut self, bound: usize) -> usize {
         (self.roll() % bound as u64) as usize
     }
 
@@ -157,7 +157,7 @@ impl Dice {
     /// # Source
     ///
     /// Fisher and Yates, as in Knuth: The Art of Computer Programming, 3.4.2, algorithm P.
-    fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }

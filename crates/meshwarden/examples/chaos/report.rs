@@ -1,7 +1,9 @@
 //! The verdict, for people and for programs.
 
 mod data;
+mod figures;
 mod machine;
+mod tally;
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -12,7 +14,9 @@ use crate::kind::{Kind, Program};
 use crate::ledger::{IsHogged, Ledger, Noticed, Observer};
 use crate::options::Options;
 use crate::programs::Programs;
+pub(crate) use figures::{bounded, percentile, ratios, spread};
 pub(crate) use machine::Machine;
+pub(crate) use tally::{Tally, write_tallies};
 
 /// What a run was, and what came of it.
 #[derive(Debug)]
@@ -26,47 +30,6 @@ pub(crate) struct Report<'a> {
     pub(crate) ended_early: Option<String>,
     /// The processes that are left over.
     pub(crate) left_over: Vec<u32>,
-}
-
-/// What was found wrong, of how many ends that were to be told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
-    lost: usize,
-    duplicate: usize,
-    spurious: usize,
-    wrong_cause: usize,
-    n_ends: usize,
-    /// What was to be seen: ends, and what ends nothing.
-    n_seen: usize,
-}
-
-impl Tally {
-    const fn new(verdict: &Verdict, n_ends: usize, n_survived: usize) -> Self {
-        let Verdict { lost, duplicate, spurious, wrong_cause, .. } = verdict;
-        Self {
-            lost: lost.len(),
-            duplicate: duplicate.len(),
-            spurious: spurious.len(),
-            wrong_cause: wrong_cause.len(),
-            n_ends,
-            n_seen: n_ends + n_survived,
-        }
-    }
-
-    const fn is_clean(&self) -> bool {
-        self.lost == 0 && self.duplicate == 0 && self.spurious == 0 && self.wrong_cause == 0
-    }
-
-    const fn plus(self, other: Self) -> Self {
-        Self {
-            lost: self.lost + other.lost,
-            duplicate: self.duplicate + other.duplicate,
-            spurious: self.spurious + other.spurious,
-            wrong_cause: self.wrong_cause + other.wrong_cause,
-            n_ends: self.n_ends + other.n_ends,
-            n_seen: self.n_seen + other.n_seen,
-        }
-    }
 }
 
 impl Report<'_> {
@@ -110,7 +73,7 @@ impl Report<'_> {
             writeln!(to, "SKIPPED: {}: {why}\n", kind.label())?;
         }
         self.write_faults(to)?;
-        self.write_tallies(to)?;
+        write_tallies(to, self.tallies())?;
         self.write_latencies(to)?;
         self.write_observers(to)?;
         self.write_programs(to)?;
@@ -162,22 +125,6 @@ impl Report<'_> {
             }
         }
         writeln!(to, "\n\nexit codes: {} of 256", self.ledger.exit_codes().len())
-    }
-
-    fn write_tallies(&self, to: &mut String) -> fmt::Result {
-        writeln!(
-            to,
-            "\n{:<22}{:>24}{:>24}{:>24}{:>24}",
-            "told to, or told of", "lost", "duplicate", "spurious", "wrong cause"
-        )?;
-        for (name, tally) in self.tallies() {
-            let Tally { lost, duplicate, spurious, wrong_cause, n_ends, n_seen } = tally;
-            let lost = bounded(lost, n_seen);
-            let [duplicate, spurious, wrong] =
-                [duplicate, spurious, wrong_cause].map(|count| bounded(count, n_ends));
-            writeln!(to, "{name:<22}{lost:>24}{duplicate:>24}{spurious:>24}{wrong:>24}")?;
-        }
-        Ok(())
     }
 
     fn write_latencies(&self, to: &mut String) -> fmt::Result {
@@ -269,7 +216,12 @@ impl Report<'_> {
     }
 }
 
-fn write_problems(to: &mut String, observer: Observer, verdict: &Verdict) -> fmt::Result {
+/// Says what is wrong with what an observer was told.
+pub(crate) fn write_problems(
+    to: &mut String,
+    observer: Observer,
+    verdict: &Verdict,
+) -> fmt::Result {
     let name = observer.label();
     for (id, _) in verdict.lost.iter().take(SHOWN_MAX) {
         writeln!(to, "lost: the {name} was never told of fault {id}")?;
@@ -296,97 +248,5 @@ const fn short(observer: Observer) -> &'static str {
     }
 }
 
-/// A count of `n`; for none, what the truth is not above, with 95 % confidence: 3/N.
-fn bounded(count: usize, n: usize) -> String {
-    if count > 0 || n == 0 {
-        return format!("{count} of {n}");
-    }
-    format!("0 of {n} (≤ {:.2} %)", (300.0 / n as f64).min(100.0))
-}
-
-/// Percentiles, in milliseconds.
-fn spread(sorted: &[Duration], percents: &[usize]) -> String {
-    if sorted.is_empty() {
-        return "–".to_owned();
-    }
-    let texts = percents.iter().map(|it| format!("{:.2}", millis(percentile(sorted, *it))));
-    texts.collect::<Vec<_>>().join(" / ")
-}
-
-/// How many times the floor they are, at p50 and at p99.
-fn ratios(sorted: &[Duration], floor: &[Duration]) -> String {
-    // Who continues a child has told its parent before he comes back: that is no time.
-    if sorted.is_empty() || percentile(floor, 50) < FLOOR_MIN {
-        return "–".to_owned();
-    }
-    let ratio = |percent| {
-        let floor = percentile(floor, percent);
-        let ratio = percentile(sorted, percent).as_secs_f64() / floor.as_secs_f64();
-        format!("{ratio:.1}")
-    };
-    format!("{} / {}", ratio(50), ratio(99))
-}
-
-/// The nearest-rank percentile of what is in rising order; 0 of nothing.
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let nearest = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(nearest - 1).copied().unwrap_or_default()
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-/// A floor below that is none.
-const FLOOR_MIN: Duration = Duration::from_micros(20);
 /// The most lines about problems of one sort.
 const SHOWN_MAX: usize = 20;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn times(millis: impl Iterator<Item = u64>) -> Vec<Duration> {
-        millis.map(Duration::from_millis).collect()
-    }
-
-    #[test]
-    fn nothing_of_many_is_not_nothing() {
-        assert_eq!(bounded(0, 300), "0 of 300 (≤ 1.00 %)");
-        assert_eq!(bounded(0, 10_000), "0 of 10000 (≤ 0.03 %)");
-        assert_eq!(bounded(0, 2), "0 of 2 (≤ 100.00 %)");
-        assert_eq!(bounded(3, 300), "3 of 300");
-        assert_eq!(bounded(0, 0), "0 of 0");
-    }
-
-    #[test]
-    fn a_percentile_is_one_of_the_values() {
-        let sorted = times(1..=200);
-        let found = [50, 99, 100].map(|percent| percentile(&sorted, percent).as_millis());
-        assert_eq!(found, [100, 198, 200]);
-        assert_eq!(percentile(&[], 50), Duration::ZERO);
-        assert_eq!(spread(&sorted, &[50, 99]), "100.00 / 198.00");
-        assert_eq!(spread(&[], &[50]), "–");
-    }
-
-    #[test]
-    fn a_figure_is_so_many_times_its_floor() {
-        assert_eq!(ratios(&times(1..=200), &times(1..=100)), "2.0 / 2.0");
-        assert_eq!(ratios(&times(1..=200), &[]), "–");
-        assert_eq!(ratios(&times(1..=200), &[Duration::from_micros(1)]), "–");
-    }
-
-    #[test]
-    fn one_of_anything_wrong_is_not_clean() {
-        let clean = Tally { n_ends: 9, n_seen: 9, ..Tally::default() };
-        assert!(clean.is_clean());
-        for wrong in [
-            Tally { lost: 1, ..clean },
-            Tally { duplicate: 1, ..clean },
-            Tally { spurious: 1, ..clean },
-            Tally { wrong_cause: 1, ..clean },
-        ] {
-            assert!(!wrong.is_clean() && !clean.plus(wrong).is_clean(), "{wrong:?}");
-        }
-    }
-}

@@ -246,3 +246,19 @@ fn figures_with_and_without_hogs_are_kept_apart() {
     assert_eq!((ledger.n_of(Kind::Kill, false), ledger.n_of(Kind::Kill, true)), (0, 1));
     assert_eq!(ledger.latencies(Observer::Owner, Kind::Kill, true), [millis(40)]);
 }
+
+/// D7
+#[test]
+fn a_handler_that_hangs_is_seen_by_the_names_of_its_actor_and_its_message() {
+    let mut ledger = ledger();
+    assert!(ledger.fault(at(10), RANK, (Kind::Wait, FaultKind::Suspends)).is_some());
+    let mut is_seen = |actor: &str, message: &str| {
+        let (actor, message) = (actor.to_owned(), message.to_owned());
+        let handler = StalledHandler { actor, message, age: millis(500) };
+        let status = Status::Stalled(Stall::Handler(handler.into()));
+        ledger.on_change(Observer::All, at(12), &change(FIRST, status));
+        ledger.is_seen_held(RANK)
+    };
+    assert!(!is_seen("chaos[0]", Wait::NAME) && !is_seen("chaos[1]", Block::NAME));
+    assert!(is_seen("chaos[1]", Wait::NAME));
+}

@@ -132,6 +132,11 @@ impl<M: Message> Sealed<M> {
 }
 
 impl<M: Message> Letter<M> {
+    /// Whether nobody waits for an answer.
+    const fn is_cast(&self) -> bool {
+        !matches!(self.back, Back::Caller(_))
+    }
+
     /// Begins to handle it, as [`Parcel::begin`] does.
     pub(crate) fn begin_by<A: Handler<M>>(
         self,

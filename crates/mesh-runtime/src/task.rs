@@ -5,18 +5,15 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::num::NonZeroU64;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use mesh_core::{Cause, End, Failures, PortId, Reason};
-use tokio::sync::oneshot;
+use mesh_core::{Cause, End, PortId, Reason};
 use tokio::time::Instant;
 use tracing::Span;
 
 use crate::actor::{Actor, Stop};
-use crate::child_failure::ChildFailure;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::intensity::Window;
@@ -27,18 +24,20 @@ use crate::metrics::{Alive, SAMPLED};
 use crate::panics::{caught, caught_async};
 use crate::pulse::{Slot, Watched, Word};
 use crate::shared::{Control, Parent, Shared};
-use crate::undelivered::Undelivered;
 
+mod asides;
 mod children;
 mod meshes;
 mod patience;
+mod row;
 mod turns;
 
+use asides::{ASIDES_MAX, Aside, Asked};
 pub(crate) use children::Decision;
-use children::{Case, EndingChild, Round, on_failure};
+use children::{EndingChild, Round};
 pub(crate) use meshes::is_mended;
-use meshes::on_mesh_failure;
 use patience::Patience;
+pub(crate) use row::{Ran, Row};
 pub(crate) use turns::Turns;
 
 /// An actor and its context: what every function of it is given.
@@ -80,6 +79,8 @@ pub(crate) struct ActorTask<A: Actor> {
     n_begun: usize,
     /// Whether it lingers before it sleeps.
     patience: Patience,
+    /// How many steps it has made since others on its thread had their turn.
+    n_steps: usize,
     /// How many of the next messages are not timed.
     untimed: u8,
     /// When the message that is timed was begun.
@@ -111,21 +112,6 @@ enum Stage {
     Cleaning,
     /// It has ended, and everybody has been told.
     Ended,
-}
-
-/// Something the actor is told that is no message.
-enum Aside {
-    /// The child in this place.
-    ChildFailed(NonZeroU64, ChildFailure),
-    Returned(Undelivered),
-    /// A mesh that it owns, which waits until it was told.
-    MeshFailed(Box<Failures>, oneshot::Sender<()>),
-}
-
-/// Failures that the actor is asked about.
-enum Asked {
-    Child(Box<ChildFailure>),
-    Mesh(Box<Failures>),
 }
 
 /// What to do after a step.
@@ -165,6 +151,7 @@ impl<A: Actor> ActorTask<A> {
             batch: Parcels::default(),
             n_begun: 0,
             patience: Patience::NEW,
+            n_steps: 0,
             untimed: 0,
             timed: None,
             span: None,
@@ -205,15 +192,18 @@ impl<A: Actor> ActorTask<A> {
             caught(|| self.turn.poll(cx))
         };
         match polled {
-            Ok(Poll::Pending) => {
-                self.is_waiting = true;
-                self.says(self.word.wait());
-                return Next::Sleep(WaitFor::Control);
-            }
+            Ok(Poll::Pending) => return self.awaits(),
             Ok(Poll::Ready(turn)) => self.turn_ended(turn),
             Err(failure) => self.turn_ended(Turn { life: None, outcome: Err(failure) }),
         }
-        Next::Step
+        self.go_on_in_row(cx)
+    }
+
+    /// The function that runs awaits something.
+    fn awaits(&mut self) -> Next {
+        self.is_waiting = true;
+        self.says(self.word.wait());
+        Next::Sleep(WaitFor::Control)
     }
 
     /// Tells whoever watches that a thread is in a function.
@@ -334,46 +324,6 @@ impl<A: Actor> ActorTask<A> {
             self.shared.kind.metrics().begun(n);
         }
         n
-    }
-
-    fn begin_aside(&mut self, aside: Aside) {
-        // A mesh that it has let go of meanwhile is nothing to it.
-        if matches!(&aside, Aside::MeshFailed(_, told) if told.is_closed()) {
-            return;
-        }
-        let Some(mut life) = self.life.take() else { return };
-        life.cx.set_sender(None);
-        self.is_busy = true;
-        self.runs(self.word.begin(match aside {
-            Aside::ChildFailed(..) | Aside::MeshFailed(..) => Slot::ON_FAILURE,
-            Aside::Returned(_) => Slot::ON_UNDELIVERED,
-        }));
-        match aside {
-            Aside::ChildFailed(place, failure) => {
-                self.asked = Some(Asked::Child(Box::new(failure.clone())));
-                let could_restart = self.shared.family().can_restart(place);
-                let case = Case { place, could_restart, failure };
-                self.turn.set_once(async move {
-                    let Life { actor, cx } = &mut *life;
-                    let outcome = on_failure(actor, case, cx).await;
-                    Turn { life: Some(life), outcome }
-                });
-            }
-            Aside::Returned(undelivered) => self.turn.set_once(async move {
-                let Life { actor, cx } = &mut *life;
-                let outcome = caught_async(pin!(actor.on_undelivered(undelivered, cx))).await;
-                Turn { life: Some(life), outcome: outcome.map(|()| None) }
-            }),
-            Aside::MeshFailed(failures, told) => {
-                self.asked = Some(Asked::Mesh(failures.clone()));
-                self.turn.set_once(async move {
-                    let Life { actor, cx } = &mut *life;
-                    let outcome = on_mesh_failure(actor, *failures, cx).await;
-                    _ = told.send(()).is_ok();
-                    Turn { life: Some(life), outcome: outcome.map(|()| None) }
-                });
-            }
-        }
     }
 
     /// Takes no more messages; those that wait go back to who sent them.
@@ -536,7 +486,9 @@ impl<A: Actor> Future for ActorTask<A> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let task = self.get_mut();
-        for _ in 0..STEPS_PER_POLL {
+        task.n_steps = 0;
+        while task.n_steps < STEPS_PER_POLL {
+            task.n_steps += 1;
             if task.shared.mailbox.is_urgent() {
                 task.read_control();
             }
@@ -587,6 +539,3 @@ const STEPS_PER_POLL: usize = 256;
 
 /// After how many messages a mailbox that is never empty is told that there is room.
 const RELEASED_TOGETHER: usize = 32;
-
-/// How many messages that came back may wait for the actor to be told of them.
-const ASIDES_MAX: usize = 1024;

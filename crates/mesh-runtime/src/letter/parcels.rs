@@ -5,13 +5,14 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::task::Poll;
 
 use mesh_core::{Message, PortId};
 
 use crate::actor::{Actor, Handler};
-use crate::letter::{AnyLetter, Letter, Parcel, Sealed};
+use crate::letter::{AnyLetter, Letter, Parcel, Sealed, handle};
 use crate::mailbox::{Line, Takes};
-use crate::task::{Life, Turns};
+use crate::task::{Life, Ran, Row, Turn, Turns};
 
 /// What waits for an actor of type `A`.
 pub(crate) struct Parcels<A: Actor> {
@@ -41,6 +42,11 @@ pub(crate) trait AnyStack<A: Actor>: Send {
 
     /// Takes out the first letter and begins to handle it, as [`Parcel::begin`] does.
     fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>>;
+
+    /// Handles one letter after the other, as long as `row` lets it and they need no more than that.
+    fn go_on(&mut self, life: Box<Life<A>>, _: &mut Turns<A>, _: &mut Row<'_, '_, A>) -> Ran<A> {
+        Ran::Handled(life)
+    }
 }
 
 impl<A: Actor> Parcels<A> {
@@ -61,6 +67,23 @@ impl<A: Actor> Parcels<A> {
         }
     }
 
+    /// The stack of the next message, and how many follow each other there, with that one. Those that are taken out
+    /// must then be told of, by [`taken`](Self::taken).
+    pub(crate) fn first_run(&mut self) -> Option<(&mut dyn AnyStack<A>, usize)> {
+        let run = self.order.front()?;
+        Some((&mut **self.stacks.get_mut(run.stack)?, run.n))
+    }
+
+    /// So many were taken out of the stack of the next message, no more than followed each other there.
+    pub(crate) fn taken(&mut self, n: usize) {
+        if let Some(run) = self.order.front_mut() {
+            run.n = run.n.saturating_sub(n);
+            if run.n == 0 {
+                take_first(&mut self.order);
+            }
+        }
+    }
+
     /// Takes out the next message.
     pub(crate) fn pop(&mut self) -> Option<Box<dyn AnyLetter>> {
         self.next()?.pop()
@@ -68,12 +91,8 @@ impl<A: Actor> Parcels<A> {
 
     /// The stack whose first letter is the next message, which is to be taken out at once.
     fn next(&mut self) -> Option<&mut dyn AnyStack<A>> {
-        let run = self.order.front_mut()?;
-        let place = run.stack;
-        run.n -= 1;
-        if run.n == 0 {
-            take_first(&mut self.order);
-        }
+        let place = self.order.front()?.stack;
+        self.taken(1);
         Some(&mut **self.stacks.get_mut(place)?)
     }
 
@@ -154,6 +173,26 @@ impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {
             Some(letter) => letter.begin_by(life, turn),
             None => Some(life),
         }
+    }
+
+    fn go_on(
+        &mut self,
+        mut life: Box<Life<A>>,
+        turns: &mut Turns<A>,
+        row: &mut Row<'_, '_, A>,
+    ) -> Ran<A> {
+        let Some(home) = turns.home_of(handle::<M, A>) else { return Ran::Handled(life) };
+        while self.front().is_some_and(Letter::is_cast) && row.begins() {
+            let Some(letter) = take_first(self) else { break };
+            let sender = letter.back.sender(life.cx.proc());
+            life.cx.set_sender(sender);
+            match home.run(handle(life, letter.message), row.cx) {
+                Poll::Pending => return Ran::Waits,
+                Poll::Ready(Turn { life: Some(handled), outcome: Ok(None) }) => life = handled,
+                Poll::Ready(turn) => return Ran::Ended(turn),
+            }
+        }
+        Ran::Handled(life)
     }
 }
 

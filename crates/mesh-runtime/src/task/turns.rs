@@ -4,7 +4,7 @@ use std::any::Any;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
-use super::Turn;
+use super::{Life, Turn};
 use crate::actor::Actor;
 
 /// One function runs at a time. Those that handle messages run in memory that is used again, a piece for each of the
@@ -21,13 +21,22 @@ pub(crate) struct Turns<A: Actor> {
 type Once<A> = Pin<Box<dyn Future<Output = Turn<A>> + Send>>;
 
 /// Where functions of one kind run, one after the other. What is in it has ended, or runs.
-struct Home<F>(Pin<Box<F>>);
+pub(crate) struct Home<F>(Pin<Box<F>>);
 
 trait AnyHome<A: Actor>: Send {
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Turn<A>>;
 
     /// The home, to be used again.
     fn as_any(&mut self) -> &mut dyn Any;
+}
+
+impl<F: Future> Home<F> {
+    /// Begins a function. Inlined, so that its future is made where it runs.
+    #[inline]
+    pub(crate) fn run(&mut self, turn: F, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
+        self.0.as_mut().set(turn);
+        self.0.as_mut().poll(cx)
+    }
 }
 
 impl<A: Actor, F: Future<Output = Turn<A>> + Send + 'static> AnyHome<A> for Home<F> {
@@ -74,6 +83,14 @@ impl<A: Actor> Turns<A> {
         self.homes.reserve_exact(1);
         self.current = self.homes.len();
         self.homes.push(Box::new(Home(Box::pin(turn))));
+    }
+
+    /// Where the last function has run, if it was one of those that `make` makes.
+    pub(crate) fn home_of<M, F: Future<Output = Turn<A>> + Send + 'static>(
+        &mut self,
+        _: impl FnOnce(Box<Life<A>>, M) -> F,
+    ) -> Option<&mut Home<F>> {
+        if self.runs_once { None } else { self.home(self.current) }
     }
 
     fn home<F: Future<Output = Turn<A>> + Send + 'static>(

@@ -20,6 +20,7 @@ mod ports;
 mod remote;
 mod restart_order;
 mod restarts;
+mod rows;
 mod script;
 mod senders;
 mod starts;

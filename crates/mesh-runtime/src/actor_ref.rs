@@ -10,7 +10,7 @@ use crate::actor::{Actor, Handler, Stop};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::{CastError, TryCastError};
-use crate::letter::{Back, Letter};
+use crate::letter::{Back, Cast, Letter};
 use crate::mailbox::Refused;
 use crate::name::Name;
 use crate::proc::Proc;
@@ -71,12 +71,12 @@ impl<A: Actor> ActorRef<A> {
         A: Handler<M>,
     {
         let from = from.origin().actor;
-        let letter = Letter { message, back: Back::here(from) };
-        self.0.mailbox.try_push(letter).map_err(|refused| match refused {
-            Refused::Full(Letter { message, .. }) => {
+        let cast = Cast { message, from };
+        self.0.mailbox.try_push(cast).map_err(|refused| match refused {
+            Refused::Full(Cast { message, .. }) => {
                 TryCastError::Full { actor: self.name().to_string(), message }
             }
-            Refused::Closed(Letter { message, .. }) => {
+            Refused::Closed(Cast { message, .. }) => {
                 TryCastError::Closed { actor: self.name().to_string(), message }
             }
         })
@@ -171,19 +171,18 @@ impl<A: Actor> ActorRef<A> {
     where
         A: Handler<M>,
     {
-        let letter = Letter { message, back: Back::here(from) };
-        let letter = match self.0.mailbox.try_push(letter) {
+        let cast = match self.0.mailbox.try_push(Cast { message, from }) {
             Ok(()) => return Ok(()),
-            Err(Refused::Closed(letter)) => return Err(self.refused(letter)),
-            Err(Refused::Full(letter)) => letter,
+            Err(Refused::Closed(cast)) => return Err(self.refused(cast)),
+            Err(Refused::Full(cast)) => cast,
         };
         if !self.0.mailbox.room().await {
-            return Err(self.refused(letter));
+            return Err(self.refused(cast));
         }
-        self.0.mailbox.push_permitted(letter).map_err(|letter| self.refused(letter))
+        self.0.mailbox.push_permitted(cast).map_err(|cast| self.refused(cast))
     }
 
-    fn refused<M: Message>(&self, Letter { message, .. }: Letter<M>) -> CastError<M> {
+    fn refused<M: Message>(&self, Cast { message, .. }: Cast<M>) -> CastError<M> {
         CastError { actor: self.name().to_string(), message }
     }
 }

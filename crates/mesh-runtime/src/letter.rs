@@ -23,6 +23,14 @@ pub(crate) struct Letter<M: Message> {
     pub(crate) back: Back<M>,
 }
 
+/// A message that was cast by reference, as it waits. Half as large as a letter, or less: what passes from thread to thread
+/// is lines of memory.
+pub(crate) struct Cast<M> {
+    pub(crate) message: M,
+    /// The actor that has cast it, if it was one.
+    pub(crate) from: Option<NonZeroU64>,
+}
+
 /// Who is to know what becomes of a message.
 pub(crate) enum Back<M: Message> {
     /// Nobody: a program has cast it.
@@ -132,11 +140,6 @@ impl<M: Message> Sealed<M> {
 }
 
 impl<M: Message> Letter<M> {
-    /// Whether nobody waits for an answer.
-    const fn is_cast(&self) -> bool {
-        !matches!(self.back, Back::Caller(_))
-    }
-
     /// Begins to handle it, as [`Parcel::begin`] does.
     pub(crate) fn begin_by<A: Handler<M>>(
         self,
@@ -155,6 +158,26 @@ impl<M: Message> Letter<M> {
             }
         }
         None
+    }
+}
+
+impl<M: Message> From<Cast<M>> for Letter<M> {
+    fn from(Cast { message, from }: Cast<M>) -> Self {
+        Self { message, back: Back::here(from) }
+    }
+}
+
+impl<M: Message> Cast<M> {
+    /// Begins to handle it, as [`Parcel::begin`] does.
+    pub(crate) fn begin_by<A: Handler<M>>(self, mut life: Box<Life<A>>, turns: &mut Turns<A>) {
+        self.tell_sender(&mut life);
+        turns.set(handle(life, self.message));
+    }
+
+    /// Tells the actor who has cast it.
+    fn tell_sender<A: Actor>(&self, life: &mut Life<A>) {
+        let sender = self.from.map(|from| life.cx.proc().actor_id(from));
+        life.cx.set_sender(sender);
     }
 }
 

@@ -207,6 +207,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         Ok(())
     }
 
+    #[inline]
     fn put<T>(&self, mut queue: MutexGuard<'_, Queue<Q, C>>, message: T)
     where
         Q: Takes<T>,

@@ -10,7 +10,7 @@ use std::task::Poll;
 use mesh_core::{Message, PortId};
 
 use crate::actor::{Actor, Handler};
-use crate::letter::{AnyLetter, Letter, Parcel, Sealed, handle};
+use crate::letter::{AnyLetter, Cast, Letter, Parcel, Sealed, handle};
 use crate::mailbox::{Line, Takes};
 use crate::task::{Life, Ran, Row, Turn, Turns};
 
@@ -154,7 +154,7 @@ fn stack_of<A: Actor, T: 'static>(
     stacks.get_mut(place)?.as_any().downcast_mut()
 }
 
-impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {
+impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Cast<M>> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
@@ -164,15 +164,13 @@ impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {
     }
 
     fn pop(&mut self) -> Option<Box<dyn AnyLetter>> {
-        let letter: Box<dyn AnyLetter> = Box::new(take_first(self)?);
-        Some(letter)
+        Some(Box::new(Letter::from(take_first(self)?)))
     }
 
     fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
-        match take_first(self) {
-            Some(letter) => letter.begin_by(life, turn),
-            None => Some(life),
-        }
+        let Some(cast) = take_first(self) else { return Some(life) };
+        cast.begin_by(life, turn);
+        None
     }
 
     fn go_on(
@@ -182,11 +180,10 @@ impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {
         row: &mut Row<'_, '_, A>,
     ) -> Ran<A> {
         let Some(home) = turns.home_of(handle::<M, A>) else { return Ran::Handled(life) };
-        while self.front().is_some_and(Letter::is_cast) && row.begins() {
-            let Some(letter) = take_first(self) else { break };
-            let sender = letter.back.sender(life.cx.proc());
-            life.cx.set_sender(sender);
-            match home.run(handle(life, letter.message), row.cx) {
+        while row.begins() {
+            let Some(cast) = take_first(self) else { break };
+            cast.tell_sender(&mut life);
+            match home.run(handle(life, cast.message), row.cx) {
                 Poll::Pending => return Ran::Waits,
                 Poll::Ready(Turn { life: Some(handled), outcome: Ok(None) }) => life = handled,
                 Poll::Ready(turn) => return Ran::Ended(turn),
@@ -281,17 +278,17 @@ impl<A: Actor> Takes<Box<dyn Parcel<A>>> for Parcels<A> {
     }
 }
 
-impl<M: Message, A: Handler<M>> Takes<Letter<M>> for Parcels<A> {
-    fn put(&mut self, letter: Letter<M>) {
-        if size_of::<Letter<M>>() > SMALL {
-            self.push::<Box<dyn Parcel<A>>>(Box::new(letter));
+impl<M: Message, A: Handler<M>> Takes<Cast<M>> for Parcels<A> {
+    fn put(&mut self, cast: Cast<M>) {
+        if size_of::<Cast<M>>() > SMALL {
+            self.push::<Box<dyn Parcel<A>>>(Box::new(Letter::from(cast)));
         } else {
-            self.push(letter);
+            self.push(cast);
         }
     }
 }
 
-/// Letters of at most so many bytes are small. What is larger is moved seldom if it is in a box, and would keep much
+/// Casts of at most so many bytes are small. What is larger is moved seldom if it is in a box, and would keep much
 /// memory.
 const SMALL: usize = 64;
 

@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::letter::Back;
 
 struct Nobody;
 
@@ -57,8 +56,8 @@ enum Deed {
     Pop,
 }
 
-fn letter<M: Message>(message: M) -> Letter<M> {
-    Letter { message, back: Back::Nobody }
+const fn cast<M: Message>(message: M) -> Cast<M> {
+    Cast { message, from: None }
 }
 
 /// The number of a message, and its name.
@@ -98,19 +97,19 @@ proptest! {
         for (number, deed) in (0_u32..).zip(deeds) {
             let name = match deed {
                 Deed::Small => {
-                    parcels.put(letter(Small(number)));
+                    parcels.put(cast(Small(number)));
                     "Small"
                 }
                 Deed::Other => {
-                    parcels.put(letter(Other(number, !number)));
+                    parcels.put(cast(Other(number, !number)));
                     "Other"
                 }
                 Deed::Large => {
-                    parcels.put(letter(Large(number, [7; 20])));
+                    parcels.put(cast(Large(number, [7; 20])));
                     "Large"
                 }
                 Deed::Boxed => {
-                    parcels.put(Box::new(letter(Small(number))) as Box<dyn Parcel<Nobody>>);
+                    parcels.put(Box::new(Letter::from(cast(Small(number)))) as Box<dyn Parcel<Nobody>>);
                     "Small"
                 }
                 Deed::Pop => {
@@ -134,14 +133,14 @@ proptest! {
 #[test]
 fn the_memory_of_small_messages_is_used_again() {
     let mut stack = VecDeque::new();
-    (0..100).for_each(|number| push_first_exact(&mut stack, letter(Small(number))));
+    (0..100).for_each(|number| push_first_exact(&mut stack, cast(Small(number))));
     let capacity = stack.capacity();
     while take_first(&mut stack).is_some() {}
     assert_eq!(stack.capacity(), capacity);
 
-    (0..100_000).for_each(|number| push_first_exact(&mut stack, letter(Small(number))));
+    (0..100_000).for_each(|number| push_first_exact(&mut stack, cast(Small(number))));
     while take_first(&mut stack).is_some() {}
-    assert!(stack.capacity() * size_of::<Letter<Small>>() <= KEPT);
+    assert!(stack.capacity() * size_of::<Cast<Small>>() <= KEPT);
 }
 
 /// Nor is all of the memory for their order kept, where each follows one of another type.
@@ -149,8 +148,8 @@ fn the_memory_of_small_messages_is_used_again() {
 fn the_memory_for_the_order_of_very_many_is_not_kept() {
     let mut parcels = Parcels::<Nobody>::default();
     for number in 0..100_000 {
-        parcels.put(letter(Small(number)));
-        parcels.put(letter(Other(number, !number)));
+        parcels.put(cast(Small(number)));
+        parcels.put(cast(Other(number, !number)));
     }
     while parcels.pop().is_some() {}
     assert!(parcels.order.capacity() * size_of::<Run>() <= KEPT);

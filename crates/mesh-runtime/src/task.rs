@@ -538,4 +538,4 @@ impl<A: Actor> Unpin for ActorTask<A> {}
 const STEPS_PER_POLL: usize = 256;
 
 /// After how many messages a mailbox that is never empty is told that there is room.
-const RELEASED_TOGETHER: usize = 32;
+const RELEASED_TOGETHER: usize = 64;

@@ -7,6 +7,7 @@ use std::task::Context as TaskContext;
 
 use super::{ActorTask, Life, Next, RELEASED_TOGETHER, Stage, Turn};
 use crate::actor::{Actor, Stop};
+use crate::mailbox::Line;
 use crate::panics::caught;
 use crate::pulse::{Slot, Word};
 use crate::shared::Shared;
@@ -50,6 +51,9 @@ impl<A: Actor> ActorTask<A> {
     /// Goes on with those that follow the message that was handled last, if they are like it and nothing else is to
     /// be done between them.
     pub(super) fn go_on_in_row(&mut self, cx: &mut TaskContext<'_>) -> Next {
+        if self.batch.is_empty() {
+            return Next::Step;
+        }
         let n_max = self.n_in_row();
         let (port, slot) = self.last;
         if n_max == 0 || self.batch.label().is_none_or(|(next, _)| next != port) {

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod arrival;
 pub mod blob;
 pub mod brief;
 pub mod cause;
@@ -40,12 +41,14 @@ pub mod procs;
 pub mod protocol;
 pub mod request;
 pub mod restart;
+pub mod sheaf;
 pub mod status;
 pub mod time;
 pub mod transport;
 pub mod within;
 
 pub use address::{ActorId, Plane, PortId, PortRef, ProcId};
+pub use arrival::{Arrival, Casts};
 pub use blob::Blob;
 pub use brief::Brief;
 pub use cause::{Cause, LaunchProblem, Link, Reason, Subject};
@@ -68,6 +71,7 @@ pub use procs::{ProcSeat, Procs};
 pub use protocol::{Agents, Answer, Answers, Echo, Order, Request, Undelivered, Update};
 pub use request::{MeshRequest, Refusal, Reply, Subscribe, Unsubscribe};
 pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
+pub use sheaf::Sheaf;
 pub use status::{Progress, Silence, Stall, StalledHandler, Status, StatusKind};
 pub use time::Timestamp;
 pub use transport::{

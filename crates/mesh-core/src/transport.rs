@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::address::ProcId;
+use crate::arrival::Arrival;
 use crate::envelope::{Envelope, Head, Payload, PeerId};
 use crate::ids::Incarnation;
 
@@ -123,10 +124,15 @@ pub trait Inbound: Send + Sync {
     fn deliver(&self, from: PeerId, envelope: Envelope, credit: Credit);
 
     /// Envelopes have arrived from a peer, in this order. The same as [`deliver`](Self::deliver) for each of
-    /// them, for less where many are for one receiver. None is left in `envelopes`.
-    fn deliver_all(&self, from: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
-        for (envelope, credit) in envelopes.drain(..) {
-            self.deliver(from, envelope, credit);
+    /// them, for less where many are for one receiver. None is left in `arrived`.
+    fn deliver_all(&self, from: PeerId, arrived: &mut Vec<Arrival>) {
+        for arrival in arrived.drain(..) {
+            match arrival {
+                Arrival::One(envelope, credit) => self.deliver(from, envelope, credit),
+                Arrival::Casts(casts) => casts
+                    .into_envelopes()
+                    .for_each(|(envelope, credit)| self.deliver(from, envelope, credit)),
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use std::any::Any;
 
 use bytes::Bytes;
-use mesh_core::{Blob, EncodeError, Message, Payload, Pieces};
+use mesh_core::{Blob, EncodeError, Message, Payload, Pieces, Sheaf};
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,6 +55,20 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
 /// As [`decode`].
 pub(crate) fn decode_shared<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, DecodeError> {
     Blob::decoding(bytes, || decode(bytes))
+}
+
+/// The first value of some.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub(crate) fn decode_first<T: DeserializeOwned>(values: &Sheaf) -> Result<T, DecodeError> {
+    let first = values.first();
+    // In a short one nothing is shared.
+    if first.len() < Blob::SHARED_MIN {
+        return decode(first);
+    }
+    Blob::decoding(values.all(), || decode(first))
 }
 
 /// Adds the bytes of a value to `pieces`.
@@ -171,6 +185,21 @@ mod tests {
             // Nothing is left that another message could take for its own.
             assert_eq!(Blob::encoded(&value.3), None);
         }
+    }
+
+    /// Also of several that stand in one piece of memory.
+    #[test]
+    fn long_blobs_share_the_memory_of_all_that_have_come_with_them() {
+        let [long, short] = [with_blobs(Blob::SHARED_MIN), with_blobs(1)];
+        let [one, other] = [&long, &short].map(|value| encode("test", value).unwrap());
+        let all = Bytes::from([&one[..], &other[..]].concat());
+        let ends = [one.len(), all.len()].map(|end| u32::try_from(end).unwrap());
+        let mut values = Sheaf::new(all.clone(), [0..ends[0], ends[0]..ends[1]]);
+        let found: WithBlobs = decode_first(&values).unwrap();
+        assert_eq!(found, long);
+        assert!(all.as_ptr_range().contains(&found.3.as_ptr()), "a part of what was read");
+        values.skip();
+        assert_eq!(decode_first(&values), Ok(short));
     }
 
     /// Somebody else's bytes are not taken for a part of what is being decoded, also after a decoder has panicked.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Body, CallId, Credit, PeerId, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, CallId, Credit, PeerId, PortId, Sheaf, WhyUndelivered};
 
 use crate::actor::Stop;
 use crate::letter::AnyLetter;
@@ -41,6 +41,9 @@ pub(crate) trait Endpoint: Send + Sync {
     /// Takes the first of these casts, as many as there is room for now, for less than if each were opened and
     /// delivered by itself; none, if it knows no such way. What it does not take may be no cast that its port takes.
     fn take_casts(&self, _casts: &mut Vec<Arrived>) {}
+
+    /// The same for casts by one actor, or by none, to one port: these are their bodies.
+    fn take_alike(&self, _port: PortId, _from: Option<ActorId>, _bodies: &mut Sheaf) {}
 
     /// Takes as many of these letters as there is room for now, in order, each as if it were delivered by itself.
     /// Those that will not be taken are put into `refused`.

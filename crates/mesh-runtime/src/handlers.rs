@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 
-use mesh_core::{ActorId, Body, Message, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, Message, PortId, Sheaf, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::actor::{Actor, Handler};
 use crate::codec::{self, Outgoing};
 use crate::endpoint::{Arrived, Away};
+use crate::letter::bundle::{Bundle, Opening};
 use crate::letter::parcels::Parcels;
 use crate::letter::{AnyLetter, Back, BackAway, Letter, Parcel, Sealed};
 use crate::reply::ReplyTo;
@@ -54,6 +55,7 @@ struct Taker<A: Actor> {
     parcel: ToParcel<A>,
     open: Open,
     put: PutAll<A>,
+    put_alike: PutAlike<A>,
 }
 
 /// A letter of the right type as a parcel for the actor; any other one comes back.
@@ -64,6 +66,9 @@ type Open = fn(Body, Away<'_>) -> Result<Box<dyn AnyLetter>, (WhyUndelivered, Bo
 
 /// Puts casts that came for one port behind what waits for the actor. Their bytes are taken out of them.
 type PutAll<A> = fn(&mut Parcels<A>, &mut [Arrived]);
+
+/// Puts casts by one sender to one port behind what waits for the actor.
+type PutAlike<A> = fn(&mut Parcels<A>, (Option<ActorId>, Sheaf));
 
 /// Two messages that cannot be told apart by their address: they have the same name, or names with the
 /// same hash. The second was not taken.
@@ -97,6 +102,7 @@ impl<A: Actor> Handlers<A> {
             parcel: to_parcel::<M, A>,
             open: open::<M>,
             put: put_all::<M, A>,
+            put_alike: put_alike::<M, A>,
         };
         match self.takers.entry(PortId::of::<M>()) {
             std::collections::btree_map::Entry::Vacant(entry) => {
@@ -154,6 +160,18 @@ impl<A: Actor> Handlers<A> {
             if let Some(taker) = taker {
                 (taker.put)(parcels, of_one);
             }
+        }
+    }
+
+    /// The same for casts by one sender to one port.
+    pub(crate) fn put_alike(
+        &self,
+        port: PortId,
+        casts: (Option<ActorId>, Sheaf),
+        parcels: &mut Parcels<A>,
+    ) {
+        if let Some(taker) = self.takers.get(&port) {
+            (taker.put_alike)(parcels, casts);
         }
     }
 
@@ -235,6 +253,20 @@ where
         back: cast_back(cast.from),
         decode: codec::decode_shared,
     }));
+}
+
+fn put_alike<M, A>(parcels: &mut Parcels<A>, (from, bodies): (Option<ActorId>, Sheaf))
+where
+    A: Handler<M>,
+    M: Message<Reply: Serialize> + Serialize + DeserializeOwned,
+{
+    let n = bodies.len();
+    let opening = Opening::<M> {
+        back: cast_back,
+        decode_first: codec::decode_first,
+        decode: codec::decode_shared,
+    };
+    parcels.push_together(Bundle { bodies, from, opening }, n);
 }
 
 /// The way back of a cast.

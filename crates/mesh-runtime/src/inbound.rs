@@ -8,8 +8,8 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mesh_core::{
-    ActorId, Body, Credit, Envelope, Fault, Head, Identity, Inbound, Lane, Lost, Outbound, PeerId,
-    PortId, Returned, WhyReturned, WhyUndelivered,
+    ActorId, Arrival, Body, Casts, Credit, Envelope, Fault, Head, Identity, Inbound, Lane, Lost,
+    Outbound, PeerId, PortId, Returned, WhyReturned, WhyUndelivered,
 };
 
 use crate::endpoint::{Arrived, Away, Endpoint, NeverTaken, Rejected, Room, Waiting};
@@ -89,17 +89,20 @@ impl Proc {
     }
 
     /// Of casts that follow each other to one actor, that is looked for once, and they are delivered together.
-    fn receive_all(&self, sender: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
+    fn receive_all(&self, sender: PeerId, arrived: &mut Vec<Arrival>) {
         let mut run = None::<Run>;
-        let n_most = envelopes.len();
-        for (Envelope { head, body }, credit) in envelopes.drain(..) {
-            let (to, cast) = match (head, body) {
-                (Head::Cast { to, port, from }, Body::Bytes(bytes)) => {
-                    (to, Arrived { port, from, bytes, credit })
-                }
-                (head, body) => {
+        for arrival in arrived.drain(..) {
+            let (to, cast) = match arrival {
+                Arrival::One(
+                    Envelope { head: Head::Cast { to, port, from }, body: Body::Bytes(bytes) },
+                    credit,
+                ) => (to, Arrived { port, from, bytes, credit }),
+                other => {
                     run.take().into_iter().for_each(|run| self.deliver_run(run));
-                    self.receive(sender, Envelope { head, body }, credit);
+                    match other {
+                        Arrival::One(envelope, credit) => self.receive(sender, envelope, credit),
+                        Arrival::Casts(casts) => self.receive_casts(sender, casts),
+                    }
                     continue;
                 }
             };
@@ -108,8 +111,7 @@ impl Proc {
             }
             let is_good = cast.from.is_none_or(|from| from.peer() == sender);
             if run.is_none() && is_good && to.peer() == self.peer() {
-                let of = |endpoint| Run { to, endpoint, casts: Vec::with_capacity(n_most) };
-                run = self.find(to).map(of);
+                run = self.find(to).map(|endpoint| Run { to, endpoint, casts: Vec::new() });
             }
             match &mut run {
                 Some(run) if is_good => run.casts.push(cast),
@@ -121,6 +123,25 @@ impl Proc {
             }
         }
         run.into_iter().for_each(|run| self.deliver_run(run));
+    }
+
+    /// Casts that are alike. What the actor does not take of them together, for want of room or since it is not there, is
+    /// received one by one.
+    fn receive_casts(&self, sender: PeerId, mut casts: Casts) {
+        let Casts { to, port, from, ref mut bodies, .. } = casts;
+        let is_good = from.is_none_or(|from| from.peer() == sender) && to.peer() == self.peer();
+        // Behind those that wait already. Nobody begins to wait meanwhile whom these may not overtake: what comes by a
+        // session is delivered one after the other.
+        let waits =
+            |endpoint: &Arc<dyn Endpoint>| self.overflow().lock().contains_key(&endpoint.index());
+        if is_good && let Some(endpoint) = self.find(to).filter(|endpoint| !waits(endpoint)) {
+            endpoint.take_alike(port, from, bodies);
+        }
+        if !bodies.is_empty() {
+            let one_by_one = casts.into_envelopes();
+            let one = |(envelope, credit)| Arrival::One(envelope, credit);
+            self.receive_all(sender, &mut one_by_one.map(one).collect());
+        }
     }
 
     /// Delivers casts, now or when there is room; behind those that wait already.
@@ -322,10 +343,10 @@ impl Inbound for Receiver {
         }
     }
 
-    fn deliver_all(&self, from: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
+    fn deliver_all(&self, from: PeerId, arrived: &mut Vec<Arrival>) {
         match self.proc.upgrade() {
-            Some(proc) => proc.receive_all(from, envelopes),
-            None => envelopes.clear(),
+            Some(proc) => proc.receive_all(from, arrived),
+            None => arrived.clear(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::reply::ReplyTo;
 use crate::task::{Life, Turn, Turns};
 use crate::undelivered::Undelivered;
 
+pub(crate) mod bundle;
 pub(crate) mod parcels;
 
 /// A message, and who is to know what becomes of it.
@@ -130,12 +131,15 @@ impl<M: Message> Sealed<M> {
     ) -> Option<Box<Life<A>>> {
         match self.unseal() {
             Ok(letter) => letter.begin_by(life, turn),
-            Err(sealed) => {
-                let to = life.cx.me().shared().id();
-                sealed.malformed(life.cx.proc(), to);
-                Some(life)
-            }
+            Err(sealed) => sealed.refused_by(life),
         }
+    }
+
+    /// It is no message, and the actor goes on.
+    fn refused_by<A: Handler<M>>(self, life: Box<Life<A>>) -> Option<Box<Life<A>>> {
+        let to = life.cx.me().shared().id();
+        self.malformed(life.cx.proc(), to);
+        Some(life)
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use mesh_core::{ActorId, Body, End, Failures, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, End, Failures, PortId, Sheaf, WhyUndelivered};
 use tokio::sync::{Notify, oneshot};
 
 use crate::actor::{Actor, Stop};
@@ -256,6 +256,17 @@ impl<A: Actor> Endpoint for Shared<A> {
             // Their room is given back here: not under the lock.
             casts.drain(..n);
         }
+    }
+
+    fn take_alike(&self, port: PortId, from: Option<ActorId>, bodies: &mut Sheaf) {
+        let handlers = self.kind.handlers();
+        if !handlers.has(port) {
+            return;
+        }
+        let Some(n) = self.mailbox.try_room(bodies.len()).filter(|n| *n > 0) else { return };
+        self.mailbox.put_permitted(|parcels| {
+            handlers.put_alike(port, (from, bodies.split_to(n)), parcels);
+        });
     }
 
     /// All under one lock.

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use mesh_core::{
-    Addr, Credit, DialError, Envelope, Head, Identity, Inbound, Lane, ListenError, Lost, Outbound,
-    PeerId, ProcId, Returned, Transport, WhyReturned,
+    Addr, Arrival, Credit, DialError, Envelope, Head, Identity, Inbound, Lane, ListenError, Lost,
+    Outbound, PeerId, ProcId, Returned, Transport, WhyReturned,
 };
 
 /// What is let through, and who looks on. Everything, and nobody, if nothing is said.
@@ -121,8 +121,8 @@ impl Inbound for GatedIn {
         self.inner.deliver(from, envelope, credit);
     }
 
-    fn deliver_all(&self, from: PeerId, envelopes: &mut Vec<(Envelope, Credit)>) {
-        self.inner.deliver_all(from, envelopes);
+    fn deliver_all(&self, from: PeerId, arrived: &mut Vec<Arrival>) {
+        self.inner.deliver_all(from, arrived);
     }
 
     fn lost(&self, peer: PeerId, lane: Lane, why: Lost, back: Vec<Envelope>) {

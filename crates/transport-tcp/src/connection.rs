@@ -1,7 +1,8 @@
 //! One connection that carries a session: reads frames into it, writes frames out of it.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Buf;
@@ -12,11 +13,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::chunks::Chunks;
 use crate::inlet::{Inlet, TOGETHER};
-use crate::link::{Link, Write, goodbye, ping};
+use crate::link::{Asked, Link, Write, goodbye, ping};
 use crate::metrics;
 use crate::parked::Writer;
 use crate::stream::Carrier;
 use crate::tls::Judged;
+use crate::wire::Frame;
 
 /// What a connection is held to.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +66,6 @@ pub(crate) async fn carry(
     tokio::select! {
         ended = read(link, number, reader, limits) => ended,
         ended = write(link, number, writer, limits) => ended,
-        ended = left(link, number) => ended,
         ended = distrusted(link, judged) => ended,
     }
 }
@@ -90,14 +91,6 @@ async fn distrusted(link: &Link, judged: Option<Judged>) -> Ended {
     Ended::Broken
 }
 
-/// Ends when the session has ended here, or another connection carries it, and the writer has had its
-/// time to say goodbye: it may hang in a write to a peer that does not read.
-async fn left(link: &Link, number: u64) -> Ended {
-    link.left(number).await;
-    sleep(GOODBYE).await;
-    Ended::Left
-}
-
 async fn read<R>(
     link: &Arc<Link>,
     number: u64,
@@ -118,8 +111,9 @@ where
         let mut has_any = false;
         loop {
             let taken = inlet.take_frames(&mut frames, frame_max);
-            let (is_empty, is_full) = (frames.is_empty(), frames.len() >= TOGETHER);
-            has_any |= !is_empty;
+            has_any |= !frames.is_empty();
+            // Then there may be more; otherwise there is none that is whole.
+            let is_full = frames.iter().map(Frame::n_frames).sum::<usize>() >= TOGETHER;
             match link.receive((number, side), &mut frames) {
                 Ok(true) => (),
                 Ok(false) => return Ended::Session(Lost::Closed),
@@ -134,13 +128,11 @@ where
                 tracing::warn!(peer = %link.peer, %malformed, "a peer sends no frames");
                 return Ended::Session(Lost::Protocol);
             }
-            if is_empty {
+            if !is_full {
                 break;
             }
-            if is_full {
-                // Those who are to handle them run before more come, where all have one thread.
-                yield_now().await;
-            }
+            // Those who are to handle them run before more come, where all have one thread.
+            yield_now().await;
         }
         n_unhandled += n_read;
         if n_unhandled >= MUCH {
@@ -152,8 +144,24 @@ where
         if !has_any && answers.is_due() {
             link.answer_ping(number);
         }
-        link.wake_writer();
+        if link.tell_of_arrivals(Asked::First) {
+            give_way().await;
+            link.tell_of_arrivals(Asked::Again);
+        }
     }
+}
+
+/// Lets those run first who were woken before: most of what has arrived is answered by them, with its acknowledgement.
+async fn give_way() {
+    let mut has_waited = false;
+    poll_fn(|cx| match std::mem::replace(&mut has_waited, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// When whoever has dialled is answered without having asked. While it writes a long frame over a slow
@@ -219,17 +227,21 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
     loop {
         let next = link.next_write(number, std::mem::take(&mut has_waited));
         let is_written = match next {
-            Write::Chunks(chunks) => write_all(&mut writer, chunks).await,
+            Write::Chunks(chunks) => write_or_leave(link, number, &mut writer, chunks).await,
             Write::Wait | Write::WaitToAck => {
                 let owes_ack = next == Write::WaitToAck;
-                link.park(number, writer);
+                // Before it is parked: so it is told of all that happens then.
+                let told = link.to_write();
+                if !link.park(number, writer) {
+                    return Ended::Left;
+                }
                 let patience = if owes_ack { Some(ACK_WITHIN) } else { every };
                 let is_silent = match patience {
                     None => {
-                        link.to_write().await;
+                        told.await;
                         false
                     }
-                    Some(patience) => timeout(patience, link.to_write()).await.is_err(),
+                    Some(patience) => timeout(patience, told).await.is_err(),
                 };
                 if !is_silent {
                     // What has just arrived may be answered at once, and many casts go out together.
@@ -242,7 +254,7 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
                     rest = ping().into();
                     link.asks();
                 }
-                write_all(&mut writer, rest).await
+                write_or_leave(link, number, &mut writer, rest).await
             }
             Write::Close => {
                 // It has a deadline: the peer may not read any more, and learns of the end by itself.
@@ -256,9 +268,25 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
             Write::Superseded => return Ended::Left,
         };
         if !is_written {
-            return Ended::Broken;
+            return if link.is_left(number) { Ended::Left } else { Ended::Broken };
         }
     }
+}
+
+/// Writes all of it. Also ends, with `false`, when the session has ended, or another connection carries it: it may
+/// hang in a write to a peer that does not read.
+async fn write_or_leave(link: &Link, number: u64, writer: &mut Writer, chunks: Chunks) -> bool {
+    tokio::select! {
+        biased;
+        is_written = write_all(writer, chunks) => is_written,
+        () = left(link, number) => false,
+    }
+}
+
+/// Ends when the session has ended here, or another connection carries it, and there was time to say goodbye.
+async fn left(link: &Link, number: u64) {
+    link.left(number).await;
+    sleep(GOODBYE).await;
 }
 
 async fn write_all(writer: &mut Writer, mut chunks: Chunks) -> bool {

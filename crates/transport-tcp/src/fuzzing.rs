@@ -5,9 +5,10 @@ use bytes::BytesMut;
 use mesh_core::{Identity, Incarnation, Lane, PeerId, ProcId};
 
 use crate::handshake::{Binding, Dialling, Greeted, MESSAGE_MAX, SessionId};
+use crate::inlet::TOGETHER;
 use crate::secret::Secret;
 use crate::session::world::{Side, Step, check, heal, perform, reconnect};
-use crate::wire::{Ack, Encoded, Frame, KnownHead, Malformed, take_frame};
+use crate::wire::{Ack, Encoded, Frame, KnownHead, Malformed, take_alike, take_frame};
 
 /// Frames are the same however the bytes are cut on their way, none is longer than it may be, and what was
 /// understood is understood the same when it is said again.
@@ -46,6 +47,10 @@ fn all(buffer: &mut BytesMut) -> (Vec<Frame>, Option<Malformed>) {
     let (mut frames, mut known) = (Vec::new(), KnownHead::default());
     loop {
         let left = buffer.len();
+        if let Some(run) = take_alike(buffer, (FRAME_MAX, TOGETHER), &known) {
+            frames.extend(Frame::Casts(run).apart());
+            continue;
+        }
         match take_frame(buffer, FRAME_MAX, &mut known) {
             Ok(Some(frame)) => {
                 assert!(left - buffer.len() <= FRAME_MAX + 4, "it is longer than it may be");
@@ -64,6 +69,7 @@ fn written(frame: &Frame) -> BytesMut {
             let encoded = Encoded::new(head, body.clone()).expect("it was short enough");
             encoded.put(*seq, &mut buffer);
         }
+        Frame::Casts(_) => unreachable!("they are taken apart"),
         Frame::Ack(ack) => ack.put(&mut buffer),
         Frame::Ping => crate::wire::put_ping(&mut buffer),
         Frame::Close => crate::wire::put_close(&mut buffer),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::{Frame, KnownHead, Malformed, frame_len, take_frame};
+use crate::wire::{Frame, KnownHead, Malformed, frame_len, take_alike, take_frame};
 
 /// Buffers that are read into. Frames are split off them, and their bodies are not copied; when those are
 /// dropped, the buffer is used again.
@@ -79,15 +79,24 @@ impl Inlet {
         self.renew(1);
     }
 
-    /// Moves the next frames to `frames`, until those are some, or no whole one is left. `max` is how long one
+    /// Moves the next frames to `frames`, until those are [`TOGETHER`], or no whole one is left. `max` is how long one
     /// may be.
     pub(crate) fn take_frames(
         &mut self,
         frames: &mut Vec<Frame>,
         max: usize,
     ) -> Result<(), Malformed> {
-        while frames.len() < TOGETHER {
+        let mut n = 0;
+        while n < TOGETHER {
             let before = self.buffer.len();
+            // What is copied is copied by itself.
+            if !self.copies
+                && let Some(run) = take_alike(&mut self.buffer, (max, TOGETHER - n), &self.known)
+            {
+                n += run.bodies.len();
+                frames.push(Frame::Casts(run));
+                continue;
+            }
             match take_frame(&mut self.buffer, max, &mut self.known)? {
                 None => break,
                 Some(Frame::Data { seq, head, body })
@@ -97,6 +106,7 @@ impl Inlet {
                 }
                 Some(frame) => frames.push(frame),
             }
+            n += 1;
             self.longest = self.longest.max((before - self.buffer.len()).min(LONGEST_MAX));
         }
         Ok(())

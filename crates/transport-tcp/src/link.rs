@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 
 use bytes::{Buf, Bytes, BytesMut};
-use mesh_core::{Credit, Envelope, Inbound, Lane, Lost, PeerId};
+use mesh_core::{Arrival, Envelope, Inbound, Lane, Lost, PeerId};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::chunks::Chunks;
 use crate::freed::Freed;
@@ -19,6 +20,8 @@ use crate::session::{Session, Violation};
 use crate::wire::{Ack, put_close, put_ping};
 
 use self::batch::Sending;
+
+pub(crate) use self::receiving::Asked;
 
 mod batch;
 mod receiving;
@@ -37,7 +40,7 @@ pub(crate) struct Link {
     /// Who delivers, one after the other: what arrives on a new connection must not overtake what is being
     /// delivered from the old one, nor the end of the session what arrived before it. What is delivered
     /// together, and the room that each takes of the window.
-    delivering: Mutex<Vec<(Envelope, Credit)>>,
+    delivering: Mutex<Vec<Arrival>>,
     /// How many of what arrived were handed to who receives. Read with the lock of the state, which need not be
     /// taken once more for each message that is delivered.
     handed: AtomicU64,
@@ -188,9 +191,9 @@ impl Link {
         state.ended.is_some() || state.connection != connection
     }
 
-    /// Waits until there may be something to write.
-    pub(crate) async fn to_write(&self) {
-        self.freed.to_write.notified().await;
+    /// Ends when there may be something to write, or when another connection carries the session from now on.
+    pub(crate) fn to_write(&self) -> Notified<'_> {
+        self.freed.to_write.notified()
     }
 
     /// What the connection is to write next. What has arrived is acknowledged together with what is sent,
@@ -229,12 +232,14 @@ impl Link {
         if chunks.has_remaining() { Write::Chunks(chunks) } else { Write::Wait }
     }
 
-    /// The task of a connection waits: others may write meanwhile.
-    pub(crate) fn park(&self, connection: u64, writer: Writer) {
+    /// The task of a connection waits: others may write meanwhile. `false` if another connection carries the session.
+    pub(crate) fn park(&self, connection: u64, writer: Writer) -> bool {
         let mut state = lock(&self.state);
-        if state.connection == connection {
+        let is_carried = state.connection == connection;
+        if is_carried {
             state.parked = Some(Parked::new(connection, writer));
         }
+        is_carried
     }
 
     /// The task of a connection goes on: gives it its writing half, and what is to be written first. `None`

@@ -3,21 +3,44 @@
 //! A frame is `length: u32`, little endian, of what follows; `kind: u8`; and what the kind has. The
 //! length buys no memory: it is only compared with what has arrived, and with the limit.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use mesh_core::{Body, Envelope, Head, Pieces};
+use mesh_core::{Body, Envelope, Head, Pieces, Sheaf};
 use serde::{Deserialize, Serialize};
 
-/// One whole message on a connection.
+/// One whole message on a connection, or some of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// An envelope.
     Data { seq: u64, head: Head, body: Bytes },
+    /// Short casts, each a frame, that have the same head and numbers one after the other.
+    Casts(Run),
     /// How far the sender of this has received, and how much it may be sent.
     Ack(Ack),
     /// Nothing: the sender of this lives.
     Ping,
     /// The sender of this ends the session.
     Close,
+}
+
+impl Frame {
+    /// How many frames it is.
+    pub(crate) fn n_frames(&self) -> usize {
+        match self {
+            Self::Casts(run) => run.bodies.len(),
+            Self::Data { .. } | Self::Ack(_) | Self::Ping | Self::Close => 1,
+        }
+    }
+}
+
+/// Casts that follow each other and are alike but for their bodies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The number of the first.
+    pub(crate) seq: u64,
+    pub(crate) head: Head,
+    pub(crate) bodies: Sheaf,
 }
 
 /// Cumulative, so that an old one, or the same twice, does no harm.
@@ -58,6 +81,12 @@ const CLOSE: u8 = 4;
 /// What comes before every frame: its length.
 const PREFIX: usize = 4;
 
+/// What comes before the head of an envelope: its length, its kind, its number, and how long the head is.
+const FIXED: usize = PREFIX + 1 + 8 + 4;
+
+/// Casts whose frames are longer are not put together.
+const SHORT_FRAME: usize = 4 * 1024;
+
 /// How long most heads are at most: memory for so much is kept.
 const SHORT: usize = 120;
 
@@ -86,7 +115,7 @@ impl Encoded {
 
     /// How long its frame is.
     pub(crate) fn len(&self) -> usize {
-        PREFIX + 1 + 8 + 4 + self.head.len() + self.body.len()
+        FIXED + self.head.len() + self.body.len()
     }
 
     /// Writes the frame with all but its body, which follows.
@@ -103,6 +132,17 @@ impl Encoded {
     pub(crate) fn put(&self, seq: u64, buffer: &mut BytesMut) {
         self.put_head(seq, buffer);
         self.body.iter().for_each(|piece| buffer.put_slice(piece));
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Frame {
+    /// The same frames one by one.
+    pub(crate) fn apart(self) -> Vec<Self> {
+        let Self::Casts(Run { seq, head, mut bodies }) = self else { return vec![self] };
+        let bodies = std::iter::from_fn(move || bodies.pop()).zip(0..);
+        let data = |(body, n)| Self::Data { seq: seq + n, head: head.clone(), body };
+        bodies.map(data).collect()
     }
 }
 
@@ -157,6 +197,23 @@ pub(crate) struct KnownHead {
 }
 
 impl KnownHead {
+    /// If `buffer` begins with a whole frame that is a short envelope with this head: its number, where its body begins,
+    /// and how long it is.
+    #[inline]
+    fn repeated(&self, buffer: &[u8], max: usize) -> Option<(u64, usize, usize)> {
+        let length = frame_len(buffer);
+        let (fixed, rest) = buffer.get(..length)?.split_first_chunk::<FIXED>()?;
+        let (&[_, _, _, _, DATA, a, b, c, d, e, f, g, h, ref n_head @ ..], true) =
+            (fixed, length <= max.min(SHORT_FRAME))
+        else {
+            return None;
+        };
+        let n_head = u32::from_le_bytes(*n_head) as usize;
+        let is_known =
+            n_head == self.bytes.len() && rest.get(..n_head)? == self.bytes && self.head.is_some();
+        is_known.then_some((u64::from_le_bytes([a, b, c, d, e, f, g, h]), FIXED + n_head, length))
+    }
+
     /// The head that these bytes are, all of them.
     #[inline]
     fn decode(&mut self, bytes: &[u8]) -> Option<Head> {
@@ -171,6 +228,29 @@ impl KnownHead {
         }
         Some(head)
     }
+}
+
+/// Takes the next frames off `buffer` together, no more than `n_max`, if they are short casts with the head that is
+/// known, and numbered one after the other. `None` if not, or if it is one alone; then [`take_frame`] is to be asked.
+pub(crate) fn take_alike(
+    buffer: &mut BytesMut,
+    (max, n_max): (usize, usize),
+    known: &KnownHead,
+) -> Option<Run> {
+    let (seq, _, length) = known.repeated(buffer, max)?;
+    // Many a cast comes alone: that costs no memory.
+    known.repeated(buffer.get(length..)?, max)?;
+    let (mut parts, mut at) = (VecDeque::with_capacity(n_max.min(buffer.len() / length)), 0);
+    while parts.len() < n_max
+        && let Some((next, body, length)) = known.repeated(buffer.get(at..)?, max)
+        && seq.checked_add(parts.len() as u64) == Some(next)
+        && let Ok(end) = u32::try_from(at + length)
+    {
+        parts.push_back((at + body) as u32..end);
+        at += length;
+    }
+    let head = known.head.as_ref().filter(|_| parts.len() > 1)?.clone();
+    Some(Run { seq, head, bodies: Sheaf::new(buffer.split_to(at).freeze(), parts) })
 }
 
 /// Takes the next frame off `buffer`, if all of it is there. `max` is how long one may be.

@@ -130,6 +130,19 @@ impl<A: Actor> Parcels<A> {
         }
     }
 
+    /// Puts what is `n` messages.
+    pub(crate) fn push_together<T: 'static>(&mut self, messages: T, n: usize)
+    where
+        VecDeque<T>: AnyStack<A>,
+    {
+        if n > 0 {
+            self.push(messages);
+            if let Some(run) = self.order.back_mut() {
+                run.n += n - 1;
+            }
+        }
+    }
+
     /// The place of the stack of what is of type `T`.
     fn place<T: 'static>(&mut self) -> usize
     where
@@ -238,7 +251,7 @@ impl<A: Actor> AnyStack<A> for VecDeque<Box<dyn Parcel<A>>> {
 }
 
 /// Takes out the first of a stack, or of the order; what is empty then keeps as much of its memory as may be kept.
-fn take_first<T>(queue: &mut VecDeque<T>) -> Option<T> {
+pub(super) fn take_first<T>(queue: &mut VecDeque<T>) -> Option<T> {
     let first = queue.pop_front();
     let kept = KEPT / size_of::<T>().max(1);
     if queue.is_empty() && queue.capacity() > kept {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll};
 
 use mesh_core::{
-    ActorId, Body, CallId, Credit, Envelope, Head, Incarnation, Lane, Message, Outbound, PeerId,
-    PortId, ProcId, Returned, WhyUndelivered,
+    ActorId, Arrival, Body, CallId, Casts, Credit, Envelope, Head, Incarnation, Lane, Message,
+    Outbound, PeerId, PortId, ProcId, Returned, Sheaf, WhyUndelivered,
 };
 use mesh_runtime::{Actor, ActorRef, Context, Failure, Handler, Handlers, Proc, Stop};
 use serde::{Deserialize, Serialize};
@@ -124,7 +124,8 @@ async fn messages_that_come_together_are_delivered_each_by_itself() {
             let given_back = Arc::clone(&given_back);
             Credit::new(move || _ = given_back.fetch_add(1, Ordering::SeqCst))
         };
-        let mut together = envelopes.into_iter().map(|envelope| (envelope, credit())).collect();
+        let arrived = |envelope| Arrival::One(envelope, credit());
+        let mut together = envelopes.into_iter().map(arrived).collect();
         inbound.deliver_all(who(5), &mut together);
         assert!(together.is_empty());
     }
@@ -146,7 +147,7 @@ async fn messages_that_come_together_are_delivered_each_by_itself() {
     assert_eq!(*of_other.lock().unwrap(), told(&[8, 9]));
 
     // R3: what is not handled any more goes back, also what waits for room.
-    let last = (0..9).map(|number| (note(to_one, 5, number), Credit::NONE));
+    let last = (0..9).map(|number| Arrival::One(note(to_one, 5, number), Credit::NONE));
     inbound.deliver_all(who(5), &mut last.collect());
     one.stop(Stop::Kill);
     one.ended().await;
@@ -162,4 +163,51 @@ async fn messages_that_come_together_are_delivered_each_by_itself() {
     };
     assert_eq!(came_back(nobody, WhyUndelivered::NoActor), 8);
     assert_eq!(came_back(to_one, WhyUndelivered::Ended), 9);
+}
+
+/// Order, R3, and room: casts that are alike are as many casts, also where there is no room for all of them, and one
+/// has their room as long as any of them waits.
+#[tokio::test]
+async fn casts_that_are_alike_are_delivered_each_by_itself() {
+    let proc = Proc::local().unwrap();
+    let back = Arc::new(Back(Mutex::default()));
+    proc.connect(Lane::Data, back.clone());
+    let (inbound, given_back) = (proc.inbound(0), Arc::new(AtomicUsize::new(0)));
+    let (_actor, id, notes) = writer(&proc);
+    let nobody = ActorId { index: 1 << 40, ..id };
+    let casts = |to, peer, numbers: std::ops::Range<u8>| {
+        let given_back = Arc::clone(&given_back);
+        let Head::Cast { port, from, .. } = note(to, peer, 0).head else { panic!("it is a cast") };
+        let places = (0..).zip(numbers.clone()).map(|(at, _)| at..at + 1);
+        let bodies = Sheaf::new(numbers.collect::<Vec<_>>().into(), places);
+        let credit = Credit::new(move || _ = given_back.fetch_add(1, Ordering::SeqCst));
+        Arrival::Casts(Casts { to, port, from, bodies, credit })
+    };
+    let mut malformed = casts(id, 5, 90..92);
+    if let Arrival::Casts(casts) = &mut malformed {
+        casts.bodies = Sheaf::new(vec![90, 91].into(), [0..1, 1..1, 1..2]);
+    }
+    let mut together = vec![
+        casts(id, 5, 0..30),
+        casts(nobody, 5, 30..33),
+        casts(id, 6, 33..36),
+        Arrival::One(note(id, 5, 36), Credit::NONE),
+        casts(id, 5, 37..90),
+        malformed,
+    ];
+    inbound.deliver_all(who(5), &mut together);
+    assert!(together.is_empty());
+    assert!(given_back.load(Ordering::SeqCst) < 5, "what waits for room keeps that of its sender");
+    while notes.lock().unwrap().len() < 86 || given_back.load(Ordering::SeqCst) < 5 {
+        tokio::task::yield_now().await;
+    }
+    let expected: Vec<u8> = (0..30).chain(36..92).collect();
+    assert_eq!(*notes.lock().unwrap(), expected, "and not what a peer says for another");
+    let heads = std::mem::take(&mut *back.0.lock().unwrap());
+    let returned = heads.into_iter().map(|head| match head {
+        Head::Returned { of, why, .. } => (of, why),
+        other => panic!("it is nothing that comes back: {other:?}"),
+    });
+    let lost = (nobody, WhyUndelivered::NoActor);
+    assert_eq!(returned.collect::<Vec<_>>(), [lost, lost, lost, (id, WhyUndelivered::Malformed)]);
 }

@@ -35,7 +35,7 @@ fn arrive(inlet: &mut Inlet, mut bytes: &[u8], most: usize) -> Vec<Bytes> {
             if frames.is_empty() {
                 break;
             }
-            bodies.extend(frames.drain(..).map(|frame| match frame {
+            bodies.extend(frames.drain(..).flat_map(Frame::apart).map(|frame| match frame {
                 Frame::Data { seq, body, .. } => {
                     assert!(body.iter().all(|byte| *byte == seq as u8), "the body of another");
                     body

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
-use mesh_core::{ActorId, Body, Credit, Envelope, Head};
+use bytes::Bytes;
+use mesh_core::{ActorId, Arrival, Body, Casts, Credit, Envelope, Head};
 
 use super::{Link, PING_BYTES, lock, ping};
 use crate::connection::Side;
 use crate::freed::Freed;
-use crate::session::Violation;
-use crate::wire::Frame;
+use crate::session::{Session, Violation};
+use crate::wire::{Frame, Run};
 
 impl Link {
     /// Frames have arrived on a connection; none is left. `Ok(false)` if the peer ends the session.
@@ -19,7 +20,7 @@ impl Link {
         (connection, side): (u64, Side),
         frames: &mut Vec<Frame>,
     ) -> Result<bool, Violation> {
-        self.metrics.received(frames.len());
+        self.metrics.received(frames.iter().map(Frame::n_frames).sum());
         // Dropped last: the lock is free by then.
         let _told = Told(self);
         let mut delivering = lock(&self.delivering);
@@ -35,12 +36,13 @@ impl Link {
                 Frame::Data { seq, head, body } => {
                     match state.session.arrived(seq, &head, body.len()) {
                         Ok(None) => (),
-                        Ok(Some(cost)) => {
-                            let envelope = Envelope { head, body: Body::Bytes(body) };
-                            shares.push(envelope, cost, &mut delivering);
-                        }
+                        Ok(Some(cost)) => shares.push(head, body, cost, &mut delivering),
                         Err(violation) => outcome = Err(violation),
                     }
+                }
+                Frame::Casts(run) => {
+                    outcome =
+                        shares.push_run(run, &mut state.session, &mut delivering).map(|()| true);
                 }
                 Frame::Ping => {
                     is_asked |= side == Side::Accepted;
@@ -106,16 +108,30 @@ impl Link {
         self.metrics.wrote(1, PING_BYTES);
     }
 
-    /// Everything that has arrived was looked at: the peer is to be told, now or soon.
-    pub(crate) fn wake_writer(&self) {
+    /// Everything that has arrived was looked at: the peer is to be told, now or soon. `true` if this is to be asked
+    /// again when those have run for whom it was: most of them answer, and with that it is told.
+    pub(crate) fn tell_of_arrivals(&self, asked: Asked) -> bool {
         let mut state = self.state();
         let session = &state.session;
         let is_asleep = session.owes_ack() && !state.will_ack;
-        if is_asleep || session.has_unwritten() || session.is_ack_urgent() {
+        let is_to_tell = match asked {
+            Asked::First => session.has_unwritten() || session.is_ack_urgent(),
+            // Whoever is to write already says this as well.
+            Asked::Again => is_asleep && !state.is_told,
+        };
+        if is_to_tell {
             state.will_ack = true;
             self.freed.to_write.notify_one();
         }
+        is_asleep && !is_to_tell
     }
+}
+
+/// Whether those for whom something has arrived have had their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    First,
+    Again,
 }
 
 /// When it is dropped, also by a panic, the receiver is told of an end that came while it was busy.
@@ -148,24 +164,73 @@ impl<'a> Shares<'a> {
     }
 
     /// One more is to be delivered, which costs so much.
-    fn push(&mut self, envelope: Envelope, cost: u64, delivering: &mut Vec<(Envelope, Credit)>) {
-        let to = match &envelope.head {
+    fn push(&mut self, head: Head, body: Bytes, cost: u64, delivering: &mut Vec<Arrival>) {
+        let to = match &head {
             Head::Cast { to, .. } => Some(*to),
             _ => None,
         };
-        let is_like_last = to.is_some() && to == self.to && self.of + cost <= self.most;
-        if !is_like_last {
+        self.add(to, cost, delivering);
+        let envelope = Envelope { head, body: Body::Bytes(body) };
+        delivering.push(Arrival::One(envelope, Credit::NONE));
+    }
+
+    /// Some more, but for those that had arrived before. What breaks the protocol, and what is behind it, is not
+    /// delivered.
+    fn push_run(
+        &mut self,
+        Run { seq, head, mut bodies }: Run,
+        session: &mut Session,
+        delivering: &mut Vec<Arrival>,
+    ) -> Result<(), Violation> {
+        let Head::Cast { to, port, from } = head else {
+            // Not reached: nothing else is put together.
+            return Ok(());
+        };
+        let casts = |bodies| Arrival::Casts(Casts { to, port, from, bodies, credit: Credit::NONE });
+        let (mut n, mut next, mut outcome) = (0, seq, Ok(()));
+        while let Some(length) = bodies.length(n) {
+            let seq = next;
+            next = seq.wrapping_add(1);
+            match session.arrived(seq, &head, length) {
+                Ok(Some(cost)) => {
+                    if n > 0 && !self.is_like_last(Some(to), cost) {
+                        delivering.push(casts(bodies.split_to(n)));
+                        n = 0;
+                    }
+                    self.add(Some(to), cost, delivering);
+                    n += 1;
+                }
+                Ok(None) => bodies.skip(),
+                Err(violation) => {
+                    outcome = Err(violation);
+                    break;
+                }
+            }
+        }
+        if n > 0 {
+            delivering.push(casts(bodies.split_to(n)));
+        }
+        outcome
+    }
+
+    /// One more for `to`, if it is a cast, which costs so much: it shares with those before it, or not.
+    fn add(&mut self, to: Option<ActorId>, cost: u64, delivering: &mut [Arrival]) {
+        if !self.is_like_last(to, cost) {
             self.give_to_last(delivering);
             self.to = to;
         }
         self.of += cost;
-        delivering.push((envelope, Credit::NONE));
+    }
+
+    fn is_like_last(&self, to: Option<ActorId>, cost: u64) -> bool {
+        to.is_some() && to == self.to && self.of + cost <= self.most
     }
 
     /// Those that were seen last are all that share.
-    fn give_to_last(&mut self, delivering: &mut [(Envelope, Credit)]) {
-        if let Some((_, last)) = delivering.last_mut().filter(|_| self.of > 0) {
-            *last = credit(self.freed, self.of);
+    fn give_to_last(&mut self, delivering: &mut [Arrival]) {
+        if let Some(last) = delivering.last_mut().filter(|_| self.of > 0) {
+            let (Arrival::One(_, room) | Arrival::Casts(Casts { credit: room, .. })) = last;
+            *room = credit(self.freed, self.of);
         }
         self.of = 0;
     }
@@ -180,3 +245,6 @@ fn credit(freed: &Arc<Freed>, cost: u64) -> Credit {
 
 /// Room for at least so many envelopes, or groups of them, is given back one after the other.
 const SHARES_MIN: u64 = 64;
+
+#[cfg(test)]
+mod tests;

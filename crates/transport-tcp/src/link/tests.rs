@@ -291,12 +291,13 @@ fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
         assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
     };
     receive(0);
-    link.wake_writer();
+    assert!(link.tell_of_arrivals(Asked::First), "it may be told with an answer");
+    assert!(!is_woken(&link));
+    link.tell_of_arrivals(Asked::Again);
     assert!(is_woken(&link), "the peer is to be told soon");
     assert_eq!(link.next_write(number, false), Write::WaitToAck);
     receive(1);
-    link.wake_writer();
-    assert!(!is_woken(&link), "it will be");
+    assert!(!link.tell_of_arrivals(Asked::First) && !is_woken(&link), "it will be");
     let mut cx = Context::from_waker(Waker::noop());
     assert!(link.poll_send(&mut cx, &mut call()).is_ready());
     let Write::Chunks(chunks) = link.next_write(number, false) else { panic!("there is a call") };

@@ -253,6 +253,7 @@ impl Session {
                 let envelope = Envelope { head, body: Body::Bytes(body) };
                 Ok(cost.map_or(Incoming::Nothing, |cost| Incoming::Envelope(envelope, cost)))
             }
+            Frame::Casts(_) => unreachable!("frames are taken one by one"),
             Frame::Ack(ack) => {
                 Ok(if self.heard(ack)? { Incoming::Room } else { Incoming::Nothing })
             }

@@ -21,6 +21,9 @@ fn bytes_of(frame: &Frame) -> BytesMut {
             encoded.put(*seq, &mut buffer);
             assert_eq!((buffer.len(), frame_len(&buffer)), (encoded.len(), buffer.len()));
         }
+        Frame::Casts(_) => frame.clone().apart().iter().for_each(|frame| {
+            buffer.extend_from_slice(&bytes_of(frame));
+        }),
         Frame::Ack(ack) => ack.put(&mut buffer),
         Frame::Ping => put_ping(&mut buffer),
         Frame::Close => put_close(&mut buffer),
@@ -64,12 +67,46 @@ proptest! {
         prop_assert!(buffer.is_empty());
     }
 
+    /// Those that are taken together are the same as one by one, and nothing else is.
+    #[test]
+    fn what_is_taken_together_is_as_it_was_sent(
+        steps in vec((0..3_u64, 0..20_u8, 0..100_usize), 0..60),
+        n_max in 2..40_usize,
+    ) {
+        let mut seq = 0;
+        let frames: Vec<Frame> = steps.into_iter().map(|(index, kind, size)| {
+            if kind == 0 {
+                return Frame::Ack(Ack::default());
+            }
+            // Now and then a number is left out, or a body is long.
+            seq += if kind == 1 { 2 } else { 1 };
+            let body = vec![seq as u8; if kind == 2 { 5_000 } else { size }].into();
+            Frame::Data { seq, head: head(index / 2), body }
+        }).collect();
+        let mut buffer: BytesMut = frames.iter().flat_map(bytes_of).collect();
+        let (mut known, mut found) = (KnownHead::default(), Vec::new());
+        loop {
+            if let Some(run) = take_alike(&mut buffer, (MAX, n_max), &known) {
+                prop_assert!((2..=n_max).contains(&run.bodies.len()));
+                found.extend(Frame::Casts(run).apart());
+            } else if let Some(frame) = take_frame(&mut buffer, MAX, &mut known).unwrap() {
+                found.push(frame);
+            } else {
+                break;
+            }
+        }
+        prop_assert_eq!(found, frames);
+        prop_assert!(buffer.is_empty());
+    }
+
     /// Whatever arrives, it is a frame, or none, or not yet one; nothing panics.
     #[test]
     fn any_bytes_are_answered(bytes in vec(any::<u8>(), 0..300)) {
         let mut buffer = BytesMut::from(&bytes[..]);
         let mut known = KnownHead::default();
-        while let Ok(Some(_)) = take_frame(&mut buffer, MAX, &mut known) {}
+        while let Ok(Some(_)) = take_frame(&mut buffer, MAX, &mut known) {
+            _ = take_alike(&mut buffer, (MAX, 9), &known).is_some();
+        }
     }
 
     /// One bit that is wrong makes another frame, or none, and never one that is longer than it says.
@@ -81,6 +118,31 @@ proptest! {
         let mut known = KnownHead::default();
         while let Ok(Some(_)) = take_frame(&mut buffer, MAX, &mut known) {}
     }
+}
+
+/// A cast alone, what is no cast, and what has not arrived yet are not taken together with anything.
+#[test]
+fn only_casts_that_follow_each_other_are_taken_together() {
+    let frame = |seq| Frame::Data { seq, head: head(1), body: Bytes::from_static(b"hi") };
+    let mut known = KnownHead::default();
+    let mut buffer = bytes_of(&frame(1));
+    buffer.extend_from_slice(&bytes_of(&frame(2)));
+    assert_eq!(take_alike(&mut buffer, (MAX, 9), &known), None, "no head is known");
+    assert_eq!(take_frame(&mut buffer, MAX, &mut known), Ok(Some(frame(1))));
+    assert_eq!(take_alike(&mut buffer, (MAX, 9), &known), None, "it is alone");
+    buffer.extend_from_slice(&bytes_of(&frame(3))[..60]);
+    assert_eq!(take_alike(&mut buffer, (MAX, 9), &known), None, "not all of the second is here");
+    buffer.extend_from_slice(&bytes_of(&frame(3))[60..]);
+    assert_eq!(take_alike(&mut buffer, (10, 9), &known), None, "they are too long");
+    let run = take_alike(&mut buffer, (MAX, 9), &known).expect("both are here");
+    assert_eq!(Frame::Casts(run).apart(), [frame(2), frame(3)]);
+    assert!(buffer.is_empty());
+    // There is no number after the greatest.
+    let mut buffer: BytesMut =
+        [u64::MAX - 1, u64::MAX, 0].map(frame).iter().flat_map(bytes_of).collect();
+    let run = take_alike(&mut buffer, (MAX, 9), &known).expect("two of them");
+    assert_eq!(Frame::Casts(run).apart(), [frame(u64::MAX - 1), frame(u64::MAX)]);
+    assert_eq!(take_alike(&mut buffer, (MAX, 9), &known), None);
 }
 
 #[test]

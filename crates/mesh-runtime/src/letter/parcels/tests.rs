@@ -1,11 +1,15 @@
 //! What waits beside a simple queue of it.
 
+use mesh_core::Sheaf;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::DecodeError;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::letter::Back;
+use crate::letter::bundle::{Bundle, Opening};
 
 struct Nobody;
 
@@ -53,11 +57,27 @@ enum Deed {
     Other,
     Large,
     Boxed,
+    Together,
     Pop,
 }
 
 const fn cast<M: Message>(message: M) -> Cast<M> {
     Cast { message, from: None }
+}
+
+/// Two messages with this number, as they come from another process.
+fn together(number: u32) -> Bundle<Small> {
+    fn decode(bytes: &[u8]) -> Result<Small, DecodeError> {
+        let number = bytes.try_into().map(u32::from_le_bytes);
+        number.map(Small).or(Err(DecodeError::OtherType))
+    }
+    let opening = Opening {
+        back: |_| Back::Nobody,
+        decode_first: |bodies| decode(bodies.first()),
+        decode: |bytes| decode(bytes),
+    };
+    let all = [number.to_le_bytes(); 2].concat();
+    Bundle { bodies: Sheaf::new(all.into(), [0..4, 4..8]), from: None, opening }
 }
 
 /// The number of a message, and its name.
@@ -68,6 +88,8 @@ fn open(letter: Box<dyn AnyLetter>) -> (&'static str, u32) {
     } else if let Some(letter) = letter.downcast_ref::<Letter<Other>>() {
         assert_eq!(letter.message.1, !letter.message.0);
         ("Other", letter.message.0)
+    } else if let Some(sealed) = letter.downcast_ref::<Sealed<Small>>() {
+        ("Small", (sealed.decode)(&sealed.bytes).unwrap().0)
     } else {
         let letter = letter.downcast_ref::<Letter<Large>>().unwrap();
         assert_eq!(letter.message.1, [7; 20]);
@@ -87,6 +109,7 @@ proptest! {
                 2 => Just(Deed::Other),
                 1 => Just(Deed::Large),
                 1 => Just(Deed::Boxed),
+                1 => Just(Deed::Together),
                 6 => Just(Deed::Pop),
             ],
             0..200,
@@ -110,6 +133,11 @@ proptest! {
                 }
                 Deed::Boxed => {
                     parcels.put(Box::new(Letter::from(cast(Small(number)))) as Box<dyn Parcel<Nobody>>);
+                    "Small"
+                }
+                Deed::Together => {
+                    parcels.push_together(together(number), 2);
+                    naive.push_back(("Small", number));
                     "Small"
                 }
                 Deed::Pop => {

@@ -308,6 +308,15 @@ fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
     assert_eq!(link.next_write(number, false), Write::WaitToAck);
     let Write::Chunks(chunks) = link.next_write(number, true) else { panic!("it has waited") };
     assert_eq!(chunks.remaining(), ACK_BYTES);
+    assert_eq!(link.next_write(number, false), Write::Wait);
+
+    receive(3);
+    assert!(link.tell_of_arrivals(Asked::First));
+    assert!(link.poll_send(&mut cx, &mut call()).is_ready() && is_woken(&link));
+    link.tell_of_arrivals(Asked::Again);
+    assert!(!is_woken(&link), "whoever writes says it as well");
+    assert!(matches!(link.next_write(number, false), Write::Chunks(_)));
+    assert_eq!(link.next_write(number, false), Write::Wait, "and nothing is timed");
 }
 
 #[test]

@@ -63,6 +63,8 @@ use flight::{Flight, GivenUp};
 pub struct Caster<N, P, R> {
     stream: StreamId,
     limits: Limits,
+    /// How much of the window, and of what a rank may have, is kept for what is cast ahead.
+    kept: usize,
     /// The newest table of members that was cast by.
     members: Option<Arc<Members<N>>>,
     last: u64,
@@ -81,6 +83,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         Self {
             stream,
             limits,
+            kept: 0,
             members: None,
             last: 0,
             at: At::new(),
@@ -88,6 +91,20 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             flights: BTreeMap::new(),
             awaited: None,
         }
+    }
+
+    /// Keeps room for so many casts that are made [ahead](Self::cast_ahead): less than
+    /// [`Limits::window`] and [`Limits::rank`] is then left for others.
+    #[must_use]
+    pub const fn keeping(mut self, kept: usize) -> Self {
+        self.kept = kept;
+        self
+    }
+
+    /// Casts a message for which there is room, since it was kept ([`keeping`](Self::keeping)): whoever casts keeps
+    /// to it that no more than that are not [over](Settled::is_over), and that they are small.
+    pub fn cast_ahead(&mut self, plan: Arc<Plan<N>>, payload: P, bytes: usize) -> Sent<N, P, R> {
+        self.send_out(plan, Kind::Cast, (payload, bytes))
     }
 
     /// Casts a message of so many bytes to the region of a plan. Returns its number, and what is to be
@@ -107,6 +124,15 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             self.awaited = Some((kind, bytes, plan));
             return Err(Full { message: payload, busy });
         }
+        Ok(self.send_out(plan, kind, (payload, bytes)))
+    }
+
+    fn send_out(
+        &mut self,
+        plan: Arc<Plan<N>>,
+        kind: Kind,
+        (payload, bytes): (P, usize),
+    ) -> Sent<N, P, R> {
         let mut effects = Vec::new();
         self.learn(plan.members(), &mut effects);
         let settled = self.settled();
@@ -126,7 +152,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         self.flights.insert(number, flight);
         self.send(number, branches, &settled, &mut effects);
         self.absorb(number, &mut effects);
-        Ok((number, effects))
+        (number, effects)
     }
 
     /// One transition: takes what happened, returns what is to be done, in order.

@@ -13,6 +13,7 @@
 //! actor that has no room waits in a queue of its own, of which each caster fills no more than
 //! [`Limits::rank`](crate::Limits::rank): then what is for that rank waits at the caster, and nothing else does.
 
+mod ahead;
 mod books;
 mod carrier;
 mod caster_actor;

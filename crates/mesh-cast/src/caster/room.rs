@@ -42,7 +42,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let kept = flights.filter(|it| it.payload.is_some()).map(|it| it.bytes);
         let kept: usize = kept.sum();
         let has_bytes = kept == 0 || kept.saturating_add(bytes) <= limits.window_bytes;
-        if self.last - self.through() >= limits.window || !has_bytes {
+        let window = limits.window.saturating_sub(self.kept as u64).max(1);
+        if self.last - self.through() >= window || !has_bytes {
             return Err(Busy::All);
         }
         let full = self.full_ranks(plan.all_ranks(), bytes);
@@ -61,7 +62,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let limits = &self.limits;
         let open = || self.flights.values().filter(|flight| !flight.untaken.is_empty());
         let left = limits.open.saturating_sub(self.flights.len());
-        let most = (left / OPEN_PARTS).clamp(1, limits.rank.max(1));
+        let most = (left / OPEN_PARTS).clamp(1, limits.rank.saturating_sub(self.kept).max(1));
         let many = over(open().map(|it| (&it.untaken, 1)), ranks, |n| n >= most);
         let n_bytes = open().fold(0_usize, |sum, it| sum.saturating_add(it.bytes));
         let most = limits.open_bytes.saturating_sub(n_bytes).min(limits.window_bytes);

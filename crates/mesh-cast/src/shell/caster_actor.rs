@@ -13,6 +13,7 @@ use mesh_runtime::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::ahead::{AHEAD, Ahead, Place};
 use super::casters::{Cast, Told, Users, forget, leave};
 use super::crowd::Crowd;
 use super::downs::TOGETHER_WITHIN;
@@ -55,6 +56,8 @@ pub(super) struct CasterActor {
     links: Links,
     will_flush: bool,
     tickets: BTreeMap<u64, Ticket>,
+    /// The places of those that were cast ahead and are not over.
+    ahead: VecDeque<(u64, Place)>,
     /// Those that there is no room for. Each has somebody who waits for it.
     waiting: VecDeque<Submit>,
     /// What was last said to all of what is settled, and when.
@@ -76,6 +79,8 @@ impl Drop for CasterActor {
 /// Something is to be cast.
 pub(super) struct Submit {
     pub(super) cast: Cast,
+    /// If there is room for it, and nobody waits.
+    pub(super) ahead: Option<Ahead>,
     /// Told when it is on its way.
     pub(super) accepted: oneshot::Sender<()>,
     pub(super) told: Option<mpsc::UnboundedSender<Told>>,
@@ -123,6 +128,10 @@ impl CasterActor {
         for event in events {
             let effects = self.caster.step(event);
             self.perform(effects, cx);
+        }
+        if !self.ahead.is_empty() {
+            let settled = self.caster.settled();
+            self.ahead.retain(|(number, _)| !settled.is_over(*number));
         }
         self.admit(cx);
         self.send_due(cx);
@@ -173,7 +182,7 @@ impl CasterActor {
     fn admit(&mut self, cx: &Context<Self>) {
         let (mut queue, mut crowd) = (std::mem::take(&mut self.waiting), Crowd::default());
         while let Some(submit) = queue.pop_front() {
-            if submit.accepted.is_closed() {
+            if submit.ahead.is_none() && submit.accepted.is_closed() {
                 // Whoever waited has gone.
                 continue;
             }
@@ -185,8 +194,15 @@ impl CasterActor {
                 Some(range) => Arc::new(plan.within(range.clone())),
                 None => plan,
             };
-            let refused = match crowd.is_before(&submit.cast, &plan) {
-                true => Some(submit),
+            let must_wait = match submit.ahead {
+                Some(_) => crowd.has_sender(&submit.cast),
+                None => crowd.is_before(&submit.cast, &plan),
+            };
+            let refused = match must_wait {
+                true => {
+                    crowd.follow(&submit.cast);
+                    Some(submit)
+                }
                 false => self.submit(submit, plan, &mut crowd, cx),
             };
             self.waiting.extend(refused);
@@ -196,7 +212,7 @@ impl CasterActor {
     /// Casts to a plan; what there is no room for comes back, and joins the crowd.
     fn submit(
         &mut self,
-        Submit { mut cast, accepted, told }: Submit,
+        Submit { mut cast, ahead, accepted, told }: Submit,
         plan: Arc<Plan<PeerId>>,
         crowd: &mut Crowd,
         cx: &Context<Self>,
@@ -213,7 +229,15 @@ impl CasterActor {
         };
         let (kind, payload) = (cast.kind, cast.payload.clone());
         let bytes = payload.body.len();
-        match self.caster.cast(plan, kind, payload, bytes) {
+        let sent = match ahead {
+            Some(ahead) => {
+                let (number, effects) = self.caster.cast_ahead(plan, payload, bytes);
+                self.ahead.push_back((number, ahead.settle()));
+                Ok((number, effects))
+            }
+            None => self.caster.cast(plan, kind, payload, bytes),
+        };
+        match sent {
             Ok((number, effects)) => {
                 self.active = Instant::now();
                 if kind.wants_reply() {
@@ -227,7 +251,7 @@ impl CasterActor {
             }
             Err(Full { busy, .. }) => {
                 crowd.join(&cast, busy);
-                Some(Submit { cast, accepted, told })
+                Some(Submit { cast, ahead: None, accepted, told })
             }
         }
     }
@@ -272,7 +296,8 @@ impl Actor for CasterActor {
     ) -> Result<Self, Failure> {
         cx.proc().watch_peers(cx.port());
         cx.send_every(TICK, || Tick);
-        let caster = Caster::new(StreamId { caster: cx.id(), mesh }, Limits::default());
+        let caster =
+            Caster::new(StreamId { caster: cx.id(), mesh }, Limits::default()).keeping(AHEAD);
         let said = caster.settled();
         let now = Instant::now();
         Ok(Self {
@@ -284,6 +309,7 @@ impl Actor for CasterActor {
             links: Links::new(),
             will_flush: false,
             tickets: BTreeMap::new(),
+            ahead: VecDeque::new(),
             waiting: VecDeque::new(),
             said,
             said_at: now,

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use mesh_core::{MeshId, PeerId, Plane};
 use mesh_runtime::{ActorRef, Proc};
 use mesh_shape::{Overlay, RankSet, Region};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::ahead::Ahead;
 use super::caster_actor::{CasterActor, Gone, Submit};
 use super::message::Payload;
 use super::table::Table;
@@ -28,12 +29,22 @@ struct Entry {
 }
 
 /// How many use a caster. One that nobody uses ends when nothing of it is on its way.
-#[derive(Debug, Default)]
-pub(super) struct Users(AtomicUsize);
+#[derive(Debug)]
+pub(super) struct Users {
+    n: AtomicUsize,
+    /// The places for casts that are made ahead.
+    places: Arc<Semaphore>,
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self { n: AtomicUsize::new(0), places: Ahead::places() }
+    }
+}
 
 impl Users {
     pub(super) fn is_none(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
+        self.n.load(Ordering::Acquire) == 0
     }
 }
 
@@ -89,7 +100,7 @@ impl CasterRef {
         let users = proc.with_slot(|casters: &mut Casters| {
             let (_, users) = casters.entry(&proc, mesh, None);
             // Not later: one that nobody uses may end at any time.
-            users.0.fetch_add(1, Ordering::AcqRel);
+            users.n.fetch_add(1, Ordering::AcqRel);
             users
         });
         Self { proc, mesh, users }
@@ -108,10 +119,12 @@ impl CasterRef {
     ///
     /// [`Ended`]; then nothing was sent.
     pub async fn cast(&self, cast: Cast) -> Result<Tellings, Ended> {
+        let ahead = Ahead::try_new(&cast, &self.proc, &self.users.places);
+        let is_ahead = ahead.is_some();
         let (accepted, is_accepted) = oneshot::channel();
         let (told, outcomes) = mpsc::unbounded_channel();
         let told = cast.kind.wants_reply().then_some(told);
-        let mut submit = Submit { cast, accepted, told };
+        let mut submit = Submit { cast, ahead, accepted, told };
         let mut ended = None;
         loop {
             let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
@@ -122,10 +135,16 @@ impl CasterRef {
                     submit = error.message;
                     ended = Some(actor);
                 }
-                Err(_) => return Err(Ended),
+                Err(error) => {
+                    // That much is said here.
+                    drop(error.message.ahead.map(Ahead::settle));
+                    return Err(Ended);
+                }
             }
         }
-        is_accepted.await.or(Err(Ended))?;
+        if !is_ahead {
+            is_accepted.await.or(Err(Ended))?;
+        }
         Ok(outcomes)
     }
 
@@ -190,7 +209,7 @@ pub(super) fn forget(mesh: MeshId, caster: &ActorRef<CasterActor>) {
 
 impl Drop for CasterRef {
     fn drop(&mut self) {
-        self.users.0.fetch_sub(1, Ordering::AcqRel);
+        self.users.n.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -26,16 +26,25 @@ pub(super) struct Crowd {
 impl Crowd {
     /// Whether a cast must wait behind it.
     pub(super) fn is_before(&self, cast: &Cast, plan: &Plan<PeerId>) -> bool {
-        let from = cast.payload.from;
         self.is_full
             || (cast.kind.wants_reply() && self.silent.intersects(plan.all_ranks()))
-            || from.is_some_and(|from| self.senders.contains(&from))
+            || self.has_sender(cast)
             || self.ranks.intersects(plan.all_ranks())
+    }
+
+    /// Whether a cast that there is room for must wait behind it all the same.
+    pub(super) fn has_sender(&self, cast: &Cast) -> bool {
+        cast.payload.from.is_some_and(|from| self.senders.contains(&from))
+    }
+
+    /// One waits behind it: what its sender casts later does so, too.
+    pub(super) fn follow(&mut self, cast: &Cast) {
+        self.senders.extend(cast.payload.from);
     }
 
     /// One more waits.
     pub(super) fn join(&mut self, cast: &Cast, busy: Busy) {
-        self.senders.extend(cast.payload.from);
+        self.follow(cast);
         match busy {
             Busy::All => self.is_full = true,
             Busy::Calls(ranks) => self.silent = self.silent.union(&ranks),

@@ -144,7 +144,8 @@ impl Chaos<'_> {
         };
         let homes = timeout(START_WITHIN, LocalProcs::start_with(proc, homes)).await??;
         let procs = homes.procs();
-        let spawning = ActorMesh::spawn(proc, &procs, spec(self.dir.clone(), fan_out()?));
+        let spawning =
+            ActorMesh::spawn(proc, &procs, spec(self.dir.clone(), fan_out(self.options)?));
         let mesh = timeout(START_WITHIN, spawning).await??;
         let site = Site { proc: proc.clone(), homes: None, dir: self.dir.clone() };
         self.drive(site, mesh, WITHIN).await
@@ -161,7 +162,7 @@ impl Chaos<'_> {
         let described = described.times(TIMES).stalled_handler(THRESHOLD).actors()?;
         let mut homes = timeout(START_WITHIN, described.spawn(hosts)).await??;
         *id = Some(homes.label().id());
-        let spawning = homes.spawn_as(spec(self.dir.clone(), fan_out()?));
+        let spawning = homes.spawn_as(spec(self.dir.clone(), fan_out(self.options)?));
         let mesh = timeout(START_WITHIN, spawning).await??;
         for seat in homes.seats().await {
             census.seat(seat.pid);
@@ -180,7 +181,7 @@ impl Chaos<'_> {
     ) -> Result<()> {
         let (seed, n_faults, n_hogs) = self.faults;
         let cards = if self.options.is_at_once { AT_ONCE } else { cards };
-        let shape = (self.options.extent.size(), fan_out()?.get());
+        let shape = (self.options.extent.size(), fan_out(self.options)?.get());
         let mut driver = Driver::watch(site, mesh, self.books).await?;
         driver.begin().await?;
         let n_hogged = if n_hogs == 0 { 0 } else { n_faults / 2 };
@@ -194,9 +195,9 @@ impl Chaos<'_> {
     }
 }
 
-/// So small that a cast goes over three processes.
-fn fan_out() -> Result<FanOut> {
-    Ok(FanOut::new(2)?)
+/// So small that a cast goes over three processes; of many that die at once, so that one goes to all soon.
+fn fan_out(options: &Options) -> Result<FanOut> {
+    Ok(FanOut::new(if options.is_at_once { 32 } else { 2 })?)
 }
 
 /// A directory that is removed with all that is in it.

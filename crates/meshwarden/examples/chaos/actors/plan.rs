@@ -78,6 +78,9 @@ pub(crate) const BETWEEN: &[(Card, usize)] = &[
     (Card::All, 2),
 ];
 
+/// A mesh of more ranks is called, and not cast to.
+const CAST_TO_MAX: usize = 100;
+
 /// The same, to actors within this process: it is not killed.
 pub(crate) const WITHIN: &[(Card, usize)] = &[
     (Card::Act(Act::Panic(By::Cast)), 40),
@@ -106,7 +109,9 @@ impl Plan {
     pub(crate) fn step(&mut self) -> Option<Step> {
         let n_numbers = 8 + self.dice.below(25);
         let n_before = self.dice.below(n_numbers) as u64;
-        let n_numbers = n_numbers as u64;
+        // Many that die at once are not in the way of what is cast to many.
+        let n_numbers = if self.n_ranks > CAST_TO_MAX { 0 } else { n_numbers as u64 };
+        let n_before = n_before.min(n_numbers);
         let card = self.card()?;
         let mut acts = Vec::new();
         if let Card::Act(act) = card {
@@ -249,6 +254,12 @@ mod tests {
                 assert!(ranks.len() == acts.len() && n_before < n_numbers);
             }
         }
+    }
+
+    #[test]
+    fn a_mesh_of_many_is_not_cast_to_meanwhile() {
+        let steps = steps(1, 1_000, 100);
+        assert!(steps.iter().all(|step| (step.n_before, step.n_numbers) == (0, 0)));
     }
 
     #[test]

@@ -39,6 +39,15 @@ impl Amount {
     }
 }
 
+/// Those who take turns, and what they have taken: direct first, then by a tree.
+struct World<'a> {
+    root: &'a Root,
+    sides: [Side; 2],
+    floor: Floor,
+    calls: [Duel; 2],
+    casts: [Duel; 2],
+}
+
 /// Calls and casts to a mesh of so many processes.
 pub(crate) async fn measure(
     root: &Root,
@@ -49,45 +58,67 @@ pub(crate) async fn measure(
     let direct = procs.spawn::<Tool>("direct", ()).await?;
     let spec = ActorSpec::new("tree", &()).fan_out(FanOut::new(fan_out(n_procs))?);
     let tree = procs.spawn_as::<Tool>(spec).await?;
-    let sides = [Side { by: "ours", tools: direct }, Side { by: "ours, tree", tools: tree }];
-    let mut floor = Floor::start(n_procs).await?;
-    let call = format!("call of {n_procs} processes and gather, 64 B");
-    let mut calls = [Duel::new(&*call), Duel::new(&*call)];
-    let pipelined = format!("pipelined cast to {n_procs} processes, 64 B");
-    let mut casts = [Duel::new(&*pipelined), Duel::new(&*pipelined)];
+    let duels = |work: String| [Duel::new(&*work), Duel::new(&*work)];
+    let mut world = World {
+        root,
+        sides: [Side { by: "ours", tools: direct }, Side { by: "ours, tree", tools: tree }],
+        floor: Floor::start(n_procs).await?,
+        calls: duels(format!("call of {n_procs} processes and gather, 64 B")),
+        casts: duels(format!("pipelined cast to {n_procs} processes, 64 B")),
+    };
     let amount = Amount::of(n_procs, effort);
-    let n_each = u32::try_from(amount.n_casts)?;
     for _ in 0..=effort.rounds() {
-        calls.iter_mut().chain(&mut casts).for_each(Duel::begin_round);
+        world.calls.iter_mut().chain(&mut world.casts).for_each(Duel::begin_round);
         for _ in 0..amount.n_slices {
-            let pinged = timed(amount.n_calls, async || Ok(floor.ping_all().await?)).await?;
-            for duel in &mut calls {
-                pinged.iter().for_each(|elapsed| duel.floor.push(*elapsed));
-            }
-            for (Side { tools, .. }, duel) in sides.iter().zip(&mut calls) {
-                let call = async || Ok(check(&tools.call(root, PING).await)?);
-                let called = timed(amount.n_calls, call).await?;
-                called.into_iter().for_each(|elapsed| duel.ours.push(elapsed));
-            }
-            let started = Instant::now();
-            floor.cast_all(amount.n_casts).await?;
-            let elapsed = started.elapsed() / n_each;
-            casts.iter_mut().for_each(|duel| duel.floor.push(elapsed));
-            for (Side { tools, .. }, duel) in sides.iter().zip(&mut casts) {
-                let started = Instant::now();
-                cast(tools, root, amount.n_casts).await?;
-                duel.ours.push(started.elapsed() / n_each);
-            }
+            world.call(amount.n_calls).await?;
+            world.cast(amount.n_casts).await?;
         }
     }
-    let mut found = Vec::new();
-    let figures = [(&calls, Figure::P50, "; p50"), (&calls, Figure::P99, "; p99")];
-    for (duels, figure, suffix) in figures.into_iter().chain([(&casts, Figure::P50, "")]) {
-        let [direct, tree] = duels;
-        found.push(Duel::beside(direct, (sides[1].by, tree), figure, suffix));
-    }
-    found.extend(counts(root, &sides, n_procs).await?);
+    let mut found = world.records();
+    found.extend(counts(root, &world.sides, n_procs).await?);
     Ok(found)
+}
+
+impl World<'_> {
+    /// Calls of everybody in turn.
+    async fn call(&mut self, n: usize) -> Result<(), ClientError> {
+        let floor = &mut self.floor;
+        let pinged = timed(n, async || Ok(floor.ping_all().await?)).await?;
+        for (Side { tools, .. }, duel) in self.sides.iter().zip(&mut self.calls) {
+            pinged.iter().for_each(|elapsed| duel.floor.push(*elapsed));
+            let call = async || Ok(check(&tools.call(self.root, PING).await)?);
+            let called = timed(n, call).await?;
+            called.into_iter().for_each(|elapsed| duel.ours.push(elapsed));
+        }
+        Ok(())
+    }
+
+    /// Casts of everybody in turn.
+    async fn cast(&mut self, n: usize) -> Result<(), ClientError> {
+        let n_each = u32::try_from(n)?;
+        let started = Instant::now();
+        self.floor.cast_all(n).await?;
+        let elapsed = started.elapsed() / n_each;
+        for (Side { tools, .. }, duel) in self.sides.iter().zip(&mut self.casts) {
+            duel.floor.push(elapsed);
+            let started = Instant::now();
+            cast(tools, self.root, n).await?;
+            duel.ours.push(started.elapsed() / n_each);
+        }
+        Ok(())
+    }
+
+    fn records(&self) -> Vec<Vec<Record>> {
+        let figures = [
+            (&self.calls, Figure::P50, "; p50"),
+            (&self.calls, Figure::P99, "; p99"),
+            (&self.casts, Figure::P50, ""),
+        ];
+        let of = |([direct, tree], figure, suffix): (&[Duel; 2], _, _)| {
+            direct.beside((self.sides[1].by, tree), figure, suffix)
+        };
+        figures.into_iter().map(of).collect()
+    }
 }
 
 /// A tree is one of more than one level, also where only a few processes are.

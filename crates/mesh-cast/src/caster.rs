@@ -104,7 +104,11 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     /// Casts a message for which there is room, since it was kept ([`keeping`](Self::keeping)): whoever casts keeps
     /// to it that no more than that are not [over](Settled::is_over), and that they are small.
     pub fn cast_ahead(&mut self, plan: Arc<Plan<N>>, payload: P, bytes: usize) -> Sent<N, P, R> {
-        self.send_out(plan, Kind::Cast, (payload, bytes))
+        let (number, effects) = self.send_out(plan, Kind::Cast, (payload, bytes));
+        if let Some(flight) = self.flights.get_mut(&number) {
+            flight.is_ahead = true;
+        }
+        (number, effects)
     }
 
     /// Casts a message of so many bytes to the region of a plan. Returns its number, and what is to be
@@ -145,7 +149,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         });
         let mut flight = Flight::new(kind, Arc::clone(&plan), (payload, bytes));
         flight.expects = self.expects.clone();
-        for run in plan.targets().runs() {
+        for run in plan.expecting().runs() {
             self.expects.insert(run, Expect::After(number));
         }
         let branches = flight.gather.spread(&plan, 0..plan.members().len(), &mut self.at);

@@ -45,6 +45,8 @@ pub struct Plan<N> {
     region: Option<Arc<Region>>,
     /// The ranks of the region that live in any node; those of all nodes if there is no region.
     ranks: Option<RankSet>,
+    /// Whether nodes of the region may have no ranks of it.
+    has_exceptions: bool,
     /// The positions of nodes that have ranks in the region and are not known to be dead.
     live: RankSet,
     /// The positions of nodes that have ranks in the region and are known to be dead.
@@ -96,7 +98,15 @@ impl<N: Copy + Ord> Plan<N> {
     #[must_use]
     pub fn new(members: Arc<Members<N>>, fan_out: FanOut) -> Self {
         let live = RankSet::from(0..members.len());
-        Self { members, fan_out, region: None, ranks: None, live, dead: RankSet::new() }
+        Self {
+            members,
+            fan_out,
+            region: None,
+            ranks: None,
+            has_exceptions: false,
+            live,
+            dead: RankSet::new(),
+        }
     }
 
     /// The tree over the nodes that have ranks in `region`. Linear in the nodes: keep it for the next cast
@@ -116,6 +126,7 @@ impl<N: Copy + Ord> Plan<N> {
             dead: self.dead.intersection(&inside),
             region: Some(region),
             ranks: Some(ranks),
+            has_exceptions: false,
             members: Arc::clone(&self.members),
             fan_out: self.fan_out,
         }
@@ -132,6 +143,7 @@ impl<N: Copy + Ord> Plan<N> {
             dead: self.dead.intersection(&inside),
             region: self.region.clone(),
             ranks: Some(ranks),
+            has_exceptions: false,
             members: Arc::clone(&self.members),
             fan_out: self.fan_out,
         }
@@ -150,7 +162,17 @@ impl<N: Copy + Ord> Plan<N> {
     /// The same tree, in which nothing is for these ranks: whoever lives beside them gets it, and passes it on.
     #[must_use]
     pub fn except(&self, ranks: &RankSet) -> Self {
-        Self { ranks: Some(self.all_ranks().difference(ranks)), ..self.clone() }
+        let ranks = Some(self.all_ranks().difference(ranks));
+        Self { ranks, has_exceptions: true, ..self.clone() }
+    }
+
+    /// The positions of the nodes that it is for: who only passes it on is not to have had it.
+    pub(crate) fn expecting(&self) -> RankSet {
+        let targets = self.targets();
+        if !self.has_exceptions {
+            return targets;
+        }
+        targets.iter().filter(|position| !self.ranks(position.index()).is_empty()).collect()
     }
 
     /// The table of nodes.

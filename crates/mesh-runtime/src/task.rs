@@ -122,6 +122,14 @@ enum Next {
 }
 
 impl<A: Actor> ActorTask<A> {
+    /// After how many messages a mailbox that is never empty is told that there is room: many, but of a small mailbox
+    /// no more than half.
+    const RELEASED_TOGETHER: usize = match A::MAILBOX / 2 {
+        0 => 1,
+        half if half > 64 => 64,
+        half => half,
+    };
+
     /// The task of an actor that is created from what `params` makes.
     pub(crate) fn new(
         shared: Arc<Shared<A>>,
@@ -281,7 +289,7 @@ impl<A: Actor> ActorTask<A> {
             return self.leave();
         };
         self.n_begun += 1;
-        if self.n_begun >= RELEASED_TOGETHER {
+        if self.n_begun >= Self::RELEASED_TOGETHER {
             let n = self.begun();
             self.shared.mailbox.release(n);
         }
@@ -536,6 +544,3 @@ impl<A: Actor> Unpin for ActorTask<A> {}
 
 /// How many steps may pass before other tasks have their turn.
 const STEPS_PER_POLL: usize = 256;
-
-/// After how many messages a mailbox that is never empty is told that there is room.
-const RELEASED_TOGETHER: usize = 64;

@@ -250,6 +250,10 @@ pub(crate) fn take_alike(
         at += length;
     }
     let head = known.head.as_ref().filter(|_| parts.len() > 1)?.clone();
+    // They may wait in a mailbox for long, and the buffer may hold far more frames than are alike.
+    if parts.capacity() > 2 * parts.len() {
+        parts.shrink_to_fit();
+    }
     Some(Run { seq, head, bodies: Sheaf::new(buffer.split_to(at).freeze(), parts) })
 }
 

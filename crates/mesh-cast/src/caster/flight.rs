@@ -19,6 +19,8 @@ pub(super) struct Flight<N, P, R> {
     pub(super) payload: Option<P>,
     /// How large it is.
     pub(super) bytes: usize,
+    /// Whether room was kept for it.
+    pub(super) is_ahead: bool,
     /// The ranks at whose processes it has not arrived. Invariant: all of them are among `untaken`.
     pub(super) absent: RankSet,
     /// The ranks that have not taken it, and are not given up.
@@ -46,6 +48,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
             expects: Overlay::new(),
             payload: Some(payload),
             bytes,
+            is_ahead: false,
             absent: ranks.clone(),
             untaken: ranks.clone(),
             pending: ranks,

@@ -60,8 +60,10 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     /// Which of some ranks have so much to take that there is no room for so many bytes more.
     fn full_ranks(&self, ranks: &RankSet, bytes: usize) -> RankSet {
         let limits = &self.limits;
-        let open = || self.flights.values().filter(|flight| !flight.untaken.is_empty());
-        let left = limits.open.saturating_sub(self.flights.len());
+        // What room was kept for takes nothing from others.
+        let waited = || self.flights.values().filter(|flight| !flight.is_ahead);
+        let open = || waited().filter(|flight| !flight.untaken.is_empty());
+        let left = limits.open.saturating_sub(self.kept).saturating_sub(waited().count());
         let most = (left / OPEN_PARTS).clamp(1, limits.rank.saturating_sub(self.kept).max(1));
         let many = over(open().map(|it| (&it.untaken, 1)), ranks, |n| n >= most);
         let n_bytes = open().fold(0_usize, |sum, it| sum.saturating_add(it.bytes));

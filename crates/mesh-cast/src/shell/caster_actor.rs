@@ -58,7 +58,8 @@ pub(super) struct CasterActor {
     tickets: BTreeMap<u64, Ticket>,
     /// The places of those that were cast ahead and are not over.
     ahead: VecDeque<(u64, Place)>,
-    /// Those that there is no room for. Each has somebody who waits for it.
+    /// Those that there is no room for, and somebody waits for each; and those that were made ahead, behind one of the
+    /// same sender.
     waiting: VecDeque<Submit>,
     /// What was last said to all of what is settled, and when.
     said: Settled,
@@ -129,16 +130,21 @@ impl CasterActor {
             let effects = self.caster.step(event);
             self.perform(effects, cx);
         }
-        if !self.ahead.is_empty() {
-            let settled = self.caster.settled();
-            self.ahead.retain(|(number, _)| !settled.is_over(*number));
-        }
         self.admit(cx);
         self.send_due(cx);
     }
 
+    /// Gives back the places of what is over.
+    fn free_places(&mut self) {
+        if !self.ahead.is_empty() {
+            let settled = self.caster.settled();
+            self.ahead.retain(|(number, _)| !settled.is_over(*number));
+        }
+    }
+
     /// Sends the legs that wait for no others, and sees to it that the others are sent soon.
     fn send_due(&mut self, cx: &mut Context<Self>) {
+        self.free_places();
         let due = self.links.downs.due();
         self.send_legs(due, cx);
         if !self.will_flush && !self.links.downs.is_empty() {
@@ -470,6 +476,8 @@ impl Handler<Tick> for CasterActor {
         }
         self.say_settled(cx);
         self.links.posts.sweep(cx.proc());
+        self.links.downs.sweep();
+        self.free_places();
         let is_idle = self.caster.n_flights() == 0 && self.waiting.is_empty();
         let is_unused = is_idle && self.users.is_none() && self.said == self.caster.settled();
         if is_unused && leave(cx.proc(), self.mesh, cx.me()) {

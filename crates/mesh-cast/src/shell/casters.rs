@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use mesh_core::{MeshId, PeerId, Plane};
-use mesh_runtime::{ActorRef, Proc};
+use mesh_runtime::{ActorRef, Proc, TryCastError};
 use mesh_shape::{Overlay, RankSet, Region};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::ahead::Ahead;
+use super::ahead::{AHEAD, Ahead};
 use super::caster_actor::{CasterActor, Gone, Submit};
 use super::message::Payload;
 use super::table::Table;
@@ -44,7 +44,7 @@ impl Default for Users {
 
 impl Users {
     pub(super) fn is_none(&self) -> bool {
-        self.n.load(Ordering::Acquire) == 0
+        self.n.load(Ordering::Acquire) == 0 && self.places.available_permits() == AHEAD
     }
 }
 
@@ -109,7 +109,11 @@ impl CasterRef {
     /// Sends a message down the tree, behind all that was sent before, and returns when it is on its way: where
     /// there is no room for it, it waits. What came of a call is told by the receiver that is returned.
     ///
-    /// A cast that is not taken comes back to the actor that sent it (R3).
+    /// A few small casts are taken before the caster has looked for room, which it keeps for them: who casts one after
+    /// the other is not woken for each.
+    ///
+    /// A cast that is not taken comes back to the actor that sent it (R3); also one of those few whose caster ends
+    /// before it is on its way.
     ///
     /// # Cancellation
     ///
@@ -119,13 +123,24 @@ impl CasterRef {
     ///
     /// [`Ended`]; then nothing was sent.
     pub async fn cast(&self, cast: Cast) -> Result<Tellings, Ended> {
-        let ahead = Ahead::try_new(&cast, &self.proc, &self.users.places);
-        let is_ahead = ahead.is_some();
         let (accepted, is_accepted) = oneshot::channel();
         let (told, outcomes) = mpsc::unbounded_channel();
         let told = cast.kind.wants_reply().then_some(told);
+        let ahead = Ahead::try_new(&cast, &self.proc, &self.users.places);
+        let is_ahead = ahead.is_some();
         let mut submit = Submit { cast, ahead, accepted, told };
         let mut ended = None;
+        if is_ahead {
+            // At once, or as others do: who goes away while it waits has sent nothing.
+            let actor = caster_of(&self.proc, self.mesh, None);
+            submit = match actor.try_cast(&self.proc, submit) {
+                Ok(()) => return Ok(outcomes),
+                Err(TryCastError::Full { message, .. } | TryCastError::Closed { message, .. }) => {
+                    message
+                }
+            };
+            drop(submit.ahead.take().map(Ahead::settle));
+        }
         loop {
             let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
             match actor.cast(&self.proc, submit).await {
@@ -135,16 +150,10 @@ impl CasterRef {
                     submit = error.message;
                     ended = Some(actor);
                 }
-                Err(error) => {
-                    // That much is said here.
-                    drop(error.message.ahead.map(Ahead::settle));
-                    return Err(Ended);
-                }
+                Err(_) => return Err(Ended),
             }
         }
-        if !is_ahead {
-            is_accepted.await.or(Err(Ended))?;
-        }
+        is_accepted.await.or(Err(Ended))?;
         Ok(outcomes)
     }
 

@@ -54,7 +54,8 @@ impl Downs {
         };
         let waiting = self.0.entry(to).or_insert_with(new);
         // What goes together goes by one table; and a large one goes alone.
-        let is_other = waiting.way.table.version != way.table.version;
+        let of = |way: &Way| (way.table.mesh, way.table.version);
+        let is_other = of(&waiting.way) != of(&way);
         let is_full = waiting.legs.len() >= LEGS || waiting.n_bytes + n_bytes > BYTES;
         let due =
             (is_other || is_full).then(|| waiting.take(to)).filter(|due| !due.legs.is_empty());
@@ -79,10 +80,7 @@ impl Downs {
 
     /// All that waits.
     pub(super) fn all(&mut self) -> Vec<Due> {
-        let due = self.send(Instant::now(), |_| true);
-        // Those that nothing was sent to have waited long enough.
-        self.0.retain(|to, _| due.iter().any(|due| due.to == *to));
-        due
+        self.send(Instant::now(), |_| true)
     }
 
     fn send(&mut self, now: Instant, is_due: impl Fn(&Waiting) -> bool) -> Vec<Due> {
@@ -92,6 +90,12 @@ impl Downs {
             it.take(*to)
         });
         due.collect()
+    }
+
+    /// Forgets those to whom nothing was sent for a while.
+    pub(super) fn sweep(&mut self) {
+        let is_new = |sent: Instant| sent.elapsed() < TOGETHER_WITHIN;
+        self.0.retain(|_, waiting| !waiting.legs.is_empty() || waiting.sent.is_some_and(is_new));
     }
 
     /// Whether nothing waits.

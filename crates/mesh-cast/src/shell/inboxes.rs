@@ -150,7 +150,7 @@ impl Carrier {
                     }
                 };
                 match handed {
-                    Ok(None) => said.push(of_rank(of, Outcome::Taken)),
+                    Ok(None) => said.push((of_rank(of, Outcome::Taken), busy)),
                     Ok(Some(question)) => {
                         let relay = self.relay.clone();
                         answers.spawn(async move {
@@ -160,7 +160,7 @@ impl Carrier {
                     }
                     Err(why) => {
                         let fault = Failure::Fault(Fault::Undelivered(why));
-                        said.push(of_rank(of, Outcome::Failed(fault)));
+                        said.push((of_rank(of, Outcome::Failed(fault)), busy));
                     }
                 }
                 next = (said.len() < TOGETHER).then(|| items.try_recv().ok()).flatten();
@@ -183,10 +183,12 @@ impl Carrier {
         }
     }
 
-    /// Says what there is to say.
-    async fn say(&self, said: &mut Vec<OfRank>) {
+    /// Says what there is to say. Until that is done its inbox is not idle.
+    async fn say(&self, said: &mut Vec<(OfRank, Arc<()>)>) {
         if !said.is_empty() {
-            say(&self.relay, std::mem::take(said)).await;
+            let (said, busy): (_, Vec<_>) = std::mem::take(said).into_iter().unzip();
+            say(&self.relay, said).await;
+            drop(busy);
         }
     }
 }

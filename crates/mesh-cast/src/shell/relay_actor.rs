@@ -279,7 +279,7 @@ impl Linked for RelayActor {
     }
 
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>) {
-        self.ups.lose(peer);
+        // What waits to go up goes all the same: it may have been asked for by another session.
         self.run(Event::Lost { node: peer, why: Unreached::Lost }, cx);
     }
 }
@@ -437,6 +437,7 @@ impl Handler<Tick> for RelayActor {
 impl Handler<Sweep> for RelayActor {
     async fn handle(&mut self, _: Sweep, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.links.posts.sweep(cx.proc());
+        self.links.downs.sweep();
         let silent = self.heard.iter().filter(|(_, heard)| heard.elapsed() > FORGOTTEN_AFTER);
         let silent: Vec<StreamId> = silent.map(|(stream, _)| *stream).collect();
         for stream in silent {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, PeerId};
+use mesh_core::ActorId;
 
 use super::message::Up;
 use super::pieces::parts;
@@ -15,6 +15,9 @@ use crate::wire::{Answer, Outcome, Progress};
 
 /// How many answers go in one message: the window of a caster.
 const TOGETHER: usize = 64;
+
+/// How many runs one may have that waits: all together stay far below what a message may have.
+const RUNS: usize = 256;
 
 /// The answers that wait, by whom they are for.
 #[derive(Debug, Default)]
@@ -48,11 +51,6 @@ impl Ups {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// The session with a process was lost: it has been told so, and asks again for what it wants.
-    pub(super) fn lose(&mut self, peer: PeerId) {
-        self.0.retain(|to, _| to.peer() != peer);
-    }
 }
 
 /// Whether nobody waits for it: it says of a cast only that it has arrived or was taken.
@@ -63,6 +61,7 @@ fn can_wait(answer: &Answer<Bytes>) -> bool {
     };
     let mut outcomes = answer.outcomes.runs();
     is_progress
+        && answer.outcomes.n_runs() <= RUNS
         && answer.unreached.is_empty()
         && answer.merged.is_none()
         && outcomes.all(|(_, outcome)| matches!(outcome, Outcome::Arrived | Outcome::Taken))

@@ -5,7 +5,7 @@
 
 use std::task::Context as TaskContext;
 
-use super::{ActorTask, Life, Next, RELEASED_TOGETHER, Stage, Turn};
+use super::{ActorTask, Life, Next, Stage, Turn};
 use crate::actor::{Actor, Stop};
 use crate::mailbox::Line;
 use crate::panics::caught;
@@ -87,7 +87,7 @@ impl<A: Actor> ActorTask<A> {
         if !is_serving || is_ending || tracing::enabled!(tracing::Level::TRACE) {
             return 0;
         }
-        let until_released = (RELEASED_TOGETHER - 1).saturating_sub(self.n_begun);
+        let until_released = (Self::RELEASED_TOGETHER - 1).saturating_sub(self.n_begun);
         until_released.min(usize::from(self.untimed))
     }
 

@@ -18,11 +18,15 @@ fn actor(number: u128) -> ActorId {
 }
 
 fn way(to: u128, version: u64) -> Way {
+    way_of(1, to, version)
+}
+
+fn way_of(mesh: u128, to: u128, version: u64) -> Way {
     let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2) };
     let extent = Extent::new([("ranks", 4)]).expect("a small extent");
     let region = Arc::new(Region::all(extent));
     let table = Table {
-        mesh: MeshId::from_random(1),
+        mesh: MeshId::from_random(mesh),
         version,
         fan_out: 2,
         procs: MeshId::from_random(2),
@@ -108,4 +112,17 @@ async fn what_is_too_much_together_goes_in_several_in_order() {
     assert_eq!(numbers(full), [(3..3 + LEGS as u64).collect::<Vec<_>>()]);
     downs.lose(peer(1));
     assert!(downs.is_empty());
+}
+
+/// The table that goes before them is that of one mesh.
+#[tokio::test(start_paused = true)]
+async fn legs_of_two_meshes_do_not_go_together() {
+    let mut downs = Downs::default();
+    assert!(downs.add(peer(1), way_of(1, 1, 1), leg(1, Kind::Cast, 8)).is_none());
+    let before = downs.add(peer(1), way_of(2, 1, 1), leg(2, Kind::Cast, 8));
+    assert_eq!(numbers(before), [[1]]);
+    assert_eq!(numbers(downs.due()), [[2]]);
+    advance(TOGETHER_WITHIN).await;
+    downs.sweep();
+    assert!(downs.0.is_empty(), "nobody is remembered for long");
 }

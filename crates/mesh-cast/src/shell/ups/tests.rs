@@ -73,11 +73,14 @@ fn no_more_wait_than_a_caster_has_open() {
 }
 
 #[test]
-fn what_was_for_a_process_that_was_lost_is_dropped_with_its_session() {
+fn an_answer_of_many_runs_does_not_wait() {
     let mut ups = Ups::default();
-    assert_eq!(ups.add(parent(1), answer(1, Progress::Done, Outcome::Taken)).len(), 0);
-    ups.lose(parent(2).peer());
-    assert!(!ups.is_empty());
-    ups.lose(parent(1).peer());
-    assert!(ups.is_empty());
+    let mut many = answer(1, Progress::Done, Outcome::Taken);
+    for rank in 0..RUNS {
+        let outcome = if rank % 2 == 0 { Outcome::Taken } else { Outcome::Arrived };
+        many.outcomes.insert(rank..rank + 1, outcome);
+    }
+    assert_eq!(ups.add(parent(1), many.clone()).len(), 0);
+    many.outcomes.insert(RUNS..RUNS + 1, Outcome::Taken);
+    assert_eq!(numbers(&ups.add(parent(1), many)), [[1], [1]]);
 }

@@ -239,3 +239,6 @@ impl fmt::Debug for Inboxes {
         f.debug_set().entries(self.inboxes.keys()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use actor_mesh::{ActorMesh, LocalProcs, LocalSpec};
 use controller::Config;
 use mesh_core::{Head, Lane, PortId, Transport};
 use mesh_runtime::{LocalTransport, Proc};
 use mesh_testkit::{Gate, Gated};
+use tokio::time::sleep;
 
 use crate::support::{Add, Tool, World, all, registry, tens};
 
@@ -35,11 +37,20 @@ async fn a_cast_leaves_its_process_no_more_often_than_the_fan_out_says() {
     let tools: ActorMesh<Tool> = world.spawn(tens("tools")).await;
     for _ in 0..10 {
         tools.cast(&world.proc, Add(1)).await;
+        // So long that it goes down by itself.
+        sleep(Duration::from_millis(10)).await;
     }
     let answers = tools.call(&world.proc, Add(0)).await;
     let expected: Vec<u64> = (0..21).map(|rank| 10 * rank + 10).collect();
     assert_eq!(all(&answers), expected);
-    assert_eq!(legs.0.load(Ordering::Relaxed), 11 * crate::FAN_OUT, "ten casts and a call");
+    assert_eq!(legs.0.swap(0, Ordering::Relaxed), 11 * crate::FAN_OUT, "ten casts and a call");
+
+    for _ in 0..10 {
+        tools.cast(&world.proc, Add(1)).await;
+    }
+    assert_eq!(all(&tools.call(&world.proc, Add(0)).await)[0], 20);
+    let n_sent = legs.0.load(Ordering::Relaxed);
+    assert!(n_sent < 11 * crate::FAN_OUT, "in a row they travel together: {n_sent}");
 }
 
 /// Counts the legs of casts, and whatever goes to the actors themselves.

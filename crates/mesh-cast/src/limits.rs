@@ -2,6 +2,9 @@
 
 /// The bounds of what casters and relays keep. Both sides of a stream must have the same.
 ///
+/// A caster that [keeps](crate::Caster::keeping) room for casts that are made ahead, as that of [`shell`](crate::shell)
+/// does, lets others wait at so much less of [`window`](Self::window), [`rank`](Self::rank) and [`open`](Self::open).
+///
 /// # Examples
 ///
 /// ```

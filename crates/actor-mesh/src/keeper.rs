@@ -17,7 +17,7 @@ use mesh_shape::{Rank, RankSet};
 use supervise::{Clock, MeshEvents};
 
 use crate::report::{ActorKind, ActorReport, ActorState, HowActorEnded};
-use crate::wire::{EndRank, GetMembers, Said, Spawn};
+use crate::wire::{EndRank, GetMembers, Home, Said, Spawn};
 
 mod agents;
 mod handlers;
@@ -69,8 +69,8 @@ struct Kept {
     /// for one. Of the rank nobody else is believed.
     agent: Option<ActorId>,
     actor: Option<ActorId>,
-    /// Who relays in the process, in the life of it that was heard of last.
-    relay: Option<(Incarnation, u64)>,
+    /// What is in the process, in the life of it that was heard of last.
+    home: Option<Home>,
     making: Making,
     /// The agent had no room for what it is to be told.
     untold: Option<Untold>,
@@ -315,7 +315,7 @@ impl Actor for Keeper {
             state: ActorState::Creating,
             agent: None,
             actor: None,
-            relay: None,
+            home: None,
             making: Making::NotYet,
             untold: None,
             is_over: false,

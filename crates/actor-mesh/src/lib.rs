@@ -8,6 +8,7 @@
 //! | [`ActorSpec`] | what a mesh is to be |
 //! | [`FanOut`] | how large a mesh may be to be cast to directly; a larger one is by a tree |
 //! | [`ActorRegistry`], [`ProcAgent`] | what each process can spawn, and who does it there |
+//! | [`agent`] | what anybody may ask the agent of a process |
 //! | [`LocalProcs`] | a mesh of processes within this one: for tests, and for programs that need no other |
 //! | [`MeshCast`], [`MeshCall`], [`MeshReplies`], [`MeshReduce`], [`OneOf`] | what is sent, each with a deadline |
 //! | [`Reducer`], [`Sum`], [`Min`], [`Max`], [`All`], [`Any`] | how the replies of many become one |
@@ -20,6 +21,8 @@
 //!
 //! It knows where its actors live only through [`Procs`](mesh_core::Procs).
 #![forbid(unsafe_code)]
+
+pub mod agent;
 
 mod call;
 mod keeper;

@@ -41,10 +41,10 @@ pub(crate) async fn members(
                 .chain(parts.iter().flat_map(|it| it.ranks.iter()))
                 .copied()
                 .collect();
-            all.relays = all
-                .relays
+            all.homes = all
+                .homes
                 .iter()
-                .chain(parts.iter().flat_map(|it| it.relays.iter()))
+                .chain(parts.iter().flat_map(|it| it.homes.iter()))
                 .copied()
                 .collect();
         }

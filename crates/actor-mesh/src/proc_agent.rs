@@ -6,22 +6,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_cast::shell::RelayActor;
-use mesh_core::{ActorId, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, WhyUndelivered};
+use mesh_core::{
+    ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, Refusal, WhyUndelivered,
+};
 use mesh_runtime::{
-    Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, Stalls, Stop,
-    TryCastError, Undelivered,
+    Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, ReplyTo, Stalls,
+    Stop, TryCastError, Undelivered,
 };
 use mesh_shape::Rank;
+use supervise::Clock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::agent::{GetState, RankStates, WaitRankStatus};
 use crate::registry::{ActorRegistry, Spawned};
 use crate::report::{ActorEnd, ActorState, HowActorEnded, how_ended};
 use crate::wire::{CloseMesh, EndRank, Said, Spawn};
 
+mod asked;
 mod dying;
+mod watched;
 
+use asked::Alarm;
 use dying::{Dying, Poisoned};
+use watched::Watched;
 
 /// How often it looks whether the keepers of its meshes can still be reached.
 const KEEPERS_EVERY: Duration = Duration::from_secs(1);
@@ -47,6 +55,9 @@ pub struct ProcAgent {
     /// By mesh, so that one can be closed without a look at the others.
     held: BTreeMap<(MeshId, Rank), Held>,
     dying: Dying,
+    watched: Watched<ReplyTo<Result<RankStates, Refusal>>>,
+    clock: Clock,
+    alarm: Option<Alarm>,
     /// What hangs in the process.
     hangs: Arc<Stalls>,
     milestones: mpsc::UnboundedSender<Lived>,
@@ -102,6 +113,14 @@ impl Message for Hangs {
     type Reply = ();
 }
 
+/// A wait may be over for lack of time.
+struct Expire;
+
+impl Message for Expire {
+    const NAME: &'static str = "meshwarden.WaitIsOver";
+    type Reply = ();
+}
+
 /// There may be room again.
 struct SayAgain;
 
@@ -129,6 +148,8 @@ impl ProcAgent {
     /// is newest when it has room.
     fn say(&mut self, key: (MeshId, Rank), cx: &mut Context<Self>) {
         let Some(held) = self.held.get_mut(&key) else { return };
+        let life = (key.0, key.1, held.incarnation);
+        asked::answer(self.watched.note(life, self.clock.now(), held.state.clone()));
         let said = Said {
             rank: key.1,
             incarnation: held.incarnation,
@@ -179,12 +200,13 @@ impl ProcAgent {
         (gone, self.held) = held.partition(|((mesh, _), it)| is_gone(*mesh, it.keeper.actor()));
         for ((mesh, rank), held) in gone {
             let life = (mesh, rank, held.incarnation);
+            self.watched.close(mesh);
             match (held.actor, held.state) {
                 (None, _) | (_, ActorState::Ended(_)) => (),
                 (Some(actor), _) if held.killed.is_some() => {
-                    self.dying.kill(life, held.name, (actor, held.killed));
+                    self.dying.kill(life, (held.name, held.born), (actor, held.killed));
                 }
-                (Some(actor), _) => self.dying.end(life, held.name, actor),
+                (Some(actor), _) => self.dying.end(life, (held.name, held.born), actor),
             }
         }
     }
@@ -246,6 +268,9 @@ impl Actor for ProcAgent {
             relay,
             held: BTreeMap::new(),
             dying: Dying::default(),
+            watched: Watched::default(),
+            clock: Clock::start(),
+            alarm: None,
             hangs: Arc::default(),
             milestones,
             will_say_again: false,
@@ -279,6 +304,7 @@ impl Actor for ProcAgent {
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Spawn>().takes::<EndRank>().takes::<CloseMesh>();
+        handlers.takes::<GetState>().takes::<WaitRankStatus>();
     }
 }
 
@@ -321,7 +347,7 @@ impl Handler<Spawn> for ProcAgent {
         {
             // It has ended, for all that its controller knows.
             let life = (mesh, rank, before.incarnation);
-            self.dying.kill(life, before.name, (actor, before.killed));
+            self.dying.kill(life, (before.name, before.born), (actor, before.killed));
         }
         self.say((mesh, rank), cx);
         Ok(())
@@ -362,6 +388,7 @@ impl Handler<LookForKeepers> for ProcAgent {
     async fn handle(&mut self, _: LookForKeepers, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.look_for_keepers(cx);
         self.dying.look();
+        self.watched.withdraw(ReplyTo::is_abandoned);
         Ok(())
     }
 }
@@ -369,8 +396,12 @@ impl Handler<LookForKeepers> for ProcAgent {
 impl Handler<Lived> for ProcAgent {
     async fn handle(&mut self, lived: Lived, cx: &mut Context<Self>) -> Result<(), Failure> {
         let key = (lived.mesh, lived.rank);
-        if matches!(lived.milestone, Milestone::Ended(_)) {
-            self.dying.ended(&(lived.mesh, lived.rank, lived.incarnation));
+        let life = (lived.mesh, lived.rank, lived.incarnation);
+        if let Milestone::Ended(end) = &lived.milestone
+            && let Some(doomed) = self.dying.ended(&life)
+        {
+            let state = ended(end, doomed.lived(), false);
+            asked::answer(self.watched.note(life, self.clock.now(), state));
         }
         let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
         if held.incarnation != lived.incarnation {
@@ -380,16 +411,7 @@ impl Handler<Lived> for ProcAgent {
             // Whether it still starts or not, it has been asked to end.
             Milestone::Created if held.state == ActorState::Stopping => return Ok(()),
             Milestone::Created => ActorState::Running,
-            Milestone::Ended(end) => {
-                let (how, chain) = match how_ended(&end) {
-                    (HowActorEnded::Stopped | HowActorEnded::Killed, chain) if held.is_culled => {
-                        (HowActorEnded::Culled, chain)
-                    }
-                    known => known,
-                };
-                let alive = held.born.elapsed();
-                ActorState::Ended(Arc::new(ActorEnd { how, alive, chain }))
-            }
+            Milestone::Ended(end) => ended(&end, held.born.elapsed(), held.is_culled),
         };
         self.say(key, cx);
         Ok(())
@@ -439,6 +461,17 @@ impl Handler<SayAgain> for ProcAgent {
         }
         Ok(())
     }
+}
+
+/// How an actor has ended that had lived for so long.
+fn ended(end: &End, alive: Duration, is_culled: bool) -> ActorState {
+    let (how, chain) = match how_ended(end) {
+        (HowActorEnded::Stopped | HowActorEnded::Killed, chain) if is_culled => {
+            (HowActorEnded::Culled, chain)
+        }
+        known => known,
+    };
+    ActorState::Ended(Arc::new(ActorEnd { how, alive, chain }))
 }
 
 /// Somebody gives orders of a mesh who is not its keeper: nothing comes of them.

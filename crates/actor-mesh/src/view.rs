@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use crate::rank_error::Ended;
 use crate::ways::Ways;
-use crate::wire::{GetMembers, Member, Members};
+use crate::wire::{GetMembers, Home, Member, Members};
 
 mod follower;
 mod shared;
@@ -59,6 +59,8 @@ pub(crate) struct Known {
     /// The mesh of processes that the ranks live on, and which ranks of it; `None` until it was asked.
     procs: Option<(MeshId, Arc<Region>)>,
     ranks: ValueMesh<Seen>,
+    /// What is in the processes beside the actors.
+    homes: ValueMesh<Option<Home>>,
     /// What is sent down the tree before a message.
     table: Option<Arc<CastTable>>,
 }
@@ -118,6 +120,14 @@ impl Known {
         Some(ActorId { proc, life, index: member.index })
     }
 
+    /// The agent in the process of a rank, in the life that is known.
+    pub(crate) fn agent(&self, rank: Rank) -> Option<ActorId> {
+        let home = self.homes.get(rank)?.as_ref()?;
+        let (procs, region) = self.procs.as_ref()?;
+        let PeerId { proc, life } = PeerId::of_rank(*procs, region.base_rank(rank)?, home.life);
+        Some(ActorId { proc, life, index: home.agent })
+    }
+
     /// Which rank an actor is, or was in the life that is known.
     pub(crate) fn rank_of(&self, actor: ActorId) -> Option<Rank> {
         (0..self.ranks.size()).map(Rank::new).find(|rank| self.actor(*rank) == Some(actor))
@@ -154,7 +164,7 @@ impl Known {
             true => Seen { status: Status::Initializing, ..seen.clone() },
             false => seen.clone(),
         });
-        Self { procs: self.procs.clone(), ranks, table: self.table.clone() }
+        Self { ranks, ..self.clone() }
     }
 
     fn hear(&mut self, news: &News) {
@@ -201,6 +211,7 @@ impl Known {
         });
         if let Ok(ranks) = ranks {
             self.ranks = ranks;
+            self.homes = members.homes.clone();
             self.table = table_of(members, of).map(Arc::new);
         }
     }
@@ -245,11 +256,11 @@ fn is_by_process(status: &Status, procs: MeshId) -> bool {
 
 /// What is sent down the tree: where ranks are, and who relays there.
 fn table_of(members: &Members, (mesh, directory): (MeshId, ActorId)) -> Option<CastTable> {
-    let seat = |member: &Option<Member>, relay: &Option<(Incarnation, u64)>| {
-        let life = relay.map(|(life, _)| life).or_else(|| member.map(|member| member.life));
+    let seat = |member: &Option<Member>, home: &Option<Home>| {
+        let life = home.map(|home| home.life).or_else(|| member.map(|member| member.life));
         let life = life.unwrap_or(Incarnation::FIRST);
         let actor = member.filter(|member| member.life == life).map(|member| member.index);
-        Seat { life, relay: relay.map(|(_, index)| index), actor }
+        Seat { life, relay: home.map(|home| home.relay), actor }
     };
     Some(CastTable {
         mesh,
@@ -257,7 +268,7 @@ fn table_of(members: &Members, (mesh, directory): (MeshId, ActorId)) -> Option<C
         fan_out: members.fan_out,
         procs: members.procs,
         region: Arc::clone(&members.region),
-        seats: members.ranks.zip(&members.relays, seat).ok()?,
+        seats: members.ranks.zip(&members.homes, seat).ok()?,
         directory,
     })
 }

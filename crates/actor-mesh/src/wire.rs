@@ -69,8 +69,8 @@ pub(crate) struct Members {
     /// The ranks of it, in the order of the ranks of the actors.
     pub(crate) region: Arc<Region>,
     pub(crate) ranks: ValueMesh<Option<Member>>,
-    /// Who relays in the process of each rank, in the life of it that was heard of last.
-    pub(crate) relays: ValueMesh<Option<(Incarnation, u64)>>,
+    /// What is in the process of each rank, in the life of it that was heard of last.
+    pub(crate) homes: ValueMesh<Option<Home>>,
     /// Higher than that of all that was answered before and differs.
     pub(crate) version: u64,
     /// How many processes each one sends to.
@@ -86,6 +86,17 @@ pub(crate) struct Member {
     pub(crate) life: Incarnation,
     /// Which actor of the process.
     pub(crate) index: u64,
+}
+
+/// What is in the process of a rank beside its actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Home {
+    /// Which life of the process.
+    pub(crate) life: Incarnation,
+    /// Which of its actors is the agent.
+    pub(crate) agent: u64,
+    /// Which of its actors relays.
+    pub(crate) relay: u64,
 }
 
 macro_rules! message {

@@ -179,6 +179,11 @@ impl<C: Controlled> Reporter<C> {
         each.collect()
     }
 
+    /// The newest report about every rank that something was reported of, and which life it is about.
+    pub fn known(&self) -> impl Iterator<Item = (Rank, Incarnation, &C::Report)> {
+        self.newest.iter().map(|(rank, newest)| (*rank, newest.incarnation, &newest.report))
+    }
+
     /// Waits until each of `ranks` is at least so far in its life, or has ended: at once if they are,
     /// also if they do not exist yet (L7). Ranks of other agents are not waited for.
     pub fn wait(

@@ -9,7 +9,7 @@ use mesh_shape::Rank;
 
 use super::{Beat, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Untold};
 use crate::report::ActorState;
-use crate::wire::{GetMembers, Member, Members, Said};
+use crate::wire::{GetMembers, Home, Member, Members, Said};
 
 /// How many runs of members are told of at once. Each has less than 64 bytes, and frames of the control lane may
 /// be as small as 64 KiB.
@@ -74,12 +74,12 @@ impl Handler<Said> for Keeper {
         if kept.incarnation == Some(said.incarnation) {
             // An actor lives where its agent does.
             let actor = said.actor.map(|index| ActorId { index, ..agent });
-            let relay = Some((agent.life, said.relay));
-            if (kept.actor, kept.relay) != (actor, relay) {
+            let home = Some(Home { life: agent.life, agent: agent.index, relay: said.relay });
+            if (kept.actor, kept.home) != (actor, home) {
                 self.version += 1;
             }
             (kept.state, kept.making) = (said.state, Making::NotYet);
-            (kept.actor, kept.relay) = (actor, relay);
+            (kept.actor, kept.home) = (actor, home);
             self.report(said.rank);
             self.flush();
         }
@@ -169,7 +169,7 @@ impl Handler<GetMembers> for Keeper {
             procs: self.procs.label().id(),
             region: Arc::clone(self.procs.region()),
             ranks: kept.iter().map(Kept::member).collect(),
-            relays: kept.iter().map(|kept| kept.relay).collect(),
+            homes: kept.iter().map(|kept| kept.home).collect(),
             version: self.version,
             fan_out: self.fan_out.get(),
         })
@@ -178,7 +178,7 @@ impl Handler<GetMembers> for Keeper {
 
 /// How many of them are told of at once: where they are alike, they are as one.
 fn n_together(kept: &[Kept]) -> usize {
-    let place = |kept: &Kept| (kept.member(), kept.relay);
+    let place = |kept: &Kept| (kept.member(), kept.home);
     let mut n_runs = 0;
     let more = |pair: &[Kept]| {
         n_runs += usize::from(place(&pair[0]) != place(&pair[1]));

@@ -1,10 +1,12 @@
-//! What a ref can ask of the controller of its mesh: what its ranks are, to be told of changes, to wait for them.
+//! What a ref can ask: what its ranks are, to be told of changes, to wait for them.
 //!
 //! A ref of a slice asks for its own ranks only, and is answered in those (H5, N6).
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use mesh_core::{
     Fault, Interest, MeshEvent, MeshPhase, MeshRequest, MeshState, Message, PortRef, Progress,
     Refusal, Reply, StatusKind, Subscribe,
@@ -17,6 +19,7 @@ use supervise::{Clock, MeshEvents};
 use tokio::time::timeout;
 
 use super::ActorMeshRef;
+use super::waiting::Waiting;
 
 /// How many events may wait for whoever reads them; a slower one gets a snapshot (N7).
 const EVENTS: usize = 256;
@@ -71,14 +74,51 @@ impl<A> ActorMeshRef<A> {
     /// Waits until every rank of this slice is so far in its life, or has ended, and returns those that are not
     /// when the time is over (L7). One that was never seen counts as not so far (ST1).
     ///
+    /// The agents in the processes of the ranks are asked, and the controller of the mesh; whoever can say first
+    /// that all are so far is believed. So a controller that is silent holds nobody up. In a mesh of more processes
+    /// than its [fan-out](crate::ActorSpec::fan_out) the controller alone is asked, since not everybody has a
+    /// session with each.
+    ///
     /// # Cancellation
     ///
-    /// The controller does not answer then.
+    /// Nobody answers then.
     ///
     /// # Errors
     ///
-    /// [`WatchError`]
+    /// [`WatchError`] if neither the controller answers, nor is it known here where the ranks are.
     pub async fn wait(
+        &self,
+        from: &(impl Sender + Sync),
+        until: Progress,
+        within: Duration,
+    ) -> Result<RankSet, WatchError> {
+        let controller = pin!(self.wait_by_controller(from, until, within));
+        let agents = self.ask_agents(from, until, within);
+        let agents = pin!(async { agents?.missing().await });
+        match select(controller, agents).await {
+            Either::Left((Err(why), agents)) => agents.await.ok_or(why),
+            Either::Left((answer, _)) => answer,
+            Either::Right((Some(missing), _)) if missing.is_empty() => Ok(missing),
+            // It may have heard of more.
+            Either::Right((missing, controller)) => {
+                controller.await.or_else(|why| missing.ok_or(why))
+            }
+        }
+    }
+
+    fn ask_agents(&self, from: &impl Sender, until: Progress, within: Duration) -> Option<Waiting> {
+        let origin = from.origin();
+        (self.region.base().size() <= self.fan_out).then(|| Waiting {
+            from: origin.deputy(),
+            mesh: self.label.id(),
+            view: self.view(origin.proc()),
+            region: Arc::clone(&self.region),
+            until,
+            within,
+        })
+    }
+
+    async fn wait_by_controller(
         &self,
         from: &(impl Sender + Sync),
         until: Progress,

@@ -25,36 +25,49 @@ pub(super) type Life = (MeshId, Rank, Incarnation);
 #[derive(Default)]
 pub(super) struct Dying(BTreeMap<Life, Doomed>);
 
-struct Doomed {
+pub(super) struct Doomed {
     name: String,
+    born: Instant,
     actor: Box<dyn Spawned>,
     asked: Instant,
     killed: Option<Instant>,
 }
 
+impl Doomed {
+    /// How long it has lived.
+    pub(super) fn lived(&self) -> Duration {
+        self.born.elapsed()
+    }
+}
+
 impl Dying {
     /// Ends an actor after what it handles; or, if that takes too long, at its next await.
-    pub(super) fn end(&mut self, life: Life, name: String, actor: Box<dyn Spawned>) {
+    pub(super) fn end(
+        &mut self,
+        life: Life,
+        (name, born): (String, Instant),
+        actor: Box<dyn Spawned>,
+    ) {
         actor.stop(Stop::Now);
-        self.0.insert(life, Doomed { name, actor, asked: Instant::now(), killed: None });
+        self.0.insert(life, Doomed { name, born, actor, asked: Instant::now(), killed: None });
     }
 
     /// Ends an actor at its next await. It may have been killed before.
     pub(super) fn kill(
         &mut self,
         life: Life,
-        name: String,
+        (name, born): (String, Instant),
         (actor, killed): (Box<dyn Spawned>, Option<Instant>),
     ) {
         actor.stop(Stop::Kill);
         let now = Instant::now();
         let killed = Some(killed.unwrap_or(now));
-        self.0.insert(life, Doomed { name, actor, asked: now, killed });
+        self.0.insert(life, Doomed { name, born, actor, asked: now, killed });
     }
 
-    /// That one has ended.
-    pub(super) fn ended(&mut self, life: &Life) {
-        self.0.remove(life);
+    /// That one has ended, if it is one of them.
+    pub(super) fn ended(&mut self, life: &Life) -> Option<Doomed> {
+        self.0.remove(life)
     }
 
     /// Kills those that have not ended in time.

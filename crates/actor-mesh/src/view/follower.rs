@@ -110,7 +110,9 @@ impl Follower {
         self.tell.borrow().known.clone().unwrap_or_else(|| {
             let (incarnation, status) = (Incarnation::FIRST, Status::Initializing);
             let unknown = Seen { incarnation, status, member: None, ended: None };
-            Known { procs: None, ranks: ValueMesh::uniform(self.size, unknown), table: None }
+            let ranks = ValueMesh::uniform(self.size, unknown);
+            let homes = ValueMesh::uniform(self.size, None);
+            Known { procs: None, ranks, homes, table: None }
         })
     }
 

@@ -1,5 +1,6 @@
 //! Meshes of actors through their public interface, on processes within this one.
 
+mod agents;
 mod calls;
 mod ends;
 mod failures;

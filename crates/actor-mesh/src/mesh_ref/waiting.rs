@@ -1,0 +1,100 @@
+//! `waiting`: asks the agents of some ranks, each in its process, to tell when they are so far in their lives (L7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use mesh_core::{ActorId, MeshId, PortRef, Progress};
+use mesh_runtime::{Broadcast, Deputy};
+use mesh_shape::{Rank, RankSet, Region};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::agent::WaitRankStatus;
+use crate::call::{deadline_after, known};
+use crate::view::{Known, Table, View};
+
+/// A wait for the ranks of a slice.
+pub(super) struct Waiting {
+    pub(super) from: Deputy,
+    pub(super) mesh: MeshId,
+    pub(super) view: Arc<View>,
+    pub(super) region: Arc<Region>,
+    pub(super) until: Progress,
+    pub(super) within: Duration,
+}
+
+impl Waiting {
+    /// The ranks of the slice that are not so far when the time is over; `None` if nobody says where they are.
+    pub(super) async fn missing(self) -> Option<RankSet> {
+        let deadline = deadline_after(self.within);
+        let mut table = self.view.watch();
+        timeout_at(deadline, known(&mut table)).await.ok().flatten()?;
+        let ranks = self.region.iter().enumerate();
+        let waits = ranks.map(|(index, base)| {
+            let (waiting, table) = (&self, table.clone());
+            async move { (Rank::new(index), waiting.one(base, table, deadline).await) }
+        });
+        let mut waits: FuturesUnordered<_> = waits.collect();
+        let mut missing = self.region.extent().ranks();
+        let all = async {
+            while let Some((rank, is_reached)) = waits.next().await {
+                if is_reached {
+                    missing.remove(rank);
+                }
+            }
+        };
+        // Those that have not answered by then are not so far, for all that is known here.
+        _ = timeout_at(deadline, all).await.is_ok();
+        Some(missing)
+    }
+
+    /// Waits for one rank: asks the agent in each life of its process in turn.
+    async fn one(&self, base: Rank, mut table: watch::Receiver<Table>, deadline: Instant) -> bool {
+        loop {
+            let (agent, ended) = {
+                let table = table.borrow_and_update();
+                let known = table.known.as_ref();
+                (
+                    known.and_then(|it| it.agent(base)),
+                    known.is_some_and(|it| self.has_ended(it, base)),
+                )
+            };
+            if ended {
+                return true;
+            }
+            if let Some(agent) = agent
+                && let Some(is_reached) = self.ask(base, agent, deadline).await
+            {
+                return is_reached;
+            }
+            // Its process has gone, or has not been heard of: then there will be news of the rank.
+            if table.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    /// Whether it has ended, and is not to be started again for all that is known.
+    fn has_ended(&self, known: &Known, base: Rank) -> bool {
+        known.seen(base).is_some_and(|seen| seen.status.is_terminal())
+    }
+
+    /// What the agent answers; `None` if it does not.
+    async fn ask(&self, base: Rank, agent: ActorId, deadline: Instant) -> Option<bool> {
+        let ways = &self.view.ways;
+        if ways.is_missing(agent) {
+            let seats = ways.seats(RankSet::from_ranks([base]));
+            ways.open(base, agent, seats).await;
+        }
+        let wait = WaitRankStatus {
+            mesh: self.mesh,
+            ranks: RankSet::from_ranks([base]),
+            until: self.until,
+            within: deadline.saturating_duration_since(Instant::now()),
+        };
+        // It may take longer than other calls may.
+        let answer = Broadcast::new(wait).call(&self.from, PortRef::of(agent)).await;
+        answer.ok()?.ok().map(|states| states.missing.is_empty())
+    }
+}

@@ -1,0 +1,126 @@
+//! agents: what they say of their actors to whoever asks, without a controller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actor_mesh::ActorMeshRef;
+use actor_mesh::agent::{GetState, RankStates, WaitRankStatus};
+use controller::Config;
+use mesh_core::{MeshId, PortRef, Progress, RankState, Refusal, Status, Transport};
+use mesh_runtime::{LocalTransport, Network, Port, Proc, codec};
+use mesh_shape::{Rank, RankSet};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::support::{Panic, SOON, Tool, World, soon, tens, world};
+
+/// What the agent of rank 1 says of a mesh.
+async fn known(world: &World, mesh: &ActorMeshRef<Tool>) -> Vec<(usize, Status)> {
+    let agent = world.procs.procs().seat(Rank::new(1)).expect("it is there").agent;
+    let (door, ask) = (PortRef::of(agent), GetState { mesh: mesh.label().id() });
+    let RankStates { missing, ranks } =
+        soon(door.call(&world.proc, ask)).await.expect("it is answered");
+    assert_eq!(missing, RankSet::new(), "nobody waited");
+    ranks.into_iter().map(|(rank, RankState { status, .. })| (rank.index(), status)).collect()
+}
+
+/// L7: an agent knows its own actors, of each mesh, also when they have ended.
+#[tokio::test]
+async fn an_agent_says_what_its_actors_are() {
+    let world = world("procs=3").await;
+    let (tools, others) = (world.tools().await, world.spawn(tens("others")).await);
+    assert_eq!(known(&world, &tools).await, [(1, Status::Running)]);
+    soon(others.stop(Duration::from_secs(1))).await.expect("it stops");
+    assert_eq!(known(&world, &others).await, [(1, Status::Stopped)]);
+    drop(others);
+    soon(tools.cast(&world.proc, Panic(10))).await;
+    let last = tools.slice("procs", 1).expect("it is there");
+    let missing = soon(last.wait(&world.proc, Progress::Ended, SOON)).await;
+    assert_eq!(missing, Ok(RankSet::new()));
+    let [(1, Status::Failed(cause))] = &known(&world, &tools).await[..] else {
+        panic!("it has failed")
+    };
+    assert!(cause.to_string().contains("panicked"), "{cause}");
+}
+
+/// L7: an agent is asked before there is anything, and answers when there is.
+#[tokio::test]
+async fn an_agent_waits_for_an_actor_that_does_not_exist_yet() {
+    let world = world("procs=2").await;
+    let early = world.tools().await;
+    let agent = world.procs.procs().seat(Rank::new(0)).expect("it is there").agent;
+    let door = PortRef::of(agent);
+    let wait = |mesh, within| {
+        let (ranks, until) = (RankSet::from(0..1), Progress::Running);
+        door.call(&world.proc, WaitRankStatus { mesh, ranks, until, within })
+    };
+    let now = soon(wait(early.label().id(), SOON)).await.expect("it is answered");
+    assert!(now.expect("there is room").missing.is_empty(), "it runs");
+    let never = MeshId::from_random(1);
+    let (late, begun) = (Duration::from_millis(50), Instant::now());
+    let not_yet = soon(wait(never, late)).await.expect("it is answered");
+    assert_eq!(not_yet.expect("there is room").missing, RankSet::from(0..1));
+    assert!(begun.elapsed() >= late, "it had its time");
+}
+
+/// Waits are bounded; those that nobody waits for any more make room.
+#[tokio::test]
+async fn an_agent_keeps_so_many_waits_and_forgets_the_abandoned() {
+    let world = world("procs=2").await;
+    let agent = world.procs.procs().seat(Rank::new(0)).expect("it is there").agent;
+    let (door, mesh) = (PortRef::of(agent), MeshId::from_random(1));
+    let wait = || {
+        let (ranks, until, within) = (RankSet::from(0..1), Progress::Running, SOON);
+        door.call(&world.proc, WaitRankStatus { mesh, ranks, until, within })
+    };
+    let mut many: Vec<_> = (0..1_024).map(|_| Box::pin(wait())).collect();
+    for one in &mut many {
+        assert!(timeout(Duration::ZERO, one).await.is_err(), "it is kept");
+    }
+    let refused = soon(wait()).await.expect("it is answered");
+    assert_eq!(refused, Err(Refusal::TooMany { limit: 1_024 }));
+    drop(many);
+    let has_room = async {
+        while let Ok(Ok(_)) = timeout(Duration::from_millis(50), wait()).await {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    soon(has_room).await;
+}
+
+/// L7, N10: who cannot reach the controller of a mesh is told by its agents.
+#[tokio::test]
+async fn a_wait_needs_no_controller() {
+    let board = LocalTransport::default();
+    let (another, config) = (board.another(), Config::local());
+    let world =
+        World::with("procs=2", config, move || Arc::new(another.another()) as Arc<dyn Transport>);
+    let world = world.await;
+    let mesh = world.tools().await;
+    let guest = Proc::local().expect("there is a runtime");
+    let network = Network::new(guest.clone(), Arc::new(board.another()), 0);
+    let at = "local://guest".parse().expect("it is an address");
+    let doors = network.listen(&at).await.expect("nobody else is there");
+    let owner = Network::of(&world.proc).expect("it has one");
+    owner.dial(guest.peer(), &doors).await.expect("it listens");
+    let bytes = codec::encode("ref", mesh.mesh_ref()).expect("it can be");
+    let tools: ActorMeshRef<Tool> = codec::decode(&bytes).expect("it is one");
+    let missing = soon(tools.wait(&guest, Progress::Running, SOON)).await;
+    assert_eq!(missing, Ok(RankSet::new()));
+
+    board.cut(guest.id());
+    for rank in 0..2 {
+        let seat = world.procs.procs().seat(Rank::new(rank)).expect("it is there");
+        network.dial(seat.peer, &seat.doors.expect("it has some")).await.expect("it listens");
+    }
+    assert!(soon(tools.status(&guest)).await.is_err(), "its controller cannot be asked");
+    let missing = soon(tools.wait(&guest, Progress::Running, SOON)).await;
+    assert_eq!(missing, Ok(RankSet::new()), "they run");
+    let soon_over = Duration::from_millis(50);
+    let missing = soon(tools.wait(&guest, Progress::Ended, soon_over)).await;
+    assert_eq!(missing, Ok(RankSet::from(0..2)), "they go on");
+    let second = tools.slice("procs", 1..).expect("it is there");
+    let (from, ended) = (guest.clone(), second.clone());
+    let waits = tokio::spawn(async move { ended.wait(&from, Progress::Ended, SOON).await });
+    drop(soon(second.call(&guest, Panic(10)).within(soon_over)).await);
+    assert_eq!(soon(waits).await.expect("it does not panic"), Ok(RankSet::new()));
+}

@@ -10,7 +10,7 @@ use controller::{Config, Controlled, Controller, RestartConfig, Spec, SpecError,
 use mesh_cast::FanOut;
 use mesh_core::{
     Brief, Change, EncodeError, Epoch, Failures, Interest, MeshEvent, MeshId, MeshLabel, MeshState,
-    News, OwnerNews, Plane, PortRef, Procs, Progress, Refusal, Subscribe,
+    News, OwnerNews, Plane, PortRef, Procs, Progress, Refusal, StopReason, Subscribe,
 };
 use mesh_runtime::{Actor, CallError, Context, Port, Sender, codec};
 use mesh_shape::{Point, RankSet, Region};
@@ -321,7 +321,7 @@ async fn settle(mut events: MeshEvents, waiting: &mut RankSet) -> Settled {
             News::Changed(changes) => changes,
             News::Escalated(_) => return Settled::Failed,
             News::Closed => break,
-            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping => continue,
+            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping { .. } => continue,
         };
         for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
             if !change.status.is_failure() {
@@ -385,6 +385,19 @@ impl<A: Actor> ActorMesh<A> {
     /// [`AskError`] if the controller has ended, or refuses.
     pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
         self.controller.stop(grace).await
+    }
+
+    /// The same, and whoever watches the mesh is told why, before any actor is touched (C1).
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`] if the controller has ended, or refuses.
+    pub async fn stop_because(
+        &self,
+        reason: impl Into<StopReason> + Send,
+        grace: Duration,
+    ) -> Result<MeshState, AskError> {
+        self.controller.stop_because(reason, grace).await
     }
 }
 

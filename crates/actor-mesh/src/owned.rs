@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use futures_util::stream;
-use mesh_core::{Failures, MeshState, OwnerNews};
+use mesh_core::{Failures, MeshState, OwnerNews, StopReason};
 use mesh_runtime::{Actor, Attachment, Context};
 use supervise::{AskError, ControllerRef, Owner};
 
@@ -86,6 +86,19 @@ impl<A: Actor> OwnedMesh<A> {
     /// [`AskError`] if the controller has ended, or refuses.
     pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
         self.controller.stop(grace).await
+    }
+
+    /// The same, and whoever watches the mesh is told why, before any actor is touched (C1).
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`] if the controller has ended, or refuses.
+    pub async fn stop_because(
+        &self,
+        reason: impl Into<StopReason> + Send,
+        grace: Duration,
+    ) -> Result<MeshState, AskError> {
+        self.controller.stop_because(reason, grace).await
     }
 }
 

@@ -176,7 +176,7 @@ impl Known {
             News::Heartbeat { .. }
             | News::Trouble(_)
             | News::Escalated(_)
-            | News::Stopping
+            | News::Stopping { .. }
             | News::Closed => (),
         }
     }

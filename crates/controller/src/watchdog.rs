@@ -60,7 +60,7 @@ impl Watchdog {
             News::Snapshot(snapshot) => Some(snapshot.period),
             News::Heartbeat { period } => Some(*period),
             News::Closed => None,
-            News::Changed(_) | News::Trouble(_) | News::Escalated(_) | News::Stopping => {
+            News::Changed(_) | News::Trouble(_) | News::Escalated(_) | News::Stopping { .. } => {
                 self.watch.map(|watch| watch.period)
             }
         };
@@ -175,7 +175,7 @@ mod tests {
     fn nothing_is_missed_before_a_promise_and_after_the_last_word() {
         let at = |seconds| Timestamp::from_start(Duration::from_secs(seconds));
         let mut watchdog = Watchdog::new();
-        watchdog.heard(at(0), &News::Stopping);
+        watchdog.heard(at(0), &News::Stopping { reason: None });
         assert_eq!((watchdog.next_deadline(), watchdog.tick(at(99))), (None, false));
         watchdog.heard(at(100), &News::Heartbeat { period: PERIOD });
         watchdog.heard(at(101), &News::Closed);
@@ -192,7 +192,7 @@ mod tests {
             [1, 2, 3, 4].map(|seconds| watchdog.tick(at(seconds))),
             [false, false, true, false]
         );
-        watchdog.heard(at(5), &News::Stopping);
+        watchdog.heard(at(5), &News::Stopping { reason: None });
         assert_eq!(watchdog.next_deadline(), Some(at(6)));
         assert_eq!([6, 7, 8].map(|seconds| watchdog.tick(at(seconds))), [false, false, true]);
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Epoch, Incarnation, MeshLabel};
 use crate::status::{Status, StatusKind};
+use crate::stop_reason::StopReason;
 
 /// One status that some ranks reached together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,7 +204,10 @@ pub enum News {
     /// as starting (RS3).
     Escalated(Escalation),
     /// The mesh is being stopped. Comes before any rank is touched (C1).
-    Stopping,
+    Stopping {
+        /// Why, if whoever asked for it has said so.
+        reason: Option<StopReason>,
+    },
     /// Every rank has ended; the last message (N4).
     Closed,
 }
@@ -228,6 +232,8 @@ pub struct Snapshot {
     pub alive: Vec<Change>,
     /// Whether the mesh is being stopped: [`News::Stopping`] will not come again.
     pub is_stopping: bool,
+    /// Why it is being stopped, if whoever asked for it has said so.
+    pub stop_reason: Option<StopReason>,
     /// Whether messages were lost before this, because the subscriber was too slow (N7).
     pub lagged: bool,
 }

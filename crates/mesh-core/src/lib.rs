@@ -43,6 +43,7 @@ pub mod request;
 pub mod restart;
 pub mod sheaf;
 pub mod status;
+pub mod stop_reason;
 pub mod time;
 pub mod transport;
 pub mod within;
@@ -73,6 +74,7 @@ pub use request::{MeshRequest, Refusal, Reply, Subscribe, Unsubscribe};
 pub use restart::{RestartConfig, RestartError, RestartPolicy, Strategy};
 pub use sheaf::Sheaf;
 pub use status::{Progress, Silence, Stall, StalledHandler, Status, StatusKind};
+pub use stop_reason::StopReason;
 pub use time::Timestamp;
 pub use transport::{
     Addr, AddrError, Credit, DialError, Distrust, Doors, GiveBack, Identity, Inbound, Lane,

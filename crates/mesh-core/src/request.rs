@@ -12,6 +12,7 @@ use crate::ids::Epoch;
 use crate::message::Message;
 use crate::restart::{RestartConfig, RestartError};
 use crate::status::Progress;
+use crate::stop_reason::StopReason;
 
 /// A question or an order to a controller. Each is answered with one [`Reply`].
 ///
@@ -33,6 +34,8 @@ pub enum MeshRequest {
     Stop {
         /// How long the ranks may take to end by themselves before they are killed.
         grace: Duration,
+        /// Why, for whoever watches the mesh. Of several stops the first says it.
+        reason: Option<StopReason>,
     },
     /// Tell me when each of these ranks is at least so far in its life, or has ended (L7).
     WaitRankStatus {

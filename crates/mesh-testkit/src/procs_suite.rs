@@ -106,7 +106,7 @@ pub async fn procs_suite(
     // Its seat stays, for those who have not heard yet.
     seat_of(&**procs, victim)?;
 
-    let stop = MeshRequest::Stop { grace: patience };
+    let stop = MeshRequest::Stop { grace: patience, reason: None };
     procs.home().call(proc, stop).await?;
     for told in [&mut all, &mut upper, &mut lower] {
         told.until(|told| told.is_closed, "the end of the mesh").await?;
@@ -239,8 +239,10 @@ impl Told {
                 }
                 News::Changed(changes) => self.note(&changes),
                 News::Closed => self.is_closed = true,
-                News::Heartbeat { .. } | News::Trouble(_) | News::Escalated(_) | News::Stopping => {
-                }
+                News::Heartbeat { .. }
+                | News::Trouble(_)
+                | News::Escalated(_)
+                | News::Stopping { .. } => {}
             }
         }
         Ok(())

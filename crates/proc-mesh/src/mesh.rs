@@ -7,7 +7,7 @@ use std::time::Duration;
 use controller::{Controller, Spec, SpecError};
 use mesh_core::{
     AgentId, Brief, Epoch, Failures, Incarnation, Interest, MeshId, MeshLabel, MeshState, Plane,
-    Procs, SurroundingsError,
+    Procs, StopReason, SurroundingsError,
 };
 use mesh_runtime::ControlThread;
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
@@ -383,6 +383,19 @@ impl ProcMesh {
     /// [`AskError::Ended`] if the controller has ended.
     pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
         self.controller.stop(grace).await
+    }
+
+    /// The same, and whoever watches the mesh is told why, before any rank is touched (C1).
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`] if the controller has ended, or refuses.
+    pub async fn stop_because(
+        &self,
+        reason: impl Into<StopReason> + Send,
+        grace: Duration,
+    ) -> Result<MeshState, AskError> {
+        self.controller.stop_because(reason, grace).await
     }
 }
 

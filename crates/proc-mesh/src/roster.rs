@@ -70,7 +70,7 @@ impl Roster {
                 News::Heartbeat { .. }
                 | News::Trouble(_)
                 | News::Escalated(_)
-                | News::Stopping
+                | News::Stopping { .. }
                 | News::Closed => Vec::new(),
             };
             self.meet_again();

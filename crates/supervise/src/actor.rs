@@ -52,7 +52,7 @@ use crate::shell::{Setup, supervise};
 ///
 /// // The address can be sent to anybody, who need not know what is supervised.
 /// let home: PortRef<MeshRequest> = controller.port();
-/// let stop = MeshRequest::Stop { grace: std::time::Duration::from_secs(1) };
+/// let stop = MeshRequest::Stop { grace: std::time::Duration::from_secs(1), reason: None };
 /// let Reply::State(state) = home.call(&proc, stop).await? else { panic!("a stop tells the state") };
 /// assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped));
 /// assert!(matches!(news.recv().await, OwnerNews::Finished(_)));

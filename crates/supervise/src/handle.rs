@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mesh_core::{
     Answer, Answers, Interest, MeshEvent, MeshRequest, MeshState, Progress, Refusal, Reply,
-    Undelivered,
+    StopReason, Undelivered,
 };
 use mesh_shape::{RankSet, Region};
 use tokio::sync::{mpsc, oneshot};
@@ -109,7 +109,21 @@ impl<R: Send + 'static> ControllerRef<R> {
     ///
     /// See [`ask`](Self::ask).
     pub async fn stop(&self, grace: Duration) -> Result<MeshState, AskError> {
-        self.state_of(MeshRequest::Stop { grace }).await
+        self.state_of(MeshRequest::Stop { grace, reason: None }).await
+    }
+
+    /// The same, and whoever watches the mesh is told why.
+    ///
+    /// # Errors
+    ///
+    /// As of [`stop`](Self::stop).
+    pub async fn stop_because(
+        &self,
+        reason: impl Into<StopReason>,
+        grace: Duration,
+    ) -> Result<MeshState, AskError> {
+        let reason = Some(reason.into());
+        self.state_of(MeshRequest::Stop { grace, reason }).await
     }
 
     /// Ends every rank now, and returns the state of all: a stop without grace, also if one with a grace is

@@ -7,7 +7,7 @@ use std::time::Duration;
 use controller::{Controlled, Controller, Effect, Event, Spec, Subscription};
 use mesh_core::{
     Agents, Answer, Answers, Incarnation, MeshEvent, MeshRequest, Order, OwnerNews, Refusal, Reply,
-    SubscriberId, Timestamp, Update,
+    StopReason, SubscriberId, Timestamp, Update,
 };
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -220,8 +220,9 @@ where
             }
             Inbox::Ask { request, answer } => {
                 match &request {
-                    MeshRequest::Stop { grace } => {
-                        info!(mesh = %self.mesh_name(), ?grace, "stop asked");
+                    MeshRequest::Stop { grace, reason } => {
+                        let why = reason.as_ref().map_or("", StopReason::as_str);
+                        info!(mesh = %self.mesh_name(), ?grace, why, "stop asked");
                     }
                     MeshRequest::Kill => info!(mesh = %self.mesh_name(), "kill asked"),
                     // The number is exact: whoever has gone since is not in it (N5).

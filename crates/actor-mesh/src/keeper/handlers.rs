@@ -107,7 +107,9 @@ impl Handler<ProcsSaid> for Keeper {
                 }
                 Vec::new()
             }
-            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping | News::Closed => Vec::new(),
+            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping { .. } | News::Closed => {
+                Vec::new()
+            }
         };
         for change in &changes {
             change.ranks.iter().for_each(|rank| self.proc_changed(rank, change, cx));

@@ -148,13 +148,15 @@ async fn a_stop_is_told_and_answers_with_every_rank() {
     let world = world("procs=2").await;
     let tools = world.tools().await;
     let mut events = tools.subscribe(Interest::All).await.expect("it is taken");
-    let state = soon(tools.stop(Duration::from_secs(5))).await.expect("it is answered");
+    let stop = tools.stop_because("it is done", Duration::from_secs(5));
+    let state = soon(stop).await.expect("it is answered");
     assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");
     let mut news = Vec::new();
     while let Some(event) = soon(events.next()).await {
         news.push(event.news);
     }
-    let stopping = news.iter().position(|news| *news == News::Stopping);
+    let told = News::Stopping { reason: Some("it is done".into()) };
+    let stopping = news.iter().position(|news| *news == told);
     let touched = news.iter().position(|news| {
         let News::Changed(changes) = news else { return false };
         changes.iter().any(|change| change.status != Status::Running)

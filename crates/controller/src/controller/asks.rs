@@ -26,7 +26,9 @@ impl<C: Controlled> Controller<C> {
             MeshRequest::CreateOrUpdate { region, restart } => {
                 Some(self.on_update(region, restart))
             }
-            MeshRequest::Stop { grace } => self.on_stop_asked(ask, grace, effects),
+            MeshRequest::Stop { grace, reason } => {
+                self.on_stop_asked(ask, (grace, reason), effects)
+            }
             MeshRequest::Kill => self.on_kill_asked(ask, effects),
             MeshRequest::WaitRankStatus { ranks, until, within } => {
                 self.on_wait_asked(ask, ranks, (until, within))

@@ -70,6 +70,10 @@ impl<C: Controlled> Controller<C> {
             stopped: Vec::new(),
             alive: Vec::new(),
             is_stopping: matches!(self.life, Life::Stopping(_)),
+            stop_reason: match &self.life {
+                Life::Stopping(stop) => stop.reason.clone(),
+                Life::New | Life::Open | Life::Closed | Life::Replaced(_) => None,
+            },
             lagged,
         };
         let alone = self.restarts.pending();

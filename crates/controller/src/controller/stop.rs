@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_core::{AgentId, Incarnation, News, Order, Reply, Status, Timestamp, Trouble};
+use mesh_core::{AgentId, Incarnation, News, Order, Reply, Status, StopReason, Timestamp, Trouble};
 
 use mesh_shape::RankSet;
 
@@ -21,6 +21,7 @@ pub(super) struct Stop {
     pub(super) killed: bool,
     /// When to answer with what is, even if the ranks have not ended.
     pub(super) give_up_at: Option<Timestamp>,
+    pub(super) reason: Option<StopReason>,
 }
 
 impl Stop {
@@ -40,12 +41,12 @@ impl<C: Controlled> Controller<C> {
     pub(super) fn on_stop_asked(
         &mut self,
         ask: AskId,
-        grace: Duration,
+        how: (Duration, Option<StopReason>),
         effects: &mut Vec<Effect>,
     ) -> Option<Reply> {
         let too_many = self.too_many_asks();
         match &mut self.life {
-            Life::New | Life::Open => self.stop(ask, grace, effects),
+            Life::New | Life::Open => self.stop(ask, how, effects),
             Life::Closed | Life::Replaced(_) => return Some(Reply::State(self.state().into())),
             Life::Stopping(stop) if stop.killed && stop.give_up_at.is_none() => {
                 return Some(Reply::State(self.state().into()));
@@ -63,7 +64,7 @@ impl<C: Controlled> Controller<C> {
 
     /// A stop without grace. One that is under way waits for nobody any more.
     pub(super) fn on_kill_asked(&mut self, ask: AskId, effects: &mut Vec<Effect>) -> Option<Reply> {
-        let reply = self.on_stop_asked(ask, Duration::ZERO, effects);
+        let reply = self.on_stop_asked(ask, (Duration::ZERO, None), effects);
         if reply.is_none()
             && let Life::Stopping(stop) = &mut self.life
         {
@@ -73,18 +74,25 @@ impl<C: Controlled> Controller<C> {
     }
 
     /// Subscribers first, then the ranks (C1).
-    fn stop(&mut self, ask: AskId, grace: Duration, effects: &mut Vec<Effect>) {
+    fn stop(
+        &mut self,
+        ask: AskId,
+        (grace, reason): (Duration, Option<StopReason>),
+        effects: &mut Vec<Effect>,
+    ) {
         let kill_at = self.now + grace;
         if self.life == Life::New {
             // Its ranks may run already: what lives is watched until it has ended.
             self.watch();
         }
-        let stop = Stop { asked_by: vec![ask], kill_at, killed: false, give_up_at: None };
+        let news = News::Stopping { reason: reason.clone() };
+        let (asked_by, give_up_at) = (vec![ask], None);
+        let stop = Stop { asked_by, kill_at, killed: false, give_up_at, reason };
         self.life = Life::Stopping(Box::new(stop));
         self.restarts.cancel();
         self.health.await_nothing();
         self.recheck_waits();
-        self.subscribers.tell_all(&News::Stopping, effects);
+        self.subscribers.tell_all(&news, effects);
         let whole = 0..self.health.size();
         let is_known = self.settling.is_none();
         let mut changes = Changes::default();

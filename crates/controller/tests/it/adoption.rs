@@ -251,7 +251,7 @@ fn a_controller_that_was_replaced_does_nothing_any_more() {
     let by = Epoch::new(9);
     let restart = RestartConfig::NEVER;
     for request in [
-        MeshRequest::Stop { grace: secs(1) },
+        MeshRequest::Stop { grace: secs(1), reason: None },
         MeshRequest::CreateOrUpdate { region, restart },
         MeshRequest::WaitRankStatus {
             ranks: mesh_shape::RankSet::new(),

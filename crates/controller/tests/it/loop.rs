@@ -47,7 +47,10 @@ fn a_check_blocks_nothing() {
     );
     let state = asked(5, MeshRequest::GetState);
     assert_eq!(mesh.step(due, state), [answer(5, mesh.state())]);
-    assert_eq!(mesh.step(due, stop(1, secs(1))), [tell(2, News::Stopping), ask_stop(1, [1])]);
+    assert_eq!(
+        mesh.step(due, stop(1, secs(1))),
+        [tell(2, News::Stopping { reason: None }), ask_stop(1, [1])]
+    );
 }
 
 /// K1: an order to start echoes what was heard last of the life of the agent that speaks, as a renewal

@@ -136,6 +136,7 @@
 //! N5 requests::a_snapshot_names_the_life_that_stopped
 //! N5 requests::a_snapshot_says_what_will_start_again
 //! N5 requests::the_number_of_subscribers_is_exact
+//! N5 stop::subscribers_are_told_why
 //! N6 agents::an_agent_that_was_started_again_is_told
 //! N6 model::no_history_breaks_an_invariant
 //! N6 notifications::a_region_hears_of_its_own_ranks_in_its_own_numbers
@@ -242,6 +243,7 @@
 //! C1 stop::nobody_waits_for_ever_for_a_rank_that_does_not_end
 //! C1 stop::nobody_waits_for_ranks_that_are_known_to_resist
 //! C1 stop::subscribers_are_told_before_any_rank_is_touched
+//! C1 stop::subscribers_are_told_why
 //! C1 stop::what_is_left_after_the_grace_is_killed_once
 //! C1 strategies::a_stop_cancels_a_round
 //! C3 stop::a_stop_ends_although_a_suspended_rank_was_lost_with_its_agent

@@ -293,6 +293,7 @@ fn a_snapshot_knows_the_round_and_a_stop() {
         failed: vec![change([0], crash())],
         stopped: vec![change([1], Status::Stopped)],
         is_stopping: true,
+        stop_reason: None,
         ..snapshot()
     };
     assert_eq!(effects, [tell(0, News::Snapshot(ends))], "nothing starts again");

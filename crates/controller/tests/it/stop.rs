@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use controller::{Effect, Event};
-use mesh_core::{Interest, News, Stall, Status, StatusKind, Trouble};
+use mesh_core::{Interest, MeshRequest, News, Snapshot, Stall, Status, StatusKind, Trouble};
 
 use crate::support::{
-    LAN, Mesh, answer, ask_kill, ask_stop, at, change, changed, crashed, ended, kill, kill_all,
-    kinds, new, nth_report, pass, report, resist, running, secs, statuses, stop, subscribe, tell,
-    tell_owner,
+    LAN, Mesh, answer, ask_kill, ask_stop, asked, at, change, changed, crashed, ended, kill,
+    kill_all, kinds, new, nth_report, pass, report, resist, running, secs, snapshot, statuses,
+    stop, subscribe, tell, tell_owner,
 };
 
 /// C1
@@ -19,8 +19,34 @@ fn subscribers_are_told_before_any_rank_is_touched() {
     let stopping = vec![change(0..4, Status::Stopping)];
     assert_eq!(
         mesh.step(at(1), stop(1, secs(5))),
-        [tell(1, News::Stopping), tell(2, changed(stopping)), ask_stop(0, 0..2), ask_stop(1, 2..4),]
+        [
+            tell(1, News::Stopping { reason: None }),
+            tell(2, changed(stopping)),
+            ask_stop(0, 0..2),
+            ask_stop(1, 2..4),
+        ]
     );
+}
+
+/// C1, N5: why a mesh is stopped is told to who watches it, and to who comes later; of two stops the first says it.
+#[test]
+fn subscribers_are_told_why() {
+    let mut unwatched = running(2, 1, LAN);
+    let mut mesh = unwatched.clone();
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    let because = |ask, reason: &str| {
+        let (grace, reason) = (secs(5), Some(reason.into()));
+        asked(ask, MeshRequest::Stop { grace, reason })
+    };
+    let reason = Some("the job is done".into());
+    let effects = mesh.step(at(1), because(1, "the job is done"));
+    assert_eq!(effects, [tell(1, News::Stopping { reason: reason.clone() }), ask_stop(0, 0..2)]);
+    assert_eq!(mesh.step(at(1), because(2, "somebody else asks")), []);
+    _ = unwatched.step(at(1), because(1, "the job is done"));
+    _ = unwatched.step(at(1), because(2, "somebody else asks"));
+    let told = unwatched.step(at(1), subscribe(Interest::Terminal));
+    let now = Snapshot { is_stopping: true, stop_reason: reason, ..snapshot() };
+    assert_eq!(told, [tell(0, News::Snapshot(now))]);
 }
 
 /// C1
@@ -160,7 +186,10 @@ fn a_kill_ends_the_grace_of_a_stop() {
 fn a_kill_stops_a_mesh_without_grace() {
     let mut mesh = running(2, 1, LAN);
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
-    assert_eq!(mesh.step(at(1), kill_all(1)), [tell(1, News::Stopping), ask_stop(0, [0, 1])]);
+    assert_eq!(
+        mesh.step(at(1), kill_all(1)),
+        [tell(1, News::Stopping { reason: None }), ask_stop(0, [0, 1])]
+    );
     assert_eq!(mesh.step(at(1), Event::Tick), [ask_kill(0, [0, 1])]);
 }
 

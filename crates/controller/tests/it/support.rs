@@ -188,7 +188,7 @@ pub(crate) fn subscribe_to(region: &str, mesh: &Mesh) -> Event<Status> {
 }
 
 pub(crate) fn stop(ask: u64, grace: Duration) -> Event<Status> {
-    asked(ask, MeshRequest::Stop { grace })
+    asked(ask, MeshRequest::Stop { grace, reason: None })
 }
 
 pub(crate) fn kill_all(ask: u64) -> Event<Status> {
@@ -344,6 +344,7 @@ pub(crate) fn snapshot() -> Snapshot {
         stopped: Vec::new(),
         alive: Vec::new(),
         is_stopping: false,
+        stop_reason: None,
         lagged: false,
     }
 }

@@ -25,7 +25,7 @@ pub(crate) async fn listen(mut events: MeshEvents, hear: mpsc::Sender<Heard>) {
             News::Heartbeat { .. }
             | News::Trouble(_)
             | News::Escalated(_)
-            | News::Stopping
+            | News::Stopping { .. }
             | News::Closed => continue,
         };
         changes.retain(|change| change.status.is_failure() || is_restart(change));

@@ -108,7 +108,11 @@ fn asked(request: &MeshRequest) -> String {
             format!("it is to be {}, {}", shape(region), restarts(restart))
         }
         MeshRequest::GetState => "its state".to_owned(),
-        MeshRequest::Stop { grace } => format!("stop, with a grace of {}", time(*grace)),
+        MeshRequest::Stop { grace, reason } => {
+            let because = reason.as_ref().map(|reason| format!(", because: {reason}"));
+            let because = because.unwrap_or_default();
+            format!("stop, with a grace of {}{because}", time(*grace))
+        }
         MeshRequest::Kill => "kill all".to_owned(),
         MeshRequest::WaitRankStatus { ranks, until, within } => {
             format!("wait until {ranks} {}, for {}", progress(*until), time(*within))
@@ -169,7 +173,8 @@ fn news(news: &News) -> String {
         News::Heartbeat { period } => format!("heartbeat, every {}", time(*period)),
         News::Trouble(trouble) => trouble.to_string(),
         News::Escalated(escalation) => format!("needed {escalation}"),
-        News::Stopping => "stopping".to_owned(),
+        News::Stopping { reason: None } => "stopping".to_owned(),
+        News::Stopping { reason: Some(reason) } => format!("stopping: {reason}"),
         News::Closed => "closed".to_owned(),
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
-use meshwarden::mesh_core::{Change, Incarnation, MeshEvent, News, Reason, Status, StatusKind};
+use meshwarden::mesh_core::{
+    Change, Incarnation, MeshEvent, News, Reason, Status, StatusKind, StopReason,
+};
 use meshwarden::mesh_shape::{Extent, Rank};
 use meshwarden::supervise::MeshEvents;
 use serde::Serialize;
@@ -97,7 +99,12 @@ enum Line<'a> {
     /// Changes that were over before they could be written are left out here; no end is.
     Lagged { t: f64, mesh: &'a str },
     /// The mesh is being stopped.
-    Stopping { t: f64, mesh: &'a str },
+    Stopping {
+        t: f64,
+        mesh: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
     /// Every rank has ended. The last line.
     Closed { t: f64, mesh: &'a str },
 }
@@ -198,7 +205,10 @@ impl EventLog {
             News::Escalated(escalation) => {
                 self.write_line(&Line::Trouble { t, mesh, detail: format!("needed {escalation}") })
             }
-            News::Stopping => self.write_line(&Line::Stopping { t, mesh }),
+            News::Stopping { reason } => {
+                let reason = reason.as_ref().map(StopReason::as_str);
+                self.write_line(&Line::Stopping { t, mesh, reason })
+            }
             News::Closed => self.write_line(&Line::Closed { t, mesh }),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshwarden::mesh_core::{Failures, MeshPhase, MeshState, Reason};
+use meshwarden::mesh_core::{Failures, MeshPhase, MeshState, Reason, StopReason};
 use meshwarden::mesh_shape::RankSet;
 use meshwarden::prelude::{ProcMesh, ProcNews};
 use meshwarden::proc_mesh::{HostMesh, ProcReport, Unkillable, WorkerNews};
@@ -105,7 +105,7 @@ impl Owner<'_> {
             && !self.is_stopping
         {
             self.refused = Some(refused);
-            self.stop(ROLLBACK);
+            self.stop(ROLLBACK, "not every rank could be started");
         }
     }
 
@@ -119,7 +119,7 @@ impl Owner<'_> {
         let is_stop = self.scene.settings.on_failure == OnFailure::Stop;
         let stops = is_stop && self.outcome.has_failed() && !self.is_stopping && !is_refusal;
         if stops {
-            self.stop(self.scene.settings.grace);
+            self.stop(self.scene.settings.grace, "a rank has failed (--on-failure stop)");
         }
         self.scene.voice.say(format_args!("{failures}"));
         if stops {
@@ -133,7 +133,7 @@ impl Owner<'_> {
     fn on_unkillable(&mut self, left: &Unkillable) {
         self.scene.voice.say(format_args!("meshwarden: {left}"));
         if self.is_starting && !self.is_stopping {
-            self.stop(ROLLBACK);
+            self.stop(ROLLBACK, "a rank that was not ready in time cannot be killed");
         }
     }
 
@@ -155,7 +155,7 @@ impl Owner<'_> {
                     let mesh = self.mesh.clone();
                     self.stops.spawn(async move { mesh.kill().await.ok() });
                 } else {
-                    self.stop(self.scene.settings.grace);
+                    self.stop(self.scene.settings.grace, &format!("asked by signal {number}"));
                 }
             }
             Signal::Suspend => {
@@ -167,10 +167,10 @@ impl Owner<'_> {
         }
     }
 
-    fn stop(&mut self, grace: Duration) {
+    fn stop(&mut self, grace: Duration, reason: &str) {
         self.is_stopping = true;
-        let mesh = self.mesh.clone();
-        self.stops.spawn(async move { mesh.stop(grace).await.ok() });
+        let (mesh, reason) = (self.mesh.clone(), StopReason::new(reason));
+        self.stops.spawn(async move { mesh.stop_because(reason, grace).await.ok() });
     }
 
     /// Whether a stop has come back with ranks that live: they could not be killed, and nobody waits

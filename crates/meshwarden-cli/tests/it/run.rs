@@ -242,6 +242,10 @@ fn a_crash_while_stopping_keeps_its_cause() -> Outcome {
     let ended = running.finish()?.must_be(2)?;
     assert!(alive_as(&mark, "sh").is_empty());
     reports(&ended, "rank 1 (procs=1) of proc mesh run, incarnation 0: failed: exit code 21")?;
-    assert_eq!(statuses(&events(&path)?, 1).pop(), Some(("failed".to_owned(), 0)));
+    let events = events(&path)?;
+    assert_eq!(statuses(&events, 1).pop(), Some(("failed".to_owned(), 0)));
+    let stopping = events.iter().find(|event| event["event"] == "stopping");
+    let reason = stopping.map(|event| &event["reason"]);
+    assert_eq!(reason, Some(&Value::from("a rank has failed (--on-failure stop)")));
     Ok(())
 }

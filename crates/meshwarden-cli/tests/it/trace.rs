@@ -93,7 +93,8 @@ fn a_replay_tells_of_every_failure_restart_and_stop_of_the_run() -> Outcome {
     ] {
         assert_eq!(lines.iter().filter(|line| **line == effect).count(), 1, "{effect}: {lines:#?}");
     }
-    let asked = lines.iter().any(|line| line.ends_with(": stop, with a grace of 10s"));
+    let stop = ": stop, with a grace of 10s, because: a rank has failed (--on-failure stop)";
+    let asked = lines.iter().any(|line| line.ends_with(stop));
     assert!(asked, "{lines:#?}");
     assert!(lines.last().is_some_and(|line| line.ends_with("effects, as when recorded")));
     Ok(())

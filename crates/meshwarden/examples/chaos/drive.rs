@@ -323,7 +323,7 @@ impl<'a> Driver<'a> {
             News::Snapshot(_)
             | News::Heartbeat { .. }
             | News::Escalated(_)
-            | News::Stopping
+            | News::Stopping { .. }
             | News::Closed => (),
         }
     }

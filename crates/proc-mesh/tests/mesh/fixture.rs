@@ -126,7 +126,10 @@ pub(crate) async fn ends_to_the_close(mut events: MeshEvents) -> Vec<Change> {
                 let terminal = changes.iter().filter(|change| change.status.is_terminal());
                 ends.extend(terminal.cloned());
             }
-            News::Heartbeat { .. } | News::Trouble(_) | News::Escalated(_) | News::Stopping => (),
+            News::Heartbeat { .. }
+            | News::Trouble(_)
+            | News::Escalated(_)
+            | News::Stopping { .. } => (),
             News::Closed => return ends,
         }
     }

@@ -116,7 +116,9 @@ async fn every_request_is_answered_over_the_port() {
     let Reply::Waited { missing, .. } = mesh.ask(wait).await else { panic!("it was a wait") };
     assert!(missing.is_empty());
 
-    let stop = mesh.home.call(&mesh.proc, MeshRequest::Stop { grace: Duration::from_secs(1) });
+    let stop = mesh
+        .home
+        .call(&mesh.proc, MeshRequest::Stop { grace: Duration::from_secs(1), reason: None });
     let end = async {
         settle().await;
         mesh.agent.report(0..2, &Status::Stopped);
@@ -141,7 +143,10 @@ async fn a_wait_and_a_stop_do_not_block_the_mailbox() {
     });
     let stopping = tokio::spawn({
         let (home, proc) = (mesh.home, mesh.proc.clone());
-        async move { home.call(&proc, MeshRequest::Stop { grace: Duration::from_secs(3) }).await }
+        async move {
+            home.call(&proc, MeshRequest::Stop { grace: Duration::from_secs(3), reason: None })
+                .await
+        }
     });
     settle().await;
     assert_eq!(mesh.state().await.phase, MeshPhase::Stopping);
@@ -159,7 +164,9 @@ async fn a_wait_and_a_stop_do_not_block_the_mailbox() {
 #[tokio::test(start_paused = true)]
 async fn a_stop_whose_caller_has_gone_goes_on() {
     let mesh = mesh(1).await;
-    let stop = mesh.home.call(&mesh.proc, MeshRequest::Stop { grace: Duration::from_secs(1) });
+    let stop = mesh
+        .home
+        .call(&mesh.proc, MeshRequest::Stop { grace: Duration::from_secs(1), reason: None });
     assert!(tokio::time::timeout(Duration::from_millis(1), stop).await.is_err());
     assert_eq!(mesh.state().await.phase, MeshPhase::Stopping);
     mesh.home.cast(&mesh.proc, MeshRequest::GetState).await;

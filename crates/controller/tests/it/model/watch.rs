@@ -123,7 +123,7 @@ impl Watch {
             News::Trouble(Trouble::Replaced { .. }) => {
                 self.last = Some(LastWord::Replaced);
             }
-            News::Trouble(_) | News::Escalated(_) | News::Stopping => (),
+            News::Trouble(_) | News::Escalated(_) | News::Stopping { .. } => (),
         }
         Ok(())
     }

@@ -159,7 +159,7 @@ impl World {
         let whole = self.mesh.spec().region.clone();
         match question {
             Question::Stop { grace_ms } => {
-                MeshRequest::Stop { grace: Duration::from_millis(grace_ms) }
+                MeshRequest::Stop { grace: Duration::from_millis(grace_ms), reason: None }
             }
             Question::Kill => MeshRequest::Kill,
             Question::Wait { first, len, until, ms } => MeshRequest::WaitRankStatus {

@@ -132,7 +132,7 @@ fn every_event_is_one_line() {
         ),
         (asked_for(MeshRequest::GetState), "question 4: its state"),
         (
-            asked_for(MeshRequest::Stop { grace: SECOND * 10 }),
+            asked_for(MeshRequest::Stop { grace: SECOND * 10, reason: None }),
             "question 4: stop, with a grace of 10s",
         ),
         (asked_for(MeshRequest::Kill), "question 4: kill all"),
@@ -189,6 +189,7 @@ fn everything_that_is_told_is_one_line() {
         stopped: Vec::new(),
         alive: vec![change(0..2, Status::Running)],
         is_stopping: true,
+        stop_reason: None,
         lagged: true,
     };
     let failures = Failures {
@@ -224,7 +225,11 @@ fn everything_that_is_told_is_one_line() {
             tell(News::Trouble(Trouble::Unkillable { ranks: 2, why: "it waits".to_owned() })),
             "tell subscriber 3 #5: 2 ranks do not end although killed: it waits",
         ),
-        (tell(News::Stopping), "tell subscriber 3 #5: stopping"),
+        (tell(News::Stopping { reason: None }), "tell subscriber 3 #5: stopping"),
+        (
+            tell(News::Stopping { reason: Some("enough".into()) }),
+            "tell subscriber 3 #5: stopping: enough",
+        ),
         (tell(News::Closed), "tell subscriber 3 #5: closed"),
         (
             Effect::Refuse { to: SubscriberId::new(3), why: Refusal::TooMany { limit: 2 } },

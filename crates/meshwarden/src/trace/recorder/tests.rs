@@ -122,7 +122,7 @@ async fn a_trace_is_a_header_a_line_for_each_step_and_an_end() {
     recorder.record(at(u64::MAX), &reported(1), &[]);
     let ask = Event::Asked {
         ask: controller::AskId::new(3),
-        request: MeshRequest::Stop { grace: Duration::from_millis(10) },
+        request: MeshRequest::Stop { grace: Duration::from_millis(10), reason: None },
     };
     recorder.record(at(7), &ask, &[]);
     drop(recorder);

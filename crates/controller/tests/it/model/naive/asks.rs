@@ -65,7 +65,7 @@ impl Naive {
             MeshRequest::CreateOrUpdate { region, restart } => {
                 Some(self.on_update(region.size(), *restart))
             }
-            MeshRequest::Stop { grace } => self.on_stop(ask, *grace),
+            MeshRequest::Stop { grace, .. } => self.on_stop(ask, *grace),
             MeshRequest::Kill => self.on_kill(ask),
             MeshRequest::WaitRankStatus { ranks, until, within } => {
                 self.on_wait(ask, ranks, (*until, *within))

@@ -44,8 +44,25 @@ struct Open<N> {
     n_silent: u8,
 }
 
-/// After how many ticks without a word a child is slow. Whoever has an open leg says something at each.
+/// After how many ticks without a word a child is slow that has an open leg which has not arrived everywhere: then it
+/// says something at each.
 const SLOW_TICKS: u8 = 3;
+
+/// After how many ticks it says something when its leg has arrived everywhere, if it has any below it whose words it
+/// may keep. What runs for hours costs no more than this.
+pub(crate) const WORD_TICKS: u8 = 2;
+
+impl<N> Open<N> {
+    /// Whether the child says now and then that it is there: others wait for it to hear from those below it.
+    fn owes_a_word(&self) -> bool {
+        !self.is_delivered || self.range.len() > 1
+    }
+
+    /// For how many ticks it may say nothing.
+    const fn silent_max(&self) -> u8 {
+        if self.is_delivered { SLOW_TICKS * WORD_TICKS } else { SLOW_TICKS }
+    }
+}
 
 /// How a part was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +180,7 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
                 Vec::new()
             }
             Progress::Delivered => {
-                self.open[place].is_delivered = true;
+                (self.open[place].is_delivered, self.open[place].n_silent) = (true, 0);
                 Vec::new()
             }
             Progress::Done => {
@@ -206,9 +223,9 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
     /// Time passes. A child that has said nothing for too long is slow: where others are below it they are adopted.
     pub(crate) fn on_tick(&mut self, plan: &Plan<N>, at: &mut At<N>) -> Vec<Branch<N>> {
         let mut slow = Vec::new();
-        for open in self.open.iter_mut().filter(|open| !open.is_delivered) {
+        for open in self.open.iter_mut().filter(|open| open.owes_a_word()) {
             open.n_silent = open.n_silent.saturating_add(1);
-            if open.n_silent >= SLOW_TICKS {
+            if open.n_silent >= open.silent_max() {
                 at.slow.insert(open.to);
                 let is_in_the_way = open.range.len() > 1 || open.way == Way::Around;
                 slow.extend(is_in_the_way.then_some(open.number));

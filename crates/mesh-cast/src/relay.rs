@@ -22,10 +22,11 @@
 //! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
 //! through other nodes, [`Limits::tries`] times, and then gives it up.
 //!
-//! **Slow nodes.** Whoever has a leg open that has not arrived everywhere says so with every [`Event::Tick`]. (One that is
-//! suspended after that keeps the replies of those below it until it goes on, or the caller waits no longer.) A child that has said nothing for some of
-//! them is suspended, or overloaded: its children are adopted as if it were lost, and it has nobody below it
-//! until it speaks. What it passes on when it wakes arrives a second time, and is not delivered again.
+//! **Slow nodes.** Whoever has a leg open that has not arrived everywhere says so with every [`Event::Tick`]; and
+//! where it has, and others are below, now and then, for it may keep what they say. A child that has said nothing for
+//! some of them is suspended, or overloaded: its children are adopted as if it were lost, and it has nobody below it
+//! until it speaks. What it passes on when it wakes arrives a second time, and is not delivered again; what it had
+//! heard from those below it, they say again.
 //!
 //! **Reduce.** Replies that are to be merged ([`Kind::Reduce`](crate::Kind)) wait for each other: a leg is
 //! answered with what all of its range replied, merged ([`Effect::Merge`]), once, and before that only with what

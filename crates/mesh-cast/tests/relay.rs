@@ -286,6 +286,36 @@ fn late_replies_pass_one_by_one_and_equal_ones_are_one_run() {
     assert_eq!(runs, [(Progress::Open, "4..6".to_owned()), (Progress::Done, "4,6".to_owned())]);
 }
 
+/// R1: who waits with a call for those below it says now and then that it is there; one that has nobody below need
+/// not.
+#[test]
+fn a_forwarder_that_waits_for_a_long_call_is_not_taken_for_suspended() {
+    let call = |leg: Leg<u64>| Leg { kind: Kind::Call, ..leg };
+    let mut forwarder = node(4);
+    let effects = forwarder.step(incoming(call(leg(1, 4..7))));
+    for effect in effects {
+        let Effect::Forward { to, leg } = effect else { continue };
+        let arrived = Overlay::from_range(leg.range.clone(), Outcome::Arrived);
+        let (cast, leg, unreached) = (leg.cast, leg.id, Overlay::new());
+        let progress = Progress::Delivered;
+        let answer = Answer { cast, leg, progress, outcomes: arrived, unreached, merged: None };
+        drop(forwarder.step(Event::Answered(to, answer)));
+    }
+    assert_eq!(answers(&forwarder.step(Event::Flush)), [(CASTER, Progress::Delivered)]);
+    let mut leaf = node(6);
+    drop(leaf.step(incoming(call(leg(1, 6..7)))));
+    assert_eq!(answers(&leaf.step(Event::Flush)), [(CASTER, Progress::Delivered)]);
+    let mut n_quiet = 0;
+    for _ in 0..100 {
+        let said = answers(&forwarder.step(Event::Tick));
+        assert!(said.iter().all(|it| *it == (CASTER, Progress::Delivered)), "{said:?}");
+        n_quiet = if said.is_empty() { n_quiet + 1 } else { 0 };
+        // It is taken for suspended after six, and something may be late.
+        assert!(n_quiet < 3, "it says nothing");
+        assert_eq!(answers(&leaf.step(Event::Tick)), []);
+    }
+}
+
 /// R2: a leg that comes after its caster has ended is not taken for a new one.
 #[test]
 fn a_caster_that_has_ended_gets_nothing_delivered_any_more_until_it_is_forgotten() {

@@ -6,7 +6,7 @@ use mesh_shape::{Overlay, RankSet};
 
 use super::Effect;
 use super::own::Own;
-use crate::gather::{At, Branch, Gather};
+use crate::gather::{At, Branch, Gather, WORD_TICKS};
 use crate::plan::Plan;
 use crate::wire::{Answer, Expect, Failure, Kind, Leg, LegId, Outcome, Part, Progress, Sender};
 
@@ -21,6 +21,8 @@ pub(super) struct Duty<N, P, R> {
     pub(super) gather: Gather<N, R>,
     /// Whether the parent knows that all of the range has the message.
     is_told: bool,
+    /// For how many ticks nothing was said to the parent.
+    n_quiet: u8,
     /// The ranks whose replies are being merged.
     merging: Option<RankSet>,
 }
@@ -29,7 +31,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
     pub(super) fn new((parent, leg): (N, Leg<P>), plan: Arc<Plan<N>>, me: N) -> Self {
         let is_own = plan.members().node(leg.range.start) == Some(me);
         let gather = Gather::new(leg.kind);
-        Self { parent, leg, plan, is_own, gather, is_told: false, merging: None }
+        Self { parent, leg, plan, is_own, gather, is_told: false, n_quiet: 0, merging: None }
     }
 
     /// Sends the whole range on, but for this node itself.
@@ -122,14 +124,18 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
 
     /// Time passes: who waits for this node is told that it is there, and whoever says nothing is not waited for.
     pub(super) fn on_tick(&mut self, at: &mut At<N>, effects: &mut Vec<Effect<N, P, R>>) {
+        self.n_quiet = self.n_quiet.saturating_add(1);
         if !self.is_told {
             self.answer(Progress::Open, effects);
+        } else if self.leg.range.len() > 1 && self.n_quiet >= WORD_TICKS {
+            self.answer(Progress::Delivered, effects);
         }
         let branches = self.gather.on_tick(&self.plan, at);
         self.send(branches, effects);
     }
 
     pub(super) fn answer(&mut self, progress: Progress, effects: &mut Vec<Effect<N, P, R>>) {
+        self.n_quiet = 0;
         let (mut outcomes, unreached) = self.gather.take();
         let (cast, leg) = (self.leg.cast, self.leg.id);
         // All that is replied goes up once, with the last answer: so that of no rank there are two parts, whoever

@@ -1,14 +1,16 @@
 //! silent: processes that answer nobody any more, and those behind them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_cast::Kind;
-use mesh_cast::shell::{CasterRef, GetSeats, Table};
+use mesh_cast::shell::{CasterRef, GetSeats, Table, Tellings, Told};
+use mesh_cast::{Kind, Outcome};
 use mesh_core::{MeshId, ProcSeat};
 use mesh_runtime::{Actor, Context, Handler, Handlers, ReplyTo};
 use mesh_shape::Rank;
-use mesh_testkit::fault_net::{FaultNet, Faults};
+use mesh_testkit::fault_net::{FaultNet, Faults, SessionConfig};
+use tokio::time::Instant;
 
 use crate::world::{Later, World, replies, site};
 
@@ -40,6 +42,45 @@ async fn a_long_call_is_not_forgotten_below_a_forwarder_that_has_forgotten_the_m
     let asked = world.post(Kind::Call, &Later(700), Some(1..2)).await;
     let replies = replies::<Later>(asked, 1, Duration::from_secs(800)).await;
     assert_eq!(replies, [Ok(())]);
+}
+
+/// R1: forwarders are suspended when all below them have a call, and keep what these reply: so they are asked again,
+/// without them.
+#[tokio::test(start_paused = true)]
+async fn a_suspended_forwarder_keeps_nobody_elses_replies() {
+    // Sessions with suspended processes are kept: the kernel takes what comes for them.
+    let sessions =
+        SessionConfig { delivery: Duration::from_secs(3600), ..SessionConfig::default() };
+    let net = FaultNet::with_config(1, Faults::none(), sessions);
+    let world = World::new(&net, 9, 2).await;
+    assert!(world.call(0).await.iter().all(Result::is_ok));
+    let (begun, long) = (Instant::now(), Duration::from_secs(20));
+    let mut asked = world.post(Kind::Call, &Later(long.as_secs()), None).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // One that the caster sends to itself, and one that a forwarder sends to.
+    let suspended = [4, 2];
+    suspended.iter().for_each(|rank| net.pause(&site(*rank)));
+    let mut replied = BTreeSet::new();
+    while replied.len() < 7 {
+        replied.extend(next_replies(&mut asked, Duration::from_secs(60)).await);
+    }
+    assert_eq!(replied, BTreeSet::from([0, 1, 3, 5, 6, 7, 8]));
+    assert!(begun.elapsed() < long + Duration::from_secs(5), "{:?}", begun.elapsed());
+    suspended.iter().for_each(|rank| net.resume(&site(*rank)));
+    while replied.len() < 9 {
+        for rank in next_replies(&mut asked, Duration::from_secs(60)).await {
+            assert!(replied.insert(rank), "{rank} has replied before");
+        }
+    }
+}
+
+/// Who has replied.
+async fn next_replies(outcomes: &mut Tellings, within: Duration) -> Vec<usize> {
+    let news = tokio::time::timeout(within, outcomes.recv()).await;
+    let news = news.expect("it does not take that long").expect("some have not replied");
+    let Told::Outcomes(news) = news else { panic!("nothing was to be merged: {news:?}") };
+    assert!(news.iter().all(|(_, it)| matches!(it, Outcome::Replied(_))), "{news:?}");
+    news.iter().map(|(rank, _)| rank.index()).collect()
 }
 
 /// Knows where everybody is, and does not say so.

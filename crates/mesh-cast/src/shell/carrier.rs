@@ -79,7 +79,6 @@ impl<A: Handler<NotSent>> Carrier<A> {
                 let peer = self.proc().peer();
                 self.send(to, Forgot { peer, mesh }, &[]).await;
             }
-            Parcel::Back(to, back) => self.send(to, *back, &[]).await,
             Parcel::TellAgain(mesh) => _ = self.told.remove(&mesh),
         }
         Ok(())
@@ -147,9 +146,7 @@ impl<A: Handler<NotSent>> Carrier<A> {
         let word = match parcel {
             Parcel::Legs(_, legs) => NotSent::Legs(legs.iter().map(Leg::name).collect()),
             Parcel::Word(_, word) => NotSent::Word(word),
-            Parcel::Answer(..) | Parcel::Forgot(..) | Parcel::TellAgain(_) | Parcel::Back(..) => {
-                return;
-            }
+            Parcel::Answer(..) | Parcel::Forgot(..) | Parcel::TellAgain(_) => return,
         };
         self.tell(word).await;
     }

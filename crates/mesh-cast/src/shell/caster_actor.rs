@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, MeshId, Message, PeerId, WhyUndelivered};
+use mesh_core::{MeshId, Message, PeerId, WhyUndelivered};
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered,
 };
@@ -18,7 +18,7 @@ use super::casters::{Cast, Told, Users, forget, leave};
 use super::crowd::Crowd;
 use super::downs::TOGETHER_WITHIN;
 use super::links::{Linked, Links, whole_of};
-use super::message::{Back, Body, Forgot, LegName, Payload, Up};
+use super::message::{Body, Forgot, LegName, Payload, Up};
 use super::pieces::{MESSAGE_MAX, Piece};
 use super::posts::{NotSent, Way};
 use super::relay_actor::{self, FORGOTTEN_AFTER};
@@ -345,7 +345,6 @@ impl Actor for CasterActor {
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Up>().takes::<Forgot>().takes::<Piece>().takes::<PeerLost>();
-        handlers.takes::<Back>();
     }
 }
 
@@ -370,11 +369,6 @@ impl Linked for CasterActor {
     fn way(&self, _: MeshId, to: PeerId) -> Option<Way> {
         let book = self.book.as_ref()?;
         Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
-    }
-
-    /// It is the root of its tree.
-    fn parent(&self, _: PeerId) -> Option<ActorId> {
-        None
     }
 
     fn answered(&mut self, from: PeerId, answers: Vec<Answer<Bytes>>, cx: &mut Context<Self>) {
@@ -409,19 +403,10 @@ impl Handler<Forgot> for CasterActor {
 
 impl Handler<Piece> for CasterActor {
     async fn handle(&mut self, piece: Piece, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let Some(whole) = self.on_piece(piece, cx) else { return Ok(()) };
-        if let Some(up) = whole_of(&whole) {
+        let whole = self.on_piece(piece, cx);
+        if let Some(up) = whole.and_then(|whole| whole_of(&whole)) {
             self.on_answers(up, cx);
-        } else if let Some(back) = whole_of(&whole) {
-            self.on_back(back, cx);
         }
-        Ok(())
-    }
-}
-
-impl Handler<Back> for CasterActor {
-    async fn handle(&mut self, back: Back, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_back(back, cx);
         Ok(())
     }
 }

@@ -4,19 +4,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, MeshId, Message, PeerId, PortId};
-use mesh_runtime::{Context, Handler, NoWayBack, PeerLost, Undelivered, codec};
+use mesh_core::{MeshId, Message, PeerId, PortId};
+use mesh_runtime::{Context, Handler, PeerLost, Undelivered, codec};
 use serde::de::DeserializeOwned;
 
 use super::downs::{Downs, Due};
-use super::message::{Back, Down, Forgot, LegName, Payload, Up};
+use super::message::{Down, Forgot, LegName, Payload, Up};
 use super::pieces::{Piece, Pieces};
 use super::posts::{NotSent, Parcel, Posts, Way};
 use crate::plan::Plan;
 use crate::wire::{Answer, Leg, Progress, Settlement};
-
-/// How many processes may pass on what goes back: more than any tree is deep.
-const HOPS_MAX: u8 = 32;
 
 /// The links of one actor.
 pub(super) struct Links {
@@ -40,9 +37,6 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
 
     /// The way to a relay of a mesh.
     fn way(&self, mesh: MeshId, to: PeerId) -> Option<Way>;
-
-    /// From whom casts of a process come, if they do.
-    fn parent(&self, of: PeerId) -> Option<ActorId>;
 
     /// Legs that it has sent were answered, by that process.
     fn answered(&mut self, from: PeerId, answers: Vec<Answer<Bytes>>, cx: &mut Context<Self>);
@@ -87,21 +81,6 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     fn on_piece(&mut self, piece: Piece, cx: &Context<Self>) -> Option<(PortId, Bytes)> {
         let is_true = cx.sender() == Some(piece.from);
         is_true.then(|| self.links().pieces.add(piece)).flatten()
-    }
-
-    /// Gives back what was not handled, or passes it on towards who sent it.
-    fn on_back(&mut self, Back { back, n_hops }: Back, cx: &Context<Self>) {
-        let Err(back) = cx.proc().give_back_here(back) else { return };
-        match self.parent(back.to.peer()).filter(|_| n_hops < HOPS_MAX) {
-            Some(parent) => {
-                let back = Box::new(Back { back, n_hops: n_hops + 1 });
-                self.links().posts.send(parent.peer(), Parcel::Back(parent, back), cx);
-            }
-            None => {
-                let NoWayBack { to, of, why, .. } = back;
-                tracing::warn!(%of, %to, %why, "a cast that was not handled has no way back and is lost");
-            }
-        }
     }
 
     fn on_forgot(&mut self, Forgot { peer, mesh }: Forgot) {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::carrier::Carrier;
-use super::message::{Back, LegName, Payload, Up};
+use super::message::{LegName, Payload, Up};
 use super::table::Table;
 use crate::wire::{Leg, Settlement};
 
@@ -29,8 +29,6 @@ pub(super) enum Parcel {
     Forgot(ActorId, MeshId),
     /// The process does not know the table of a mesh, whatever it was told.
     TellAgain(MeshId),
-    /// Something goes back to who sent it.
-    Back(ActorId, Box<Back>),
 }
 
 impl Parcel {
@@ -38,14 +36,14 @@ impl Parcel {
     pub(super) const fn way(&self) -> Option<&Way> {
         match self {
             Self::Legs(way, _) | Self::Word(way, _) => Some(way),
-            Self::Answer(..) | Self::Forgot(..) | Self::TellAgain(_) | Self::Back(..) => None,
+            Self::Answer(..) | Self::Forgot(..) | Self::TellAgain(_) => None,
         }
     }
 
     const fn to(&self) -> Option<ActorId> {
         match self {
             Self::Legs(way, _) | Self::Word(way, _) => Some(way.relay),
-            Self::Answer(to, _) | Self::Forgot(to, _) | Self::Back(to, _) => Some(*to),
+            Self::Answer(to, _) | Self::Forgot(to, _) => Some(*to),
             Self::TellAgain(_) => None,
         }
     }

@@ -8,8 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mesh_core::{ActorId, Fault, MeshId, Message, PeerId, Plane, WhyUndelivered};
 use mesh_runtime::{
-    Actor, ActorRef, Attachment, Context, Failure, Handler, Handlers, NoWayBack, PeerLost, Proc,
-    Undelivered,
+    Actor, ActorRef, Attachment, Context, Failure, Handler, Handlers, PeerLost, Proc, Undelivered,
 };
 use mesh_shape::Overlay;
 use tokio::time::Instant;
@@ -17,7 +16,7 @@ use tokio::time::Instant;
 use super::books::Books;
 use super::inboxes::{Delivery, Inboxes, Said};
 use super::links::{Linked, Links, whole_of};
-use super::message::{Back, Down, Forgot, LegName, Payload, Up, Word};
+use super::message::{Down, Forgot, LegName, Payload, Up, Word};
 use super::pieces::Piece;
 use super::posts::{NotSent, Parcel, Way};
 use super::reducers::merge;
@@ -55,8 +54,8 @@ pub struct RelayActor {
     ups: Ups,
     /// Where replies are merged.
     user: Proc,
-    /// When each stream was heard of last, and from whom.
-    heard: BTreeMap<StreamId, (Instant, ActorId)>,
+    /// When each stream was heard of last.
+    heard: BTreeMap<StreamId, Instant>,
     limits: Limits,
     flush: Option<Attachment>,
     will_tick: bool,
@@ -210,9 +209,9 @@ impl RelayActor {
         }
     }
 
-    fn hear(&mut self, stream: StreamId, from: ActorId) {
+    fn hear(&mut self, stream: StreamId) {
         if self.heard.len() < self.limits.streams || self.heard.contains_key(&stream) {
-            self.heard.insert(stream, (Instant::now(), from));
+            self.heard.insert(stream, Instant::now());
         }
     }
 }
@@ -223,7 +222,6 @@ impl Actor for RelayActor {
 
     async fn start(user: Proc, cx: &mut Context<Self>) -> Result<Self, Failure> {
         cx.proc().watch_peers(cx.port());
-        cx.proc().watch_ways_back(cx.port());
         cx.send_every(SWEEP_EVERY, || Sweep);
         let limits = Limits::default();
         Ok(Self {
@@ -252,7 +250,6 @@ impl Actor for RelayActor {
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Table>().takes::<Down>().takes::<Up>().takes::<Word>();
         handlers.takes::<Forgot>().takes::<Piece>().takes::<PeerLost>();
-        handlers.takes::<Back>().takes::<NoWayBack>();
     }
 }
 
@@ -268,11 +265,6 @@ impl Linked for RelayActor {
     fn way(&self, mesh: MeshId, to: PeerId) -> Option<Way> {
         let book = self.books.get(mesh)?;
         Some(Way { relay: book.relay(to)?, table: Arc::clone(book.table()) })
-    }
-
-    fn parent(&self, of: PeerId) -> Option<ActorId> {
-        let of_it = self.heard.iter().filter(|(stream, _)| stream.caster.peer() == of);
-        of_it.map(|(_, heard)| *heard).max().map(|(_, from)| from)
     }
 
     fn answered(&mut self, from: PeerId, answers: Vec<Answer<Bytes>>, cx: &mut Context<Self>) {
@@ -303,7 +295,7 @@ impl RelayActor {
             let book = self.books.of(stream.mesh, leg.table);
             match book.and_then(|book| book.plan(leg.region.as_ref())) {
                 Some(plan) => {
-                    self.hear(stream, from);
+                    self.hear(stream);
                     events.push_back(Event::Incoming { from: from.peer(), leg, plan });
                 }
                 // The table was lost with a session: whoever sent it finds that out, too.
@@ -335,7 +327,7 @@ impl RelayActor {
             return self.links.posts.send(from.peer(), Parcel::Forgot(from, stream.mesh), cx);
         };
         if self.heard.contains_key(&stream) {
-            self.hear(stream, from);
+            self.hear(stream);
         }
         self.run(Event::Settled { settlement, plan }, cx);
     }
@@ -387,23 +379,7 @@ impl Handler<Piece> for RelayActor {
             self.on_answers(up, cx);
         } else if let Some(word) = whole_of(&whole) {
             self.on_word(word, cx);
-        } else if let Some(back) = whole_of(&whole) {
-            self.on_back(back, cx);
         }
-        Ok(())
-    }
-}
-
-impl Handler<Back> for RelayActor {
-    async fn handle(&mut self, back: Back, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_back(back, cx);
-        Ok(())
-    }
-}
-
-impl Handler<NoWayBack> for RelayActor {
-    async fn handle(&mut self, back: NoWayBack, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_back(Back { back, n_hops: 0 }, cx);
         Ok(())
     }
 }
@@ -462,7 +438,7 @@ impl Handler<Sweep> for RelayActor {
     async fn handle(&mut self, _: Sweep, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.links.posts.sweep(cx.proc());
         self.links.downs.sweep();
-        let silent = self.heard.iter().filter(|(_, (heard, _))| heard.elapsed() > FORGOTTEN_AFTER);
+        let silent = self.heard.iter().filter(|(_, heard)| heard.elapsed() > FORGOTTEN_AFTER);
         let silent: Vec<StreamId> = silent.map(|(stream, _)| *stream).collect();
         for stream in silent {
             self.heard.remove(&stream);

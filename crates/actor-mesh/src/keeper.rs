@@ -48,6 +48,8 @@ pub(crate) struct Keeper {
     /// How often it has changed where ranks are.
     version: u64,
     fan_out: FanOut,
+    /// Whether ranks were to be started again when the mesh was made.
+    may_restart: bool,
     reporter: Reporter<ActorKind>,
     /// Where its controller listens, once that has said something.
     answers: Option<Answers<ActorReport>>,
@@ -154,6 +156,7 @@ impl Keeper {
             kind_hash: self.kind.1,
             name: format!("{}[{rank}]", self.label.name()),
             params,
+            may_restart: self.may_restart,
             keeper: cx.port::<Said>(),
         };
         let is_told = try_tell(&seat, spawn, cx);
@@ -293,7 +296,8 @@ impl Actor for Keeper {
     type Params = Keeping;
 
     async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
-        let Keeping { label, procs, events, kind, params, clock, heartbeat, fan_out } = keeping;
+        let Keeping { label, procs, events, kind, params, clock, heartbeat, fan_out, may_restart } =
+            keeping;
         let (me, deputy) = (cx.me().clone(), cx.deputy());
         let mut events = MeshEvents::of_port(events, clock);
         cx.attach(async move {
@@ -330,6 +334,7 @@ impl Actor for Keeper {
             ranks: (0..size).map(|_| unknown()).collect(),
             version: 1,
             fan_out,
+            may_restart,
             reporter: Reporter::new(ActorKind, RankSet::from(0..size), absent),
             procs,
             deputy: cx.deputy(),

@@ -10,7 +10,8 @@ use controller::{Config, Controlled, Controller, RestartConfig, Spec, SpecError,
 use mesh_cast::FanOut;
 use mesh_core::{
     Brief, Change, EncodeError, Epoch, Failures, Interest, MeshEvent, MeshId, MeshLabel, MeshState,
-    News, OwnerNews, Plane, PortRef, Procs, Progress, Refusal, StopReason, Subscribe,
+    News, OwnerNews, Plane, PortRef, Procs, Progress, Refusal, RestartPolicy, StopReason,
+    Subscribe,
 };
 use mesh_runtime::{Actor, CallError, Context, Port, Sender, codec};
 use mesh_shape::{Point, RankSet, Region};
@@ -269,6 +270,7 @@ where
             clock,
             heartbeat: config.times.heartbeat,
             fan_out,
+            may_restart: config.restart.policy != RestartPolicy::Temporary,
         });
         let keeper_port = keeper.port();
         let setup = Setup::new(machine, ActorAgents(keeper), clock);

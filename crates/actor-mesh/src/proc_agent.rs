@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mesh_cast::shell::RelayActor;
 use mesh_core::{
-    ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, Refusal, WhyUndelivered,
+    ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, WhyUndelivered,
 };
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, ReplyTo, Stalls,
@@ -18,7 +18,7 @@ use supervise::Clock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::agent::{GetState, RankStates, WaitRankStatus};
+use crate::agent::{GetState, WaitRankStatus};
 use crate::registry::{ActorRegistry, Spawned};
 use crate::report::{ActorEnd, ActorState, HowActorEnded, how_ended};
 use crate::wire::{CloseMesh, EndRank, Said, Spawn};
@@ -27,8 +27,8 @@ mod asked;
 mod dying;
 mod watched;
 
-use asked::Alarm;
-use dying::{Dying, Poisoned};
+use asked::{Alarm, Answer};
+use dying::{Dying, Gravestone, Poisoned};
 use watched::Watched;
 
 /// How often it looks whether the keepers of its meshes can still be reached.
@@ -55,7 +55,7 @@ pub struct ProcAgent {
     /// By mesh, so that one can be closed without a look at the others.
     held: BTreeMap<(MeshId, Rank), Held>,
     dying: Dying,
-    watched: Watched<ReplyTo<Result<RankStates, Refusal>>>,
+    watched: Watched<ReplyTo<Answer>>,
     clock: Clock,
     alarm: Option<Alarm>,
     /// What hangs in the process.
@@ -78,9 +78,18 @@ struct Held {
     lost: Option<Instant>,
     /// It was ended because of that.
     is_culled: bool,
+    /// Its rank may be started again when it has ended.
+    may_restart: bool,
     /// When it was killed.
     killed: Option<Instant>,
     born: Instant,
+}
+
+impl Held {
+    /// What is left to say of it.
+    fn gravestone(&self) -> Gravestone {
+        Gravestone { name: self.name.clone(), born: self.born, is_culled: self.is_culled }
+    }
 }
 
 /// What an actor has lived through. At most two for each life.
@@ -149,7 +158,8 @@ impl ProcAgent {
     fn say(&mut self, key: (MeshId, Rank), cx: &mut Context<Self>) {
         let Some(held) = self.held.get_mut(&key) else { return };
         let life = (key.0, key.1, held.incarnation);
-        asked::answer(self.watched.note(life, self.clock.now(), held.state.clone()));
+        let noted = (held.state.clone(), held.may_restart);
+        asked::answer(self.watched.note(life, self.clock.now(), noted));
         let said = Said {
             rank: key.1,
             incarnation: held.incarnation,
@@ -200,13 +210,18 @@ impl ProcAgent {
         (gone, self.held) = held.partition(|((mesh, _), it)| is_gone(*mesh, it.keeper.actor()));
         for ((mesh, rank), held) in gone {
             let life = (mesh, rank, held.incarnation);
+            if !matches!(held.state, ActorState::Ended(_)) {
+                let stopping = (ActorState::Stopping, false);
+                asked::answer(self.watched.note(life, self.clock.now(), stopping));
+            }
             self.watched.close(mesh);
+            let stone = held.gravestone();
             match (held.actor, held.state) {
                 (None, _) | (_, ActorState::Ended(_)) => (),
                 (Some(actor), _) if held.killed.is_some() => {
-                    self.dying.kill(life, (held.name, held.born), (actor, held.killed));
+                    self.dying.kill(life, stone, (actor, held.killed));
                 }
-                (Some(actor), _) => self.dying.end(life, (held.name, held.born), actor),
+                (Some(actor), _) => self.dying.end(life, stone, actor),
             }
         }
     }
@@ -338,16 +353,17 @@ impl Handler<Spawn> for ProcAgent {
             is_unsaid: false,
             lost: None,
             is_culled: false,
+            may_restart: spawn.may_restart,
             killed: None,
             born: Instant::now(),
         };
-        if let Some(before) = self.held.insert((mesh, rank), held)
-            && let Some(actor) = before.actor
+        if let Some(mut before) = self.held.insert((mesh, rank), held)
+            && let Some(actor) = before.actor.take()
             && !matches!(before.state, ActorState::Ended(_))
         {
             // It has ended, for all that its controller knows.
             let life = (mesh, rank, before.incarnation);
-            self.dying.kill(life, (before.name, before.born), (actor, before.killed));
+            self.dying.kill(life, before.gravestone(), (actor, before.killed));
         }
         self.say((mesh, rank), cx);
         Ok(())
@@ -400,8 +416,8 @@ impl Handler<Lived> for ProcAgent {
         if let Milestone::Ended(end) = &lived.milestone
             && let Some(doomed) = self.dying.ended(&life)
         {
-            let state = ended(end, doomed.lived(), false);
-            asked::answer(self.watched.note(life, self.clock.now(), state));
+            let state = ended(end, doomed.lived(), doomed.is_culled());
+            asked::answer(self.watched.note_last(life, self.clock.now(), state));
         }
         let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
         if held.incarnation != lived.incarnation {

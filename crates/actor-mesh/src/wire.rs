@@ -22,6 +22,8 @@ pub(crate) struct Spawn {
     /// What it is called.
     pub(crate) name: String,
     pub(crate) params: Bytes,
+    /// Whether another life of the rank may follow this one.
+    pub(crate) may_restart: bool,
     /// Who is told what becomes of it. When that is gone, so is the actor (C2).
     pub(crate) keeper: PortRef<Said>,
 }

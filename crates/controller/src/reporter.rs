@@ -193,12 +193,12 @@ impl<C: Controlled> Reporter<C> {
         ranks: &RankSet,
         (until, within): (Progress, Duration),
     ) -> Waiting {
-        let has_reached = |rank: &Rank| {
-            let newest = self.newest.get(rank);
-            newest.is_some_and(|newest| self.kind.status(&newest.report).has_reached(until))
-        };
-        let own = self.ranks.intersection(ranks);
-        let missing: RankSet = own.iter().filter(|rank| !has_reached(rank)).collect();
+        let has_reached =
+            |newest: &Newest<C::Report>| self.kind.status(&newest.report).has_reached(until);
+        // By runs: whoever asks may name more ranks than there are.
+        let reached = self.newest.iter().filter(|(_, newest)| has_reached(newest));
+        let reached: RankSet = reached.map(|(rank, _)| *rank).collect();
+        let missing = self.ranks.intersection(ranks).difference(&reached);
         if missing.is_empty() || within.is_zero() {
             return Waiting::Over(Waited { ask, missing });
         }
@@ -384,6 +384,19 @@ mod tests {
         assert_eq!(reporter.expire(at(2)), []);
         assert_eq!(reporter.expire(at(3)), [waited(1, RankSet::from(1..4))]);
         assert_eq!(reporter.next_deadline(), None);
+    }
+
+    /// H8: what a wait costs does not depend on how many ranks it names.
+    #[test]
+    fn a_wait_may_name_more_ranks_than_there_are() {
+        let mut reporter = reporter(usize::MAX);
+        reporter.report(RANK, Incarnation::FIRST, at(0), Status::Running);
+        let all = RankSet::from(0..usize::MAX);
+        let asked = (Progress::Running, Duration::ZERO);
+        let Waiting::Over(waited) = reporter.wait(at(0), AskId::new(1), &all, asked) else {
+            panic!("it had no time")
+        };
+        assert_eq!(waited.missing.n_runs(), 2, "all but one");
     }
 
     #[test]

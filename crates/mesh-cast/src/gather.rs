@@ -53,9 +53,9 @@ const SLOW_TICKS: u8 = 3;
 pub(crate) const WORD_TICKS: u8 = 2;
 
 impl<N> Open<N> {
-    /// Whether the child says now and then that it is there: others wait for it to hear from those below it.
+    /// Whether the child says now and then that it is there: it may keep what others say.
     fn owes_a_word(&self) -> bool {
-        !self.is_delivered || self.range.len() > 1
+        !self.is_delivered || self.range.len() > 1 || self.way == Way::Around
     }
 
     /// For how many ticks it may say nothing.

@@ -302,6 +302,10 @@ fn a_forwarder_that_waits_for_a_long_call_is_not_taken_for_suspended() {
         drop(forwarder.step(Event::Answered(to, answer)));
     }
     assert_eq!(answers(&forwarder.step(Event::Flush)), [(CASTER, Progress::Delivered)]);
+    // The same who was asked to reach one that its parent cannot.
+    let mut helper = node(2);
+    drop(helper.step(incoming(call(leg(1, 6..7)))));
+    assert_eq!(answers(&helper.step(Event::Tick)), [(CASTER, Progress::Open)]);
     let mut leaf = node(6);
     drop(leaf.step(incoming(call(leg(1, 6..7)))));
     assert_eq!(answers(&leaf.step(Event::Flush)), [(CASTER, Progress::Delivered)]);

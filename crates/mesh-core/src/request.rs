@@ -80,6 +80,7 @@ pub enum Reply {
 
 impl Message for MeshRequest {
     const NAME: &'static str = "meshwarden.MeshRequest";
+    const VERSION: u32 = 2;
     type Reply = Reply;
 }
 
@@ -118,6 +119,7 @@ impl Message for Unsubscribe {
 
 impl Message for MeshEvent {
     const NAME: &'static str = "meshwarden.MeshEvent";
+    const VERSION: u32 = 2;
     type Reply = ();
 }
 

@@ -12,7 +12,7 @@
 //! One JSON text on each line, at most [`LINE_BYTES_MAX`] long:
 //!
 //! ```text
-//! {"format":"meshwarden-trace","version":1,"kind":"proc","spec":{…}}
+//! {"format":"meshwarden-trace","version":2,"kind":"proc","spec":{…}}
 //! {"step":{"t":20417,"effects":1,"event":"Opened"}}
 //! {"lost":3}
 //! {"end":{"steps":1,"lost":3}}
@@ -63,7 +63,7 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 const FORMAT: &str = "meshwarden-trace";
 
 /// The version that is written, and the only one that is read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ pub(crate) struct Keeping {
     pub(crate) clock: Clock,
     pub(crate) heartbeat: Duration,
     pub(crate) fan_out: FanOut,
+    pub(crate) may_restart: bool,
 }
 
 impl fmt::Debug for Keeping {

@@ -10,9 +10,12 @@ use mesh_shape::{Rank, RankSet, Region};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::agent::WaitRankStatus;
+use crate::agent::{WaitRankStatus, Waited};
 use crate::call::{deadline_after, known};
-use crate::view::{Known, Table, View};
+use crate::view::{Table, View};
+
+/// How long it may take to learn where ranks are, where that is not known yet.
+const KNOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// A wait for the ranks of a slice.
 pub(super) struct Waiting {
@@ -29,7 +32,8 @@ impl Waiting {
     pub(super) async fn missing(self) -> Option<RankSet> {
         let deadline = deadline_after(self.within);
         let mut table = self.view.watch();
-        timeout_at(deadline, known(&mut table)).await.ok().flatten()?;
+        let soon = deadline.min(deadline_after(KNOWN_WITHIN));
+        timeout_at(soon, known(&mut table)).await.ok().flatten()?;
         let ranks = self.region.iter().enumerate();
         let waits = ranks.map(|(index, base)| {
             let (waiting, table) = (&self, table.clone());
@@ -52,36 +56,25 @@ impl Waiting {
     /// Waits for one rank: asks the agent in each life of its process in turn.
     async fn one(&self, base: Rank, mut table: watch::Receiver<Table>, deadline: Instant) -> bool {
         loop {
-            let (agent, ended) = {
-                let table = table.borrow_and_update();
-                let known = table.known.as_ref();
-                (
-                    known.and_then(|it| it.agent(base)),
-                    known.is_some_and(|it| self.has_ended(it, base)),
-                )
-            };
-            if ended {
-                return true;
-            }
+            let agent = table.borrow_and_update().known.as_ref().and_then(|it| it.agent(base));
             if let Some(agent) = agent
-                && let Some(is_reached) = self.ask(base, agent, deadline).await
+                && let Some(waited) = self.ask(base, agent, deadline).await
             {
-                return is_reached;
+                let has_ended = waited.state.is_some_and(|state| state.status.is_terminal());
+                // Whether it begins again its controller says; then there will be news of it.
+                if !(waited.is_reached && has_ended && waited.may_restart) {
+                    return waited.is_reached;
+                }
             }
-            // Its process has gone, or has not been heard of: then there will be news of the rank.
+            // Its process has gone, or has not been heard of: the same.
             if table.changed().await.is_err() {
                 return false;
             }
         }
     }
 
-    /// Whether it has ended, and is not to be started again for all that is known.
-    fn has_ended(&self, known: &Known, base: Rank) -> bool {
-        known.seen(base).is_some_and(|seen| seen.status.is_terminal())
-    }
-
     /// What the agent answers; `None` if it does not.
-    async fn ask(&self, base: Rank, agent: ActorId, deadline: Instant) -> Option<bool> {
+    async fn ask(&self, base: Rank, agent: ActorId, deadline: Instant) -> Option<Waited> {
         let ways = &self.view.ways;
         if ways.is_missing(agent) {
             let seats = ways.seats(RankSet::from_ranks([base]));
@@ -89,12 +82,12 @@ impl Waiting {
         }
         let wait = WaitRankStatus {
             mesh: self.mesh,
-            ranks: RankSet::from_ranks([base]),
+            rank: base,
             until: self.until,
             within: deadline.saturating_duration_since(Instant::now()),
         };
         // It may take longer than other calls may.
         let answer = Broadcast::new(wait).call(&self.from, PortRef::of(agent)).await;
-        answer.ok()?.ok().map(|states| states.missing.is_empty())
+        answer.ok()?.ok()
     }
 }

@@ -75,9 +75,10 @@ impl<A> ActorMeshRef<A> {
     /// when the time is over (L7). One that was never seen counts as not so far (ST1).
     ///
     /// The agents in the processes of the ranks are asked, and the controller of the mesh; whoever can say first
-    /// that all are so far is believed. So a controller that is silent holds nobody up. In a mesh of more processes
-    /// than its [fan-out](crate::ActorSpec::fan_out) the controller alone is asked, since not everybody has a
-    /// session with each.
+    /// that all are so far is believed. So a controller that is silent holds nobody up, once it has said where the ranks
+    /// are; but for ranks that have ended and may be started again: whether they are it alone says. In a mesh of more
+    /// processes than its [fan-out](crate::ActorSpec::fan_out) the controller alone is asked, since not everybody has
+    /// a session with each.
     ///
     /// # Cancellation
     ///
@@ -95,14 +96,17 @@ impl<A> ActorMeshRef<A> {
         let controller = pin!(self.wait_by_controller(from, until, within));
         let agents = self.ask_agents(from, until, within);
         let agents = pin!(async { agents?.missing().await });
-        match select(controller, agents).await {
-            Either::Left((Err(why), agents)) => agents.await.ok_or(why),
-            Either::Left((answer, _)) => answer,
-            Either::Right((Some(missing), _)) if missing.is_empty() => Ok(missing),
-            // It may have heard of more.
-            Either::Right((missing, controller)) => {
-                controller.await.or_else(|why| missing.ok_or(why))
-            }
+        // Whoever knows less waits until the time is over, and so both have answered by then.
+        let (of_controller, of_agents) = match select(controller, agents).await {
+            Either::Left((Ok(missing), _)) if missing.is_empty() => return Ok(missing),
+            Either::Right((Some(missing), _)) if missing.is_empty() => return Ok(missing),
+            Either::Left((answer, agents)) => (answer, agents.await),
+            Either::Right((missing, controller)) => (controller.await, missing),
+        };
+        match (of_controller, of_agents) {
+            (Ok(one), Some(other)) => Ok(one.intersection(&other)),
+            (Ok(missing), None) | (Err(_), Some(missing)) => Ok(missing),
+            (Err(why), None) => Err(why),
         }
     }
 

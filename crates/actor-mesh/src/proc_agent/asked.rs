@@ -1,14 +1,14 @@
 //! `asked`: what an agent answers to whoever asks about its actors.
 
-use mesh_core::{Refusal, Timestamp};
+use mesh_core::{RankState, Refusal, Timestamp};
 use mesh_runtime::{Attachment, Context, Failure, Handler, ReplyTo};
-use mesh_shape::RankSet;
+use mesh_shape::Rank;
 
 use super::watched::Answered;
 use super::{Expire, ProcAgent};
-use crate::agent::{GetState, RankStates, WaitRankStatus};
+use crate::agent::{GetState, WaitRankStatus, Waited};
 
-type Answer = Result<RankStates, Refusal>;
+pub(super) type Answer = Result<Waited, Refusal>;
 
 /// Answers those who have waited for what is so now. Some may have gone meanwhile.
 pub(super) fn answer(answers: impl IntoIterator<Item = Answered<ReplyTo<Answer>>>) {
@@ -37,8 +37,8 @@ impl Handler<GetState> for ProcAgent {
         &mut self,
         GetState { mesh }: GetState,
         _: &mut Context<Self>,
-    ) -> Result<RankStates, Failure> {
-        Ok(self.watched.states(mesh, RankSet::new()))
+    ) -> Result<Vec<(Rank, RankState)>, Failure> {
+        Ok(self.watched.states(mesh))
     }
 }
 
@@ -46,10 +46,10 @@ impl Handler<WaitRankStatus> for ProcAgent {
     /// Of a wait that nobody waits for: what is known now.
     async fn handle(
         &mut self,
-        wait: WaitRankStatus,
+        WaitRankStatus { mesh, rank, .. }: WaitRankStatus,
         _: &mut Context<Self>,
     ) -> Result<Answer, Failure> {
-        Ok(Ok(self.watched.states(wait.mesh, wait.ranks)))
+        Ok(Ok(self.watched.waited((mesh, rank), false)))
     }
 
     async fn handle_call(

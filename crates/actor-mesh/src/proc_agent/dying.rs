@@ -25,9 +25,17 @@ pub(super) type Life = (MeshId, Rank, Incarnation);
 #[derive(Default)]
 pub(super) struct Dying(BTreeMap<Life, Doomed>);
 
+/// What is told of an actor that has ended.
+pub(super) struct Gravestone {
+    /// What it is called.
+    pub(super) name: String,
+    pub(super) born: Instant,
+    /// It was ended because there was no way to its keeper.
+    pub(super) is_culled: bool,
+}
+
 pub(super) struct Doomed {
-    name: String,
-    born: Instant,
+    stone: Gravestone,
     actor: Box<dyn Spawned>,
     asked: Instant,
     killed: Option<Instant>,
@@ -36,33 +44,32 @@ pub(super) struct Doomed {
 impl Doomed {
     /// How long it has lived.
     pub(super) fn lived(&self) -> Duration {
-        self.born.elapsed()
+        self.stone.born.elapsed()
+    }
+
+    pub(super) const fn is_culled(&self) -> bool {
+        self.stone.is_culled
     }
 }
 
 impl Dying {
     /// Ends an actor after what it handles; or, if that takes too long, at its next await.
-    pub(super) fn end(
-        &mut self,
-        life: Life,
-        (name, born): (String, Instant),
-        actor: Box<dyn Spawned>,
-    ) {
+    pub(super) fn end(&mut self, life: Life, stone: Gravestone, actor: Box<dyn Spawned>) {
         actor.stop(Stop::Now);
-        self.0.insert(life, Doomed { name, born, actor, asked: Instant::now(), killed: None });
+        self.0.insert(life, Doomed { stone, actor, asked: Instant::now(), killed: None });
     }
 
     /// Ends an actor at its next await. It may have been killed before.
     pub(super) fn kill(
         &mut self,
         life: Life,
-        (name, born): (String, Instant),
+        stone: Gravestone,
         (actor, killed): (Box<dyn Spawned>, Option<Instant>),
     ) {
         actor.stop(Stop::Kill);
         let now = Instant::now();
         let killed = Some(killed.unwrap_or(now));
-        self.0.insert(life, Doomed { name, born, actor, asked: now, killed });
+        self.0.insert(life, Doomed { stone, actor, asked: now, killed });
     }
 
     /// That one has ended, if it is one of them.
@@ -74,7 +81,7 @@ impl Dying {
     pub(super) fn look(&mut self) {
         for doomed in self.0.values_mut() {
             if doomed.killed.is_none() && doomed.asked.elapsed() >= ENDED_WITHIN {
-                tracing::warn!(actor = doomed.name, "it has not ended in time and is killed");
+                tracing::warn!(actor = doomed.stone.name, "it has not ended in time and is killed");
                 doomed.actor.stop(Stop::Kill);
                 doomed.killed = Some(Instant::now());
             }
@@ -83,7 +90,7 @@ impl Dying {
 
     /// Those that were killed: what each is called, and when that was.
     pub(super) fn killed(&self) -> impl Iterator<Item = (&str, Instant)> {
-        self.0.values().filter_map(|doomed| Some((doomed.name.as_str(), doomed.killed?)))
+        self.0.values().filter_map(|doomed| Some((doomed.stone.name.as_str(), doomed.killed?)))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use controller::{AskId, Controlled, Reporter, Waited, Waiting};
+use controller::{AskId, Controlled, Reporter, Waiting};
 use mesh_core::{Incarnation, MeshId, Place, RankState, Refusal, Timestamp};
 use mesh_shape::{Rank, RankSet};
 
 use super::dying::Life;
-use crate::agent::{RankStates, WaitRankStatus};
+use crate::agent::{WaitRankStatus, Waited};
 use crate::report::{ActorKind, ActorReport, ActorState};
 
 /// Of how many meshes that are over it is still known what became of them.
@@ -20,15 +20,25 @@ const WAITS_MAX: usize = 1_024;
 /// What the actors of each mesh are, and who waits for them: `R` is where the answer goes.
 pub(super) struct Watched<R> {
     /// Those that have actors here, or had, or are waited for.
-    meshes: BTreeMap<MeshId, Reporter<ActorKind>>,
-    waiting: BTreeMap<AskId, (MeshId, R)>,
+    meshes: BTreeMap<MeshId, Mesh>,
+    waiting: BTreeMap<AskId, Wait<R>>,
     n_asked: u64,
     /// Those that are over, the newest last.
     over: VecDeque<MeshId>,
 }
 
+struct Mesh {
+    reporter: Reporter<ActorKind>,
+    may_restart: bool,
+}
+
+struct Wait<R> {
+    of: (MeshId, Rank),
+    reply: R,
+}
+
 /// What somebody is answered.
-pub(super) type Answered<R> = (R, Result<RankStates, Refusal>);
+pub(super) type Answered<R> = (R, Result<Waited, Refusal>);
 
 impl<R> Default for Watched<R> {
     fn default() -> Self {
@@ -38,37 +48,50 @@ impl<R> Default for Watched<R> {
 }
 
 impl<R> Watched<R> {
-    /// Takes note of what an actor is. Returns who has waited for that.
+    /// Takes note of what an actor is, and of whether its rank may be started again. Returns who has waited for that.
     pub(super) fn note(
+        &mut self,
+        life: Life,
+        now: Timestamp,
+        (state, may_restart): (ActorState, bool),
+    ) -> Vec<Answered<R>> {
+        self.mesh(life.0).may_restart = may_restart;
+        self.note_last(life, now, state)
+    }
+
+    /// Takes note of what becomes of an actor that nobody asks for any more, if its mesh is known still.
+    pub(super) fn note_last(
         &mut self,
         (mesh, rank, incarnation): Life,
         now: Timestamp,
         state: ActorState,
     ) -> Vec<Answered<R>> {
+        let Some(known) = self.meshes.get_mut(&mesh) else { return Vec::new() };
         let report = ActorReport::new(state, Place::HEALTHY);
-        let reached = self.mesh(mesh).report(rank, incarnation, now, report);
-        self.answer(mesh, reached)
+        let reached = known.reporter.report(rank, incarnation, now, report);
+        self.answer(reached.into_iter().map(|waited| (waited.ask, true)))
     }
 
     /// Somebody waits. Returns the answer if there is one at once.
     pub(super) fn wait(
         &mut self,
         now: Timestamp,
-        WaitRankStatus { mesh, ranks, until, within }: WaitRankStatus,
+        WaitRankStatus { mesh, rank, until, within }: WaitRankStatus,
         reply: R,
     ) -> Option<Answered<R>> {
         self.n_asked += 1;
         let ask = AskId::new(self.n_asked);
+        // What needs no time needs no room.
         let has_room = self.waiting.len() < WAITS_MAX;
-        // What is so far already needs no room.
-        let within = if has_room { within } else { Duration::ZERO };
-        let answer = match self.mesh(mesh).wait(now, ask, &ranks, (until, within)) {
+        let given = if has_room { within } else { Duration::ZERO };
+        let ranks = RankSet::from_ranks([rank]);
+        let answer = match self.mesh(mesh).reporter.wait(now, ask, &ranks, (until, given)) {
             Waiting::Kept => {
-                self.waiting.insert(ask, (mesh, reply));
+                self.waiting.insert(ask, Wait { of: (mesh, rank), reply });
                 return None;
             }
-            Waiting::Over(Waited { missing, .. }) if has_room || missing.is_empty() => {
-                Ok(self.states(mesh, missing))
+            Waiting::Over(waited) if given == within || waited.missing.is_empty() => {
+                Ok(self.waited((mesh, rank), waited.missing.is_empty()))
             }
             Waiting::Over(_) | Waiting::TooMany => Err(Refusal::TooMany { limit: WAITS_MAX }),
         };
@@ -78,83 +101,99 @@ impl<R> Watched<R> {
 
     /// The waits whose time is over, each with who asked.
     pub(super) fn expire(&mut self, now: Timestamp) -> Vec<Answered<R>> {
-        let expired = self.meshes.iter_mut().map(|(mesh, it)| (*mesh, it.expire(now)));
-        let expired: Vec<_> = expired.filter(|(_, waited)| !waited.is_empty()).collect();
-        let mut answers = Vec::new();
-        for (mesh, waited) in expired {
-            answers.extend(self.answer(mesh, waited));
-            self.forget_unknown(mesh);
-        }
+        let expired = self.meshes.values_mut().flat_map(|mesh| mesh.reporter.expire(now));
+        let expired: Vec<_> = expired.map(|waited| (waited.ask, false)).collect();
+        let of = |(ask, _): &(AskId, bool)| self.waiting.get(ask).map(|wait| wait.of.0);
+        let meshes: Vec<MeshId> = expired.iter().filter_map(of).collect();
+        let answers = self.answer(expired);
+        meshes.into_iter().for_each(|mesh| self.forget_unknown(mesh));
         answers
     }
 
     /// When the first wait is over for lack of time.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        self.meshes.values().filter_map(Reporter::next_deadline).min()
+        self.meshes.values().filter_map(|mesh| mesh.reporter.next_deadline()).min()
     }
 
     /// Forgets those who do not wait any more.
     pub(super) fn withdraw(&mut self, is_abandoned: impl Fn(&R) -> bool) {
-        let gone = self.waiting.iter().filter(|(_, (_, reply))| is_abandoned(reply));
-        let gone: Vec<_> = gone.map(|(ask, (mesh, _))| (*ask, *mesh)).collect();
+        let gone = self.waiting.iter().filter(|(_, wait)| is_abandoned(&wait.reply));
+        let gone: Vec<_> = gone.map(|(ask, wait)| (*ask, wait.of.0)).collect();
         for (ask, mesh) in gone {
             self.waiting.remove(&ask);
-            if let Some(reporter) = self.meshes.get_mut(&mesh) {
-                reporter.withdraw(ask);
+            if let Some(known) = self.meshes.get_mut(&mesh) {
+                known.reporter.withdraw(ask);
             }
             self.forget_unknown(mesh);
         }
     }
 
-    /// A mesh is over here: what has become of it stays known for a while.
+    /// A mesh is over here: what has become of it stays known for a while, and at least until all of it has ended.
     pub(super) fn close(&mut self, mesh: MeshId) {
-        if self.over.contains(&mesh) {
-            return;
+        if !self.over.contains(&mesh) {
+            self.over.push_back(mesh);
         }
-        self.over.push_back(mesh);
-        if self.over.len() > OVER_MAX
-            && let Some(oldest) = self.over.pop_front()
+        while self.over.len() > OVER_MAX
+            && let Some(at) = self.over.iter().position(|mesh| self.has_ended(*mesh))
+            && let Some(oldest) = self.over.remove(at)
         {
-            // Whoever still waits for it is told that there is no answer.
+            // Who waits for another rank of it, one that was never here, is told that there is no answer.
             self.meshes.remove(&oldest);
-            self.waiting.retain(|_, (of, _)| *of != oldest);
+            self.waiting.retain(|_, wait| wait.of.0 != oldest);
         }
     }
 
     /// What is known of the actors of a mesh.
-    pub(super) fn states(&self, mesh: MeshId, missing: RankSet) -> RankStates {
-        let known = self.meshes.get(&mesh).into_iter().flat_map(Reporter::known);
-        let state = |(rank, incarnation, report): (Rank, Incarnation, &ActorReport)| {
-            (rank, RankState { incarnation, status: ActorKind.status(report) })
-        };
-        RankStates { missing, ranks: known.map(state).collect() }
+    pub(super) fn states(&self, mesh: MeshId) -> Vec<(Rank, RankState)> {
+        let known = self.meshes.get(&mesh).into_iter().flat_map(|mesh| mesh.reporter.known());
+        known.map(state_of).collect()
     }
 
-    fn mesh(&mut self, mesh: MeshId) -> &mut Reporter<ActorKind> {
+    /// What there is to say to who waits for a rank.
+    pub(super) fn waited(&self, (mesh, rank): (MeshId, Rank), is_reached: bool) -> Waited {
+        let known = self.meshes.get(&mesh);
+        let mut states = known.into_iter().flat_map(|mesh| mesh.reporter.known());
+        let state = states.find(|(at, ..)| *at == rank).map(|it| state_of(it).1);
+        Waited { is_reached, state, may_restart: known.is_some_and(|mesh| mesh.may_restart) }
+    }
+
+    fn mesh(&mut self, mesh: MeshId) -> &mut Mesh {
         self.meshes.entry(mesh).or_insert_with(|| {
             // Its keeper says which of its ranks are here.
             let all = RankSet::from(0..usize::MAX);
-            Reporter::new(ActorKind, all, ActorReport::new(ActorState::Absent, Place::HEALTHY))
+            let absent = ActorReport::new(ActorState::Absent, Place::HEALTHY);
+            Mesh { reporter: Reporter::new(ActorKind, all, absent), may_restart: false }
         })
+    }
+
+    fn has_ended(&self, mesh: MeshId) -> bool {
+        let mut known = self.meshes.get(&mesh).into_iter().flat_map(|mesh| mesh.reporter.known());
+        known.all(|(_, _, report)| ActorKind.status(report).is_terminal())
     }
 
     /// Nothing is kept of a mesh that nothing was heard of and nobody waits for.
     fn forget_unknown(&mut self, mesh: MeshId) {
-        let is_unknown = |it: &Reporter<ActorKind>| it.known().next().is_none();
-        if self.meshes.get(&mesh).is_some_and(|it| is_unknown(it) && it.next_deadline().is_none()) {
+        let is_unknown = |Mesh { reporter, .. }: &Mesh| {
+            reporter.known().next().is_none() && reporter.next_deadline().is_none()
+        };
+        if self.meshes.get(&mesh).is_some_and(is_unknown) {
             self.meshes.remove(&mesh);
         }
     }
 
-    fn answer(&mut self, mesh: MeshId, waited: Vec<Waited>) -> Vec<Answered<R>> {
+    fn answer(&mut self, waits: impl IntoIterator<Item = (AskId, bool)>) -> Vec<Answered<R>> {
         let mut answers = Vec::new();
-        for Waited { ask, missing } in waited {
-            if let Some((_, reply)) = self.waiting.remove(&ask) {
-                answers.push((reply, Ok(self.states(mesh, missing))));
+        for (ask, is_reached) in waits {
+            if let Some(Wait { of, reply }) = self.waiting.remove(&ask) {
+                answers.push((reply, Ok(self.waited(of, is_reached))));
             }
         }
         answers
     }
+}
+
+fn state_of((rank, incarnation, report): (Rank, Incarnation, &ActorReport)) -> (Rank, RankState) {
+    (rank, RankState { incarnation, status: ActorKind.status(report) })
 }
 
 #[cfg(test)]

@@ -4,22 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actor_mesh::ActorMeshRef;
-use actor_mesh::agent::{GetState, RankStates, WaitRankStatus};
+use actor_mesh::agent::{GetState, WaitRankStatus};
 use controller::Config;
 use mesh_core::{MeshId, PortRef, Progress, RankState, Refusal, Status, Transport};
 use mesh_runtime::{LocalTransport, Network, Port, Proc, codec};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Panic, SOON, Tool, World, soon, tens, world};
+use crate::support::{Add, Panic, SOON, Tool, World, on_failure, soon, tens, world};
 
 /// What the agent of rank 1 says of a mesh.
 async fn known(world: &World, mesh: &ActorMeshRef<Tool>) -> Vec<(usize, Status)> {
     let agent = world.procs.procs().seat(Rank::new(1)).expect("it is there").agent;
     let (door, ask) = (PortRef::of(agent), GetState { mesh: mesh.label().id() });
-    let RankStates { missing, ranks } =
-        soon(door.call(&world.proc, ask)).await.expect("it is answered");
-    assert_eq!(missing, RankSet::new(), "nobody waited");
+    let ranks = soon(door.call(&world.proc, ask)).await.expect("it is answered");
     ranks.into_iter().map(|(rank, RankState { status, .. })| (rank.index(), status)).collect()
 }
 
@@ -42,24 +40,52 @@ async fn an_agent_says_what_its_actors_are() {
     assert!(cause.to_string().contains("panicked"), "{cause}");
 }
 
-/// L7: an agent is asked before there is anything, and answers when there is.
+/// L7: an agent is asked before there is anything, and answers when there is; or when the time is over.
 #[tokio::test]
 async fn an_agent_waits_for_an_actor_that_does_not_exist_yet() {
     let world = world("procs=2").await;
-    let early = world.tools().await;
     let agent = world.procs.procs().seat(Rank::new(0)).expect("it is there").agent;
     let door = PortRef::of(agent);
-    let wait = |mesh, within| {
-        let (ranks, until) = (RankSet::from(0..1), Progress::Running);
-        door.call(&world.proc, WaitRankStatus { mesh, ranks, until, within })
+    let wait = |mesh, until, within| {
+        let wait = WaitRankStatus { mesh, rank: Rank::new(0), until, within };
+        let (door, from) = (door, world.proc.clone());
+        async move { door.call(&from, wait).await.expect("it is answered").expect("there is room") }
     };
-    let now = soon(wait(early.label().id(), SOON)).await.expect("it is answered");
-    assert!(now.expect("there is room").missing.is_empty(), "it runs");
+    let first = world.tools().await;
+    let ended = tokio::spawn(wait(first.label().id(), Progress::Ended, SOON));
+    let runs = soon(wait(first.label().id(), Progress::Running, SOON)).await;
+    assert_eq!(runs.state.map(|state| state.status), Some(Status::Running));
+    drop(first);
+    let ended = soon(ended).await.expect("it does not panic");
+    assert_eq!(ended.state.map(|state| state.status), Some(Status::Stopped), "with its owner (C2)");
     let never = MeshId::from_random(1);
     let (late, begun) = (Duration::from_millis(50), Instant::now());
-    let not_yet = soon(wait(never, late)).await.expect("it is answered");
-    assert_eq!(not_yet.expect("there is room").missing, RankSet::from(0..1));
+    let not_yet = soon(wait(never, Progress::Running, late)).await;
+    assert_eq!((not_yet.is_reached, not_yet.state), (false, None));
     assert!(begun.elapsed() >= late, "it had its time");
+}
+
+/// L7, RS2: that a life of a rank has ended is not its end, if it is started again.
+#[tokio::test]
+async fn a_wait_is_not_over_with_a_life_that_another_follows() {
+    let world = world("procs=2").await;
+    let mesh = world.spawn(tens("tools").restart(on_failure())).await;
+    let (ended, from) = (mesh.mesh_ref().clone(), world.proc.clone());
+    let waits = tokio::spawn(async move { ended.wait(&from, Progress::Ended, SOON).await });
+    for _ in 0..2 {
+        soon(mesh.cast(&world.proc, Panic(10))).await;
+        let again = async {
+            while mesh.call(&world.proc, Add(0)).await.iter().any(Result::is_err) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        soon(again).await;
+        let missing = soon(mesh.wait(&world.proc, Progress::Running, SOON)).await;
+        assert_eq!(missing, Ok(RankSet::new()));
+        assert!(!waits.is_finished(), "they run again");
+    }
+    soon(mesh.stop(Duration::from_secs(1))).await.expect("it stops");
+    assert_eq!(soon(waits).await.expect("it does not panic"), Ok(RankSet::new()));
 }
 
 /// Waits are bounded; those that nobody waits for any more make room.
@@ -69,8 +95,8 @@ async fn an_agent_keeps_so_many_waits_and_forgets_the_abandoned() {
     let agent = world.procs.procs().seat(Rank::new(0)).expect("it is there").agent;
     let (door, mesh) = (PortRef::of(agent), MeshId::from_random(1));
     let wait = || {
-        let (ranks, until, within) = (RankSet::from(0..1), Progress::Running, SOON);
-        door.call(&world.proc, WaitRankStatus { mesh, ranks, until, within })
+        let (rank, until, within) = (Rank::new(0), Progress::Running, SOON);
+        door.call(&world.proc, WaitRankStatus { mesh, rank, until, within })
     };
     let mut many: Vec<_> = (0..1_024).map(|_| Box::pin(wait())).collect();
     for one in &mut many {

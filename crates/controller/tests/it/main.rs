@@ -93,6 +93,7 @@
 //! H8 health::the_silence_of_an_agent_costs_a_run
 //! H8 killers::every_rank_is_what_it_said_last_however_often_all_change
 //! H8 killers::ranks_that_have_become_alike_are_one_run_again
+//! H8 reporter::a_wait_may_name_more_ranks_than_there_are
 //! H8 reporter::ranks_that_are_alike_are_one_run_of_a_poll
 //! H8 reporter::ranks_that_ended_well_are_one_run_of_a_poll
 //! H8 restarts::restarts_that_are_due_together_come_in_rank_order

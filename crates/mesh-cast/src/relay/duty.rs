@@ -56,6 +56,11 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
         }));
     }
 
+    /// Whether it is for others than this node, whose words it may keep.
+    fn is_for_others(&self) -> bool {
+        self.leg.range.len() > 1 || !self.is_own
+    }
+
     /// Whether the whole range has the message, as far as can be.
     fn is_delivered(&self, own: &Own<P, R>) -> bool {
         self.gather.is_delivered() && (!self.is_own || own.has_arrived())
@@ -127,7 +132,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Duty<N, P, R> {
         self.n_quiet = self.n_quiet.saturating_add(1);
         if !self.is_told {
             self.answer(Progress::Open, effects);
-        } else if self.leg.range.len() > 1 && self.n_quiet >= WORD_TICKS {
+        } else if self.is_for_others() && self.n_quiet >= WORD_TICKS {
             self.answer(Progress::Delivered, effects);
         }
         let branches = self.gather.on_tick(&self.plan, at);

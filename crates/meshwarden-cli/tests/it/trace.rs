@@ -157,7 +157,7 @@ fn what_is_no_whole_trace_is_refused_with_its_line() -> Outcome {
     let text = fs::read_to_string(&path)?;
     let lines: Vec<&str> = text.lines().collect();
     let (head, end) = (lines[0], lines[lines.len() - 1]);
-    let other_version = head.replacen(r#""version":1"#, r#""version":2"#, 1);
+    let other_version = head.replacen(r#""version":2"#, r#""version":3"#, 1);
     let no_size = head.replacen(r#"[["hosts",2],"#, r#"[["hosts",0],"#, 1);
     let n_steps = lines.len() - 2;
     let cases: Vec<(Vec<&str>, String)> = vec![

@@ -4,7 +4,7 @@ use std::io::BufReader;
 
 use super::*;
 
-const HEADER: &str = r#"{"format":"meshwarden-trace","version":1,"kind":"plain","spec":{"mesh":{"id":"00000000-0000-4000-8000-000000000001","name":"m","kind":"plain"},"region":[[["a",2]],0,[["a",2]],[1]],"epoch":0,"agents":[[[0,2]]],"config":{"times":{"lease":{"secs":4,"nanos":0},"heartbeat":{"secs":0,"nanos":200000000},"suspect":{"secs":0,"nanos":800000000},"check":{"secs":1,"nanos":0},"poll_deadline":{"secs":0,"nanos":800000000},"unreachable":{"secs":1,"nanos":400000000},"timeout":{"secs":6,"nanos":40000000}},"restart":{"policy":"Temporary","strategy":"OneForOne","max_restarts":0,"period":null,"backoff_min":{"secs":0,"nanos":100000000},"backoff_max":{"secs":30,"nanos":0},"grace":{"secs":5,"nanos":0}},"limits":{"subscribers":10,"asks":10}},"seed":1}}"#;
+const HEADER: &str = r#"{"format":"meshwarden-trace","version":2,"kind":"plain","spec":{"mesh":{"id":"00000000-0000-4000-8000-000000000001","name":"m","kind":"plain"},"region":[[["a",2]],0,[["a",2]],[1]],"epoch":0,"agents":[[[0,2]]],"config":{"times":{"lease":{"secs":4,"nanos":0},"heartbeat":{"secs":0,"nanos":200000000},"suspect":{"secs":0,"nanos":800000000},"check":{"secs":1,"nanos":0},"poll_deadline":{"secs":0,"nanos":800000000},"unreachable":{"secs":1,"nanos":400000000},"timeout":{"secs":6,"nanos":40000000}},"restart":{"policy":"Temporary","strategy":"OneForOne","max_restarts":0,"period":null,"backoff_min":{"secs":0,"nanos":100000000},"backoff_max":{"secs":30,"nanos":0},"grace":{"secs":5,"nanos":0}},"limits":{"subscribers":10,"asks":10}},"seed":1}}"#;
 const TICK: &str = r#"{"step":{"t":1,"effects":0,"event":"Tick"}}"#;
 const END: &str = r#"{"end":{"steps":1,"lost":0}}"#;
 
@@ -46,7 +46,7 @@ fn what_is_no_trace_is_told_apart_from_one_of_another_version() {
     }
     let newer = r#"{"format":"meshwarden-trace","version":2,"all":"else"}"#;
     assert_eq!(lines(&[newer]), (0, Some(TraceError::Version { found: 2 })));
-    let (_, error) = lines(&[r#"{"format":"meshwarden-trace","version":1,"kind":"plain"}"#]);
+    let (_, error) = lines(&[r#"{"format":"meshwarden-trace","version":2,"kind":"plain"}"#]);
     assert_eq!(said(error), "line 1, column 56: missing field `spec`");
 }
 

@@ -130,7 +130,7 @@ async fn a_trace_is_a_header_a_line_for_each_step_and_an_end() {
     assert!(matches!(recorded, Recorded { steps: 3, lost: 0, error: None }), "{recorded:?}");
     let text = disk.text();
     let (header, rest) = text.split_once('\n').unwrap();
-    let begins = r#"{"format":"meshwarden-trace","version":1,"kind":"plain","spec":{"mesh":{"id":"#;
+    let begins = r#"{"format":"meshwarden-trace","version":2,"kind":"plain","spec":{"mesh":{"id":"#;
     assert!(header.starts_with(begins), "{header}");
     assert_eq!(
         rest,

@@ -52,6 +52,11 @@ impl Target {
         self.from.origin().proc().call_within()
     }
 
+    /// What is random in the process that sends.
+    pub(crate) fn draw(&self) -> u64 {
+        self.from.origin().proc().draw()
+    }
+
     /// How many ranks the region has.
     fn size(&self) -> usize {
         self.region.size()

@@ -1,7 +1,6 @@
 //! `OneOf`: one rank of a mesh, whichever it is.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use mesh_shape::{Rank, RankSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use crate::call::{Content, MeshCall, MeshCast, Target, find, known};
 use crate::mesh_ref::ActorMeshRef;
@@ -22,7 +20,7 @@ use crate::rank_error::RankError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Choice {
-    /// Any of them, each as likely as the others.
+    /// Any of them, each as likely as the others, as the process that sends [draws](mesh_runtime::Proc::draw).
     Random,
     /// One after the other, in turn: of all that is sent in this process by this ref and its clones.
     RoundRobin,
@@ -189,7 +187,7 @@ impl<A: Actor> OneOf<A> {
             (false, false) => running,
         };
         let chosen = match self.choice {
-            Choice::Random => nth(&some, self.mesh.turns.random()),
+            Choice::Random => nth(&some, target.draw()),
             Choice::RoundRobin => self.mesh.turns.next(&some),
             Choice::Key(key) => {
                 // By the rank in the whole mesh, so that a slice agrees with others.
@@ -211,8 +209,6 @@ fn nth(some: &RankSet, number: u64) -> Option<Rank> {
 pub(crate) struct Turns {
     /// One more than the rank that had it last.
     next: AtomicU64,
-    random: AtomicU64,
-    seed: OnceLock<u64>,
 }
 
 impl Turns {
@@ -227,12 +223,6 @@ impl Turns {
         };
         self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pick).ok()?;
         chosen
-    }
-
-    fn random(&self) -> u64 {
-        let seed = self.seed.get_or_init(|| Uuid::new_v4().as_u128() as u64);
-        let turn = self.random.fetch_add(1, Ordering::Relaxed);
-        mix(seed.wrapping_add(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 }
 

@@ -1,9 +1,11 @@
-//! The step `sim`: whole meshes keep their word, whatever the seeds do to them, and each seed repeats.
+//! The step `sim`: whole meshes, and hosts whose controllers die, keep their word, whatever the seeds do to them, and each
+//! seed repeats.
 
 use crate::sim;
 use crate::stop::Stop;
 
-/// Runs many seeds of small meshes, some of large ones, and some twice, which must be the same event for event.
+/// Runs many seeds of small meshes, some of large ones, many of hosts, and some twice, which must be the same event for
+/// event.
 ///
 /// # Errors
 ///
@@ -16,8 +18,10 @@ pub(super) fn run() -> Result<(), Stop> {
     Ok(())
 }
 
-const LINES: [&str; 3] = [
+const LINES: [&str; 5] = [
     "--seeds 10 --ranks 16 --twice",
     "--seeds 190 --ranks 64",
     "--seeds 10 --ranks 1000 --from 1000000",
+    "--hosts --seeds 10 --ranks 64 --twice",
+    "--hosts --seeds 290 --ranks 64 --from 10",
 ];

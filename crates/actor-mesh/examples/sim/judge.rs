@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mesh_core::{Change, Incarnation, Status, WhyUndelivered};
+use mesh_core::{Change, Incarnation, Reason, Status, WhyUndelivered};
 
-use crate::ledger::{Kind, Ledger, Life, Number, OF_LIVES, Send, Watcher};
+use crate::ledger::{End, Kind, Ledger, Life, Number, OF_CHOSEN, OF_LIVES, Send, Watcher};
 use crate::plan::{Ending, Network, Plan};
 use crate::teller::WITHIN;
 
@@ -36,6 +36,8 @@ pub(crate) fn judge(plan: &Plan, ledger: &Ledger, after: &After) -> Vec<String> 
     case.casts(&mut wrong);
     case.owner(&mut wrong);
     case.watchers(after, &mut wrong);
+    case.hosts(&mut wrong);
+    case.lost(&mut wrong);
     case.state(after, &mut wrong);
     left(after, &mut wrong);
     left_running(after, &mut wrong);
@@ -65,6 +67,9 @@ impl<'a> Case<'a> {
 
     /// Whether who has sent it has ended before its time; then nobody knows what has become of it.
     fn is_orphan(&self, (sender, _): Number) -> bool {
+        if self.ledger.died_at.is_some() && [0, OF_CHOSEN].contains(&sender) {
+            return true;
+        }
         let life = sender.checked_sub(OF_LIVES).and_then(|life| self.ledger.lives.get(life));
         life.is_some_and(|life| life.has_failed)
     }
@@ -75,6 +80,12 @@ impl<'a> Case<'a> {
     fn has_no_way_back(&self, (sender, _): Number, rank: usize) -> bool {
         let is_tree = self.plan.fan_out.is_some_and(|fan_out| self.plan.size > fan_out);
         is_tree && sender >= OF_LIVES && !self.is_healthy(rank)
+    }
+
+    /// Whether the owner had died before it was over. Then its ranks end as they should, and may not be found.
+    fn is_after_death(&self, send: &Send) -> bool {
+        let died_at = self.ledger.died_at;
+        died_at.is_some_and(|died_at| send.over_at.is_none_or(|over_at| over_at >= died_at))
     }
 
     /// R1: whoever was called is answered for, in time, and nobody healthy is said to be dead (N9).
@@ -96,7 +107,9 @@ impl<'a> Case<'a> {
                 // From elsewhere also who has no way to it for a while says so.
                 let is_excuse =
                     *error == Kind::Late || *error == Kind::Other && number.0 >= OF_LIVES;
-                let is_right = !self.is_healthy(*rank) || is_excuse && may_be_late;
+                let is_right = !self.is_healthy(*rank)
+                    || is_excuse && may_be_late
+                    || self.is_after_death(send);
                 if !is_right {
                     wrong
                         .push(format!("N9: {kind} {number:?}: rank {rank} is healthy, and {text}"));
@@ -140,7 +153,8 @@ impl<'a> Case<'a> {
                 let back = returned.get(&(*number, *rank)).map_or(&[][..], Vec::as_slice);
                 let may_be_lost = self.crashed.contains(rank)
                     || self.is_orphan(*number)
-                    || self.has_no_way_back(*number, *rank);
+                    || self.has_no_way_back(*number, *rank)
+                    || self.is_after_death(send);
                 let what = format!("{} {number:?} to rank {rank}", send.kind);
                 match (is_handled, error, back) {
                     (true, None, []) | (false, Some(_), []) | (false, None, [_]) => (),
@@ -175,7 +189,7 @@ impl<'a> Case<'a> {
             let n_failed = self.lives[rank].iter().filter(|life| life.has_failed).count();
             let n_crashes = self.ledger.crashed.iter().filter(|it| **it == rank).count();
             let n_most = if self.plan.restarts { n_failed + n_crashes } else { n_failed };
-            if n_told < n_failed {
+            if n_told < n_failed && self.ledger.died_at.is_none() {
                 wrong.push(format!("N1: rank {rank} failed {n_failed} times, {n_told} are told"));
             } else if n_told > n_most {
                 let what = format!("rank {rank} failed {n_failed} times");
@@ -189,14 +203,16 @@ impl<'a> Case<'a> {
         let owner: BTreeSet<_> = self.ledger.owner.iter().copied().collect();
         let in_half = self.plan.size / self.plan.sizes[0] * self.plan.sizes[0].div_ceil(2);
         for (name, watcher) in &self.ledger.watchers {
-            let Watcher { ends, is_closed, complaints } = watcher;
+            let Watcher { ends, is_closed, complaints, .. } = watcher;
             wrong.extend(complaints.iter().map(|why| format!("{why} ({name})")));
             let n_ranks = if *name == "half" { in_half } else { self.plan.size };
-            for ((rank, life), (is_failure, n_told)) in ends {
+            let is_owned = self.ledger.died_at.is_none();
+            for ((rank, life), End { is_failure, n_told, .. }) in ends {
                 if *n_told != 1 {
                     wrong.push(format!("N2: {name} is told {n_told} times of {rank}, {life}"));
                 }
                 if *is_failure
+                    && is_owned
                     && !owner.contains(&(*rank, *life))
                     && self.plan.ending != Ending::Procs
                 {
@@ -215,6 +231,45 @@ impl<'a> Case<'a> {
             if after.is_closed && ended.len() != n_ranks {
                 wrong.push(format!("N2: {name} is told of {} of {n_ranks} ends", ended.len()));
             }
+        }
+    }
+
+    /// H6, ST2: of a host that is killed each rank is told, as what it is, and soon.
+    fn hosts(&self, wrong: &mut Vec<String>) {
+        let Some(all) = self.ledger.watchers.get("all") else { return };
+        for (at, ranks) in &self.ledger.hosts_crashed {
+            let is_watched = self.ledger.died_at.is_none_or(|died_at| *at + TOLD_WITHIN < died_at);
+            for rank in ranks.iter().filter(|_| is_watched) {
+                let mut ends = all.ends.iter().filter(|((it, _), _)| it == rank);
+                let is_it = |end: &End| (*at..=*at + TOLD_WITHIN).contains(&end.at);
+                match ends.find(|(_, end)| is_it(end)) {
+                    None => wrong.push(format!("H6: rank {rank} died with its host at {at:?}")),
+                    Some((_, end)) if !end.is_of_crash => {
+                        wrong.push(format!(
+                            "ST2: rank {rank} died with its host, and is said not to"
+                        ));
+                    }
+                    Some(_) => (),
+                }
+            }
+        }
+    }
+
+    /// N10: that the controller is lost is told those who watch from elsewhere.
+    fn lost(&self, wrong: &mut Vec<String>) {
+        let Some(died_at) = self.ledger.died_at else { return };
+        let Some(half) = self.ledger.watchers.get("half") else { return };
+        let after = || half.lost_at.iter().filter(|at| **at >= died_at);
+        match after().next() {
+            _ if half.is_closed => (),
+            None => wrong.push("N10: nobody says that the controller is lost".to_owned()),
+            Some(at) if *at > died_at + LOST_WITHIN => {
+                wrong.push(format!("N10: that the controller is lost is told after {at:?}"));
+            }
+            Some(_) if after().count() > 1 => {
+                wrong.push("N10: that the controller is lost is told again".to_owned());
+            }
+            Some(_) => (),
         }
     }
 
@@ -254,7 +309,8 @@ fn left_running(after: &After, wrong: &mut Vec<String>) {
 
 impl Watcher {
     /// Some ranks have changed. H2: what has ended stays so.
-    pub(crate) fn told(&mut self, change: &Change, to: &[usize]) {
+    pub(crate) fn told(&mut self, (at, change): (Duration, &Change), to: &[usize]) {
+        let is_of_crash = is_of_crash(&change.status);
         for rank in change.ranks.iter() {
             let Some(rank) = to.get(rank.index()) else {
                 self.complaints.push(format!("N6: there is no rank {rank} here"));
@@ -262,14 +318,28 @@ impl Watcher {
             };
             let life = (*rank, change.incarnation);
             if change.status.is_terminal() {
-                let end = self.ends.entry(life).or_insert_with(|| (change.status.is_failure(), 0));
-                end.1 += 1;
+                let is_failure = change.status.is_failure();
+                let new = || End { is_failure, n_told: 0, at, is_of_crash };
+                self.ends.entry(life).or_insert_with(new).n_told += 1;
             } else if self.ends.contains_key(&life) {
                 self.complaints.push(format!("H2: {life:?} has ended and is {}", change.status));
             }
         }
     }
 }
+
+/// Whether a rank has ended with its process, by a signal.
+fn is_of_crash(status: &Status) -> bool {
+    let Status::Failed(cause) = status else { return false };
+    let root = cause.chain.last().map(|link| &link.reason);
+    cause.reason == Reason::Inherited && matches!(root, Some(Reason::Signal { signal: 9, .. }))
+}
+
+/// What it may take until a death is told: the keeper may be elsewhere, and a network slow.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+
+/// Three periods of a second each, and what the last message may have been on its way.
+const LOST_WITHIN: Duration = Duration::from_secs(8);
 
 /// What a deadline may be late by.
 const SLACK: Duration = Duration::from_millis(1_000);

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::ops::Range;
 use std::time::Duration;
 
 use mesh_core::{ActorId, Incarnation, WhyUndelivered};
@@ -17,6 +18,10 @@ thread_local! {
 
 /// The number of what was sent: by whom, and his how manieth.
 pub(crate) type Number = (usize, u64);
+
+/// From here on, less this, are those who send to one of many, beside what they send to all: between the two there is
+/// no order.
+pub(crate) const OF_CHOSEN: usize = 500_000;
 
 /// Senders from here on are lives of ranks, by their numbers.
 pub(crate) const OF_LIVES: usize = 1_000_000;
@@ -31,6 +36,10 @@ pub(crate) struct Ledger {
     pub(crate) returned: Vec<(Number, ActorId, WhyUndelivered)>,
     /// Processes that were killed.
     pub(crate) crashed: Vec<usize>,
+    /// Hosts that were killed: when, and the ranks that lived there.
+    pub(crate) hosts_crashed: Vec<(Duration, Vec<usize>)>,
+    /// When the process of the owner has died.
+    pub(crate) died_at: Option<Duration>,
     /// Failures that the owner was told of.
     pub(crate) owner: Vec<(usize, Incarnation)>,
     pub(crate) watchers: BTreeMap<&'static str, Watcher>,
@@ -54,6 +63,8 @@ pub(crate) struct Send {
     /// To whom, by their ranks in the mesh.
     pub(crate) to: Vec<usize>,
     pub(crate) took: Option<Duration>,
+    /// When it was over.
+    pub(crate) over_at: Option<Duration>,
     /// What has come of it, where that is not an answer.
     pub(crate) errors: BTreeMap<usize, Wrong>,
     /// What is wrong with the answer as such.
@@ -62,6 +73,14 @@ pub(crate) struct Send {
 
 /// An error of a rank: how it is judged, and its words.
 pub(crate) type Wrong = (Kind, String);
+
+impl Send {
+    /// What has just been sent.
+    pub(crate) fn new(kind: &'static str, to: Vec<usize>) -> Self {
+        let (took, over_at, errors) = (None, None, BTreeMap::new());
+        Self { kind, to, took, over_at, errors, complaint: None }
+    }
+}
 
 /// What an error says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +93,22 @@ pub(crate) enum Kind {
 /// What a subscriber was told.
 #[derive(Default)]
 pub(crate) struct Watcher {
-    /// The ends of lives, in its own ranks: whether they are failures, and how often they were told.
-    pub(crate) ends: BTreeMap<(usize, Incarnation), (bool, usize)>,
+    /// The ends of lives, in its own ranks.
+    pub(crate) ends: BTreeMap<(usize, Incarnation), End>,
     pub(crate) is_closed: bool,
+    /// When it was told that its controller is lost.
+    pub(crate) lost_at: Vec<Duration>,
     pub(crate) complaints: Vec<String>,
+}
+
+/// The end of a life, as a subscriber was told it.
+pub(crate) struct End {
+    pub(crate) is_failure: bool,
+    pub(crate) n_told: usize,
+    /// When it was told first.
+    pub(crate) at: Duration,
+    /// Whether it ended with its process, which was killed.
+    pub(crate) is_of_crash: bool,
 }
 
 /// Does something with the ledger of this thread.
@@ -101,8 +132,13 @@ pub(crate) fn note(what: impl Display) {
 }
 
 impl Ledger {
+    /// How long the run has lasted.
+    pub(crate) fn now(&self) -> Duration {
+        self.begun.map_or(Duration::ZERO, |begun| begun.elapsed())
+    }
+
     pub(crate) fn note(&mut self, what: impl Display) {
-        let micros = self.begun.map_or(0, |begun| begun.elapsed().as_micros());
+        let micros = self.now().as_micros();
         self.log.push(format!("{:>9}.{:03} ms  {what}", micros / 1_000, micros % 1_000));
     }
 
@@ -130,6 +166,13 @@ impl Ledger {
         it.handled.push(number);
         let rank = it.rank;
         self.note(format_args!("rank {rank} has {number:?}"));
+    }
+
+    /// All processes of a host are about to be killed, which has these ranks.
+    pub(crate) fn host_crashes(&mut self, ranks: Range<usize>) {
+        let alive = self.lives.iter().filter(|it| ranks.contains(&it.rank) && !it.has_ended);
+        let alive = alive.map(|life| life.rank).collect();
+        self.hosts_crashed.push((self.now(), alive));
     }
 
     /// Which rank an actor is, in which life.

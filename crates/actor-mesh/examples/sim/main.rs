@@ -4,6 +4,8 @@
 //! paused. `cargo xtask sim` builds it so that tokio takes the seed as well; then a seed repeats event for event.
 #![expect(clippy::print_stdout, reason = "a program that talks to people")]
 
+mod client;
+mod hosts;
 mod judge;
 mod ledger;
 mod options;
@@ -11,6 +13,8 @@ mod plan;
 mod probe;
 mod saboteur;
 mod teller;
+#[cfg(test)]
+mod tests;
 mod watchers;
 mod world;
 
@@ -19,8 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use options::Options;
-use plan::Plan;
+use options::{Options, World};
 use world::Outcome;
 
 fn main() -> ExitCode {
@@ -48,9 +51,9 @@ fn main() -> ExitCode {
                     if seed >= options.from + options.seeds {
                         break;
                     }
-                    let (plan, outcome) = run(seed, &options);
+                    let (brief, outcome) = run(seed, &options);
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
-                    total.add(seed, &plan, &outcome, &options);
+                    total.add(seed, &brief, &outcome, &options);
                 }
             });
         }
@@ -61,16 +64,36 @@ fn main() -> ExitCode {
 }
 
 /// Runs a seed; twice, if that is asked for, and then the two must be one.
-fn run(seed: u64, options: &Options) -> (Plan, Outcome) {
-    let plan = Plan::draw(seed, options.ranks);
-    let mut outcome = world::run(&plan);
-    if options.twice {
-        let again = world::run(&plan);
-        if let Some(difference) = outcome.differs_from(&again) {
-            outcome.verdict.push(format!("it does not repeat: {difference}"));
+fn run(seed: u64, options: &Options) -> (Brief, Outcome) {
+    match options.world {
+        World::Actors => {
+            let plan = plan::Plan::draw(seed, options.ranks);
+            let (text, n_ranks, n_faults) = (plan.text(), plan.size, plan.faults.len());
+            (Brief { text, n_ranks, n_faults }, judged(options, || world::run(&plan)))
+        }
+        World::Hosts => {
+            let plan = hosts::Plan::draw(seed, options.ranks);
+            let (text, n_ranks, n_faults) = (plan.text(), plan.size(), plan.deeds.len());
+            (Brief { text, n_ranks, n_faults }, judged(options, || hosts::run(&plan)))
         }
     }
-    (plan, outcome)
+}
+
+fn judged(options: &Options, run: impl Fn() -> Outcome) -> Outcome {
+    let mut outcome = run();
+    if options.twice
+        && let Some(difference) = outcome.differs_from(&run())
+    {
+        outcome.verdict.push(format!("it does not repeat: {difference}"));
+    }
+    outcome
+}
+
+/// What a seed is, in short.
+struct Brief {
+    text: String,
+    n_ranks: usize,
+    n_faults: usize,
 }
 
 /// What came of all seeds.
@@ -85,10 +108,10 @@ struct Total {
 }
 
 impl Total {
-    fn add(&mut self, seed: u64, plan: &Plan, outcome: &Outcome, options: &Options) {
+    fn add(&mut self, seed: u64, brief: &Brief, outcome: &Outcome, options: &Options) {
         self.seeds += 1;
-        self.ranks += plan.size;
-        self.faults += plan.faults.len();
+        self.ranks += brief.n_ranks;
+        self.faults += brief.n_faults;
         self.sends += outcome.n_sends;
         self.packets += outcome.n_packets;
         if options.log {
@@ -96,23 +119,24 @@ impl Total {
         }
         if options.verbose {
             let took = outcome.took.as_secs_f64();
-            println!("seed {seed}: {}: log {:016x}, {took:.2} s", plan.text(), outcome.hash());
+            println!("seed {seed}: {}: log {:016x}, {took:.2} s", brief.text, outcome.hash());
         }
         if outcome.verdict.is_empty() {
             return;
         }
         self.failed += 1;
-        println!("seed {seed} FAILED: {}", plan.text());
+        println!("seed {seed} FAILED: {}", brief.text);
         outcome.verdict.iter().take(20).for_each(|wrong| println!("  {wrong}"));
         println!(
-            "  repeat it with: cargo xtask sim --from {seed} --seeds 1 --ranks {} --log",
+            "  repeat it with: cargo xtask sim{} --from {seed} --seeds 1 --ranks {} --log",
+            if options.world == World::Hosts { " --hosts" } else { "" },
             options.ranks
         );
     }
 
     fn text(&self) -> String {
         format!(
-            "{} seeds, {} failed: {} ranks, {} faults, {} casts and calls, {} events of the network",
+            "{} seeds, {} failed: {} ranks, {} faults, {} casts, calls and ends told, {} events of the network",
             self.seeds, self.failed, self.ranks, self.faults, self.sends, self.packets
         )
     }

@@ -1,6 +1,7 @@
 //! `Plan`: all that a seed decides beforehand.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use mesh_testkit::fault_net::{Faults, SplitMix64};
@@ -18,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) restarts: bool,
     pub(crate) network: Network,
     pub(crate) n_senders: usize,
+    /// The owner of the mesh lives in another process than that of the processes, and dies in the middle of it all.
+    pub(crate) dies: bool,
     /// How many things each sender sends.
     pub(crate) n_sends: usize,
     pub(crate) faults: Vec<(Duration, Fault)>,
@@ -52,6 +55,29 @@ pub(crate) enum Fault {
     Pause(usize, Duration),
     /// What is sent from one process to another is lost for so long; the first is that of the owner.
     Cut(usize, usize, Duration),
+    /// All processes of a host are killed at once.
+    HostCrash(usize),
+    /// All processes of a host are cut off from all others for so long.
+    HostCut(usize, Way, Duration),
+    /// The process of the owner ends, and with it the controller and the keeper of the mesh.
+    OwnerDies(Death),
+}
+
+/// Which of the ways of a host are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    In,
+    Out,
+    Both,
+}
+
+/// How a process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// Its peers are told, as the kernel tells them.
+    Told,
+    /// Nobody is, as with a machine that has lost its power.
+    Silent,
 }
 
 /// How the mesh ends.
@@ -89,15 +115,39 @@ impl Plan {
         let networks = [Network::Good, Network::Slow, Network::Moderate, Network::Rough];
         let network = networks[index(&mut rng, networks.len())];
         let restarts = rng.chance(0.5);
-        let n_senders = 1 + index(&mut rng, 3);
         let n_sends = if size > 200 { 8 } else { 10 + index(&mut rng, 30) };
         let n_faults = index(&mut rng, 3 + size.min(64) / 4);
-        let mut faults: Vec<_> = (0..n_faults).map(|_| fault(&mut rng, size)).collect();
+        let mut faults: Vec<_> = (0..n_faults).map(|_| fault(&mut rng, size, sizes[0])).collect();
+        let dies = rng.chance(0.2);
+        if dies {
+            let how = if rng.chance(0.5) { Death::Told } else { Death::Silent };
+            faults.push((moment(&mut rng), Fault::OwnerDies(how)));
+        }
         faults.sort_by_key(|(at, _)| *at);
-        keep_sessions(&mut faults);
+        keep_sessions(&mut faults, size / sizes[0]);
+        // There is one who sends from elsewhere, where the owner dies.
+        let n_senders = 1 + index(&mut rng, 3) + usize::from(dies);
         let endings = [Ending::Stop, Ending::Stop, Ending::Drop, Ending::Procs];
         let ending = endings[index(&mut rng, endings.len())];
-        Self { seed, sizes, size, fan_out, restarts, network, n_senders, n_sends, faults, ending }
+        Self {
+            seed,
+            sizes,
+            size,
+            fan_out,
+            restarts,
+            network,
+            n_senders,
+            dies,
+            n_sends,
+            faults,
+            ending,
+        }
+    }
+
+    /// The ranks of a host.
+    pub(crate) fn ranks_of(&self, host: usize) -> Range<usize> {
+        let per_host = self.size / self.sizes[0];
+        host * per_host..(host + 1) * per_host
     }
 
     /// The extent, as it is read.
@@ -112,7 +162,8 @@ impl Plan {
         let restarts = if self.restarts { "restarts" } else { "no restarts" };
         let (extent, n_faults) = (self.extent(), self.faults.len());
         let (network, ending) = (self.network, self.ending);
-        format!("{extent}, {tree}, {restarts}, {network:?}, {n_faults} faults, {ending:?}")
+        let dies = if self.dies { "its owner dies" } else { "its owner lives" };
+        format!("{extent}, {tree}, {restarts}, {network:?}, {n_faults} faults, {dies}, {ending:?}")
     }
 
     /// Whether a healthy rank may answer too late.
@@ -120,7 +171,11 @@ impl Plan {
         let is_slow = |(_, fault): &(_, Fault)| {
             matches!(
                 fault,
-                Fault::Hang(..) | Fault::HangAndPanic(..) | Fault::Pause(..) | Fault::Cut(..)
+                Fault::Hang(..)
+                    | Fault::HangAndPanic(..)
+                    | Fault::Pause(..)
+                    | Fault::Cut(..)
+                    | Fault::HostCut(..)
             )
         };
         self.faults.iter().any(is_slow)
@@ -152,22 +207,37 @@ fn sizes(rng: &mut SplitMix64, ranks_max: usize) -> Vec<usize> {
 
 /// The owner loses no session that nothing opens again: it is cut off from each rank once, for less than a session
 /// may be silent.
-fn keep_sessions(faults: &mut Vec<(Duration, Fault)>) {
+fn keep_sessions(faults: &mut Vec<(Duration, Fault)>, per_host: usize) {
     let mut seen = BTreeSet::new();
     faults.retain(|(_, fault)| match fault {
         Fault::Pause(rank, _) => seen.insert(rank + 1),
         Fault::Cut(0, site, _) | Fault::Cut(site, 0, _) => seen.insert(*site),
+        Fault::HostCut(host, ..) => {
+            let sites = host * per_host + 1..=(host + 1) * per_host;
+            let is_new = sites.clone().all(|site| !seen.contains(&site));
+            if is_new {
+                sites.for_each(|site| _ = seen.insert(site));
+            }
+            is_new
+        }
         _ => true,
     });
 }
 
-fn fault(rng: &mut SplitMix64, size: usize) -> (Duration, Fault) {
-    let at = Duration::from_micros(500_000 + rng.below(14_000_000));
+fn moment(rng: &mut SplitMix64) -> Duration {
+    Duration::from_micros(500_000 + rng.below(14_000_000))
+}
+
+fn fault(rng: &mut SplitMix64, size: usize, n_hosts: usize) -> (Duration, Fault) {
+    let at = moment(rng);
     let mut within = |min: u64, max: u64| Duration::from_millis(min + rng.below(max - min));
     let (hang, pause, from_owner, between) =
         (within(100, 9_000), within(100, 7_000), within(100, 7_000), within(100, 15_000));
     let rank = index(rng, size);
-    let fault = match rng.below(11) {
+    let (host, ways) = (rank / (size / n_hosts), [Way::In, Way::Out, Way::Both]);
+    let fault = match rng.below(13) {
+        11 => Fault::HostCrash(host),
+        12 => Fault::HostCut(host, ways[index(rng, ways.len())], from_owner),
         8 => Fault::HangAndPanic(rank, hang),
         9 | 10 => Fault::Tell(rank, 1 + rng.below(12)),
         0 => Fault::Panic(rank),

@@ -2,27 +2,25 @@
 
 use std::time::Duration;
 
-use actor_mesh::{ActorMeshRef, LocalProcs};
 use mesh_core::Message;
-use mesh_runtime::{Handler, Proc};
+use mesh_runtime::Handler;
 use mesh_shape::Rank;
 use mesh_testkit::fault_net::FaultNet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
+use crate::client;
 use crate::ledger;
-use crate::plan::{DIMS, Fault, Plan};
+use crate::plan::{DIMS, Death, Fault, Plan, Way};
 use crate::probe::{Break, Probe, Tell};
-use crate::world::site;
+use crate::world::{World, site};
 
 /// Who does what goes wrong.
 pub(crate) struct Saboteur<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) net: &'a FaultNet,
-    pub(crate) proc: &'a Proc,
-    pub(crate) procs: &'a LocalProcs,
-    pub(crate) mesh: &'a ActorMeshRef<Probe>,
+    pub(crate) world: &'a World,
 }
 
 impl Saboteur<'_> {
@@ -52,28 +50,67 @@ impl Saboteur<'_> {
 
     fn does(&self, fault: Fault, resumes: &mut Vec<(Instant, String)>) {
         match fault {
-            Fault::Panic(rank) => self.breaks(rank, Break::Panic),
-            Fault::Fail(rank) => self.breaks(rank, Break::Fail),
-            Fault::Hang(rank, lasting) => self.breaks(rank, Break::Hang(lasting)),
-            Fault::HangAndPanic(rank, lasting) => self.breaks(rank, Break::HangAndPanic(lasting)),
+            Fault::Panic(rank) => self.orders(rank, Break::Panic),
+            Fault::Fail(rank) => self.orders(rank, Break::Fail),
+            Fault::Hang(rank, lasting) => self.orders(rank, Break::Hang(lasting)),
+            Fault::HangAndPanic(rank, lasting) => self.orders(rank, Break::HangAndPanic(lasting)),
             Fault::Tell(rank, times) => {
-                (0..times).for_each(|_| self.orders(rank, Tell(self.mesh.clone())));
+                (0..times).for_each(|_| self.orders(rank, Tell(self.world.mesh.clone())));
             }
-            Fault::Crash(rank) => {
-                ledger::with(|it| it.crashed.push(rank));
-                self.procs.crash(Rank::new(rank));
-            }
+            Fault::Crash(rank) => self.crash(rank),
             Fault::Pause(rank, lasting) => {
-                let site = site(rank + 1);
+                let site = self.site(rank + 1);
                 self.net.pause(&site);
                 resumes.push((Instant::now() + lasting, site));
             }
-            Fault::Cut(from, to, lasting) => self.net.cut_for(&site(from), &site(to), lasting),
+            Fault::Cut(from, to, lasting) => {
+                self.net.cut_for(&self.site(from), &self.site(to), lasting);
+            }
+            Fault::HostCrash(host) => {
+                ledger::with(|it| it.host_crashes(self.plan.ranks_of(host)));
+                self.plan.ranks_of(host).for_each(|rank| self.crash(rank));
+            }
+            Fault::HostCut(host, way, lasting) => self.cut_off(host, way, lasting),
+            Fault::OwnerDies(how) => self.owner_dies(how),
         }
     }
 
-    fn breaks(&self, rank: usize, how: Break) {
-        self.orders(rank, how);
+    fn crash(&self, rank: usize) {
+        ledger::with(|it| it.crashed.push(rank));
+        self.world.procs.crash(Rank::new(rank));
+    }
+
+    /// Cuts every way between a host and who is elsewhere.
+    fn cut_off(&self, host: usize, way: Way, lasting: Duration) {
+        let inside = self.plan.ranks_of(host);
+        for rank in inside.clone() {
+            let outside = (0..=self.plan.size).filter(|it| *it == 0 || !inside.contains(&(it - 1)));
+            for other in outside {
+                let (here, there) = (self.site(rank + 1), self.site(other));
+                if way != Way::In {
+                    self.net.cut_for(&here, &there, lasting);
+                }
+                if way != Way::Out {
+                    self.net.cut_for(&there, &here, lasting);
+                }
+            }
+        }
+    }
+
+    /// The process of the owner ends, and with it all that it has.
+    fn owner_dies(&self, how: Death) {
+        let Some(client) = &self.world.client else { return };
+        ledger::with(|it| (it.died_at, it.is_ending) = (Some(it.now()), true));
+        client.die(how, self.net, self.world.n_sites());
+        drop(self.world.owned.take());
+    }
+
+    /// Where a process is; the first is that of the owner of the mesh.
+    fn site(&self, number: usize) -> String {
+        if number == 0 && self.world.client.is_some() {
+            return client::SITE.to_owned();
+        }
+        site(number)
     }
 
     /// Tells an actor something, in a task of its own, since it may be that it has no room.
@@ -82,15 +119,15 @@ impl Saboteur<'_> {
         Probe: Handler<M>,
         M: Message<Reply = ()> + Clone + Serialize + DeserializeOwned + Sync,
     {
-        let region = self.mesh.region().extent().clone();
+        let region = self.world.mesh.region().extent().clone();
         let Ok(point) = region.unravel(Rank::new(rank)) else { return };
-        let mut one = self.mesh.clone();
+        let mut one = self.world.mesh.clone();
         for (dim, at) in DIMS.iter().zip(point.coordinates().iter()) {
             let at = at.cast_signed();
             let Ok(slice) = one.slice(dim, at..at + 1) else { return };
             one = slice;
         }
-        let proc = self.proc.clone();
+        let proc = self.world.proc.clone();
         drop(tokio::spawn(async move { drop(one.cast(&proc, what).await) }));
     }
 }

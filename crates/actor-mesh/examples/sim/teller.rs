@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actor_mesh::{ActorMeshRef, RankError, Reduced, Sum};
+use actor_mesh::{ActorMeshRef, Choice, OneError, RankError, Reduced, Sum};
 use mesh_core::Message;
 use mesh_runtime::{Actor, Context, Failure, Handler, Undelivered};
 use mesh_shape::{Overlay, Rank, ValueMesh};
 use mesh_testkit::fault_net::SplitMix64;
 use tokio::time::Instant;
 
-use crate::ledger::{self, Kind, Number, Send};
+use crate::ledger::{self, Kind, Number, OF_CHOSEN, Send};
 use crate::plan::DIMS;
 use crate::probe::{Ask, Probe, Say, worth};
 
@@ -20,6 +20,7 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Teller {
     number: usize,
     n_sent: u64,
+    n_chosen: u64,
     mesh: ActorMeshRef<Probe>,
     rng: SplitMix64,
 }
@@ -43,7 +44,7 @@ impl Actor for Teller {
         _: &mut Context<Self>,
     ) -> Result<Self, Failure> {
         let rng = SplitMix64::named(seed, &format!("teller {number}"));
-        Ok(Self { number, n_sent: 0, mesh, rng })
+        Ok(Self { number, n_sent: 0, n_chosen: 0, mesh, rng })
     }
 
     /// R3
@@ -58,19 +59,20 @@ impl Actor for Teller {
 
 impl Handler<SendNext> for Teller {
     async fn handle(&mut self, next: SendNext, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let number = (self.number, self.n_sent);
-        self.n_sent += 1;
         let mesh =
             if next.is_last || self.rng.chance(0.6) { self.mesh.clone() } else { self.slice() };
-        let kinds = ["cast", "scatter", "call", "scatter_call", "reduce"];
-        let kind = match self.rng.below(10) {
+        let kind = match self.rng.below(12) {
             _ if next.is_last => "cast",
             0..5 => "cast",
             5 => "scatter",
-            6 | 7 => "call",
+            6 => "call",
+            7 => "call_stream",
             8 => "scatter_call",
-            _ => kinds[4],
+            9 => "reduce",
+            _ => return self.chooses(&mesh, cx).await,
         };
+        let number = (self.number, self.n_sent);
+        self.n_sent += 1;
         sends(&mesh, (kind, number), cx).await;
         Ok(())
     }
@@ -85,17 +87,20 @@ pub(crate) async fn sends<A: Actor>(
     let to: Vec<usize> = mesh.region().iter().map(Rank::index).collect();
     ledger::with(|it| {
         it.note(format_args!("{number:?} {kind} to {} of {}", to.len(), to[0]));
-        let (errors, took) = (BTreeMap::new(), None);
-        let send = Send { kind, to: to.clone(), took, errors, complaint: None };
-        _ = it.sends.insert(number, send);
+        _ = it.sends.insert(number, Send::new(kind, to.clone()));
     });
     let begun = Instant::now();
-    let (errors, complaint) = send(mesh, (kind, number), &to, cx).await;
+    let came = send(mesh, (kind, number), &to, cx).await;
+    is_over(number, begun, came);
+}
+
+fn is_over(number: Number, begun: Instant, (errors, complaint): Came) {
     ledger::with(|it| {
         it.note(format_args!("{number:?} is over: {errors:?} {complaint:?}"));
+        let now = it.now();
         if let Some(send) = it.sends.get_mut(&number) {
             (send.took, send.errors) = (Some(begun.elapsed()), errors);
-            send.complaint = complaint;
+            (send.over_at, send.complaint) = (Some(now), complaint);
         }
     });
 }
@@ -127,6 +132,18 @@ async fn send<A: Actor>(
         "cast" => (errors(&mesh.cast(cx, Say(number)).within(WITHIN).await, to), None),
         "scatter" => (errors(&mesh.scatter(cx, |_| Say(number)).within(WITHIN).await, to), None),
         "call" => answers(&mesh.call(cx, Ask(number)).within(WITHIN).await, to),
+        "call_stream" => {
+            let mut replies = mesh.call(cx, Ask(number)).within(WITHIN).replies();
+            let (mut came, mut twice) = (BTreeMap::new(), None);
+            while let Some((rank, answer)) = replies.next().await {
+                if came.insert(rank, answer).is_some() {
+                    twice = Some(format!("rank {rank} has answered twice"));
+                }
+            }
+            let ranks: Vec<usize> = came.keys().map(|rank| to[rank.index()]).collect();
+            let (errors, complaint) = answers_of(came.values().zip(&ranks), to);
+            (errors, complaint.or(twice))
+        }
         "scatter_call" => answers(&mesh.scatter_call(cx, |_| Ask(number)).within(WITHIN).await, to),
         _ => reduced(&mesh.reduce(cx, Ask(number), Sum).within(WITHIN).await, to),
     }
@@ -146,9 +163,16 @@ fn wrong(error: &RankError) -> ledger::Wrong {
 }
 
 fn answers(of: &ValueMesh<Result<u64, RankError>>, to: &[usize]) -> Came {
+    answers_of(of.iter().zip(to), to)
+}
+
+fn answers_of<'a>(
+    each: impl Iterator<Item = (&'a Result<u64, RankError>, &'a usize)>,
+    to: &[usize],
+) -> Came {
     let (mut errors, mut complaint) = (BTreeMap::new(), None);
     let mut n_answers = 0;
-    for (answer, rank) in of.iter().zip(to) {
+    for (answer, rank) in each {
         n_answers += 1;
         match answer {
             Ok(value) if *value == worth(*rank) => (),
@@ -158,6 +182,20 @@ fn answers(of: &ValueMesh<Result<u64, RankError>>, to: &[usize]) -> Came {
     }
     if n_answers != to.len() {
         complaint = Some(format!("{n_answers} answers of {} ranks", to.len()));
+    }
+    (errors, complaint)
+}
+
+/// What one has answered. That there is none, or nobody who says where, is nobody's error: `R1` asks only for the end.
+fn chosen(one: Result<(Rank, u64), OneError>, some: &[usize]) -> Came {
+    let (mut errors, mut complaint) = (BTreeMap::new(), None);
+    match one {
+        Ok((rank, value)) if value == worth(some[rank.index()]) => (),
+        Ok((rank, value)) => complaint = Some(format!("rank {rank} has answered {value}")),
+        Err(OneError::Rank { rank, why }) => {
+            _ = errors.insert(some[rank.index()], wrong(&why));
+        }
+        Err(why) => ledger::note(why),
     }
     (errors, complaint)
 }
@@ -177,6 +215,30 @@ fn reduced(of: &Reduced<u64>, to: &[usize]) -> Came {
 }
 
 impl Teller {
+    /// Calls one of many, whichever it is.
+    async fn chooses(
+        &mut self,
+        mesh: &ActorMeshRef<Probe>,
+        cx: &Context<Self>,
+    ) -> Result<(), Failure> {
+        let number = (OF_CHOSEN + self.number, self.n_chosen);
+        self.n_chosen += 1;
+        let choice = match self.rng.below(3) {
+            0 => Choice::Random,
+            1 => Choice::RoundRobin,
+            _ => Choice::Key(self.rng.next_u64()),
+        };
+        let some: Vec<usize> = mesh.region().iter().map(Rank::index).collect();
+        ledger::with(|it| {
+            it.note(format_args!("{number:?} to one of {}, {choice:?}", some.len()));
+            _ = it.sends.insert(number, Send::new("choose", Vec::new()));
+        });
+        let begun = Instant::now();
+        let one = mesh.choose(choice).within(WITHIN / 2).call(cx, Ask(number)).await;
+        is_over(number, begun, chosen(one, &some));
+        Ok(())
+    }
+
     /// A range of one of the dims.
     fn slice(&mut self) -> ActorMeshRef<Probe> {
         let mesh = self.mesh.clone();

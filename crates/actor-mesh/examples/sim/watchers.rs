@@ -1,7 +1,7 @@
 //! `watchers`: those who subscribe to the mesh, and write down what they are told.
 
 use actor_mesh::ActorMesh;
-use mesh_core::{Interest, News};
+use mesh_core::{Interest, News, Trouble};
 use mesh_runtime::Proc;
 use mesh_shape::Rank;
 use supervise::MeshEvents;
@@ -31,6 +31,7 @@ async fn watch(name: &'static str, mut events: MeshEvents, to: Vec<usize>) {
     ledger::with(|it| _ = it.watchers.insert(name, Watcher::default()));
     while let Some(event) = events.next().await {
         ledger::with(|it| {
+            let now = it.now();
             let watcher = it.watchers.entry(name).or_default();
             let mut lines = Vec::new();
             if watcher.is_closed {
@@ -40,13 +41,18 @@ async fn watch(name: &'static str, mut events: MeshEvents, to: Vec<usize>) {
                 News::Changed(changes) => {
                     for change in changes.iter() {
                         lines.push(format!("{name} {} {}", change.ranks, change.status));
-                        watcher.told(change, &to);
+                        watcher.told((now, change), &to);
                     }
                 }
                 News::Snapshot(snapshot) if snapshot.lagged => {
                     watcher.complaints.push("N7: it has lagged".to_owned());
                 }
-                News::Trouble(trouble) => lines.push(format!("{name} {trouble:?}")),
+                News::Trouble(trouble) => {
+                    lines.push(format!("{name} {trouble:?}"));
+                    if *trouble == Trouble::ControllerLost {
+                        watcher.lost_at.push(now);
+                    }
+                }
                 News::Closed => watcher.is_closed = true,
                 _ => (),
             }

@@ -1,22 +1,24 @@
 //! One seed: the world that its plan describes, from its first process to its last task.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, ActorSpec, FanOut, LocalProcs, LocalSpec};
+use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, FanOut, LocalProcs, LocalSpec};
 use controller::{Config, RestartConfig};
 use mesh_core::{OwnerNews, ProcId, Transport};
 use mesh_runtime::{ActorRef, Proc, ProcConfig, Stop};
-use mesh_testkit::fault_net::{Event, FaultNet, SessionConfig, SplitMix64};
+use mesh_testkit::fault_net::{Event, FaultNet, Faults, SessionConfig, SplitMix64};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::client::Client;
 use crate::judge::{self, After};
-use crate::ledger;
+use crate::ledger::{self, Ledger, OF_CHOSEN};
 use crate::plan::{Ending, Plan};
-use crate::probe::{Probe, registry};
+use crate::probe::{Ask, Probe, registry};
 use crate::saboteur::Saboteur;
 use crate::teller::{SendNext, Teller};
 use crate::watchers::watchers;
@@ -58,25 +60,33 @@ impl Outcome {
 
 /// Runs a plan on a runtime of its own, in time that is only counted.
 pub(crate) fn run(plan: &Plan) -> Outcome {
+    let live = async |net: FaultNet| live(plan, &net).await;
+    outcome((plan.seed, plan.network.faults()), live, |after, ledger| {
+        (judge::judge(plan, ledger, &after), ledger.sends.len())
+    })
+}
+
+/// What comes of a world that lives by a seed on a network with these faults: its verdict, and how much was sent or
+/// told there.
+pub(crate) fn outcome<T>(
+    (seed, faults): (u64, Faults),
+    live: impl AsyncFnOnce(FaultNet) -> T,
+    judge: impl FnOnce(T, &Ledger) -> (Vec<String>, usize),
+) -> Outcome {
     let begun = std::time::Instant::now();
-    let runtime = match runtime(plan.seed) {
+    let runtime = match runtime(seed) {
         Ok(runtime) => runtime,
         Err(error) => panic!("there is no runtime: {error}"),
     };
     let session = SessionConfig { history_max: 1 << 18, ..SessionConfig::default() };
-    let net = FaultNet::with_config(plan.seed, plan.network.faults(), session);
-    let after = runtime.block_on(live(plan, &net));
+    let net = FaultNet::with_config(seed, faults, session);
+    let after = runtime.block_on(live(net.clone()));
     let ledger = ledger::take();
     let history = net.history();
     drop(runtime);
-    Outcome {
-        verdict: judge::judge(plan, &ledger, &after),
-        n_sends: ledger.sends.len(),
-        n_packets: history.len(),
-        history,
-        log: ledger.log,
-        took: begun.elapsed(),
-    }
+    let (verdict, n_sends) = judge(after, &ledger);
+    let (n_packets, log, took) = (history.len(), ledger.log, begun.elapsed());
+    Outcome { verdict, log, history, n_sends, n_packets, took }
 }
 
 fn runtime(seed: u64) -> std::io::Result<Runtime> {
@@ -113,12 +123,30 @@ impl Fnv {
 }
 
 /// The mesh, and all that it lives on.
-struct World {
-    proc: Proc,
-    procs: LocalProcs,
-    mesh: ActorMesh<Probe>,
+pub(crate) struct World {
+    /// Where the processes are supervised, and the mesh too, if no other process owns it.
+    pub(crate) proc: Proc,
+    pub(crate) procs: LocalProcs,
+    pub(crate) mesh: ActorMeshRef<Probe>,
+    /// The mesh in the hands of its owner, until that dies.
+    pub(crate) owned: RefCell<Option<ActorMesh<Probe>>>,
+    /// The process of the owner, if it is another one.
+    pub(crate) client: Option<Client>,
     tellers: Vec<ActorRef<Teller>>,
     watchers: Vec<JoinHandle<()>>,
+    made: Arc<AtomicUsize>,
+}
+
+impl World {
+    /// How many sites there are beside that of the client.
+    pub(crate) fn n_sites(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Those who send from another process than that of the owner, if it dies.
+    fn survivors(&self) -> impl Iterator<Item = &ActorRef<Teller>> {
+        self.tellers.iter().skip(usize::from(self.client.is_some()))
+    }
 }
 
 async fn live(plan: &Plan, net: &FaultNet) -> After {
@@ -140,7 +168,8 @@ async fn live(plan: &Plan, net: &FaultNet) -> After {
     after
 }
 
-fn n_tasks() -> usize {
+/// How many tasks there are.
+pub(crate) fn n_tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
@@ -148,11 +177,12 @@ fn n_tasks() -> usize {
 const MOST: Duration = Duration::from_secs(300);
 
 async fn settle(plan: &Plan, net: &FaultNet) -> Result<World, String> {
-    let proc = owner(plan.seed);
-    let (made, of_net) = (AtomicUsize::new(0), net.clone());
+    let proc = process(plan.seed, "owner");
+    let (made, of_net) = (Arc::new(AtomicUsize::new(0)), net.clone());
+    let counted = Arc::clone(&made);
     let transports = Box::new(move || {
         // The first is that of the owner, and then come those of the ranks in their first lives.
-        let site = site(made.fetch_add(1, Ordering::Relaxed));
+        let site = site(counted.fetch_add(1, Ordering::Relaxed));
         Arc::new(of_net.transport(&site)) as Arc<dyn Transport>
     });
     let extent = plan.extent().parse().map_err(|error| format!("{error}"))?;
@@ -166,21 +196,33 @@ async fn settle(plan: &Plan, net: &FaultNet) -> Result<World, String> {
         stalled_handler: None,
     };
     let procs = LocalProcs::start_with(&proc, spec).await.map_err(|error| error.to_string())?;
-    let mut spec = ActorSpec::<Probe>::per_rank("probes", |point| point.rank().index());
-    spec = spec.restart(restart);
-    if let Some(fan_out) = plan.fan_out {
-        spec = spec.fan_out(FanOut::new(fan_out).map_err(|error| error.to_string())?);
-    }
-    let mesh = ActorMesh::spawn(&proc, &procs.procs(), spec).await;
-    let mesh = mesh.map_err(|error| error.to_string())?;
-    let watchers = watchers(plan, &proc, &mesh).await?;
-    let teller = |number| (number, plan.seed, mesh.mesh_ref().clone());
-    let tellers = (0..plan.n_senders).map(|it| proc.spawn::<Teller>(teller(it))).collect();
-    Ok(World { proc, procs, mesh, tellers, watchers })
+    let client = match plan.dies {
+        true => Some(Client::start(plan.seed, net, (&proc, procs.procs())).await?),
+        false => None,
+    };
+    let owner = client.as_ref().map_or(&proc, Client::proc);
+    let mesh = ActorMesh::spawn(owner, &procs.procs(), probes(plan)?).await;
+    let owned = mesh.map_err(|error| error.to_string())?;
+    let mesh = owned.mesh_ref().clone();
+    let watchers = watchers(plan, &proc, &owned).await?;
+    let teller = |number| (number, plan.seed, mesh.clone());
+    // The first lives where the owner does.
+    let at = |number| if number == 0 { owner } else { &proc };
+    let tellers = (0..plan.n_senders).map(|it| at(it).spawn::<Teller>(teller(it))).collect();
+    let owned = RefCell::new(Some(owned));
+    Ok(World { proc, procs, mesh, owned, client, tellers, watchers, made })
 }
 
-fn owner(seed: u64) -> Proc {
-    let mut rng = SplitMix64::named(seed, "owner");
+fn probes(plan: &Plan) -> Result<ActorSpec<Probe>, String> {
+    let spec = ActorSpec::<Probe>::per_rank("probes", |point| point.rank().index());
+    let spec = spec.restart(restart(plan));
+    let Some(fan_out) = plan.fan_out else { return Ok(spec) };
+    Ok(spec.fan_out(FanOut::new(fan_out).map_err(|error| error.to_string())?))
+}
+
+/// A process of which nothing is random but by the seed.
+pub(crate) fn process(seed: u64, name: &str) -> Proc {
+    let mut rng = SplitMix64::named(seed, name);
     let id = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
     let (id, seed) = (ProcId::from_random(id), Some(rng.next_u64()));
     Proc::start(ProcConfig { id, seed, ..ProcConfig::local() }, Handle::current())
@@ -199,31 +241,40 @@ fn restart(plan: &Plan) -> RestartConfig {
 }
 
 /// Sends and breaks, waits until all is quiet, looks, and ends it all.
-async fn act(plan: &Plan, net: &FaultNet, mut world: World, after: &mut After) {
-    let World { proc, procs, mesh, tellers, .. } = &world;
-    let senders =
-        tellers.iter().map(|it| tokio::spawn(send(plan_of(plan), proc.clone(), it.clone())));
+async fn act(plan: &Plan, net: &FaultNet, world: World, after: &mut After) {
+    let senders = world.tellers.iter().map(|it| tokio::spawn(send(plan_of(plan), it.clone())));
     let senders: Vec<_> = senders.collect();
-    Saboteur { plan, net, proc, procs, mesh: mesh.mesh_ref() }.work().await;
+    Saboteur { plan, net, world: &world }.work().await;
+    let is_dead = ledger::with(|it| it.died_at.is_some());
+    if is_dead {
+        sleep(CULLED_WITHIN).await;
+        after.n_alive_before_procs = ledger::with(|it| it.n_alive());
+    }
     for sender in senders {
         if timeout(MOST, sender).await.is_err() {
             after.complaints.push("R1: a sender hangs".to_owned());
         }
     }
     last_words(&world, after).await;
-    match world.mesh.state(&world.proc).await {
-        Ok(state) => after.state = state.ranks.iter().map(|it| it.status.clone()).collect(),
-        Err(error) => after.complaints.push(format!("L7: there is no state: {error}")),
+    let World { proc, procs, mesh, owned, client, tellers, watchers, .. } = world;
+    if let Some(mut owned) = owned.take() {
+        match mesh.state(&proc).await {
+            Ok(state) => after.state = state.ranks.iter().map(|it| it.status.clone()).collect(),
+            Err(error) => after.complaints.push(format!("L7: there is no state: {error}")),
+        }
+        told(&mut owned).await;
+        ledger::with(|it| {
+            it.is_ending = true;
+            it.note(format_args!("it ends: {:?}", plan.ending));
+        });
+        end(plan, (owned, procs), watchers, after).await;
+    } else {
+        anew(plan, &proc, &procs, after).await;
+        watchers.iter().for_each(JoinHandle::abort);
+        drop(procs);
     }
-    told(&mut world.mesh).await;
-    ledger::with(|it| {
-        it.is_ending = true;
-        it.note(format_args!("it ends: {:?}", plan.ending));
-    });
-    let World { proc, procs, mesh, tellers, watchers } = world;
-    end(plan, (mesh, procs), watchers, after).await;
     tellers.iter().for_each(|teller| teller.stop(Stop::Kill));
-    drop(tellers);
+    drop((tellers, mesh, client));
     sleep(Duration::from_secs(15)).await;
     after.n_alive = ledger::with(|it| it.n_alive());
     after.n_roots_left = proc.n_roots();
@@ -233,8 +284,8 @@ async fn act(plan: &Plan, net: &FaultNet, mut world: World, after: &mut After) {
 /// All that was wrong is over: one more for everybody, which goes behind all before it.
 async fn last_words(world: &World, after: &mut After) {
     sleep(QUIET).await;
-    for teller in &world.tellers {
-        let last = teller.call(&world.proc, SendNext { is_last: true }).within(MOST).await;
+    for teller in world.survivors() {
+        let last = teller.call(teller.proc(), SendNext { is_last: true }).within(MOST).await;
         if let Err(error) = last {
             after.complaints.push(format!("R1: the last word is not sent: {error}"));
         }
@@ -242,8 +293,30 @@ async fn last_words(world: &World, after: &mut After) {
     sleep(QUIET).await;
 }
 
+/// That a session is silent is seen after 10 s; after 7 more without a way to the keeper its actors are asked to end, and
+/// a handler hangs for 9 at most.
+const CULLED_WITHIN: Duration = Duration::from_secs(27);
+
 /// Longer than a hang, a call, and what is told late of a session.
 const QUIET: Duration = Duration::from_secs(25);
+
+/// C3: where the mesh of an owner has been that is dead, another one can be.
+async fn anew(plan: &Plan, proc: &Proc, procs: &LocalProcs, after: &mut After) {
+    let is_whole = plan.restarts || ledger::with(|it| it.crashed.is_empty());
+    let Ok(spec) = probes(plan) else { return };
+    if !is_whole {
+        return;
+    }
+    match ActorMesh::spawn(proc, &procs.procs(), spec).await {
+        Ok(mesh) => {
+            let answers = mesh.call(proc, Ask((OF_CHOSEN - 1, 0))).await;
+            let wrong = answers.iter().filter_map(|answer| answer.as_ref().err());
+            after.complaints.extend(wrong.map(|why| format!("C3: {why}")));
+        }
+        Err(error) => after.complaints.push(format!("C3: no mesh can be spawned there: {error}")),
+    }
+    sleep(Duration::from_secs(20)).await;
+}
 
 /// What the owner is told by now.
 async fn told(mesh: &mut ActorMesh<Probe>) {
@@ -299,12 +372,12 @@ fn plan_of(plan: &Plan) -> Sending {
     Sending { n_sends: plan.n_sends, rng: SplitMix64::named(plan.seed, "sending") }
 }
 
-async fn send(mut sending: Sending, proc: Proc, teller: ActorRef<Teller>) {
+async fn send(mut sending: Sending, teller: ActorRef<Teller>) {
     for _ in 0..sending.n_sends {
         // Mostly one right behind the other.
         let most = if sending.rng.chance(0.3) { 1_500_000 } else { 3_000 };
         sleep(Duration::from_micros(sending.rng.below(most))).await;
         let next = SendNext { is_last: false };
-        _ = teller.call(&proc, next).within(MOST).await.is_ok();
+        _ = teller.call(teller.proc(), next).within(MOST).await.is_ok();
     }
 }

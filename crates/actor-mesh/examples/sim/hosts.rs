@@ -1,0 +1,15 @@
+//! Attached hosts: agents with leases, and controllers that die, are cut off, and have successors.
+//!
+//! The loop, the controller, the lease and the reporter are the real code, and so are the sessions between; the agent
+//! around lease and reporter is of the simulation, since hosts that outlive their controller are not in the library.
+
+mod agent;
+mod judge;
+mod plan;
+mod reach;
+mod record;
+mod reign;
+mod town;
+
+pub(crate) use plan::Plan;
+pub(crate) use town::run;

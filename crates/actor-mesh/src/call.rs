@@ -6,7 +6,7 @@ use std::time::Duration;
 use mesh_cast::shell::CasterRef;
 use mesh_core::{ActorId, Incarnation, Progress};
 use mesh_runtime::{Deputy, Sender};
-use mesh_shape::{Rank, Region};
+use mesh_shape::{Rank, RankSet, Region};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ pub(crate) use letters::Content;
 pub use reducing::{Incomplete, MeshReduce, Reduced};
 
 use crate::rank_error::{Ended, RankError};
-use crate::view::{Known, Table, View};
+use crate::view::{Known, Roster, Seated, Table, View, Way};
 use crate::ways::Seats;
 
 /// Who sends, and to whom.
@@ -57,6 +57,11 @@ impl Target {
         self.from.origin().proc().draw()
     }
 
+    /// How many of its ranks are meant.
+    fn n_ranks(&self) -> usize {
+        if self.only.is_some() { 1 } else { self.size() }
+    }
+
     /// How many ranks the region has.
     fn size(&self) -> usize {
         self.region.size()
@@ -83,43 +88,60 @@ pub(crate) fn find(known: &Known, base: Rank) -> Result<(ActorId, Incarnation), 
 }
 
 /// Waits until something is known of the mesh; `None` if nobody says anything of it any more.
-pub(crate) async fn known(table: &mut watch::Receiver<Table>) -> Option<Known> {
+pub(crate) async fn known(table: &mut watch::Receiver<Table>) -> Option<Arc<Known>> {
     // The view is kept by whoever waits, so its follower goes on.
     let table = table.wait_for(|table| table.known.is_some() || table.is_over).await.ok()?;
     table.known.clone().filter(|_| !table.is_over)
 }
 
-/// Whom to send to, with what opens the way there if there is none.
-struct Found {
+/// A rank that something can be sent to.
+#[derive(Clone, Copy)]
+struct Found<'a> {
     rank: Rank,
     base: Rank,
+    seated: &'a Seated,
+}
+
+/// Whom to send to by a session, with what opens the way there if there is none.
+struct Opening {
+    base: Rank,
     actor: ActorId,
-    life: Incarnation,
     seats: Option<Seats>,
 }
 
+impl Opening {
+    fn new(to: Found<'_>, way: Way<'_>, seats: Option<&Seats>) -> Self {
+        let seats = seats.filter(|_| matches!(way, Way::Missing)).cloned();
+        Self { base: to.base, actor: to.seated.actor, seats }
+    }
+}
+
 impl Target {
-    /// The ranks that something can be sent to, and why not to the others.
-    fn find(&self, known: &Known) -> (Vec<Found>, Vec<(Rank, RankError)>) {
-        let (mut found, mut missing) = (Vec::new(), Vec::new());
+    /// The ranks that something can be sent to, in their order, and why not to the others.
+    fn find<'a>(&self, roster: &'a Roster) -> (Vec<Found<'a>>, Vec<(Rank, RankError)>) {
+        let (mut found, mut missing) = (Vec::with_capacity(self.n_ranks()), Vec::new());
         for (rank, base) in self.ranks() {
-            match find(known, base) {
-                Ok((actor, life)) => found.push(Found { rank, base, actor, life, seats: None }),
-                Err(error) => missing.push((rank, error)),
+            match roster.find(base) {
+                Ok(seated) => found.push(Found { rank, base, seated }),
+                Err(error) => missing.push((rank, error.clone())),
             }
-        }
-        let ways = &self.view.ways;
-        let without_way = found.iter_mut().filter(|it| ways.is_missing(it.actor));
-        let without_way: Vec<&mut Found> = without_way.collect();
-        if !without_way.is_empty() {
-            let seats = ways.seats(without_way.iter().map(|it| it.base).collect());
-            without_way.into_iter().for_each(|it| it.seats = Some(seats.clone()));
         }
         (found, missing)
     }
 
+    /// How each of them is reached directly, and where those are to whom there is no way.
+    fn ways<'a>(&self, found: &[Found<'a>]) -> (Vec<Way<'a>>, Option<Seats>) {
+        let ways: Vec<_> = found.iter().map(|it| it.seated.way(&self.view.ways)).collect();
+        let is_missing = |(it, way): (&Found<'_>, &Way<'_>)| {
+            matches!(way, Way::Missing).then_some(it.base)
+        };
+        let missing: RankSet = found.iter().zip(&ways).filter_map(is_missing).collect();
+        let seats = (!missing.is_empty()).then(|| self.view.ways.seats(missing));
+        (ways, seats)
+    }
+
     /// Opens the way to one of them, if there is none.
-    async fn open(&self, Found { base, actor, seats, .. }: &Found) {
+    async fn open(&self, Opening { base, actor, seats }: &Opening) {
         if let Some(seats) = seats {
             self.view.ways.open(*base, *actor, seats.clone()).await;
         }

@@ -216,7 +216,7 @@ impl Town {
             on_failure: Box::new(move |it| _ = failed.try_send(it.clone()).is_ok()),
             seed: self.owner.proc().draw_seed(),
         };
-        let proc = Proc::start(config, user.runtime().clone());
+        let proc = self.owner.proc().start_beside(config, user.runtime().clone());
         let running =
             Running { network: Network::new(proc, (self.transports)(), self.registry.hash()) };
         let at = Addr::Local { name: format!("{}-{rank}-{incarnation}", label.id()) };

@@ -204,7 +204,7 @@ impl<A: Actor> ActorMeshRef<A> {
             + DeserializeOwned
             + Sync,
     {
-        MeshCast::new(self.target(from), Content::Same(message))
+        MeshCast::new(self.target(from), Content::same::<A>(message))
     }
 
     /// Sends a message to every rank, and waits for the answers: one for each rank, failures among them (R1).
@@ -221,7 +221,7 @@ impl<A: Actor> ActorMeshRef<A> {
             + DeserializeOwned
             + Sync,
     {
-        MeshCall::new(self.target(from), Content::Same(message))
+        MeshCall::new(self.target(from), Content::same::<A>(message))
     }
 
     /// The answers to a call as they come: the same as [`call`](Self::call) and [`MeshCall::replies`].
@@ -234,7 +234,7 @@ impl<A: Actor> ActorMeshRef<A> {
             + DeserializeOwned
             + Sync,
     {
-        MeshCall::new(self.target(from), Content::Same(message)).replies()
+        MeshCall::new(self.target(from), Content::same::<A>(message)).replies()
     }
 
     /// Sends to each rank a message of its own: what `messages` says for its point in this slice, which is asked
@@ -325,7 +325,7 @@ impl<A: Actor> ActorMeshRef<A> {
         R: Reducer<M::Reply>,
     {
         drop(by);
-        MeshReduce::new(self.target(from), message)
+        MeshReduce::new(self.target(from), Content::same::<A>(message))
     }
 
     /// One of the ranks, chosen anew for whatever is sent to it.
@@ -356,8 +356,12 @@ impl<A: Actor> ActorMeshRef<A> {
         OneOf::new(self.clone(), choice)
     }
 
-    fn each<M>(&self, messages: impl FnMut(Point<'_>) -> M) -> Content<M> {
-        Content::Each(self.region.extent().points().map(messages).collect())
+    fn each<M>(&self, messages: impl FnMut(Point<'_>) -> M) -> Content<M>
+    where
+        A: Handler<M>,
+        M: Message<Reply: Serialize + DeserializeOwned> + Serialize + DeserializeOwned,
+    {
+        Content::each::<A>(self.region.extent().points().map(messages).collect())
     }
 
     fn target(&self, from: &impl Sender) -> Target {

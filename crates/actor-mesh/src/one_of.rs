@@ -124,7 +124,7 @@ impl<A: Actor> OneOf<A> {
     {
         let rank = self.rank(from).await?;
         let target = self.mesh.target_of(from, Some(rank));
-        let call = MeshCall::new(target, Content::Same(message));
+        let call = MeshCall::new(target, Content::same::<A>(message));
         let call = match self.within {
             Some(within) => call.within(within),
             None => call,
@@ -154,7 +154,7 @@ impl<A: Actor> OneOf<A> {
     {
         let rank = self.rank(from).await?;
         let target = self.mesh.target_of(from, Some(rank));
-        let cast = MeshCast::new(target, Content::Same(message));
+        let cast = MeshCast::new(target, Content::same::<A>(message));
         let cast = match self.within {
             Some(within) => cast.within(within),
             None => cast,

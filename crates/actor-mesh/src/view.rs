@@ -1,6 +1,6 @@
 //! What a ref knows of its mesh: where its ranks are, and what they are.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mesh_cast::shell::{CasterRef, Seat, Table as CastTable};
 use mesh_core::{
@@ -18,9 +18,11 @@ use crate::ways::Ways;
 use crate::wire::{GetMembers, Home, Member, Members};
 
 mod follower;
+mod roster;
 mod shared;
 
 use follower::Follower;
+pub(crate) use roster::{Roster, Seated, Way};
 
 /// What a process knows of a mesh, kept up to date by a task on its control plane for as long as a ref there
 /// uses it.
@@ -28,6 +30,8 @@ use follower::Follower;
 pub(crate) struct View {
     table: watch::Receiver<Table>,
     pub(crate) ways: Ways,
+    /// Of what was known when something was sent last.
+    roster: Mutex<Option<Arc<Roster>>>,
     follower: AbortHandle,
     /// Once something was cast to the mesh by a tree.
     caster: OnceLock<Arc<CasterRef>>,
@@ -46,7 +50,7 @@ pub(crate) struct Homes {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     /// `None` until the controller has answered.
-    pub(crate) known: Option<Known>,
+    pub(crate) known: Option<Arc<Known>>,
     /// The controller has ended, and nobody says any more what becomes of the ranks.
     pub(crate) is_over: bool,
     /// What is told of its silence, for as long as that lasts (N10).
@@ -92,12 +96,21 @@ impl View {
         let ways = Ways::new(proc.clone(), homes.keeper.actor());
         let follower = Follower { proc, mesh, size, homes, tell };
         let follower = runtime.spawn(follower.run()).abort_handle();
-        Self { table, ways, follower, caster: OnceLock::new() }
+        Self { table, ways, roster: Mutex::default(), follower, caster: OnceLock::new() }
     }
 
     /// Who casts to the mesh for this process.
     pub(crate) fn caster(&self, proc: &Proc, mesh: MeshId) -> Arc<CasterRef> {
         Arc::clone(self.caster.get_or_init(|| Arc::new(CasterRef::of(proc, mesh))))
+    }
+
+    /// Whom to send to, by what is known of the mesh: kept for the next who sends.
+    pub(crate) fn roster(&self, known: &Arc<Known>) -> Arc<Roster> {
+        let mut kept = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some(roster) if roster.is_of(known) => Arc::clone(roster),
+            _ => Arc::clone(kept.insert(Arc::new(Roster::of(Arc::clone(known))))),
+        }
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Table> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use mesh_core::{ActorId, Doors, PeerId, ProcSeat};
-use mesh_runtime::{Network, Proc};
+use mesh_runtime::{Network, Proc, WayTo};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::timeout;
 
@@ -34,9 +34,13 @@ impl Ways {
         Self { proc, keeper, dials: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Whether something must be opened before an actor can be sent anything.
-    pub(crate) fn is_missing(&self, actor: ActorId) -> bool {
-        actor.peer() != self.proc.peer() && !self.proc.has_way_to(actor)
+    /// The way to an actor. To one of this process there is always one: whether it is there shows when it is sent
+    /// something.
+    pub(crate) fn to(&self, actor: ActorId) -> WayTo {
+        match actor.peer() == self.proc.peer() {
+            true => WayTo::Open,
+            false => self.proc.way_to(actor),
+        }
     }
 
     /// Where the processes of these ranks are.

@@ -77,7 +77,7 @@ pub use status::{Progress, Silence, Stall, StalledHandler, Status, StatusKind};
 pub use stop_reason::StopReason;
 pub use time::Timestamp;
 pub use transport::{
-    Addr, AddrError, Credit, DialError, Distrust, Doors, GiveBack, Identity, Inbound, Lane,
+    Addr, AddrError, Credit, DialError, Distrust, Doors, FarEnd, GiveBack, Identity, Inbound, Lane,
     ListenError, Lost, Outbound, Returned, Transport, WhyReturned,
 };
 pub use within::{Health, Place};

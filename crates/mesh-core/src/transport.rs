@@ -1,9 +1,11 @@
 //! The seam between the runtime and whatever carries envelopes: [`Transport`].
 
+use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -108,12 +110,33 @@ pub trait Outbound: Send + Sync {
     fn poll_acknowledged(&self, _cx: &mut Context<'_>, _n_taken: u64) -> Poll<()> {
         Poll::Ready(())
     }
+
+    /// The other end itself, if it is in this program and a value gets there as it is: then whoever knows what is
+    /// there may give it something past the session, as long as that lasts. `None` where anything is in between.
+    fn far_end(&self) -> Option<FarEnd<'_>> {
+        None
+    }
+}
+
+/// The other end of a session within one program.
+#[derive(Clone, Copy)]
+pub struct FarEnd<'a> {
+    /// Who is there.
+    pub into: &'a dyn Inbound,
+    /// Whether the session has ended: so before that is told to anybody ([`Inbound::lost`]).
+    pub has_ended: &'a Arc<AtomicBool>,
 }
 
 /// The receiving end of all sessions of a process.
 pub trait Inbound: Send + Sync {
     /// Who we are.
     fn identity(&self) -> Identity;
+
+    /// This, to be looked at by the runtime that it may belong to ([`Outbound::far_end`]). `None` if it belongs to
+    /// none, or is to be passed by nobody.
+    fn as_any(&self) -> Option<&dyn Any> {
+        None
+    }
 
     /// A peer has opened a session: this is the way back to it.
     fn joined(&self, lane: Lane, back: Arc<dyn Outbound>);
@@ -224,6 +247,12 @@ impl Drop for Credit {
             Room::Call(give_back) => give_back(),
             Room::Shared(to, bytes) => to.give_back(bytes),
         }
+    }
+}
+
+impl fmt::Debug for FarEnd<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FarEnd").field("has_ended", &self.has_ended).finish_non_exhaustive()
     }
 }
 

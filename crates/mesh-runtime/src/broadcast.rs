@@ -8,7 +8,7 @@ use mesh_core::{Body, EncodeError, Fault, Message, PortRef, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec;
+use crate::codec::{self, Outgoing};
 use crate::port::{call_here, cast_here};
 use crate::sender::{Origin, Sender};
 use crate::undelivered::Undelivered;
@@ -48,6 +48,8 @@ use crate::undelivered::Undelivered;
 pub struct Broadcast<M> {
     message: M,
     bytes: OnceLock<Result<Bytes, EncodeError>>,
+    /// It goes as it is to those who are in this program.
+    is_near: bool,
 }
 
 impl<M> Broadcast<M>
@@ -57,7 +59,13 @@ where
     /// The message, not encoded yet.
     #[must_use]
     pub const fn new(message: M) -> Self {
-        Self { message, bytes: OnceLock::new() }
+        Self { message, bytes: OnceLock::new(), is_near: false }
+    }
+
+    /// The same for those who are [near](crate::Near): it is cloned for each, and not encoded for them either.
+    #[must_use]
+    pub const fn for_near(message: M) -> Self {
+        Self { message, bytes: OnceLock::new(), is_near: true }
     }
 
     /// The message.
@@ -118,6 +126,9 @@ where
 
     /// Its bytes, which all share.
     fn body(&self) -> Result<Body, WhyUndelivered> {
+        if self.is_near {
+            return Ok(Body::Value(Box::new(Outgoing(self.message.clone()))));
+        }
         let encoded = self.bytes.get_or_init(|| codec::encode(M::NAME, &self.message));
         match encoded {
             Ok(bytes) => Ok(Body::Bytes(bytes.clone())),

@@ -1,5 +1,6 @@
 //! What can be found by an address, whatever its type.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use crate::proc::Proc;
 use crate::undelivered::Undelivered;
 
 /// An actor, or a queue that somebody reads.
-pub(crate) trait Endpoint: Send + Sync {
+pub(crate) trait Endpoint: Any + Send + Sync {
     /// Its number in its process.
     fn index(&self) -> NonZeroU64;
 
@@ -58,6 +59,10 @@ pub(crate) trait Endpoint: Send + Sync {
             }
         }
     }
+
+    /// From now on letters of other processes wait before it for room, or none do any more: nothing may be put past
+    /// those. For whoever does not ask them.
+    fn hold_up(&self, _is_held_up: bool) {}
 
     /// Waits for its turn until there is room for one letter. That room is kept for whoever has waited, who
     /// must then deliver with [`Room::Kept`] at once. `false` if there will never be room.

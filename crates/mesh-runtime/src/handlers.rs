@@ -270,7 +270,7 @@ where
 }
 
 /// The way back of a cast.
-fn cast_back<M: Message + Serialize>(from: Option<ActorId>) -> Back<M> {
+pub(crate) fn cast_back<M: Message + Serialize>(from: Option<ActorId>) -> Back<M> {
     from.map_or(Back::Nobody, |from| back_away(from, true))
 }
 

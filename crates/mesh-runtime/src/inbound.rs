@@ -3,6 +3,7 @@
 //! Nothing here blocks. What finds no room waits, with the credit that it was sent on, so that no more
 //! can wait than the peers were given room for.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -169,6 +170,7 @@ impl Proc {
             is_full = !letters.is_empty();
             if is_full {
                 overflow.insert(endpoint.index(), letters);
+                endpoint.hold_up(true);
             }
         }
         drop(overflow);
@@ -208,6 +210,7 @@ impl Proc {
             Delivery::Done => (),
             Delivery::Full(waiting) => {
                 overflow.insert(endpoint.index(), VecDeque::from([waiting]));
+                endpoint.hold_up(true);
                 drop(overflow);
                 self.drain_later(&endpoint);
             }
@@ -229,6 +232,7 @@ impl Proc {
         let is_left = !queue.is_empty();
         if !is_left {
             overflow.remove(&endpoint.index());
+            endpoint.hold_up(false);
         }
         drop(overflow);
         if let Some(Delivery::Never(why, letter)) = first {
@@ -240,7 +244,10 @@ impl Proc {
 
     /// The endpoint takes nothing any more: all that waits for it goes back.
     fn drain_back(&self, endpoint: &dyn Endpoint) {
-        let waiting = self.overflow().lock().remove(&endpoint.index()).unwrap_or_default();
+        let mut overflow = self.overflow().lock();
+        let waiting = overflow.remove(&endpoint.index()).unwrap_or_default();
+        endpoint.hold_up(false);
+        drop(overflow);
         for Waiting { letter, .. } in waiting {
             self.bounce(endpoint, WhyUndelivered::Ended, letter);
         }
@@ -305,6 +312,11 @@ fn try_deliver(endpoint: &dyn Endpoint, waiting: Waiting, room: Room) -> Deliver
     }
 }
 
+/// Whose receiving end it is, if it is one of a process.
+pub(crate) fn proc_of(inbound: &dyn Inbound) -> Option<Proc> {
+    inbound.as_any()?.downcast_ref::<Receiver>()?.proc.upgrade()
+}
+
 impl Overflow {
     /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NonZeroU64, VecDeque<Waiting>>> {
@@ -329,6 +341,10 @@ async fn drain(proc: WeakProc, endpoint: Arc<dyn Endpoint>) {
 impl Inbound for Receiver {
     fn identity(&self) -> Identity {
         self.identity
+    }
+
+    fn as_any(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 
     fn joined(&self, lane: Lane, back: Arc<dyn Outbound>) {

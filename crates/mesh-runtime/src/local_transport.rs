@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use mesh_core::{
-    Addr, Credit, DialError, Envelope, Inbound, Lane, ListenError, Lost, Outbound, PeerId, ProcId,
-    Returned, Transport, WhyReturned,
+    Addr, Credit, DialError, Envelope, FarEnd, Inbound, Lane, ListenError, Lost, Outbound, PeerId,
+    ProcId, Returned, Transport, WhyReturned,
 };
 
 /// Carries envelopes between [`Proc`](crate::Proc)s of one OS process, at addresses `local://name`.
@@ -132,6 +132,7 @@ impl Transport for LocalTransport {
         let session = Arc::new(Session {
             lane,
             encodes: self.board.encodes,
+            has_ended: Arc::default(),
             dialler: Half::new(self.number, here_id.peer, into),
             listener: Half::new(transport, there_id.peer, Arc::clone(&there)),
         });
@@ -158,6 +159,8 @@ impl fmt::Debug for LocalTransport {
 struct Session {
     lane: Lane,
     encodes: bool,
+    /// Asked by both sides before each message, which most often take no lock otherwise.
+    has_ended: Arc<AtomicBool>,
     dialler: Half,
     listener: Half,
 }
@@ -190,11 +193,12 @@ impl Session {
 
     /// Both sides are told, once.
     fn end(&self, why: Lost) {
-        let was_ended = [&self.dialler, &self.listener].map(Half::end);
-        if was_ended == [false, false] {
-            self.dialler.into.lost(self.listener.peer, self.lane, why, Vec::new());
-            self.listener.into.lost(self.dialler.peer, self.lane, why, Vec::new());
+        if self.has_ended.swap(true, Ordering::SeqCst) {
+            return;
         }
+        self.halves().for_each(Half::end);
+        self.dialler.into.lost(self.listener.peer, self.lane, why, Vec::new());
+        self.listener.into.lost(self.dialler.peer, self.lane, why, Vec::new());
     }
 }
 
@@ -204,14 +208,12 @@ impl Half {
         Self { transport, peer, into, window: Arc::new(Mutex::new(window)) }
     }
 
-    /// Whether it had ended before.
-    fn end(&self) -> bool {
+    fn end(&self) {
         let mut window = lock(&self.window);
-        let was_ended = std::mem::replace(&mut window.is_ended, true);
+        window.is_ended = true;
         let waiting = std::mem::take(&mut window.waiting);
         drop(window);
         waiting.into_iter().for_each(Waker::wake);
-        was_ended
     }
 
     /// Takes room for one message, to be given back with the credit.
@@ -247,7 +249,7 @@ impl Outbound for End {
     }
 
     fn is_open(&self) -> bool {
-        !lock(&self.receiver().window).is_ended
+        !self.session.has_ended.load(Ordering::SeqCst)
     }
 
     fn close(&self) {
@@ -262,7 +264,7 @@ impl Outbound for End {
         let Some(mut taken) = envelope.take() else { return Poll::Ready(Ok(())) };
         let receiver = self.receiver();
         let credit = if taken.head.is_answer() {
-            Some(Credit::NONE).filter(|_| !lock(&receiver.window).is_ended)
+            Some(Credit::NONE).filter(|_| self.is_open())
         } else {
             match receiver.poll_room(cx) {
                 Poll::Ready(credit) => credit,
@@ -288,6 +290,11 @@ impl Outbound for End {
                 Poll::Ready(Err(Box::new(Returned { envelope: taken, why })))
             }
         }
+    }
+
+    fn far_end(&self) -> Option<FarEnd<'_>> {
+        let Session { encodes, has_ended, .. } = &*self.session;
+        (!encodes).then(|| FarEnd { into: &*self.receiver().into, has_ended })
     }
 }
 

@@ -126,8 +126,7 @@ struct Inner {
     listed: DashMap<NonZeroU64, Arc<dyn Endpoint>, foldhash::fast::RandomState>,
     /// Whoever can be found by a name.
     registry: Registry,
-    /// One [`Kind`] for each type of actor.
-    kinds: DashMap<TypeId, Arc<dyn Any + Send + Sync>, foldhash::fast::RandomState>,
+    kinds: Arc<Kinds>,
     /// The living actors that have no actor for a parent.
     roots: Mutex<Roots>,
     root_ended: Notify,
@@ -139,6 +138,9 @@ struct Inner {
     /// What carries its sessions, if it has some, and the hash that it meets others with.
     transport: OnceLock<(Arc<dyn Transport>, u64)>,
 }
+
+/// One [`Kind`] for each type of actor.
+type Kinds = DashMap<TypeId, Arc<dyn Any + Send + Sync>, foldhash::fast::RandomState>;
 
 /// In the order in which they were spawned.
 type Roots = BTreeMap<NonZeroU64, Arc<dyn Endpoint>>;
@@ -197,6 +199,17 @@ impl Proc {
     /// A process whose actors run on `runtime`.
     #[must_use]
     pub fn start(config: ProcConfig, runtime: Handle) -> Self {
+        Self::start_with(config, runtime, Arc::default())
+    }
+
+    /// The same, of a process that lives in one program with this one: what all of their actors of one type have in
+    /// common they share, so that it is not read from memory for each of many processes.
+    #[must_use]
+    pub fn start_beside(&self, config: ProcConfig, runtime: Handle) -> Self {
+        Self::start_with(config, runtime, Arc::clone(&self.inner.kinds))
+    }
+
+    fn start_with(config: ProcConfig, runtime: Handle, kinds: Arc<Kinds>) -> Self {
         panics::install_hook();
         let watchdog = config.stalled_handler.map(|threshold| {
             Watchdog::start(threshold, &runtime, config.control.as_ref().unwrap_or(&runtime))
@@ -213,7 +226,7 @@ impl Proc {
             draws: Draws::new(config.seed),
             listed: DashMap::default(),
             registry: Registry::default(),
-            kinds: DashMap::default(),
+            kinds,
             roots: Mutex::default(),
             root_ended: Notify::new(),
             metrics: ProcMetrics::new(),

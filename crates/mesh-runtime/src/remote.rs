@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
+use crate::answers::Gathers;
 use crate::codec::{self, Outgoing, OutgoingReply};
 use crate::error::TryCastError;
 use crate::panics::discard;
@@ -46,6 +47,8 @@ pub(crate) struct Remote {
     pending: Map<CallId, Pending>,
     /// Calls of others that are not answered yet: dropped or told when they are withdrawn.
     serving: Map<(PeerId, CallId), Arc<Withdrawal>>,
+    /// What of ours waits for peers otherwise.
+    pub(crate) gathers: Gathers,
     /// What ports are called, of the messages that were sent away.
     names: Map<PortId, &'static str>,
     /// The number of the port that was learned last.
@@ -95,6 +98,7 @@ impl Remote {
         for call in lost {
             self.settle(peer, call, Err(Fault::Undelivered(WhyUndelivered::PeerLost)));
         }
+        self.gathers.lost(peer);
         let serving = self.serving.iter().filter(|call| call.key().0 == peer);
         let mut withdrawn: Vec<CallId> = serving.map(|call| call.key().1).collect();
         withdrawn.sort_unstable();

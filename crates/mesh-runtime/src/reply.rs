@@ -42,6 +42,15 @@ impl<R> ReplyTo<R> {
         Self(Way::Gathered(slot))
     }
 
+    /// Answers as somebody else was answered, or was not.
+    pub fn settle(self, answer: Result<R, Fault>) {
+        match answer {
+            // Whoever asked may have gone.
+            Ok(reply) => _ = self.send(reply).is_ok(),
+            Err(fault) => self.refuse(fault),
+        }
+    }
+
     /// Answers.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use crate::undelivered::Undelivered;
 pub(crate) struct Shared<A: Actor> {
     pub(crate) proc: Proc,
     pub(crate) index: NonZeroU64,
+    /// Letters of other processes wait before its mailbox.
+    is_held_up: AtomicBool,
     pub(crate) name: Name,
     /// What all actors of its type share.
     pub(crate) kind: Arc<Kind<A>>,
@@ -92,6 +95,7 @@ impl<A: Actor> Shared<A> {
             mailbox: Mailbox::new(A::MAILBOX),
             proc: proc.clone(),
             index,
+            is_held_up: AtomicBool::new(false),
             pulse: Pulse::new(proc.watch_list()),
             root: root.unwrap_or(index),
             name,
@@ -114,6 +118,11 @@ impl<A: Actor> Shared<A> {
             || self.proc.list(Arc::clone(self) as Arc<dyn Endpoint>),
             || self.proc.unlist(self.index),
         );
+    }
+
+    /// Whether letters of other processes wait before its mailbox: then all others are to wait behind them.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_held_up.load(Ordering::Acquire)
     }
 
     pub(crate) fn family(&self) -> MutexGuard<'_, Family> {
@@ -287,6 +296,10 @@ impl<A: Actor> Endpoint for Shared<A> {
         }
         self.mailbox.push_all_permitted(&mut parcels);
         refused.extend(parcels.into_iter().map(|parcel| ended(parcel)));
+    }
+
+    fn hold_up(&self, is_held_up: bool) {
+        self.is_held_up.store(is_held_up, Ordering::Release);
     }
 
     fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = bool> + Send>> {

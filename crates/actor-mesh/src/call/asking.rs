@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use mesh_cast::Kind;
 use mesh_core::{Fault, Message, PortRef};
+use mesh_runtime::{Answers, Broadcast, ReplyTo, Wakes};
 use mesh_shape::{Rank, RankSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::gathering::Gathering;
 use super::letters::{Content, Letters};
-use super::{Found, Target, deadline_after, down, known};
+use super::{Found, Opening, Target, deadline_after, down, known};
 use crate::rank_error::RankError;
 use crate::view::Table;
 
@@ -24,6 +25,8 @@ use crate::view::Table;
 pub(super) enum Said<R> {
     /// What one of them says, once.
     One(Rank, Result<R, Fault>),
+    /// The same of several, by their places among those that were asked.
+    Several(Vec<(u32, Result<R, Fault>)>),
     /// What some of them say, merged. None of them says anything else.
     Merged(RankSet, R),
     /// What one of them says could not be merged.
@@ -58,6 +61,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         target: Target,
         content: Content<M>,
         (kind, within): (Kind, Duration),
+        wakes: Wakes,
     ) -> Self
     where
         M: Message<Reply = R> + Clone + Serialize + DeserializeOwned + Sync,
@@ -76,12 +80,15 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 stream::empty().boxed()
             }
             Some(known) => {
-                let (found, missing) = target.find(&known);
+                let roster = target.view.roster(&known);
+                let (found, missing) = target.find(&roster);
                 missing.into_iter().for_each(|(rank, error)| gathering.settle(rank, Err(error)));
-                found.iter().for_each(|it| gathering.expect(it.rank, (it.base, it.life)));
+                gathering.expect(found.iter().map(|it| (it.rank, (it.base, it.seated.life))));
                 match &target.caster {
-                    Some(caster) => down::call(&target, caster, &known, (kind, content)),
-                    None => directly(&target, found, Letters::new(content)),
+                    Some(caster) => {
+                        down::call(&target, caster, &known, (kind, content.messages))
+                    }
+                    None => directly(&target, &found, content, wakes),
                 }
             }
         };
@@ -116,6 +123,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 biased;
                 said = self.said.next(), if !self.have_all_said => match said {
                     Some(Said::One(rank, outcome)) => self.gathering.answered(rank, outcome),
+                    Some(Said::Several(outcomes)) => self.gathering.answered_in(outcomes),
                     Some(Said::Merged(ranks, value)) => {
                         self.gathering.merged(&ranks);
                         return Some(Next::Merged(ranks, value));
@@ -156,21 +164,41 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
     }
 }
 
-/// Calls each rank by a message of its own.
+/// Calls each rank by a message of its own, in the order of `found`.
 fn directly<M>(
     target: &Arc<Target>,
-    found: Vec<Found>,
-    mut letters: Letters<M>,
+    found: &[Found<'_>],
+    content: Content<M>,
+    wakes: Wakes,
 ) -> AllSaid<M::Reply>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
-    let legs = found.into_iter().filter_map(|to| {
-        let (letter, target) = (letters.take(to.rank)?, Arc::clone(target));
-        Some(async move {
-            target.open(&to).await;
-            Said::One(to.rank, letter.call(&target.from, PortRef::of(to.actor)).await)
-        })
+    let (ways, seats) = target.ways(found);
+    let mut letters = Letters::new(content, &target.from);
+    let answers = Answers::new(&target.from, ways.iter().map(|way| way.peer()).collect(), wakes);
+    let legs = FuturesUnordered::new();
+    for (place, (to, way)) in (0..).zip(found.iter().zip(ways)) {
+        if let Some(unsent) = letters.call((to.rank, way), answers.reply_to(place)) {
+            legs.push(leg(Arc::clone(target), Opening::new(*to, way, seats.as_ref()), unsent));
+        }
+    }
+    let mut legs = legs;
+    let said = stream::poll_fn(move |cx| {
+        while let Poll::Ready(Some(())) = legs.poll_next_unpin(cx) {}
+        answers.poll(cx.waker()).map(|some| some.map(Said::Several))
     });
-    legs.collect::<FuturesUnordered<_>>().boxed()
+    said.boxed()
+}
+
+/// Calls a rank by a session.
+async fn leg<M>(
+    target: Arc<Target>,
+    to: Opening,
+    (letter, reply): (Arc<Broadcast<M>>, ReplyTo<M::Reply>),
+) where
+    M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
+{
+    target.open(&to).await;
+    reply.settle(letter.call(&target.from, PortRef::of(to.actor)).await);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use mesh_cast::Kind;
 use mesh_core::Message;
+use mesh_runtime::Wakes;
 use mesh_shape::{Rank, ValueMesh};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -86,7 +87,7 @@ where
         let within = self.within;
         let replies = match self.state {
             State::Unsent(Some((target, content))) => {
-                let asking = Asking::begin(target, content, (Kind::Call, within));
+                let asking = Asking::begin(target, content, (Kind::Call, within), Wakes::ForEach);
                 let replies = stream::once(asking).flat_map(|asking| stream::unfold(asking, next));
                 replies.boxed()
             }
@@ -145,7 +146,7 @@ where
 {
     let size = target.size();
     let mut answers: Vec<Option<Answer<M>>> = (0..size).map(|_| None).collect();
-    let mut asking = Asking::begin(target, content, (Kind::Call, within)).await;
+    let mut asking = Asking::begin(target, content, (Kind::Call, within), Wakes::AtTheEnd).await;
     while let Some(next) = asking.next().await {
         if let Next::One(rank, answer) = next
             && let Some(place) = answers.get_mut(rank.index())

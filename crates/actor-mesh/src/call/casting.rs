@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
 
 use super::letters::{Content, Letters};
-use super::{Target, deadline_after, down, known};
+use super::{Opening, Target, deadline_after, down, known};
 use crate::rank_error::RankError;
 
 /// A cast to many that is sent when it is first polled, and ends with the ranks that it was not sent to.
@@ -86,12 +85,12 @@ where
     let Ok(Some(known)) = timeout_at(deadline, known(&mut table)).await else {
         return target.ranks().map(|(rank, _)| (rank, RankError::NoController)).collect();
     };
-    let (found, mut not_sent) = target.find(&known);
-    let target = Arc::new(target);
+    let roster = target.view.roster(&known);
+    let (found, mut not_sent) = target.find(&roster);
     if let Some(caster) = &target.caster {
         // Below this rank of the mesh all have been sent theirs.
         let n_sent = AtomicUsize::new(0);
-        let sent = down::cast(&target, caster, (&known, table), (content, &n_sent));
+        let sent = down::cast(&target, caster, (&known, table), (content.messages, &n_sent));
         let error = match timeout_at(deadline, sent).await {
             Ok(Ok(())) => None,
             Ok(Err(_)) => Some(RankError::Undelivered(WhyUndelivered::Ended)),
@@ -104,19 +103,20 @@ where
         }
         return not_sent.into_iter().collect();
     }
-    let mut letters = Letters::new(content);
-    let legs = found.into_iter().filter_map(|to| {
-        let letter = letters.take(to.rank)?;
-        let target = &target;
-        Some(async move {
+    let (ways, seats) = target.ways(&found);
+    let mut letters = Letters::new(content, &target.from);
+    let mut legs = FuturesUnordered::new();
+    for (to, way) in found.into_iter().zip(ways) {
+        let Some(letter) = letters.cast((to.rank, way), &target.from) else { continue };
+        let (target, opening) = (&target, Opening::new(to, way, seats.as_ref()));
+        legs.push(async move {
             let sent = async {
-                target.open(&to).await;
-                letter.cast(&target.from, PortRef::of(to.actor)).await;
+                target.open(&opening).await;
+                letter.cast(&target.from, PortRef::of(opening.actor)).await;
             };
             timeout_at(deadline, sent).await.err().map(|_| to.rank)
-        })
-    });
-    let mut legs: FuturesUnordered<_> = legs.collect();
+        });
+    }
     while let Some(late) = legs.next().await {
         not_sent.extend(late.map(|rank| (rank, RankError::Deadline { within })));
     }

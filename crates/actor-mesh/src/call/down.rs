@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::asking::{AllSaid, Said};
-use super::letters::Content;
+use super::letters::Messages;
 use super::{Target, find};
 use crate::view::{Known, Table};
 
@@ -30,7 +30,7 @@ pub(super) async fn cast<M: Message + Serialize>(
     target: &Target,
     caster: &CasterRef,
     (known, mut table): (&Known, watch::Receiver<Table>),
-    (content, n_sent): (Content<M>, &AtomicUsize),
+    (content, n_sent): (Messages<M>, &AtomicUsize),
 ) -> Result<(), Ended> {
     let sent = async {
         for cast in casts_of(target, known, Kind::Cast, &content).unwrap_or_default() {
@@ -61,7 +61,7 @@ pub(super) fn call<M>(
     target: &Arc<Target>,
     caster: &Arc<CasterRef>,
     known: &Known,
-    (kind, content): (Kind, Content<M>),
+    (kind, content): (Kind, Messages<M>),
 ) -> AllSaid<M::Reply>
 where
     M: Message<Reply: DeserializeOwned + Send> + Serialize,
@@ -143,7 +143,7 @@ fn casts_of<M: Message + Serialize>(
     target: &Target,
     known: &Known,
     kind: Kind,
-    content: &Content<M>,
+    content: &Messages<M>,
 ) -> Option<Vec<Cast>> {
     let origin = target.from.origin();
     origin.proc().will_pass_on::<M>();
@@ -156,8 +156,8 @@ fn casts_of<M: Message + Serialize>(
     let absent: RankSet = absent.into_iter().map(|(_, base)| base).collect();
     let gone: RankSet = absent.iter().filter(|base| !known.has_home(*base)).collect();
     let bodies = match content {
-        Content::Same(message) => encode(message).map(|bytes| vec![(None, Body::Same(bytes))]),
-        Content::Each(each) => {
+        Messages::Same(message) => encode(message).map(|bytes| vec![(None, Body::Same(bytes))]),
+        Messages::Each(each) => {
             let own = |(rank, base): &(Rank, Rank)| Some((*base, encode(each.get(rank.index())?)?));
             let encoded: Option<Vec<_>> = there.iter().map(own).collect();
             encoded.map(bodies_of)

@@ -23,20 +23,38 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 pub(super) struct Gathering<R> {
     /// Each rank is here once.
     settled: VecDeque<(Rank, Result<R, RankError>)>,
-    /// By rank: the rank of the mesh, and which life of it was called.
-    pending: BTreeMap<Rank, (Rank, Incarnation)>,
+    /// Who was asked, in the order of the ranks.
+    asked: Vec<Asked>,
+    /// How many of them are waited for.
+    n_pending: usize,
     /// What some of them will be answered with, and when, unless something better is known by then.
     given_up: BTreeMap<Rank, (Instant, RankError)>,
 }
 
+/// A rank that was asked.
+struct Asked {
+    rank: Rank,
+    /// The rank of the mesh, and which life of it was called.
+    of: (Rank, Incarnation),
+    is_pending: bool,
+}
+
 impl<R> Gathering<R> {
     pub(super) const fn new() -> Self {
-        Self { settled: VecDeque::new(), pending: BTreeMap::new(), given_up: BTreeMap::new() }
+        Self {
+            settled: VecDeque::new(),
+            asked: Vec::new(),
+            n_pending: 0,
+            given_up: BTreeMap::new(),
+        }
     }
 
-    /// Waits for a rank, too: for that life of that rank of the mesh.
-    pub(super) fn expect(&mut self, rank: Rank, of: (Rank, Incarnation)) {
-        self.pending.insert(rank, of);
+    /// Waits for these ranks, too, which come after all others: for that life of that rank of the mesh.
+    pub(super) fn expect(&mut self, ranks: impl ExactSizeIterator<Item = (Rank, (Rank, Incarnation))>) {
+        let before = self.asked.len();
+        self.asked.reserve_exact(ranks.len());
+        self.asked.extend(ranks.map(|(rank, of)| Asked { rank, of, is_pending: true }));
+        self.n_pending += self.asked.len() - before;
     }
 
     /// The next that is answered for.
@@ -46,20 +64,19 @@ impl<R> Gathering<R> {
 
     /// Whether every rank is answered for.
     pub(super) fn is_complete(&self) -> bool {
-        self.pending.is_empty()
+        self.n_pending == 0
     }
 
     /// What these ranks replied is known, merged.
     pub(super) fn merged(&mut self, ranks: &RankSet) {
         for rank in ranks.iter() {
-            self.pending.remove(&rank);
-            self.given_up.remove(&rank);
+            self.forget(rank);
         }
     }
 
     /// A rank has answered, or will not.
     pub(super) fn answered(&mut self, rank: Rank, outcome: Result<R, Fault>) {
-        if !self.pending.contains_key(&rank) {
+        if !self.is_pending(rank) {
             return;
         }
         match outcome.map_err(judge) {
@@ -82,8 +99,8 @@ impl<R> Gathering<R> {
     /// Nobody is asked any more, and of some nothing was said.
     pub(super) fn nothing_more(&mut self) {
         let given_up = &self.given_up;
-        let unsaid = self.pending.keys().filter(|rank| !given_up.contains_key(rank));
-        for rank in unsaid.copied().collect::<Vec<_>>() {
+        let unsaid = self.pending().map(|it| it.rank).filter(|rank| !given_up.contains_key(rank));
+        for rank in unsaid.collect::<Vec<_>>() {
             self.answered(rank, Err(Fault::Undelivered(WhyUndelivered::PeerLost)));
         }
     }
@@ -91,7 +108,7 @@ impl<R> Gathering<R> {
     /// Looks which of the ranks that are waited for have ended.
     pub(super) fn look(&mut self, known: &Known) {
         let mut explained = Vec::new();
-        for (rank, (base, life)) in &self.pending {
+        for Asked { rank, of: (base, life), .. } in self.asked.iter().filter(|it| it.is_pending) {
             let Some(seen) = known.seen(*base) else { continue };
             let ended = match seen.end_of(*life) {
                 Some(ended) => RankError::Ended(ended),
@@ -116,7 +133,7 @@ impl<R> Gathering<R> {
     /// Nobody says any more what becomes of the ranks: only answers that are on their way still come.
     pub(super) fn give_up(&mut self) {
         let at = Instant::now() + EXPLAINED_WITHIN;
-        for rank in self.pending.keys() {
+        for Asked { rank, .. } in self.asked.iter().filter(|it| it.is_pending) {
             self.given_up.entry(*rank).or_insert((at, RankError::NoController));
         }
     }
@@ -136,15 +153,54 @@ impl<R> Gathering<R> {
 
     /// The deadline has passed.
     pub(super) fn end(&mut self, within: Duration) {
-        for rank in self.pending.keys().copied().collect::<Vec<_>>() {
+        for rank in self.pending().map(|it| it.rank).collect::<Vec<_>>() {
             let given_up = self.given_up.remove(&rank).map(|(_, error)| error);
             self.settle(rank, Err(given_up.unwrap_or(RankError::Deadline { within })));
         }
     }
 
     pub(super) fn settle(&mut self, rank: Rank, answer: Result<R, RankError>) {
-        self.pending.remove(&rank);
-        self.given_up.remove(&rank);
+        self.forget(rank);
         self.settled.push_back((rank, answer));
+    }
+
+    /// The ranks that were asked in these places have answered, or will not.
+    pub(super) fn answered_in(&mut self, outcomes: Vec<(u32, Result<R, Fault>)>) {
+        self.settled.reserve(outcomes.len());
+        for (place, outcome) in outcomes {
+            if let Some(rank) = self.asked.get(place as usize).map(|it| it.rank) {
+                self.answered(rank, outcome);
+            }
+        }
+    }
+
+    /// Those that are waited for.
+    fn pending(&self) -> impl Iterator<Item = &Asked> {
+        self.asked.iter().filter(|it| it.is_pending)
+    }
+
+    fn is_pending(&self, rank: Rank) -> bool {
+        self.place_of(rank).and_then(|place| self.asked.get(place)).is_some_and(|it| it.is_pending)
+    }
+
+    /// The rank is not waited for any more.
+    fn forget(&mut self, rank: Rank) {
+        let place = self.place_of(rank);
+        if let Some(asked) = place.and_then(|place| self.asked.get_mut(place))
+            && std::mem::replace(&mut asked.is_pending, false)
+        {
+            self.n_pending -= 1;
+        }
+        if !self.given_up.is_empty() {
+            self.given_up.remove(&rank);
+        }
+    }
+
+    /// The place of a rank among those that were asked: most often that of its number.
+    fn place_of(&self, rank: Rank) -> Option<usize> {
+        let guess = Some(rank.index()).filter(|place| {
+            self.asked.get(*place).is_some_and(|asked| asked.rank == rank)
+        });
+        guess.or_else(|| self.asked.binary_search_by_key(&rank, |asked| asked.rank).ok())
     }
 }

@@ -1,46 +1,106 @@
-//! `Letters`: what is sent to each rank.
+//! `Content` and `Letters`: what is sent to each rank.
 
 use std::sync::Arc;
 
 use mesh_core::Message;
-use mesh_runtime::Broadcast;
+use mesh_runtime::{Broadcast, Deputy, Handler, Post, ReplyTo, Sender};
 use mesh_shape::Rank;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::view::Way;
+
+/// What is sent, and how actors of the mesh are given it past their sessions.
+pub(crate) struct Content<M: Message> {
+    pub(super) messages: Messages<M>,
+    post: Post<M>,
+}
+
 /// What is sent.
-pub(crate) enum Content<M> {
+pub(super) enum Messages<M> {
     /// The same to all.
     Same(M),
     /// To each rank its own, in their order.
     Each(Vec<M>),
 }
 
-/// The same, as it goes to each directly: what is the same for all is encoded once.
-pub(super) enum Letters<M> {
+/// The same, as it goes to each directly: what is the same for all is encoded at most once.
+pub(super) struct Letters<M: Message> {
+    each: Each<M>,
+    /// `None` if it cannot be given to anybody past a session.
+    post: Option<Post<M>>,
+}
+
+enum Each<M> {
     Same(Arc<Broadcast<M>>),
-    Each(Vec<Option<M>>),
+    Own(Vec<Option<M>>),
+}
+
+impl<M> Content<M>
+where
+    M: Message<Reply: Serialize + DeserializeOwned> + Serialize + DeserializeOwned,
+{
+    /// The same for all, who are of type `A`.
+    pub(crate) fn same<A: Handler<M>>(message: M) -> Self {
+        Self { messages: Messages::Same(message), post: Post::to::<A>() }
+    }
+
+    /// To each rank its own, in their order, who are of type `A`.
+    pub(crate) fn each<A: Handler<M>>(messages: Vec<M>) -> Self {
+        Self { messages: Messages::Each(messages), post: Post::to::<A>() }
+    }
 }
 
 impl<M> Letters<M>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
-    pub(super) fn new(content: Content<M>) -> Self {
-        match content {
-            Content::Same(message) => Self::Same(Arc::new(Broadcast::new(message))),
-            Content::Each(each) => Self::Each(each.into_iter().map(Some).collect()),
-        }
+    pub(super) fn new(Content { messages, post }: Content<M>, from: &Deputy) -> Self {
+        let each = match messages {
+            Messages::Same(message) => Each::Same(Arc::new(Broadcast::new(message))),
+            Messages::Each(each) => Each::Own(each.into_iter().map(Some).collect()),
+        };
+        Self { each, post: Some(post).filter(|post| post.is_taken(from.origin().proc())) }
+    }
+
+    /// Calls a rank, if it can be given what is for it. If not, that comes back, with where the answer goes.
+    pub(super) fn call(
+        &mut self,
+        (rank, way): (Rank, Way<'_>),
+        reply: ReplyTo<M::Reply>,
+    ) -> Option<(Arc<Broadcast<M>>, ReplyTo<M::Reply>)> {
+        let (Some(post), Way::Near(near)) = (self.post, way) else {
+            return Some((self.take(rank)?, reply));
+        };
+        let (message, reply) = post.call(near, self.message(rank)?, reply).err()?;
+        Some((Arc::new(Broadcast::for_near(message)), reply))
+    }
+
+    /// Casts to a rank, if it can be given what is for it. If not, that comes back.
+    pub(super) fn cast(
+        &mut self,
+        (rank, way): (Rank, Way<'_>),
+        from: &Deputy,
+    ) -> Option<Arc<Broadcast<M>>> {
+        let (Some(post), Way::Near(near)) = (self.post, way) else { return self.take(rank) };
+        let message = post.cast(from, near, self.message(rank)?).err()?;
+        Some(Arc::new(Broadcast::for_near(message)))
     }
 
     /// What is for a rank. What is for it alone can be taken once.
-    pub(super) fn take(&mut self, rank: Rank) -> Option<Arc<Broadcast<M>>> {
-        match self {
-            Self::Same(message) => Some(Arc::clone(message)),
-            Self::Each(each) => {
-                let message = each.get_mut(rank.index())?.take()?;
-                Some(Arc::new(Broadcast::new(message)))
-            }
+    fn message(&mut self, rank: Rank) -> Option<M> {
+        match &mut self.each {
+            Each::Same(message) => Some(message.message().clone()),
+            Each::Own(each) => each.get_mut(rank.index())?.take(),
         }
     }
+
+    /// The same, to be sent by a session.
+    fn take(&mut self, rank: Rank) -> Option<Arc<Broadcast<M>>> {
+        match &self.each {
+            Each::Same(message) => Some(Arc::clone(message)),
+            Each::Own(_) => self.message(rank).map(|message| Arc::new(Broadcast::new(message))),
+        }
+    }
+
 }

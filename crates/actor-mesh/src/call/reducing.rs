@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mesh_cast::Kind;
 use mesh_core::Message;
+use mesh_runtime::Wakes;
 use mesh_shape::{Overlay, RankSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -72,14 +73,14 @@ pub struct MeshReduce<M: Message, R> {
 }
 
 enum State<M: Message> {
-    Unsent(Option<(Target, M)>),
+    Unsent(Option<(Target, Content<M>)>),
     Sent(Pin<Box<dyn Future<Output = Reduced<M::Reply>> + Send>>),
 }
 
 impl<M: Message, R> MeshReduce<M, R> {
-    pub(crate) fn new(target: Target, message: M) -> Self {
+    pub(crate) fn new(target: Target, content: Content<M>) -> Self {
         let within = target.call_within();
-        Self { state: State::Unsent(Some((target, message))), within, by: PhantomData }
+        Self { state: State::Unsent(Some((target, content))), within, by: PhantomData }
     }
 
     /// How long to wait for the replies, instead of
@@ -107,9 +108,9 @@ where
                 State::Sent(reduced) => return reduced.as_mut().poll(cx),
                 State::Unsent(unsent) => {
                     // It is there: it is taken once, and then it is sent.
-                    let Some((target, message)) = unsent.take() else { return Poll::Pending };
+                    let Some((target, content)) = unsent.take() else { return Poll::Pending };
                     call.state =
-                        State::Sent(Box::pin(reduce::<M, R>(target, message, call.within)));
+                        State::Sent(Box::pin(reduce::<M, R>(target, content, call.within)));
                 }
             }
         }
@@ -120,13 +121,13 @@ where
 impl<M: Message, R> Unpin for MeshReduce<M, R> {}
 
 /// Calls every rank that is there, and merges what has not been merged on the way.
-async fn reduce<M, R>(target: Target, message: M, within: Duration) -> Reduced<M::Reply>
+async fn reduce<M, R>(target: Target, content: Content<M>, within: Duration) -> Reduced<M::Reply>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
     R: Reducer<M::Reply>,
 {
     let kind = Kind::Reduce(id_of::<R, M::Reply>());
-    let mut asking = Asking::begin(target, Content::Same(message), (kind, within)).await;
+    let mut asking = Asking::begin(target, content, (kind, within), Wakes::AtTheEnd).await;
     let (mut parts, mut ranks, mut failed) = (Vec::new(), RankSet::new(), Overlay::new());
     while let Some(next) = asking.next().await {
         match next {

@@ -1,5 +1,6 @@
 //! `follower`: keeps what is known of a mesh up to date.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -107,7 +108,7 @@ impl Follower {
 
     /// What was known last.
     fn known(&self) -> Known {
-        self.tell.borrow().known.clone().unwrap_or_else(|| {
+        self.tell.borrow().known.as_deref().cloned().unwrap_or_else(|| {
             let (incarnation, status) = (Incarnation::FIRST, Status::Initializing);
             let unknown = Seen { incarnation, status, member: None, ended: None };
             let ranks = ValueMesh::uniform(self.size, unknown);
@@ -120,7 +121,7 @@ impl Follower {
     /// reach it. An end is told at once, whatever else is still asked (R1).
     fn publish(&self, known: &Known) {
         self.tell.send_modify(|table| {
-            (table.known, table.is_over) = (Some(known.reachable()), false);
+            (table.known, table.is_over) = (Some(Arc::new(known.reachable())), false);
         });
     }
 

@@ -8,6 +8,7 @@ mod faults;
 mod liars;
 mod life;
 mod many;
+mod near;
 mod odd;
 mod owners;
 mod places;

@@ -98,6 +98,14 @@ impl Routes {
         others.filter_map(|other| self.first(peer, other)).next()
     }
 
+    /// By which session the messages of a way go until it ends, where there is nothing to wait for.
+    pub(crate) fn lasting(&self, way: Way) -> Option<Arc<Stretch>> {
+        match self.poll_stretch(&mut Context::from_waker(Waker::noop()), way) {
+            Poll::Ready(stretch) => stretch.filter(|stretch| stretch.is_to_last()),
+            Poll::Pending => None,
+        }
+    }
+
     /// By which session the next message goes, as soon as it may: what went by another before is acknowledged first.
     /// `None` if there is none.
     fn poll_stretch(&self, cx: &mut Context<'_>, way: Way) -> Poll<Option<Arc<Stretch>>> {

@@ -12,6 +12,7 @@ mod mailboxes;
 mod measured;
 mod multi;
 mod names;
+mod near;
 mod order;
 mod out_of_reach;
 mod peers;

@@ -1,0 +1,86 @@
+//! `Roster`: whom to send to in a mesh, worked out once for all that is sent until something changes.
+
+use std::sync::{Arc, OnceLock};
+
+use mesh_core::{ActorId, Incarnation, PeerId};
+use mesh_runtime::{Near, WayTo};
+use mesh_shape::Rank;
+
+use super::Known;
+use crate::call::find;
+use crate::rank_error::RankError;
+use crate::ways::Ways;
+
+/// What can be sent to each rank of a mesh, by what is known of it.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    known: Arc<Known>,
+    /// By the ranks of the mesh; each is looked at when something is sent there first.
+    ranks: Box<[OnceLock<Result<Seated, RankError>>]>,
+}
+
+/// A rank that something can be sent to.
+#[derive(Debug)]
+pub(crate) struct Seated {
+    pub(crate) actor: ActorId,
+    pub(crate) life: Incarnation,
+    /// The way past its session, once there is one.
+    near: OnceLock<Near>,
+}
+
+/// How an actor is reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way<'a> {
+    /// Past its session.
+    Near(&'a Near),
+    /// By a session, or within the process.
+    Open,
+    /// Not before something is opened.
+    Missing,
+}
+
+impl Way<'_> {
+    /// The process whose session it leads past.
+    pub(crate) const fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Near(near) => Some(near.peer()),
+            Self::Open | Self::Missing => None,
+        }
+    }
+}
+
+impl Roster {
+    pub(super) fn of(known: Arc<Known>) -> Self {
+        let ranks = (0..known.ranks.size()).map(|_| OnceLock::new()).collect();
+        Self { known, ranks }
+    }
+
+    pub(super) fn is_of(&self, known: &Arc<Known>) -> bool {
+        Arc::ptr_eq(&self.known, known)
+    }
+
+    /// Where a rank is, in which life, or why nothing can be sent there.
+    pub(crate) fn find(&self, base: Rank) -> Result<&Seated, &RankError> {
+        let Some(found) = self.ranks.get(base.index()) else { return Err(&RankError::NoController) };
+        found.get_or_init(|| look(&self.known, base)).as_ref()
+    }
+}
+
+impl Seated {
+    /// The way there. What is known of it is asked for once where it leads past a session, as long as that is open.
+    pub(crate) fn way(&self, ways: &Ways) -> Way<'_> {
+        if let Some(near) = self.near.get().filter(|near| near.is_open()) {
+            return Way::Near(near);
+        }
+        match ways.to(self.actor) {
+            WayTo::Near(near) => Way::Near(self.near.get_or_init(|| near)),
+            WayTo::Open => Way::Open,
+            WayTo::Missing => Way::Missing,
+        }
+    }
+}
+
+fn look(known: &Known, base: Rank) -> Result<Seated, RankError> {
+    let (actor, life) = find(known, base)?;
+    Ok(Seated { actor, life, near: OnceLock::new() })
+}

@@ -1,0 +1,90 @@
+//! `Answers`: what many are answered with, wherever they are.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Poll, Waker};
+
+use mesh_core::{Fault, PeerId};
+use slab::Slab;
+
+use crate::gather::{Gather, Wakes};
+use crate::proc::Proc;
+use crate::reply::ReplyTo;
+use crate::sender::Sender;
+
+/// The answers to many calls, in one place: one allocation and one wake-up for all of them.
+///
+/// Dropped, those who have not begun to handle theirs need not.
+pub struct Answers<R: Send + 'static> {
+    gather: Arc<Gather<R>>,
+    proc: Proc,
+    key: usize,
+}
+
+/// What of a process depends on its peers.
+#[derive(Default)]
+pub(crate) struct Gathers(Mutex<Slab<Weak<dyn Dependent>>>);
+
+/// Something that waits for peers.
+trait Dependent: Send + Sync {
+    /// Nothing leads to this one any more.
+    fn lost(&self, peer: PeerId);
+}
+
+impl<R: Send> Dependent for Gather<R> {
+    fn lost(&self, peer: PeerId) {
+        self.lost(peer);
+    }
+}
+
+impl<R: Send + 'static> Answers<R> {
+    /// Place for one answer for each of `peers`: from an actor that is [near](crate::Near) in that process, or from
+    /// somebody else, of whom it is said otherwise if there is none.
+    #[must_use]
+    pub fn new(from: &impl Sender, peers: Vec<Option<PeerId>>, wakes: Wakes) -> Self {
+        let proc = from.origin().proc.clone();
+        let n = u32::try_from(peers.len()).unwrap_or(u32::MAX);
+        let gather = Gather::from_peers(n, peers, wakes);
+        let weak = Arc::downgrade(&gather) as Weak<dyn Dependent>;
+        // Before anything is sent: a session that ends later tells it, and one that has ended before is seen to have.
+        let key = proc.remote().gathers.lock().insert(weak);
+        Self { gather, proc, key }
+    }
+
+    /// Where the answer goes that has this place.
+    pub fn reply_to(&self, place: u32) -> ReplyTo<R> {
+        ReplyTo::gathered(self.gather.slot(place))
+    }
+
+    /// The answers that have come since the last time, each with its place; `None` after the last.
+    pub fn poll(&self, waker: &Waker) -> Poll<Option<Vec<(u32, Result<R, Fault>)>>> {
+        self.gather.poll_some(waker)
+    }
+}
+
+impl<R: Send + 'static> Drop for Answers<R> {
+    fn drop(&mut self) {
+        self.proc.remote().gathers.lock().remove(self.key);
+        drop(self.gather.abandon());
+    }
+}
+
+impl<R: Send + 'static> fmt::Debug for Answers<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").field("proc", &self.proc).finish_non_exhaustive()
+    }
+}
+
+impl Gathers {
+    /// Nothing leads to a peer any more.
+    pub(crate) fn lost(&self, peer: PeerId) {
+        // Not under the lock: whoever is woken may run at once.
+        let all: Vec<_> = self.lock().iter().filter_map(|(_, it)| it.upgrade()).collect();
+        all.iter().for_each(|it| it.lost(peer));
+    }
+
+    /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
+    fn lock(&self) -> MutexGuard<'_, Slab<Weak<dyn Dependent>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

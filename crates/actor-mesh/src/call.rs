@@ -132,9 +132,8 @@ impl Target {
     /// How each of them is reached directly, and where those are to whom there is no way.
     fn ways<'a>(&self, found: &[Found<'a>]) -> (Vec<Way<'a>>, Option<Seats>) {
         let ways: Vec<_> = found.iter().map(|it| it.seated.way(&self.view.ways)).collect();
-        let is_missing = |(it, way): (&Found<'_>, &Way<'_>)| {
-            matches!(way, Way::Missing).then_some(it.base)
-        };
+        let is_missing =
+            |(it, way): (&Found<'_>, &Way<'_>)| matches!(way, Way::Missing).then_some(it.base);
         let missing: RankSet = found.iter().zip(&ways).filter_map(is_missing).collect();
         let seats = (!missing.is_empty()).then(|| self.view.ways.seats(missing));
         (ways, seats)

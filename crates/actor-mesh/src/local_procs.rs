@@ -10,7 +10,7 @@ use mesh_core::{
     Addr, Cause, Incarnation, MeshLabel, MeshRequest, MeshState, OwnerNews, PeerId, Plane, PortRef,
     ProcSeat, Procs, Progress, Reason, Status, Transport,
 };
-use mesh_runtime::{ChildFailure, LocalTransport, Network, Proc, ProcConfig};
+use mesh_runtime::{ChildFailure, LocalTransport, Network, Proc, ProcConfig, Watchdog};
 use mesh_shape::{Extent, Rank, Region, ShapeError};
 use supervise::{
     AskError, ControllerRef, Desk, Life, Local, LocalRanks, Owner, RankOrder, Setup, Supervision,
@@ -28,8 +28,11 @@ const GRACE: Duration = Duration::from_secs(5);
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// A mesh of processes within this one: each rank is a [`Proc`] of its own, with sessions to the others in
-/// memory, so that nothing is serialised. They are supervised as real ones are, can fail, and are started
-/// again if that is asked for.
+/// memory. They are supervised as real ones are, can fail, and are started again if that is asked for.
+///
+/// What is sent to a mesh of actors on it is cloned for each rank, and nothing is serialised but what goes down a tree
+/// ([`ActorSpec::fan_out`](crate::ActorSpec::fan_out)), and what transports are to encode
+/// ([`LocalTransport::encoding`]).
 ///
 /// For tests, and for programs that need no other processes. Dropping it ends them (C2).
 ///
@@ -84,7 +87,8 @@ pub struct LocalSpec {
 
 /// What all ranks share.
 struct Town {
-    stalled_handler: Duration,
+    /// Of all of them: each with its own would wake their runtime for each look at each rank.
+    watchdog: Arc<Watchdog>,
     label: OnceLock<MeshLabel>,
     owner: Network,
     registry: Arc<ActorRegistry>,
@@ -123,8 +127,10 @@ impl LocalProcs {
         registry.check()?;
         let stalled_handler =
             config.times.stalled_handler(stalled_handler).map_err(SpecError::from)?;
+        let [user, control] = [Plane::User, Plane::Control].map(|plane| proc.on(plane));
+        let watchdog = Watchdog::start(stalled_handler, user.runtime(), control.runtime());
         let town = Arc::new(Town {
-            stalled_handler,
+            watchdog: Arc::new(watchdog),
             label: OnceLock::new(),
             owner: Network::new(proc.clone(), transports(), registry.hash()),
             registry: Arc::new(registry),
@@ -141,7 +147,6 @@ impl LocalProcs {
         let setup = Setup::local_drawn(&name, extent.clone(), (config, ranks), bits)?;
         let label = setup.controller.spec().mesh.clone();
         _ = town.label.set(label.clone()).is_ok();
-        let control = proc.on(Plane::Control);
         let (Supervision { controller, owner, .. }, run) = supervise(setup);
         drop(control.runtime().spawn(run));
         let desk = control.spawn::<Desk<Status>>(controller.clone());
@@ -211,12 +216,12 @@ impl Town {
             life: incarnation,
             control: Some(self.owner.proc().on(Plane::Control).runtime().clone()),
             call_within: user.call_within(),
-            stalled_handler: Some(self.stalled_handler),
+            stalled_handler: None,
             // One is enough: the first ends the process.
             on_failure: Box::new(move |it| _ = failed.try_send(it.clone()).is_ok()),
             seed: self.owner.proc().draw_seed(),
         };
-        let proc = self.owner.proc().start_beside(config, user.runtime().clone());
+        let proc = self.owner.proc().start_beside(config, user.runtime().clone(), &self.watchdog);
         let running =
             Running { network: Network::new(proc, (self.transports)(), self.registry.hash()) };
         let at = Addr::Local { name: format!("{}-{rank}-{incarnation}", label.id()) };

@@ -185,7 +185,8 @@ impl<A> ActorMeshRef<A> {
 }
 
 impl<A: Actor> ActorMeshRef<A> {
-    /// Sends a message to every rank, and waits while there is no room for it. It is encoded once.
+    /// Sends a message to every rank, and waits while there is no room for it. It is encoded once, and not for ranks in
+    /// this program, which have a clone each.
     ///
     /// It goes to each rank directly, and is there when this returns; or, if the mesh has more processes than
     /// its [fan-out](crate::ActorSpec::fan_out), down a tree of them, and is on its way: then it waits while one of
@@ -208,7 +209,7 @@ impl<A: Actor> ActorMeshRef<A> {
     }
 
     /// Sends a message to every rank, and waits for the answers: one for each rank, failures among them (R1).
-    /// It is encoded once.
+    /// It is encoded once, and not for ranks in this program, which have a clone each.
     ///
     /// A rank that has failed is answered with its failure as soon as that is known, and with the deadline
     /// every rank is answered: nothing hangs. [`MeshCall::replies`] tells each answer as it comes.

@@ -264,11 +264,17 @@ impl Actor for ProcAgent {
             Ok(())
         });
         if let Some(mut stalls) = user.stalls() {
-            let (me, deputy) = (cx.me().clone(), cx.deputy());
+            let (me, deputy, peer) = (cx.me().clone(), cx.deputy(), user.peer());
             cx.attach(async move {
+                let mut last = Stalls::default();
                 while stalls.changed().await.is_ok() {
-                    let newest = Hangs(Arc::clone(&stalls.borrow_and_update()));
-                    if me.cast(&deputy, newest).await.is_err() {
+                    // Others that share the watchdog are no concern of this process.
+                    let newest = stalls.borrow_and_update().of(peer);
+                    if newest == last {
+                        continue;
+                    }
+                    last.clone_from(&newest);
+                    if me.cast(&deputy, Hangs(Arc::new(newest))).await.is_err() {
                         break;
                     }
                 }

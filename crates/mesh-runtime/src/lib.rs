@@ -7,6 +7,7 @@
 //! | [`Context`] | what an actor can do: send, supervise children ([`ChildSpec`]), have work done beside it |
 //! | [`ActorRef`], [`Port`] | talk to one actor, by reference or by address: cast, call, stop, wait for its end |
 //! | [`multi_call`], [`Broadcast`] | many calls with one gathering; one message for many, encoded once |
+//! | [`Near`], [`Post`], [`Answers`] | actors of other processes in one program: given messages as they are |
 //! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end |
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!

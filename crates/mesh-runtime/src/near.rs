@@ -206,6 +206,9 @@ impl<M: Message> fmt::Debug for Post<M> {
 impl fmt::Debug for Near {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { peer, has_ended, .. } = self;
-        f.debug_struct("Near").field("peer", peer).field("has_ended", has_ended).finish_non_exhaustive()
+        f.debug_struct("Near")
+            .field("peer", peer)
+            .field("has_ended", has_ended)
+            .finish_non_exhaustive()
     }
 }

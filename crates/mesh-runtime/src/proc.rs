@@ -119,7 +119,7 @@ struct Inner {
     user: Floor,
     /// The other one, if it has one.
     control: Option<Floor>,
-    watchdog: Option<Watchdog>,
+    watchdog: Option<Arc<Watchdog>>,
     next_number: AtomicU64,
     draws: Draws,
     /// Whoever can be found by an address.
@@ -199,21 +199,33 @@ impl Proc {
     /// A process whose actors run on `runtime`.
     #[must_use]
     pub fn start(config: ProcConfig, runtime: Handle) -> Self {
-        Self::start_with(config, runtime, Arc::default())
-    }
-
-    /// The same, of a process that lives in one program with this one: what all of their actors of one type have in
-    /// common they share, so that it is not read from memory for each of many processes.
-    #[must_use]
-    pub fn start_beside(&self, config: ProcConfig, runtime: Handle) -> Self {
-        Self::start_with(config, runtime, Arc::clone(&self.inner.kinds))
-    }
-
-    fn start_with(config: ProcConfig, runtime: Handle, kinds: Arc<Kinds>) -> Self {
-        panics::install_hook();
         let watchdog = config.stalled_handler.map(|threshold| {
-            Watchdog::start(threshold, &runtime, config.control.as_ref().unwrap_or(&runtime))
+            let control = config.control.as_ref().unwrap_or(&runtime);
+            Arc::new(Watchdog::start(threshold, &runtime, control))
         });
+        Self::start_with(config, runtime, (watchdog, Arc::default()))
+    }
+
+    /// The same, of one of many processes that live in one program with this one. What their actors of one type have
+    /// in common they share, so that it is not read from memory for each process; and so they do `watchdog`, which
+    /// looks at `runtime`: many would wake it again and again. [`ProcConfig::stalled_handler`] is not asked.
+    #[must_use]
+    pub fn start_beside(
+        &self,
+        config: ProcConfig,
+        runtime: Handle,
+        watchdog: &Arc<Watchdog>,
+    ) -> Self {
+        let shared = (Some(Arc::clone(watchdog)), Arc::clone(&self.inner.kinds));
+        Self::start_with(config, runtime, shared)
+    }
+
+    fn start_with(
+        config: ProcConfig,
+        runtime: Handle,
+        (watchdog, kinds): (Option<Arc<Watchdog>>, Arc<Kinds>),
+    ) -> Self {
+        panics::install_hook();
         let inner = Inner {
             id: config.id,
             life: config.life,
@@ -405,7 +417,7 @@ impl Proc {
         self.inner.call_within
     }
 
-    /// What hangs in the process: changes when something does and when it goes on. `None` unless it was set
+    /// What hangs in the process, and in those that it shares a watchdog with: changes when something does and when it goes on. `None` unless it was set
     /// up to be looked at.
     ///
     /// A handler is told between its threshold and 150 ms later, whether it keeps a thread or awaits
@@ -413,7 +425,7 @@ impl Proc {
     /// is to tell runs there.
     #[must_use]
     pub fn stalls(&self) -> Option<watch::Receiver<Arc<Stalls>>> {
-        self.inner.watchdog.as_ref().map(Watchdog::stalls)
+        self.inner.watchdog.as_ref().map(|watchdog| watchdog.stalls())
     }
 
     /// Where actors of this plane are put when they begin something. Nothing blocks on the other one.

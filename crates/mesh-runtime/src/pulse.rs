@@ -7,7 +7,7 @@
 use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
 
-use mesh_core::PortId;
+use mesh_core::{PeerId, PortId};
 use tokio::sync::Notify;
 
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, PoisonError};
@@ -180,6 +180,8 @@ impl Pulse {
 /// An actor, as whoever watches sees it.
 pub(crate) trait Watched: Send + Sync {
     fn pulse(&self) -> &Pulse;
+    /// The life of the process that it lives in.
+    fn peer(&self) -> PeerId;
     fn index(&self) -> NonZeroU64;
     /// The actor that has no actor for a parent, and this one for a descendant; or this one itself.
     fn root(&self) -> NonZeroU64;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use mesh_core::{ActorId, Body, End, Failures, PortId, Sheaf, WhyUndelivered};
+use mesh_core::{ActorId, Body, End, Failures, PeerId, PortId, Sheaf, WhyUndelivered};
 use tokio::sync::{Notify, oneshot};
 
 use crate::actor::{Actor, Stop};
@@ -171,6 +171,10 @@ impl<A: Actor> Shared<A> {
 impl<A: Actor> Watched for Shared<A> {
     fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    fn peer(&self) -> PeerId {
+        self.proc.peer()
     }
 
     fn index(&self) -> NonZeroU64 {

@@ -5,12 +5,12 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{Silence, Stall, StalledHandler};
+use mesh_core::{PeerId, Silence, Stall, StalledHandler};
 use tokio::time::Instant;
 
 use crate::pulse::{Doing, Watched, Word};
 
-/// What hangs in a process.
+/// What hangs in a process, or in several that share a [`Watchdog`](crate::Watchdog).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stalls {
     handlers: Vec<LongHandler>,
@@ -21,6 +21,8 @@ pub struct Stalls {
 /// A function of an actor that has been running for longer than the threshold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LongHandler {
+    /// In which life of which process.
+    pub peer: PeerId,
     /// The index of the actor that has no actor for a parent, and the one that hangs for a descendant; or
     /// of that one itself.
     pub root: NonZeroU64,
@@ -35,6 +37,13 @@ impl Stalls {
     #[must_use]
     pub fn handlers(&self) -> &[LongHandler] {
         &self.handlers
+    }
+
+    /// What of it hangs in one process; a runtime that runs nothing is that of all of them.
+    #[must_use]
+    pub fn of(&self, peer: PeerId) -> Self {
+        let handlers = self.handlers.iter().filter(|long| long.peer == peer).cloned().collect();
+        Self { handlers, runtime: self.runtime }
     }
 
     /// Why the process as a whole makes no progress: a handler that keeps a thread, the longest of them;
@@ -65,7 +74,7 @@ pub(crate) struct Watch {
     /// When to look again, after the last look.
     next: Duration,
     looked: Option<Instant>,
-    actors: BTreeMap<NonZeroU64, Seen>,
+    actors: BTreeMap<(PeerId, NonZeroU64), Seen>,
     threads: Threads,
     /// When something was given to the runtime that it has not run yet.
     probed: Option<Instant>,
@@ -150,7 +159,7 @@ impl Watch {
         self.forgive(now);
         for actor in begun {
             let fresh = Seen::new(Arc::clone(&actor), now);
-            self.actors.entry(actor.index()).or_insert(fresh).is_leaving = false;
+            self.actors.entry((actor.peer(), actor.index())).or_insert(fresh).is_leaving = false;
         }
         self.actors.retain(|_, seen| seen.look(now));
         let threshold = self.threshold;
@@ -250,7 +259,8 @@ impl Seen {
             Arc::new(StalledHandler { actor: self.actor.name().to_owned(), message, age })
         });
         let is_blocking = self.word.doing() == Doing::Runs && now - self.polled >= threshold;
-        Some(LongHandler { root: self.actor.root(), handler: Arc::clone(handler), is_blocking })
+        let (peer, root) = (self.actor.peer(), self.actor.root());
+        Some(LongHandler { peer, root, handler: Arc::clone(handler), is_blocking })
     }
 }
 

@@ -10,6 +10,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use loom::thread;
+use mesh_core::{Incarnation, PeerId, ProcId};
 
 use crate::pulse::{Doing, Names, Pulse, Slot, WatchList, Watched, Word};
 
@@ -53,6 +54,10 @@ struct Actor {
 impl Watched for Actor {
     fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    fn peer(&self) -> PeerId {
+        PeerId { proc: ProcId::from_random(1), life: Incarnation::FIRST }
     }
 
     fn index(&self) -> NonZeroU64 {

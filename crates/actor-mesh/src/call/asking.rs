@@ -85,9 +85,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 missing.into_iter().for_each(|(rank, error)| gathering.settle(rank, Err(error)));
                 gathering.expect(found.iter().map(|it| (it.rank, (it.base, it.seated.life))));
                 match &target.caster {
-                    Some(caster) => {
-                        down::call(&target, caster, &known, (kind, content.messages))
-                    }
+                    Some(caster) => down::call(&target, caster, &known, (kind, content.messages)),
                     None => directly(&target, &found, content, wakes),
                 }
             }

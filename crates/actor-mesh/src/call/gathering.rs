@@ -50,7 +50,10 @@ impl<R> Gathering<R> {
     }
 
     /// Waits for these ranks, too, which come after all others: for that life of that rank of the mesh.
-    pub(super) fn expect(&mut self, ranks: impl ExactSizeIterator<Item = (Rank, (Rank, Incarnation))>) {
+    pub(super) fn expect(
+        &mut self,
+        ranks: impl ExactSizeIterator<Item = (Rank, (Rank, Incarnation))>,
+    ) {
         let before = self.asked.len();
         self.asked.reserve_exact(ranks.len());
         self.asked.extend(ranks.map(|(rank, of)| Asked { rank, of, is_pending: true }));
@@ -198,9 +201,8 @@ impl<R> Gathering<R> {
 
     /// The place of a rank among those that were asked: most often that of its number.
     fn place_of(&self, rank: Rank) -> Option<usize> {
-        let guess = Some(rank.index()).filter(|place| {
-            self.asked.get(*place).is_some_and(|asked| asked.rank == rank)
-        });
+        let guess = Some(rank.index())
+            .filter(|place| self.asked.get(*place).is_some_and(|asked| asked.rank == rank));
         guess.or_else(|| self.asked.binary_search_by_key(&rank, |asked| asked.rank).ok())
     }
 }

@@ -102,5 +102,4 @@ where
             Each::Own(_) => self.message(rank).map(|message| Arc::new(Broadcast::new(message))),
         }
     }
-
 }

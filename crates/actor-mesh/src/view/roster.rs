@@ -61,7 +61,9 @@ impl Roster {
 
     /// Where a rank is, in which life, or why nothing can be sent there.
     pub(crate) fn find(&self, base: Rank) -> Result<&Seated, &RankError> {
-        let Some(found) = self.ranks.get(base.index()) else { return Err(&RankError::NoController) };
+        let Some(found) = self.ranks.get(base.index()) else {
+            return Err(&RankError::NoController);
+        };
         found.get_or_init(|| look(&self.known, base)).as_ref()
     }
 }

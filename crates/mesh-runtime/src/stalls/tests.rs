@@ -1,5 +1,6 @@
 //! Who hangs, by what is seen of actors and threads.
 
+use mesh_core::{Incarnation, ProcId};
 use proptest::prelude::*;
 
 use super::*;
@@ -7,6 +8,7 @@ use crate::pulse::{Names, Pulse, Slot, WatchList};
 
 /// An actor whose word the test writes.
 struct Actor {
+    peer: PeerId,
     index: u64,
     root: u64,
     names: Names,
@@ -16,6 +18,10 @@ struct Actor {
 impl Watched for Actor {
     fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    fn peer(&self) -> PeerId {
+        self.peer
     }
 
     fn index(&self) -> NonZeroU64 {
@@ -62,12 +68,16 @@ const EVERY: Duration = Duration::from_millis(50);
 
 impl World {
     fn new(n_actors: u64) -> Self {
+        Self::of((1..=n_actors).map(|index| (peer(1), index)))
+    }
+
+    fn of(actors: impl Iterator<Item = (PeerId, u64)>) -> Self {
         let list = Arc::<WatchList>::default();
-        let actor = |index| {
+        let actor = |(peer, index)| {
             let pulse = Pulse::new(Some(Arc::clone(&list)));
-            Arc::new(Actor { index, root: 1, names: Names::new(), pulse })
+            Arc::new(Actor { peer, index, root: 1, names: Names::new(), pulse })
         };
-        let actors: Vec<_> = (1..=n_actors).map(actor).collect();
+        let actors: Vec<_> = actors.map(actor).collect();
         let words = vec![Word::IDLE; actors.len()];
         let watch = Watch::new(THRESHOLD);
         Self { list, actors, words, watch, start: Instant::now(), now: Duration::ZERO }
@@ -123,6 +133,10 @@ impl World {
     }
 }
 
+fn peer(number: u128) -> PeerId {
+    PeerId { proc: ProcId::from_random(number), life: Incarnation::FIRST }
+}
+
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -145,6 +159,20 @@ fn a_handler_that_keeps_its_thread_is_told_once_and_with_one_age() {
     assert_eq!(world.pass(millis(3_000)), stalls, "it does not age");
     world.idle(1);
     assert_eq!(world.pass(EVERY), Stalls::default(), "at the next look");
+}
+
+/// D7, H5: processes that share a watchdog number their actors alike.
+#[test]
+fn who_hangs_is_told_of_his_own_process() {
+    let mut world = World::of([(peer(1), 1), (peer(2), 1)].into_iter());
+    world.begin(0);
+    world.begin(1);
+    world.pass(millis(500));
+    world.idle(0);
+    let stalls = world.pass(millis(600));
+    assert_eq!(stalls.of(peer(1)), Stalls::default());
+    let of_second = stalls.of(peer(2));
+    assert_eq!((&of_second, of_second.handlers().len()), (&stalls, 1));
 }
 
 /// A handler that awaits something holds up its actor only.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mesh_core::{ActorId, MeshId, PortRef, Progress};
-use mesh_runtime::{Broadcast, Deputy};
+use mesh_runtime::{Broadcast, Deputy, WayTo};
 use mesh_shape::{Rank, RankSet, Region};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -76,7 +76,7 @@ impl Waiting {
     /// What the agent answers; `None` if it does not.
     async fn ask(&self, base: Rank, agent: ActorId, deadline: Instant) -> Option<Waited> {
         let ways = &self.view.ways;
-        if ways.is_missing(agent) {
+        if matches!(ways.to(agent), WayTo::Missing) {
             let seats = ways.seats(RankSet::from_ranks([base]));
             ways.open(base, agent, seats).await;
         }

@@ -293,8 +293,8 @@ async fn last_words(world: &World, after: &mut After) {
     sleep(QUIET).await;
 }
 
-/// That a session is silent is seen after 10 s; after 7 more without a way to the keeper its actors are asked to end, and
-/// a handler hangs for 9 at most.
+/// That a session is silent is seen after 10 s; after 7 more without a way to the keeper its actors are asked to end,
+/// and a handler hangs for 9 at most.
 const CULLED_WITHIN: Duration = Duration::from_secs(27);
 
 /// Longer than a hang, a call, and what is told late of a session.

@@ -153,7 +153,7 @@ async fn own(epoch: u64, mut owner: Owner) {
         });
     }
     // The mesh has ended, and can still be asked; who drops the owner ends the loop.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Writes down what a subscriber is told.

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
-use mesh_core::{Fault, PeerId};
+use mesh_core::PeerId;
 use slab::Slab;
 
-use crate::gather::{Gather, Wakes};
+use crate::gather::{Gather, Placed, Wakes};
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
 use crate::sender::Sender;
@@ -57,7 +57,7 @@ impl<R: Send + 'static> Answers<R> {
     }
 
     /// The answers that have come since the last time, each with its place; `None` after the last.
-    pub fn poll(&self, waker: &Waker) -> Poll<Option<Vec<(u32, Result<R, Fault>)>>> {
+    pub fn poll(&self, waker: &Waker) -> Poll<Option<Placed<R>>> {
         self.gather.poll_some(waker)
     }
 }

@@ -38,6 +38,9 @@ enum Place<R> {
     Taken,
 }
 
+/// Answers that have come, each with its place, in the order in which they came.
+pub type Placed<R> = Vec<(u32, Result<R, Fault>)>;
+
 /// When whoever gathers is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wakes {
@@ -84,7 +87,7 @@ impl<R> Gather<R> {
     }
 
     /// The answers that have come since the last time, each with its place; `None` after the last.
-    pub(crate) fn poll_some(&self, waker: &Waker) -> Poll<Option<Vec<(u32, Result<R, Fault>)>>> {
+    pub(crate) fn poll_some(&self, waker: &Waker) -> Poll<Option<Placed<R>>> {
         let mut state = self.lock();
         if state.fresh.is_empty() {
             if state.n_missing == 0 {

@@ -84,7 +84,7 @@ pub use context::Context;
 pub use control_thread::{ControlThread, ThreadError};
 pub use error::{CallError, CastError, TryCastError};
 pub use failure::Failure;
-pub use gather::Wakes;
+pub use gather::{Placed, Wakes};
 pub use handlers::{Handlers, NameConflict};
 pub use intensity::Intensity;
 pub use local_transport::LocalTransport;

@@ -46,11 +46,17 @@ pub enum WayTo {
 
 /// How actors of one type are given messages of type `M` where they are [near](Near).
 pub struct Post<M: Message> {
-    call: fn(&dyn Endpoint, Letter<M>) -> Result<(), Letter<M>>,
-    cast: fn(&dyn Endpoint, Cast<M>) -> Result<(), M>,
+    call: PutLetter<M>,
+    cast: PutCast<M>,
     is_taken: fn(&Proc) -> bool,
     back: fn(ActorId) -> Back<M>,
 }
+
+/// Puts a letter into a mailbox; it comes back if that cannot be done now.
+type PutLetter<M> = fn(&dyn Endpoint, Letter<M>) -> Result<(), Letter<M>>;
+
+/// The same for what was cast by no actor.
+type PutCast<M> = fn(&dyn Endpoint, Cast<M>) -> Result<(), M>;
 
 impl Proc {
     /// The way to an actor, as [`has_way_to`](Self::has_way_to) says.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use mesh_cast::Kind;
 use mesh_core::{Fault, Message, PortRef};
-use mesh_runtime::{Answers, Broadcast, ReplyTo, Wakes};
+use mesh_runtime::{Answers, Placed, Wakes};
 use mesh_shape::{Rank, RankSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::gathering::Gathering;
-use super::letters::{Content, Letters};
+use super::letters::{Content, Letters, Unsent};
 use super::{Found, Opening, Target, deadline_after, down, known};
 use crate::rank_error::RankError;
 use crate::view::Table;
@@ -26,7 +26,7 @@ pub(super) enum Said<R> {
     /// What one of them says, once.
     One(Rank, Result<R, Fault>),
     /// The same of several, by their places among those that were asked.
-    Several(Vec<(u32, Result<R, Fault>)>),
+    Several(Placed<R>),
     /// What some of them say, merged. None of them says anything else.
     Merged(RankSet, R),
     /// What one of them says could not be merged.
@@ -190,11 +190,8 @@ where
 }
 
 /// Calls a rank by a session.
-async fn leg<M>(
-    target: Arc<Target>,
-    to: Opening,
-    (letter, reply): (Arc<Broadcast<M>>, ReplyTo<M::Reply>),
-) where
+async fn leg<M>(target: Arc<Target>, to: Opening, (letter, reply): Unsent<M>)
+where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
     target.open(&to).await;

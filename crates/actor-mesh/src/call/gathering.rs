@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use mesh_core::{Fault, Incarnation, WhyUndelivered};
+use mesh_runtime::Placed;
 use mesh_shape::{Rank, RankSet};
 use tokio::time::Instant;
 
@@ -168,7 +169,7 @@ impl<R> Gathering<R> {
     }
 
     /// The ranks that were asked in these places have answered, or will not.
-    pub(super) fn answered_in(&mut self, outcomes: Vec<(u32, Result<R, Fault>)>) {
+    pub(super) fn answered_in(&mut self, outcomes: Placed<R>) {
         self.settled.reserve(outcomes.len());
         for (place, outcome) in outcomes {
             if let Some(rank) = self.asked.get(place as usize).map(|it| it.rank) {

@@ -36,6 +36,9 @@ enum Each<M> {
     Own(Vec<Option<M>>),
 }
 
+/// A call that is to go by a session, and where its answer goes.
+pub(super) type Unsent<M> = (Arc<Broadcast<M>>, ReplyTo<<M as Message>::Reply>);
+
 impl<M> Content<M>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Serialize + DeserializeOwned,
@@ -68,7 +71,7 @@ where
         &mut self,
         (rank, way): (Rank, Way<'_>),
         reply: ReplyTo<M::Reply>,
-    ) -> Option<(Arc<Broadcast<M>>, ReplyTo<M::Reply>)> {
+    ) -> Option<Unsent<M>> {
         let (Some(post), Way::Near(near)) = (self.post, way) else {
             return Some((self.take(rank)?, reply));
         };

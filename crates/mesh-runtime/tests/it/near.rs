@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for Number {
 
 impl Message for Number {
     const NAME: &'static str = "near.Number";
-    type Reply = Number;
+    type Reply = Self;
 }
 
 /// Not among those that are taken by address.

@@ -13,6 +13,14 @@ use crate::port::{call_here, cast_here};
 use crate::sender::{Origin, Sender};
 use crate::undelivered::Undelivered;
 
+mod answers;
+mod near;
+
+pub use crate::gather::{Placed, Wakes};
+pub use answers::Answers;
+pub(crate) use answers::Gathers;
+pub use near::{Near, Post, WayTo};
+
 /// One message for many: encoded at most once, however many processes it goes to, and cloned for each
 /// receiver in this one, where nothing is encoded.
 ///

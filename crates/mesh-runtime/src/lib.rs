@@ -6,8 +6,7 @@
 //! | [`Proc`] | one process that takes part: actors are spawned in it and found in it |
 //! | [`Context`] | what an actor can do: send, supervise children ([`ChildSpec`]), have work done beside it |
 //! | [`ActorRef`], [`Port`] | talk to one actor, by reference or by address: cast, call, stop, wait for its end |
-//! | [`multi_call`], [`Broadcast`] | many calls with one gathering; one message for many, encoded once |
-//! | [`Near`], [`Post`], [`Answers`] | actors of other processes in one program: given messages as they are |
+//! | [`multi_call`], [`Broadcast`] | many calls with one gathering; one message for many, encoded once, or not at all ([`Near`]) |
 //! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end |
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
@@ -20,7 +19,6 @@
 mod actor;
 mod actor_ref;
 mod answer;
-mod answers;
 mod attached;
 mod broadcast;
 mod call;
@@ -49,7 +47,6 @@ mod mailbox_tests;
 pub mod metrics;
 mod multi_call;
 mod name;
-mod near;
 mod network;
 mod panics;
 mod passed_on;
@@ -72,9 +69,8 @@ mod watchdog;
 
 pub use actor::{Actor, Handler, Stop, Verdict};
 pub use actor_ref::ActorRef;
-pub use answers::Answers;
 pub use attached::{Attachment, Blocking, Cancellation};
-pub use broadcast::Broadcast;
+pub use broadcast::{Answers, Broadcast, Near, Placed, Post, Wakes, WayTo};
 pub use call::Call;
 pub use child::Child;
 pub use child_failure::{ChildFailure, Report};
@@ -84,14 +80,12 @@ pub use context::Context;
 pub use control_thread::{ControlThread, ThreadError};
 pub use error::{CallError, CastError, TryCastError};
 pub use failure::Failure;
-pub use gather::{Placed, Wakes};
 pub use handlers::{Handlers, NameConflict};
 pub use intensity::Intensity;
 pub use local_transport::LocalTransport;
 pub use mesh_core;
 pub use multi_call::{MultiCall, multi_call};
 pub use name::Name;
-pub use near::{Near, Post, WayTo};
 pub use network::Network;
 pub use passed_on::Asked;
 pub use peers::PeerLost;

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
-use crate::answers::Gathers;
+use crate::broadcast::Gathers;
 use crate::codec::{self, Outgoing, OutgoingReply};
 use crate::error::TryCastError;
 use crate::panics::discard;

@@ -1,13 +1,14 @@
 //! Panics of actors: caught, with message, place and, if asked for, backtrace.
 
 use std::any::Any;
-use std::backtrace::{Backtrace, BacktraceStatus};
+use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::pin::Pin;
 use std::sync::Once;
 use std::task::{Context, Poll};
 
+use crate::backtraces;
 use crate::failure::Failure;
 
 thread_local! {
@@ -22,7 +23,8 @@ thread_local! {
 struct Seen {
     message: String,
     location: Option<String>,
-    backtrace: Option<String>,
+    /// Its names are not looked up yet: that takes longer than all else, and is done when the panic was told.
+    backtrace: Option<Backtrace>,
 }
 
 /// Installs the hook, once for the whole process. It passes on every panic that is not an actor's.
@@ -75,19 +77,19 @@ pub(crate) fn unwinding() -> Option<Failure> {
 fn see(info: &PanicHookInfo<'_>) {
     let message = message(info.payload());
     let location = info.location().map(ToString::to_string);
-    let backtrace = Backtrace::capture();
-    let backtrace =
-        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let backtrace = backtraces::captured();
     SEEN.set(Some(Seen { message, location, backtrace }));
 }
 
 fn failure(payload: &(dyn Any + Send)) -> Failure {
     let message = message(payload);
-    let seen = SEEN.take();
-    if let Some(backtrace) = seen.as_ref().and_then(|seen| seen.backtrace.as_ref()) {
-        tracing::error!(message, "panic of an actor\n{backtrace}");
+    let Some(Seen { location, backtrace, .. }) = SEEN.take() else {
+        return Failure::panicked(message, None);
+    };
+    if let Some(backtrace) = backtrace {
+        backtraces::log(message.clone(), backtrace);
     }
-    Failure::panicked(message, seen.and_then(|seen| seen.location))
+    Failure::panicked(message, location)
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, ProcAgent};
 use bytes::Bytes;
 use mesh_core::{Addr, EncodeError, ListenError, ProcId, Procs, Transport};
-use mesh_runtime::{Actor, ChildFailure, Network, Proc, ProcConfig, codec};
+use mesh_runtime::{Actor, ChildFailure, Network, Proc, ProcConfig, backtraces_logged, codec};
 use mesh_shape::{ShapeError, Slice};
 use proc_mesh::{Announce, ProcMesh, Worker};
 use serde::de::DeserializeOwned;
@@ -19,6 +19,8 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use transport_tcp::{ConfigError, Secret, SecretError, TcpConfig, TcpTransport};
+
+use crate::root::LOGGED_WITHIN;
 
 /// How long the actors of a worker that is asked to end may take.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -304,6 +306,7 @@ async fn live(mut worker: Worker, proc: &Proc, mut unhandled: Unhandled) -> Exit
             Some(failure) = unhandled.recv() => {
                 _ = proc.stop(STOP_WITHIN).await.is_ok();
                 _ = writeln!(io::stderr(), "{}", failure.report()).is_ok();
+                backtraces_logged(LOGGED_WITHIN);
                 return ExitCode::FAILURE;
             }
             _ = terminated.recv() => {

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use mesh_runtime::{ChildFailure, ControlThread, Origin, Proc, ProcConfig, Sender, ThreadError};
+use mesh_runtime::{
+    ChildFailure, ControlThread, Origin, Proc, ProcConfig, Sender, ThreadError, backtraces_logged,
+};
 use mesh_shape::Extent;
 use proc_mesh::guard_link::GuardError;
 use proc_mesh::{Bootstrap, HostMesh, bootstrap};
@@ -109,6 +111,7 @@ where
                 // That they cannot be ended is no reason to stay: the process ends.
                 _ = actors.stop(ACTORS_WITHIN).await.is_ok();
                 _ = writeln!(io::stderr(), "{}", failure.report()).is_ok();
+                backtraces_logged(LOGGED_WITHIN);
                 Ok(ExitCode::FAILURE)
             }
             result = client(root) => {
@@ -216,6 +219,9 @@ impl Sender for Root {
         self.actors.origin()
     }
 }
+
+/// How long the names of a backtrace may take to be looked up in a program that ends because of a panic.
+pub(crate) const LOGGED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long the actors of a program that ends may take to end.
 const ACTORS_WITHIN: Duration = Duration::from_secs(2);

@@ -143,10 +143,17 @@ impl Watch {
         (threshold / 8).min(Duration::from_millis(500)).max(Self::every(threshold))
     }
 
-    /// How often to look, so that what hangs is told no later than 150 ms after the threshold: a look may
-    /// come as late after the begin of a function as before the threshold has passed.
+    /// How often to look, so that what hangs is told no later than 75 ms after the threshold: by so much a
+    /// look may come after the begin of a function.
     fn every(threshold: Duration) -> Duration {
         (threshold / 20).clamp(Duration::from_millis(5), Duration::from_millis(75))
+    }
+
+    /// When to look again while something runs: no later than when the first of it will have run for too long.
+    fn soon(&self, now: Instant) -> Duration {
+        let every = Self::every(self.threshold);
+        let long = self.actors.values().filter_map(|seen| seen.long_in(self.threshold, now));
+        long.fold(every, Duration::min)
     }
 
     /// Looks at all that runs. `is_back`: what was given to the runtime last has run.
@@ -167,7 +174,7 @@ impl Watch {
             self.actors.values_mut().filter_map(|seen| seen.long(threshold, now)).collect();
         handlers.sort_by_key(|long| std::cmp::Reverse(long.handler.age));
         let probe = self.look_at_runtime(now, threads, is_back);
-        self.next = if self.is_idle() { Self::seldom(threshold) } else { Self::every(threshold) };
+        self.next = if self.is_idle() { Self::seldom(threshold) } else { self.soon(now) };
         (Stalls { handlers, runtime: self.runtime }, probe)
     }
 
@@ -246,6 +253,12 @@ impl Seen {
         self.is_leaving = true;
         self.actor.pulse().let_go();
         true
+    }
+
+    /// How long it takes until what it runs has been running for longer than the threshold, if that is not told yet.
+    fn long_in(&self, threshold: Duration, now: Instant) -> Option<Duration> {
+        let is_awaited = self.told.is_none() && self.word.doing() != Doing::Nothing;
+        is_awaited.then(|| (self.begun + threshold).saturating_duration_since(now))
     }
 
     /// What it runs, if that has been for longer than the threshold.

@@ -356,3 +356,23 @@ fn what_waits_is_told_of_those_that_do_something() {
     world.pass(3 * EVERY);
     assert_eq!(world.watch.waiting(), [("even", 60)].into());
 }
+
+/// D7: not a look later, which may come late itself.
+#[test]
+fn what_runs_is_looked_at_when_it_will_have_run_for_too_long() {
+    let mut world = World::new(1);
+    world.begin(0);
+    world.now = Duration::from_millis(7);
+    _ = world.look(&[0], false);
+    assert_eq!(world.watch.next_look(), (EVERY, false));
+    _ = world.pass_with(THRESHOLD - EVERY, &[0], false);
+    world.now += Duration::from_millis(30);
+    let (stalls, _) = world.look(&[0], false);
+    assert_eq!(stalls.handlers(), []);
+    assert_eq!(world.watch.next_look(), (Duration::from_millis(20), false));
+    world.now += Duration::from_millis(20);
+    let (stalls, _) = world.look(&[0], false);
+    let ages: Vec<_> = stalls.handlers().iter().map(|long| long.handler.age).collect();
+    assert_eq!(ages, [THRESHOLD]);
+    assert_eq!(world.watch.next_look().0, EVERY, "it was told");
+}

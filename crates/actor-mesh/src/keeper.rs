@@ -58,6 +58,8 @@ pub(crate) struct Keeper {
     /// as any agent's is, and it invents nothing (N9).
     is_blind: bool,
     will_try_again: bool,
+    /// [`Flush`] is on its way.
+    will_flush: bool,
 }
 
 /// One rank.
@@ -112,6 +114,9 @@ struct Beat;
 /// There may be room again.
 struct TryAgain;
 
+/// What has changed in a moment is to be sent.
+struct Flush;
+
 macro_rules! internal {
     ($name:ident) => {
         impl Message for $name {
@@ -125,6 +130,7 @@ internal!(Perform);
 internal!(ProcsSaid);
 internal!(Beat);
 internal!(TryAgain);
+internal!(Flush);
 
 impl Keeper {
     const AGENT: AgentId = AgentId::new(0);
@@ -239,6 +245,19 @@ impl Keeper {
         }
     }
 
+    /// Sends what the controller has not had: at once, or with what else changes in the next moment if something was sent
+    /// just now. Of many ranks that end at once it hears together then, and so does everybody whom it tells (H6).
+    fn flush_soon(&mut self, cx: &mut Context<Self>) {
+        let Some(due) = self.reporter.send_due() else { return };
+        let now = self.clock.now();
+        if due <= now {
+            self.flush();
+        } else if !self.will_flush {
+            self.will_flush = true;
+            cx.send_after(due.since(now), Flush);
+        }
+    }
+
     /// Sends what the controller has not had. What it has no room for is kept until the next beat.
     fn flush(&mut self) {
         let Some(answers) = &self.answers else { return };
@@ -293,6 +312,9 @@ where
 
 impl Actor for Keeper {
     const NAME: &'static str = "keeper";
+    /// Each process has two or three things to say when its actor ends and is created again, and all may do so at once;
+    /// an order of the controller is not to wait for a poll because of that.
+    const MAILBOX: usize = 8_192;
     type Params = Keeping;
 
     async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
@@ -342,6 +364,7 @@ impl Actor for Keeper {
             beat: BeatSeq::FIRST,
             is_blind: false,
             will_try_again: false,
+            will_flush: false,
         })
     }
 
@@ -380,7 +403,7 @@ impl Actor for Keeper {
                 self.wait_for_room(cx);
             }
         }
-        self.flush();
+        self.flush_soon(cx);
         Ok(())
     }
 

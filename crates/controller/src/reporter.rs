@@ -58,6 +58,8 @@ pub struct Reporter<C: Controlled> {
     unknown: C::Report,
     newest: BTreeMap<Rank, Newest<C::Report>>,
     unsent: BTreeSet<Rank>,
+    /// When all that was taken would have been, if each had waited for [`TOGETHER`](Self::TOGETHER) after the one before.
+    paced: Timestamp,
     waits: Waits,
 }
 
@@ -93,6 +95,12 @@ impl<C: Controlled> Reporter<C> {
     /// The most waits that are kept at once.
     pub const WAITS_MAX: usize = 1_024;
 
+    /// How long what changes waits for what else does, where much changes, see [`send_due`](Self::send_due).
+    pub const TOGETHER: Duration = Duration::from_millis(2);
+
+    /// How much may change in a row before any of it waits.
+    pub const AT_ONCE: u32 = 16;
+
     /// The agent answers for `ranks`, and says `unknown` of those that it has not reported yet.
     pub const fn new(kind: C, ranks: RankSet, unknown: C::Report) -> Self {
         Self {
@@ -101,6 +109,7 @@ impl<C: Controlled> Reporter<C> {
             unknown,
             newest: BTreeMap::new(),
             unsent: BTreeSet::new(),
+            paced: Timestamp::START,
             waits: Waits::new(),
         }
     }
@@ -134,6 +143,9 @@ impl<C: Controlled> Reporter<C> {
     /// it was not taken.
     pub fn take_unsent(&mut self, now: Timestamp) -> Overlay<Update<C::Report>> {
         let unsent = std::mem::take(&mut self.unsent);
+        if !unsent.is_empty() {
+            self.paced = self.paced.max(now) + Self::TOGETHER;
+        }
         let each = unsent.into_iter().filter_map(|rank| {
             let newest = self.newest.get(&rank)?;
             Some((rank, newest.update(now.since(newest.evidence))))
@@ -149,6 +161,18 @@ impl<C: Controlled> Reporter<C> {
     /// Everything is to be sent again: another controller listens now (K3, L1).
     pub fn resend(&mut self) {
         self.unsent = self.newest.keys().copied().collect();
+    }
+
+    /// When what the controller has not had is to be sent; `None` if there is nothing.
+    ///
+    /// At once, as long as little changes: [`AT_ONCE`](Self::AT_ONCE) messages in a row, and then one in each
+    /// [`TOGETHER`](Self::TOGETHER) with all that has changed in it. So of a thousand ranks that end at once is told in few
+    /// messages: each costs the controller and all whom it tells a step, and those who follow the mesh what its ranks are.
+    #[must_use]
+    pub fn send_due(&self) -> Option<Timestamp> {
+        let ahead = Self::TOGETHER * Self::AT_ONCE;
+        let due = Timestamp::from_start(self.paced.since_start().saturating_sub(ahead));
+        self.has_unsent().then_some(due)
     }
 
     /// Whether there is something that the controller has not had.
@@ -299,6 +323,40 @@ mod tests {
         reporter.keep(&refused);
         let again = reporter.take_unsent(at(7));
         assert_eq!(again.get(RANK).map(|update| update.age), Some(Duration::from_secs(2)));
+    }
+
+    /// H6, H8: whoever sends when it is due sends few messages of a thousand ranks that end within a tenth of a second.
+    #[test]
+    fn what_changes_at_once_is_sent_in_few_messages() {
+        let mut reporter = reporter(1_000);
+        let (mut now, mut sent) = (at(9), Vec::new());
+        for rank in 0..1_000 {
+            reporter.report(Rank::new(rank), Incarnation::FIRST, now, Status::Stopped);
+            if reporter.send_due().is_some_and(|due| due <= now) {
+                sent.push(reporter.take_unsent(now).len());
+            }
+            now = now + Duration::from_micros(100);
+        }
+        let last = reporter.send_due();
+        assert!(last.is_none_or(|due| due <= now + Reporter::<Plain>::TOGETHER), "{last:?}");
+        sent.push(reporter.take_unsent(now).len());
+        assert_eq!(sent.iter().sum::<usize>(), 1_000);
+        assert!(sent.len() < 80, "{} messages", sent.len());
+        assert_eq!(sent[..10], [1; 10], "the first at once");
+        assert_eq!(reporter.send_due(), None, "all was sent");
+    }
+
+    #[test]
+    fn what_changes_now_and_then_is_sent_at_once() {
+        let mut reporter = reporter(8);
+        let mut now = at(9);
+        for rank in (0..8).cycle().take(800) {
+            reporter.report(Rank::new(rank), Incarnation::FIRST, now, Status::Running);
+            assert!(reporter.send_due().is_some_and(|due| due <= now));
+            _ = reporter.take_unsent(now);
+            _ = reporter.take_unsent(now);
+            now = now + Reporter::<Plain>::TOGETHER;
+        }
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl HostAgent {
             self.launch();
             for hosted in self.meshes.values_mut() {
                 self.killed.extend(hosted.take_killed());
-                hosted.flush();
+                hosted.flush_if_due();
             }
         }
     }
@@ -158,7 +158,8 @@ impl HostAgent {
         let is_room_wanted = self.meshes.values().any(Hosted::waits_for_room);
         let of_meshes = self.meshes.values().filter(|_| self.paused_at.is_none());
         let due = of_meshes.filter_map(|hosted| hosted.next_deadline(is_room_wanted));
-        due.chain(self.killed.next_deadline()).min()
+        let untold = self.meshes.values().filter_map(Hosted::flush_due);
+        due.chain(untold).chain(self.killed.next_deadline()).min()
     }
 
     fn on_due(&mut self, now: Instant) {

@@ -7,7 +7,7 @@ use mesh_core::{ActorId, Answer, Change, Incarnation, News, Order, ProcSeat, Tro
 use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::Rank;
 
-use super::{Beat, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Untold};
+use super::{Beat, Flush, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Untold};
 use crate::report::ActorState;
 use crate::wire::{GetMembers, Home, Member, Members, Said};
 
@@ -57,7 +57,7 @@ impl Handler<Perform> for Keeper {
             }
             Order::Renew { .. } => (),
         }
-        self.flush();
+        self.flush_soon(cx);
         self.wait_for_room(cx);
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Handler<Said> for Keeper {
             (kept.state, kept.making) = (said.state, Making::NotYet);
             (kept.actor, kept.home) = (actor, home);
             self.report(said.rank);
-            self.flush();
+            self.flush_soon(cx);
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Handler<ProcsSaid> for Keeper {
         for change in &changes {
             change.ranks.iter().for_each(|rank| self.proc_changed(rank, change, cx));
         }
-        self.flush();
+        self.flush_soon(cx);
         self.wait_for_room(cx);
         Ok(())
     }
@@ -153,8 +153,16 @@ impl Handler<TryAgain> for Keeper {
                 (None, _) | (Some(_), None) => (),
             }
         }
-        self.flush();
+        self.flush_soon(cx);
         self.wait_for_room(cx);
+        Ok(())
+    }
+}
+
+impl Handler<Flush> for Keeper {
+    async fn handle(&mut self, _: Flush, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.will_flush = false;
+        self.flush();
         Ok(())
     }
 }

@@ -101,7 +101,7 @@ impl Handler<Made> for Keeper {
                 }
                 Err(how) => self.ended_here(rank, how),
             }
-            self.flush();
+            self.flush_soon(cx);
             self.wait_for_room(cx);
         }
         Ok(())

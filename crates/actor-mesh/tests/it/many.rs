@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use actor_mesh::{ActorMesh, ActorSpec};
 use controller::Config;
-use mesh_core::{Lane, Transport};
+use mesh_core::{Interest, Lane, News, Status, Transport};
 use mesh_runtime::LocalTransport;
 use mesh_shape::Slice;
 use mesh_testkit::{Gate, Gated};
 
-use crate::support::{AskOthers, Tool, World, all, soon};
+use crate::support::{AskOthers, Panic, Tool, World, all, soon, world};
 
 /// How many bytes go at once beside what supervises. Over TCP it is a mebibyte, and so are there more ranks.
 const FRAME: usize = 7 << 10;
@@ -48,4 +48,24 @@ async fn a_mesh_is_found_however_large_it_is() {
     let answers = all(&soon(one.call(&world.proc, AskOthers(rest, 1))).await);
     let n_answered = answers[0].iter().filter(|answer| **answer == Some(8)).count();
     assert_eq!(n_answered, RANKS - 1);
+}
+
+/// H6, H8: everybody is told of all that end at once, and in few messages: each costs what there is in the mesh.
+#[tokio::test(start_paused = true)]
+async fn many_that_end_at_once_are_told_of_together() {
+    const RANKS: usize = 300;
+    let world = world(&format!("procs={RANKS}")).await;
+    let tools = world.spawn(ActorSpec::<Tool>::new("tools", &7)).await;
+    let mut events = tools.subscribe(Interest::Terminal).await.expect("it takes subscribers");
+    assert!(tools.cast(&world.proc, Panic(7)).await.is_empty(), "it goes to all");
+
+    let (mut n_failed, mut n_messages) = (0, 0);
+    while let Some(event) = soon(events.next()).await {
+        let News::Changed(changes) = event.news else { continue };
+        n_messages += 1;
+        let failed = changes.iter().filter(|it| matches!(it.status, Status::Failed(_)));
+        n_failed += failed.map(|change| change.ranks.len()).sum::<usize>();
+    }
+    assert_eq!(n_failed, RANKS);
+    assert!(n_messages < RANKS / 8, "{n_messages} messages");
 }

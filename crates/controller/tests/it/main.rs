@@ -81,6 +81,7 @@
 //! H5 requests::the_owner_of_a_sliced_mesh_is_told_its_own_ranks
 //! H6 health::all_failures_of_one_step_are_told_together_each_with_its_cause
 //! H6 model::no_history_breaks_an_invariant
+//! H6 reporter::what_changes_at_once_is_sent_in_few_messages
 //! H7 health::one_failure_ends_neither_checks_nor_renewals_nor_reports
 //! H7 honest::all_is_well_when_the_world_has_healed
 //! H7 killers::every_rank_is_what_it_said_last_however_often_all_change
@@ -96,6 +97,7 @@
 //! H8 reporter::a_wait_may_name_more_ranks_than_there_are
 //! H8 reporter::ranks_that_are_alike_are_one_run_of_a_poll
 //! H8 reporter::ranks_that_ended_well_are_one_run_of_a_poll
+//! H8 reporter::what_changes_at_once_is_sent_in_few_messages
 //! H8 restarts::restarts_that_are_due_together_come_in_rank_order
 //! H8 waits::the_next_deadline_is_that_of_a_wait_that_is_kept
 //! H9 health::no_event_troubles_the_empty_mesh

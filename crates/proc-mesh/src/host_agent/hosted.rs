@@ -45,6 +45,9 @@ pub(crate) struct Hosted {
     /// Why the guard does not know it.
     refused: Option<LaunchProblem>,
     seats: BTreeMap<Rank, Seat>,
+    /// No later than when the first rank must be ready: found anew when it has come, so that not every rank is looked at
+    /// for each word of the guard.
+    ready_by: Option<Instant>,
     starting: Starting,
     reporter: Reporter<ProcKind>,
     /// Which guard answers for the ranks: a new one knows nothing of what the last one kept.
@@ -71,6 +74,7 @@ impl Hosted {
             command,
             refused: None,
             seats: BTreeMap::new(),
+            ready_by: None,
             starting: Starting::default(),
             reporter,
             life: Incarnation::FIRST,
@@ -176,6 +180,7 @@ impl Hosted {
         };
         // A worker may have said so before the guard said that it is there.
         let is_ready = handles.ready_by.is_none();
+        let ready_by = handles.ready_by;
         let suspensions = Arc::clone(&handles.suspensions);
         if let Some(known) = handles.worker.as_mut().and_then(|worker| worker.known.take()) {
             _ = known.send(()).is_ok();
@@ -186,6 +191,7 @@ impl Hosted {
             let victim = self.victim(key.rank, Instant::now());
             self.killed.extend(victim);
         }
+        self.ready_by = [self.ready_by, ready_by].into_iter().flatten().min();
         self.listen(pid, key, suspensions);
         let report = if is_ready {
             self.starting.done(key.rank);
@@ -284,6 +290,9 @@ impl Hosted {
     pub(crate) fn on_due(&mut self, now: Instant, mut guard: Option<&mut GuardLink>) {
         self.starting.on_due(now);
         let Some(within) = self.opening.launch.role.ready_within() else { return };
+        if self.ready_by.is_none_or(|at| at > now) {
+            return;
+        }
         let (id, mut late) = (self.opening.label.id(), Vec::new());
         for (rank, seat) in &mut self.seats {
             if seat.ready_by().is_none_or(|at| at > now) {
@@ -295,6 +304,7 @@ impl Hosted {
             seat.verdict = Some(HowEnded::NotReady { within });
             late.push(ProcKey { mesh: id, rank: *rank, incarnation: seat.incarnation });
         }
+        self.ready_by = self.seats.values().filter_map(Seat::ready_by).min();
         for key in late {
             self.signal(guard.as_deref_mut(), key, true);
         }
@@ -308,13 +318,28 @@ impl Hosted {
     /// When something is due by itself. `is_room_wanted`: ranks wait to be started, be it of another mesh.
     pub(crate) fn next_deadline(&self, is_room_wanted: bool) -> Option<Instant> {
         self.opening.launch.role.ready_within()?;
-        let ready_by = self.seats.values().filter_map(Seat::ready_by).min();
         let room = self.starting.next_room().filter(|_| is_room_wanted);
-        [ready_by, room].into_iter().flatten().min()
+        [self.ready_by, room].into_iter().flatten().min()
+    }
+
+    /// When what was seen is to be told, while something else was told just now.
+    pub(crate) fn flush_due(&self) -> Option<Instant> {
+        let due = self.reporter.send_due()?.since_start();
+        Some(after(Instant::now(), due.saturating_sub(boot_time())))
+    }
+
+    /// Sends what the controller has not had, but what was seen right after something was sent: of many processes that
+    /// end at once it hears together (H6).
+    pub(crate) fn flush_if_due(&mut self) {
+        let is_due = |due: Timestamp| due.since_start() <= boot_time();
+        if self.reporter.send_due().is_some_and(is_due) {
+            self.flush();
+        }
     }
 
     /// The owner was suspended for so long, and so was every process: nobody could become ready.
     pub(crate) fn on_resumed(&mut self, gap: Duration) {
+        self.ready_by = self.ready_by.map(|at| after(at, gap));
         for handles in self.seats.values_mut().filter_map(Seat::handles) {
             handles.ready_by = handles.ready_by.map(|at| after(at, gap));
         }
@@ -350,11 +375,8 @@ impl Hosted {
         self.seats.iter().filter_map(up).collect()
     }
 
-    /// Sends what the controller has not had. What it does not take is kept.
-    pub(crate) fn flush(&mut self) {
-        if !self.reporter.has_unsent() {
-            return;
-        }
+    /// What it does not take is kept.
+    fn flush(&mut self) {
         let reports = self.reporter.take_unsent(Timestamp::from_start(boot_time()));
         let answer = Answer::Reported { agent: self.agent(), life: self.life, reports };
         if let Err(Undelivered::Full(Answer::Reported { reports, .. })) =

@@ -66,6 +66,8 @@ impl Follower {
         let mut events = MeshEvents::of_port(port, Clock::start());
         let mut known = self.known();
         let mut asked = FuturesUnordered::new();
+        // Since it was told last: something is new, and an event of the mesh has come.
+        let (mut is_untold, mut is_news) = (false, false);
         loop {
             tokio::select! {
                 biased;
@@ -77,33 +79,51 @@ impl Follower {
                             tracing::debug!(%error, mesh = %self.mesh, "nobody says where ranks are");
                         }
                     }
-                    self.publish(&known);
+                    is_untold = true;
                 }
                 event = events.next() => {
-                    let Some(event) = event else { return Followed::Lost };
-                    let is_silent = event.news == News::Trouble(Trouble::ControllerLost);
-                    self.heard(is_silent.then(|| event.clone()));
-                    if is_silent {
-                        return Followed::Lost;
+                    let Some(followed) = self.hear(event, &mut known) else {
+                        (is_untold, is_news) = (true, true);
+                        continue;
+                    };
+                    subscribed.is_over = matches!(followed, Followed::ToTheEnd);
+                    if subscribed.is_over || is_untold && self.has_told() {
+                        self.publish(&known);
                     }
-                    let news = event.news;
-                    known.hear(&news);
+                    return followed;
+                }
+                // Not before all is heard that has come: to tell costs what the mesh is, and so it is not done for
+                // each of many ranks that end at once.
+                () = std::future::ready(()), if is_untold => {
                     // An answer that is on its way already comes before what it does not know: both come by one
                     // session.
-                    if known.is_incomplete() && asked.is_empty() {
+                    if is_news && known.is_incomplete() && asked.is_empty() {
                         asked.push(members(&self.proc, self.homes.keeper));
                     }
                     // At first it is not told that there is nothing, before it was asked.
-                    if asked.is_empty() || self.tell.borrow().known.is_some() {
+                    if asked.is_empty() || self.has_told() {
                         self.publish(&known);
                     }
-                    if news == News::Closed {
-                        subscribed.is_over = true;
-                        return Followed::ToTheEnd;
-                    }
+                    (is_untold, is_news) = (false, false);
                 }
             }
         }
+    }
+
+    /// Hears an event, or that there are none any more; says how following has ended, if it has.
+    fn hear(&self, event: Option<MeshEvent>, known: &mut Known) -> Option<Followed> {
+        let Some(event) = event else { return Some(Followed::Lost) };
+        let is_silent = event.news == News::Trouble(Trouble::ControllerLost);
+        self.heard(is_silent.then(|| event.clone()));
+        if is_silent {
+            return Some(Followed::Lost);
+        }
+        known.hear(&event.news);
+        (event.news == News::Closed).then_some(Followed::ToTheEnd)
+    }
+
+    fn has_told(&self) -> bool {
+        self.tell.borrow().known.is_some()
     }
 
     /// What was known last.
@@ -120,6 +140,8 @@ impl Follower {
     /// Tells what is known: of those that run only where they are known to be, so that whoever sees one can
     /// reach it. An end is told at once, whatever else is still asked (R1).
     fn publish(&self, known: &Known) {
+        #[cfg(test)]
+        tests::count();
         self.tell.send_modify(|table| {
             (table.known, table.is_over) = (Some(Arc::new(known.reachable())), false);
         });
@@ -165,3 +187,6 @@ impl Drop for Subscribed<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

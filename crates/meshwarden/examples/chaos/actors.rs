@@ -68,14 +68,17 @@ pub(crate) async fn run(root: &Root, options: &Options) -> Result<ExitCode> {
     let mut census = Census::begin()?;
     let machine = Machine::look();
     let scratch = Scratch::new()?;
+    // Where all panic at once, each rank is one.
+    let each = if options.is_at_once { options.extent.size() } else { 1 };
+    let n_faults = options.n_faults.div_ceil(each);
     // A fifth of them, or as often as over TCP.
-    let n_within = options.n_faults / if options.is_at_once { 2 } else { 5 };
+    let n_within = n_faults.div_ceil(if options.is_at_once { 2 } else { 5 });
     let (name, seed) = ("in process", options.seed);
     let faults = (seed, n_within, 0);
     let within =
         part(name, faults, options, scratch.sub("within")?, async |chaos| chaos.within(root).await);
     let within = within.await?;
-    let (name, faults) = ("over TCP", (seed ^ 1, options.n_faults - n_within, options.n_hogs));
+    let (name, faults) = ("over TCP", (seed ^ 1, n_faults - n_within, options.n_hogs));
     let hosts = root.hosts(1).await.context("the host cannot be started")?;
     let mut mesh = None;
     let between = part(name, faults, options, scratch.sub("between")?, async |chaos| {
@@ -109,6 +112,10 @@ async fn part(
 ) -> Result<Part> {
     let n_ranks = options.extent.size();
     let mut books = Books::new(n_ranks);
+    if options.is_at_once {
+        books.actors.expect_lag();
+        books.homes.expect_lag();
+    }
     let chaos = Chaos { options, faults, dir: dir.clone(), books: &mut books };
     let ended_early = run(chaos).await.err().map(|error| format!("{error:#}"));
     let judged = judge(&mut books, &dir, n_ranks)?;
@@ -140,7 +147,7 @@ impl Chaos<'_> {
             config: Config { times: TIMES, restart: RESTART, ..Config::lan() },
             registry,
             transports: Box::new(move || Arc::new(board.another()) as Arc<dyn Transport>),
-            stalled_handler: Some(THRESHOLD),
+            stalled_handler: threshold(self.options),
         };
         let homes = timeout(START_WITHIN, LocalProcs::start_with(proc, homes)).await??;
         let procs = homes.procs();
@@ -159,8 +166,12 @@ impl Chaos<'_> {
         id: &mut Option<MeshId>,
     ) -> Result<()> {
         let described = root.procs(self.options.extent.clone()).name("homes").restart(RESTART);
-        let described = described.times(TIMES).stalled_handler(THRESHOLD).actors()?;
-        let mut homes = timeout(START_WITHIN, described.spawn(hosts)).await??;
+        let described = described.times(TIMES);
+        let described = match threshold(self.options) {
+            Some(threshold) => described.stalled_handler(threshold),
+            None => described,
+        };
+        let mut homes = timeout(START_WITHIN, described.actors()?.spawn(hosts)).await??;
         *id = Some(homes.label().id());
         let spawning = homes.spawn_as(spec(self.dir.clone(), fan_out(self.options)?));
         let mesh = timeout(START_WITHIN, spawning).await??;
@@ -184,6 +195,9 @@ impl Chaos<'_> {
         let shape = (self.options.extent.size(), fan_out(self.options)?.get());
         let mut driver = Driver::watch(site, mesh, self.books).await?;
         driver.begin().await?;
+        if self.options.is_at_once {
+            driver.open_ways().await?;
+        }
         let n_hogged = if n_hogs == 0 { 0 } else { n_faults / 2 };
         driver.run(&mut Plan::new((seed, n_faults - n_hogged), shape, cards), false).await?;
         if n_hogged > 0 {
@@ -198,6 +212,11 @@ impl Chaos<'_> {
 /// So small that a cast goes over three processes; of many that die at once, so that one goes to all soon.
 fn fan_out(options: &Options) -> Result<FanOut> {
     Ok(FanOut::new(if options.is_at_once { 32 } else { 2 })?)
+}
+
+/// When a handler is told of that hangs: where none does, when that is told if nothing is said.
+fn threshold(options: &Options) -> Option<Duration> {
+    (!options.is_at_once).then_some(THRESHOLD)
 }
 
 /// A directory that is removed with all that is in it.

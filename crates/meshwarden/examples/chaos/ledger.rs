@@ -2,11 +2,12 @@
 
 mod figures;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_testkit::history::{End, Fault, FaultKind, History, Observation, Verdict};
 use meshwarden::mesh_core::{
-    Change, Incarnation, Interest, Message, Reason, Stall, StalledHandler, Status, Timestamp,
+    Change, Incarnation, Interest, Message, Reason, Snapshot, Stall, StalledHandler, Status,
+    Timestamp,
 };
 use meshwarden::mesh_shape::Rank;
 
@@ -38,12 +39,19 @@ pub(crate) struct Ledger {
     is_hogged: IsHogged,
     /// Where the faults and the observations of this round begin.
     round: (usize, usize),
+    /// The lives that each observer has seen end in this round.
+    ends: BTreeSet<(Observer, Rank, Incarnation)>,
+    /// The newest life of each rank that who sees all has seen run in this round.
+    runs: BTreeMap<Rank, Incarnation>,
     /// The newest life of each rank whose `main` has begun.
     ready: Vec<Option<Incarnation>>,
     /// How often a guard was killed.
     guards: Vec<IsHogged>,
     /// Which lives of agents somebody was told of: each begins when a guard was killed.
     revivals: Vec<(Observer, usize, Incarnation)>,
+    /// How often somebody who was slow was told anew how all is (N7), where more is told at once than one may have waiting;
+    /// elsewhere that is odd.
+    n_lagged: Option<usize>,
     /// What nobody should be told.
     oddities: Vec<String>,
 }
@@ -91,14 +99,26 @@ impl Ledger {
         Self { ready: vec![None; n_ranks], ..Self::default() }
     }
 
+    /// So many die at once that somebody may lag.
+    pub(crate) const fn expect_lag(&mut self) {
+        self.n_lagged = Some(0);
+    }
+
+    /// How often somebody has lagged, where that may be.
+    pub(crate) const fn n_lagged(&self) -> Option<usize> {
+        self.n_lagged
+    }
+
     /// What is done from now on is done with or without hogs.
     pub(crate) const fn begin_phase(&mut self, is_hogged: IsHogged) {
         self.is_hogged = is_hogged;
     }
 
     /// What is done from now on belongs together.
-    pub(crate) const fn begin_round(&mut self) {
+    pub(crate) fn begin_round(&mut self) {
         self.round = (self.faults.len(), self.observations.len());
+        self.ends.clear();
+        self.runs.clear();
     }
 
     /// Something was done to a rank in the life that it has now, which may have written a core. Returns
@@ -168,8 +188,31 @@ impl Ledger {
                 self.oddities.push(format!("the {whom} was told that rank {rank} is {status}"));
             }
             let (incarnation, name) = (change.incarnation, observer.label().to_owned());
+            if status.is_terminal() {
+                self.ends.insert((observer, rank, incarnation));
+            }
+            if observer == Observer::All && status == Status::Running {
+                let newest = self.runs.entry(rank).or_insert(incarnation);
+                *newest = incarnation.max(*newest);
+            }
             let seen = Observation { observer: name, rank, incarnation, status, at };
             self.observations.push((observer, seen));
+        }
+    }
+
+    /// Somebody who has lagged is told how all is: what ended meanwhile is seen now, and the rest was seen before (N7).
+    pub(crate) fn on_lagged(&mut self, observer: Observer, at: Timestamp, all: &Snapshot) {
+        match &mut self.n_lagged {
+            Some(n) => *n += 1,
+            None => self.on_oddity(format!("the {} has lagged", observer.label())),
+        }
+        for change in all.failed.iter().chain(&all.stopped) {
+            let is_new = |rank: &Rank| !self.ends.contains(&(observer, *rank, change.incarnation));
+            let ranks = change.ranks.iter().filter(is_new).collect();
+            self.on_change(observer, at, &Change { ranks, ..change.clone() });
+        }
+        if observer == Observer::All {
+            all.alive.iter().for_each(|change| self.on_change(observer, at, change));
         }
     }
 
@@ -208,22 +251,14 @@ impl Ledger {
     /// has ended by itself, which is found to be spurious.
     fn is_over(&self, fault: &Fault, end: &End) -> bool {
         let next = fault.incarnation.next();
-        let is_seen = |observer: &Observer| {
-            self.seen_in_round().any(|(by, seen)| {
-                by == observer
-                    && (seen.rank, seen.incarnation) == (fault.rank, fault.incarnation)
-                    && seen.status.is_terminal()
-            })
-        };
-        let runs = |(by, seen): &(Observer, Observation)| {
-            *by == Observer::All
-                && seen.rank == fault.rank
-                && seen.incarnation >= next
-                && seen.status == Status::Running
-        };
-        self.ready.get(fault.rank.index()).is_some_and(|ready| *ready >= Some(next))
-            && Observer::EVERY.iter().filter(|it| it.hears(end)).all(is_seen)
-            && self.seen_in_round().any(runs)
+        let (rank, life) = (fault.rank, fault.incarnation);
+        let has_begun = |newest: Option<&Incarnation>| newest >= Some(&next);
+        has_begun(self.ready.get(rank.index()).and_then(Option::as_ref))
+            && Observer::EVERY
+                .iter()
+                .filter(|it| it.hears(end))
+                .all(|by| self.ends.contains(&(*by, rank, life)))
+            && has_begun(self.runs.get(&rank))
     }
 
     /// What an observer was told, matched with what was done.

@@ -14,7 +14,8 @@ usage: chaos [--actors [--at-once]] [--faults N] [--hogs N] [--seed N] [--extent
 
   --actors        things are done to actors, and to the processes that they live in
   --at-once       all actors panic at one cast, each time, and nothing else is done
-  --faults N      how many faults are injected; each hundred has every kind [default: 200]
+  --faults N      how many faults are injected; each hundred has every kind; at once, each rank is
+                  one, and all are done as often as it takes [default: 200]
   --hogs N        how many processes take the processors' time while the second half of the faults is
                   injected; 0: all are injected without [default: 16; of actors 0]
   --seed N        what they are drawn from [default: another one each time; it is printed]

@@ -1,5 +1,6 @@
 //! Does to the actors of a mesh what the plan says, while numbers are cast to them, and hears what everybody is told.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,6 +144,17 @@ impl<'a> Driver<'a> {
         patiently("every rank to begin", begun).await.flatten()
     }
 
+    /// Calls all before anything is done to anybody, so that the processes have sessions with each other.
+    ///
+    /// # Errors
+    ///
+    /// If not all answer in time.
+    pub(crate) async fn open_ways(&mut self) -> Result<()> {
+        let traffic = self.traffic();
+        self.books.post.rounds.push(BTreeMap::new());
+        patiently("all ranks to answer", self.all_answer(traffic)).await?
+    }
+
     /// Injects every fault of the plan.
     ///
     /// # Errors
@@ -195,7 +207,7 @@ impl<'a> Driver<'a> {
         Traffic { proc, caster, mesh, round }
     }
 
-    fn hits(&self, acts: &[(Rank, Act)]) -> std::collections::BTreeMap<Rank, Hit> {
+    fn hits(&self, acts: &[(Rank, Act)]) -> BTreeMap<Rank, Hit> {
         if acts.is_empty() {
             return self.mesh.extent().ranks().iter().map(|rank| (rank, Hit::Actor)).collect();
         }

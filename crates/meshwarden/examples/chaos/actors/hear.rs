@@ -74,7 +74,7 @@ pub(super) fn on_seen(ledger: &mut Ledger, seen: Seen) {
         }
         News::Snapshot(snapshot) => {
             if snapshot.lagged {
-                ledger.on_oddity(format!("the {} has lagged", observer.label()));
+                ledger.on_lagged(observer, at, &snapshot);
             }
             for change in &snapshot.alive {
                 on_running(ledger, observer, change);

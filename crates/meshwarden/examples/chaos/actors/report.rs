@@ -104,6 +104,12 @@ impl Part {
             for observer in Observer::EVERY {
                 write_problems(to, observer, &ledger.verdict(observer))?;
             }
+            if let Some(n) = ledger.n_lagged() {
+                writeln!(
+                    to,
+                    "subscribers of {of} that were slow, and told anew how all is: {n} times"
+                )?;
+            }
             for oddity in ledger.oddities().iter().take(SHOWN_MAX) {
                 writeln!(to, "odd, of {of}: {oddity}")?;
             }

@@ -245,8 +245,9 @@ impl Keeper {
         }
     }
 
-    /// Sends what the controller has not had: at once, or with what else changes in the next moment if something was sent
-    /// just now. Of many ranks that end at once it hears together then, and so does everybody whom it tells (H6).
+    /// Sends what the controller has not had: at once, or with what else changes in the next moment if
+    /// something was sent just now. Of many ranks that end at once it hears together then, and so does
+    /// everybody whom it tells (H6).
     fn flush_soon(&mut self, cx: &mut Context<Self>) {
         let Some(due) = self.reporter.send_due() else { return };
         let now = self.clock.now();
@@ -312,8 +313,8 @@ where
 
 impl Actor for Keeper {
     const NAME: &'static str = "keeper";
-    /// Each process has two or three things to say when its actor ends and is created again, and all may do so at once;
-    /// an order of the controller is not to wait for a poll because of that.
+    /// Each process has two or three things to say when its actor ends and is created again, and all may do so
+    /// at once; an order of the controller is not to wait for a poll because of that.
     const MAILBOX: usize = 8_192;
     type Params = Keeping;
 

@@ -58,7 +58,8 @@ pub struct Reporter<C: Controlled> {
     unknown: C::Report,
     newest: BTreeMap<Rank, Newest<C::Report>>,
     unsent: BTreeSet<Rank>,
-    /// When all that was taken would have been, if each had waited for [`TOGETHER`](Self::TOGETHER) after the one before.
+    /// When all that was taken would have been, if each had waited for [`TOGETHER`](Self::TOGETHER) after the
+    /// one before.
     paced: Timestamp,
     waits: Waits,
 }
@@ -166,8 +167,9 @@ impl<C: Controlled> Reporter<C> {
     /// When what the controller has not had is to be sent; `None` if there is nothing.
     ///
     /// At once, as long as little changes: [`AT_ONCE`](Self::AT_ONCE) messages in a row, and then one in each
-    /// [`TOGETHER`](Self::TOGETHER) with all that has changed in it. So of a thousand ranks that end at once is told in few
-    /// messages: each costs the controller and all whom it tells a step, and those who follow the mesh what its ranks are.
+    /// [`TOGETHER`](Self::TOGETHER) with all that has changed in it. So of a thousand ranks that end at once is
+    /// told in few messages: each costs the controller and all whom it tells a step, and those who follow the
+    /// mesh what its ranks are.
     #[must_use]
     pub fn send_due(&self) -> Option<Timestamp> {
         let ahead = Self::TOGETHER * Self::AT_ONCE;
@@ -325,7 +327,8 @@ mod tests {
         assert_eq!(again.get(RANK).map(|update| update.age), Some(Duration::from_secs(2)));
     }
 
-    /// H6, H8: whoever sends when it is due sends few messages of a thousand ranks that end within a tenth of a second.
+    /// H6, H8: whoever sends when it is due sends few messages of a thousand ranks that end within a tenth of a
+    /// second.
     #[test]
     fn what_changes_at_once_is_sent_in_few_messages() {
         let mut reporter = reporter(1_000);

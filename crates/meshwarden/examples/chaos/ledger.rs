@@ -49,8 +49,8 @@ pub(crate) struct Ledger {
     guards: Vec<IsHogged>,
     /// Which lives of agents somebody was told of: each begins when a guard was killed.
     revivals: Vec<(Observer, usize, Incarnation)>,
-    /// How often somebody who was slow was told anew how all is (N7), where more is told at once than one may have waiting;
-    /// elsewhere that is odd.
+    /// How often somebody who was slow was told anew how all is (N7), where more is told at once than one may
+    /// have waiting; elsewhere that is odd.
     n_lagged: Option<usize>,
     /// What nobody should be told.
     oddities: Vec<String>,
@@ -200,7 +200,8 @@ impl Ledger {
         }
     }
 
-    /// Somebody who has lagged is told how all is: what ended meanwhile is seen now, and the rest was seen before (N7).
+    /// Somebody who has lagged is told how all is: what ended meanwhile is seen now, and the rest was seen
+    /// before (N7).
     pub(crate) fn on_lagged(&mut self, observer: Observer, at: Timestamp, all: &Snapshot) {
         match &mut self.n_lagged {
             Some(n) => *n += 1,

@@ -45,8 +45,8 @@ pub(crate) struct Hosted {
     /// Why the guard does not know it.
     refused: Option<LaunchProblem>,
     seats: BTreeMap<Rank, Seat>,
-    /// No later than when the first rank must be ready: found anew when it has come, so that not every rank is looked at
-    /// for each word of the guard.
+    /// No later than when the first rank must be ready: found anew when it has come, so that not every rank is
+    /// looked at for each word of the guard.
     ready_by: Option<Instant>,
     starting: Starting,
     reporter: Reporter<ProcKind>,

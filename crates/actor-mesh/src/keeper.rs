@@ -26,7 +26,7 @@ mod leaving;
 mod making;
 
 pub(crate) use agents::ActorAgents;
-pub(crate) use keeping::Keeping;
+pub(crate) use keeping::{Breed, Keeping};
 use making::Making;
 pub(crate) use making::ParamsOf;
 
@@ -38,8 +38,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 pub(crate) struct Keeper {
     label: MeshLabel,
     procs: Arc<dyn Procs>,
-    /// The name of the type of the actors, and what it takes as a hash.
-    kind: (&'static str, u64),
+    breed: Breed,
     params: ParamsOf,
     clock: Clock,
     ranks: Vec<Kept>,
@@ -48,8 +47,6 @@ pub(crate) struct Keeper {
     /// How often it has changed where ranks are.
     version: u64,
     fan_out: FanOut,
-    /// Whether ranks were to be started again when the mesh was made.
-    may_restart: bool,
     reporter: Reporter<ActorKind>,
     /// Where its controller listens, once that has said something.
     answers: Option<Answers<ActorReport>>,
@@ -158,11 +155,11 @@ impl Keeper {
             mesh: self.label.clone(),
             rank,
             incarnation,
-            kind: self.kind.0.to_owned(),
-            kind_hash: self.kind.1,
+            kind: self.breed.kind.to_owned(),
+            kind_hash: self.breed.kind_hash,
             name: format!("{}[{rank}]", self.label.name()),
             params,
-            may_restart: self.may_restart,
+            may_restart: self.breed.may_restart,
             keeper: cx.port::<Said>(),
         };
         let is_told = try_tell(&seat, spawn, cx);
@@ -319,8 +316,7 @@ impl Actor for Keeper {
     type Params = Keeping;
 
     async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
-        let Keeping { label, procs, events, kind, params, clock, heartbeat, fan_out, may_restart } =
-            keeping;
+        let Keeping { label, procs, events, breed, params, clock, heartbeat, fan_out } = keeping;
         let (me, deputy) = (cx.me().clone(), cx.deputy());
         let mut events = MeshEvents::of_port(events, clock);
         cx.attach(async move {
@@ -351,13 +347,12 @@ impl Actor for Keeper {
         let absent = ActorReport::new(ActorState::Absent, Place::HEALTHY);
         Ok(Self {
             label,
-            kind,
+            breed,
             params,
             clock,
             ranks: (0..size).map(|_| unknown()).collect(),
             version: 1,
             fan_out,
-            may_restart,
             reporter: Reporter::new(ActorKind, RankSet::from(0..size), absent),
             procs,
             deputy: cx.deputy(),

@@ -22,7 +22,7 @@ use supervise::{
 };
 use tokio::time::timeout;
 
-use crate::keeper::{ActorAgents, Keeper, Keeping, ParamsOf};
+use crate::keeper::{ActorAgents, Breed, Keeper, Keeping, ParamsOf};
 use crate::mesh_ref::ActorMeshRef;
 use crate::owned::OwnedMesh;
 use crate::registry::hash_of;
@@ -265,12 +265,15 @@ where
             label: label.clone(),
             procs: Arc::clone(procs),
             events,
-            kind: (A::NAME, hash_of::<A>()),
+            breed: Breed {
+                kind: A::NAME,
+                kind_hash: hash_of::<A>(),
+                may_restart: config.restart.policy != RestartPolicy::Temporary,
+            },
             params,
             clock,
             heartbeat: config.times.heartbeat,
             fan_out,
-            may_restart: config.restart.policy != RestartPolicy::Temporary,
         });
         let keeper_port = keeper.port();
         let setup = Setup::new(machine, ActorAgents(keeper), clock);

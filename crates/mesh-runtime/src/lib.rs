@@ -11,7 +11,6 @@
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
 //! An actor ends with its parent, who is told if it fails. Its mailbox is bounded, and stops overtake messages.
-
 #![forbid(unsafe_code)]
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![cfg_attr(doctest, doc = include_str!("../../../docs/coming-from.md"))]
@@ -20,7 +19,6 @@ mod actor;
 mod actor_ref;
 mod answer;
 mod attached;
-mod backtraces;
 mod broadcast;
 mod call;
 mod child;
@@ -71,7 +69,6 @@ mod watchdog;
 pub use actor::{Actor, Handler, Stop, Verdict};
 pub use actor_ref::ActorRef;
 pub use attached::{Attachment, Blocking, Cancellation};
-pub use backtraces::backtraces_logged;
 pub use broadcast::{Answers, Broadcast, Near, Placed, Post, Wakes, WayTo};
 pub use call::Call;
 pub use child::Child;
@@ -89,6 +86,7 @@ pub use mesh_core;
 pub use multi_call::{MultiCall, multi_call};
 pub use name::Name;
 pub use network::Network;
+pub use panics::backtraces_logged;
 pub use passed_on::Asked;
 pub use peers::PeerLost;
 pub use port::Port;

@@ -8,8 +8,11 @@ use std::pin::Pin;
 use std::sync::Once;
 use std::task::{Context, Poll};
 
-use crate::backtraces;
 use crate::failure::Failure;
+
+mod backtraces;
+
+pub use backtraces::backtraces_logged;
 
 thread_local! {
     /// Whether the code that runs on this thread is an actor's, so that a panic is told by its failure

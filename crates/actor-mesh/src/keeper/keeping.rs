@@ -17,11 +17,21 @@ pub(crate) struct Keeping {
     pub(crate) procs: Arc<dyn Procs>,
     /// What happens to the processes, from the snapshot on.
     pub(crate) events: PortReceiver<MeshEvent>,
-    pub(crate) kind: (&'static str, u64),
+    pub(crate) breed: Breed,
     pub(crate) params: ParamsOf,
     pub(crate) clock: Clock,
     pub(crate) heartbeat: Duration,
     pub(crate) fan_out: FanOut,
+}
+
+/// What the actors of a mesh are, as their agents are told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Breed {
+    /// The name of their type.
+    pub(crate) kind: &'static str,
+    /// A hash of that, and of what it takes.
+    pub(crate) kind_hash: u64,
+    /// Whether ranks were to be started again when the mesh was made.
     pub(crate) may_restart: bool,
 }
 

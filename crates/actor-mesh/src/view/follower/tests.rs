@@ -26,7 +26,8 @@ impl Ended {
     fn events(&self) -> impl Iterator<Item = MeshEvent> {
         let period = Duration::from_secs(1);
         let (failed, stopped, alive) = (Vec::new(), Vec::new(), Vec::new());
-        let none = Snapshot { period, failed, stopped, alive, is_stopping: false, lagged: false };
+        let (is_stopping, stop_reason, lagged) = (false, None, false);
+        let none = Snapshot { period, failed, stopped, alive, is_stopping, stop_reason, lagged };
         let ended = (0..RANKS).map(|rank| {
             let status = Status::failed(Cause::new(Reason::Exit { code: 1 }));
             let (ranks, incarnation) = (RankSet::from(rank..rank + 1), Incarnation::FIRST);

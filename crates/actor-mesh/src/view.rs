@@ -20,9 +20,11 @@ use crate::wire::{GetMembers, Home, Member, Members};
 mod follower;
 mod roster;
 mod shared;
+mod subscribed;
 
 use follower::Follower;
 pub(crate) use roster::{Roster, Seated, Way};
+pub(crate) use subscribed::Subscribed;
 
 /// What a process knows of a mesh, kept up to date by a task on its control plane for as long as a ref there
 /// uses it.

@@ -1,5 +1,7 @@
 //! A subscriber's end: events in order, and word of a controller that has gone silent.
 
+use std::fmt;
+
 use controller::Watchdog;
 use mesh_core::{MeshEvent, News, Trouble};
 use tokio::sync::mpsc;
@@ -9,7 +11,8 @@ use crate::clock::{Clock, Queued};
 
 /// The events of one subscription, first a snapshot, last [`News::Closed`].
 ///
-/// Dropping it unsubscribes.
+/// Dropping it unsubscribes; those of a port are found to be gone by the next event that nobody takes (N7), unless they
+/// [hold](Self::holding) what says so.
 #[derive(Debug)]
 pub struct MeshEvents {
     events: Source,
@@ -19,6 +22,17 @@ pub struct MeshEvents {
     last: Option<MeshEvent>,
     /// The last event has come.
     is_closed: bool,
+    /// What ends with it.
+    _held: Option<Held>,
+}
+
+/// Kept for what it does when it is dropped.
+struct Held(#[expect(dead_code, reason = "it is dropped")] Box<dyn Send + Sync>);
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
 }
 
 /// Where the events come from.
@@ -63,8 +77,15 @@ impl MeshEvents {
         Self::of(Source::Port(events), clock)
     }
 
+    /// The same events, and something that is dropped with them: what unsubscribes their port, say.
+    #[must_use]
+    pub fn holding(mut self, held: impl Send + Sync + 'static) -> Self {
+        self._held = Some(Held(Box::new(held)));
+        self
+    }
+
     const fn of(events: Source, clock: Clock) -> Self {
-        Self { events, clock, watchdog: Watchdog::new(), last: None, is_closed: false }
+        Self { events, clock, watchdog: Watchdog::new(), last: None, is_closed: false, _held: None }
     }
 
     /// The next event; `None` after the last one, if the controller ended before it, or if another one has

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::ActorMeshRef;
 use super::waiting::Waiting;
+use crate::view::Subscribed;
 
 /// How many events may wait for whoever reads them; a slower one gets a snapshot (N7).
 const EVENTS: usize = 256;
@@ -141,7 +142,7 @@ impl<A> ActorMeshRef<A> {
 
     /// Subscribes to what happens to this slice, told in its ranks: first a snapshot, last
     /// [`News::Closed`](mesh_core::News::Closed). A controller that says nothing for three of the periods that it
-    /// states is told of as well (N10). Dropped, they end with the next event that nobody takes (N7).
+    /// states is told of as well (N10). Dropped, they unsubscribe.
     ///
     /// # Errors
     ///
@@ -156,7 +157,8 @@ impl<A> ActorMeshRef<A> {
         let region = Some(Arc::clone(&self.region));
         let subscribe = Subscribe { to: port.port(), interest, region };
         self.of_home(from, subscribe, proc.call_within()).await??;
-        Ok(MeshEvents::of_port(port, Clock::start()))
+        let subscribed = Subscribed::new(proc, self.home(), port.port());
+        Ok(MeshEvents::of_port(port, Clock::start()).holding(subscribed))
     }
 
     async fn ask(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mesh_core::{
     Incarnation, Interest, MeshEvent, MeshId, News, PortRef, Status, Subscribe, Trouble,
-    Unsubscribe, WhyUndelivered,
+    WhyUndelivered,
 };
 use mesh_runtime::{CallError, Port, Proc};
 use mesh_shape::ValueMesh;
@@ -14,7 +14,7 @@ use supervise::{Clock, MeshEvents};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Homes, Known, Seen, Table};
+use super::{Homes, Known, Seen, Subscribed, Table};
 use crate::members::members;
 
 /// How many events of a mesh may wait here; a slower reader gets a snapshot (N7).
@@ -53,7 +53,8 @@ impl Follower {
         let port = self.proc.open_port::<MeshEvent>(EVENTS);
         let subscribe = Subscribe { to: port.port(), interest: Interest::All, region: None };
         let door = PortRef::<Subscribe>::of(self.homes.controller.actor());
-        let mut subscribed = Subscribed { follower: self, to: port.port(), is_over: false };
+        let (proc, controller) = (self.proc.clone(), self.homes.controller);
+        let mut subscribed = Subscribed::new(proc, controller, port.port());
         match door.call(&self.proc, subscribe).await {
             Ok(Ok(())) => (),
             // It has ended for good: nobody is ever called the same again.
@@ -167,25 +168,6 @@ enum Followed {
     IsOver,
     /// Its controller cannot be reached, or not any more.
     Lost,
-}
-
-/// A subscription, which ends with whoever follows.
-struct Subscribed<'a> {
-    follower: &'a Follower,
-    to: PortRef<MeshEvent>,
-    /// It has ended, and perhaps its controller, too.
-    is_over: bool,
-}
-
-impl Drop for Subscribed<'_> {
-    fn drop(&mut self) {
-        let Follower { proc, homes, .. } = self.follower;
-        let door = PortRef::<Unsubscribe>::of(homes.controller.actor());
-        if !self.is_over && proc.has_way_to(door.actor()) {
-            // One that has no room finds out with the next event that nobody reads.
-            _ = door.try_cast(proc, Unsubscribe { to: self.to }).is_ok();
-        }
-    }
 }
 
 #[cfg(test)]

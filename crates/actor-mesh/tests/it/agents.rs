@@ -1,17 +1,17 @@
 //! agents: what they say of their actors to whoever asks, without a controller.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actor_mesh::ActorMeshRef;
 use actor_mesh::agent::{GetState, WaitRankStatus};
-use controller::Config;
-use mesh_core::{MeshId, PortRef, Progress, RankState, Refusal, Status, Transport};
-use mesh_runtime::{LocalTransport, Network, Port, Proc, codec};
+use mesh_core::{MeshId, PortRef, Progress, RankState, Refusal, Status};
+use mesh_runtime::{LocalTransport, Port};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Add, Panic, SOON, Tool, World, on_failure, soon, tens, world};
+use crate::support::{
+    Add, Panic, SOON, Tool, World, on_failure, sent, soon, tens, world, world_and_guest,
+};
 
 /// What the agent of rank 1 says of a mesh.
 async fn known(world: &World, mesh: &ActorMeshRef<Tool>) -> Vec<(usize, Status)> {
@@ -117,19 +117,9 @@ async fn an_agent_keeps_so_many_waits_and_forgets_the_abandoned() {
 #[tokio::test]
 async fn a_wait_needs_no_controller() {
     let board = LocalTransport::default();
-    let (another, config) = (board.another(), Config::local());
-    let world =
-        World::with("procs=2", config, move || Arc::new(another.another()) as Arc<dyn Transport>);
-    let world = world.await;
-    let mesh = world.tools().await;
-    let guest = Proc::local().expect("there is a runtime");
-    let network = Network::new(guest.clone(), Arc::new(board.another()), 0);
-    let at = "local://guest".parse().expect("it is an address");
-    let doors = network.listen(&at).await.expect("nobody else is there");
-    let owner = Network::of(&world.proc).expect("it has one");
-    owner.dial(guest.peer(), &doors).await.expect("it listens");
-    let bytes = codec::encode("ref", mesh.mesh_ref()).expect("it can be");
-    let tools: ActorMeshRef<Tool> = codec::decode(&bytes).expect("it is one");
+    let (world, network) = world_and_guest("procs=2", &board).await;
+    let (mesh, guest) = (world.tools().await, network.proc().clone());
+    let tools = sent(mesh.mesh_ref());
     let missing = soon(tools.wait(&guest, Progress::Running, SOON)).await;
     assert_eq!(missing, Ok(RankSet::new()));
 

@@ -10,7 +10,8 @@ use controller::{Config, RestartConfig};
 use mesh_cast::FanOut;
 use mesh_core::{ActorId, Message, OwnerNews, PortRef, Transport};
 use mesh_runtime::{
-    Actor, Context, Failure, Handler, Handlers, Port, PortReceiver, Proc, ReplyTo, Verdict,
+    Actor, Context, Failure, Handler, Handlers, LocalTransport, Network, Port, PortReceiver, Proc,
+    ReplyTo, Verdict, codec,
 };
 use mesh_shape::{Extent, ValueMesh};
 use serde::{Deserialize, Serialize};
@@ -301,6 +302,26 @@ impl World {
     pub(crate) async fn spawn(&self, spec: ActorSpec<Tool>) -> ActorMesh<Tool> {
         soon(ActorMesh::spawn(&self.proc, &self.procs.procs(), spec)).await.expect("they start")
     }
+}
+
+/// A world on a board, and a process beside it that has a session with its owner.
+pub(crate) async fn world_and_guest(extent: &str, board: &LocalTransport) -> (World, Network) {
+    let another = board.another();
+    let transports = move || Arc::new(another.another()) as Arc<dyn Transport>;
+    let world = World::with(extent, Config::local(), transports).await;
+    let guest = Proc::local().expect("there is a runtime");
+    let network = Network::new(guest.clone(), Arc::new(board.another()), 0);
+    let at = "local://guest".parse().expect("it is an address");
+    let doors = network.listen(&at).await.expect("nobody else is there");
+    let owner = Network::of(&world.proc).expect("it has one");
+    owner.dial(guest.peer(), &doors).await.expect("it listens");
+    (world, network)
+}
+
+/// A ref as it arrives in another process.
+pub(crate) fn sent(mesh: &ActorMeshRef<Tool>) -> ActorMeshRef<Tool> {
+    let bytes = codec::encode("ref", mesh).expect("it can be");
+    codec::decode(&bytes).expect("it is one")
 }
 
 pub(crate) fn tens(name: &str) -> ActorSpec<Tool> {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use actor_mesh::WatchError;
-use mesh_core::{Interest, MeshPhase, News, Progress};
+use mesh_core::{Interest, MeshPhase, MeshRequest, News, Progress, Reply};
+use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, RankSet, Slice};
 
-use crate::support::{Panic, SOON, soon, world};
+use crate::support::{Panic, SOON, sent, soon, world, world_and_guest};
 
 /// H5, L7, N6: a slice is what its own ranks are.
 #[tokio::test]
@@ -57,6 +58,30 @@ async fn whoever_watches_a_slice_is_told_of_its_ranks_only() {
         }
     }
     assert_eq!(stopped, RankSet::from_ranks([Rank::new(0), Rank::new(2)]));
+}
+
+/// N5: whoever does not listen any more is not told, also if nothing happens.
+#[tokio::test(start_paused = true)]
+async fn events_that_are_dropped_unsubscribe() {
+    let (world, network) = world_and_guest("procs=2", &LocalTransport::default()).await;
+    let tools = world.tools().await;
+    let count = async || match soon(tools.controller().ask(MeshRequest::GetSubscriberCount)).await {
+        Ok(Reply::Subscribers(count)) => count,
+        other => panic!("{other:?}"),
+    };
+    let before = count().await;
+    let left = sent(tools.mesh_ref());
+    let events = left.events(network.proc(), Interest::Terminal);
+    let mut events = soon(events).await.expect("it is taken");
+    // What is not read comes back, and tells, too.
+    assert!(matches!(soon(events.next()).await.map(|it| it.news), Some(News::Snapshot(_))));
+    assert_eq!(count().await, before + 1);
+    drop(events);
+    // No time passes meanwhile.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(count().await, before);
 }
 
 /// Nobody waits for ever for a controller that is gone.

@@ -102,6 +102,12 @@ impl<C: Controlled> Reporter<C> {
     /// How much may change in a row before any of it waits.
     pub const AT_ONCE: u32 = 16;
 
+    /// How far ahead of its pace it may be: so many in a row.
+    const AHEAD: Duration = Self::TOGETHER.saturating_mul(Self::AT_ONCE);
+
+    /// When it is tried again to send what was not taken.
+    const AGAIN: Duration = Duration::from_millis(20);
+
     /// The agent answers for `ranks`, and says `unknown` of those that it has not reported yet.
     pub const fn new(kind: C, ranks: RankSet, unknown: C::Report) -> Self {
         Self {
@@ -154,9 +160,10 @@ impl<C: Controlled> Reporter<C> {
         each.collect()
     }
 
-    /// These reports were not taken: they are to be sent again.
+    /// These reports were not taken, since whoever listens has no room: they are to be sent again, in a while.
     pub fn keep(&mut self, reports: &Overlay<Update<C::Report>>) {
         self.unsent.extend(reports.iter().map(|(rank, _)| rank));
+        self.paced = self.paced + Self::AHEAD + Self::AGAIN;
     }
 
     /// Everything is to be sent again: another controller listens now (K3, L1).
@@ -172,8 +179,7 @@ impl<C: Controlled> Reporter<C> {
     /// mesh what its ranks are.
     #[must_use]
     pub fn send_due(&self) -> Option<Timestamp> {
-        let ahead = Self::TOGETHER * Self::AT_ONCE;
-        let due = Timestamp::from_start(self.paced.since_start().saturating_sub(ahead));
+        let due = Timestamp::from_start(self.paced.since_start().saturating_sub(Self::AHEAD));
         self.has_unsent().then_some(due)
     }
 
@@ -354,11 +360,13 @@ mod tests {
         let mut reporter = reporter(8);
         let mut now = at(9);
         for rank in (0..8).cycle().take(800) {
-            reporter.report(Rank::new(rank), Incarnation::FIRST, now, Status::Running);
-            assert!(reporter.send_due().is_some_and(|due| due <= now));
-            _ = reporter.take_unsent(now);
-            _ = reporter.take_unsent(now);
-            now = now + Reporter::<Plain>::TOGETHER;
+            // Two, one right after the other.
+            for _ in 0..2 {
+                reporter.report(Rank::new(rank), Incarnation::FIRST, now, Status::Running);
+                assert!(reporter.send_due().is_some_and(|due| due <= now));
+                _ = reporter.take_unsent(now);
+            }
+            now = now + 2 * Reporter::<Plain>::TOGETHER;
         }
     }
 

@@ -143,8 +143,9 @@ impl Watch {
         (threshold / 8).min(Duration::from_millis(500)).max(Self::every(threshold))
     }
 
-    /// How often to look, so that what hangs is told no later than 75 ms after the threshold: by so much a
-    /// look may come after the begin of a function.
+    /// How often to look, so that what hangs is told no later than 150 ms after the threshold. What begins is seen
+    /// by a look, and looked at when it will have run for too long; what awaits and then blocks, or a runtime that
+    /// goes silent, only at the look after that.
     fn every(threshold: Duration) -> Duration {
         (threshold / 20).clamp(Duration::from_millis(5), Duration::from_millis(75))
     }
@@ -153,7 +154,8 @@ impl Watch {
     fn soon(&self, now: Instant) -> Duration {
         let every = Self::every(self.threshold);
         let long = self.actors.values().filter_map(|seen| seen.long_in(self.threshold, now));
-        long.fold(every, Duration::min)
+        // Not more often than a timer can tell apart.
+        long.fold(every, Duration::min).max(Duration::from_millis(1))
     }
 
     /// Looks at all that runs. `is_back`: what was given to the runtime last has run.

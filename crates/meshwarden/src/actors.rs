@@ -312,6 +312,7 @@ async fn live(mut worker: Worker, proc: &Proc, mut unhandled: Unhandled) -> Exit
             _ = terminated.recv() => {
                 // That some cannot be ended is no reason to stay.
                 _ = proc.stop(STOP_WITHIN).await.is_ok();
+                backtraces_logged(LOGGED_WITHIN);
                 return ExitCode::SUCCESS;
             }
             // Nobody has a use for messages that are for no actor.

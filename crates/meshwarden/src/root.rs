@@ -104,14 +104,13 @@ where
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (root, mut unhandled) = Root::start(runtime.handle(), registry)?;
     let actors = root.actors.clone();
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         tokio::select! {
             biased;
             Some(failure) = unhandled.recv() => {
                 // That they cannot be ended is no reason to stay: the process ends.
                 _ = actors.stop(ACTORS_WITHIN).await.is_ok();
                 _ = writeln!(io::stderr(), "{}", failure.report()).is_ok();
-                backtraces_logged(LOGGED_WITHIN);
                 Ok(ExitCode::FAILURE)
             }
             result = client(root) => {
@@ -119,7 +118,9 @@ where
                 result
             }
         }
-    })
+    });
+    backtraces_logged(LOGGED_WITHIN);
+    result
 }
 
 /// Prints an error and what caused it. There is nobody left to tell if that fails.

@@ -351,6 +351,8 @@ impl HostAgent {
 
     /// Ends everything, and says whether nothing is left.
     async fn close(mut self, closed: oneshot::Sender<bool>) {
+        // What was seen last waits for nothing more.
+        self.meshes.values_mut().for_each(Hosted::flush);
         self.meshes.clear();
         let is_closed = match self.guard.take() {
             Some(guard) => guard.close(close_deadline()).await,

@@ -20,6 +20,9 @@ use crate::members::members;
 /// How many events of a mesh may wait here; a slower reader gets a snapshot (N7).
 const EVENTS: usize = 256;
 
+/// How many events are heard before what they say is told, however many more have come (R1).
+const HEARD_AT_ONCE: usize = 64;
+
 /// When it is tried again to reach the controller of a mesh.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -67,8 +70,7 @@ impl Follower {
         let mut events = MeshEvents::of_port(port, Clock::start());
         let mut known = self.known();
         let mut asked = FuturesUnordered::new();
-        // Since it was told last: something is new, and an event of the mesh has come.
-        let (mut is_untold, mut is_news) = (false, false);
+        let mut untold = Untold::default();
         loop {
             tokio::select! {
                 biased;
@@ -80,32 +82,33 @@ impl Follower {
                             tracing::debug!(%error, mesh = %self.mesh, "nobody says where ranks are");
                         }
                     }
-                    is_untold = true;
+                    untold.has_answer = true;
                 }
-                event = events.next() => {
+                event = events.next(), if untold.n_events < HEARD_AT_ONCE => {
                     let Some(followed) = self.hear(event, &mut known) else {
-                        (is_untold, is_news) = (true, true);
+                        untold.n_events += 1;
                         continue;
                     };
                     subscribed.is_over = matches!(followed, Followed::ToTheEnd);
-                    if subscribed.is_over || is_untold && self.has_told() {
+                    let has_told = untold.has_answer || self.has_told();
+                    if subscribed.is_over || untold.is_some() && has_told {
                         self.publish(&known);
                     }
                     return followed;
                 }
-                // Not before all is heard that has come: to tell costs what the mesh is, and so it is not done for
-                // each of many ranks that end at once.
-                () = std::future::ready(()), if is_untold => {
+                // Not before all is heard that has come, or much of it: to tell costs what the mesh is, and so it is
+                // not done for each of many ranks that end at once.
+                () = std::future::ready(()), if untold.is_some() => {
                     // An answer that is on its way already comes before what it does not know: both come by one
                     // session.
-                    if is_news && known.is_incomplete() && asked.is_empty() {
+                    if untold.n_events > 0 && known.is_incomplete() && asked.is_empty() {
                         asked.push(members(&self.proc, self.homes.keeper));
                     }
                     // At first it is not told that there is nothing, before it was asked.
-                    if asked.is_empty() || self.has_told() {
+                    if untold.has_answer || asked.is_empty() || self.has_told() {
                         self.publish(&known);
                     }
-                    (is_untold, is_news) = (false, false);
+                    untold = Untold::default();
                 }
             }
         }
@@ -157,6 +160,21 @@ impl Follower {
             }
             has_changed
         });
+    }
+}
+
+/// What is new since it was told last.
+#[derive(Default)]
+struct Untold {
+    /// How many events of the mesh have come.
+    n_events: usize,
+    /// Where ranks are has been answered.
+    has_answer: bool,
+}
+
+impl Untold {
+    const fn is_some(&self) -> bool {
+        self.n_events > 0 || self.has_answer
     }
 }
 

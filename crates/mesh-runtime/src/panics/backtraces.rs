@@ -4,6 +4,7 @@
 //! that is done on a thread of its own, a moment later, when whoever is told of the panic has been told.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -18,35 +19,52 @@ const WRITING_MAX: usize = 16;
 const AFTER: Duration = Duration::from_millis(100);
 
 /// How many threads are at it. It belongs to the panic hook, which there is one of in a process.
-static WRITING: Writing = Writing { n: Mutex::new(0), is_less: Condvar::new() };
+static WRITING: Writing =
+    Writing { n: Mutex::new(0), is_less: Condvar::new(), is_looking_up: AtomicBool::new(false) };
 
 struct Writing {
     n: Mutex<usize>,
     is_less: Condvar,
+    /// Names are being looked up. Whoever captures meanwhile waits until they are.
+    is_looking_up: AtomicBool,
 }
+
+/// A place among those that are being logged.
+struct Slot;
 
 impl Writing {
     fn n(&self) -> MutexGuard<'_, usize> {
         self.n.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there was room for one more.
-    fn begin(&self) -> bool {
+    /// One more place, if there is room.
+    fn begin(&self) -> Option<Slot> {
         let mut n = self.n();
         let has_room = *n < WRITING_MAX;
         *n += usize::from(has_room);
-        has_room
+        has_room.then_some(Slot)
     }
 
-    fn end(&self) {
-        *self.n() -= 1;
-        self.is_less.notify_all();
+    /// The text of a backtrace.
+    fn look_up(&self, backtrace: &Backtrace) -> String {
+        self.is_looking_up.store(true, Ordering::Relaxed);
+        let text = backtrace.to_string();
+        self.is_looking_up.store(false, Ordering::Relaxed);
+        text
     }
 }
 
-/// The backtrace of the caller, if one is asked for (`RUST_BACKTRACE`) and somebody reads the log.
+impl Drop for Slot {
+    fn drop(&mut self) {
+        *WRITING.n() -= 1;
+        WRITING.is_less.notify_all();
+    }
+}
+
+/// The backtrace of the caller, if one is asked for (`RUST_BACKTRACE`) and somebody reads the log; and unless names are
+/// being looked up: whoever panics meanwhile would be told of only when they are.
 pub(crate) fn captured() -> Option<Backtrace> {
-    if !tracing::enabled!(Level::ERROR) {
+    if !tracing::enabled!(Level::ERROR) || WRITING.is_looking_up.load(Ordering::Relaxed) {
         return None;
     }
     let backtrace = Backtrace::capture();
@@ -55,24 +73,25 @@ pub(crate) fn captured() -> Option<Backtrace> {
 
 /// Logs the panic of an actor with its backtrace, as who calls would.
 pub(crate) fn log(message: String, backtrace: Backtrace) {
+    let Some(slot) = WRITING.begin() else {
+        tracing::error!(message, "panic of an actor; its backtrace is one too many and left out");
+        return;
+    };
     let (subscriber, span) =
         (tracing::dispatcher::get_default(Clone::clone), tracing::Span::current());
+    let copy = message.clone();
     let write = move || {
         thread::sleep(AFTER);
+        // Not within the subscriber, which may hold up others who log.
+        let backtrace = WRITING.look_up(&backtrace);
         tracing::dispatcher::with_default(&subscriber, || {
             span.in_scope(|| tracing::error!(message, "panic of an actor\n{backtrace}"));
         });
-        WRITING.end();
+        drop(slot);
     };
-    if !WRITING.begin() {
-        tracing::error!(
-            "panic of an actor; its backtrace is left out, since too many are being looked up"
-        );
-        return;
-    }
     let thread = thread::Builder::new().name("meshwarden-backtrace".to_owned()).spawn(write);
-    if thread.is_err() {
-        WRITING.end();
+    if let Err(error) = thread {
+        tracing::error!(message = copy, %error, "panic of an actor; its backtrace cannot be logged");
     }
 }
 

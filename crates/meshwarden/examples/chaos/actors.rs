@@ -70,7 +70,8 @@ pub(crate) async fn run(root: &Root, options: &Options) -> Result<ExitCode> {
     let scratch = Scratch::new()?;
     // Where all panic at once, each rank is one.
     let each = if options.is_at_once { options.extent.size() } else { 1 };
-    let n_faults = options.n_faults.div_ceil(each);
+    // One here, and one over TCP, at least.
+    let n_faults = options.n_faults.div_ceil(each).max(2);
     // A fifth of them, or as often as over TCP.
     let n_within = n_faults.div_ceil(if options.is_at_once { 2 } else { 5 });
     let (name, seed) = ("in process", options.seed);

@@ -375,8 +375,8 @@ impl Hosted {
         self.seats.iter().filter_map(up).collect()
     }
 
-    /// What it does not take is kept.
-    fn flush(&mut self) {
+    /// Sends what the controller has not had. What it does not take is kept.
+    pub(crate) fn flush(&mut self) {
         let reports = self.reporter.take_unsent(Timestamp::from_start(boot_time()));
         let answer = Answer::Reported { agent: self.agent(), life: self.life, reports };
         if let Err(Undelivered::Full(Answer::Reported { reports, .. })) =

@@ -41,6 +41,9 @@ pub struct Limits {
     pub tries: u32,
     /// How many streams a relay knows. At this bound it refuses new ones.
     pub streams: usize,
+    /// How many bytes a process keeps of what others or its own actors have taken and not handled, and it is to pass
+    /// on towards who sent that. What comes at this bound is lost, counted and logged.
+    pub back_bytes: usize,
     /// How many legs of one cast a node has open at once. There is one, and one more for each node that was
     /// lost between it and the caster meanwhile; more are refused.
     pub legs: usize,
@@ -57,6 +60,7 @@ impl Default for Limits {
             open_bytes: 256 << 20,
             tries: 4,
             streams: 16_384,
+            back_bytes: 64 << 20,
             legs: 64,
         }
     }

@@ -9,11 +9,16 @@
 //! merged into one message. A message or a reply of more than 16 MiB is refused with
 //! [`TooLarge`](mesh_core::WhyUndelivered::TooLarge), as most transports refuse it that goes directly.
 //!
+//! What an actor has taken and not handled goes back to who sent it (R3). Where the two processes have no session with
+//! each other it goes from relay to relay, beside what goes down and up; only relays of the mesh are believed, and at
+//! most [`Limits::back_bytes`](crate::Limits::back_bytes) of it wait in a process.
+//!
 //! No user's code runs here: messages travel as bytes, and are decoded by whoever handles them. What is for an
 //! actor that has no room waits in a queue of its own, of which each caster fills no more than
 //! [`Limits::rank`](crate::Limits::rank): then what is for that rank waits at the caster, and nothing else does.
 
 mod ahead;
+mod backs;
 mod books;
 mod carrier;
 mod caster_actor;
@@ -27,6 +32,7 @@ mod pieces;
 mod posts;
 mod reducers;
 mod relay_actor;
+mod rolls;
 mod table;
 mod ticket;
 mod ups;

@@ -263,7 +263,11 @@ impl<M: Message> AnyLetter for Letter<M> {
             }
             Back::Away(back) => {
                 let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
-                return proc.return_away(head, (back.body)(message));
+                let body = (back.body)(message);
+                return match back.is_direct {
+                    true => proc.return_away(head, body),
+                    false => proc.return_passed_on(head, body),
+                };
             }
             Back::Unmissed => return discard(message),
             Back::Nobody => None,
@@ -288,7 +292,11 @@ impl<M: Message> AnyLetter for Sealed<M> {
             Back::Caller(reply) => return reply.refuse(fault),
             Back::Away(back) => {
                 let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
-                return proc.return_away(head, Body::Bytes(bytes));
+                let body = Body::Bytes(bytes);
+                return match back.is_direct {
+                    true => proc.return_away(head, body),
+                    false => proc.return_passed_on(head, body),
+                };
             }
             Back::Unmissed => return,
             Back::Nobody => None,

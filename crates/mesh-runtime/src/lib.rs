@@ -7,7 +7,7 @@
 //! | [`Context`] | what an actor can do: send, supervise children ([`ChildSpec`]), have work done beside it |
 //! | [`ActorRef`], [`Port`] | talk to one actor, by reference or by address: cast, call, stop, wait for its end |
 //! | [`multi_call`], [`Broadcast`] | many calls with one gathering; one message for many, encoded once, or not at all ([`Near`]) |
-//! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end |
+//! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end; [`NoWayBack`]: what can go back only by way of others |
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
 //! An actor ends with its parent, who is told if it fails. Its mailbox is bounded, and stops overtake messages.
@@ -88,7 +88,7 @@ pub use name::Name;
 pub use network::Network;
 pub use panics::backtraces_logged;
 pub use passed_on::Asked;
-pub use peers::PeerLost;
+pub use peers::{NoWayBack, PeerLost};
 pub use port::Port;
 pub use port_receiver::PortReceiver;
 pub use proc::{Milestone, NoRuntime, Proc, ProcConfig, StillRunning};

@@ -27,6 +27,8 @@ const LAG_SECONDS: &str = "meshwarden_runtime_lag_seconds";
 const RESTARTS_TOTAL: &str = "meshwarden_actor_restarts_total";
 /// Messages that came back to their senders, by `reason`.
 const UNDELIVERED_TOTAL: &str = "meshwarden_undelivered_messages_total";
+/// Messages that were not handled and do not come back to their senders.
+const LOST_RETURNS_TOTAL: &str = "meshwarden_lost_returns_total";
 /// Calls whose deadline passed.
 const DEADLINES_TOTAL: &str = "meshwarden_call_deadlines_total";
 
@@ -50,6 +52,11 @@ pub fn describe() {
     describe_histogram!(LAG_SECONDS, Unit::Seconds, "How late a runtime runs what it could.");
     describe_counter!(RESTARTS_TOTAL, Unit::Count, "Actors that were started again.");
     describe_counter!(UNDELIVERED_TOTAL, Unit::Count, "Messages that could not be delivered.");
+    describe_counter!(
+        LOST_RETURNS_TOTAL,
+        Unit::Count,
+        "Undelivered messages that do not come back."
+    );
     describe_counter!(DEADLINES_TOTAL, Unit::Count, "Calls not answered within their deadline.");
 }
 
@@ -57,6 +64,7 @@ pub fn describe() {
 #[derive(Debug)]
 pub(crate) struct ProcMetrics {
     undelivered: [(WhyUndelivered, Counter); WhyUndelivered::ALL.len()],
+    lost_returns: Counter,
     deadlines: Counter,
 }
 
@@ -65,6 +73,7 @@ impl ProcMetrics {
         Self {
             undelivered: WhyUndelivered::ALL
                 .map(|why| (why, counter!(UNDELIVERED_TOTAL, "reason" => why.label()))),
+            lost_returns: counter!(LOST_RETURNS_TOTAL),
             deadlines: counter!(DEADLINES_TOTAL),
         }
     }
@@ -75,6 +84,10 @@ impl ProcMetrics {
                 counter.increment(1);
             }
         }
+    }
+
+    pub(crate) fn lost_return(&self) {
+        self.lost_returns.increment(1);
     }
 
     pub(crate) fn deadline_passed(&self) {

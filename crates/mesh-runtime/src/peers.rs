@@ -9,6 +9,11 @@ use crate::codec::Outgoing;
 use crate::endpoint::Away;
 use crate::proc::Proc;
 
+mod way_back;
+
+pub(crate) use way_back::Detour;
+pub use way_back::NoWayBack;
+
 /// A session with a peer has ended: of what is on its way there nobody knows. There may be another one.
 ///
 /// It arrives after everything that has arrived by that session, and both ends are told.

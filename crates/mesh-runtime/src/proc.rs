@@ -26,7 +26,7 @@ use crate::kind::Kind;
 use crate::metrics::ProcMetrics;
 use crate::name::Name;
 use crate::panics;
-use crate::peers::Watchers;
+use crate::peers::{Detour, Watchers};
 use crate::pulse::WatchList;
 use crate::registry::Registry;
 use crate::remote::Remote;
@@ -134,6 +134,7 @@ struct Inner {
     remote: Remote,
     overflow: Overflow,
     watchers: Watchers,
+    detour: Detour,
     slots: Slots,
     /// What carries its sessions, if it has some, and the hash that it meets others with.
     transport: OnceLock<(Arc<dyn Transport>, u64)>,
@@ -245,6 +246,7 @@ impl Proc {
             remote: Remote::default(),
             overflow: Overflow::default(),
             watchers: Watchers::default(),
+            detour: Detour::default(),
             slots: Slots::default(),
             transport: OnceLock::new(),
         };
@@ -460,6 +462,10 @@ impl Proc {
 
     pub(crate) fn slots(&self) -> &Slots {
         &self.inner.slots
+    }
+
+    pub(crate) fn detour(&self) -> &Detour {
+        &self.inner.detour
     }
 
     pub(crate) fn watchers(&self) -> &Watchers {

@@ -269,12 +269,17 @@ impl Proc {
 
     /// A cast of another process that could not be delivered goes back, counted and logged (R3).
     pub(crate) fn return_away(&self, head: Head, body: Body) {
-        if let Head::Returned { why, of, port, .. } = &head {
+        self.tell_returned(&head);
+        self.answer_away(head, body);
+    }
+
+    /// Counts and logs what goes back.
+    pub(crate) fn tell_returned(&self, head: &Head) {
+        if let Head::Returned { why, of, port, .. } = head {
             self.metrics().undelivered(*why);
             let what = format_args!("port {port} of actor {of}, which returns: {why}");
             log_undelivered(*of, &what);
         }
-        self.answer_away(head, body);
     }
 
     /// Casts a message to another process.

@@ -1,5 +1,6 @@
 //! The same, and more, where casts and calls of three and more go down a tree of processes.
 
+mod backs;
 mod down;
 mod leaving;
 mod returned;

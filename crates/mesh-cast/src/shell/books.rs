@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::MeshId;
+use mesh_core::{ActorId, MeshId};
 use tokio::time::Instant;
 
 use super::table::{Book, Table};
@@ -47,6 +47,12 @@ impl Books {
         (book.table().version >= version).then_some(book)
     }
 
+    /// The mesh that an actor is a rank of.
+    pub(super) fn mesh_of(&self, actor: ActorId) -> Option<MeshId> {
+        let book = self.books.iter().find(|(_, (book, _))| book.has_actor(actor));
+        book.map(|(mesh, _)| *mesh)
+    }
+
     /// Forgets those that nothing was heard of for so long, and that no caster in `heard` casts to.
     pub(super) fn sweep(&mut self, heard: &BTreeSet<MeshId>, after: Duration) {
         self.books.retain(|mesh, (_, used)| heard.contains(mesh) || used.elapsed() <= after);
@@ -55,7 +61,7 @@ impl Books {
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::{ActorId, Incarnation, ProcId};
+    use mesh_core::{Incarnation, ProcId};
     use mesh_shape::{Extent, Region, ValueMesh};
 
     use super::super::table::Seat;

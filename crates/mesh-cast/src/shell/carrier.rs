@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::message::{Down, Forgot, GetSeats, LegName, Word};
-use super::pieces::{PIECE_BYTES, Piece};
+use super::pieces::{PIECE_BYTES, Piece, Queue};
 use super::posts::{NotSent, Parcel, Posted, Way};
 use super::table::Table;
 use crate::wire::Leg;
@@ -24,13 +24,14 @@ const REACHED_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Carrier<A: Actor> {
     me: ActorRef<A>,
     deputy: Deputy,
+    queue: Queue,
     /// Which table of each mesh the process has been sent.
     told: BTreeMap<MeshId, u64>,
 }
 
 impl<A: Handler<NotSent>> Carrier<A> {
-    pub(super) const fn new(me: ActorRef<A>, deputy: Deputy) -> Self {
-        Self { me, deputy, told: BTreeMap::new() }
+    pub(super) const fn new(me: ActorRef<A>, deputy: Deputy, queue: Queue) -> Self {
+        Self { me, deputy, queue, told: BTreeMap::new() }
     }
 
     pub(super) async fn run(mut self, mut parcels: mpsc::UnboundedReceiver<Posted>) {
@@ -79,6 +80,14 @@ impl<A: Handler<NotSent>> Carrier<A> {
                 let peer = self.proc().peer();
                 self.send(to, Forgot { peer, mesh }, &[]).await;
             }
+            Parcel::Back(to, None, held) if !self.proc().has_way_to(to) => {
+                return Err(Parcel::Back(to, None, held));
+            }
+            Parcel::Back(to, _, held) => {
+                // It takes room until it is sent.
+                self.send(to, held.passed_on(), &[]).await;
+                held.done();
+            }
             Parcel::TellAgain(mesh) => _ = self.told.remove(&mesh),
         }
         Ok(())
@@ -96,7 +105,7 @@ impl<A: Handler<NotSent>> Carrier<A> {
         let Some(whole) = message.bytes().filter(|bytes| bytes.len() > PIECE_BYTES) else {
             return message.cast(&self.deputy, PortRef::of(to)).await;
         };
-        let of = (self.me.id(), PortRef::<M>::of(to).port());
+        let of = (self.me.id(), self.queue, PortRef::<M>::of(to).port());
         let Some(pieces) = Piece::cut(of, legs, &whole) else {
             // Messages of programs have bounds. Left is the table of a mesh without any order in it.
             tracing::error!(name = M::NAME, bytes = whole.len(), "a message is too large");
@@ -146,6 +155,7 @@ impl<A: Handler<NotSent>> Carrier<A> {
         let word = match parcel {
             Parcel::Legs(_, legs) => NotSent::Legs(legs.iter().map(Leg::name).collect()),
             Parcel::Word(_, word) => NotSent::Word(word),
+            Parcel::Back(to, _, held) => NotSent::Back(to.peer(), held),
             Parcel::Answer(..) | Parcel::Forgot(..) | Parcel::TellAgain(_) => return,
         };
         self.tell(word).await;

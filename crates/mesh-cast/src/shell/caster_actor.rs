@@ -14,14 +14,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::ahead::{AHEAD, Ahead, Place};
+use super::backs;
 use super::casters::{Cast, Told, Users, forget, leave};
 use super::crowd::Crowd;
 use super::downs::TOGETHER_WITHIN;
 use super::links::{Linked, Links, whole_of};
-use super::message::{Body, Forgot, LegName, Payload, Up};
+use super::message::{Back, Body, Forgot, LegName, Payload, Up};
 use super::pieces::{MESSAGE_MAX, Piece};
 use super::posts::{NotSent, Way};
 use super::relay_actor::{self, FORGOTTEN_AFTER};
+use super::rolls;
 use super::table::{Book, Table};
 use super::ticket::Ticket;
 use crate::caster::{Caster, Effect, Event, Full};
@@ -272,6 +274,7 @@ impl CasterActor {
             tracing::warn!(mesh = ?self.mesh, "a table does not hold together: dropped");
             return;
         };
+        rolls::note(cx.proc(), &book);
         let members = Arc::clone(book.members());
         self.book = Some(book);
         let effects = self.caster.step(Event::Members(members));
@@ -345,6 +348,7 @@ impl Actor for CasterActor {
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Up>().takes::<Forgot>().takes::<Piece>().takes::<PeerLost>();
+        handlers.takes::<Back>();
     }
 }
 
@@ -403,10 +407,19 @@ impl Handler<Forgot> for CasterActor {
 
 impl Handler<Piece> for CasterActor {
     async fn handle(&mut self, piece: Piece, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let whole = self.on_piece(piece, cx);
-        if let Some(up) = whole.and_then(|whole| whole_of(&whole)) {
+        let Some(whole) = self.on_piece(piece, cx) else { return Ok(()) };
+        if let Some(up) = whole_of(&whole) {
             self.on_answers(up, cx);
+        } else if let Some(back) = whole_of(&whole) {
+            backs::give_back(back, cx.sender(), cx.proc());
         }
+        Ok(())
+    }
+}
+
+impl Handler<Back> for CasterActor {
+    async fn handle(&mut self, back: Back, cx: &mut Context<Self>) -> Result<(), Failure> {
+        backs::give_back(back, cx.sender(), cx.proc());
         Ok(())
     }
 }
@@ -478,6 +491,7 @@ impl Handler<Tick> for CasterActor {
         self.links.posts.sweep(cx.proc());
         self.links.downs.sweep();
         self.free_places();
+        rolls::touch(cx.proc(), self.mesh);
         let is_idle = self.caster.n_flights() == 0 && self.waiting.is_empty();
         let is_unused = is_idle && self.users.is_none() && self.said == self.caster.settled();
         if is_unused && leave(cx.proc(), self.mesh, cx.me()) {

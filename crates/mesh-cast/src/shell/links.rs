@@ -8,9 +8,10 @@ use mesh_core::{MeshId, Message, PeerId, PortId};
 use mesh_runtime::{Context, Handler, PeerLost, Undelivered, codec};
 use serde::de::DeserializeOwned;
 
+use super::backs::Held;
 use super::downs::{Downs, Due};
-use super::message::{Down, Forgot, LegName, Payload, Up};
-use super::pieces::{Piece, Pieces};
+use super::message::{Back, Down, Forgot, LegName, Payload, Up};
+use super::pieces::{Piece, Pieces, Queue};
 use super::posts::{NotSent, Parcel, Posts, Way};
 use crate::plan::Plan;
 use crate::wire::{Answer, Leg, Progress, Settlement};
@@ -20,11 +21,14 @@ pub(super) struct Links {
     pub(super) downs: Downs,
     pub(super) posts: Posts,
     pub(super) pieces: Pieces,
+    /// What comes back of what goes back in pieces: each from whom it was for.
+    returned: Pieces,
 }
 
 impl Links {
     pub(super) fn new() -> Self {
-        Self { downs: Downs::default(), posts: Posts::new(), pieces: Pieces::default() }
+        let (pieces, returned) = (Pieces::default(), Pieces::default());
+        Self { downs: Downs::default(), posts: Posts::new(Queue::Tree), pieces, returned }
     }
 }
 
@@ -46,6 +50,19 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
 
     /// The session with a process was lost.
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>);
+
+    /// Something that was to go back could not be sent to that process. Only relays pass it on; dropped, it is lost.
+    fn back_not_sent(&mut self, _: PeerId, held: Held, _: &mut Context<Self>) {
+        drop(held);
+    }
+
+    /// Something that was to go back was sent to that process and comes back from there.
+    fn back_returned(&mut self, _: PeerId, back: Back, cx: &mut Context<Self>) {
+        cx.proc().lost_on_the_way_back(
+            &back.back,
+            "it was returned to somebody who does not pass it on",
+        );
+    }
 
     fn on_peer_lost(&mut self, PeerLost { peer, .. }: PeerLost, cx: &mut Context<Self>) {
         let links = self.links();
@@ -88,12 +105,29 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     }
 
     fn on_returned(&mut self, undelivered: Undelivered, cx: &mut Context<Self>) {
-        self.legs_failed(legs_of(undelivered), cx);
+        let to = undelivered.to;
+        match came_back(undelivered) {
+            CameBack::Legs(legs) => self.legs_failed(legs, cx),
+            CameBack::Back(back) => self.back_returned(to.peer(), back, cx),
+            CameBack::PartOfBack(piece) => {
+                let is_last = piece.is_last_of::<Back>();
+                let whole = self.links().returned.add(Piece { from: to, ..piece });
+                match whole.and_then(|whole| whole_of(&whole)) {
+                    Some(back) => self.back_returned(to.peer(), back, cx),
+                    None if is_last => {
+                        let reason = "a part of it was sent to a process that is lost";
+                        cx.proc().lost_on_the_way_back(&"a message in pieces", reason);
+                    }
+                    None => (),
+                }
+            }
+        }
     }
 
     fn on_not_sent(&mut self, not_sent: NotSent, cx: &mut Context<Self>) {
         match not_sent {
             NotSent::Legs(legs) => self.legs_failed(legs, cx),
+            NotSent::Back(to, held) => self.back_not_sent(to, *held, cx),
             NotSent::Word(word) => {
                 for (to, word) in self.below(&word) {
                     self.send_word(to, word, cx);
@@ -123,16 +157,29 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     }
 }
 
-/// Which legs have come back, if it is some or a part of them.
-fn legs_of(undelivered: Undelivered) -> Vec<LegName> {
-    if undelivered.name == Piece::NAME {
-        return undelivered.decode::<Piece>().map(|piece| piece.legs).unwrap_or_default();
+/// What somebody has sent and comes back.
+enum CameBack {
+    /// Some, a part of some, or anything that nobody misses.
+    Legs(Vec<LegName>),
+    Back(Back),
+    /// What goes by the queue for what goes back.
+    PartOfBack(Piece),
+}
+
+fn came_back(undelivered: Undelivered) -> CameBack {
+    let nothing = CameBack::Legs(Vec::new());
+    match undelivered.name {
+        Piece::NAME => match undelivered.decode::<Piece>() {
+            Ok(piece) if piece.queue == Queue::Backs => CameBack::PartOfBack(piece),
+            Ok(piece) => CameBack::Legs(piece.legs),
+            Err(_) => nothing,
+        },
+        Back::NAME => undelivered.decode().map_or(nothing, CameBack::Back),
+        Down::NAME => undelivered
+            .decode::<Down>()
+            .map_or(nothing, |down| CameBack::Legs(down.legs.iter().map(Leg::name).collect())),
+        _ => nothing,
     }
-    if undelivered.name != Down::NAME {
-        return Vec::new();
-    }
-    let down = undelivered.decode::<Down>();
-    down.map(|down| down.legs.iter().map(Leg::name).collect()).unwrap_or_default()
 }
 
 /// The message that bytes for a port are, if they are for that of `M`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mesh_core::{ActorId, MeshId, Message, PeerId, PortId, ProcSeat};
+use mesh_runtime::NoWayBack;
 use mesh_shape::{Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +123,17 @@ pub(super) struct Forgot {
     pub(super) mesh: MeshId,
 }
 
+/// What was taken in a process and not handled, on its way to who sent it: the processes of the two may have no
+/// session with each other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Back {
+    /// The mesh that it was cast to.
+    pub(super) mesh: MeshId,
+    pub(super) back: NoWayBack,
+    /// How often it was passed on, this time included.
+    pub(super) n_hops: u8,
+}
+
 macro_rules! message {
     ($name:ident, $text:literal, $reply:ty) => {
         impl Message for $name {
@@ -137,4 +149,5 @@ message!(Up, "CastAnswer", ());
 message!(Word, "CastSettled", ());
 message!(Forgot, "CastForgotten", ());
 message!(Piece, "CastPiece", ());
+message!(Back, "CastBack", ());
 message!(GetSeats, "GetSeats", Vec<(Rank, ProcSeat)>);

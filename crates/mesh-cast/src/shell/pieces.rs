@@ -1,13 +1,13 @@
 //! `Pieces`: a message that is larger than a frame of the control lane may be travels in pieces.
 //!
 //! Whoever sends by a queue sends one message after the other, and a session keeps the order. So the pieces of
-//! a message are neighbours, and a receiver has at most one message of each sender that is not whole. What a
+//! a message are neighbours, and a receiver has at most one message of each queue that is not whole. What a
 //! lost session has cut off is dropped with it, or by the next message of that sender.
 
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use mesh_core::{ActorId, PeerId, PortId};
+use mesh_core::{ActorId, Message, PeerId, PortId};
 use mesh_shape::Overlay;
 use serde::{Deserialize, Serialize};
 
@@ -30,11 +30,22 @@ const WHOLE_MAX: usize = MESSAGE_MAX + (4 << 20);
 /// What surrounds a reply, about.
 const RUN_BYTES: usize = 64;
 
+/// Which of its queues to a process somebody sends by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Queue {
+    /// What goes down and up the tree.
+    Tree,
+    /// What goes back.
+    Backs,
+}
+
 /// A part of a message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Piece {
     /// Which relay or caster sends it.
     pub(super) from: ActorId,
+    /// By which of its queues.
+    pub(super) queue: Queue,
     /// For which port the message is.
     pub(super) port: PortId,
     /// Which legs it is, if it is one or some.
@@ -49,28 +60,36 @@ pub(super) struct Piece {
 impl Piece {
     /// Cuts a message; `None` if it is too large.
     pub(super) fn cut(
-        (from, port): (ActorId, PortId),
+        (from, queue, port): (ActorId, Queue, PortId),
         legs: &[LegName],
         whole: &Bytes,
     ) -> Option<impl Iterator<Item = Self> + use<>> {
         let (total, whole, legs) = (whole.len(), whole.clone(), legs.to_vec());
         let pieces = (0..total).step_by(PIECE_BYTES).map(move |start| {
             let bytes = whole.slice(start..total.min(start + PIECE_BYTES));
-            Self { from, port, legs: legs.clone(), total, start, bytes }
+            Self { from, queue, port, legs: legs.clone(), total, start, bytes }
         });
         (total <= WHOLE_MAX).then_some(pieces)
     }
 }
 
+impl Piece {
+    /// Whether it is the last one of a message of that type.
+    pub(super) fn is_last_of<M: Message>(&self) -> bool {
+        let end = self.start.checked_add(self.bytes.len());
+        self.port == PortId::of::<M>() && end == Some(self.total)
+    }
+}
+
 /// The messages that are not whole yet.
 #[derive(Debug, Default)]
-pub(super) struct Pieces(BTreeMap<ActorId, BytesMut>);
+pub(super) struct Pieces(BTreeMap<(ActorId, Queue), BytesMut>);
 
 impl Pieces {
     /// Takes a piece. Returns the message when it is whole, and for which port it is.
     pub(super) fn add(&mut self, piece: Piece) -> Option<(PortId, Bytes)> {
-        let Piece { from, port, total, start, bytes, .. } = piece;
-        let mut message = self.0.remove(&from).unwrap_or_default();
+        let Piece { from, queue, port, total, start, bytes, .. } = piece;
+        let mut message = self.0.remove(&(from, queue)).unwrap_or_default();
         if start == 0 {
             message.clear();
         }
@@ -84,13 +103,13 @@ impl Pieces {
         if end == total {
             return Some((port, message.freeze()));
         }
-        self.0.insert(from, message);
+        self.0.insert((from, queue), message);
         None
     }
 
     /// The session with a process was lost.
     pub(super) fn lose(&mut self, peer: PeerId) {
-        self.0.retain(|from, _| from.peer() != peer);
+        self.0.retain(|(from, _), _| from.peer() != peer);
     }
 }
 

@@ -14,8 +14,10 @@ use mesh_runtime::{Context, Handler, Proc};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::backs::Held;
 use super::carrier::Carrier;
 use super::message::{LegName, Payload, Up};
+use super::pieces::Queue;
 use super::table::Table;
 use crate::wire::{Leg, Settlement};
 
@@ -29,6 +31,8 @@ pub(super) enum Parcel {
     Forgot(ActorId, MeshId),
     /// The process does not know the table of a mesh, whatever it was told.
     TellAgain(MeshId),
+    /// Something goes back: to a relay, by a way, or to a caster.
+    Back(ActorId, Option<Way>, Box<Held>),
 }
 
 impl Parcel {
@@ -36,6 +40,7 @@ impl Parcel {
     pub(super) const fn way(&self) -> Option<&Way> {
         match self {
             Self::Legs(way, _) | Self::Word(way, _) => Some(way),
+            Self::Back(_, way, _) => way.as_ref(),
             Self::Answer(..) | Self::Forgot(..) | Self::TellAgain(_) => None,
         }
     }
@@ -43,7 +48,7 @@ impl Parcel {
     const fn to(&self) -> Option<ActorId> {
         match self {
             Self::Legs(way, _) | Self::Word(way, _) => Some(way.relay),
-            Self::Answer(to, _) | Self::Forgot(to, _) => Some(*to),
+            Self::Answer(to, _) | Self::Forgot(to, _) | Self::Back(to, ..) => Some(*to),
             Self::TellAgain(_) => None,
         }
     }
@@ -61,6 +66,7 @@ pub(super) struct Way {
 pub(super) enum NotSent {
     Legs(Vec<LegName>),
     Word(Box<Settlement>),
+    Back(PeerId, Box<Held>),
 }
 
 impl Message for NotSent {
@@ -70,6 +76,7 @@ impl Message for NotSent {
 
 /// One queue for each process.
 pub(super) struct Posts {
+    queue: Queue,
     posts: BTreeMap<PeerId, Post>,
 }
 
@@ -95,8 +102,8 @@ impl Drop for Post {
 }
 
 impl Posts {
-    pub(super) const fn new() -> Self {
-        Self { posts: BTreeMap::new() }
+    pub(super) const fn new(queue: Queue) -> Self {
+        Self { queue, posts: BTreeMap::new() }
     }
 
     /// Sends something to a process, behind all that was sent there before.
@@ -106,7 +113,7 @@ impl Posts {
     {
         let post = self.posts.entry(to).or_insert_with(|| {
             let (queue, parcels) = mpsc::unbounded_channel();
-            let carrier = Carrier::new(cx.me().clone(), cx.deputy());
+            let carrier = Carrier::new(cx.me().clone(), cx.deputy(), self.queue);
             let carrier = cx.proc().runtime().spawn(carrier.run(parcels)).abort_handle();
             Post { queue, carrier, busy: Arc::default(), to: None }
         });
@@ -132,10 +139,19 @@ impl Posts {
     /// Forgets the processes that there is no way to any more, and nothing to be sent: of those that have ended
     /// nobody says so again.
     pub(super) fn sweep(&mut self, proc: &Proc) {
-        self.posts.retain(|_, post| {
-            let is_idle = Arc::strong_count(&post.busy) == 1;
-            !is_idle || post.to.is_some_and(|to| proc.has_way_to(to))
-        });
+        self.posts
+            .retain(|_, post| !post.is_idle() || post.to.is_some_and(|to| proc.has_way_to(to)));
+    }
+
+    /// Forgets all that have nothing to send.
+    pub(super) fn sweep_idle(&mut self) {
+        self.posts.retain(|_, post| !post.is_idle());
+    }
+}
+
+impl Post {
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.busy) == 1
     }
 }
 

@@ -13,10 +13,11 @@ use mesh_runtime::{
 use mesh_shape::Overlay;
 use tokio::time::Instant;
 
+use super::backs::{Backs, Held, Unhandled};
 use super::books::Books;
 use super::inboxes::{Delivery, Inboxes, Said};
 use super::links::{Linked, Links, whole_of};
-use super::message::{Down, Forgot, LegName, Payload, Up, Word};
+use super::message::{Back, Down, Forgot, LegName, Payload, Up, Word};
 use super::pieces::Piece;
 use super::posts::{NotSent, Parcel, Way};
 use super::reducers::merge;
@@ -54,8 +55,10 @@ pub struct RelayActor {
     ups: Ups,
     /// Where replies are merged.
     user: Proc,
-    /// When each stream was heard of last.
-    heard: BTreeMap<StreamId, Instant>,
+    /// When each stream was heard of last, and from whom, unless that one was lost.
+    heard: BTreeMap<StreamId, (Instant, Option<ActorId>)>,
+    /// What goes back to who sent it.
+    backs: Backs,
     limits: Limits,
     flush: Option<Attachment>,
     will_tick: bool,
@@ -209,9 +212,9 @@ impl RelayActor {
         }
     }
 
-    fn hear(&mut self, stream: StreamId) {
+    fn hear(&mut self, stream: StreamId, from: ActorId) {
         if self.heard.len() < self.limits.streams || self.heard.contains_key(&stream) {
-            self.heard.insert(stream, Instant::now());
+            self.heard.insert(stream, (Instant::now(), Some(from)));
         }
     }
 }
@@ -232,6 +235,7 @@ impl Actor for RelayActor {
             ups: Ups::default(),
             user,
             heard: BTreeMap::new(),
+            backs: Backs::start(limits.back_bytes, cx),
             limits,
             flush: None,
             will_tick: false,
@@ -250,6 +254,7 @@ impl Actor for RelayActor {
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Table>().takes::<Down>().takes::<Up>().takes::<Word>();
         handlers.takes::<Forgot>().takes::<Piece>().takes::<PeerLost>();
+        handlers.takes::<Back>();
     }
 }
 
@@ -279,12 +284,51 @@ impl Linked for RelayActor {
     }
 
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>) {
+        for (_, from) in self.heard.values_mut() {
+            *from = from.filter(|from| from.peer() != peer);
+        }
         // What waits to go up goes all the same: it may have been asked for by another session.
         self.run(Event::Lost { node: peer, why: Unreached::Lost }, cx);
+    }
+
+    fn back_not_sent(&mut self, to: PeerId, held: Held, cx: &mut Context<Self>) {
+        self.pass_back(held.again(), Some(to), cx);
+    }
+
+    fn back_returned(&mut self, to: PeerId, back: Back, cx: &mut Context<Self>) {
+        if let Some(held) = self.backs.hold(back, cx.proc()) {
+            self.pass_back(held, Some(to), cx);
+        }
     }
 }
 
 impl RelayActor {
+    /// Takes over what somebody passes on.
+    fn on_back(&mut self, back: Back, cx: &Context<Self>) {
+        let from = cx.sender();
+        if let Some(held) = self.backs.accept(back, from, &self.books, cx.proc()) {
+            self.pass_back(held, from.map(|from| from.peer()), cx);
+        }
+    }
+
+    /// Passes something on towards who sent it, not by `avoid`.
+    fn pass_back(&mut self, held: Held, avoid: Option<PeerId>, cx: &Context<Self>) {
+        let parent = self.parent(&held);
+        self.backs.pass_on(held, &self.books, (parent, avoid), cx);
+    }
+
+    /// From whom the casts of its sender to that mesh came last.
+    fn parent(&self, held: &Held) -> Option<ActorId> {
+        let of = held.to().peer();
+        // No actor has this number, and those of a process are neighbours.
+        let first = ActorId { index: 0, ..held.to() };
+        let first = StreamId { caster: first, mesh: held.mesh() };
+        let of_it = self.heard.range(first..).take_while(|(it, _)| it.caster.peer() == of);
+        let of_both = of_it.filter(|(it, _)| it.mesh == first.mesh);
+        let last = of_both.filter_map(|(_, (at, from))| from.map(|from| (*at, from))).max();
+        last.map(|(_, from)| from)
+    }
+
     fn on_legs(&mut self, Down { from, legs }: Down, cx: &mut Context<Self>) {
         if cx.sender() != Some(from) {
             return;
@@ -295,7 +339,7 @@ impl RelayActor {
             let book = self.books.of(stream.mesh, leg.table);
             match book.and_then(|book| book.plan(leg.region.as_ref())) {
                 Some(plan) => {
-                    self.hear(stream);
+                    self.hear(stream, from);
                     events.push_back(Event::Incoming { from: from.peer(), leg, plan });
                 }
                 // The table was lost with a session: whoever sent it finds that out, too.
@@ -327,7 +371,7 @@ impl RelayActor {
             return self.links.posts.send(from.peer(), Parcel::Forgot(from, stream.mesh), cx);
         };
         if self.heard.contains_key(&stream) {
-            self.hear(stream);
+            self.hear(stream, from);
         }
         self.run(Event::Settled { settlement, plan }, cx);
     }
@@ -379,6 +423,28 @@ impl Handler<Piece> for RelayActor {
             self.on_answers(up, cx);
         } else if let Some(word) = whole_of(&whole) {
             self.on_word(word, cx);
+        } else if let Some(back) = whole_of(&whole) {
+            self.on_back(back, cx);
+        }
+        Ok(())
+    }
+}
+
+impl Handler<Back> for RelayActor {
+    async fn handle(&mut self, back: Back, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.on_back(back, cx);
+        Ok(())
+    }
+}
+
+impl Handler<Unhandled> for RelayActor {
+    async fn handle(
+        &mut self,
+        unhandled: Unhandled,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if let Some(held) = unhandled.of_a_mesh(&self.books, cx.proc()) {
+            self.pass_back(held, None, cx);
         }
         Ok(())
     }
@@ -438,7 +504,8 @@ impl Handler<Sweep> for RelayActor {
     async fn handle(&mut self, _: Sweep, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.links.posts.sweep(cx.proc());
         self.links.downs.sweep();
-        let silent = self.heard.iter().filter(|(_, heard)| heard.elapsed() > FORGOTTEN_AFTER);
+        self.backs.sweep();
+        let silent = self.heard.iter().filter(|(_, (heard, _))| heard.elapsed() > FORGOTTEN_AFTER);
         let silent: Vec<StreamId> = silent.map(|(stream, _)| *stream).collect();
         for stream in silent {
             self.heard.remove(&stream);

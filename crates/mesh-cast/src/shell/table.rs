@@ -114,6 +114,28 @@ impl Book {
         self.whole.members()
     }
 
+    /// Whether an actor is a rank of the mesh.
+    pub(super) fn has_actor(&self, actor: ActorId) -> bool {
+        let rank = self.members().position(&actor.peer()).map(Rank::new);
+        rank.and_then(|rank| self.table.actor(rank)) == Some(actor)
+    }
+
+    /// Whether somebody may say what becomes of messages to an actor: the relays of a mesh may of its ranks.
+    pub(super) fn vouches(&self, from: ActorId, of: ActorId) -> bool {
+        self.relay(from.peer()) == Some(from) && self.has_actor(of)
+    }
+
+    /// All who relay.
+    pub(super) fn relays(&self) -> impl Iterator<Item = ActorId> {
+        (0..self.table.seats.size()).filter_map(|rank| self.table.relay(Rank::new(rank)))
+    }
+
+    /// The same without the plans of regions.
+    pub(super) fn bare(&self) -> Self {
+        let (table, whole) = (Arc::clone(&self.table), Arc::clone(&self.whole));
+        Self { table, whole, slices: Vec::new() }
+    }
+
     /// The plan of a region; `None` if it is one of another mesh.
     pub(super) fn plan(&mut self, region: Option<&Arc<Region>>) -> Option<Arc<Plan<PeerId>>> {
         let Some(region) = region else { return Some(Arc::clone(&self.whole)) };

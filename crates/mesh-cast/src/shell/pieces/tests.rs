@@ -18,7 +18,23 @@ fn message(fill: u8, len: usize) -> Bytes {
 }
 
 fn cut(from: u128, whole: &Bytes) -> Vec<Piece> {
-    Piece::cut((actor(from), port()), &[], whole).expect("it is not too large").collect()
+    cut_by(from, Queue::Tree, whole)
+}
+
+fn cut_by(from: u128, queue: Queue, whole: &Bytes) -> Vec<Piece> {
+    Piece::cut((actor(from), queue, port()), &[], whole).expect("it is not too large").collect()
+}
+
+/// What goes back travels beside all that goes down and up.
+#[test]
+fn the_queues_of_a_sender_do_not_cut_off_each_other() {
+    let (one, other) = (message(1, 2 * PIECE_BYTES), message(2, 2 * PIECE_BYTES));
+    let ones = cut_by(1, Queue::Tree, &one).into_iter();
+    let others = cut_by(1, Queue::Backs, &other).into_iter();
+    let mut pieces = Pieces::default();
+    let each = ones.zip(others).flat_map(|(one, other)| [one, other]);
+    let whole: Vec<_> = each.filter_map(|piece| pieces.add(piece)).collect();
+    assert_eq!(whole, [(port(), one), (port(), other)]);
 }
 
 #[test]
@@ -65,7 +81,7 @@ fn what_nobody_sends_is_dropped() {
         assert!(pieces.0.is_empty());
     }
     let one_too_many = message(0, WHOLE_MAX + 1);
-    assert!(Piece::cut((actor(1), port()), &[], &one_too_many).is_none());
+    assert!(Piece::cut((actor(1), Queue::Tree, port()), &[], &one_too_many).is_none());
 }
 
 fn answer(replies: &[usize]) -> Answer<Bytes> {

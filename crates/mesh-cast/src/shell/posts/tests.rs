@@ -33,7 +33,7 @@ impl Actor for Clerk {
     type Params = ();
 
     async fn start((): (), _: &mut Context<Self>) -> Result<Self, Failure> {
-        Ok(Self(Posts::new()))
+        Ok(Self(Posts::new(Queue::Tree)))
     }
 }
 

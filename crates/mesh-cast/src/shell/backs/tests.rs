@@ -1,0 +1,103 @@
+//! Which way something goes back, and how much there is room for.
+
+use mesh_core::{Incarnation, PortId, ProcId, WhyUndelivered};
+use mesh_shape::{Extent, Region, ValueMesh};
+
+use super::super::table::{Seat, Table};
+use super::*;
+
+/// Ranks 0 to 3, each with a relay and an actor.
+fn book() -> Book {
+    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2) };
+    let extent = Extent::new([("r", 4)]).expect("its size is allowed");
+    let proc = ProcId::from_random(1);
+    let table = Table {
+        mesh: MeshId::from_random(7),
+        version: 1,
+        fan_out: 2,
+        procs: MeshId::from_random(1),
+        region: Arc::new(Region::all(extent)),
+        seats: ValueMesh::uniform(4, seat),
+        directory: ActorId { proc, life: Incarnation::FIRST, index: 1 },
+    };
+    Book::new(Arc::new(table)).expect("it holds together")
+}
+
+fn relay(book: &Book, rank: usize) -> ActorId {
+    book.table().relay(mesh_shape::Rank::new(rank)).expect("it is there")
+}
+
+/// A caster of a process that is no rank.
+fn stranger() -> ActorId {
+    ActorId { proc: ProcId::from_random(9), life: Incarnation::FIRST, index: 5 }
+}
+
+/// Where something goes from rank 1, that rank `home` has sent and that came to it from `parent`.
+fn from_one(
+    (home, n_hops): (ActorId, u8),
+    (parent, avoid): (Option<ActorId>, Option<ActorId>),
+    open: &[ActorId],
+) -> Result<ActorId, &'static str> {
+    let book = book();
+    let (me, avoid) = (relay(&book, 1).peer(), avoid.map(|it| it.peer()));
+    let station = Station { me, book: &book, parent, avoid };
+    route((home.peer(), n_hops), &station, |to| open.contains(&to))
+}
+
+/// R3: straight if there is a session, else to the parent, else by a new session.
+#[tokio::test]
+async fn what_goes_back_goes_by_the_shortest_way_that_there_is() {
+    let book = book();
+    let [one, two, three] = [1, 2, 3].map(|rank| relay(&book, rank));
+    let sent = (three, 0);
+    assert_eq!(from_one(sent, (Some(two), None), &[two, three]), Ok(three), "straight");
+    assert_eq!(from_one(sent, (Some(two), None), &[two]), Ok(two), "by the parent");
+    assert_eq!(from_one(sent, (Some(two), None), &[]), Ok(three), "by a new session");
+    assert_eq!(from_one(sent, (Some(two), Some(two)), &[two]), Ok(three), "not where it came from");
+    assert_eq!(from_one(sent, (Some(one), None), &[one]), Ok(three), "not here");
+    let vain = (None, Some(three));
+    assert_eq!(from_one(sent, vain, &[two]), Ok(two), "by anybody");
+    assert!(from_one(sent, vain, &[]).is_err(), "by nobody");
+    assert_eq!(from_one((three, HOPS_MAX - 1), (None, None), &[]), Ok(three));
+    assert!(from_one((three, HOPS_MAX), (None, None), &[three]).is_err(), "not for ever");
+}
+
+/// R3: who is no rank is reached by its caster, and who claims to have passed a cast on gets nothing.
+#[tokio::test]
+async fn what_a_stranger_cast_goes_to_its_caster() {
+    let book = book();
+    let (caster, two) = (stranger(), relay(&book, 2));
+    assert_eq!(from_one((caster, 0), (Some(caster), None), &[caster]), Ok(caster));
+    assert_eq!(from_one((caster, 0), (Some(two), None), &[two]), Ok(two));
+    let other = ActorId { index: 99, ..two };
+    assert_eq!(from_one((caster, 0), (Some(other), None), &[other, two]), Ok(two));
+    assert!(from_one((caster, 0), (Some(other), None), &[other]).is_err());
+}
+
+/// R3: only relays of a mesh say what becomes of casts to it, and only of its ranks.
+#[tokio::test]
+async fn who_is_no_relay_of_the_mesh_says_nothing_of_it() {
+    let book = book();
+    let rank = ActorId { index: 2, ..relay(&book, 3) };
+    assert!(book.vouches(relay(&book, 2), rank));
+    assert!(!book.vouches(ActorId { index: 3, ..relay(&book, 2) }, rank), "another actor there");
+    assert!(!book.vouches(stranger(), rank));
+    assert!(!book.vouches(relay(&book, 2), ActorId { index: 4, ..rank }), "no rank");
+    assert!(!book.vouches(relay(&book, 2), stranger()));
+}
+
+/// No more is kept than there is room for, and the room comes back.
+#[tokio::test]
+async fn what_goes_back_takes_no_more_room_than_there_is() {
+    let (to, of) = (stranger(), stranger());
+    let (port, why) = (PortId::named("test"), WhyUndelivered::Ended);
+    let of_size = |size: usize| NoWayBack { to, of, port, why, bytes: vec![0; size].into() };
+    let room = Room::new(1_000 + 2 * HEAD_BYTES);
+    let first = room.take(&of_size(600)).expect("there is room");
+    assert!(room.take(&of_size(401)).is_none(), "a byte too much");
+    let second = room.take(&of_size(400)).expect("there is room");
+    assert!(room.take(&of_size(0)).is_none());
+    drop(first);
+    assert!(room.take(&of_size(600)).is_some());
+    drop(second);
+}

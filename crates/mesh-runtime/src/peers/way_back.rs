@@ -1,0 +1,98 @@
+//! `NoWayBack`: what came by way of others, was not handled, and cannot go back by a session with its sender.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use mesh_core::{ActorId, Body, Head, PortId, WhyUndelivered};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::proc::Proc;
+
+/// A message that came by way of others and was not handled, while its process has no session with that of its
+/// sender: it can only go back by way of others, too (R3).
+///
+/// It is no message that an actor takes, so that nobody can send one: whoever has
+/// [asked for these](Proc::watch_ways_back) gets them within the process, and whoever passes them on says so in words
+/// of their own, which others believe or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoWayBack {
+    /// Who sent it.
+    pub to: ActorId,
+    /// Whom it was for.
+    pub of: ActorId,
+    /// For which port.
+    pub port: PortId,
+    /// Why it was not handled.
+    pub why: WhyUndelivered,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl fmt::Display for NoWayBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, of, port, why, .. } = self;
+        write!(f, "what {to} sent to port {port} of {of}, which is not handled ({why})")
+    }
+}
+
+/// Who is told.
+#[derive(Default)]
+pub(crate) struct Detour(Mutex<Option<mpsc::UnboundedSender<NoWayBack>>>);
+
+impl Detour {
+    /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
+    fn watcher(&self) -> Option<mpsc::UnboundedSender<NoWayBack>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Proc {
+    /// From now on what has no way back goes to `watcher`; whoever was it before gets no more. What waits there was
+    /// in the mailboxes of this process before, which have bounds: a watcher takes it out as it comes, and bounds what
+    /// it keeps itself.
+    pub fn watch_ways_back(&self, watcher: mpsc::UnboundedSender<NoWayBack>) {
+        *self.detour().0.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
+    }
+
+    /// Gives back to its sender, an actor of this process, what was not handled in another one. Only who has it from
+    /// somebody that may say so does that: a session carries word of its own process alone.
+    ///
+    /// # Errors
+    ///
+    /// It comes back if its sender is not of this process.
+    pub fn give_back_here(&self, back: NoWayBack) -> Result<(), NoWayBack> {
+        if back.to.peer() != self.peer() {
+            return Err(back);
+        }
+        let NoWayBack { to, of, port, why, bytes } = back;
+        self.answer_here(Head::Returned { to, of, port, why }, Body::Bytes(bytes));
+        Ok(())
+    }
+
+    /// Counts and logs what does not come back to who sent it, and why that is so: nothing is dropped silently (R3).
+    pub fn lost_on_the_way_back(&self, what: &impl fmt::Display, reason: &str) {
+        self.metrics().lost_return();
+        tracing::warn!(%what, reason, "lost on its way back to who sent it");
+    }
+
+    /// What came by way of others was not handled: it goes back as it can, counted and logged.
+    pub(crate) fn return_passed_on(&self, head: Head, mut body: Body) {
+        let Head::Returned { to, of, port, why } = head else { return };
+        if to.peer() == self.peer() || self.has_way_to(to) {
+            return self.return_away(head, body);
+        }
+        self.tell_returned(&head);
+        // What cannot be encoded did not come from another process.
+        let Ok(bytes) = body.bytes() else { return };
+        let back = NoWayBack { to, of, port, why, bytes };
+        let lost = match self.detour().watcher() {
+            Some(watcher) => watcher.send(back).err().map(|unsent| unsent.0),
+            None => Some(back),
+        };
+        if let Some(lost) = lost {
+            self.lost_on_the_way_back(&lost, "nobody here passes it on");
+        }
+    }
+}

@@ -48,8 +48,16 @@ pub struct ActorMeshRef<A> {
 
 /// What is known of the mesh in each process that the ref is used in: most often one. Of each process only in
 /// its newest life.
-#[derive(Clone, Default)]
-struct Views(Arc<Mutex<Vec<ViewIn>>>);
+#[derive(Default)]
+struct Views(Mutex<Vec<ViewIn>>);
+
+/// A clone begins with none, and finds those of its process: it may be given to another process of the program, and
+/// neither keeps what the other knows.
+impl Clone for Views {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
 
 type ViewIn = (PeerId, Arc<View>);
 

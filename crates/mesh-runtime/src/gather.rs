@@ -113,17 +113,22 @@ impl<R> Gather<R> {
     /// Nothing leads to a peer any more: what is still to come from there will not, and whoever was to answer is told
     /// that nobody waits.
     pub(crate) fn lost(&self, peer: PeerId) {
-        self.has_lost.store(true, Ordering::Release);
         let mut state = self.lock();
-        let mut waker = None;
+        let (mut waker, mut is_settled) = (None, false);
         for (index, _) in (0..).zip(&self.peers).filter(|(_, of)| **of == Some(peer)) {
             let fault = Fault::Undelivered(WhyUndelivered::PeerLost);
             if state.settle(index, Err(fault)).is_ok() {
                 waker = waker.or_else(|| state.waker.take());
+                is_settled = true;
             }
         }
+        if is_settled {
+            self.has_lost.store(true, Ordering::Release);
+        }
         drop(state);
-        self.abandoned.notify_waiters();
+        if is_settled {
+            self.abandoned.notify_waiters();
+        }
         wake(waker);
     }
 

@@ -71,7 +71,9 @@ impl<'a> Case<'a> {
             return true;
         }
         let life = sender.checked_sub(OF_LIVES).and_then(|life| self.ledger.lives.get(life));
-        life.is_some_and(|life| life.has_failed)
+        // With its owner it ends as it should, and what it has sent is nobody's any more.
+        let has_owner = self.ledger.died_at.is_none();
+        life.is_some_and(|life| life.has_failed || life.has_ended && !has_owner)
     }
 
     /// What an actor has taken and not handled goes back by a session between its process and that of the sender, and
@@ -103,10 +105,12 @@ impl<'a> Case<'a> {
             let complaint = complaint.iter();
             wrong.extend(complaint.map(|why| format!("R1: {kind} {number:?}: {why}")));
             for (rank, (error, text)) in errors {
-                let may_be_late = self.plan.may_be_late() || self.plan.network == Network::Rough;
-                // From elsewhere also who has no way to it for a while says so.
-                let is_excuse =
-                    *error == Kind::Late || *error == Kind::Other && number.0 >= OF_LIVES;
+                let is_rough = self.plan.network == Network::Rough;
+                let may_be_late = self.plan.may_be_late() || is_rough;
+                // From elsewhere also who has no way to it for a while says so, as anybody does where a link that was
+                // cut goes on to lose so much that its session is lost.
+                let may_be_unreached = number.0 >= OF_LIVES || is_rough;
+                let is_excuse = *error == Kind::Late || *error == Kind::Other && may_be_unreached;
                 let is_right = !self.is_healthy(*rank)
                     || is_excuse && may_be_late
                     || self.is_after_death(send);

@@ -75,7 +75,11 @@ impl Seated {
             return Way::Near(near);
         }
         match ways.to(self.actor) {
-            WayTo::Near(near) => Way::Near(self.near.get_or_init(|| near)),
+            WayTo::Near(near) if self.near.get().is_none() => {
+                Way::Near(self.near.get_or_init(|| near))
+            }
+            // Its process has met us again: by the session until something changes in the mesh.
+            WayTo::Near(_) => Way::Open,
             WayTo::Open => Way::Open,
             WayTo::Missing => Way::Missing,
         }

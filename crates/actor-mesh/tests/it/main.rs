@@ -5,6 +5,7 @@ mod calls;
 mod ends;
 mod failures;
 mod faults;
+mod hangs;
 mod liars;
 mod life;
 mod many;

@@ -126,7 +126,7 @@ fn a_trace_says_its_version_and_its_number_of_steps() -> Outcome {
     let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let (Some(head), Some(end)) = (lines.first(), lines.last()) else { return Err("empty".into()) };
     let name = (&head["format"], &head["version"], &head["kind"]);
-    assert_eq!(name, (&"meshwarden-trace".into(), &1.into(), &"proc".into()));
+    assert_eq!(name, (&"meshwarden-trace".into(), &2.into(), &"proc".into()));
     assert_eq!(head["spec"]["agents"], serde_json::json!([[[0, 2]], [[2, 4]]]));
     assert_eq!(*end, serde_json::json!({"end": {"steps": lines.len() - 2, "lost": 0}}));
     let steps = &lines[1..lines.len() - 1];
@@ -164,7 +164,7 @@ fn what_is_no_whole_trace_is_refused_with_its_line() -> Outcome {
         (vec![], "it is empty".to_owned()),
         (vec!["hello"], "it is not a trace".to_owned()),
         (vec!["{}", lines[1]], "it is not a trace".to_owned()),
-        (vec![&other_version], "it has version 2 of the format".to_owned()),
+        (vec![&other_version], "it has version 3 of the format".to_owned()),
         (vec![&no_size], "line 1, column ".to_owned()),
         (vec![head, "garbage", end], "line 2, column 1: expected value".to_owned()),
         (vec![head, lines[1], "", end], "line 3, column 0".to_owned()),

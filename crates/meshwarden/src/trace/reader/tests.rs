@@ -44,8 +44,8 @@ fn what_is_no_trace_is_told_apart_from_one_of_another_version() {
     for text in ["\n", "hello\n", "{}\n", "[1]", "{\"format\":\"other\",\"version\":1}", "\0\0\0"] {
         assert_eq!(read(text.as_bytes()), (0, Some(TraceError::NotATrace)), "{text:?}");
     }
-    let newer = r#"{"format":"meshwarden-trace","version":2,"all":"else"}"#;
-    assert_eq!(lines(&[newer]), (0, Some(TraceError::Version { found: 2 })));
+    let newer = r#"{"format":"meshwarden-trace","version":3,"all":"else"}"#;
+    assert_eq!(lines(&[newer]), (0, Some(TraceError::Version { found: 3 })));
     let (_, error) = lines(&[r#"{"format":"meshwarden-trace","version":2,"kind":"plain"}"#]);
     assert_eq!(said(error), "line 1, column 56: missing field `spec`");
 }

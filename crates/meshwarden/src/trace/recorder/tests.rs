@@ -136,7 +136,7 @@ async fn a_trace_is_a_header_a_line_for_each_step_and_an_end() {
         rest,
         r#"{"step":{"t":20417,"effects":1,"event":"Opened"}}
 {"step":{"t":18446744073709551614,"effects":0,"event":{"Answered":{"Reported":{"agent":0,"life":0,"reports":[[0,1,{"incarnation":0,"generation":0,"age":{"secs":0,"nanos":0},"report":0}]]}}}}}
-{"step":{"t":7,"effects":0,"event":{"Asked":{"ask":3,"request":{"Stop":{"grace":{"secs":0,"nanos":10000000}}}}}}}
+{"step":{"t":7,"effects":0,"event":{"Asked":{"ask":3,"request":{"Stop":{"grace":{"secs":0,"nanos":10000000},"reason":null}}}}}}
 {"end":{"steps":3,"lost":0}}
 "#
     );

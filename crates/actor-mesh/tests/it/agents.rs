@@ -70,7 +70,7 @@ async fn an_agent_waits_for_an_actor_that_does_not_exist_yet() {
 async fn a_wait_is_not_over_with_a_life_that_another_follows() {
     let world = world("procs=2").await;
     let mesh = world.spawn(tens("tools").restart(on_failure())).await;
-    let (ended, from) = (mesh.mesh_ref().clone(), world.proc.clone());
+    let (ended, from) = (mesh.slice("procs", 1..2).expect("it is there"), world.proc.clone());
     let waits = tokio::spawn(async move { ended.wait(&from, Progress::Ended, SOON).await });
     for _ in 0..2 {
         soon(mesh.cast(&world.proc, Panic(10))).await;
@@ -82,7 +82,7 @@ async fn a_wait_is_not_over_with_a_life_that_another_follows() {
         soon(again).await;
         let missing = soon(mesh.wait(&world.proc, Progress::Running, SOON)).await;
         assert_eq!(missing, Ok(RankSet::new()));
-        assert!(!waits.is_finished(), "they run again");
+        assert!(!waits.is_finished(), "it runs again");
     }
     soon(mesh.stop(Duration::from_secs(1))).await.expect("it stops");
     assert_eq!(soon(waits).await.expect("it does not panic"), Ok(RankSet::new()));

@@ -7,8 +7,10 @@
 //!
 //! Nobody is believed who is no relay of the mesh, and only of its ranks; and where it arrives that is looked up in
 //! what this process has cast by itself ([`rolls`](super::rolls)). It never holds up what goes down and up the tree:
-//! it has queues of its own, and no more room than [`Limits::back_bytes`](crate::Limits::back_bytes). Whatever is lost
-//! on this way is counted and logged.
+//! it has queues of its own, and no more room than [`Limits::back_bytes`](crate::Limits::back_bytes). What a relay holds
+//! and cannot pass on is counted and logged as lost. Two losses are not: of what has half arrived when its sender is
+//! lost, and of what is still to be taken over when a relay ends with its process. Where it was not handled both were
+//! counted as undelivered before that.
 
 use std::sync::Arc;
 
@@ -73,6 +75,7 @@ impl Backs {
     /// Takes over what has no way back in the process of a relay.
     pub(super) fn start<A: Handler<Unhandled>>(bytes_max: usize, cx: &Context<A>) -> Self {
         let room = Room::new(bytes_max);
+        // It holds no more than mailboxes did that have ended: what is read from it must find room.
         let (watcher, unhandled) = mpsc::unbounded_channel();
         cx.proc().watch_ways_back(watcher);
         let read = read(cx.me().clone(), room.clone(), unhandled);

@@ -3,6 +3,10 @@
 //!
 //! Where there are many calls the sweeper looks every few milliseconds, and no call reads a clock: its time
 //! counts from the first look that finds it. Most are answered before that.
+//!
+//! The sweeper is told of deadlines on the control thread, where there is one: each timer that a runtime has makes its
+//! waits for sockets dearer, and so every call. What has passed is still settled by the runtime of those who
+//! call, after it has looked at its sockets: where it was blocked, an answer may have come in time.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +14,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 /// The pending calls of a process.
@@ -54,8 +60,9 @@ enum Due {
 }
 
 impl Deadlines {
-    /// Wakes those whose deadline has passed, for as long as it is run.
-    pub(crate) async fn sweep(self: Arc<Self>) {
+    /// Wakes those whose deadline has passed, for as long as it is run. They are on `callers`; the sweeper may be
+    /// elsewhere.
+    pub(crate) async fn sweep(self: Arc<Self>, callers: Handle) {
         let mut looks_at = None;
         loop {
             tokio::select! {
@@ -63,10 +70,25 @@ impl Deadlines {
                 () = self.is_early.notified() => (),
                 () = sleep_until_or_never(looks_at) => (),
             }
-            let over;
-            (over, looks_at) = self.lock().look(Instant::now());
-            over.into_iter().for_each(Waker::wake);
+            let has_passed;
+            (has_passed, looks_at) = self.lock().look(Instant::now());
+            if has_passed {
+                looks_at = match callers.spawn(Arc::clone(&self).settle()).await {
+                    Ok(next) => next,
+                    // Nobody calls any more on a runtime that has ended.
+                    Err(_) => return,
+                };
+            }
         }
+    }
+
+    /// Wakes those whose deadline has passed, after what has arrived before. Returns when to look again.
+    async fn settle(self: Arc<Self>) -> Option<Instant> {
+        // Comes back after the runtime has looked at its sockets, behind whoever that has woken.
+        yield_now().await;
+        let (over, next) = self.lock().settle(Instant::now());
+        over.into_iter().for_each(Waker::wake);
+        next
     }
 
     /// From now on `waker` is woken when the deadline has passed.
@@ -128,12 +150,16 @@ impl Table {
         pending.is_over
     }
 
-    /// Those whose deadline has passed, each once, and when to look again.
-    fn look(&mut self, now: Instant) -> (Vec<Waker>, Option<Instant>) {
+    /// Whether any deadline has passed, and when to look again.
+    fn look(&mut self, now: Instant) -> (bool, Option<Instant>) {
         let n_found = self.fresh.len() + self.n_clocks;
         self.is_busy = n_found >= MANY;
         self.n_clocks = 0;
         let mut fresh = mem::take(&mut self.fresh);
+        if mem::take(&mut self.is_all_fresh) {
+            fresh.clear();
+            self.find_all(now);
+        }
         for key in fresh.drain(..) {
             if let Some(pending) = self.pending.get_mut(key) {
                 let due = pending.due.found(now);
@@ -142,34 +168,47 @@ impl Table {
             }
         }
         self.fresh = fresh;
-        let is_all_fresh = mem::take(&mut self.is_all_fresh);
         let has_passed = self.earliest.is_some_and(|earliest| earliest <= now);
-        let over = if is_all_fresh || has_passed { self.sweep(now) } else { Vec::new() };
-        let next = self.is_busy.then(|| now + LOOK);
-        (over, [self.earliest, next].into_iter().flatten().min())
+        (has_passed, self.next_look(now))
+    }
+
+    /// Those whose deadline has passed, each once, and when to look again.
+    fn settle(&mut self, now: Instant) -> (Vec<Waker>, Option<Instant>) {
+        let mut over = Vec::new();
+        let unsettled = self.pending.iter_mut().filter(|(_, pending)| !pending.is_over);
+        for (_, pending) in unsettled.filter(|(_, pending)| pending.due.has_passed(now)) {
+            pending.is_over = true;
+            over.push(mem::replace(&mut pending.waker, Waker::noop().clone()));
+        }
+        self.find_all(now);
+        (over, self.next_look(now))
     }
 
     /// Looks at all. What is left decides which is the earliest.
-    fn sweep(&mut self, now: Instant) -> Vec<Waker> {
-        let mut over = Vec::new();
+    fn find_all(&mut self, now: Instant) {
         self.earliest = None;
         for (_, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.is_over) {
             pending.due = pending.due.found(now);
             let Due::At(at) = pending.due else { continue };
-            if at <= now {
-                pending.is_over = true;
-                over.push(mem::replace(&mut pending.waker, Waker::noop().clone()));
-            } else if self.earliest.is_none_or(|earliest| at < earliest) {
+            if self.earliest.is_none_or(|earliest| at < earliest) {
                 self.earliest = Some(at);
             }
         }
-        over
+    }
+
+    fn next_look(&self, now: Instant) -> Option<Instant> {
+        let next = self.is_busy.then(|| now + LOOK);
+        [self.earliest, next].into_iter().flatten().min()
     }
 }
 
 impl Due {
     fn of(now: Instant, within: Duration) -> Self {
         now.checked_add(within).map_or(Self::Never, Self::At)
+    }
+
+    fn has_passed(self, now: Instant) -> bool {
+        matches!(self, Self::At(at) if at <= now)
     }
 
     /// The same, once it has been found.
@@ -254,7 +293,11 @@ mod tests {
 
     /// How many deadlines have passed, and when to look again.
     fn looked(table: &mut Table, now: Instant) -> (usize, Option<Instant>) {
-        let (over, next) = table.look(now);
+        let (has_passed, next) = table.look(now);
+        if !has_passed {
+            return (0, next);
+        }
+        let (over, next) = table.settle(now);
         (over.len(), next)
     }
 
@@ -278,11 +321,10 @@ mod tests {
         let [late, early, later] = [add(&mut table, 50), add(&mut table, 20), add(&mut table, 90)];
         assert_eq!(table.look(at(1)).1, Some(at(20)));
 
-        let (over, next) = table.look(at(60));
-        assert_eq!((over.len(), next), (2, Some(at(90))), "two have passed");
+        assert_eq!(looked(&mut table, at(60)), (2, Some(at(90))), "two have passed");
         let over = [late, early, later].map(|key| table.is_over(key, Waker::noop()));
         assert_eq!(over, [true, true, false]);
-        assert_eq!(table.look(at(60)).0.len(), 0, "each is woken once");
+        assert_eq!(looked(&mut table, at(60)).0, 0, "each is woken once");
         table.pending.remove(later);
         assert_eq!(looked(&mut table, at(90)), (0, None), "nobody waits");
     }
@@ -309,12 +351,12 @@ mod tests {
 
         let look = start + LOOK;
         assert_eq!(looked(&mut table, look), (0, Some(start + LONG / 2)), "they are few again");
-        let (over, _) = table.look(start + within);
-        assert_eq!(over.len(), MANY + 1, "those that have read the clock");
+        let (n_over, _) = looked(&mut table, start + within);
+        assert_eq!(n_over, MANY + 1, "those that have read the clock");
         let last = look + within;
         assert!(!table.is_over(found, Waker::noop()));
         assert_eq!(looked(&mut table, last - LOOK / 2), (0, Some(last)));
-        assert_eq!(table.look(last).0.len(), 2);
+        assert_eq!(looked(&mut table, last).0, 2);
         assert!(table.is_over(found, Waker::noop()));
     }
 
@@ -330,7 +372,7 @@ mod tests {
         assert_eq!((table.fresh.len(), table.pending.len()), (FRESH, 1));
         assert_eq!(looked(&mut table, start), (0, Some(start + LOOK)));
         assert_eq!(looked(&mut table, start + LOOK), (0, Some(start + within)));
-        table.look(start + within);
+        looked(&mut table, start + within);
         assert!(table.is_over(key, Waker::noop()), "it was found with all others");
     }
 
@@ -350,7 +392,7 @@ mod tests {
         for is_busy in [false, true] {
             let mut table = Table { is_busy, ..Table::default() };
             table.insert(Duration::MAX, noop(), || start);
-            assert!(matches!(table.look(start + 1000 * LONG), (over, None) if over.is_empty()));
+            assert_eq!(looked(&mut table, start + 1000 * LONG), (0, None));
         }
     }
 }

@@ -154,9 +154,11 @@ struct Floor {
 }
 
 impl Floor {
-    fn new(runtime: Handle) -> Self {
+    /// `control` sees to what has deadlines.
+    fn new(runtime: Handle, control: &Handle) -> Self {
         let deadlines = Arc::new(Deadlines::default());
-        let sweeper = runtime.spawn(Arc::clone(&deadlines).sweep()).abort_handle();
+        let sweep = Arc::clone(&deadlines).sweep(runtime.clone());
+        let sweeper = control.spawn(sweep).abort_handle();
         Self { runtime, deadlines, sweeper }
     }
 }
@@ -227,13 +229,16 @@ impl Proc {
         (watchdog, kinds): (Option<Arc<Watchdog>>, Arc<Kinds>),
     ) -> Self {
         panics::install_hook();
+        let control = config.control.as_ref().unwrap_or(&runtime);
+        let user = Floor::new(runtime.clone(), control);
+        let control = config.control.map(|control| Floor::new(control.clone(), &control));
         let inner = Inner {
             id: config.id,
             life: config.life,
             call_within: config.call_within,
             on_failure: config.on_failure,
-            user: Floor::new(runtime),
-            control: config.control.map(Floor::new),
+            user,
+            control,
             watchdog,
             next_number: AtomicU64::new(1),
             draws: Draws::new(config.seed),

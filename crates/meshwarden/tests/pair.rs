@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mesh_core::{Addr, Lane, Message, PeerId, PortRef, Transport};
 use mesh_runtime::{
-    Actor, CallError, Context, Failure, Handler, Handlers, Port, Proc, ProcConfig, ReplyTo,
+    Actor, CallError, Context, ControlThread, Failure, Handler, Handlers, Port, Proc, ProcConfig,
+    ReplyTo,
 };
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::runtime::{Builder, Handle};
+use tokio::time::{sleep, timeout};
 use transport_tcp::{Secret, TcpConfig, TcpTransport};
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         trial(messages_arrive_in_order_and_large_ones_whole),
         trial(a_call_pending_at_a_killed_process_ends_at_once),
         trial(a_call_pending_at_a_suspended_process_ends_with_its_deadline),
+        trial(an_answer_that_came_in_time_counts_although_its_thread_was_blocked),
         trial(a_panic_there_is_told_here_with_its_place),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -44,7 +47,8 @@ impl Actor for Counter {
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
-        handlers.takes::<Next>().takes::<Total>().takes::<Echo>().takes::<Hang>().takes::<Crash>();
+        handlers.takes::<Next>().takes::<Total>().takes::<Echo>();
+        handlers.takes::<Late>().takes::<Hang>().takes::<Crash>();
     }
 }
 
@@ -57,6 +61,10 @@ struct Total;
 
 #[derive(Serialize, Deserialize)]
 struct Echo(Vec<u8>);
+
+/// Is answered after [`LATE`].
+#[derive(Serialize, Deserialize)]
+struct Late;
 
 /// Is never answered.
 #[derive(Serialize, Deserialize)]
@@ -77,6 +85,7 @@ macro_rules! message {
 message!(Next, ());
 message!(Total, u64);
 message!(Echo, Vec<u8>);
+message!(Late, ());
 message!(Hang, ());
 message!(Crash, ());
 
@@ -99,6 +108,13 @@ impl Handler<Total> for Counter {
 impl Handler<Echo> for Counter {
     async fn handle(&mut self, echo: Echo, _: &mut Context<Self>) -> Result<Vec<u8>, Failure> {
         Ok(echo.0)
+    }
+}
+
+impl Handler<Late> for Counter {
+    async fn handle(&mut self, _: Late, _: &mut Context<Self>) -> Result<(), Failure> {
+        sleep(LATE).await;
+        Ok(())
     }
 }
 
@@ -137,14 +153,13 @@ struct Ready {
 
 /// The other process: reads the secret, listens, says where, and lives until its input closes.
 fn worker() -> ExitCode {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let (mut stdin, mut secret) = (std::io::stdin(), [0; Secret::LEN]);
     let (Ok(()), Ok(runtime)) = (stdin.read_exact(&mut secret), runtime) else {
         return ExitCode::FAILURE;
     };
     let served = runtime.block_on(async {
-        let proc = Proc::start(ProcConfig::local(), tokio::runtime::Handle::current());
+        let proc = Proc::start(ProcConfig::local(), Handle::current());
         let transport = TcpTransport::new(config(Secret::from_bytes(secret)))?;
         let at = transport.listen(&any_port(), Lane::Data, proc.inbound(0)).await?;
         let counter = proc.spawn::<Counter>(()).port();
@@ -167,6 +182,10 @@ struct Pair {
 
 impl Pair {
     async fn new(call_within: Duration) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Self::with(ProcConfig { call_within, ..ProcConfig::local() }).await
+    }
+
+    async fn with(config: ProcConfig) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let secret = Secret::generate()?;
         let mut worker = Command::new(std::env::current_exe()?)
             .arg(WORKER)
@@ -180,8 +199,7 @@ impl Pair {
         let mut line = String::new();
         BufReader::new(worker.stdout.as_mut().ok_or("it was piped")?).read_line(&mut line)?;
         let Ready { at, peer, counter } = serde_json::from_str(&line)?;
-        let config = ProcConfig { call_within, ..ProcConfig::local() };
-        let here = Proc::start(config, tokio::runtime::Handle::current());
+        let here = Proc::start(config, Handle::current());
         let transport = TcpTransport::new(self::config(secret))?;
         let session = transport.dial(&at, peer.proc, Lane::Data, here.inbound(0)).await?;
         here.connect(Lane::Data, session);
@@ -248,7 +266,7 @@ async fn a_call_pending_at_a_killed_process_ends_at_once() -> Outcome {
     let port = pair.port();
     let begun = Instant::now();
     let kill = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        sleep(Duration::from_millis(200)).await;
         pair.signal(Signal::KILL)
     };
     let (answer, killed) = tokio::join!(port.call(&pair.here, Hang), kill);
@@ -275,6 +293,31 @@ async fn a_call_pending_at_a_suspended_process_ends_with_its_deadline() -> Outco
         assert!(Instant::now() < until, "it goes on, and does not answer");
     }
     Ok(())
+}
+
+/// The deadline of a call is seen to by another thread; but whoever blocks its own finds the answer that lies in the
+/// socket.
+async fn an_answer_that_came_in_time_counts_although_its_thread_was_blocked() -> Outcome {
+    let control = ControlThread::start("pair-control")?;
+    let config = ProcConfig {
+        control: Some(control.handle().clone()),
+        call_within: 10 * LATE,
+        ..ProcConfig::local()
+    };
+    let blocks = move || {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let pair = Pair::with(config).await?;
+            let port = pair.port();
+            let call = port.call(&pair.here, Late);
+            tokio::pin!(call);
+            let is_early = timeout(LATE / 2, &mut call).await.is_ok();
+            assert!(!is_early, "it is answered later");
+            std::thread::sleep(12 * LATE);
+            Ok(call.await?)
+        })
+    };
+    tokio::task::spawn_blocking(blocks).await?
 }
 
 /// E1, R1
@@ -306,8 +349,7 @@ where
     let path = type_name_of_val(&test);
     let name = path.rsplit("::").next().unwrap_or(path);
     Trial::test(name, move || {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let outcome = runtime.block_on(async { timeout(TEST_WITHIN, test()).await });
         outcome.map_err(Failed::from)?.map_err(Failed::from)
     })
@@ -318,6 +360,9 @@ const WORKER: &str = "be-the-other-process";
 
 /// How long a call waits that is to be answered.
 const CALL: Duration = Duration::from_secs(30);
+
+/// How late an answer is that is late.
+const LATE: Duration = Duration::from_millis(300);
 
 /// No test takes longer, on a busy machine either.
 const TEST_WITHIN: Duration = Duration::from_secs(60);

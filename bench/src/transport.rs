@@ -6,6 +6,7 @@ mod actors;
 mod door;
 mod floor;
 mod players;
+mod seat;
 mod sessions;
 mod show;
 mod works;
@@ -17,6 +18,8 @@ use meshwarden_bench_player::Failed;
 
 use crate::measure::Effort;
 use crate::report::Record;
+
+use seat::Side;
 
 pub(crate) use show::show;
 
@@ -58,6 +61,7 @@ fn play(by: &str) -> Result<(), Failed> {
 
 /// The other end of the same.
 fn serve(by: &str) -> Result<(), Failed> {
+    seat::take(Side::Serves)?;
     match by.split_once('-') {
         None => run(floor::serve()),
         Some((kind, door)) => {

@@ -4,13 +4,14 @@ use std::io::{self, BufReader, Write};
 
 use meshwarden::mesh_core::{Blob, Lane, Message, PeerId, PortRef, Transport};
 use meshwarden::mesh_runtime::{
-    Actor, Context, Failure, Handler, Handlers, Port, Proc, ProcConfig, ReplyTo,
+    Actor, Context, ControlThread, Failure, Handler, Handlers, Port, Proc, ProcConfig, ReplyTo,
 };
 use meshwarden_bench_player::{Failed, Other, Player, end_with_it};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::door::{Keys, address};
+use super::seat::opposite;
 
 /// Answers at once, counts casts, or does not answer.
 struct Echo(u64);
@@ -131,6 +132,7 @@ pub(crate) async fn serve(door: &str) -> Result<(), Failed> {
 
 struct Actors {
     here: Proc,
+    _control: ControlThread,
     handled: PortRef<Handled>,
     other: Other,
     body: Blob,
@@ -138,13 +140,23 @@ struct Actors {
 
 pub(crate) async fn play(door: &str) -> Result<(), Failed> {
     let keys = Keys::new(door)?;
-    let (other, line) = Other::start(&["serve", &format!("actors-{door}")], &keys.to_bytes())?;
+    let (other, line) = opposite(&["serve", &format!("actors-{door}")], &keys.to_bytes())?;
     let (at, peer, handled): Ready = serde_json::from_reader(BufReader::new(line.as_bytes()))?;
-    let here = Proc::start(ProcConfig::local(), Handle::current());
+    // Sees to the deadlines of calls, as in every program with a mesh.
+    let control = ControlThread::start("control")?;
+    let config = ProcConfig { control: Some(control.handle().clone()), ..ProcConfig::local() };
+    let here = Proc::start(config, Handle::current());
     let transport = keys.transport()?;
     let session = transport.dial(&at.parse()?, peer.proc, Lane::Data, here.inbound(0)).await?;
     here.connect(Lane::Data, session);
-    meshwarden_bench_player::play(Actors { here, handled, other, body: Blob::default() }).await
+    meshwarden_bench_player::play(Actors {
+        here,
+        _control: control,
+        handled,
+        other,
+        body: Blob::default(),
+    })
+    .await
 }
 
 impl Actors {

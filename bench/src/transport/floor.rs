@@ -6,6 +6,8 @@ use meshwarden_bench_player::{Failed, Other, Player, end_with_it, say};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::seat::opposite;
+
 /// The other end: counts, answers, and says how many it has counted.
 pub(crate) async fn serve() -> Result<(), Failed> {
     end_with_it();
@@ -57,7 +59,7 @@ pub(crate) async fn play_unbatched() -> Result<(), Failed> {
 }
 
 async fn play_as(is_batched: bool) -> Result<(), Failed> {
-    let (other, port) = Other::start(&["serve", "floor"], &[])?;
+    let (other, port) = opposite(&["serve", "floor"], &[])?;
     let stream = TcpStream::connect(("127.0.0.1", port.parse()?)).await?;
     stream.set_nodelay(true)?;
     let ping = framed(&[PING; 64]);

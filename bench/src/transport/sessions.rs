@@ -14,6 +14,7 @@ use meshwarden_bench_player::{Failed, Other, Player, end_with_it, say};
 use tokio::sync::oneshot;
 
 use super::door::{Keys, address};
+use super::seat::opposite;
 
 /// Who hears what comes, on either end.
 struct Ear {
@@ -97,7 +98,7 @@ struct Sessions {
 
 pub(crate) async fn play(door: &str) -> Result<(), Failed> {
     let keys = Keys::new(door)?;
-    let (other, at) = Other::start(&["serve", &format!("sessions-{door}")], &keys.to_bytes())?;
+    let (other, at) = opposite(&["serve", &format!("sessions-{door}")], &keys.to_bytes())?;
     let (ear, transport) = (Ear::new(1), keys.transport()?);
     let there = ProcId::from_random(2);
     let out = transport.dial(&at.parse()?, there, Lane::Data, ear.clone()).await?;

@@ -58,7 +58,7 @@ pub enum OneError {
     #[error("the controller of the mesh has ended, or cannot be reached from here")]
     NoController,
     /// The one that was chosen has not.
-    #[error("rank {rank}: {why}")]
+    #[error("rank {rank} has not answered")]
     Rank {
         /// Which one.
         rank: Rank,

@@ -38,7 +38,7 @@ pub enum ProcsBreach {
     #[error("a region of something else was taken for a slice")]
     Foreign,
     /// The controller does not answer.
-    #[error("the controller does not answer: {0}")]
+    #[error("the controller does not answer")]
     Home(#[from] CallError),
     /// It refuses a subscription.
     #[error("the controller refuses a subscription")]

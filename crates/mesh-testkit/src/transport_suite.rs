@@ -25,10 +25,10 @@ pub struct TransportSuite {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportBreach {
     /// It does not listen where it was asked to.
-    #[error("cannot listen: {0}")]
+    #[error("cannot listen")]
     Listen(#[from] ListenError),
     /// It cannot reach who listens.
-    #[error("cannot dial: {0}")]
+    #[error("cannot dial")]
     Dial(#[from] DialError),
     /// Something did not happen in time.
     #[error("{0} did not happen in time")]

@@ -92,7 +92,34 @@ fn judge_source(path: &str, text: &str) -> Vec<String> {
     if is_root && !text.lines().any(|line| line == FORBID) {
         problems.push(format!("lacks {FORBID}"));
     }
+    let twice = causes_told_twice(text).into_iter();
+    problems.extend(
+        twice.map(|line| format!("line {line}: the words of an error have its source in them")),
+    );
     problems
+}
+
+/// The lines with errors whose words name what is also their source: whoever prints the chain says it twice.
+fn causes_told_twice(text: &str) -> Vec<usize> {
+    let (mut found, mut error) = (Vec::new(), None);
+    let mut lines = text.lines().zip(1..).peekable();
+    while let Some((line, number)) = lines.next() {
+        if let Some((_, words)) = line.split_once("#[error(\"") {
+            error = Some((number, words));
+        }
+        if !line.contains("#[from]") && !line.contains("#[source]") {
+            continue;
+        }
+        // One without a name stands on the line of its attribute, one with a name below it.
+        let is_named = line.trim().starts_with("#[");
+        let below = lines.peek().filter(|_| is_named).and_then(|(below, _)| below.split_once(':'));
+        let field = below.map_or("0", |(name, _)| name.trim().trim_start_matches("pub "));
+        let told = error.take_if(|(_, words)| {
+            ["}", ":"].iter().any(|end| words.contains(&format!("{{{field}{end}")))
+        });
+        found.extend(told.map(|(number, _)| number));
+    }
+    found
 }
 
 /// One line for each line with a word that belongs to somebody's desk and not to the project.

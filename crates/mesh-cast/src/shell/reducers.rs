@@ -15,7 +15,7 @@ pub type Merge = fn(&[Bytes]) -> Result<Bytes, MergeError>;
 
 /// Replies cannot be merged.
 #[derive(Debug, thiserror::Error)]
-#[error("replies cannot be merged: {0}")]
+#[error("replies cannot be merged")]
 pub struct MergeError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// The ways to merge that a process knows.
@@ -46,7 +46,7 @@ pub(super) async fn merge(user: Proc, id: ReducerId, values: Vec<Bytes>) -> Resu
             Err(Failure::Fault(Fault::Undelivered(WhyUndelivered::TooLarge)))
         }
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(failed(error.to_string())),
+        Ok(Err(MergeError(why))) => Err(failed(format!("replies cannot be merged: {why}"))),
         Err(error) => Err(failed(format!("a reducer has panicked, or was cancelled: {error}"))),
     }
 }

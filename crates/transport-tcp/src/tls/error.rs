@@ -39,7 +39,7 @@ pub enum TlsError {
     #[error("our certificate and our key cannot be used together: {0}")]
     Unusable(String),
     /// Our certificate does not say whose it is.
-    #[error("our certificate does not say whose it is: {0}")]
+    #[error("our certificate does not say whose it is")]
     Name(#[from] CertNameError),
     /// Whoever trusts the same authority would not trust our certificate.
     #[error("nobody would trust our certificate: {0}")]

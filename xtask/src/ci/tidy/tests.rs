@@ -84,3 +84,24 @@ fn required_files_are_missed() {
     paths.remove("crates/a/README.md");
     assert_eq!(judge_tree(&paths), ["SECURITY.md is missing", "crates/a has no README.md"]);
 }
+
+#[test]
+fn an_error_does_not_tell_its_source_twice() {
+    let judged = |variant: &str| {
+        let file = format!("//! A.\n{variant}");
+        !judge_file(SOURCE, &file).is_empty()
+    };
+    let twice = "line 2: the words of an error have its source in them";
+    let first = "#[error(\"cannot: {0}\")]\nA(#[from] io::Error),\n";
+    assert_eq!(judge_file(SOURCE, &format!("//! A.\n{first}")), [format!("{SOURCE} {twice}")]);
+    assert!(judged(
+        "#[error(\"{at}: {why}\")]\nA {\n    at: Rank,\n    #[source]\n    pub why: io::Error,\n"
+    ));
+    assert!(judged("#[error(\"cannot: {0:?}\")]\nA(#[source] pub io::Error),\n"));
+    assert!(!judged(
+        "#[error(\"{at}: cannot\")]\nA {\n    at: Rank,\n    #[source]\n    why: io::Error,\n"
+    ));
+    assert!(!judged(
+        "#[error(\"cannot: {0}\")]\nA(Why),\n#[error(\"cannot\")]\nB(#[from] io::Error),\n"
+    ));
+}

@@ -65,6 +65,37 @@ pub trait Port<M: Message> {
         &self,
         from: &impl Sender,
         message: M,
+    ) -> impl Future<Output = Result<M::Reply, CallError>> + Send {
+        self.call_within(from, message, from.origin().proc.call_within())
+    }
+
+    /// The same with a deadline of its own, room for the message included.
+    ///
+    /// # Errors
+    ///
+    /// As of [`call`](Self::call).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use mesh_core::{Message, PortRef};
+    /// use mesh_runtime::{CallError, Port, Proc};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Sum;
+    /// # impl Message for Sum { const NAME: &'static str = "doc.Sum"; type Reply = u64; }
+    ///
+    /// /// Is asked for what takes a while.
+    /// async fn sum(proc: &Proc, of: PortRef<Sum>) -> Result<u64, CallError> {
+    ///     of.call_within(proc, Sum, Duration::from_secs(60)).await
+    /// }
+    /// ```
+    fn call_within(
+        &self,
+        from: &impl Sender,
+        message: M,
+        within: Duration,
     ) -> impl Future<Output = Result<M::Reply, CallError>> + Send;
 }
 
@@ -110,15 +141,15 @@ where
         }
     }
 
-    fn call(
+    fn call_within(
         &self,
         from: &impl Sender,
         message: M,
+        within: Duration,
     ) -> impl Future<Output = Result<M::Reply, CallError>> + Send {
         let proc = from.origin().proc.clone();
         let to = *self;
         async move {
-            let within = proc.call_within();
             let mut deadline = Deadline::new(proc.deadlines(), within);
             let over = poll_fn(|cx| match deadline.is_over(cx.waker()) {
                 true => Poll::Ready(()),

@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mesh_core::{ActorId, MeshId, PortRef, Progress};
-use mesh_runtime::{Broadcast, Deputy, WayTo};
+use mesh_core::{ActorId, MeshId, PortRef, Progress, Refusal};
+use mesh_runtime::{Deputy, Port, WayTo};
 use mesh_shape::{Rank, RankSet, Region};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::watch::ON_ITS_WAY;
 use crate::agent::{WaitRankStatus, Waited};
 use crate::call::{deadline_after, known};
 use crate::view::{Table, View};
 
 /// How long it may take to learn where ranks are, where that is not known yet.
 const KNOWN_WITHIN: Duration = Duration::from_secs(1);
+
+/// After what time an agent is asked again that had no room for another who waits.
+const ASKED_AGAIN: Duration = Duration::from_millis(200);
 
 /// A wait for the ranks of a slice.
 pub(super) struct Waiting {
@@ -57,14 +61,24 @@ impl Waiting {
     async fn one(&self, base: Rank, mut table: watch::Receiver<Table>, deadline: Instant) -> bool {
         loop {
             let agent = table.borrow_and_update().known.as_ref().and_then(|it| it.agent(base));
-            if let Some(agent) = agent
-                && let Some(waited) = self.ask(base, agent, deadline).await
-            {
-                let has_ended = waited.state.is_some_and(|state| state.status.is_terminal());
-                // Whether it begins again its controller says; then there will be news of it.
-                if !(waited.is_reached && has_ended && waited.may_restart) {
-                    return waited.is_reached;
+            let answer = match agent {
+                Some(agent) => self.ask(base, agent, deadline).await,
+                None => None,
+            };
+            match answer {
+                Some(Ok(waited)) => {
+                    let has_ended = waited.state.is_some_and(|state| state.status.is_terminal());
+                    // Whether it begins again its controller says; then there will be news of it.
+                    if !(waited.is_reached && has_ended && waited.may_restart) {
+                        return waited.is_reached;
+                    }
                 }
+                // Others wait there, as many as may; with all ranks together this one has a deadline.
+                Some(Err(_)) => {
+                    sleep(ASKED_AGAIN).await;
+                    continue;
+                }
+                None => (),
             }
             // Its process has gone, or has not been heard of: the same.
             if table.changed().await.is_err() {
@@ -74,20 +88,20 @@ impl Waiting {
     }
 
     /// What the agent answers; `None` if it does not.
-    async fn ask(&self, base: Rank, agent: ActorId, deadline: Instant) -> Option<Waited> {
+    async fn ask(
+        &self,
+        base: Rank,
+        agent: ActorId,
+        deadline: Instant,
+    ) -> Option<Result<Waited, Refusal>> {
         let ways = &self.view.ways;
         if matches!(ways.to(agent), WayTo::Missing) {
             let seats = ways.seats(RankSet::from_ranks([base]));
             ways.open(base, agent, seats).await;
         }
-        let wait = WaitRankStatus {
-            mesh: self.mesh,
-            rank: base,
-            until: self.until,
-            within: deadline.saturating_duration_since(Instant::now()),
-        };
-        // It may take longer than other calls may.
-        let answer = Broadcast::new(wait).call(&self.from, PortRef::of(agent)).await;
-        answer.ok()?.ok()
+        let within = deadline.saturating_duration_since(Instant::now());
+        let wait = WaitRankStatus { mesh: self.mesh, rank: base, until: self.until, within };
+        let door = PortRef::<WaitRankStatus>::of(agent);
+        door.call_within(&self.from, wait, within.saturating_add(ON_ITS_WAY)).await.ok()
     }
 }

@@ -26,14 +26,14 @@ use crate::view::Subscribed;
 const EVENTS: usize = 256;
 
 /// How much longer the answer to a wait may take than the wait.
-const ON_ITS_WAY: Duration = Duration::from_secs(1);
+pub(super) const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// Why the controller of a mesh has not answered a ref.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
     /// It has ended, or cannot be reached from here.
-    #[error("the controller of the mesh cannot be asked: {0}")]
+    #[error("the controller of the mesh cannot be asked")]
     Unreached(#[from] Fault),
     /// It has not answered.
     #[error("the controller of the mesh has not answered within {within:?}")]
@@ -77,13 +77,13 @@ impl<A> ActorMeshRef<A> {
     ///
     /// The agents in the processes of the ranks are asked, and the controller of the mesh; whoever can say first
     /// that all are so far is believed. So a controller that is silent holds nobody up, once it has said where the ranks
-    /// are; but for ranks that have ended and may be started again: whether they are it alone says. In a mesh of more
+    /// are. Only whether a rank that has ended is started again has to come from it. In a mesh of more
     /// processes than its [fan-out](crate::ActorSpec::fan_out) the controller alone is asked, since not everybody has
     /// a session with each.
     ///
     /// # Cancellation
     ///
-    /// Nobody answers then.
+    /// Dropped, it has asked, and what is answered is ignored.
     ///
     /// # Errors
     ///

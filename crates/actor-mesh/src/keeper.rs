@@ -42,7 +42,7 @@ pub(crate) struct Keeper {
     params: ParamsOf,
     clock: Clock,
     ranks: Vec<Kept>,
-    /// It says in its name that it ends.
+    /// Sends in the keeper's name when that has ended: [`CloseMesh`], as it is dropped.
     deputy: Deputy,
     /// How often it has changed where ranks are.
     version: u64,

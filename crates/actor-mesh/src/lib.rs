@@ -44,7 +44,7 @@ mod wire;
 pub use call::{Incomplete, MeshCall, MeshCast, MeshReduce, MeshReplies, Reduced};
 pub use local_procs::{LocalError, LocalProcs, LocalSpec};
 pub use mesh::{ActorMesh, ActorSpec, SpawnError};
-/// A spec says it.
+/// How a mesh is cast to: see [`ActorSpec::fan_out`].
 pub use mesh_cast::FanOut;
 pub use mesh_ref::{ActorMeshRef, WatchError};
 pub use one_of::{Choice, OneError, OneOf};

@@ -203,16 +203,27 @@ pub enum SpawnError {
         failures: Vec<Failures>,
     },
     /// Some ranks were not created in time; all were stopped again (C4).
-    #[error("ranks {missing} were not created within {within:?}")]
+    #[error("ranks {missing} were not created within {within:?}{}", Meanwhile(.failures))]
     NotReady {
         /// The ranks.
         missing: RankSet,
         /// How long they had.
         within: Duration,
+        /// What has failed until then: ranks that are started again whenever they fail are not given up.
+        failures: Vec<Failures>,
     },
     /// The controller does not answer, or refuses.
     #[error(transparent)]
     Controller(#[from] AskError),
+}
+
+/// What has failed meanwhile, if anything has.
+struct Meanwhile<'a>(&'a [Failures]);
+
+impl fmt::Display for Meanwhile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "; meanwhile: {}", Brief(self.0)) }
+    }
 }
 
 impl<A> ActorMesh<A>
@@ -303,7 +314,7 @@ where
         }
         match is_settled {
             Ok(_) => Err(SpawnError::Ranks { failures }),
-            Err(_) => Err(SpawnError::NotReady { missing: waiting, within }),
+            Err(_) => Err(SpawnError::NotReady { missing: waiting, within, failures }),
         }
     }
 }

@@ -154,7 +154,7 @@ impl Known {
     }
 
     /// Whether it is known of the rank's last end that its process had no part in it.
-    pub(crate) fn has_home(&self, rank: Rank) -> bool {
+    pub(crate) fn ended_alone(&self, rank: Rank) -> bool {
         let (Some((procs, _)), Some(seen)) = (&self.procs, self.seen(rank)) else { return false };
         let present = seen.status.is_terminal().then_some(&seen.status);
         let end = present.or_else(|| seen.ended.as_ref().map(|(_, end)| end));

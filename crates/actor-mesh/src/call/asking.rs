@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, FuturesUnordered, StreamExt};
 use mesh_cast::Kind;
 use mesh_core::{Fault, Message, PortRef};
@@ -15,11 +16,12 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::down::Departed;
 use super::gathering::Gathering;
 use super::letters::{Content, Letters, Unsent};
 use super::{Found, Opening, Target, deadline_after, down, known};
 use crate::rank_error::RankError;
-use crate::view::Table;
+use crate::view::{Known, Table};
 
 /// What comes from the ranks.
 pub(super) enum Said<R> {
@@ -51,6 +53,9 @@ pub(super) struct Asking<R> {
     said: AllSaid<R>,
     have_all_said: bool,
     gathering: Gathering<R>,
+    departed: Departed,
+    /// Words for the caster, which may have to wait for room: nothing else waits for that.
+    telling: FuturesUnordered<BoxFuture<'static, ()>>,
     deadline: Instant,
     within: Duration,
 }
@@ -103,7 +108,8 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         }
         // What has changed since is looked at, too.
         table.mark_changed();
-        Self { target, table, said, have_all_said, gathering, deadline, within }
+        let (departed, telling) = (Departed::default(), FuturesUnordered::new());
+        Self { target, table, said, have_all_said, gathering, departed, telling, deadline, within }
     }
 
     /// The next that is known; `None` when every rank is answered for.
@@ -134,7 +140,8 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                         self.gathering.nothing_more();
                     }
                 },
-                Ok(()) = self.table.changed() => self.look().await,
+                Some(()) = self.telling.next(), if !self.telling.is_empty() => (),
+                Ok(()) = self.table.changed() => self.look(),
                 () = sleep_until(until) => {
                     let now = Instant::now();
                     self.gathering.expire(now);
@@ -147,17 +154,26 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
     }
 
     /// Looks at what has changed in the mesh.
-    async fn look(&mut self) {
+    fn look(&mut self) {
         let (known, is_over) = {
             let table = self.table.borrow_and_update();
             (table.known.clone(), table.is_over)
         };
         if let Some(known) = &known {
             self.gathering.look(known);
-            down::tell_gone(self.target.caster.as_deref(), known).await;
+            self.tell_gone(known);
         }
         if is_over {
             self.gathering.give_up();
+        }
+    }
+
+    /// Tells the caster of processes that have ended.
+    fn tell_gone(&mut self, known: &Known) {
+        let Some(caster) = self.target.caster.clone() else { return };
+        let gone = self.departed.news(known);
+        if !gone.is_empty() {
+            self.telling.push(Box::pin(async move { caster.gone(gone).await }));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Casting and calling down the tree of a mesh: messages to the caster of this process, and what ranks said
 //! from it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use mesh_cast::shell::{Body, Cast, CasterRef, Ended, Payload, Tellings, Told};
 use mesh_cast::{Failure, Kind, Outcome, Part};
-use mesh_core::{Fault, Message, PortId, WhyUndelivered};
+use mesh_core::{Fault, Message, PeerId, PortId, WhyUndelivered};
 use mesh_runtime::{Sender, codec};
 use mesh_shape::{Rank, RankSet, Region};
 use serde::Serialize;
@@ -41,6 +42,7 @@ pub(super) async fn cast<M: Message + Serialize>(
         Ok(())
     };
     tokio::pin!(sent);
+    let mut departed = Departed::default();
     loop {
         tokio::select! {
             biased;
@@ -48,8 +50,9 @@ pub(super) async fn cast<M: Message + Serialize>(
             // It may wait for room because of a process that is gone.
             Ok(()) = table.changed() => {
                 let known = table.borrow_and_update().known.clone();
-                if let Some(known) = &known {
-                    tell_gone(Some(caster), known).await;
+                let gone = known.map(|known| departed.news(&known)).unwrap_or_default();
+                if !gone.is_empty() {
+                    caster.gone(gone).await;
                 }
             }
         }
@@ -128,17 +131,20 @@ fn reply_of<R: DeserializeOwned>(outcome: Outcome<Bytes>) -> Result<R, Fault> {
     }
 }
 
-/// Tells the caster of processes that have ended, by what the controller says of their ranks.
-pub(super) async fn tell_gone(caster: Option<&CasterRef>, known: &Known) {
-    let Some(caster) = caster else { return };
-    let gone = known.gone();
-    if !gone.is_empty() {
-        caster.gone(gone).await;
+/// The processes that the caster was told to have ended: each once.
+#[derive(Default)]
+pub(super) struct Departed(BTreeSet<PeerId>);
+
+impl Departed {
+    /// Those that it is to be told of, by what the controller says of their ranks.
+    pub(super) fn news(&mut self, known: &Known) -> Vec<PeerId> {
+        known.gone().into_iter().filter(|peer| self.0.insert(*peer)).collect()
     }
 }
 
-/// The casts: one, or some, where each rank has its own message and they are large together. `None` if one of the
-/// messages cannot be encoded: then none is sent, and each goes back (R3), unless it is a call.
+/// The casts: one, or some, where each rank has its own message and they are large together; none if nobody is
+/// anywhere. `None` if one of the messages cannot be encoded: then none is sent, and each goes back (R3), unless it is
+/// a call.
 fn casts_of<M: Message + Serialize>(
     target: &Target,
     known: &Known,
@@ -154,7 +160,7 @@ fn casts_of<M: Message + Serialize>(
     let (there, absent): (Vec<_>, Vec<_>) =
         target.ranks().partition(|(_, base)| find(known, *base).is_ok());
     let absent: RankSet = absent.into_iter().map(|(_, base)| base).collect();
-    let gone: RankSet = absent.iter().filter(|base| !known.has_home(*base)).collect();
+    let gone: RankSet = absent.iter().filter(|base| !known.ended_alone(*base)).collect();
     let bodies = match content {
         Messages::Same(message) => encode(message).map(|bytes| vec![(None, Body::Same(bytes))]),
         Messages::Each(each) => {
@@ -169,7 +175,8 @@ fn casts_of<M: Message + Serialize>(
         }
         return None;
     };
-    let table = known.table()?;
+    // Before it is known where ranks are, none was found.
+    let Some(table) = known.table() else { return Some(Vec::new()) };
     let is_whole = target.region.size() == target.region.base().size();
     let (port, from) = (PortId::of::<M>(), origin.actor());
     let casts = bodies.into_iter().map(|(range, body)| Cast {

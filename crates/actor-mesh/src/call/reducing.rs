@@ -86,8 +86,8 @@ impl<M: Message, R> MeshReduce<M, R> {
     /// How long to wait for the replies, instead of
     /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within).
     ///
-    /// What a process has gathered from those below it goes up when all of them are answered for: of those that it
-    /// still waits for nothing else is in the value either.
+    /// What a process has gathered from those below it goes up when all of them are answered for. So if one rank below
+    /// a process is late, none of those below that process are in the value.
     pub const fn within(mut self, within: Duration) -> Self {
         self.within = within;
         self

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use actor_mesh::{ActorMesh, ActorSpec, RankError, SpawnError};
+use controller::RestartConfig;
 use mesh_core::{OwnerNews, Status};
-use mesh_shape::Rank;
+use mesh_shape::{Rank, RankSet};
 
 use crate::support::{
-    Add, Began, HangKnown, Panic, Tool, all, begun, next_failures, soon, tens, world,
+    Add, Began, HangKnown, Panic, Tool, all, begun, next_failures, on_failure, soon, tens, world,
 };
 
 /// R1, D1, N1: the entry of the rank is its failure, with its cause; the owner is told once.
@@ -91,6 +92,23 @@ async fn a_rank_that_is_not_created_in_time_is_named() {
     let error = soon(ActorMesh::spawn(&world.proc, &world.procs.procs(), spec)).await;
     let Err(SpawnError::NotReady { missing, .. }) = error else { panic!("it waits: {error:?}") };
     assert_eq!(missing.to_string(), "1");
+}
+
+/// C4: a rank that is started again and again is not given up before the time is over; then it is said why.
+#[tokio::test]
+async fn what_failed_is_told_with_those_that_were_not_created_in_time() {
+    let world = world("procs=3").await;
+    let later = Duration::from_secs(60);
+    let restart = RestartConfig { backoff_min: later, backoff_max: later, ..on_failure() };
+    // One begins, one fails, and one does neither.
+    let spec = ActorSpec::<Tool>::per_rank("slow", |point| 12 + point.rank().index() as u64);
+    let spec = spec.restart(restart).ready_within(Duration::from_millis(300));
+    let error = soon(ActorMesh::spawn(&world.proc, &world.procs.procs(), spec)).await;
+    let error = error.expect_err("two are missing");
+    assert!(error.to_string().contains("13 is not a good number"), "{error}");
+    let SpawnError::NotReady { missing, failures, .. } = error else { panic!("{error:?}") };
+    assert_eq!(missing, RankSet::from_ranks([Rank::new(1), Rank::new(2)]));
+    assert_eq!(failures.iter().flat_map(|it| it.each()).next().map(|it| it.0), Some(Rank::new(1)));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use transport_tcp::{ConfigError, Secret, SecretError, TcpConfig, TcpTransport};
 
-use crate::root::LOGGED_WITHIN;
+use crate::root::{LOGGED_WITHIN, report};
 
 /// How long the actors of a worker that is asked to end may take.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -177,6 +177,16 @@ pub enum NetworkError {
     /// What was registered cannot be told apart.
     #[error(transparent)]
     Registry(#[from] actor_mesh::RegistryError),
+    /// All processes with actors may have sessions with each other, so their meshes have one lease.
+    #[error(
+        "this program has meshes of processes with actors whose lease is {first:?}, and this one is to have {lease:?}: give all the same"
+    )]
+    OtherLease {
+        /// The lease of the first of them.
+        first: Duration,
+        /// What this one is to have.
+        lease: Duration,
+    },
 }
 
 /// What a worker is told, over the socket that only it has.
@@ -206,6 +216,8 @@ mod secret_bytes {
 /// The sessions of a client with its workers, and what makes them one.
 #[derive(Clone)]
 pub(crate) struct ClientNetwork {
+    /// What the times of the sessions derive from.
+    pub(crate) lease: Duration,
     pub(crate) network: Network,
     pub(crate) seed: Bytes,
 }
@@ -229,7 +241,8 @@ impl ClientNetwork {
         let seed = Seed { secret: secret.clone(), lease, call_within };
         let seed = codec::encode("meshwarden.Seed", &seed)?;
         let transport = transport(secret, lease)?;
-        Ok(Self { network: Network::new(proc.clone(), transport, registry.hash()), seed })
+        let network = Network::new(proc.clone(), transport, registry.hash());
+        Ok(Self { lease, network, seed })
     }
 }
 
@@ -242,7 +255,7 @@ pub(crate) async fn home(worker: Worker, announce: Announce, registry: ActorRegi
     match settle(&worker, announce, registry).await {
         Ok((proc, unhandled)) => live(worker, &proc, unhandled).await,
         Err(error) => {
-            _ = writeln!(io::stderr(), "error: {error}").is_ok();
+            report(&error);
             ExitCode::FAILURE
         }
     }
@@ -251,11 +264,11 @@ pub(crate) async fn home(worker: Worker, announce: Announce, registry: ActorRegi
 /// Why a worker cannot become a home.
 #[derive(Debug, thiserror::Error)]
 enum HomeError {
-    #[error("the client did not say what a home for actors must know: {0}")]
+    #[error("the client did not say what a home for actors must know")]
     Seed(#[from] codec::DecodeError),
     #[error(transparent)]
     Network(#[from] NetworkError),
-    #[error("cannot wait for signals: {0}")]
+    #[error("cannot wait for signals")]
     Signals(#[from] io::Error),
 }
 
@@ -296,7 +309,7 @@ async fn live(mut worker: Worker, proc: &Proc, mut unhandled: Unhandled) -> Exit
     let mut terminated = match signal(SignalKind::terminate()) {
         Ok(terminated) => terminated,
         Err(error) => {
-            _ = writeln!(io::stderr(), "error: {}", HomeError::from(error)).is_ok();
+            report(&HomeError::from(error));
             return ExitCode::FAILURE;
         }
     };

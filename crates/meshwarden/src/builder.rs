@@ -12,6 +12,8 @@ use mesh_shape::Extent;
 use proc_mesh::{HostMesh, OutputSinks, ProcMesh, ProcReport, ProcSpec, Program, Run, SpawnError};
 use supervise::Trace;
 
+#[cfg(feature = "actors")]
+use crate::actors::ClientNetwork;
 use crate::root::Root;
 
 /// Where rank 0 may listen for the others, where nothing else is said: the port that `torchrun` has.
@@ -85,7 +87,8 @@ impl<'a> ProcMeshBuilder<'a> {
         self
     }
 
-    /// When silence means what; [`Times::local`] if nothing is said.
+    /// When silence means what; [`Times::local`] if nothing is said. Of the meshes of a program that actors are
+    /// spawned on all have the same lease, which the times of the sessions between them derive from.
     pub const fn times(mut self, times: Times) -> Self {
         self.spec.config.times = times;
         self
@@ -151,11 +154,12 @@ impl<'a> ProcMeshBuilder<'a> {
     ///
     /// # Errors
     ///
-    /// [`NetworkError`](crate::NetworkError) if this process cannot have sessions with them.
+    /// [`NetworkError`](crate::NetworkError) if this process cannot have sessions with them, or has such with another
+    /// lease.
     #[cfg(feature = "actors")]
     pub fn actors(self) -> Result<SpawnableHomes<'a>, crate::NetworkError> {
-        let client = self.root.network(self.spec.config.times.lease)?;
-        let (network, seed) = (client.network.clone(), client.seed.clone());
+        let ClientNetwork { network, seed, .. } =
+            self.root.network(self.spec.config.times.lease)?;
         let proc = self.root.actors();
         let spawnable = self.run(Run::Actors { network, seed, ready_within: READY_WITHIN });
         Ok(SpawnableHomes { spawnable, proc })

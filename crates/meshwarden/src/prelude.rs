@@ -4,13 +4,16 @@ pub use std::process::ExitCode;
 
 #[cfg(feature = "actors")]
 pub use actor_mesh::{
-    ActorMesh, ActorMeshRef, ActorSpec, Choice, FanOut, Max, Min, RankError, Reduced, Reducer, Sum,
+    ActorMesh, ActorMeshRef, ActorSpec, All, Any, Choice, FanOut, Incomplete, Max, Min, OneError,
+    OwnedMesh, RankError, Reduced, Reducer, Sum,
 };
 pub use controller::{RestartConfig, Times};
 pub use mesh_core::{
     Blob, Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Status,
 };
-pub use mesh_runtime::{Actor, ActorRef, CallError, Context, Failure, Handler, Handlers};
+pub use mesh_runtime::{
+    Actor, ActorRef, CallError, Context, Failure, Handler, Handlers, Sender, Verdict,
+};
 pub use mesh_shape::{Extent, Point, Rank, RankSet, Region, ValueMesh, extent};
 pub use proc_mesh::{
     HostMesh, Output, OutputSinks, ProcMesh, ProcNews, SpawnError, Worker, WorkerNews,

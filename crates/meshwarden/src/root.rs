@@ -31,7 +31,7 @@ pub struct Root {
     registry: actor_mesh::ActorRegistry,
     /// Made when the first mesh of processes is spawned for actors.
     #[cfg(feature = "actors")]
-    network: std::sync::OnceLock<Result<crate::actors::ClientNetwork, crate::NetworkError>>,
+    network: std::sync::Mutex<Option<crate::actors::ClientNetwork>>,
 }
 
 /// Where the first failure comes out that no actor has handled.
@@ -124,7 +124,7 @@ where
 }
 
 /// Prints an error and what caused it. There is nobody left to tell if that fails.
-fn report(error: &(dyn Error + 'static)) {
+pub(crate) fn report(error: &(dyn Error + 'static)) {
     let mut stderr = io::stderr().lock();
     let mut text = format!("error: {error}");
     let mut source = error.source();
@@ -155,7 +155,7 @@ impl Root {
             #[cfg(feature = "actors")]
             registry: registry.actors,
             #[cfg(feature = "actors")]
-            network: std::sync::OnceLock::new(),
+            network: std::sync::Mutex::default(),
         };
         #[cfg(not(feature = "actors"))]
         drop(registry);
@@ -185,20 +185,30 @@ impl Root {
 
     /// Describes a mesh of processes of this shape, to be spawned on hosts.
     ///
-    /// If the shape has a dim `hosts`, each of its coordinates is a host; otherwise all ranks are on
-    /// the first.
+    /// If the shape has a dim `hosts`, each of its coordinates is a host; otherwise there may be one host only.
     pub fn procs(&self, extent: Extent) -> ProcMeshBuilder<'_> {
         ProcMeshBuilder::new(self, extent)
     }
 
-    /// The sessions with workers, for all meshes of this program: its actors find each other.
+    /// The sessions with workers, for all meshes of this program: its actors find each other. So the times of all
+    /// are those of one lease.
     #[cfg(feature = "actors")]
     pub(crate) fn network(
         &self,
         lease: Duration,
-    ) -> Result<&crate::actors::ClientNetwork, crate::NetworkError> {
-        let new = || crate::actors::ClientNetwork::new(&self.actors, &self.registry, lease);
-        self.network.get_or_init(new).as_ref().map_err(Clone::clone)
+    ) -> Result<crate::actors::ClientNetwork, crate::NetworkError> {
+        use crate::NetworkError;
+        use crate::actors::ClientNetwork;
+
+        // A lock that is poisoned is as good as any: it is written to in one step.
+        let mut network = self.network.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(network) = &*network {
+            let first = network.lease;
+            let other = NetworkError::OtherLease { first, lease };
+            return if lease == first { Ok(network.clone()) } else { Err(other) };
+        }
+        let new = ClientNetwork::new(&self.actors, &self.registry, lease)?;
+        Ok(network.insert(new).clone())
     }
 
     /// The thread that reads the output of ranks, and serves what may wait.

@@ -132,7 +132,9 @@ pub enum SpawnError {
         size: usize,
     },
     /// The shape has another number of hosts than there are.
-    #[error("the extent needs {expected} hosts, there are {found}")]
+    #[error(
+        "the extent is for {expected} hosts, there are {found}: its dim `hosts` says for how many"
+    )]
     Hosts {
         /// The hosts of the shape.
         expected: usize,
@@ -430,12 +432,13 @@ fn controller(spec: &ProcSpec, agents: Arc<[RankSet]>) -> Result<Controller<Proc
     )
 }
 
-/// Which ranks live on which host: by the dim `hosts`, or all on the first.
+/// Which ranks live on which host: by the dim `hosts`, or all on the only one. That a dim is misspelt is not to
+/// leave hosts without a rank.
 fn seat(extent: &Extent, hosts: &HostMesh) -> Result<Vec<(RankSet, HostRef)>, SpawnError> {
     let found = hosts.len();
     let Some(expected) = extent.size_of(HOSTS) else {
-        let first = hosts.hosts().first().ok_or(SpawnError::Hosts { expected: 1, found })?;
-        return Ok(vec![(extent.ranks(), first.clone())]);
+        let [only] = hosts.hosts() else { return Err(SpawnError::Hosts { expected: 1, found }) };
+        return Ok(vec![(extent.ranks(), only.clone())]);
     };
     if expected != found {
         return Err(SpawnError::Hosts { expected, found });

@@ -236,3 +236,18 @@ pub(crate) const LOGGED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long the actors of a program that ends may take to end.
 const ACTORS_WITHIN: Duration = Duration::from_secs(2);
+
+#[cfg(all(test, feature = "actors"))]
+mod tests {
+    use super::*;
+    use crate::NetworkError;
+
+    #[tokio::test]
+    async fn meshes_of_actors_whose_leases_differ_are_refused() {
+        let (root, _unhandled) = Root::start(&Handle::current(), Registry::new()).unwrap();
+        let (first, lease) = (Duration::from_secs(10), Duration::from_secs(20));
+        assert!(root.network(first).is_ok());
+        assert_eq!(root.network(lease).err(), Some(NetworkError::OtherLease { first, lease }));
+        assert!(root.network(first).is_ok());
+    }
+}

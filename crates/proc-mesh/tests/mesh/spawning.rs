@@ -177,6 +177,12 @@ async fn a_shape_of_other_hosts_is_refused() -> Outcome {
     spec.extent = "hosts=3,procs=2".parse()?;
     let refused = site.spawn(spec).await.err();
     assert_eq!(refused, Some(SpawnError::Hosts { expected: 3, found: 1 }));
+    let site = Site::with_hosts(2).await?;
+    let mut spec = shells("true");
+    // A slip of the pen: nothing is to run on one of the two, and nothing on the other.
+    spec.extent = "host=2,procs=2".parse()?;
+    let refused = site.spawn(spec).await.err();
+    assert_eq!(refused, Some(SpawnError::Hosts { expected: 1, found: 2 }));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Sessions of ours by themselves: envelopes to and from whoever implements `Inbound`, without actors.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -7,8 +8,8 @@ use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use meshwarden::mesh_core::{
-    ActorId, Body, CallId, Credit, Envelope, Head, Identity, Inbound, Incarnation, Lane, Lost,
-    Outbound, PeerId, PortId, ProcId, Transport,
+    ActorId, Arrival, Body, CallId, Casts, Credit, EncodeError, Envelope, Head, Identity, Inbound,
+    Incarnation, Lane, Lost, Outbound, Payload, PeerId, Pieces, PortId, ProcId, Transport,
 };
 use meshwarden_bench_player::{Failed, Other, Player, end_with_it, say};
 use tokio::sync::oneshot;
@@ -70,6 +71,22 @@ impl Inbound for Ear {
                 }
             }
             Head::Fault { .. } | Head::Withdrawn { .. } | Head::Returned { .. } => (),
+        }
+    }
+
+    /// Casts that come together are looked at one by one and counted together, as actors take them.
+    fn deliver_all(&self, from: PeerId, arrived: &mut Vec<Arrival>) {
+        for arrival in arrived.drain(..) {
+            match arrival {
+                Arrival::One(envelope, credit) => self.deliver(from, envelope, credit),
+                Arrival::Casts(Casts { mut bodies, .. }) => {
+                    self.heard().n_casts += bodies.len() as u64;
+                    while !bodies.is_empty() {
+                        std::hint::black_box(bodies.first());
+                        bodies.skip();
+                    }
+                }
+            }
         }
     }
 
@@ -141,8 +158,12 @@ impl Player for Sessions {
             self.body = vec![7; bytes].into();
         }
         let head = Head::Cast { to: self.to(), port: PortId::named("cast"), from: None };
+        let bits = Bits(self.body.clone());
         for _ in 0..n {
-            self.send(head.clone(), self.body.clone()).await?;
+            // As actors do: what is short is encoded where it is to be, if there is room for it.
+            if bytes > SHORT || !self.out.send_now(&head, &bits) {
+                self.send(head.clone(), self.body.clone()).await?;
+            }
         }
         Ok(())
     }
@@ -161,4 +182,21 @@ impl Player for Sessions {
     }
 }
 
+/// A message that is these bytes.
+struct Bits(Bytes);
+
+impl Payload for Bits {
+    fn encode_into(&self, pieces: &mut Pieces) -> Result<(), EncodeError> {
+        pieces.extend_from_slice(&self.0);
+        Ok(())
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
 const HANDLED: &str = "handled";
+
+/// Longer messages are not copied.
+const SHORT: usize = 64;

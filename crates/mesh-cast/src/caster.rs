@@ -205,9 +205,18 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     pub fn settle(&self, plan: &Plan<N>) -> Vec<Effect<N, P, R>> {
         let (stream, settled) = (self.stream, self.settled());
         let (table, range) = (plan.members().version(), 0..plan.members().len());
-        let word = Settlement { stream, table, range: range.clone(), settled };
-        let words = word.passed_on(plan, range).into_iter();
-        words.map(|(to, settlement)| Effect::PassOn { to, settlement }).collect()
+        say(&Settlement { stream, table, range, settled, is_last: false }, plan)
+    }
+
+    /// Word that nothing of the stream is wanted any more, for those that anything was cast to and whoever is between
+    /// them: to be sent by a caster that ends when nothing of it is on its way. Others forget the stream later.
+    #[must_use]
+    pub fn farewell(&self, plan: &Plan<N>) -> Vec<Effect<N, P, R>> {
+        let (stream, settled) = (self.stream, self.settled());
+        let start = self.expects.runs().next().map_or(0, |(run, _)| run.start);
+        let end = self.expects.runs().last().map_or(0, |(run, _)| run.end);
+        let (table, range) = (plan.members().version(), start..end.min(plan.members().len()));
+        say(&Settlement { stream, table, range, settled, is_last: true }, plan)
     }
 
     /// What it is done with.
@@ -377,6 +386,12 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             Effect::Forward { to: branch.to, leg }
         }));
     }
+}
+
+/// Sends a word on its way.
+fn say<N: Copy + Ord, P, R>(word: &Settlement, plan: &Plan<N>) -> Vec<Effect<N, P, R>> {
+    let words = word.passed_on(plan, word.range.clone()).into_iter();
+    words.map(|(to, settlement)| Effect::PassOn { to, settlement }).collect()
 }
 
 /// Tells of outcomes, if there are any.

@@ -22,8 +22,8 @@
 //!
 //! [`shell`] keeps to this, and so would another one.
 //!
-//! - One [`Relay`] for each process, one [`Caster`] for each sender and mesh. An [`Answer`] goes to the one
-//!   that its leg names ([`LegId::sender`]).
+//! - One [`Relay`] for each process, one [`Caster`] at a time for each sender and mesh, with a higher index than
+//!   those before it. An [`Answer`] goes to the one that its leg names ([`LegId::sender`]).
 //! - Whoever loses a session tells its relay and its casters ([`relay::Event::Lost`],
 //!   [`caster::Event::Lost`]), after what has arrived on it, and at both ends. A message that comes back
 //!   is a [`relay::Event::LegFailed`] if it is a leg, and is dropped if it is anything else.
@@ -32,7 +32,8 @@
 //! - A process that is started again is another `N` at the same position, in a [`Members`] of a higher
 //!   version, of which casters are told ([`caster::Event::Members`]); a leg is handed over with a plan that
 //!   is not older than it says.
-//! - Time is the shell's: when to flush, when a call has waited long enough, when to say what is settled.
+//! - Time is the shell's: when to flush, when a call has waited long enough, when to say what is settled. A caster
+//!   that ends when nothing of it is on its way says so ([`Caster::farewell`]).
 
 #![forbid(unsafe_code)]
 #![warn(

@@ -39,7 +39,8 @@ pub struct Limits {
     /// How often a caster tries to reach a node that the tree did not reach, in turn directly and through
     /// another node, before it gives it up.
     pub tries: u32,
-    /// How many streams a relay knows. At this bound it refuses new ones.
+    /// How many streams a relay knows. At this bound it forgets one that has ended, or that it owes nothing, and it
+    /// refuses new ones only if there is none.
     pub streams: usize,
     /// How many bytes a process keeps of what others or its own actors have taken and not handled, and it is to pass
     /// on towards who sent that. What comes at this bound is lost, counted and logged.

@@ -46,6 +46,13 @@
 //! ranks, or remembers of replies no more than that; a leg outside it is refused. What a caster is done with is
 //! forgotten with the next leg that arrives, or with a [`Settlement`].
 //!
+//! **Ends.** A caster that ends says so, with the last settlement ([`Settlement::is_last`]); and a process has one at a
+//! time, so the first leg of the next one says it as well. From then on nothing of the stream is delivered or passed on:
+//! its number is all that is remembered, so that a leg that comes late, from a node that was suspended with it, is not
+//! taken for a new one. A node knows [`Limits::streams`] of them. Where there is no room for one more it forgets one that
+//! has ended, or else the one that it owes nothing and heard of longest ago: the caster of that is done with all that was
+//! here, so its next cast begins anew.
+//!
 //! **Slow ranks.** A cast that has *arrived* is out of the tree: it waits before its rank, in its process, and the
 //! window moves on. So a rank that takes nothing holds up what is for it, and not the tree.
 //!
@@ -64,15 +71,13 @@
 //!    delivered here; or it is not settled, and comes by 2; or it was given up, and then so was what is
 //!    held back: the caster does not wait for it.
 //! 4. *One outcome.* The caster takes the first for each rank and cast, and no other; but what is merged cannot be
-//!    taken apart: a rank that supervision said to have failed may be in it, and then it is.
+//!    taken apart: a rank whose node was given up may be in it, and then it is.
 //!
 //! A node that was given up may have taken the message: of what is on its way to a peer that is lost nobody
 //! can know.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_core::ActorId;
 use mesh_shape::Overlay;
 
 use crate::gather::At;
@@ -84,12 +89,14 @@ mod duty;
 mod event;
 mod own;
 mod stream;
+mod streams;
 
 pub(crate) use duty::clip;
 pub use event::{Effect, Event};
 
 use duty::Duty;
 use stream::Stream;
+use streams::{Heard, Streams};
 
 /// Passes casts on, delivers them to the ranks of its process exactly once and in order (R2), and answers
 /// for every node below it.
@@ -131,7 +138,7 @@ use stream::Stream;
 pub struct Relay<N, P, R> {
     me: N,
     limits: Limits,
-    streams: BTreeMap<StreamId, Stream<N, P, R>>,
+    streams: Streams<N, P, R>,
     at: At<N>,
 }
 
@@ -139,7 +146,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
     /// The relay of the process `me`, which knows no stream.
     #[must_use]
     pub const fn new(me: N, limits: Limits) -> Self {
-        Self { me, limits, streams: BTreeMap::new(), at: At::new() }
+        Self { me, limits, streams: Streams::new(limits.streams), at: At::new() }
     }
 
     /// One transition: takes what happened, returns what is to be done, in order.
@@ -162,9 +169,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
             }
             Event::Lost { node, why } => self.on_lost(node, why, &mut effects),
             Event::Said { cast, outcomes } => {
-                if let Some(stream) = self.streams.get_mut(&cast.stream) {
-                    stream.on_said((cast.number, outcomes), &mut effects);
-                }
+                let said = (cast.number, outcomes);
+                self.streams.change(&cast.stream, |stream| stream.on_said(said, &mut effects));
             }
             Event::Merged { cast, to, leg, merged } => {
                 self.on_merged(cast, (to, leg), merged, &mut effects);
@@ -172,10 +178,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
             Event::Settled { settlement, plan } => {
                 self.on_settled(&settlement, &plan, &mut effects);
             }
-            Event::Closed(caster) => self.of_mut(caster).for_each(Stream::close),
-            Event::Forgotten(caster) => self.streams.retain(|id, _| id.caster != caster),
+            Event::Aged => self.streams.age(),
             Event::Tick => self.on_tick(&mut effects),
-            Event::Flush => self.streams.values_mut().for_each(|stream| stream.flush(&mut effects)),
+            Event::Flush => self.streams.change_news(|stream| stream.flush(&mut effects)),
         }
         effects
     }
@@ -183,19 +188,19 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
     /// Whether a leg is open. The shell then sends an [`Event::Tick`] after a while.
     #[must_use]
     pub fn has_duties(&self) -> bool {
-        self.streams.values().any(Stream::has_duties)
+        self.streams.has_duties()
     }
 
     /// Whether [`Event::Flush`] would tell anybody anything. The shell then sends one after a while.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.streams.values().any(Stream::has_news)
+        self.streams.has_news()
     }
 
     /// How many casts there is anything to remember of, over all streams.
     #[must_use]
     pub fn n_casts(&self) -> usize {
-        self.streams.values().map(Stream::len).sum()
+        self.streams.live().map(Stream::len).sum()
     }
 
     /// Whether there is anything to remember of a cast: somebody may still want what its ranks say.
@@ -204,7 +209,13 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         self.streams.get(&cast.stream).is_some_and(|it| it.entry(cast.number).is_some())
     }
 
-    /// How many streams are known.
+    /// Whether a stream is known whose caster is not known to have ended.
+    #[must_use]
+    pub fn knows(&self, stream: &StreamId) -> bool {
+        self.streams.get(stream).is_some()
+    }
+
+    /// How many streams are known whose caster is not known to have ended.
     #[must_use]
     pub fn n_streams(&self) -> usize {
         self.streams.len()
@@ -216,62 +227,65 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         plan: Arc<Plan<N>>,
         effects: &mut Vec<Effect<N, P, R>>,
     ) {
-        let number = leg.cast.number;
-        if !self.has_room(&leg, &plan) {
+        let CastId { stream: id, number } = leg.cast;
+        if !self.keeps_limits(&leg, &plan) {
             return effects.push(reply(from, &leg, Progress::Refused));
         }
-        let id = leg.cast.stream;
-        let stream = self.streams.entry(id).or_insert_with(|| Stream::new(id));
-        stream.settle(&leg.settled, effects);
-        if stream.is_closed || leg.settled.is_over(number) {
-            return effects.push(reply(from, &leg, Progress::Done));
+        match self.streams.hear(id, effects) {
+            Heard::Live => (),
+            Heard::Over => return effects.push(reply(from, &leg, Progress::Done)),
+            Heard::Full => return effects.push(reply(from, &leg, Progress::Refused)),
         }
-        let duties = stream.entry(number).map_or(&[][..], |entry| &entry.duties);
-        if duties.iter().any(|duty| (duty.parent, duty.leg.id) == (from, leg.id)) {
-            return;
-        }
-        if duties.len() >= self.limits.legs {
-            return effects.push(reply(from, &leg, Progress::Refused));
-        }
-        let mut duty = Duty::new((from, leg), plan, self.me);
-        duty.spread(&mut self.at, effects);
-        stream.take_on(duty, effects);
+        self.streams.change(&id, |stream| {
+            stream.settle(&leg.settled, effects);
+            if leg.settled.is_over(number) {
+                return effects.push(reply(from, &leg, Progress::Done));
+            }
+            let duties = stream.entry(number).map_or(&[][..], |entry| &entry.duties);
+            if duties.iter().any(|duty| (duty.parent, duty.leg.id) == (from, leg.id)) {
+                return;
+            }
+            if duties.len() >= self.limits.legs {
+                return effects.push(reply(from, &leg, Progress::Refused));
+            }
+            let mut duty = Duty::new((from, leg), plan, self.me);
+            duty.spread(&mut self.at, effects);
+            stream.take_on(duty, effects);
+        });
     }
 
-    /// Whether a leg keeps to the limits, as that of every honest caster does, and there is room for its
-    /// stream.
-    fn has_room(&self, leg: &Leg<P>, plan: &Plan<N>) -> bool {
-        let CastId { stream, number } = leg.cast;
+    /// Whether a leg keeps to the limits, as that of every honest caster does.
+    fn keeps_limits(&self, leg: &Leg<P>, plan: &Plan<N>) -> bool {
+        let number = leg.cast.number;
         let is_range = leg.range.start < leg.range.end && leg.range.end <= plan.members().len();
         let is_within = number.saturating_sub(leg.settled.through) <= self.limits.window;
-        let is_known = self.streams.contains_key(&stream);
-        let has_place = is_known || self.streams.len() < self.limits.streams;
         // One more for each rank: the caster sends to one that has nothing, whatever the others have.
         let open_max = self.limits.open.saturating_add(plan.members().all_ranks().len());
         let is_counted = number > 0 && leg.settled.waiting.len() <= open_max;
-        is_range && is_within && has_place && is_counted
+        is_range && is_within && is_counted
     }
 
     fn on_answered(&mut self, (from, answer): (N, Answer<R>), effects: &mut Vec<Effect<N, P, R>>) {
         self.at.slow.remove(&from);
         let CastId { stream, number } = answer.cast;
-        let Some(stream) = self.streams.get_mut(&stream) else { return };
-        let Some(entry) = stream.entry_mut(number) else { return };
-        let asked = entry.duties.iter_mut().find(|duty| duty.gather.has(answer.leg.number));
-        let Some(duty) = asked else { return };
-        let branches = duty.gather.on_answer((from, answer), &duty.plan, &mut self.at);
-        duty.send(branches, effects);
-        stream.finish(number, effects);
+        self.streams.change(&stream, |stream| {
+            let Some(entry) = stream.entry_mut(number) else { return };
+            let asked = entry.duties.iter_mut().find(|duty| duty.gather.has(answer.leg.number));
+            let Some(duty) = asked else { return };
+            let branches = duty.gather.on_answer((from, answer), &duty.plan, &mut self.at);
+            duty.send(branches, effects);
+            stream.finish(number, effects);
+        });
     }
 
     fn on_tick(&mut self, effects: &mut Vec<Effect<N, P, R>>) {
-        for stream in self.streams.values_mut() {
-            for number in stream.numbers() {
+        self.streams.change_open(|stream| {
+            for number in stream.open() {
                 let Some(entry) = stream.entry_mut(number) else { continue };
                 entry.duties.iter_mut().for_each(|duty| duty.on_tick(&mut self.at, effects));
                 stream.finish(number, effects);
             }
-        }
+        });
     }
 
     fn on_merged(
@@ -281,36 +295,38 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         merged: Result<R, Failure>,
         effects: &mut Vec<Effect<N, P, R>>,
     ) {
-        let Some(stream) = self.streams.get_mut(&stream) else { return };
-        let Some(entry) = stream.entry_mut(number) else { return };
-        let mut duties = entry.duties.iter_mut();
-        if let Some(duty) = duties.find(|duty| (duty.parent, duty.leg.id) == of) {
-            duty.on_merged(merged);
-            stream.finish(number, effects);
-        }
+        self.streams.change(&stream, |stream| {
+            let Some(entry) = stream.entry_mut(number) else { return };
+            let mut duties = entry.duties.iter_mut();
+            if let Some(duty) = duties.find(|duty| (duty.parent, duty.leg.id) == of) {
+                duty.on_merged(merged);
+                stream.finish(number, effects);
+            }
+        });
     }
 
     fn on_leg_failed(
         &mut self,
-        cast: CastId,
+        CastId { stream, number }: CastId,
         failed: (u64, Unreached),
         effects: &mut Vec<Effect<N, P, R>>,
     ) {
-        let Some(stream) = self.streams.get_mut(&cast.stream) else { return };
-        let Some(entry) = stream.entry_mut(cast.number) else { return };
-        for duty in &mut entry.duties {
-            let branches = duty.gather.on_failed(failed, &duty.plan, &mut self.at);
-            duty.send(branches, effects);
-        }
-        stream.finish(cast.number, effects);
+        self.streams.change(&stream, |stream| {
+            let Some(entry) = stream.entry_mut(number) else { return };
+            for duty in &mut entry.duties {
+                let branches = duty.gather.on_failed(failed, &duty.plan, &mut self.at);
+                duty.send(branches, effects);
+            }
+            stream.finish(number, effects);
+        });
     }
 
     /// Adopts the children of a child, and drops what a parent has asked for: whoever waits for that asks
     /// again. It is told so, since it may have asked by another session than the one that is lost.
     fn on_lost(&mut self, node: N, why: Unreached, effects: &mut Vec<Effect<N, P, R>>) {
         self.at.slow.remove(&node);
-        for stream in self.streams.values_mut() {
-            for number in stream.numbers() {
+        self.streams.change_open(|stream| {
+            for number in stream.open() {
                 let Some(entry) = stream.entry_mut(number) else { continue };
                 for duty in entry.duties.extract_if(.., |duty| duty.parent == node) {
                     if why != Unreached::Gone {
@@ -323,7 +339,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
                 }
                 stream.finish(number, effects);
             }
-        }
+        });
     }
 
     fn on_settled(
@@ -332,17 +348,17 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         plan: &Plan<N>,
         effects: &mut Vec<Effect<N, P, R>>,
     ) {
-        if let Some(stream) = self.streams.get_mut(&settlement.stream) {
-            stream.settle(&settlement.settled, effects);
+        let id = settlement.stream;
+        if settlement.is_last {
+            self.streams.end(id, effects);
+        } else {
+            self.streams.hear_word(&id);
+            self.streams.change(&id, |stream| stream.settle(&settlement.settled, effects));
         }
         let is_own = plan.members().node(settlement.range.start) == Some(self.me);
         let rest = settlement.range.start + usize::from(is_own)..settlement.range.end;
         let words = settlement.passed_on(plan, rest).into_iter();
         effects.extend(words.map(|(to, settlement)| Effect::PassOn { to, settlement }));
-    }
-
-    fn of_mut(&mut self, caster: ActorId) -> impl Iterator<Item = &mut Stream<N, P, R>> {
-        self.streams.iter_mut().filter(move |(id, _)| id.caster == caster).map(|(_, stream)| stream)
     }
 }
 

@@ -13,6 +13,8 @@
 //! each other it goes from relay to relay, beside what goes down and up; only relays of the mesh are believed, and at
 //! most [`Limits::back_bytes`](crate::Limits::back_bytes) of it wait in a process.
 //!
+//! A caster that nobody uses ends, and says farewell.
+//!
 //! No user's code runs here: messages travel as bytes, and are decoded by whoever handles them. What is for an
 //! actor that has no room waits in a queue of its own, of which each caster fills no more than
 //! [`Limits::rank`](crate::Limits::rank): then what is for that rank waits at the caster, and nothing else does.
@@ -25,6 +27,7 @@ mod caster_actor;
 mod casters;
 mod crowd;
 mod downs;
+mod heard;
 mod inboxes;
 mod links;
 mod message;

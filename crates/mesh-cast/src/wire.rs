@@ -196,6 +196,9 @@ pub struct Settlement {
     pub range: Range<usize>,
     /// What the caster is done with.
     pub settled: Settled,
+    /// Whether it is a farewell: the caster has ended, nothing of the stream is wanted any more, and nobody need
+    /// remember more of it than that.
+    pub is_last: bool,
 }
 
 impl Settlement {

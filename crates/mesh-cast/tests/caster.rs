@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mesh_cast::caster::{Effect, Event};
 use mesh_cast::{
     Answer, Busy, Caster, Expect, Failure, FanOut, Full, Kind, Leg, Limits, Member, Members,
-    Outcome, Plan, Progress, StreamId, Unreached,
+    Outcome, Plan, Progress, Settlement, StreamId, Unreached,
 };
 use mesh_core::{ActorId, End, Fault, Incarnation, MeshId, ProcId};
 use mesh_shape::{Overlay, Rank};
@@ -139,6 +139,32 @@ fn a_full_window_gives_the_message_back_and_says_when_there_is_room() {
     let effects = caster.step(answer(&legs(&sent)[0], Some(Outcome::Taken)));
     assert_eq!(effects.last(), Some(&Effect::Room));
     assert!(caster.cast(plan, Kind::Cast, "b", 1).is_ok());
+}
+
+/// Ranks `range` of three.
+fn some_of_three(range: std::ops::Range<isize>) -> Arc<Plan<usize>> {
+    let extent = mesh_shape::Extent::new([("r", 3)]).expect("it is small");
+    let some = mesh_shape::Region::all(extent).slice("r", range).expect("they are there");
+    Arc::new(plan_of(1, &[10, 11, 12]).to(some))
+}
+
+/// A mesh may be far larger than what is cast to.
+#[test]
+fn a_farewell_goes_to_those_that_anything_was_cast_to() {
+    let mut caster = caster(Limits::default());
+    let whole = plan_of(1, &[10, 11, 12]);
+    assert_eq!(caster.farewell(&whole), [], "nothing was");
+    let sent = caster.cast(some_of_three(1..3), Kind::Cast, "!", 1).expect("there is room").1;
+    for leg in legs(&sent) {
+        drop(caster.step(answer(&leg, Some(Outcome::Taken))));
+    }
+    let word = |position: usize| {
+        let range = position..position + 1;
+        let settled = caster.settled();
+        let settlement = Settlement { stream: stream(), table: 1, range, settled, is_last: true };
+        Effect::PassOn { to: 10 + position, settlement }
+    };
+    assert_eq!((caster.settled().through, caster.farewell(&whole)), (1, vec![word(1), word(2)]));
 }
 
 fn arrived(leg: &(usize, Leg<&'static str>)) -> Event<usize, u8> {

@@ -15,8 +15,13 @@ type Effects = Vec<Effect<usize, u64, u8>>;
 
 const CASTER: usize = 99;
 
+/// The stream of a caster of the first process.
 fn stream(index: u64) -> StreamId {
-    let caster = ActorId { proc: ProcId::from_random(1), life: Incarnation::FIRST, index };
+    stream_of(1, index)
+}
+
+fn stream_of(proc: u128, index: u64) -> StreamId {
+    let caster = ActorId { proc: ProcId::from_random(proc), life: Incarnation::FIRST, index };
     StreamId { caster, mesh: MeshId::from_random(1) }
 }
 
@@ -44,6 +49,19 @@ fn leg(number: u64, range: std::ops::Range<usize>) -> Leg<u64> {
         settled: settled(0, &[]),
         payload: Some(number),
     }
+}
+
+/// The first leg of a stream to the last node.
+fn first_of(stream: StreamId) -> Leg<u64> {
+    let leg = leg(1, 6..7);
+    Leg { cast: CastId { stream, ..leg.cast }, ..leg }
+}
+
+/// Word for the last node of what is settled, or that it is the last.
+fn word(stream: StreamId, through: u64, is_last: bool) -> Event<usize, u64, u8> {
+    let settled = settled(through, &[]);
+    let settlement = Settlement { stream, table: 1, range: 6..7, settled, is_last };
+    Event::Settled { settlement, plan: plan() }
 }
 
 fn incoming(leg: Leg<u64>) -> Event<usize, u64, u8> {
@@ -131,9 +149,7 @@ fn what_the_caster_has_given_up_is_not_waited_for_and_not_delivered() {
 fn word_of_what_is_settled_ends_the_waiting_too() {
     let mut node = node(6);
     assert_eq!(delivered(&node.step(incoming(leg(3, 6..7)))), []);
-    let settlement =
-        Settlement { stream: stream(0), table: 1, range: 6..7, settled: settled(2, &[]) };
-    let effects = node.step(Event::Settled { settlement, plan: plan() });
+    let effects = node.step(word(stream(0), 2, false));
     assert_eq!(delivered(&effects), [3]);
 }
 
@@ -326,12 +342,75 @@ fn a_caster_that_has_ended_gets_nothing_delivered_any_more_until_it_is_forgotten
     let mut node = node(6);
     drop(node.step(incoming(leg(1, 6..7))));
     drop(node.step(incoming(leg(3, 6..7))));
-    assert_eq!(node.step(Event::Closed(stream(0).caster)), []);
-    assert_eq!((node.n_casts(), node.n_streams()), (0, 1));
+    // A parent may wait all the same.
+    let farewell = node.step(word(stream(0), 3, true));
+    assert_eq!(answers(&farewell), [(CASTER, Progress::Done); 2]);
+    assert_eq!((node.n_casts(), node.n_streams(), node.has_duties()), (0, 0, false));
+    for _ in 0..3 {
+        let effects = node.step(incoming(leg(1, 6..7)));
+        let done = vec![(CASTER, Progress::Done)];
+        assert_eq!((delivered(&effects), answers(&effects)), (vec![], done));
+        assert_eq!(node.step(Event::Aged), []);
+    }
+    assert_eq!(delivered(&node.step(incoming(leg(1, 6..7)))), [1]);
+}
+
+/// R2: what one caster of a process has left is not delivered behind what the next one casts.
+#[test]
+fn the_next_caster_of_a_process_is_the_end_of_the_one_before_it() {
+    let mut node = node(6);
+    drop(node.step(incoming(leg(1, 6..7))));
+    drop(node.step(incoming(leg(3, 6..7))));
+    let effects = node.step(incoming(first_of(stream(1))));
+    assert_eq!(delivered(&effects), [1]);
+    assert_eq!(answers(&effects), [(CASTER, Progress::Done); 2]);
     let effects = node.step(incoming(leg(2, 6..7)));
     assert_eq!((delivered(&effects), answers(&effects)), (vec![], vec![(CASTER, Progress::Done)]));
-    assert_eq!(node.step(Event::Forgotten(stream(0).caster)), []);
-    assert_eq!(node.n_streams(), 0);
+    // Nor does its farewell end the one that came after it.
+    assert_eq!(node.step(word(stream(0), 3, true)), []);
+    assert_eq!((node.n_casts(), node.n_streams()), (1, 1));
+}
+
+/// N9: a process that casts now and then, each time by another caster, takes one place.
+#[test]
+fn however_often_a_process_casts_anew_nobody_is_refused() {
+    let limits = Limits { streams: 1, ..Limits::default() };
+    let mut node: Node = Relay::new(6, limits);
+    for index in 0..100 {
+        let effects = node.step(incoming(first_of(stream(index))));
+        assert_eq!(delivered(&effects), [1], "{index}");
+        if index % 2 == 0 {
+            drop(node.step(word(stream(index), 1, true)));
+        }
+    }
+}
+
+/// N9: where there is no room for one more, the one goes that has ended, or is owed nothing and was heard of longest
+/// ago.
+#[test]
+fn at_its_limit_a_relay_forgets_whom_it_owes_nothing_before_it_refuses() {
+    let limits = Limits { streams: 4, ..Limits::default() };
+    let mut node: Node = Relay::new(6, limits);
+    for proc in 1..=4 {
+        assert_eq!(delivered(&node.step(incoming(first_of(stream_of(proc, 0))))), [1]);
+    }
+    for proc in [2, 1] {
+        assert!(!node.step(word(stream_of(proc, 0), 1, false)).is_empty(), "it was not taken");
+    }
+    drop(node.step(word(stream_of(3, 0), 1, true)));
+    let refused = (CASTER, Progress::Refused);
+    // One makes room after the other: 3 has said farewell, 2 was heard of before 1, and 4 is owed an answer.
+    for (new, known) in [(5, vec![1, 2, 4]), (6, vec![1, 4]), (7, vec![4])] {
+        assert_eq!(delivered(&node.step(incoming(first_of(stream_of(new, 0))))), [1], "{new}");
+        let is_known = |proc: &u128| {
+            let effects = node.clone().step(incoming(first_of(stream_of(*proc, 0))));
+            // Of one that is known a cast that it has had is not delivered again.
+            delivered(&effects).is_empty() && !answers(&effects).contains(&refused)
+        };
+        assert_eq!((1..=4).filter(is_known).collect::<Vec<_>>(), known, "{new}");
+    }
+    let effects = node.step(incoming(first_of(stream_of(8, 0))));
+    assert_eq!(answers(&effects), [refused], "all are owed something");
 }
 
 #[test]
@@ -350,7 +429,7 @@ fn what_is_outside_the_limits_is_refused_and_changes_nothing() {
     assert_eq!(node.n_streams(), 0);
     assert_eq!(delivered(&node.step(incoming(leg(1, 0..7)))), [1]);
     let mut other = leg(1, 0..7);
-    other.cast.stream = stream(1);
+    other.cast.stream = stream_of(2, 0);
     assert!(is_refused(node.step(incoming(other))), "one more stream");
     let mut again = leg(1, 0..7);
     again.id.number += 1;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use mesh_core::ActorId;
 use mesh_shape::{Overlay, RankSet};
 
 use crate::plan::Plan;
@@ -66,11 +65,9 @@ pub enum Event<N, P, R> {
         /// The tree over the mesh.
         plan: Arc<Plan<N>>,
     },
-    /// A caster has ended: nothing of it will be delivered or answered any more.
-    Closed(ActorId),
-    /// Nothing of a caster can be on its way any longer; until then it must not be forgotten, because a leg
-    /// that comes late would be taken for a new one.
-    Forgotten(ActorId),
+    /// A long while has passed, always the same: streams of which nothing was heard for two of them are forgotten.
+    /// Until then they must not be, because a leg that comes late would be taken for a new one.
+    Aged,
     /// It is time to tell parents what is known so far.
     Flush,
     /// Some time has passed, always the same, while a leg was open: who has said nothing for three of them is slow,

@@ -1,7 +1,7 @@
 //! `Stream`: the casts of one sender to one mesh, as one node has them: which were delivered, which are
 //! held back, and for which of them others are answered for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_shape::{Overlay, Rank, RankSet};
 
@@ -13,13 +13,17 @@ use crate::wire::{CastId, Expect, Leg, Outcome, Progress, Settled, StreamId, Unr
 /// The casts of one stream.
 ///
 /// Invariants: of what was addressed to this node, everything up to `last` was delivered or given up, and
-/// nothing after it was delivered; what is held back comes after `last`.
+/// nothing after it was delivered; what is held back comes after `last`. `open` and `news` say of every cast what its
+/// legs are: whoever changes one [notes](Self::note) it.
 #[derive(Clone, Debug)]
 pub(super) struct Stream<N, P, R> {
     id: StreamId,
     last: u64,
-    pub(super) is_closed: bool,
     entries: BTreeMap<u64, Entry<N, P, R>>,
+    /// The casts that legs are open for.
+    open: BTreeSet<u64>,
+    /// Those of them of which a parent does not know all that is known here.
+    news: BTreeSet<u64>,
 }
 
 /// One cast.
@@ -31,7 +35,7 @@ pub(super) struct Entry<N, P, R> {
 
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Stream<N, P, R> {
     pub(super) const fn new(id: StreamId) -> Self {
-        Self { id, last: 0, is_closed: false, entries: BTreeMap::new() }
+        Self { id, last: 0, entries: BTreeMap::new(), open: BTreeSet::new(), news: BTreeSet::new() }
     }
 
     pub(super) fn entry(&self, number: u64) -> Option<&Entry<N, P, R>> {
@@ -42,8 +46,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Stream<N, P, R> {
         self.entries.get_mut(&number)
     }
 
-    pub(super) fn numbers(&self) -> Vec<u64> {
-        self.entries.keys().copied().collect()
+    /// The casts that legs are open for.
+    pub(super) fn open(&self) -> Vec<u64> {
+        self.open.iter().copied().collect()
     }
 
     /// How many casts there is anything to remember of.
@@ -60,6 +65,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Stream<N, P, R> {
             for duty in &mut entry.duties {
                 duty.answer(Progress::Done, effects);
             }
+            self.note(number);
         }
         self.skip_to(settled.through, effects);
     }
@@ -172,39 +178,79 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Stream<N, P, R> {
     }
 
     /// Answers every leg of a cast about which there is nothing more to say, and forgets the cast if
-    /// nothing is left of it.
+    /// nothing is left of it. Follows every change of a cast.
     pub(super) fn finish(&mut self, number: u64, effects: &mut Vec<Effect<N, P, R>>) {
         let Some(Entry { own, duties }) = self.entries.get_mut(&number) else { return };
         duties.retain_mut(|duty| !duty.settle(own, effects));
         if duties.is_empty() && matches!(own, Own::Nothing) {
             self.entries.remove(&number);
         }
+        self.note(number);
+    }
+
+    /// Sees what the legs of a cast are now.
+    fn note(&mut self, number: u64) {
+        let entry = self.entries.get(&number);
+        put(&mut self.open, number, entry.is_some_and(|entry| !entry.duties.is_empty()));
+        put(&mut self.news, number, entry.is_some_and(Entry::has_news));
+    }
+
+    /// Whether there is nothing to remember of any cast: its caster is done with all that were here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Whether somebody waits for an answer.
     pub(super) fn has_duties(&self) -> bool {
-        self.entries.values().any(|entry| !entry.duties.is_empty())
+        !self.open.is_empty()
     }
 
     /// Whether a parent does not know all that is known here.
     pub(super) fn has_news(&self) -> bool {
-        self.entries
-            .values()
-            .any(|Entry { own, duties }| duties.iter().any(|duty| duty.has_news(own)))
+        !self.news.is_empty()
     }
 
     /// Tells every parent what is known so far.
     pub(super) fn flush(&mut self, effects: &mut Vec<Effect<N, P, R>>) {
-        for Entry { own, duties } in self.entries.values_mut() {
-            for duty in duties {
-                duty.flush(own, effects);
-            }
+        for number in std::mem::take(&mut self.news) {
+            let Some(Entry { own, duties }) = self.entries.get_mut(&number) else { continue };
+            duties.iter_mut().for_each(|duty| duty.flush(own, effects));
+            self.note(number);
         }
     }
 
-    /// Drops everything but the memory that nothing of it is wanted.
-    pub(super) fn close(&mut self) {
-        self.is_closed = true;
-        self.entries.clear();
+    /// Nothing of it is wanted any more: whoever waits for an answer is told that there is none.
+    pub(super) fn close(self, effects: &mut Vec<Effect<N, P, R>>) {
+        for mut duty in self.entries.into_values().flat_map(|entry| entry.duties) {
+            duty.answer(Progress::Done, effects);
+        }
+    }
+}
+
+impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Entry<N, P, R> {
+    fn has_news(&self) -> bool {
+        self.duties.iter().any(|duty| duty.has_news(&self.own))
+    }
+}
+
+#[cfg(test)]
+impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Stream<N, P, R> {
+    /// What is noted, and what a look at all casts shows: for which legs are open, and of which there is news.
+    pub(super) fn noted_and_seen(&self) -> [(Vec<u64>, Vec<u64>); 2] {
+        let noted = (self.open(), self.news.iter().copied().collect());
+        let that = |is_so: fn(&Entry<N, P, R>) -> bool| {
+            let entries = self.entries.iter().filter(move |(_, entry)| is_so(entry));
+            entries.map(|(number, _)| *number).collect()
+        };
+        [noted, (that(|entry| !entry.duties.is_empty()), that(Entry::has_news))]
+    }
+}
+
+/// Puts something into a set, or takes it out.
+pub(super) fn put<T: Ord>(set: &mut BTreeSet<T>, it: T, is_in: bool) {
+    if is_in {
+        set.insert(it);
+    } else {
+        set.remove(&it);
     }
 }

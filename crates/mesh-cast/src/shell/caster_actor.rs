@@ -45,6 +45,9 @@ const STALE_AFTER: Duration = Duration::from_secs(300);
 
 const _: () = assert!(STALE_AFTER.as_secs() * 2 <= FORGOTTEN_AFTER.as_secs());
 
+/// How long it waits until its farewell is on its way.
+const LEAVES_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long the answers of a process that is gone may still be on their way.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
@@ -71,6 +74,8 @@ pub(super) struct CasterActor {
     ticked: Instant,
     /// When it was last looked who says nothing.
     aged: Instant,
+    /// When it has said farewell: nobody uses it any more.
+    left: Option<Instant>,
 }
 
 impl Drop for CasterActor {
@@ -281,6 +286,21 @@ impl CasterActor {
         self.perform(effects, cx);
     }
 
+    /// One that nobody uses, and nothing of which is on its way, says farewell, and ends when that is sent.
+    fn leave(&mut self, cx: &mut Context<Self>) {
+        let is_idle = self.caster.n_flights() == 0 && self.waiting.is_empty();
+        let is_unused = self.left.is_none() && is_idle && self.users.is_none();
+        if is_unused && leave(cx.proc(), self.mesh, cx.me()) {
+            let words = self.book.as_ref().map(|book| self.caster.farewell(book.whole()));
+            self.perform(words.unwrap_or_default(), cx);
+            self.left = Some(Instant::now());
+        }
+        let is_said = |left: Instant| self.links.posts.is_idle() || left.elapsed() > LEAVES_WITHIN;
+        if self.left.is_some_and(is_said) {
+            cx.stop(Stop::Drain);
+        }
+    }
+
     /// Says what is settled, so that relays forget it, or that casts are open, so that they do not.
     fn say_settled(&mut self, cx: &Context<Self>) {
         let settled = self.caster.settled();
@@ -288,7 +308,8 @@ impl CasterActor {
         let is_news = self.active.elapsed() > SETTLED_AFTER && settled != self.said;
         // Casts to slices are heard of by some only.
         let is_silent = is_open && self.said_at.elapsed() > ALIVE_EVERY;
-        let Some(book) = self.book.as_ref().filter(|_| is_news || is_silent) else { return };
+        let is_due = self.left.is_none() && (is_news || is_silent);
+        let Some(book) = self.book.as_ref().filter(|_| is_due) else { return };
         let words = self.caster.settle(book.whole());
         (self.said, self.said_at) = (settled, Instant::now());
         self.perform(words, cx);
@@ -325,6 +346,7 @@ impl Actor for CasterActor {
             active: now,
             ticked: now,
             aged: now,
+            left: None,
         })
     }
 
@@ -492,11 +514,7 @@ impl Handler<Tick> for CasterActor {
         self.links.downs.sweep();
         self.free_places();
         rolls::touch(cx.proc(), self.mesh);
-        let is_idle = self.caster.n_flights() == 0 && self.waiting.is_empty();
-        let is_unused = is_idle && self.users.is_none() && self.said == self.caster.settled();
-        if is_unused && leave(cx.proc(), self.mesh, cx.me()) {
-            cx.stop(Stop::Drain);
-        }
+        self.leave(cx);
         Ok(())
     }
 }

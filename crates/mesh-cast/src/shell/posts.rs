@@ -143,6 +143,11 @@ impl Posts {
             .retain(|_, post| !post.is_idle() || post.to.is_some_and(|to| proc.has_way_to(to)));
     }
 
+    /// Whether nothing is to be sent.
+    pub(super) fn is_idle(&self) -> bool {
+        self.posts.values().all(Post::is_idle)
+    }
+
     /// Forgets all that have nothing to send.
     pub(super) fn sweep_idle(&mut self) {
         self.posts.retain(|_, post| !post.is_idle());

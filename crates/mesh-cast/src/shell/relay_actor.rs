@@ -1,6 +1,6 @@
 //! `RelayActor`: runs the relay of a process.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::backs::{Backs, Held, Unhandled};
 use super::books::Books;
+use super::heard::Heard;
 use super::inboxes::{Delivery, Inboxes, Said};
 use super::links::{Linked, Links, whole_of};
 use super::message::{Back, Down, Forgot, LegName, Payload, Up, Word};
@@ -27,7 +28,7 @@ use crate::limits::Limits;
 use crate::plan::Plan;
 use crate::relay::{Effect, Event, Relay};
 use crate::wire::{
-    Answer, CastId, Failure as Failed, Leg, LegId, Outcome, Progress, Sender, StreamId, Unreached,
+    Answer, CastId, Failure as Failed, Leg, LegId, Outcome, Progress, Sender, Unreached,
 };
 
 /// How long what is known waits for more before it is told to parents.
@@ -43,6 +44,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// and one that was kept from that begins anew.
 pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
+/// How often the relay is told that time has passed: streams are forgotten some of these after they were heard of. After
+/// a pause no more than one has passed, since what came meanwhile has not been heard yet.
+const AGED_EVERY: Duration = Duration::from_secs(300);
+
+const _: () = assert!(AGED_EVERY.as_secs() * 2 >= FORGOTTEN_AFTER.as_secs());
+
 /// Relays the casts of others in one process, and delivers them to its actors. One for each process, on its
 /// control plane.
 pub struct RelayActor {
@@ -55,11 +62,11 @@ pub struct RelayActor {
     ups: Ups,
     /// Where replies are merged.
     user: Proc,
-    /// When each stream was heard of last, and from whom, unless that one was lost.
-    heard: BTreeMap<StreamId, (Instant, Option<ActorId>)>,
+    heard: Heard,
     /// What goes back to who sent it.
     backs: Backs,
-    limits: Limits,
+    /// When streams grew older last.
+    aged: Instant,
     flush: Option<Attachment>,
     will_tick: bool,
 }
@@ -211,12 +218,6 @@ impl RelayActor {
             self.links.posts.send(to, Parcel::Answer(actor, Box::new(up)), cx);
         }
     }
-
-    fn hear(&mut self, stream: StreamId, from: ActorId) {
-        if self.heard.len() < self.limits.streams || self.heard.contains_key(&stream) {
-            self.heard.insert(stream, (Instant::now(), Some(from)));
-        }
-    }
 }
 
 impl Actor for RelayActor {
@@ -234,9 +235,9 @@ impl Actor for RelayActor {
             inboxes: Inboxes::new(user.clone()),
             ups: Ups::default(),
             user,
-            heard: BTreeMap::new(),
+            heard: Heard::new(limits.streams),
             backs: Backs::start(limits.back_bytes, cx),
-            limits,
+            aged: Instant::now(),
             flush: None,
             will_tick: false,
         })
@@ -284,9 +285,7 @@ impl Linked for RelayActor {
     }
 
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>) {
-        for (_, from) in self.heard.values_mut() {
-            *from = from.filter(|from| from.peer() != peer);
-        }
+        self.heard.lose(peer);
         // What waits to go up goes all the same: it may have been asked for by another session.
         self.run(Event::Lost { node: peer, why: Unreached::Lost }, cx);
     }
@@ -313,20 +312,8 @@ impl RelayActor {
 
     /// Passes something on towards who sent it, not by `avoid`.
     fn pass_back(&mut self, held: Held, avoid: Option<PeerId>, cx: &Context<Self>) {
-        let parent = self.parent(&held);
+        let parent = self.heard.parent(held.to().peer(), held.mesh());
         self.backs.pass_on(held, &self.books, (parent, avoid), cx);
-    }
-
-    /// From whom the casts of its sender to that mesh came last.
-    fn parent(&self, held: &Held) -> Option<ActorId> {
-        let of = held.to().peer();
-        // No actor has this number, and those of a process are neighbours.
-        let first = ActorId { index: 0, ..held.to() };
-        let first = StreamId { caster: first, mesh: held.mesh() };
-        let of_it = self.heard.range(first..).take_while(|(it, _)| it.caster.peer() == of);
-        let of_both = of_it.filter(|(it, _)| it.mesh == first.mesh);
-        let last = of_both.filter_map(|(_, (at, from))| from.map(|from| (*at, from))).max();
-        last.map(|(_, from)| from)
     }
 
     fn on_legs(&mut self, Down { from, legs }: Down, cx: &mut Context<Self>) {
@@ -339,7 +326,7 @@ impl RelayActor {
             let book = self.books.of(stream.mesh, leg.table);
             match book.and_then(|book| book.plan(leg.region.as_ref())) {
                 Some(plan) => {
-                    self.hear(stream, from);
+                    self.heard.hear(stream, from);
                     events.push_back(Event::Incoming { from: from.peer(), leg, plan });
                 }
                 // The table was lost with a session: whoever sent it finds that out, too.
@@ -370,9 +357,7 @@ impl RelayActor {
             // Those below are not told this time; word comes again.
             return self.links.posts.send(from.peer(), Parcel::Forgot(from, stream.mesh), cx);
         };
-        if self.heard.contains_key(&stream) {
-            self.hear(stream, from);
-        }
+        self.heard.hear_word(stream, from);
         self.run(Event::Settled { settlement, plan }, cx);
     }
 }
@@ -505,13 +490,12 @@ impl Handler<Sweep> for RelayActor {
         self.links.posts.sweep(cx.proc());
         self.links.downs.sweep();
         self.backs.sweep();
-        let silent = self.heard.iter().filter(|(_, (heard, _))| heard.elapsed() > FORGOTTEN_AFTER);
-        let silent: Vec<StreamId> = silent.map(|(stream, _)| *stream).collect();
-        for stream in silent {
-            self.heard.remove(&stream);
-            self.run(Event::Forgotten(stream.caster), cx);
+        self.heard.sweep(FORGOTTEN_AFTER);
+        self.books.sweep(&self.heard.meshes(), FORGOTTEN_AFTER);
+        if self.aged.elapsed() >= AGED_EVERY {
+            self.aged = Instant::now();
+            self.run(Event::Aged, cx);
         }
-        self.books.sweep(&self.heard.keys().map(|stream| stream.mesh).collect(), FORGOTTEN_AFTER);
         let relay = &self.relay;
         self.inboxes.sweep(|cast| relay.remembers(cast));
         Ok(())

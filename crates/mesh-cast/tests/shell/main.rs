@@ -1,5 +1,6 @@
 //! Relays and casters as actors, over a network whose links are cut under them.
 
+mod farewell;
 mod large;
 mod silent;
 mod stuck;

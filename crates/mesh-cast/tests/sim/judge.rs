@@ -1,6 +1,6 @@
 //! What must hold when nothing can happen any more.
 
-use mesh_cast::{Kind, Outcome};
+use mesh_cast::{Kind, Outcome, StreamId};
 use mesh_shape::{Rank, RankSet};
 
 use crate::setup::reply;
@@ -37,6 +37,24 @@ pub(crate) fn judge(world: &mut World, reach: Reach) {
         if has_caster && matches!(reach, Reach::All | Reach::Since(_)) {
             assert_eq!(proc.relay.n_casts(), 0, "node {node} keeps something");
         }
+    }
+    if matches!(reach, Reach::All | Reach::Since(_)) {
+        farewells(world.clone());
+    }
+}
+
+/// N9: who has heard the farewells of all casters has room for others.
+fn farewells(mut world: World) {
+    world.take_leave();
+    // Of those that are beside all that was cast to some may have helped, and are not told.
+    let told = world.clients.iter().filter(|client| {
+        let is_to_all = |(slice, _): &(usize, Kind)| *slice == 0;
+        !world.dead.contains(&client.home) && client.casts.values().any(is_to_all)
+    });
+    let told: Vec<_> = told.map(|client| client.stream).collect();
+    for (node, proc) in world.procs.iter().filter(|(node, _)| !world.dead.contains(node)) {
+        let is_known = |stream: &StreamId| proc.relay.knows(stream);
+        assert!(!told.iter().any(is_known), "node {node} knows a caster that has ended");
     }
 }
 

@@ -169,6 +169,18 @@ impl World {
         self.run(&[]);
     }
 
+    /// Every caster says farewell.
+    pub(crate) fn take_leave(&mut self) {
+        for index in 0..self.clients.len() {
+            let home = self.clients[index].home;
+            if !self.dead.contains(&home) {
+                let effects = self.clients[index].caster.farewell(&self.plan(home, 0));
+                self.obey_caster(index, effects);
+            }
+        }
+        self.run(&[]);
+    }
+
     pub(crate) fn inflict(&mut self, fault: Fault) {
         match fault {
             Fault::Kill(node) => self.kill(node),

@@ -138,6 +138,11 @@ impl Transport for LocalTransport {
         });
         lock(&self.board.sessions).push(Arc::downgrade(&session));
         there.joined(lane, Arc::new(End { session: Arc::clone(&session), is_dialler: false }));
+        // A process that has left takes none, however long its transport is kept.
+        if session.has_ended.load(Ordering::SeqCst) {
+            let kind = std::io::ErrorKind::ConnectionRefused;
+            return Err(DialError::Os { to: to.clone(), kind });
+        }
         Ok(Arc::new(End { session, is_dialler: true }))
     }
 }
@@ -264,7 +269,7 @@ impl Outbound for End {
         let Some(mut taken) = envelope.take() else { return Poll::Ready(Ok(())) };
         let receiver = self.receiver();
         let credit = if taken.head.is_answer() {
-            Some(Credit::NONE).filter(|_| self.is_open())
+            Some(Credit::NONE)
         } else {
             match receiver.poll_room(cx) {
                 Poll::Ready(credit) => credit,
@@ -274,7 +279,8 @@ impl Outbound for End {
                 }
             }
         };
-        match credit {
+        // Ended, a session takes nothing, though one of its windows may still be open.
+        match credit.filter(|_| self.is_open()) {
             Some(credit) => {
                 if self.session.encodes
                     && let Err(error) = taken.body.bytes()

@@ -126,9 +126,12 @@ impl Network {
         }
     }
 
-    /// Ends all sessions of the process, as if it were gone.
+    /// Ends all sessions of the process, as if it were gone. From then on it has none: one that somebody opens with it,
+    /// or it with somebody, ends at once.
     pub fn leave(&self) {
-        self.proc.remote().routes.all_sessions().iter().for_each(|session| session.close());
+        let routes = &self.proc.remote().routes;
+        routes.leave();
+        routes.all_sessions().iter().for_each(|session| session.close());
     }
 
     async fn listen_at(&self, at: Addr, plane: Plane) -> Result<Addr, ListenError> {

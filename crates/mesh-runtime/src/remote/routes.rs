@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use mesh_core::{Envelope, Head, Lane, Outbound, Payload, PeerId, Returned, WhyReturned};
@@ -26,16 +27,27 @@ pub(crate) struct Routes {
     routes: Map<Way, Route>,
     /// There is a session more, or less.
     changed: Notify,
+    /// The process is gone, as far as others are concerned.
+    has_left: AtomicBool,
 }
 
 impl Routes {
     /// From now on messages for the peer go this way.
     pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
         let peer = session.peer();
-        self.routes.entry((peer, lane)).or_default().connect(session);
+        self.routes.entry((peer, lane)).or_default().connect(Arc::clone(&session));
+        // It is found by who leaves after this, and sees who has left before.
+        if self.has_left.load(Ordering::SeqCst) {
+            session.close();
+        }
         // Of one that ended before it came here there is no more word.
         self.tidy(peer);
         self.changed.notify_waiters();
+    }
+
+    /// From now on there is no session: each ends at once. Those that are there are to be closed by who says so.
+    pub(crate) fn leave(&self) {
+        self.has_left.store(true, Ordering::SeqCst);
     }
 
     /// A session with the peer has ended.

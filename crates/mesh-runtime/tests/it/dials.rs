@@ -52,3 +52,24 @@ async fn a_dial_that_nobody_waits_for_is_waited_for_by_the_next() {
     assert_eq!(here.dial(peer, &doors).await, Ok(()));
     assert_eq!(slow.0.load(Ordering::Relaxed), 2, "once for each lane");
 }
+
+/// Who has left is gone, however long somebody keeps a hand on its process or its transport.
+#[tokio::test]
+async fn a_process_that_has_left_takes_no_session_and_opens_none() {
+    let board = LocalTransport::default();
+    let network = |transport: LocalTransport| {
+        Network::new(Proc::local().expect("there is a runtime"), Arc::new(transport), 0)
+    };
+    let (here, there) = (network(board.another()), network(board.another()));
+    let at = |name: &str| format!("local://{name}").parse().expect("it is one");
+    let here_doors = here.listen(&at("here")).await.expect("nobody listens there");
+    let there_doors = there.listen(&at("there")).await.expect("nobody listens there");
+    let (here_peer, there_peer) = (here.proc().peer(), there.proc().peer());
+    assert_eq!(here.dial(there_peer, &there_doors).await, Ok(()));
+    there.leave();
+    assert!(!here.is_open(there_peer));
+    let refused = here.dial(there_peer, &there_doors).await;
+    assert!(matches!(refused, Err(DialError::Os { .. })), "{refused:?}");
+    _ = there.dial(here_peer, &here_doors).await.is_ok();
+    assert!(!here.is_open(there_peer) && !there.is_open(here_peer));
+}

@@ -13,6 +13,7 @@ mod measured;
 mod multi;
 mod names;
 mod near;
+mod on_wake;
 mod order;
 mod out_of_reach;
 mod peers;

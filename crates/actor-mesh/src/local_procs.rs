@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use controller::{Config, SpecError};
@@ -87,8 +87,9 @@ pub struct LocalSpec {
 
 /// What all ranks share.
 struct Town {
-    /// Of all of them: each with its own would wake their runtime for each look at each rank.
-    watchdog: Arc<Watchdog>,
+    /// Of all of them: each with its own would wake their runtime for each look at each rank. It ends with the last of
+    /// them, and not with the last who knows of the mesh.
+    watchdog: Weak<Watchdog>,
     label: OnceLock<MeshLabel>,
     owner: Network,
     registry: Arc<ActorRegistry>,
@@ -129,8 +130,9 @@ impl LocalProcs {
             config.times.stalled_handler(stalled_handler).map_err(SpecError::from)?;
         let [user, control] = [Plane::User, Plane::Control].map(|plane| proc.on(plane));
         let watchdog = Watchdog::start(stalled_handler, user.runtime(), control.runtime());
+        let watchdog = Arc::new(watchdog);
         let town = Arc::new(Town {
-            watchdog: Arc::new(watchdog),
+            watchdog: Arc::downgrade(&watchdog),
             label: OnceLock::new(),
             owner: Network::new(proc.clone(), transports(), registry.hash()),
             registry: Arc::new(registry),
@@ -148,7 +150,10 @@ impl LocalProcs {
         let label = setup.controller.spec().mesh.clone();
         _ = town.label.set(label.clone()).is_ok();
         let (Supervision { controller, owner, .. }, run) = supervise(setup);
-        drop(control.runtime().spawn(run));
+        drop(control.runtime().spawn(async move {
+            run.await;
+            drop(watchdog);
+        }));
         let desk = control.spawn::<Desk<Status>>(controller.clone());
         let all = extent.ranks();
         let region = Arc::new(Region::all(extent));
@@ -206,7 +211,9 @@ impl LocalProcs {
 impl Town {
     /// One life of the process of one rank.
     async fn live(self: Arc<Self>, mut life: Life<Local>) -> Status {
-        let Some(label) = self.label.get() else { return Status::NotExist };
+        let (Some(label), Some(watchdog)) = (self.label.get(), self.watchdog.upgrade()) else {
+            return Status::NotExist;
+        };
         let (rank, incarnation) = (life.rank(), life.incarnation());
         let peer = PeerId::of_rank(label.id(), rank, incarnation);
         let (failed, mut unhandled) = mpsc::channel::<ChildFailure>(1);
@@ -221,7 +228,7 @@ impl Town {
             on_failure: Box::new(move |it| _ = failed.try_send(it.clone()).is_ok()),
             seed: self.owner.proc().draw_seed(),
         };
-        let proc = self.owner.proc().start_beside(config, user.runtime().clone(), &self.watchdog);
+        let proc = self.owner.proc().start_beside(config, user.runtime().clone(), &watchdog);
         let running =
             Running { network: Network::new(proc, (self.transports)(), self.registry.hash()) };
         let at = Addr::Local { name: format!("{}-{rank}-{incarnation}", label.id()) };

@@ -191,3 +191,21 @@ fn two_types_of_one_name_are_refused_also_if_they_take_the_same() {
     registry.actor::<Silent>();
     assert_eq!(registry.check(), Err(RegistryError::SameName("tool")));
 }
+
+/// C2: what looks after processes ends with them, and not with the last who knows of their mesh.
+#[tokio::test]
+async fn nothing_runs_of_processes_that_have_ended_though_somebody_knows_of_them() {
+    let n_tasks = || Handle::current().metrics().num_alive_tasks();
+    let proc = Proc::local().expect("there is a runtime");
+    let before = n_tasks();
+    let procs = World::on(proc.clone(), "procs=3").await.procs;
+    let known = procs.procs();
+    drop(procs);
+    let ended = async {
+        while n_tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(ended).await;
+    assert!(known.seat(Rank::new(0)).is_some());
+}

@@ -18,13 +18,14 @@ use supervise::Clock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::agent::{GetState, WaitRankStatus};
+use crate::agent::{GetState, StopStream, StreamState, Streamed, WaitRankStatus};
 use crate::registry::{ActorRegistry, Spawned};
 use crate::report::{ActorEnd, ActorState, HowActorEnded, how_ended};
 use crate::wire::{CloseMesh, EndRank, Said, Spawn};
 
 mod asked;
 mod dying;
+mod followers;
 mod watched;
 
 use asked::{Alarm, Answer};
@@ -55,7 +56,7 @@ pub struct ProcAgent {
     /// By mesh, so that one can be closed without a look at the others.
     held: BTreeMap<(MeshId, Rank), Held>,
     dying: Dying,
-    watched: Watched<ReplyTo<Answer>>,
+    watched: Watched<ReplyTo<Answer>, ActorId>,
     clock: Clock,
     alarm: Option<Alarm>,
     /// What hangs in the process.
@@ -122,7 +123,7 @@ impl Message for Hangs {
     type Reply = ();
 }
 
-/// A wait may be over for lack of time.
+/// A wait may be over for lack of time, or somebody who follows is to be told something.
 struct Expire;
 
 impl Message for Expire {
@@ -153,13 +154,19 @@ impl ProcAgent {
         ProcSeat { peer: agent.proc().peer(), agent: agent.id(), doors }
     }
 
-    /// Says what a rank is to the keeper of its mesh. One that does not read holds nobody up: it is told what
-    /// is newest when it has room.
+    /// Says what a rank is: to the keeper of its mesh, and to whoever waits for that or follows it.
     fn say(&mut self, key: (MeshId, Rank), cx: &mut Context<Self>) {
-        let Some(held) = self.held.get_mut(&key) else { return };
+        let Some(held) = self.held.get(&key) else { return };
         let life = (key.0, key.1, held.incarnation);
         let noted = (held.state.clone(), held.may_restart);
         asked::answer(self.watched.note(life, self.clock.now(), noted));
+        self.say_to_keeper(key, cx);
+        self.tell_followers(cx);
+    }
+
+    /// A keeper that does not read holds nobody up: it is told what is newest when it has room.
+    fn say_to_keeper(&mut self, key: (MeshId, Rank), cx: &mut Context<Self>) {
+        let Some(held) = self.held.get_mut(&key) else { return };
         let said = Said {
             rank: key.1,
             incarnation: held.incarnation,
@@ -204,17 +211,17 @@ impl ProcAgent {
     }
 
     /// Ends what is kept by keepers that are gone, and forgets it.
-    fn close_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool) {
+    fn close_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool, cx: &mut Context<Self>) {
         let held = std::mem::take(&mut self.held).into_iter();
         let gone: BTreeMap<_, _>;
         (gone, self.held) = held.partition(|((mesh, _), it)| is_gone(*mesh, it.keeper.actor()));
         for ((mesh, rank), held) in gone {
             let life = (mesh, rank, held.incarnation);
+            let now = self.clock.now();
             if !matches!(held.state, ActorState::Ended(_)) {
-                let stopping = (ActorState::Stopping, false);
-                asked::answer(self.watched.note(life, self.clock.now(), stopping));
+                asked::answer(self.watched.note(life, now, (ActorState::Stopping, false)));
             }
-            self.watched.close(mesh);
+            self.watched.close(now, mesh);
             let stone = held.gravestone();
             match (held.actor, held.state) {
                 (None, _) | (_, ActorState::Ended(_)) => (),
@@ -224,6 +231,7 @@ impl ProcAgent {
                 (Some(actor), _) => self.dying.end(life, stone, actor),
             }
         }
+        self.tell_followers(cx);
     }
 
     /// Spawns an actor, unless the process is poisoned.
@@ -301,8 +309,12 @@ impl Actor for ProcAgent {
     async fn on_undelivered(
         &mut self,
         undelivered: Undelivered,
-        _: &mut Context<Self>,
+        cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
+        if undelivered.name == Streamed::NAME {
+            self.came_back(undelivered);
+            return Ok(());
+        }
         if undelivered.name != Said::NAME {
             return Ok(());
         }
@@ -313,19 +325,20 @@ impl Actor for ProcAgent {
                 let theirs = self.held.values_mut().filter(|held| held.keeper.actor() == keeper);
                 theirs.for_each(|held| held.is_unsaid = true);
             }
-            _ => self.close_where(|_, it| it == keeper),
+            _ => self.close_where(|_, it| it == keeper, cx),
         }
         Ok(())
     }
 
-    async fn stop(&mut self, _: &mut Context<Self>) -> Result<(), Failure> {
-        self.close_where(|_, _| true);
+    async fn stop(&mut self, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.close_where(|_, _| true, cx);
         Ok(())
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Spawn>().takes::<EndRank>().takes::<CloseMesh>();
         handlers.takes::<GetState>().takes::<WaitRankStatus>();
+        handlers.takes::<StreamState>().takes::<StopStream>();
     }
 }
 
@@ -401,7 +414,8 @@ impl Handler<EndRank> for ProcAgent {
 
 impl Handler<CloseMesh> for ProcAgent {
     async fn handle(&mut self, close: CloseMesh, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.close_where(|mesh, keeper| mesh == close.mesh && cx.sender() == Some(keeper));
+        let from = cx.sender();
+        self.close_where(|mesh, keeper| mesh == close.mesh && from == Some(keeper), cx);
         Ok(())
     }
 }
@@ -424,6 +438,7 @@ impl Handler<Lived> for ProcAgent {
         {
             let state = ended(end, doomed.lived(), doomed.is_culled());
             asked::answer(self.watched.note_last(life, self.clock.now(), state));
+            self.tell_followers(cx);
         }
         let Some(held) = self.held.get_mut(&key) else { return Ok(()) };
         if held.incarnation != lived.incarnation {

@@ -216,6 +216,13 @@ impl<C: Controlled> Reporter<C> {
         self.newest.iter().map(|(rank, newest)| (*rank, newest.incarnation, &newest.report))
     }
 
+    /// The newest report about one rank, numbered (H1), if something was reported of it.
+    #[must_use]
+    pub fn newest(&self, rank: Rank, now: Timestamp) -> Option<Update<C::Report>> {
+        let newest = self.newest.get(&rank)?;
+        Some(newest.update(now.since(newest.evidence)))
+    }
+
     /// Waits until each of `ranks` is at least so far in its life, or has ended: at once if they are,
     /// also if they do not exist yet (L7). Ranks of other agents are not waited for.
     pub fn wait(

@@ -1,12 +1,14 @@
-//! `asked`: what an agent answers to whoever asks about its actors.
+//! `asked`: what an agent answers to whoever asks about its actors, and tells whoever follows them.
 
-use mesh_core::{RankState, Refusal, Timestamp};
-use mesh_runtime::{Attachment, Context, Failure, Handler, ReplyTo};
+use mesh_core::{PortRef, RankState, Refusal, Timestamp};
+use mesh_runtime::{
+    Attachment, Context, Failure, Handler, Port, ReplyTo, TryCastError, Undelivered,
+};
 use mesh_shape::Rank;
 
 use super::watched::Answered;
 use super::{Expire, ProcAgent};
-use crate::agent::{GetState, WaitRankStatus, Waited};
+use crate::agent::{GetState, StopStream, StreamState, Streamed, WaitRankStatus, Waited};
 
 pub(super) type Answer = Result<Waited, Refusal>;
 
@@ -15,13 +17,40 @@ pub(super) fn answer(answers: impl IntoIterator<Item = Answered<ReplyTo<Answer>>
     answers.into_iter().for_each(|(reply, answer)| _ = reply.send(answer).is_ok());
 }
 
-/// When the first wait is over for lack of time, and what tells of it.
+/// When the first wait is over for lack of time, or somebody who follows is told something, and what tells of it.
 pub(super) type Alarm = (Timestamp, Attachment);
 
 impl ProcAgent {
+    /// Tells those who follow what is due. One that has no room holds nobody up.
+    pub(super) fn tell_followers(&mut self, cx: &mut Context<Self>) {
+        let now = self.clock.now();
+        self.watched.followers().tell(now, |to, streamed| {
+            match PortRef::of(*to).try_cast(&*cx, streamed) {
+                Ok(()) => Ok(()),
+                Err(TryCastError::Full { message, .. } | TryCastError::Closed { message, .. }) => {
+                    Err(message)
+                }
+            }
+        });
+        let next = self.watched.followers().next_deadline();
+        self.arm_at(next, cx);
+    }
+
+    /// Who was told that is gone, or there is no way there (N7).
+    pub(super) fn came_back(&mut self, undelivered: Undelivered) {
+        let to = undelivered.to;
+        if let Ok(Streamed { mesh, stream, .. }) = undelivered.decode() {
+            self.watched.followers().came_back((mesh, stream), &to);
+        }
+    }
+
     /// Has itself told when the first wait is over.
     fn arm(&mut self, cx: &mut Context<Self>) {
-        let Some(next) = self.watched.next_deadline() else { return };
+        self.arm_at(self.watched.next_deadline(), cx);
+    }
+
+    fn arm_at(&mut self, next: Option<Timestamp>, cx: &mut Context<Self>) {
+        let Some(next) = next else { return };
         if self.alarm.as_ref().is_some_and(|(at, _)| *at <= next) {
             return;
         }
@@ -64,11 +93,35 @@ impl Handler<WaitRankStatus> for ProcAgent {
     }
 }
 
+impl Handler<StreamState> for ProcAgent {
+    async fn handle(
+        &mut self,
+        StreamState { mesh, to }: StreamState,
+        cx: &mut Context<Self>,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        let taken = self.watched.follow(self.clock.now(), mesh, to.actor());
+        self.tell_followers(cx);
+        Ok(taken)
+    }
+}
+
+impl Handler<StopStream> for ProcAgent {
+    async fn handle(
+        &mut self,
+        StopStream { mesh, to }: StopStream,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.watched.followers().unfollow(mesh, &to.actor());
+        Ok(())
+    }
+}
+
 impl Handler<Expire> for ProcAgent {
     async fn handle(&mut self, _: Expire, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.alarm = None;
         answer(self.watched.expire(self.clock.now()));
         self.arm(cx);
+        self.tell_followers(cx);
         Ok(())
     }
 }

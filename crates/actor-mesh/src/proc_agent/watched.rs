@@ -1,13 +1,15 @@
-//! `Watched`: what the actors in a process are, by their meshes, and who waits for them (L7). Pure.
+//! `Watched`: what the actors in a process are, by their meshes, and who waits for them (L7) or follows them (L1). Pure.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use controller::{AskId, Controlled, Reporter, Waiting};
-use mesh_core::{Incarnation, MeshId, Place, RankState, Refusal, Timestamp};
+use mesh_core::{Incarnation, MeshId, Place, RankState, Refusal, Status, Timestamp, Update};
 use mesh_shape::{Rank, RankSet};
 
 use super::dying::Life;
+use super::followers::Followers;
 use crate::agent::{WaitRankStatus, Waited};
 use crate::report::{ActorKind, ActorReport, ActorState};
 
@@ -17,10 +19,12 @@ const OVER_MAX: usize = 64;
 /// How many may wait at once.
 const WAITS_MAX: usize = 1_024;
 
-/// What the actors of each mesh are, and who waits for them: `R` is where the answer goes.
-pub(super) struct Watched<R> {
+/// What the actors of each mesh are, who waits for them, and who follows them: `R` is where the answer to a wait goes,
+/// `F` where a follower is told.
+pub(super) struct Watched<R, F> {
     /// Those that have actors here, or had, or are waited for.
     meshes: BTreeMap<MeshId, Mesh>,
+    followers: Followers<F>,
     waiting: BTreeMap<AskId, Wait<R>>,
     n_asked: u64,
     /// Those that are over, the newest last.
@@ -40,15 +44,17 @@ struct Wait<R> {
 /// What somebody is answered.
 pub(super) type Answered<R> = (R, Result<Waited, Refusal>);
 
-impl<R> Default for Watched<R> {
+impl<R, F> Default for Watched<R, F> {
     fn default() -> Self {
         let (meshes, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { meshes, waiting, n_asked: 0, over: VecDeque::new() }
+        let followers = Followers::default();
+        Self { meshes, followers, waiting, n_asked: 0, over: VecDeque::new() }
     }
 }
 
-impl<R> Watched<R> {
-    /// Takes note of what an actor is, and of whether its rank may be started again. Returns who has waited for that.
+impl<R, F: Ord> Watched<R, F> {
+    /// Takes note of what an actor is, and of whether its rank may be started again. Returns who has waited for that;
+    /// who follows it is to be told.
     pub(super) fn note(
         &mut self,
         life: Life,
@@ -68,7 +74,14 @@ impl<R> Watched<R> {
     ) -> Vec<Answered<R>> {
         let Some(known) = self.meshes.get_mut(&mesh) else { return Vec::new() };
         let report = ActorReport::new(state, Place::HEALTHY);
-        let reached = known.reporter.report(rank, incarnation, now, report);
+        let mut reached = Vec::new();
+        if known.is_news(rank, incarnation, &report) {
+            reached = known.reporter.report(rank, incarnation, now, report);
+            if let Some(is) = known.reporter.newest(rank, now) {
+                self.followers.note(now, (mesh, rank), &status_of(is));
+            }
+        }
+        self.close_followers(now, mesh);
         self.answer(reached.into_iter().map(|waited| (waited.ask, true)))
     }
 
@@ -110,6 +123,23 @@ impl<R> Watched<R> {
         answers
     }
 
+    /// Somebody follows a mesh, which need not be known: the same one twice counts once.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::TooMany`] if as many do as may; nothing has changed.
+    pub(super) fn follow(&mut self, now: Timestamp, mesh: MeshId, to: F) -> Result<(), Refusal> {
+        let known = self.meshes.get(&mesh).into_iter().flat_map(|mesh| mesh.updates(now));
+        self.followers.follow(now, (mesh, to), known)?;
+        self.close_followers(now, mesh);
+        Ok(())
+    }
+
+    /// Who follows meshes, and is to be told what is due.
+    pub(super) const fn followers(&mut self) -> &mut Followers<F> {
+        &mut self.followers
+    }
+
     /// When the first wait is over for lack of time.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         self.meshes.values().filter_map(|mesh| mesh.reporter.next_deadline()).min()
@@ -129,10 +159,11 @@ impl<R> Watched<R> {
     }
 
     /// A mesh is over here: what has become of it stays known for a while, and at least until all of it has ended.
-    pub(super) fn close(&mut self, mesh: MeshId) {
+    pub(super) fn close(&mut self, now: Timestamp, mesh: MeshId) {
         if !self.over.contains(&mesh) {
             self.over.push_back(mesh);
         }
+        self.close_followers(now, mesh);
         while self.over.len() > OVER_MAX
             && let Some(at) = self.over.iter().position(|mesh| self.has_ended(*mesh))
             && let Some(oldest) = self.over.remove(at)
@@ -167,15 +198,22 @@ impl<R> Watched<R> {
     }
 
     fn has_ended(&self, mesh: MeshId) -> bool {
-        let mut known = self.meshes.get(&mesh).into_iter().flat_map(|mesh| mesh.reporter.known());
-        known.all(|(_, _, report)| ActorKind.status(report).is_terminal())
+        self.meshes.get(&mesh).is_none_or(Mesh::has_ended)
+    }
+
+    /// Those who follow a mesh are told that it is over, if all that was here has ended and no other life may follow.
+    fn close_followers(&mut self, now: Timestamp, mesh: MeshId) {
+        let may_follow = |known: &Mesh| known.may_restart && !self.over.contains(&mesh);
+        let is_over = |known: &Mesh| known.is_known() && known.has_ended() && !may_follow(known);
+        if self.meshes.get(&mesh).is_some_and(is_over) {
+            self.followers.close(now, mesh);
+        }
     }
 
     /// Nothing is kept of a mesh that nothing was heard of and nobody waits for.
     fn forget_unknown(&mut self, mesh: MeshId) {
-        let is_unknown = |Mesh { reporter, .. }: &Mesh| {
-            reporter.known().next().is_none() && reporter.next_deadline().is_none()
-        };
+        let is_unknown =
+            |known: &Mesh| !known.is_known() && known.reporter.next_deadline().is_none();
         if self.meshes.get(&mesh).is_some_and(is_unknown) {
             self.meshes.remove(&mesh);
         }
@@ -190,6 +228,42 @@ impl<R> Watched<R> {
         }
         answers
     }
+}
+
+impl Mesh {
+    /// Something was heard of it.
+    fn is_known(&self) -> bool {
+        self.reporter.known().next().is_some()
+    }
+
+    /// All of it that is known has ended.
+    fn has_ended(&self) -> bool {
+        self.reporter.known().all(|(.., report)| ActorKind.status(report).is_terminal())
+    }
+
+    /// Whether a rank is something else than it was in the same life, which has not ended (H2); or in a later one.
+    fn is_news(&self, rank: Rank, incarnation: Incarnation, report: &ActorReport) -> bool {
+        let Some(known) = self.reporter.newest(rank, Timestamp::START) else { return true };
+        let is_final = ActorKind.status(&known.report).is_terminal();
+        match known.incarnation.cmp(&incarnation) {
+            Ordering::Less => true,
+            Ordering::Equal => !is_final && known.report != *report,
+            Ordering::Greater => false,
+        }
+    }
+
+    /// What is known, numbered.
+    fn updates(&self, now: Timestamp) -> impl Iterator<Item = (Rank, Update<Status>)> {
+        let known = self.reporter.known();
+        known
+            .filter_map(move |(rank, ..)| Some((rank, status_of(self.reporter.newest(rank, now)?))))
+    }
+}
+
+/// What a report says that a rank is.
+fn status_of(update: Update<ActorReport>) -> Update<Status> {
+    let Update { incarnation, generation, age, report } = update;
+    Update { incarnation, generation, age, report: ActorKind.status(&report) }
 }
 
 fn state_of((rank, incarnation, report): (Rank, Incarnation, &ActorReport)) -> (Rank, RankState) {

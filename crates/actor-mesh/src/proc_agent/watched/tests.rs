@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use mesh_core::{Progress, Status};
+use mesh_core::{Generation, Progress, Status};
 
 use super::*;
+use crate::agent::StateNews;
 use crate::report::ActorEnd;
 
 const MESH: MeshId = MeshId::from_random(7);
@@ -31,7 +32,10 @@ fn told(answers: impl IntoIterator<Item = Answered<u32>>) -> Vec<(u32, bool, Opt
     answers.into_iter().map(told).collect()
 }
 
-impl Watched<u32> {
+/// Numbers wait, and follow.
+type Watched = super::Watched<u32, u32>;
+
+impl Watched {
     fn says(&mut self, life: Life, seconds: u64, state: ActorState) -> Vec<Answered<u32>> {
         self.note(life, at(seconds), (state, false))
     }
@@ -115,9 +119,9 @@ fn waits_are_bounded_and_what_is_so_far_needs_no_room() {
 #[test]
 fn so_many_meshes_that_are_over_are_known() {
     let mut watched = Watched::default();
-    let close = |watched: &mut Watched<u32>, mesh, state| {
+    let close = |watched: &mut Watched, mesh, state| {
         watched.says(life(mesh), 0, state);
-        watched.close(mesh);
+        watched.close(at(0), mesh);
     };
     close(&mut watched, MESH, stopped());
     let never = WaitRankStatus { rank: Rank::new(9), ..wait(MESH, Progress::Running) };
@@ -137,12 +141,12 @@ fn so_many_meshes_that_are_over_are_known() {
 fn a_mesh_is_known_until_all_of_it_has_ended() {
     let mut watched = Watched::default();
     watched.says(life(MESH), 0, ActorState::Stopping);
-    watched.close(MESH);
+    watched.close(at(0), MESH);
     assert!(watched.wait(at(0), wait(MESH, Progress::Ended), 1).is_none());
     for number in 0..2 * OVER_MAX as u128 {
         let mesh = MeshId::from_random(number + 100);
         watched.says(life(mesh), 0, stopped());
-        watched.close(mesh);
+        watched.close(at(0), mesh);
     }
     let answers = watched.note_last(life(MESH), at(1), stopped());
     assert_eq!(told(answers), [(1, true, Some(Status::Stopped))]);
@@ -157,4 +161,76 @@ fn whoever_waits_is_told_that_a_rank_may_be_started_again() {
     let now = watched.wait(at(0), wait(MESH, Progress::Running), 1);
     let Some((1, Ok(waited))) = now else { panic!("{now:?}") };
     assert!(waited.is_reached && waited.may_restart, "{waited:?}");
+}
+
+impl Watched {
+    /// What those who follow are told.
+    fn streamed(&mut self, seconds: u64) -> Vec<(u32, StateNews)> {
+        let mut told = Vec::new();
+        self.followers().tell(at(seconds), |to, streamed| {
+            told.push((*to, streamed.news));
+            Ok(())
+        });
+        told
+    }
+}
+
+/// What is told of the rank: which life, its number, what it is.
+fn state(life: u64, generation: u64, report: Status) -> StateNews {
+    let (incarnation, generation) = (Incarnation::new(life), Generation::new(generation));
+    let age = Duration::ZERO;
+    StateNews::States(vec![(RANK, Update { incarnation, generation, age, report })])
+}
+
+/// L1, N4: from before there is anything until all has ended.
+#[test]
+fn whoever_follows_a_mesh_is_told_each_change_and_the_end() {
+    let mut watched = Watched::default();
+    assert_eq!(watched.follow(at(0), MESH, 1), Ok(()));
+    assert_eq!(watched.streamed(0), [(1, StateNews::NotExist)]);
+    assert!(watched.wait(at(0), wait(MESH, Progress::Ended), 1).is_none());
+    assert_eq!(watched.streamed(0), [], "who waits makes nothing of it");
+    watched.says(life(MESH), 1, ActorState::Creating);
+    assert_eq!(watched.streamed(1), [(1, state(0, 0, Status::Initializing))]);
+    watched.says(life(MESH), 1, ActorState::Running);
+    assert_eq!(watched.streamed(1), [(1, state(0, 1, Status::Running))]);
+    watched.says(life(MESH), 2, ActorState::Running);
+    assert_eq!(watched.streamed(2), [], "what is said again is no change");
+    watched.says(life(MESH), 3, stopped());
+    let told = [(1, state(0, 2, Status::Stopped)), (1, StateNews::Closed)];
+    assert_eq!(watched.streamed(3), told);
+}
+
+/// H2: whatever is said later of a life that has ended, or of one before it.
+#[test]
+fn an_end_is_final_for_its_life() {
+    let mut watched = Watched::default();
+    watched.note(life(MESH), at(0), (stopped(), true));
+    assert_eq!(watched.follow(at(0), MESH, 1), Ok(()));
+    assert_eq!(watched.streamed(0), [(1, state(0, 0, Status::Stopped))]);
+    watched.note(life(MESH), at(1), (ActorState::Stopping, true));
+    assert_eq!(watched.streamed(1), []);
+    let next = (MESH, RANK, Incarnation::FIRST.next());
+    watched.note(next, at(2), (ActorState::Creating, true));
+    watched.note_last(life(MESH), at(2), ActorState::Running);
+    assert_eq!(watched.streamed(2), [(1, state(1, 0, Status::Initializing))]);
+}
+
+/// RS2, N4: a mesh whose ranks may be started again is over when it is closed, and all that is left of it has ended.
+#[test]
+fn a_stream_goes_on_while_another_life_may_follow() {
+    let mut watched = Watched::default();
+    assert_eq!(watched.follow(at(0), MESH, 1), Ok(()));
+    watched.note(life(MESH), at(0), (stopped(), true));
+    assert_eq!(watched.streamed(0), [(1, state(0, 0, Status::Stopped))]);
+    let next = (MESH, RANK, Incarnation::FIRST.next());
+    watched.note(next, at(1), (ActorState::Stopping, true));
+    watched.close(at(1), MESH);
+    assert_eq!(watched.streamed(1), [(1, state(1, 0, Status::Stopping))]);
+    watched.note_last(next, at(2), stopped());
+    let told = [(1, state(1, 1, Status::Stopped)), (1, StateNews::Closed)];
+    assert_eq!(watched.streamed(2), told);
+    assert_eq!(watched.follow(at(2), MESH, 2), Ok(()));
+    let told = [(2, state(1, 1, Status::Stopped)), (2, StateNews::Closed)];
+    assert_eq!(watched.streamed(2), told, "it is known for a while");
 }

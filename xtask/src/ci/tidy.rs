@@ -104,8 +104,8 @@ fn causes_told_twice(text: &str) -> Vec<usize> {
     let (mut found, mut error) = (Vec::new(), None);
     let mut lines = text.lines().zip(1..).peekable();
     while let Some((line, number)) = lines.next() {
-        if let Some((_, words)) = line.split_once("#[error(\"") {
-            error = Some((number, words));
+        if let Some((_, words)) = line.split_once("#[error(") {
+            error = words.strip_prefix('"').map(|words| (number, words));
         }
         if !line.contains("#[from]") && !line.contains("#[source]") {
             continue;

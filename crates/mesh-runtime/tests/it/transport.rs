@@ -92,7 +92,8 @@ async fn a_session_that_has_ended_takes_nothing_while_its_end_is_told() {
     let waker = on_wake({
         let (said, listener, out) = (Arc::clone(&said), Arc::clone(&listener), Arc::clone(&out));
         move || {
-            *said.lock().expect("nobody panics with it") = Some(listener.send(&*out, Waker::noop()))
+            *said.lock().expect("nobody panics with it") =
+                Some(listener.send(&*out, Waker::noop()));
         }
     });
     assert!(dialler.send(&*back, &waker).is_pending());

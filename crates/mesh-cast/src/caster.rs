@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_shape::Overlay;
+use mesh_shape::{Overlay, RankSet};
 
 use crate::gather::{At, Branch};
 use crate::limits::Limits;
@@ -24,7 +24,6 @@ pub use event::{Effect, Event, Sent};
 pub use room::{Busy, Full};
 
 use flight::{Flight, GivenUp};
-use room::Awaited;
 
 /// Casts to one mesh and its slices for one sender.
 ///
@@ -73,8 +72,8 @@ pub struct Caster<N, P, R> {
     /// What each position must have had before the next cast; nothing where nothing is said.
     expects: Overlay<Expect>,
     flights: BTreeMap<u64, Flight<N, P, R>>,
-    /// What was refused since there was room last.
-    awaited: Awaited,
+    /// What was refused last.
+    awaited: Option<(Kind, usize, Arc<Plan<N>>)>,
 }
 
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
@@ -90,7 +89,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             at: At::new(),
             expects: Overlay::new(),
             flights: BTreeMap::new(),
-            awaited: Awaited::new(),
+            awaited: None,
         }
     }
 
@@ -126,7 +125,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         bytes: usize,
     ) -> Result<Sent<N, P, R>, Full<P>> {
         if let Err(busy) = self.room((kind, bytes), &plan) {
-            self.awaited.add(&busy, bytes);
+            self.awaited = Some((kind, bytes, plan));
             return Err(Full { message: payload, busy });
         }
         Ok(self.send_out(plan, kind, (payload, bytes)))
@@ -181,6 +180,11 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             }
             Event::Lost { node, why } => self.on_lost(node, why, &mut effects),
             Event::Members(members) => self.learn(&members, &mut effects),
+            Event::Failed(faults) => {
+                for (range, fault) in faults.into_runs() {
+                    self.fail(&range.into(), &Failure::Fault(fault), &mut effects);
+                }
+            }
             Event::Tick => self.on_tick(&mut effects),
             Event::Withdrawn(number) => {
                 if let Some(flight) = self.flights.get_mut(&number) {
@@ -236,8 +240,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     }
 
     fn make_room(&mut self, effects: &mut Vec<Effect<N, P, R>>) {
-        if self.has_room_for(&self.awaited) {
-            self.awaited = Awaited::new();
+        let awaited = self.awaited.as_ref();
+        if awaited.is_some_and(|(kind, bytes, plan)| self.room((*kind, *bytes), plan).is_ok()) {
+            self.awaited = None;
             effects.push(Effect::Room);
         }
     }
@@ -288,6 +293,15 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let position = self.members.as_ref().and_then(|members| members.position(&node));
         if let (Unreached::Gone, Some(position)) = (why, position) {
             self.give_up(vec![(position, why)], effects);
+        }
+    }
+
+    /// Resolves ranks in every cast; whether they take the message is another matter.
+    fn fail(&mut self, ranks: &RankSet, failure: &Failure, effects: &mut Vec<Effect<N, P, R>>) {
+        for number in self.flights.keys().copied().collect::<Vec<_>>() {
+            let Some(flight) = self.flights.get_mut(&number) else { continue };
+            tell(number, flight.resolve_only(ranks, failure), effects);
+            self.absorb(number, effects);
         }
     }
 

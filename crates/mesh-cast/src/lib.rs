@@ -27,8 +27,8 @@
 //! - Whoever loses a session tells its relay and its casters ([`relay::Event::Lost`],
 //!   [`caster::Event::Lost`]), after what has arrived on it, and at both ends. A message that comes back
 //!   is a [`relay::Event::LegFailed`] if it is a leg, and is dropped if it is anything else.
-//! - Supervision tells casters of ended processes ([`Unreached::Gone`]); later plans leave those out
-//!   ([`Plan::without`]). What becomes of one rank in a process that lives, its relay says.
+//! - Supervision tells casters of failed ranks ([`caster::Event::Failed`]), and of ended processes
+//!   ([`Unreached::Gone`]); later plans leave those out ([`Plan::without`]).
 //! - A process that is started again is another `N` at the same position, in a [`Members`] of a higher
 //!   version, of which casters are told ([`caster::Event::Members`]); a leg is handed over with a plan that
 //!   is not older than it says.

@@ -42,11 +42,6 @@ pub struct Limits {
     /// How many streams a relay knows. At this bound it forgets one that has ended, or that it owes nothing, and it
     /// refuses new ones only if there is none.
     pub streams: usize,
-    /// How many casts may wait for room in one caster, and how many bytes of messages. At this bound whoever comes next
-    /// waits for its turn to wait.
-    pub waiting: usize,
-    /// As above.
-    pub waiting_bytes: usize,
     /// How many bytes a process keeps of what others or its own actors have taken and not handled, and it is to pass
     /// on towards who sent that. What comes at this bound is lost, counted and logged.
     pub back_bytes: usize,
@@ -66,8 +61,6 @@ impl Default for Limits {
             open_bytes: 256 << 20,
             tries: 4,
             streams: 16_384,
-            waiting: 4096,
-            waiting_bytes: 256 << 20,
             back_bytes: 64 << 20,
             legs: 64,
         }

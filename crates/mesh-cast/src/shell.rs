@@ -13,8 +13,7 @@
 //! each other it goes from relay to relay, beside what goes down and up; only relays of the mesh are believed, and at
 //! most [`Limits::back_bytes`](crate::Limits::back_bytes) of it wait in a process.
 //!
-//! What there is no room for waits in the caster, in order: at most [`Limits::waiting`](crate::Limits::waiting) casts,
-//! and then whoever comes next waits to be let in. A caster that nobody uses ends, and says farewell.
+//! A caster that nobody uses ends, and says farewell.
 //!
 //! No user's code runs here: messages travel as bytes, and are decoded by whoever handles them. What is for an
 //! actor that has no room waits in a queue of its own, of which each caster fills no more than
@@ -27,7 +26,6 @@ mod carrier;
 mod caster_actor;
 mod casters;
 mod crowd;
-mod door;
 mod downs;
 mod heard;
 mod inboxes;
@@ -38,11 +36,9 @@ mod posts;
 mod reducers;
 mod relay_actor;
 mod rolls;
-mod submit;
 mod table;
 mod ticket;
 mod ups;
-mod waiting;
 
 pub use casters::{Cast, CasterRef, Ended, Tellings, Told};
 pub use message::{Body, GetSeats, Payload};

@@ -7,7 +7,7 @@ use mesh_cast::{
     Answer, Busy, Caster, Expect, Failure, FanOut, Full, Kind, Leg, Limits, Member, Members,
     Outcome, Plan, Progress, Settlement, StreamId, Unreached,
 };
-use mesh_core::{ActorId, Incarnation, MeshId, ProcId};
+use mesh_core::{ActorId, End, Fault, Incarnation, MeshId, ProcId};
 use mesh_shape::{Overlay, Rank};
 
 type Effects = Vec<Effect<usize, &'static str, u8>>;
@@ -73,6 +73,19 @@ fn resolved(
 
 /// R1
 #[test]
+fn a_failed_rank_is_resolved_at_once_and_its_late_reply_is_not_told() {
+    let mut caster = caster(Limits::default());
+    let (number, sent) = caster.cast(plan_of(1, &[10]), Kind::Call, "?", 1).expect("there is room");
+    let fault = Fault::NotTaken(End::Killed);
+    let told = caster.step(Event::Failed(Overlay::from_rank(Rank::new(0), fault.clone())));
+    assert_eq!(told, [resolved(number, 0..1, Failure::Fault(fault))]);
+    // It may have been taken: until that is known the number is kept.
+    let late = answer(&legs(&sent)[0], Some(Outcome::Replied(7)));
+    assert_eq!(caster.step(late), [Effect::Finished { number }]);
+}
+
+/// R1
+#[test]
 fn a_caller_that_does_not_wait_any_longer_is_told_so_once() {
     let mut caster = caster(Limits::default());
     let (number, _) = caster.cast(plan_of(1, &[10]), Kind::Call, "?", 1).expect("there is room");
@@ -133,40 +146,6 @@ fn some_of_three(range: std::ops::Range<isize>) -> Arc<Plan<usize>> {
     let extent = mesh_shape::Extent::new([("r", 3)]).expect("it is small");
     let some = mesh_shape::Region::all(extent).slice("r", range).expect("they are there");
     Arc::new(plan_of(1, &[10, 11, 12]).to(some))
-}
-
-/// R2: several wait, each for something else: whatever is waited for, it is said when there is room for it, and only
-/// then.
-#[test]
-fn room_is_said_when_there_is_some_for_any_of_those_that_were_refused() {
-    let limits = Limits { rank: 1, calls: 2, ..Limits::default() };
-    let mut caster = caster(limits);
-    let cast = |caster: &mut Caster<_, _, _>, rank: isize, kind| {
-        caster.cast(some_of_three(rank..rank + 1), kind, "!", 1).map(|(_, effects)| effects)
-    };
-    let first = cast(&mut caster, 0, Kind::Cast).expect("there is room");
-    let second = cast(&mut caster, 1, Kind::Cast).expect("there is room");
-    let third = cast(&mut caster, 2, Kind::Call).expect("there is room");
-    let arrives = |caster: &mut Caster<_, _, _>, sent: &Effects, outcome| {
-        let Event::Answered(from, news) = answer(&legs(sent)[0], Some(outcome)) else {
-            panic!("it is one")
-        };
-        let news = Answer { progress: Progress::Delivered, ..news };
-        caster.step(Event::Answered(from, news)).contains(&Effect::Room)
-    };
-    assert!(!arrives(&mut caster, &third, Outcome::Taken));
-    for (rank, kind) in [(0, Kind::Cast), (2, Kind::Call), (1, Kind::Cast)] {
-        assert!(cast(&mut caster, rank, kind).is_err(), "{rank} has its part");
-    }
-    assert!(!arrives(&mut caster, &first, Outcome::Arrived), "it has not taken it");
-    assert!(arrives(&mut caster, &first, Outcome::Taken));
-    assert!(cast(&mut caster, 0, Kind::Cast).is_ok());
-    for (rank, kind) in [(2, Kind::Call), (1, Kind::Cast)] {
-        assert!(cast(&mut caster, rank, kind).is_err(), "{rank} has its part");
-    }
-    assert!(arrives(&mut caster, &second, Outcome::Taken));
-    assert!(cast(&mut caster, 2, Kind::Call).is_err(), "it has not answered");
-    assert!(arrives(&mut caster, &third, Outcome::Replied(1)));
 }
 
 /// A mesh may be far larger than what is cast to.

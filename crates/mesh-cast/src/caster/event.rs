@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mesh_core::Fault;
 use mesh_shape::Overlay;
 
 use crate::members::Members;
@@ -33,6 +34,8 @@ pub enum Event<N, R> {
     /// There is a newer table of the members of the mesh. Another node at a position has had nothing of what
     /// was cast, and the one before it will say nothing more.
     Members(Arc<Members<N>>),
+    /// Ranks have failed, as supervision says: whatever they were asked will not be answered (R1).
+    Failed(Overlay<Fault>),
     /// Some time has passed, as for a relay.
     Tick,
     /// The caller of a call does not wait any longer.
@@ -65,7 +68,7 @@ pub enum Effect<N, P, R> {
         outcomes: Overlay<Outcome<R>>,
     },
     /// Tell the program what some ranks replied, merged, to a [`Kind::Reduce`](crate::Kind). No rank is in two parts,
-    /// and one that is in a part has no other outcome, unless it was known before to be gone.
+    /// and one that is in a part has no other outcome, unless supervision said first that it has failed.
     Merged {
         /// The number of the cast.
         number: u64,
@@ -77,8 +80,7 @@ pub enum Effect<N, P, R> {
         /// The number of the cast.
         number: u64,
     },
-    /// There is room for some of what [`Caster::cast`](crate::Caster::cast) has refused since this was said last. Each
-    /// of those is to be tried again: what is refused once more is waited for anew.
+    /// There is room again, after [`Caster::cast`](crate::Caster::cast) had refused.
     Room,
 }
 

@@ -30,41 +30,6 @@ pub enum Busy {
     Ranks(RankSet),
 }
 
-/// What there was no room for. It does not grow with how often something is refused.
-#[derive(Clone, Debug)]
-pub(super) struct Awaited {
-    /// The smallest that there was no room for at all, in bytes.
-    smallest: Option<usize>,
-    /// The ranks that had too much to take, and the smallest that was for some of them.
-    ranks: RankSet,
-    smallest_of_ranks: usize,
-    /// The ranks that had too many calls to answer.
-    silent: RankSet,
-}
-
-impl Awaited {
-    pub(super) const fn new() -> Self {
-        Self {
-            smallest: None,
-            ranks: RankSet::new(),
-            smallest_of_ranks: usize::MAX,
-            silent: RankSet::new(),
-        }
-    }
-
-    /// One more of so many bytes was refused.
-    pub(super) fn add(&mut self, busy: &Busy, bytes: usize) {
-        match busy {
-            Busy::All => self.smallest = self.smallest.min(Some(bytes)).or(Some(bytes)),
-            Busy::Ranks(full) => {
-                self.ranks = self.ranks.union(full);
-                self.smallest_of_ranks = self.smallest_of_ranks.min(bytes);
-            }
-            Busy::Calls(silent) => self.silent = self.silent.union(silent),
-        }
-    }
-}
-
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     /// Whether there is room for a cast of so many bytes to the region of a plan.
     ///
@@ -72,7 +37,13 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     /// and a rank that has nothing is never refused. So the more ranks take nothing, the less each of them can
     /// have, and one that takes what it is sent is held up by no other.
     pub(super) fn room(&self, (kind, bytes): (Kind, usize), plan: &Plan<N>) -> Result<(), Busy> {
-        if !self.has_window(bytes) {
+        let limits = &self.limits;
+        let flights = self.flights.values();
+        let kept = flights.filter(|it| it.payload.is_some()).map(|it| it.bytes);
+        let kept: usize = kept.sum();
+        let has_bytes = kept == 0 || kept.saturating_add(bytes) <= limits.window_bytes;
+        let window = limits.window.saturating_sub(self.kept as u64).max(1);
+        if self.last - self.through() >= window || !has_bytes {
             return Err(Busy::All);
         }
         let full = self.full_ranks(plan.all_ranks(), bytes);
@@ -84,24 +55,6 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             false => RankSet::new(),
         };
         if silent.is_empty() { Ok(()) } else { Err(Busy::Calls(silent)) }
-    }
-
-    /// Whether there is room for any of what was refused.
-    pub(super) fn has_room_for(&self, awaited: &Awaited) -> bool {
-        let Awaited { smallest, ranks, smallest_of_ranks, silent } = awaited;
-        smallest.is_some_and(|bytes| self.has_window(bytes))
-            || (!ranks.is_empty() && self.full_ranks(ranks, *smallest_of_ranks) != *ranks)
-            || (!silent.is_empty() && self.silent_ranks(silent) != *silent)
-    }
-
-    /// Whether so many bytes may be on their way as well.
-    fn has_window(&self, bytes: usize) -> bool {
-        let flights = self.flights.values();
-        let kept = flights.filter(|it| it.payload.is_some()).map(|it| it.bytes);
-        let kept: usize = kept.sum();
-        let has_bytes = kept == 0 || kept.saturating_add(bytes) <= self.limits.window_bytes;
-        let window = self.limits.window.saturating_sub(self.kept as u64).max(1);
-        self.last - self.through() < window && has_bytes
     }
 
     /// Which of some ranks have so much to take that there is no room for so many bytes more.

@@ -10,11 +10,13 @@ use mesh_core::{MeshId, Message, PeerId, WhyUndelivered};
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered,
 };
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::ahead::{AHEAD, Place};
+use super::ahead::{AHEAD, Ahead, Place};
 use super::backs;
-use super::casters::{Cast, Users, forget, leave};
+use super::casters::{Cast, Told, Users, forget, leave};
+use super::crowd::Crowd;
 use super::downs::TOGETHER_WITHIN;
 use super::links::{Linked, Links, whole_of};
 use super::message::{Back, Body, Forgot, LegName, Payload, Up};
@@ -22,10 +24,8 @@ use super::pieces::{MESSAGE_MAX, Piece};
 use super::posts::{NotSent, Way};
 use super::relay_actor::{self, FORGOTTEN_AFTER};
 use super::rolls;
-use super::submit::Submit;
 use super::table::{Book, Table};
 use super::ticket::Ticket;
-use super::waiting::{Ready, Waiting};
 use crate::caster::{Caster, Effect, Event, Full};
 use crate::limits::Limits;
 use crate::plan::Plan;
@@ -65,9 +65,7 @@ pub(super) struct CasterActor {
     ahead: VecDeque<(u64, Place)>,
     /// Those that there is no room for, and somebody waits for each; and those that were made ahead, behind one of the
     /// same sender.
-    waiting: Waiting,
-    /// Whether there may be room for some of those.
-    has_room: bool,
+    waiting: VecDeque<Submit>,
     /// What was last said to all of what is settled, and when.
     said: Settled,
     said_at: Instant,
@@ -84,6 +82,16 @@ impl Drop for CasterActor {
     fn drop(&mut self) {
         forget(self.mesh, &self.me);
     }
+}
+
+/// Something is to be cast.
+pub(super) struct Submit {
+    pub(super) cast: Cast,
+    /// If there is room for it, and nobody waits.
+    pub(super) ahead: Option<Ahead>,
+    /// Told when it is on its way.
+    pub(super) accepted: oneshot::Sender<()>,
+    pub(super) told: Option<mpsc::UnboundedSender<Told>>,
 }
 
 /// Processes are known to be gone.
@@ -176,73 +184,71 @@ impl CasterActor {
                     }
                 }
                 Effect::Finished { number } => _ = self.tickets.remove(&number),
-                Effect::Room => self.has_room = true,
+                // Whoever waits is looked at after every step.
+                Effect::Room => (),
             }
         }
     }
 
-    /// Casts what there is room for of what waits, in order. What waits for a rank holds up only what is for that rank,
-    /// or of the same sender.
+    /// Casts what there is room for, in order. What waits for a rank holds up only what is for that rank, or of the
+    /// same sender.
     fn admit(&mut self, cx: &Context<Self>) {
-        while std::mem::take(&mut self.has_room) {
-            let mut waiting = self.waiting.take();
-            while !self.waiting.is_full()
-                && let Some(ready) = waiting.pop_front()
-            {
-                self.take_turn(ready, cx);
+        let (mut queue, mut crowd) = (std::mem::take(&mut self.waiting), Crowd::default());
+        while let Some(submit) = queue.pop_front() {
+            if submit.ahead.is_none() && submit.accepted.is_closed() {
+                // Whoever waited has gone.
+                continue;
             }
-            self.waiting.put_back(waiting);
+            self.learn(&submit.cast.table, cx);
+            let book = self.book.as_mut();
+            let plan = book.and_then(|book| book.plan(submit.cast.region.as_ref()));
+            let Some(plan) = plan else { continue };
+            let plan = match &submit.cast.range {
+                Some(range) => Arc::new(plan.within(range.clone())),
+                None => plan,
+            };
+            let must_wait = match submit.ahead {
+                Some(_) => crowd.has_sender(&submit.cast),
+                None => crowd.is_before(&submit.cast, &plan),
+            };
+            let refused = match must_wait {
+                true => {
+                    crowd.follow(&submit.cast);
+                    Some(submit)
+                }
+                false => self.submit(submit, plan, &mut crowd, cx),
+            };
+            self.waiting.extend(refused);
         }
     }
 
-    /// Casts something, or puts it behind what waits.
-    fn take_turn(&mut self, Ready { submit, plan }: Ready, cx: &Context<Self>) {
-        if submit.is_gone() {
-            return;
-        }
-        let is_known = |book: &Book| book.table().version == plan.members().version();
-        let plan = match self.book.as_ref().is_some_and(is_known) {
-            true => Some(plan),
-            false => self.plan(&submit.cast),
-        };
-        let Some(plan) = plan else { return submit.refuse() };
-        let ready = Ready { submit, plan };
-        if self.waiting.must_wait(&ready) {
-            self.waiting.follow(ready);
-        } else {
-            self.submit(ready, cx);
-        }
-    }
-
-    /// The tree for a cast, by the newest table.
-    fn plan(&mut self, cast: &Cast) -> Option<Arc<Plan<PeerId>>> {
-        let mut plan = self.book.as_mut()?.plan(cast.region.as_ref())?;
-        if let Some(range) = &cast.range {
-            plan = Arc::new(plan.within(range.clone()));
-        }
-        if !cast.payload.except.is_empty() {
-            // Who has no actor now may have taken what was cast before: only a process that is gone is given up.
-            plan = Arc::new(plan.without(&cast.gone).except(&cast.payload.except));
-        }
-        Some(plan)
-    }
-
-    /// Casts to a plan. What there is no room for waits.
-    fn submit(&mut self, Ready { submit, plan }: Ready, cx: &Context<Self>) {
-        let Submit { mut cast, ahead, accepted, told, pass } = submit;
+    /// Casts to a plan; what there is no room for comes back, and joins the crowd.
+    fn submit(
+        &mut self,
+        Submit { mut cast, ahead, accepted, told }: Submit,
+        plan: Arc<Plan<PeerId>>,
+        crowd: &mut Crowd,
+        cx: &Context<Self>,
+    ) -> Option<Submit> {
         if cast.payload.body.len() > MESSAGE_MAX {
-            _ = accepted.send(Ok(())).is_ok();
-            return Ticket { told, cast }.refuse(&plan, WhyUndelivered::TooLarge, cx);
+            _ = accepted.send(()).is_ok();
+            Ticket { told, cast }.refuse(&plan, WhyUndelivered::TooLarge, cx);
+            return None;
         }
+        let plan = match cast.payload.except.is_empty() {
+            true => plan,
+            // Who has no actor now may have taken what was cast before: only a process that is gone is given up.
+            false => Arc::new(plan.without(&cast.gone).except(&cast.payload.except)),
+        };
         let (kind, payload) = (cast.kind, cast.payload.clone());
         let bytes = payload.body.len();
         let sent = match ahead {
             Some(ahead) => {
-                let (number, effects) = self.caster.cast_ahead(Arc::clone(&plan), payload, bytes);
+                let (number, effects) = self.caster.cast_ahead(plan, payload, bytes);
                 self.ahead.push_back((number, ahead.settle()));
                 Ok((number, effects))
             }
-            None => self.caster.cast(Arc::clone(&plan), kind, payload, bytes),
+            None => self.caster.cast(plan, kind, payload, bytes),
         };
         match sent {
             Ok((number, effects)) => {
@@ -252,12 +258,13 @@ impl CasterActor {
                     cast.payload.body = Body::EMPTY;
                 }
                 self.tickets.insert(number, Ticket { told, cast });
-                _ = accepted.send(Ok(())).is_ok();
+                _ = accepted.send(()).is_ok();
                 self.perform(effects, cx);
+                None
             }
             Err(Full { busy, .. }) => {
-                let submit = Submit { cast, ahead: None, accepted, told, pass };
-                self.waiting.join(Ready { submit, plan }, busy);
+                crowd.join(&cast, busy);
+                Some(Submit { cast, ahead: None, accepted, told })
             }
         }
     }
@@ -333,8 +340,7 @@ impl Actor for CasterActor {
             will_flush: false,
             tickets: BTreeMap::new(),
             ahead: VecDeque::new(),
-            waiting: Waiting::default(),
-            has_room: false,
+            waiting: VecDeque::new(),
             said,
             said_at: now,
             active: now,
@@ -353,9 +359,9 @@ impl Actor for CasterActor {
         Ok(())
     }
 
-    /// Nobody gathers what comes of its casts any more: that much is told. What waits is cast by the next one.
+    /// Nobody gathers what comes of its casts any more: that much is told.
     async fn stop(&mut self, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.waiting = Waiting::default();
+        self.waiting.clear();
         for number in self.tickets.keys().copied().collect::<Vec<_>>() {
             self.run(Event::Withdrawn(number), cx);
         }
@@ -370,13 +376,7 @@ impl Actor for CasterActor {
 
 impl Handler<Submit> for CasterActor {
     async fn handle(&mut self, submit: Submit, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.learn(&submit.cast.table, cx);
-        self.has_room |= self.waiting.forget_gone();
-        self.admit(cx);
-        match self.plan(&submit.cast) {
-            Some(plan) => self.take_turn(Ready { submit, plan }, cx),
-            None => submit.refuse(),
-        }
+        self.waiting.push_back(submit);
         self.admit(cx);
         self.send_due(cx);
         Ok(())
@@ -509,12 +509,10 @@ impl Handler<Tick> for CasterActor {
             self.aged = now;
             self.run(Event::Tick, cx);
         }
-        self.has_room |= self.waiting.forget_gone();
-        self.admit(cx);
         self.say_settled(cx);
-        self.send_due(cx);
         self.links.posts.sweep(cx.proc());
         self.links.downs.sweep();
+        self.free_places();
         rolls::touch(cx.proc(), self.mesh);
         self.leave(cx);
         Ok(())

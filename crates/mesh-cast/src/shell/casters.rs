@@ -10,15 +10,12 @@ use bytes::Bytes;
 use mesh_core::{MeshId, PeerId, Plane};
 use mesh_runtime::{ActorRef, Proc, TryCastError};
 use mesh_shape::{Overlay, RankSet, Region};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::ahead::{AHEAD, Ahead};
-use super::caster_actor::{CasterActor, Gone};
-use super::door::Door;
+use super::caster_actor::{CasterActor, Gone, Submit};
 use super::message::Payload;
-use super::submit::Submit;
 use super::table::Table;
-use crate::limits::Limits;
 use crate::wire::{Kind, Outcome, Part};
 
 /// The casters of a process, by mesh.
@@ -37,16 +34,11 @@ pub(super) struct Users {
     n: AtomicUsize,
     /// The places for casts that are made ahead.
     places: Arc<Semaphore>,
-    door: Door,
 }
 
 impl Default for Users {
     fn default() -> Self {
-        Self {
-            n: AtomicUsize::new(0),
-            places: Ahead::places(),
-            door: Door::new(&Limits::default()),
-        }
+        Self { n: AtomicUsize::new(0), places: Ahead::places() }
     }
 }
 
@@ -87,7 +79,7 @@ pub enum Told {
 /// What is told of a call, as it comes: one outcome for each rank in the end. Dropped, the call is withdrawn.
 pub type Tellings = mpsc::UnboundedReceiver<Told>;
 
-/// The caster has ended with its process, or knows no such mesh or region: the message was not sent.
+/// The caster has ended, with its process or after a pause: the message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the caster has ended: it was not sent")]
 pub struct Ended;
@@ -131,51 +123,38 @@ impl CasterRef {
     ///
     /// [`Ended`]; then nothing was sent.
     pub async fn cast(&self, cast: Cast) -> Result<Tellings, Ended> {
-        let cast = match self.cast_ahead(cast) {
-            Ok(told) => return Ok(told),
-            Err(cast) => cast,
-        };
+        let (accepted, is_accepted) = oneshot::channel();
+        let (told, outcomes) = mpsc::unbounded_channel();
+        let told = cast.kind.wants_reply().then_some(told);
+        let ahead = Ahead::try_new(&cast, &self.proc, &self.users.places);
+        let is_ahead = ahead.is_some();
+        let mut submit = Submit { cast, ahead, accepted, told };
         let mut ended = None;
-        for _ in 0..CASTERS {
+        if is_ahead {
+            // At once, or as others do: who goes away while it waits has sent nothing.
+            let actor = caster_of(&self.proc, self.mesh, None);
+            submit = match actor.try_cast(&self.proc, submit) {
+                Ok(()) => return Ok(outcomes),
+                Err(TryCastError::Full { message, .. } | TryCastError::Closed { message, .. }) => {
+                    message
+                }
+            };
+            drop(submit.ahead.take().map(Ahead::settle));
+        }
+        loop {
             let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
-            match self.cast_by(&actor, &cast).await {
-                Some(cast) => return cast,
-                None => ended = Some(actor),
+            match actor.cast(&self.proc, submit).await {
+                Ok(()) => break,
+                // One that ended since nobody used it; the next one has just been started.
+                Err(error) if ended.is_none() => {
+                    submit = error.message;
+                    ended = Some(actor);
+                }
+                Err(_) => return Err(Ended),
             }
         }
-        Err(Ended)
-    }
-
-    /// Casts at once, or gives the cast back: who goes away while it waits has sent nothing.
-    #[expect(clippy::result_large_err, reason = "whoever gets it back keeps it where it was")]
-    fn cast_ahead(&self, cast: Cast) -> Result<Tellings, Cast> {
-        let pass = self.users.door.try_enter(cast.payload.body.len());
-        let places = &self.users.places;
-        let places = pass.and_then(|pass| Some((pass, Ahead::try_new(&cast, &self.proc, places)?)));
-        let Some((pass, ahead)) = places else { return Err(cast) };
-        let (mut submit, told, _) = Submit::new(cast, pass);
-        submit.ahead = Some(ahead);
-        let actor = caster_of(&self.proc, self.mesh, None);
-        match actor.try_cast(&self.proc, submit) {
-            Ok(()) => Ok(told),
-            Err(TryCastError::Full { message, .. } | TryCastError::Closed { message, .. }) => {
-                drop(message.ahead.map(Ahead::settle));
-                Err(message.cast)
-            }
-        }
-    }
-
-    /// Casts by that caster; `None` if it has ended before that was on its way.
-    async fn cast_by(
-        &self,
-        actor: &ActorRef<CasterActor>,
-        cast: &Cast,
-    ) -> Option<Result<Tellings, Ended>> {
-        let pass = self.users.door.enter(cast.payload.body.len()).await?;
-        let (submit, told, is_accepted) = Submit::new(cast.clone(), pass);
-        actor.cast(&self.proc, submit).await.ok()?;
-        let is_sent = is_accepted.await.ok()?;
-        Some(is_sent.map(|()| told))
+        is_accepted.await.or(Err(Ended))?;
+        Ok(outcomes)
     }
 
     /// These processes are known to be gone: nobody waits for them.
@@ -185,10 +164,6 @@ impl CasterRef {
         _ = actor.cast(&self.proc, Gone(peers)).await.is_ok();
     }
 }
-
-/// How many casters are tried, one after the other: each was there, and ended before the cast was on its way. One did
-/// since nobody used it, or after a pause.
-const CASTERS: usize = 4;
 
 impl Casters {
     /// The caster for a mesh; another one if it is `ended`.

@@ -24,11 +24,6 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// Whether nothing can be cast.
-    pub(super) const fn is_full(&self) -> bool {
-        self.is_full
-    }
-
     /// Whether a cast must wait behind it.
     pub(super) fn is_before(&self, cast: &Cast, plan: &Plan<PeerId>) -> bool {
         self.is_full

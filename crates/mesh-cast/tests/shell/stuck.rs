@@ -84,28 +84,6 @@ async fn a_cast_overtakes_no_other_of_its_sender() {
     }
 }
 
-/// R2, R3: a process is suspended for so long that its caster begins anew when it goes on. What has waited for room is
-/// sent by the next caster.
-#[tokio::test(start_paused = true)]
-async fn what_waits_for_room_outlives_a_long_pause() {
-    let net = FaultNet::new(1, Faults::none());
-    let world = World::new(&net, 7, 2).await;
-    drop(world.post(Kind::Cast, &Later(2000), Some(3..4)).await);
-    fill(&world).await;
-    let to_one = Tell(1);
-    let mut to_one = Box::pin(world.post(Kind::Cast, &to_one, Some(3..4)));
-    assert!(timeout(Duration::from_secs(1), &mut to_one).await.is_err(), "it is full");
-    tokio::time::advance(Duration::from_secs(310)).await;
-    drop(timeout(Duration::from_secs(10), to_one).await.expect("the next one has room"));
-    let asked = timeout(Duration::from_secs(10), world.send(Kind::Call, 2)).await;
-    let asked = asked.expect("it has room");
-    let others = replies::<Tell>(asked, 7, Duration::from_secs(2000)).await;
-    let last: Vec<_> = others.iter().map(|it| it.as_ref().ok()?.last()).collect();
-    assert_eq!(last, [Some(&2); 7]);
-    let fourth = others[3].as_ref().expect("it has answered");
-    assert_eq!(fourth[fourth.len() - 2..], [1, 2], "in order");
-}
-
 /// R1: calls that are open for long are many, and hold up no cast.
 #[tokio::test(start_paused = true)]
 async fn two_hundred_calls_are_open_at_once() {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::yield_now;
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 /// The pending calls of a process.
@@ -73,22 +73,37 @@ impl Deadlines {
             let has_passed;
             (has_passed, looks_at) = self.lock().look(Instant::now());
             if has_passed {
+                let soon = Instant::now() + LOOK;
                 looks_at = match callers.spawn(Arc::clone(&self).settle()).await {
-                    Ok(next) => next,
+                    Ok((n_over, next)) if n_over > 0 => next,
+                    // All were answered, or the clock of that runtime stands still.
+                    Ok((_, next)) => next.map(|next| next.max(soon)),
                     // Nobody calls any more on a runtime that has ended.
-                    Err(_) => return,
+                    Err(error) if error.is_cancelled() => return,
+                    // Whoever was to be woken has panicked: the others have deadlines, too.
+                    Err(_) => Some(soon),
                 };
             }
         }
     }
 
-    /// Wakes those whose deadline has passed, after what has arrived before. Returns when to look again.
-    async fn settle(self: Arc<Self>) -> Option<Instant> {
+    /// The same on `control`, and where that ends before `callers`, there. Whoever drops it ends it.
+    pub(crate) async fn sweep_from(self: Arc<Self>, control: Handle, callers: Handle) {
+        let sweep = control.spawn(Arc::clone(&self).sweep(callers.clone()));
+        let _ends = Abort(sweep.abort_handle());
+        _ = sweep.await.is_ok();
+        self.sweep(callers).await;
+    }
+
+    /// Wakes those whose deadline has passed, after what has arrived before. Returns how many they are, and when to
+    /// look again.
+    async fn settle(self: Arc<Self>) -> (usize, Option<Instant>) {
         // Comes back after the runtime has looked at its sockets, behind whoever that has woken.
         yield_now().await;
         let (over, next) = self.lock().settle(Instant::now());
+        let n_over = over.len();
         over.into_iter().for_each(Waker::wake);
-        next
+        (n_over, next)
     }
 
     /// From now on `waker` is woken when the deadline has passed.
@@ -103,6 +118,15 @@ impl Deadlines {
     /// A table that is poisoned is as good as any: nothing that can panic runs under its lock.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a task when it is dropped.
+struct Abort(AbortHandle);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -154,11 +154,15 @@ struct Floor {
 }
 
 impl Floor {
-    /// `control` sees to what has deadlines.
-    fn new(runtime: Handle, control: &Handle) -> Self {
+    /// `control` sees to what has deadlines, if there is one beside it.
+    fn new(runtime: Handle, control: Option<&Handle>) -> Self {
         let deadlines = Arc::new(Deadlines::default());
-        let sweep = Arc::clone(&deadlines).sweep(runtime.clone());
-        let sweeper = control.spawn(sweep).abort_handle();
+        let (to_sweep, callers) = (Arc::clone(&deadlines), runtime.clone());
+        let sweeper = match control.cloned() {
+            Some(control) => runtime.spawn(to_sweep.sweep_from(control, callers)),
+            None => runtime.spawn(to_sweep.sweep(callers)),
+        };
+        let sweeper = sweeper.abort_handle();
         Self { runtime, deadlines, sweeper }
     }
 }
@@ -229,9 +233,8 @@ impl Proc {
         (watchdog, kinds): (Option<Arc<Watchdog>>, Arc<Kinds>),
     ) -> Self {
         panics::install_hook();
-        let control = config.control.as_ref().unwrap_or(&runtime);
-        let user = Floor::new(runtime.clone(), control);
-        let control = config.control.map(|control| Floor::new(control.clone(), &control));
+        let user = Floor::new(runtime, config.control.as_ref());
+        let control = config.control.map(|control| Floor::new(control, None));
         let inner = Inner {
             id: config.id,
             life: config.life,

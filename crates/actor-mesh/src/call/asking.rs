@@ -16,7 +16,6 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::down::Departed;
 use super::gathering::Gathering;
 use super::letters::{Content, Letters, Unsent};
 use super::{Found, Opening, Target, deadline_after, down, known};
@@ -53,9 +52,10 @@ pub(super) struct Asking<R> {
     said: AllSaid<R>,
     have_all_said: bool,
     gathering: Gathering<R>,
-    departed: Departed,
-    /// Words for the caster, which may have to wait for room: nothing else waits for that.
+    /// Word for the caster, which may have to wait for room: nothing else waits for that.
     telling: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// More has changed since.
+    has_more_to_tell: bool,
     deadline: Instant,
     within: Duration,
 }
@@ -108,8 +108,18 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         }
         // What has changed since is looked at, too.
         table.mark_changed();
-        let (departed, telling) = (Departed::default(), FuturesUnordered::new());
-        Self { target, table, said, have_all_said, gathering, departed, telling, deadline, within }
+        let (telling, has_more_to_tell) = (FuturesUnordered::new(), false);
+        Self {
+            target,
+            table,
+            said,
+            have_all_said,
+            gathering,
+            telling,
+            has_more_to_tell,
+            deadline,
+            within,
+        }
     }
 
     /// The next that is known; `None` when every rank is answered for.
@@ -140,7 +150,11 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                         self.gathering.nothing_more();
                     }
                 },
-                Some(()) = self.telling.next(), if !self.telling.is_empty() => (),
+                Some(()) = self.telling.next(), if !self.telling.is_empty() => {
+                    if std::mem::take(&mut self.has_more_to_tell) {
+                        self.look();
+                    }
+                }
                 Ok(()) = self.table.changed() => self.look(),
                 () = sleep_until(until) => {
                     let now = Instant::now();
@@ -168,12 +182,17 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         }
     }
 
-    /// Tells the caster of processes that have ended.
+    /// Tells the caster of all processes that have ended: it forgets those that nothing is on its way to.
     fn tell_gone(&mut self, known: &Known) {
         let Some(caster) = self.target.caster.clone() else { return };
-        let gone = self.departed.news(known);
-        if !gone.is_empty() {
+        let gone = known.gone();
+        if gone.is_empty() {
+            return;
+        }
+        if self.telling.is_empty() {
             self.telling.push(Box::pin(async move { caster.gone(gone).await }));
+        } else {
+            self.has_more_to_tell = true;
         }
     }
 }

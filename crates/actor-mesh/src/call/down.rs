@@ -1,7 +1,6 @@
 //! Casting and calling down the tree of a mesh: messages to the caster of this process, and what ranks said
 //! from it.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use mesh_cast::shell::{Body, Cast, CasterRef, Ended, Payload, Tellings, Told};
 use mesh_cast::{Failure, Kind, Outcome, Part};
-use mesh_core::{Fault, Message, PeerId, PortId, WhyUndelivered};
+use mesh_core::{Fault, Message, PortId, WhyUndelivered};
 use mesh_runtime::{Sender, codec};
 use mesh_shape::{Rank, RankSet, Region};
 use serde::Serialize;
@@ -42,7 +41,6 @@ pub(super) async fn cast<M: Message + Serialize>(
         Ok(())
     };
     tokio::pin!(sent);
-    let mut departed = Departed::default();
     loop {
         tokio::select! {
             biased;
@@ -50,7 +48,7 @@ pub(super) async fn cast<M: Message + Serialize>(
             // It may wait for room because of a process that is gone.
             Ok(()) = table.changed() => {
                 let known = table.borrow_and_update().known.clone();
-                let gone = known.map(|known| departed.news(&known)).unwrap_or_default();
+                let gone = known.map(|known| known.gone()).unwrap_or_default();
                 if !gone.is_empty() {
                     caster.gone(gone).await;
                 }
@@ -128,17 +126,6 @@ fn reply_of<R: DeserializeOwned>(outcome: Outcome<Bytes>) -> Result<R, Fault> {
         | Outcome::Failed(Failure::Unreached(_) | Failure::Withdrawn | Failure::NotMerged(_)) => {
             Err(Fault::Undelivered(WhyUndelivered::PeerLost))
         }
-    }
-}
-
-/// The processes that the caster was told to have ended: each once.
-#[derive(Default)]
-pub(super) struct Departed(BTreeSet<PeerId>);
-
-impl Departed {
-    /// Those that it is to be told of, by what the controller says of their ranks.
-    pub(super) fn news(&mut self, known: &Known) -> Vec<PeerId> {
-        known.gone().into_iter().filter(|peer| self.0.insert(*peer)).collect()
     }
 }
 

@@ -4,11 +4,17 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use mesh_core::{Message, Plane, Silence, Stall};
-use mesh_runtime::{Actor, Context, ControlThread, Failure, Handler, Proc, ProcConfig, Stalls};
+use mesh_runtime::{
+    Actor, CallError, Context, ControlThread, Failure, Handler, Proc, ProcConfig, Stalls,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 const THRESHOLD: Duration = Duration::from_millis(200);
+
+/// By when something happens, on a busy machine too.
+const SOON: Duration = Duration::from_secs(30);
 
 struct Sleeper;
 
@@ -127,6 +133,29 @@ async fn a_handler_that_awaits_is_told_of_its_actor_also_where_a_child_does() {
     assert_eq!(told.handlers()[0].root.get(), actor.id().index);
     go_on.send(()).expect("it waits");
     until(&mut stalls, |stalls| *stalls == Stalls::default()).await;
+}
+
+/// R1: the control thread sees to deadlines, and where it has ended, somebody else.
+#[test]
+fn a_call_has_its_deadline_also_when_the_control_thread_has_ended() {
+    let control = ControlThread::start("test-control").expect("there are threads");
+    let user = user_runtime();
+    let config = ProcConfig {
+        control: Some(control.handle().clone()),
+        call_within: THRESHOLD,
+        ..ProcConfig::local()
+    };
+    let proc = Proc::start(config, user.handle().clone());
+    let (_go_on, waits) = oneshot::channel();
+    let (_nor_this, waits_too) = oneshot::channel();
+    user.block_on(async {
+        let actor = proc.spawn::<Sleeper>(());
+        let over = actor.call(&proc, Await(waits)).await;
+        assert!(matches!(over, Err(CallError::Deadline { .. })), "{over:?}");
+        drop(control);
+        let over = timeout(SOON, actor.call(&proc, Await(waits_too))).await;
+        assert!(matches!(over, Ok(Err(CallError::Deadline { .. }))), "{over:?}");
+    });
 }
 
 /// D7: the runtime, where no handler is to blame.

@@ -81,13 +81,13 @@ pub struct Waited {
 /// The mesh need not exist yet.
 ///
 /// Answered when it is taken, or with why it is not: so many ports are told, and no more. The same port twice for one
-/// mesh counts once. The stream ends with [`StateNews::Closed`], with [`StopStream`], or with the first message that
+/// mesh counts once, and begins anew with what the actors are then. The stream ends with [`StateNews::Closed`], with [`StopStream`], or with the first message that
 /// comes back from the port (N7). If the process ends, so does the stream, without a word: that is told by whoever
 /// supervises the processes, and another life of it has another agent.
 ///
 /// A port without room is told what is new when it has some, within a second: what each rank is then, and how each of
-/// its last lives has ended. Of a rank that has begun and ended eight lives more meanwhile, the end before those is
-/// left out (N7).
+/// its last lives has ended. Of a rank that has ended more than eight lives meanwhile, the ends before those are left
+/// out, and [`StateNews::Lagged`] says so (N7).
 ///
 /// # Examples
 ///
@@ -116,7 +116,7 @@ pub struct Waited {
 ///                 ends.extend(states.filter(|(_, status)| status.is_terminal()));
 ///             }
 ///             StateNews::Closed => return Ok(ends),
-///             StateNews::NotExist | StateNews::Unchanged => (),
+///             StateNews::NotExist | StateNews::Lagged | StateNews::Unchanged => (),
 ///         }
 ///     }
 /// }
@@ -162,6 +162,9 @@ pub enum StateNews {
     /// What some ranks are, in the order of the ranks; a few at once. What is told of a rank has a greater pair of
     /// incarnation and generation each time (H1), and nothing is told of a life after its end (H2).
     States(Vec<(Rank, Update<Status>)>),
+    /// How some lives have ended is not told: more of one rank than are kept were over before there was room to tell it
+    /// (N7). What is told next is what the ranks are.
+    Lagged,
     /// Nothing has changed for a [period](StreamState::PERIOD).
     Unchanged,
     /// Whatever of the mesh was here has ended, and no other life follows, by the rules of restarting that the mesh was

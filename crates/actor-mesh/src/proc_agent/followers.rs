@@ -53,7 +53,11 @@ struct Stream {
 /// What somebody has not had of each life of each rank, and since when: the newest. Of a rank that is in a later life
 /// only ends are left of those before it.
 #[derive(Default)]
-struct Unsent(BTreeMap<(Rank, Incarnation), (Update<Status>, Timestamp)>);
+struct Unsent {
+    states: BTreeMap<(Rank, Incarnation), (Update<Status>, Timestamp)>,
+    /// How some lives ended is not told any more: there were too many.
+    has_lagged: bool,
+}
 
 impl<F> Default for Followers<F> {
     fn default() -> Self {
@@ -62,7 +66,8 @@ impl<F> Default for Followers<F> {
 }
 
 impl<F: Ord> Followers<F> {
-    /// Somebody follows a mesh, of which this is known: the same one twice counts once.
+    /// Somebody follows a mesh, of which this is known. The same one twice counts once, and begins anew: it may not have
+    /// had what it was told before (N5).
     ///
     /// # Errors
     ///
@@ -73,10 +78,8 @@ impl<F: Ord> Followers<F> {
         (mesh, to): (MeshId, F),
         known: impl IntoIterator<Item = (Rank, Update<Status>)>,
     ) -> Result<(), Refusal> {
-        if self.meshes.get(&mesh).is_some_and(|streams| streams.contains_key(&to)) {
-            return Ok(());
-        }
-        if self.len() >= STREAMS_MAX {
+        let is_there = self.meshes.get(&mesh).is_some_and(|streams| streams.contains_key(&to));
+        if !is_there && self.len() >= STREAMS_MAX {
             return Err(Refusal::TooMany { limit: STREAMS_MAX });
         }
         self.n_streams += 1;
@@ -198,6 +201,9 @@ impl Stream {
     }
 
     fn next(&mut self, now: Timestamp) -> StateNews {
+        if std::mem::take(&mut self.unsent.has_lagged) {
+            return StateNews::Lagged;
+        }
         let states = self.unsent.take(now);
         if !states.is_empty() {
             StateNews::States(states)
@@ -212,8 +218,12 @@ impl Stream {
 
     /// There was no room for it.
     fn keep(&mut self, now: Timestamp, news: StateNews) {
-        if let StateNews::States(states) = news {
-            states.into_iter().for_each(|(rank, is)| self.unsent.push(now, rank, is));
+        match news {
+            StateNews::States(states) => {
+                states.into_iter().for_each(|(rank, is)| self.unsent.push(now, rank, is));
+            }
+            StateNews::Lagged => self.unsent.has_lagged = true,
+            StateNews::NotExist | StateNews::Unchanged | StateNews::Closed => (),
         }
         self.pause = (2 * self.pause).clamp(AGAIN, AGAIN_MAX);
         self.due = now + self.pause;
@@ -225,23 +235,24 @@ impl Unsent {
     fn push(&mut self, now: Timestamp, rank: Rank, is: Update<Status>) {
         let life = (rank, is.incarnation);
         let before = (rank, Incarnation::FIRST)..life;
-        self.0.insert(life, (is, now));
+        self.states.insert(life, (is, now));
         // What a life was that another has followed is of no use, unless it is how it ended.
-        let last = self.0.range(before.clone()).next_back();
+        let last = self.states.range(before.clone()).next_back();
         let alive = last.filter(|(_, (is, _))| !is.report.is_terminal()).map(|(life, _)| *life);
         if let Some(alive) = alive {
-            self.0.remove(&alive);
+            self.states.remove(&alive);
         }
-        let mut ends = self.0.range(before).map(|(life, _)| *life);
+        let mut ends = self.states.range(before).map(|(life, _)| *life);
         let oldest = ends.next().filter(|_| ends.count() >= ENDS_MAX);
         if let Some(oldest) = oldest {
-            self.0.remove(&oldest);
+            self.states.remove(&oldest);
+            self.has_lagged = true;
         }
     }
 
     /// A few of them, as old as they are by now.
     fn take(&mut self, now: Timestamp) -> Vec<(Rank, Update<Status>)> {
-        let unsent = std::iter::from_fn(|| self.0.pop_first()).take(STATES_AT_ONCE);
+        let unsent = std::iter::from_fn(|| self.states.pop_first()).take(STATES_AT_ONCE);
         let aged = unsent.map(|((rank, _), (mut is, since))| {
             is.age += now.since(since);
             (rank, is)
@@ -250,7 +261,7 @@ impl Unsent {
     }
 
     fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.states.is_empty() && !self.has_lagged
     }
 }
 

@@ -1,17 +1,25 @@
 //! streams: what an agent tells of its actors, change by change, to whoever follows them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::ActorMeshRef;
 use actor_mesh::agent::{StateNews, StopStream, StreamState, Streamed};
-use mesh_core::{ActorId, Generation, Incarnation, MeshId, PortRef, Refusal, Status};
-use mesh_runtime::{LocalTransport, Network, Port, PortReceiver, Proc, ProcConfig, Sender};
+use actor_mesh::{ActorMesh, ActorMeshRef, ActorRegistry, ActorSpec};
+use controller::Config;
+use mesh_core::{
+    ActorId, Generation, Incarnation, MeshId, Message, PortRef, Refusal, Status, Transport,
+};
+use mesh_runtime::{
+    Actor, Context, Failure, Handler, Handlers, LocalTransport, Network, Port, PortReceiver, Proc,
+    ProcConfig, Sender,
+};
 use mesh_shape::Rank;
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use crate::support::{
-    Add, Panic, Tool, World, on_failure, sent, soon, tens, world, world_and_guest,
+    Add, Panic, Tool, World, all, on_failure, sent, soon, tens, world, world_and_guest,
 };
 
 /// The agent of a rank.
@@ -50,19 +58,21 @@ async fn next(port: &mut PortReceiver<Streamed>) -> StateNews {
 /// One state of a rank: which, in which life, and which report of that.
 type State = (usize, Incarnation, Generation, Status);
 
+/// The states that are told.
+fn states(news: StateNews) -> Vec<State> {
+    let StateNews::States(states) = news else { panic!("{news:?}") };
+    let states = states.into_iter();
+    states.map(|(rank, it)| (rank.index(), it.incarnation, it.generation, it.report)).collect()
+}
+
 /// What is told until a state is told that is waited for, or until nothing follows.
 async fn told(port: &mut PortReceiver<Streamed>, until: impl Fn(&State) -> bool) -> Vec<State> {
     let mut told = Vec::new();
     while !told.iter().any(&until) {
-        let states = match next(port).await {
-            StateNews::States(states) => states,
+        match next(port).await {
             StateNews::Closed => break,
-            news => panic!("{news:?} after {told:?}"),
-        };
-        let states = states
-            .into_iter()
-            .map(|(rank, it)| (rank.index(), it.incarnation, it.generation, it.report));
-        told.extend(states);
+            news => told.extend(states(news)),
+        }
     }
     let pair = |state: &State| (state.1, state.2);
     assert!(told.is_sorted_by(|a, b| pair(a) < pair(b)), "{told:?}");
@@ -170,6 +180,7 @@ async fn the_same_port_counts_once_and_an_unknown_one_is_no_error() {
     let tools = world.spawn(tens("tools").restart(on_failure())).await;
     let (agent, mesh) = (agent(&world, 1), tools.label().id());
     let mut port = follow(&world.proc, agent, mesh, 16).await;
+    assert_eq!(been(&told(&mut port, |_| true).await), [(0, "running")]);
     assert_eq!(asked(&world.proc, agent, mesh, &port).await, Ok(()));
     let stop = async |mesh, to: &PortReceiver<Streamed>| {
         let stop = StopStream { mesh, to: to.port() };
@@ -239,24 +250,83 @@ async fn where_nothing_changes_a_port_that_is_gone_is_found_out() {
     assert_eq!(asked(&world.proc, agent, mesh, &late).await, Ok(()));
 }
 
+/// Is told in the process of its agent, where there is no session between, and reads when it is asked to.
+struct Ear(PortReceiver<Streamed>);
+
+impl Actor for Ear {
+    const NAME: &'static str = "ear";
+    type Params = ();
+
+    async fn start((): (), cx: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self(cx.proc().open_port(1)))
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Lend>().takes::<Read>();
+    }
+}
+
+/// Is answered with where it is told.
+#[derive(Clone, Serialize, Deserialize)]
+struct Lend;
+
+impl Message for Lend {
+    const NAME: &'static str = "streams.Lend";
+    type Reply = PortRef<Streamed>;
+}
+
+impl Handler<Lend> for Ear {
+    async fn handle(
+        &mut self,
+        _: Lend,
+        _: &mut Context<Self>,
+    ) -> Result<PortRef<Streamed>, Failure> {
+        Ok(self.0.port())
+    }
+}
+
+/// Is answered with what was told next.
+#[derive(Clone, Serialize, Deserialize)]
+struct Read;
+
+impl Message for Read {
+    const NAME: &'static str = "streams.Read";
+    type Reply = StateNews;
+}
+
+impl Handler<Read> for Ear {
+    async fn handle(&mut self, _: Read, _: &mut Context<Self>) -> Result<StateNews, Failure> {
+        Ok(next(&mut self.0).await)
+    }
+}
+
 /// N7: a slow one costs bounded memory, holds nobody up, and loses no end.
 #[tokio::test]
 async fn a_slow_follower_is_told_what_is_newest_and_every_end() {
-    let world = world("procs=2").await;
+    let board = LocalTransport::default();
+    let transports = move || Arc::new(board.another()) as Arc<dyn Transport>;
+    let more = |registry: &mut ActorRegistry| _ = registry.actor::<Ear>();
+    let world = World::of("procs=2", Config::local(), transports, more).await;
+    let spec = ActorSpec::new("ears", &());
+    let ears = soon(ActorMesh::<Ear>::spawn(&world.proc, &world.procs.procs(), spec)).await;
+    let ears = ears.expect("they start");
+    let ear = ears.slice("procs", 1..).expect("there is one");
     let tools = world.spawn(tens("tools").restart(on_failure())).await;
-    let mut port = follow(&world.proc, agent(&world, 1), tools.label().id(), 1).await;
+    let (agent, mesh) = (agent(&world, 1), tools.label().id());
+    let to = all(&soon(ear.call(&world.proc, Lend)).await)[0];
+    let taken = soon(PortRef::of(agent).call(&world.proc, StreamState { mesh, to })).await;
+    assert_eq!(taken, Ok(Ok(())));
     for _ in 0..4 {
         again(&world.proc, &tools, 10).await;
     }
-    let first = told(&mut port, |_| true).await;
-    assert_eq!(been(&first), [(0, "running")], "what there was room for");
-    let rest = told(&mut port, runs_in(4)).await;
-    let all = [(0, "failed"), (1, "failed"), (2, "failed"), (3, "failed"), (4, "running")];
-    assert_eq!(been(&rest), all);
-    drop(tools);
-    // There is room for one of them at a time.
-    let last = told(&mut port, |_| false).await;
-    assert_eq!(last.last().map(|state| state.3.kind().label()), Some("stopped"));
+    let mut told = Vec::new();
+    while !told.iter().any(runs_in(4)) {
+        let news = all(&soon(ear.call(&world.proc, Read)).await).pop();
+        told.extend(states(news.expect("there is one ear")));
+    }
+    let ends = [(0, "failed"), (1, "failed"), (2, "failed"), (3, "failed")];
+    let whole = [&[(0, "running")][..], &ends, &[(4, "running")]].concat();
+    assert_eq!(been(&told), whole);
 }
 
 /// Dials the process of each rank, which has listened for that.

@@ -24,7 +24,7 @@ pub(crate) use letters::Content;
 pub use reducing::{Incomplete, MeshReduce, Reduced};
 
 use crate::rank_error::{Ended, RankError};
-use crate::view::{Known, Roster, Seated, Table, View, Way};
+use crate::view::{Known, Pair, Place, Roster, Seated, Table, View, Way};
 use crate::ways::Seats;
 
 /// Who sends, and to whom.
@@ -55,6 +55,28 @@ impl Target {
     /// What is random in the process that sends.
     pub(crate) fn draw(&self) -> u64 {
         self.from.origin().proc().draw()
+    }
+
+    /// Who sends, and to whom, if that is known.
+    fn pair(&self, to: Option<&Seated>) -> Pair {
+        (self.from.origin().actor(), to.map(|to| to.actor))
+    }
+
+    /// What is known of the mesh, as [`known`] says, for a cast; and its place, if it had to wait, which it keeps until it
+    /// has begun with each rank.
+    async fn known_in_line(
+        &self,
+        table: &mut watch::Receiver<Table>,
+    ) -> (Option<Arc<Known>>, Option<Place>) {
+        let (lines, pair) = (&self.view.lines, self.pair(None));
+        if !lines.has(pair)
+            && let Some(known) = table.borrow().now()
+        {
+            return (Some(known), None);
+        }
+        let place = lines.stand(pair);
+        place.first().await;
+        (known(table).await, Some(place))
     }
 
     /// How many of its ranks are meant.
@@ -91,7 +113,7 @@ pub(crate) fn find(known: &Known, base: Rank) -> Result<(ActorId, Incarnation), 
 pub(crate) async fn known(table: &mut watch::Receiver<Table>) -> Option<Arc<Known>> {
     // The view is kept by whoever waits, so its follower goes on.
     let table = table.wait_for(|table| table.known.is_some() || table.is_over).await.ok()?;
-    table.known.clone().filter(|_| !table.is_over)
+    table.now()
 }
 
 /// A rank that something can be sent to.
@@ -131,7 +153,12 @@ impl Target {
 
     /// How each of them is reached directly, and where those are to whom there is no way.
     fn ways<'a>(&self, found: &[Found<'a>]) -> (Vec<Way<'a>>, Option<Seats>) {
-        let ways: Vec<_> = found.iter().map(|it| it.seated.way(&self.view.ways)).collect();
+        let waited_for = self.view.lines.to(self.from.origin().actor());
+        let way = |it: &Found<'a>| match it.seated.way(&self.view.ways) {
+            Way::Near(_) if waited_for.binary_search(&it.seated.actor).is_ok() => Way::Behind,
+            way => way,
+        };
+        let ways: Vec<_> = found.iter().map(way).collect();
         let is_missing =
             |(it, way): (&Found<'_>, &Way<'_>)| matches!(way, Way::Missing).then_some(it.base);
         let missing: RankSet = found.iter().zip(&ways).filter_map(is_missing).collect();

@@ -198,8 +198,8 @@ impl<A: Actor> ActorMeshRef<A> {
     ///
     /// It goes to each rank directly, and is there when this returns; or, if the mesh has more processes than
     /// its [fan-out](crate::ActorSpec::fan_out), down a tree of them, and is on its way: then it waits while one of
-    /// the ranks has not taken too much of what was cast before. Either way what one sender sends to a mesh and its slices
-    /// arrives in order (R2).
+    /// the ranks has not taken too much of what was cast before. Either way what one sender casts to a mesh and its slices
+    /// arrives in the order in which it was begun, and what it calls after what it has cast before (R2).
     ///
     /// Returns the ranks that it was not sent to, since they have ended, are not there yet, or had no room in time.
     /// What is sent and cannot be delivered comes back to the actor that sent it (R3);

@@ -8,7 +8,7 @@ use mesh_core::{
     Progress, Status, Subject,
 };
 use mesh_runtime::Proc;
-use mesh_shape::{Rank, Region, ValueMesh};
+use mesh_shape::{Rank, RankSet, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -18,12 +18,15 @@ use crate::ways::Ways;
 use crate::wire::{GetMembers, Home, Member, Members};
 
 mod follower;
+mod lines;
 mod roster;
 mod shared;
 mod subscribed;
 
 use follower::Follower;
-pub(crate) use roster::{Roster, Seated, Way};
+use lines::Lines;
+pub(crate) use lines::{Pair, Place, Turn};
+pub(crate) use roster::{Called, Roster, Seated, Way};
 pub(crate) use subscribed::Subscribed;
 
 /// What a process knows of a mesh, kept up to date by a task on its control plane for as long as a ref there
@@ -32,6 +35,7 @@ pub(crate) use subscribed::Subscribed;
 pub(crate) struct View {
     table: watch::Receiver<Table>,
     pub(crate) ways: Ways,
+    pub(crate) lines: Arc<Lines>,
     /// Of what was known when something was sent last.
     roster: Mutex<Option<Arc<Roster>>>,
     follower: AbortHandle,
@@ -98,7 +102,8 @@ impl View {
         let ways = Ways::new(proc.clone(), homes.keeper.actor());
         let follower = Follower { proc, mesh, size, homes, tell };
         let follower = runtime.spawn(follower.run()).abort_handle();
-        Self { table, ways, roster: Mutex::default(), follower, caster: OnceLock::new() }
+        let (lines, roster, caster) = (Arc::default(), Mutex::default(), OnceLock::new());
+        Self { table, ways, lines, roster, follower, caster }
     }
 
     /// Who casts to the mesh for this process.
@@ -109,14 +114,24 @@ impl View {
     /// Whom to send to, by what is known of the mesh: kept for the next who sends.
     pub(crate) fn roster(&self, known: &Arc<Known>) -> Arc<Roster> {
         let mut kept = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some(roster) if roster.is_of(known) => Arc::clone(roster),
-            _ => Arc::clone(kept.insert(Arc::new(Roster::of(Arc::clone(known))))),
+        kept.take_if(|_| self.ways.take_met_again());
+        let roster = kept.get_or_insert_with(|| Arc::new(Roster::of(Arc::clone(known))));
+        if !roster.is_of(known) {
+            // What is under way by the old one keeps that.
+            Arc::make_mut(roster).learn(known);
         }
+        Arc::clone(roster)
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Table> {
         self.table.clone()
+    }
+}
+
+impl Table {
+    /// What is known, if that still holds.
+    pub(crate) fn now(&self) -> Option<Arc<Known>> {
+        self.known.clone().filter(|_| !self.is_over)
     }
 }
 
@@ -166,6 +181,14 @@ impl Known {
         let (Some((procs, _)), Some(table)) = (&self.procs, &self.table) else { return Vec::new() };
         let ended = self.ranks.runs().filter(|(_, seen)| is_by_process(&seen.status, *procs));
         ended.flat_map(|(run, _)| run.map(Rank::new)).filter_map(|rank| table.peer(rank)).collect()
+    }
+
+    /// The ranks of which something else is known than `before`.
+    fn changed_since(&self, before: &Self) -> RankSet {
+        let has_moved = self.procs != before.procs;
+        let has_changed = self.ranks.zip(&before.ranks, |now, then| has_moved || now != then);
+        let all = || RankSet::from(0..self.ranks.size());
+        has_changed.map_or_else(|_| all(), |has_changed| has_changed.ranks_where(|it| *it))
     }
 
     /// Whether where a rank is that runs must be asked.

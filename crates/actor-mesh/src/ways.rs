@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
@@ -22,6 +23,8 @@ pub(crate) struct Ways {
     keeper: ActorId,
     /// Those that are being opened, each once, however many wait for it.
     dials: Mutex<BTreeMap<PeerId, Dial>>,
+    /// A process whose session had ended has another one.
+    has_met_again: AtomicBool,
 }
 
 type Dial = Shared<BoxFuture<'static, ()>>;
@@ -31,7 +34,8 @@ pub(crate) type Seats = Shared<BoxFuture<'static, Arc<[(Rank, ProcSeat)]>>>;
 
 impl Ways {
     pub(crate) const fn new(proc: Proc, keeper: ActorId) -> Self {
-        Self { proc, keeper, dials: Mutex::new(BTreeMap::new()) }
+        let dials = Mutex::new(BTreeMap::new());
+        Self { proc, keeper, dials, has_met_again: AtomicBool::new(false) }
     }
 
     /// The way to an actor. To one of this process there is always one: whether it is there shows when it is sent
@@ -41,6 +45,17 @@ impl Ways {
             true => WayTo::Open,
             false => self.proc.way_to(actor),
         }
+    }
+
+    /// A process has another session than is known of it.
+    pub(crate) fn met_again(&self) {
+        self.has_met_again.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one has since this was asked last.
+    pub(crate) fn take_met_again(&self) -> bool {
+        self.has_met_again.load(Ordering::Relaxed)
+            && self.has_met_again.swap(false, Ordering::Relaxed)
     }
 
     /// Where the processes of these ranks are.

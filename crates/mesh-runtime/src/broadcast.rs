@@ -17,8 +17,8 @@ mod answers;
 mod near;
 
 pub use crate::gather::{Placed, Wakes};
-pub use answers::Answers;
 pub(crate) use answers::Gathers;
+pub use answers::{Answers, Callees};
 pub use near::{Near, Post, WayTo};
 
 /// One message for many: encoded at most once, however many processes it goes to, and cloned for each

@@ -69,7 +69,7 @@ mod watchdog;
 pub use actor::{Actor, Handler, Stop, Verdict};
 pub use actor_ref::ActorRef;
 pub use attached::{Attachment, Blocking, Cancellation};
-pub use broadcast::{Answers, Broadcast, Near, Placed, Post, Wakes, WayTo};
+pub use broadcast::{Answers, Broadcast, Callees, Near, Placed, Post, Wakes, WayTo};
 pub use call::Call;
 pub use child::Child;
 pub use child_failure::{ChildFailure, Report};

@@ -85,9 +85,11 @@ impl Remote {
         turn.lock_owned().await
     }
 
-    /// A session has ended. Calls that wait for the peer get no answer, if nothing else leads there.
+    /// A session has ended. Calls that were given past it get no answer; nor do those that wait for the peer otherwise,
+    /// if nothing else leads there.
     pub(crate) fn disconnect(&self, peer: PeerId) {
         self.routes.disconnect(peer);
+        self.gathers.lost(peer);
         if self.routes.is_reached(peer) {
             return;
         }
@@ -98,7 +100,6 @@ impl Remote {
         for call in lost {
             self.settle(peer, call, Err(Fault::Undelivered(WhyUndelivered::PeerLost)));
         }
-        self.gathers.lost(peer);
         let serving = self.serving.iter().filter(|call| call.key().0 == peer);
         let mut withdrawn: Vec<CallId> = serving.map(|call| call.key().1).collect();
         withdrawn.sort_unstable();

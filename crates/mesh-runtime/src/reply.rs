@@ -119,6 +119,13 @@ impl<R> ReplyTo<R> {
         }
     }
 
+    /// The call that was to be given to a near one goes by a session after all.
+    pub(crate) fn goes_by_session(&self) {
+        if let Way::Gathered(slot) = &self.0 {
+            slot.goes_by_session();
+        }
+    }
+
     /// There will be no answer, and this is why.
     pub(crate) fn refuse(mut self, fault: Fault) {
         self.give_up(fault);

@@ -20,7 +20,7 @@ use super::gathering::Gathering;
 use super::letters::{Content, Letters, Unsent};
 use super::{Found, Opening, Target, deadline_after, down, known};
 use crate::rank_error::RankError;
-use crate::view::{Known, Table};
+use crate::view::{Called, Known, Roster, Table, Turn, Way};
 
 /// What comes from the ranks.
 pub(super) enum Said<R> {
@@ -76,7 +76,13 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         let target = Arc::new(target);
         let mut table = target.view.watch();
         let mut gathering = Gathering::new();
-        let known = timeout_at(deadline, known(&mut table)).await;
+        let known = async {
+            if let Some(turn) = target.view.lines.turn(target.pair(None)) {
+                turn.await;
+            }
+            known(&mut table).await
+        };
+        let known = timeout_at(deadline, known).await;
         let said = match known.ok().flatten() {
             None => {
                 let no_controller = |rank| (rank, Err(RankError::NoController));
@@ -91,7 +97,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 gathering.expect(found.iter().map(|it| (it.rank, (it.base, it.seated.life))));
                 match &target.caster {
                     Some(caster) => down::call(&target, caster, &known, (kind, content.messages)),
-                    None => directly(&target, &found, content, wakes),
+                    None => directly(&target, (&roster, &found), content, wakes),
                 }
             }
         };
@@ -200,7 +206,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
 /// Calls each rank by a message of its own, in the order of `found`.
 fn directly<M>(
     target: &Arc<Target>,
-    found: &[Found<'_>],
+    (roster, found): (&Arc<Roster>, &[Found<'_>]),
     content: Content<M>,
     wakes: Wakes,
 ) -> AllSaid<M::Reply>
@@ -209,11 +215,16 @@ where
 {
     let (ways, seats) = target.ways(found);
     let mut letters = Letters::new(content, &target.from);
-    let answers = Answers::new(&target.from, ways.iter().map(|way| way.peer()).collect(), wakes);
+    let place = |(it, way): (&Found<'_>, &Way<'_>)| letters.can_give(*way).then_some(it.base);
+    let places = found.iter().zip(&ways).map(place).collect();
+    let called = Arc::new(Called { roster: Arc::clone(roster), places });
+    let answers = Answers::new(&target.from, called, wakes);
     let legs = FuturesUnordered::new();
     for (place, (to, way)) in (0..).zip(found.iter().zip(ways)) {
         if let Some(unsent) = letters.call((to.rank, way), answers.reply_to(place)) {
-            legs.push(leg(Arc::clone(target), Opening::new(*to, way, seats.as_ref()), unsent));
+            let turn = target.view.lines.turn(target.pair(Some(to.seated)));
+            let opening = Opening::new(*to, way, seats.as_ref());
+            legs.push(leg(Arc::clone(target), turn, opening, unsent));
         }
     }
     let mut legs = legs;
@@ -224,11 +235,14 @@ where
     said.boxed()
 }
 
-/// Calls a rank by a session.
-async fn leg<M>(target: Arc<Target>, to: Opening, (letter, reply): Unsent<M>)
+/// Calls a rank by a session, when it is its turn.
+async fn leg<M>(target: Arc<Target>, turn: Option<Turn>, to: Opening, (letter, reply): Unsent<M>)
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
+    if let Some(turn) = turn {
+        turn.await;
+    }
     target.open(&to).await;
     reply.settle(letter.call(&target.from, PortRef::of(to.actor)).await);
 }

@@ -14,10 +14,13 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
 
 use super::letters::{Content, Letters};
-use super::{Opening, Target, deadline_after, down, known};
+use super::{Opening, Target, deadline_after, down};
 use crate::rank_error::RankError;
 
 /// A cast to many that is sent when it is first polled, and ends with the ranks that it was not sent to.
+///
+/// Once it was polled it is to be polled to its end, or dropped: what the same sender sends to a rank that it waits for
+/// waits behind it (R2).
 ///
 /// # Cancellation
 ///
@@ -82,7 +85,8 @@ where
 {
     let deadline = deadline_after(within);
     let mut table = target.view.watch();
-    let Ok(Some(known)) = timeout_at(deadline, known(&mut table)).await else {
+    let known = timeout_at(deadline, target.known_in_line(&mut table)).await;
+    let Ok((Some(known), place)) = known else {
         return target.ranks().map(|(rank, _)| (rank, RankError::NoController)).collect();
     };
     let roster = target.view.roster(&known);
@@ -109,14 +113,17 @@ where
     for (to, way) in found.into_iter().zip(ways) {
         let Some(letter) = letters.cast((to.rank, way), &target.from) else { continue };
         let (target, opening) = (&target, Opening::new(to, way, seats.as_ref()));
-        legs.push(async move {
-            let sent = async {
-                target.open(&opening).await;
-                letter.cast(&target.from, PortRef::of(opening.actor)).await;
-            };
-            timeout_at(deadline, sent).await.err().map(|_| to.rank)
-        });
+        let sent = async move {
+            target.open(&opening).await;
+            letter.cast(&target.from, PortRef::of(opening.actor)).await;
+        };
+        let pair = target.pair(Some(to.seated));
+        if let Err(waits) = target.view.lines.cast(pair, sent).await {
+            legs.push(async move { timeout_at(deadline, waits).await.err().map(|_| to.rank) });
+        }
     }
+    // What comes behind it finds with each rank what still waits.
+    drop(place);
     while let Some(late) = legs.next().await {
         not_sent.extend(late.map(|rank| (rank, RankError::Deadline { within })));
     }

@@ -66,16 +66,22 @@ where
         Self { each, post: Some(post).filter(|post| post.is_taken(from.origin().proc())) }
     }
 
+    /// Whether a rank can be given what is for it past its session.
+    pub(super) const fn can_give(&self, way: Way<'_>) -> bool {
+        matches!((self.post, way), (Some(_), Way::Near(_)))
+    }
+
     /// Calls a rank, if it can be given what is for it. If not, that comes back, with where the answer goes.
     pub(super) fn call(
         &mut self,
         (rank, way): (Rank, Way<'_>),
         reply: ReplyTo<M::Reply>,
     ) -> Option<Unsent<M>> {
-        let (Some(post), Way::Near(near)) = (self.post, way) else {
-            return Some((self.take(rank)?, reply));
+        let (message, reply) = match (self.post, way) {
+            (Some(post), Way::Near(near)) => post.call(near, self.message(rank)?, reply).err()?,
+            (Some(_), Way::Behind) => (self.message(rank)?, reply),
+            _ => return Some((self.take(rank)?, reply)),
         };
-        let (message, reply) = post.call(near, self.message(rank)?, reply).err()?;
         Some((Arc::new(Broadcast::for_near(message)), reply))
     }
 
@@ -85,8 +91,11 @@ where
         (rank, way): (Rank, Way<'_>),
         from: &Deputy,
     ) -> Option<Arc<Broadcast<M>>> {
-        let (Some(post), Way::Near(near)) = (self.post, way) else { return self.take(rank) };
-        let message = post.cast(from, near, self.message(rank)?).err()?;
+        let message = match (self.post, way) {
+            (Some(post), Way::Near(near)) => post.cast(from, near, self.message(rank)?).err()?,
+            (Some(_), Way::Behind) => self.message(rank)?,
+            _ => return self.take(rank),
+        };
         Some(Arc::new(Broadcast::for_near(message)))
     }
 

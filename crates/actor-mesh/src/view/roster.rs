@@ -1,9 +1,9 @@
-//! `Roster`: whom to send to in a mesh, worked out once for all that is sent until something changes.
+//! `Roster`: whom to send to in a mesh, worked out once for all that is sent to a rank until something changes there.
 
 use std::sync::{Arc, OnceLock};
 
-use mesh_core::{ActorId, Incarnation, PeerId};
-use mesh_runtime::{Near, WayTo};
+use mesh_core::{ActorId, Incarnation};
+use mesh_runtime::{Callees, Near, WayTo};
 use mesh_shape::Rank;
 
 use super::Known;
@@ -12,7 +12,7 @@ use crate::rank_error::RankError;
 use crate::ways::Ways;
 
 /// What can be sent to each rank of a mesh, by what is known of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Roster {
     known: Arc<Known>,
     /// By the ranks of the mesh; each is looked at when something is sent there first.
@@ -20,7 +20,7 @@ pub(crate) struct Roster {
 }
 
 /// A rank that something can be sent to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seated {
     pub(crate) actor: ActorId,
     pub(crate) life: Incarnation,
@@ -33,19 +33,30 @@ pub(crate) struct Seated {
 pub(crate) enum Way<'a> {
     /// Past its session.
     Near(&'a Near),
+    /// It could be past its session, if nothing of the same sender waited before that: so it is behind it, and by the
+    /// session.
+    Behind,
     /// By a session, or within the process.
     Open,
     /// Not before something is opened.
     Missing,
 }
 
-impl Way<'_> {
-    /// The process whose session it leads past.
-    pub(crate) const fn peer(&self) -> Option<PeerId> {
-        match self {
-            Self::Near(near) => Some(near.peer()),
-            Self::Open | Self::Missing => None,
-        }
+/// Ranks of a roster that are called together, each in its place.
+pub(crate) struct Called {
+    pub(crate) roster: Arc<Roster>,
+    /// Those that are called past their sessions.
+    pub(crate) places: Vec<Option<Rank>>,
+}
+
+impl Callees for Called {
+    fn size(&self) -> usize {
+        self.places.len()
+    }
+
+    fn near(&self, place: usize) -> Option<&Near> {
+        let base = (*self.places.get(place)?)?;
+        self.roster.find(base).ok()?.near.get()
     }
 }
 
@@ -57,6 +68,16 @@ impl Roster {
 
     pub(super) fn is_of(&self, known: &Arc<Known>) -> bool {
         Arc::ptr_eq(&self.known, known)
+    }
+
+    /// Something has changed: what is known of all others stays.
+    pub(super) fn learn(&mut self, known: &Arc<Known>) {
+        for rank in known.changed_since(&self.known).iter() {
+            if let Some(found) = self.ranks.get_mut(rank.index()) {
+                *found = OnceLock::new();
+            }
+        }
+        self.known = Arc::clone(known);
     }
 
     /// Where a rank is, in which life, or why nothing can be sent there.
@@ -78,8 +99,11 @@ impl Seated {
             WayTo::Near(near) if self.near.get().is_none() => {
                 Way::Near(self.near.get_or_init(|| near))
             }
-            // Its process has met us again: by the session until something changes in the mesh.
-            WayTo::Near(_) => Way::Open,
+            // Its process has met us again: by the session, for this once.
+            WayTo::Near(_) => {
+                ways.met_again();
+                Way::Open
+            }
             WayTo::Open => Way::Open,
             WayTo::Missing => Way::Missing,
         }
@@ -90,3 +114,6 @@ fn look(known: &Known, base: Rank) -> Result<Seated, RankError> {
     let (actor, life) = find(known, base)?;
     Ok(Seated { actor, life, near: OnceLock::new() })
 }
+
+#[cfg(test)]
+mod tests;

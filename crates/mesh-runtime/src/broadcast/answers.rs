@@ -12,6 +12,8 @@ use crate::proc::Proc;
 use crate::reply::ReplyTo;
 use crate::sender::Sender;
 
+use super::Near;
+
 /// The answers to many calls, in one place: one allocation and one wake-up for all of them.
 ///
 /// Dropped, those who have not begun to handle theirs need not.
@@ -21,13 +23,33 @@ pub struct Answers<R: Send + 'static> {
     key: usize,
 }
 
+/// Those who are called together, each in its place.
+pub trait Callees: Send + Sync + 'static {
+    /// How many places there are.
+    fn size(&self) -> usize;
+
+    /// The actor that is called past its session from a place, if one is: it has answered only as long as that session
+    /// lasts. Asked for each answer, so it is to be found at once.
+    fn near(&self, place: usize) -> Option<&Near>;
+}
+
+impl Callees for Vec<Option<Near>> {
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    fn near(&self, place: usize) -> Option<&Near> {
+        self.get(place)?.as_ref()
+    }
+}
+
 /// What of a process depends on its peers.
 #[derive(Default)]
 pub(crate) struct Gathers(Mutex<Slab<Weak<dyn Dependent>>>);
 
 /// Something that waits for peers.
 trait Dependent: Send + Sync {
-    /// Nothing leads to this one any more.
+    /// A session with this one has ended.
     fn lost(&self, peer: PeerId);
 }
 
@@ -38,13 +60,12 @@ impl<R: Send> Dependent for Gather<R> {
 }
 
 impl<R: Send + 'static> Answers<R> {
-    /// Place for one answer for each of `peers`: from an actor that is [near](crate::Near) in that process, or from
-    /// somebody else, of whom it is said otherwise if there is none.
+    /// Place for one answer of each of `callees`. With the session that a [near](crate::Near) one is called past it is
+    /// lost, once for all: what it says later is not heard (R1). Of others it is said otherwise if there is no answer.
     #[must_use]
-    pub fn new(from: &impl Sender, peers: Vec<Option<PeerId>>, wakes: Wakes) -> Self {
+    pub fn new(from: &impl Sender, callees: Arc<dyn Callees>, wakes: Wakes) -> Self {
         let proc = from.origin().proc.clone();
-        let n = u32::try_from(peers.len()).unwrap_or(u32::MAX);
-        let gather = Gather::from_peers(n, peers, wakes);
+        let gather = Gather::of_callees(callees, wakes);
         let weak = Arc::downgrade(&gather) as Weak<dyn Dependent>;
         // Before anything is sent: a session that ends later tells it, and one that has ended before is seen to have.
         let key = proc.remote().gathers.lock().insert(weak);
@@ -76,7 +97,7 @@ impl<R: Send + 'static> fmt::Debug for Answers<R> {
 }
 
 impl Gathers {
-    /// Nothing leads to a peer any more.
+    /// A session with a peer has ended.
     pub(crate) fn lost(&self, peer: PeerId) {
         // Not under the lock: whoever is woken may run at once.
         let all: Vec<_> = self.lock().iter().filter_map(|(_, it)| it.upgrade()).collect();

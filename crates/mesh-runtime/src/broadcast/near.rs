@@ -26,6 +26,7 @@ use crate::shared::Shared;
 ///
 /// What is given to it is in order with what goes by the session, and can be given as long as that is open. It keeps
 /// nothing alive.
+#[derive(Clone)]
 pub struct Near {
     peer: PeerId,
     actor: Weak<dyn Endpoint>,
@@ -96,6 +97,13 @@ impl Near {
         self.peer
     }
 
+    /// One that nothing can be given to, by a session that lasts until `has_ended`.
+    #[cfg(test)]
+    pub(crate) fn of_nobody<A: Actor>(peer: PeerId, has_ended: &Arc<AtomicBool>) -> Self {
+        let nobody = Weak::<Shared<A>>::new();
+        Self { peer, actor: nobody, has_ended: Arc::clone(has_ended) }
+    }
+
     /// The actor, if something may be given to it now.
     fn actor(&self) -> Option<Arc<dyn Endpoint>> {
         self.is_open().then(|| self.actor.upgrade()).flatten()
@@ -120,7 +128,7 @@ where
     }
 
     /// Calls an actor. If the message cannot be given to it now, for whatever reason, it comes back with where the
-    /// answer goes.
+    /// answer goes, which then depends on the session no more.
     ///
     /// # Errors
     ///
@@ -137,7 +145,10 @@ where
             None => Err(letter),
         };
         given.map_err(|Letter { message, back }| match back {
-            Back::Caller(reply) => (message, reply),
+            Back::Caller(reply) => {
+                reply.goes_by_session();
+                (message, reply)
+            }
             _ => unreachable!("what comes back is what was given"),
         })
     }

@@ -6,6 +6,21 @@ use std::task::Wake;
 use mesh_core::{Incarnation, ProcId};
 
 use super::*;
+use crate::actor::Actor;
+use crate::broadcast::Near;
+use crate::context::Context;
+use crate::failure::Failure;
+
+struct Nobody;
+
+impl Actor for Nobody {
+    const NAME: &'static str = "nobody";
+    type Params = ();
+
+    async fn start((): (), _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+}
 
 #[derive(Default)]
 struct Count(AtomicUsize);
@@ -57,7 +72,7 @@ fn who_waits_for_all_is_woken_by_the_last_answer_and_by_each_fault() {
 #[test]
 fn who_waits_for_each_is_woken_by_each_once_it_has_looked() {
     let (count, waker) = Count::new();
-    let gather = Gather::<u8>::from_peers(3, Vec::new(), Wakes::ForEach);
+    let gather = Gather::<u8>::of_callees(Arc::new(vec![None, None, None]), Wakes::ForEach);
     assert!(gather.poll_some(&waker).is_pending());
     gather.slot(2).settle(Ok(2)).unwrap();
     gather.slot(0).settle(Ok(0)).unwrap();
@@ -68,14 +83,30 @@ fn who_waits_for_each_is_woken_by_each_once_it_has_looked() {
     assert_eq!(count.n(), 2);
 }
 
+/// Some who are near, by the sessions with their peers, which last until they are told to end.
+fn near(peers: [Option<u128>; 4]) -> (Arc<dyn Callees>, [Arc<AtomicBool>; 4]) {
+    let sessions = [(); 4].map(|()| Arc::default());
+    let near = peers.iter().zip(&sessions).map(|(number, session)| {
+        number.map(|number| Near::of_nobody::<Nobody>(peer(number), session))
+    });
+    (Arc::new(near.collect::<Vec<_>>()), sessions)
+}
+
+fn end(session: &AtomicBool) {
+    session.store(true, Ordering::SeqCst);
+}
+
 /// R1. What a peer that was lost says later is not heard.
 #[test]
 fn a_lost_peer_settles_what_it_has_not_answered_and_nothing_else() {
     let (count, waker) = Count::new();
-    let peers = vec![Some(peer(1)), Some(peer(2)), Some(peer(1)), None];
-    let gather = Gather::<u8>::from_peers(4, peers, Wakes::AtTheEnd);
+    let (callees, sessions) = near([Some(1), Some(2), Some(1), None]);
+    let gather = Gather::<u8>::of_callees(callees, Wakes::AtTheEnd);
     assert!(gather.poll_some(&waker).is_pending());
     gather.slot(2).settle(Ok(2)).unwrap();
+    gather.lost(peer(1));
+    assert_eq!(count.n(), 0, "another session with it has ended");
+    [0, 2].iter().for_each(|place| end(&sessions[*place]));
     gather.lost(peer(1));
     assert_eq!(count.n(), 1);
     assert_eq!(gather.poll_some(&waker), Poll::Ready(Some(vec![(2, Ok(2)), (0, Err(lost()))])));
@@ -84,4 +115,27 @@ fn a_lost_peer_settles_what_it_has_not_answered_and_nothing_else() {
     assert_eq!(abandoned, [true, false, true, false]);
     gather.lost(peer(1));
     assert!(gather.poll_some(&waker).is_pending());
+}
+
+/// R1, H2: whoever is told of the loss is told after the session has ended, and perhaps before this place hears of it.
+#[test]
+fn what_is_said_past_a_session_that_has_ended_is_not_heard_before_the_loss_is_told_either() {
+    let (count, waker) = Count::new();
+    let (callees, sessions) = near([Some(1), Some(2), Some(3), None]);
+    let gather = Gather::<u8>::of_callees(callees, Wakes::AtTheEnd);
+    assert!(gather.poll_some(&waker).is_pending());
+    sessions.iter().for_each(|session| end(session));
+    gather.slot(2).goes_by_session();
+    assert_eq!(gather.slot(0).settle(Ok(0)), Err(Ok(0)));
+    assert_eq!(count.n(), 1);
+    assert_eq!(
+        gather.slot(1).settle(Err(Fault::Unanswered(None))),
+        Err(Err(Fault::Unanswered(None)))
+    );
+    gather.slot(2).settle(Ok(2)).unwrap();
+    gather.slot(3).settle(Ok(3)).unwrap();
+    gather.lost(peer(3));
+    let all = vec![(0, Err(lost())), (1, Err(lost())), (2, Ok(2)), (3, Ok(3))];
+    assert_eq!(gather.poll_some(&waker), Poll::Ready(Some(all)));
+    assert_eq!(gather.poll_some(&waker), Poll::Ready(None));
 }

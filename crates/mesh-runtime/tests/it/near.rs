@@ -2,17 +2,20 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Context as TaskContext;
 use std::time::Duration;
 
 use mesh_core::{Fault, Message, PortRef, Transport, WhyUndelivered};
 use mesh_runtime::{
     Actor, ActorRef, Answers, Context, Failure, Handler, Handlers, LocalTransport, Near, Network,
-    Port, Post, Proc, Undelivered, Wakes, WayTo,
+    Port, Post, Proc, ReplyTo, Undelivered, Wakes, WayTo,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+use crate::on_wake::on_wake;
 
 /// Neither written nor read: both fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +106,37 @@ impl Actor for Caster {
     }
 }
 
+/// Gives away whom it is to answer.
+struct Deferring(UnboundedSender<ReplyTo<Number>>);
+
+impl Actor for Deferring {
+    const NAME: &'static str = "near.deferring";
+    type Params = UnboundedSender<ReplyTo<Number>>;
+
+    async fn start(gives: Self::Params, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self(gives))
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Number>();
+    }
+}
+
+impl Handler<Number> for Deferring {
+    async fn handle(&mut self, _: Number, _: &mut Context<Self>) -> Result<Number, Failure> {
+        Err(Failure::new("somebody else answers"))
+    }
+
+    async fn handle_call(
+        &mut self,
+        _: Number,
+        reply: ReplyTo<Number>,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.0.send(reply).map_err(|_| Failure::new("nobody answers"))
+    }
+}
+
 /// Two processes, and an actor of the second that the first can reach.
 struct Two {
     here: Network,
@@ -147,7 +181,11 @@ impl Two {
     }
 
     fn answers(&self) -> Answers<Number> {
-        Answers::new(self.here.proc(), vec![Some(self.near.peer())], Wakes::AtTheEnd)
+        self.answers_of(&self.near)
+    }
+
+    fn answers_of(&self, near: &Near) -> Answers<Number> {
+        Answers::new(self.here.proc(), Arc::new(vec![Some(near.clone())]), Wakes::AtTheEnd)
     }
 }
 
@@ -227,6 +265,31 @@ async fn who_is_lost_has_not_answered() {
     assert_eq!(next(&answers).await, None);
     assert!(!two.near.is_open());
     assert!(!two.call(2, &two.answers()), "nothing is given to it any more");
+}
+
+/// R1, H2: whoever waits for room at a session hears of its end before those do who have called past it. What is answered
+/// by then is not heard either: nobody has answered of whom it could be said before that they are lost.
+#[tokio::test]
+async fn what_is_answered_once_a_loss_can_be_known_is_not_heard() {
+    let two = Two::new().await;
+    let (gives, mut given) = unbounded_channel();
+    let deferring = two.there.proc().spawn::<Deferring>(gives);
+    let WayTo::Near(near) = two.here.proc().way_to(deferring.id()) else { panic!("it is near") };
+    let answers = two.answers_of(&near);
+    assert!(Post::to::<Deferring>().call(&near, Number(1), answers.reply_to(0)).is_ok());
+    let reply = soon(given.recv()).await.expect("it is called");
+    let answer = on_wake(move || _ = reply.send(Number(1)).is_ok());
+    let port = PortRef::<Number>::of(two.echo.id());
+    let _waits_for_room = loop {
+        let mut cast = Box::pin(port.cast(two.here.proc(), Number(0)));
+        if cast.as_mut().poll(&mut TaskContext::from_waker(&answer)).is_pending() {
+            break cast;
+        }
+    };
+    two.here.hang_up(two.there.proc().peer());
+    let lost = Fault::Undelivered(WhyUndelivered::PeerLost);
+    assert_eq!(next(&answers).await, Some(vec![(0, Err(lost))]));
+    assert_eq!(next(&answers).await, None);
 }
 
 /// R3.

@@ -1,0 +1,186 @@
+//! `Lines`: casts that cannot be sent at once stand in line, so that nothing of the same sender gets past them (R2).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use mesh_core::ActorId;
+
+/// What waits in this process on its way to the ranks of a mesh: for room, for a session, or for word of where they are.
+/// Most often nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    /// Each has casts.
+    lines: BTreeMap<Pair, Line>,
+}
+
+/// Who sends, an actor or a program, and to whom; `None` if that is not known yet.
+pub(crate) type Pair = (Option<ActorId>, Option<ActorId>);
+
+/// Bound: each cast has a deadline, and each call.
+#[derive(Debug, Default)]
+struct Line {
+    /// By their numbers; with a waker, once it was looked whether they are the first.
+    casts: BTreeMap<u64, Option<Waker>>,
+    /// Of calls that wait for some of the casts, and that nobody waits for.
+    calls: Vec<Waker>,
+}
+
+/// A cast that waits for its turn, or has begun and could not be done at once.
+pub(crate) struct InLine<F> {
+    place: Place,
+    work: Pin<Box<F>>,
+}
+
+/// Waits until the casts have been sent that stand in line now.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    lines: Arc<Lines>,
+    pair: Pair,
+    /// Theirs are less.
+    number: u64,
+}
+
+/// The place of a cast. The next has its turn when this is dropped.
+pub(crate) struct Place(Turn);
+
+impl Lines {
+    /// Those whom something of a sender waits for, in order.
+    pub(crate) fn to(&self, from: Option<ActorId>) -> Vec<ActorId> {
+        let state = self.lock();
+        state.lines.keys().filter(|(of, _)| *of == from).filter_map(|(_, to)| *to).collect()
+    }
+
+    /// Casts, if nothing of the pair waits, and this need not either.
+    ///
+    /// # Errors
+    ///
+    /// It stands in line, and is to be awaited.
+    pub(crate) async fn cast<F: Future>(
+        self: &Arc<Self>,
+        pair: Pair,
+        work: F,
+    ) -> Result<F::Output, InLine<F>> {
+        let mut work = Box::pin(work);
+        if !self.has(pair) {
+            let polled = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+            if let Poll::Ready(output) = polled {
+                return Ok(output);
+            }
+        }
+        Err(InLine { place: self.stand(pair), work })
+    }
+
+    /// The turn of a call, if casts of the pair wait.
+    pub(crate) fn turn(self: &Arc<Self>, pair: Pair) -> Option<Turn> {
+        let mut state = self.lock();
+        state.lines.contains_key(&pair).then(|| state.number(Arc::clone(self), pair))
+    }
+
+    /// Whether a cast of the pair waits.
+    pub(crate) fn has(&self, pair: Pair) -> bool {
+        self.lock().lines.contains_key(&pair)
+    }
+
+    /// The last place in a line.
+    pub(crate) fn stand(self: &Arc<Self>, pair: Pair) -> Place {
+        let mut state = self.lock();
+        let turn = state.number(Arc::clone(self), pair);
+        state.lines.entry(pair).or_default().casts.insert(turn.number, None);
+        Place(turn)
+    }
+
+    /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The turn after all that were given so far.
+    const fn number(&mut self, lines: Arc<Lines>, pair: Pair) -> Turn {
+        let number = self.next;
+        self.next += 1;
+        Turn { lines, pair, number }
+    }
+}
+
+impl Line {
+    /// Whether it is the turn of this number. If not, `waker` is woken when that may have changed.
+    fn poll_turn(&mut self, number: u64, waker: &Waker) -> Poll<()> {
+        if self.casts.first_key_value().is_none_or(|(first, _)| *first >= number) {
+            return Poll::Ready(());
+        }
+        match self.casts.get_mut(&number) {
+            Some(own) => *own = Some(waker.clone()),
+            None if self.calls.iter().any(|known| known.will_wake(waker)) => (),
+            None => self.calls.push(waker.clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Turn {
+    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lines.lock();
+        let line = state.lines.get_mut(&self.pair);
+        line.map_or(Poll::Ready(()), |line| line.poll_turn(self.number, cx.waker()))
+    }
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_turn(cx)
+    }
+}
+
+impl Place {
+    /// Waits until it is the first.
+    pub(crate) async fn first(&self) {
+        poll_fn(|cx| self.0.poll_turn(cx)).await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Self(Turn { lines, pair, number }) = self;
+        let mut state = lines.lock();
+        let Some(line) = state.lines.get_mut(pair) else { return };
+        line.casts.remove(number);
+        let next = line.casts.first_entry().and_then(|mut first| first.get_mut().take());
+        let calls = std::mem::take(&mut line.calls);
+        if line.casts.is_empty() {
+            state.lines.remove(pair);
+        }
+        drop(state);
+        // Outside of the lock: whoever is woken may run at once.
+        next.into_iter().chain(calls).for_each(Waker::wake);
+    }
+}
+
+impl<F: Future> Future for InLine<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        ready!(self.place.0.poll_turn(cx));
+        self.work.as_mut().poll(cx)
+    }
+}
+
+impl<F> fmt::Debug for InLine<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InLine").field("turn", &self.place.0).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

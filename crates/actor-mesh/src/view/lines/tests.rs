@@ -1,0 +1,59 @@
+//! Who has a turn when, without anybody to send to.
+
+use std::future::{pending, ready};
+
+use futures_util::FutureExt;
+use mesh_core::{Incarnation, ProcId};
+
+use super::*;
+
+/// What a program sends to an actor with this number.
+fn to(index: u64) -> Pair {
+    let (proc, life) = (ProcId::from_random(1), Incarnation::FIRST);
+    (None, Some(ActorId { proc, life, index }))
+}
+
+fn is_first(place: &Place) -> bool {
+    place.first().now_or_never().is_some()
+}
+
+/// R2
+#[test]
+fn each_has_its_turn_when_those_before_it_are_gone() {
+    let lines = Arc::<Lines>::default();
+    assert!(lines.turn(to(1)).is_none());
+    let [first, second] = [(); 2].map(|()| lines.stand(to(1)));
+    let mut call = lines.turn(to(1)).expect("casts wait");
+    let third = lines.stand(to(1));
+    assert_eq!([&first, &second, &third].map(is_first), [true, false, false]);
+    drop(second);
+    assert!((&mut call).now_or_never().is_none());
+    drop(first);
+    assert!((&mut call).now_or_never().is_some());
+    assert!(is_first(&third));
+    drop(third);
+    assert!(!lines.has(to(1)));
+}
+
+#[test]
+fn what_is_done_at_once_stands_in_no_line() {
+    let lines = Arc::<Lines>::default();
+    let done = lines.cast(to(1), ready(7)).now_or_never().expect("it waits for nobody");
+    assert_eq!(done.ok(), Some(7));
+    assert!(lines.to(None).is_empty());
+}
+
+/// R2, H7
+#[test]
+fn what_cannot_be_done_at_once_holds_up_what_is_for_the_same_actor_and_nothing_else() {
+    let lines = Arc::<Lines>::default();
+    let cast = |pair| lines.cast(pair, pending::<()>()).now_or_never().expect("it is begun");
+    let waits = cast(to(2)).err().expect("it is not done");
+    assert_eq!(lines.to(None), to(2).1.into_iter().collect::<Vec<_>>());
+    let behind = lines.cast(to(2), ready(())).now_or_never().expect("it stands in line");
+    let mut behind = behind.err().expect("it waits for its turn");
+    assert!((&mut behind).now_or_never().is_none());
+    assert!(lines.cast(to(1), ready(())).now_or_never().is_some_and(|done| done.is_ok()));
+    drop(waits);
+    assert!((&mut behind).now_or_never().is_some());
+}

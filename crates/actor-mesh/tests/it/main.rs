@@ -15,6 +15,7 @@ mod owners;
 mod places;
 mod procs;
 mod refs;
+mod storm;
 mod streams;
 mod support;
 mod user_code;

@@ -125,7 +125,7 @@ impl Handler<Walked> for Walker {
 
 impl Handler<Hand> for Walker {
     async fn handle(&mut self, Hand(to): Hand, cx: &mut Context<Self>) -> Result<(), Failure> {
-        to.send(cx.proc().clone()).map_err(|_| Failure::new("nobody wants it"))
+        to.send(cx.proc().clone()).ok().ok_or_else(|| Failure::new("nobody wants it"))
     }
 }
 

@@ -93,7 +93,8 @@ impl Handler<Rain> for Barrel {
         if number.is_multiple_of(3) {
             tokio::task::yield_now().await;
         }
-        let mut taken = ledger.taken.lock().map_err(|_| Failure::new("a test has failed"))?;
+        let mut taken =
+            ledger.taken.lock().ok().ok_or_else(|| Failure::new("a test has failed"))?;
         taken.entry((sender, self.0)).or_default().push(number);
         Ok(ledger.is_lost[self.0].load(Ordering::SeqCst))
     }
@@ -128,6 +129,7 @@ impl Draws {
 struct Seed(u64);
 
 impl Drop for Seed {
+    #[expect(clippy::print_stderr, reason = "whoever repeats a run that failed needs it")]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("STORM_SEED={}", self.0);

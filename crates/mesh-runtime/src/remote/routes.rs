@@ -45,15 +45,15 @@ impl Routes {
         self.changed.notify_waiters();
     }
 
-    /// From now on there is no session: each ends at once. Those that are there are to be closed by who says so.
-    pub(crate) fn leave(&self) {
-        self.has_left.store(true, Ordering::SeqCst);
-    }
-
     /// A session with the peer has ended.
     pub(crate) fn disconnect(&self, peer: PeerId) {
         self.tidy(peer);
         self.changed.notify_waiters();
+    }
+
+    /// From now on there is no session: each ends at once. Those that are there are to be closed by who says so.
+    pub(crate) fn leave(&self) {
+        self.has_left.store(true, Ordering::SeqCst);
     }
 
     fn tidy(&self, peer: PeerId) {

@@ -133,7 +133,7 @@ impl Handler<Number> for Deferring {
         reply: ReplyTo<Number>,
         _: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        self.0.send(reply).map_err(|_| Failure::new("nobody answers"))
+        self.0.send(reply).ok().ok_or_else(|| Failure::new("nobody answers"))
     }
 }
 

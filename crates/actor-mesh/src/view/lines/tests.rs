@@ -48,10 +48,10 @@ fn what_is_done_at_once_stands_in_no_line() {
 fn what_cannot_be_done_at_once_holds_up_what_is_for_the_same_actor_and_nothing_else() {
     let lines = Arc::<Lines>::default();
     let cast = |pair| lines.cast(pair, pending::<()>()).now_or_never().expect("it is begun");
-    let waits = cast(to(2)).err().expect("it is not done");
+    let waits = cast(to(2)).expect_err("it is not done");
     assert_eq!(lines.to(None), to(2).1.into_iter().collect::<Vec<_>>());
     let behind = lines.cast(to(2), ready(())).now_or_never().expect("it stands in line");
-    let mut behind = behind.err().expect("it waits for its turn");
+    let mut behind = behind.expect_err("it waits for its turn");
     assert!((&mut behind).now_or_never().is_none());
     assert!(lines.cast(to(1), ready(())).now_or_never().is_some_and(|done| done.is_ok()));
     drop(waits);

@@ -117,7 +117,7 @@ async fn an_agent_keeps_so_many_waits_and_forgets_the_abandoned() {
 #[tokio::test]
 async fn a_wait_needs_no_controller() {
     let board = LocalTransport::default();
-    let (world, network) = world_and_guest("procs=2", &board).await;
+    let (world, network, _) = world_and_guest("procs=2", &board).await;
     let (mesh, guest) = (world.tools().await, network.proc().clone());
     let tools = sent(mesh.mesh_ref());
     let missing = soon(tools.wait(&guest, Progress::Running, SOON)).await;

@@ -1,15 +1,13 @@
 //! refs: addresses of meshes that travel in messages.
 
-use std::sync::Arc;
-
 use actor_mesh::ActorMeshRef;
 use controller::Config;
-use mesh_core::{ActorId, MeshRequest, News, Reply, Transport, Trouble};
-use mesh_runtime::{LocalTransport, Network, Proc, codec};
+use mesh_core::{ActorId, MeshRequest, News, Reply, Trouble};
+use mesh_runtime::{LocalTransport, Network, codec};
 use mesh_shape::Rank;
 use tokio::time::Instant;
 
-use crate::support::{Add, AskOthers, Tool, Where, World, all, soon, tens, world};
+use crate::support::{Add, AskOthers, Tool, Where, all, sent, soon, tens, world, world_and_guest};
 
 #[tokio::test]
 async fn a_ref_that_was_sent_to_an_actor_is_called_from_there() {
@@ -50,19 +48,10 @@ async fn a_ref_costs_the_same_for_few_ranks_and_for_many() {
 #[tokio::test(start_paused = true)]
 async fn the_silence_of_a_controller_is_told_to_whoever_waits_on_a_ref() {
     let board = LocalTransport::default();
-    let (another, config) = (board.another(), Config::local());
-    let world =
-        World::with("procs=2", config, move || Arc::new(another.another()) as Arc<dyn Transport>);
-    let world = world.await;
-    let mesh = world.tools().await;
-    let guest = Proc::local().expect("there is a runtime");
-    let network = Network::new(guest.clone(), Arc::new(board.another()), 0);
-    let at = "local://guest".parse().expect("it is an address");
-    let doors = network.listen(&at).await.expect("nobody else is there");
+    let (world, network, doors) = world_and_guest("procs=2", &board).await;
+    let (mesh, guest, config) = (world.tools().await, network.proc().clone(), Config::local());
     let owner = Network::of(&world.proc).expect("it has one");
-    owner.dial(guest.peer(), &doors).await.expect("it listens");
-    let bytes = codec::encode("ref", mesh.mesh_ref()).expect("it can be");
-    let tools: ActorMeshRef<Tool> = codec::decode(&bytes).expect("it is one");
+    let tools = sent(mesh.mesh_ref());
     assert_eq!(all(&soon(tools.call(&guest, Add(1))).await), [1, 11]);
 
     let lost = || tokio::spawn(tools.controller_lost(&guest));

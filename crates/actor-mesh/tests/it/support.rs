@@ -8,7 +8,7 @@ use actor_mesh::{
 };
 use controller::{Config, RestartConfig};
 use mesh_cast::FanOut;
-use mesh_core::{ActorId, Message, OwnerNews, PortRef, Transport};
+use mesh_core::{ActorId, Doors, Message, OwnerNews, PortRef, Transport};
 use mesh_runtime::{
     Actor, Context, Failure, Handler, Handlers, LocalTransport, Network, Port, PortReceiver, Proc,
     ReplyTo, Verdict, codec,
@@ -304,8 +304,11 @@ impl World {
     }
 }
 
-/// A world on a board, and a process beside it that has a session with its owner.
-pub(crate) async fn world_and_guest(extent: &str, board: &LocalTransport) -> (World, Network) {
+/// A world on a board, and a process beside it that has a session with its owner, and listens there.
+pub(crate) async fn world_and_guest(
+    extent: &str,
+    board: &LocalTransport,
+) -> (World, Network, Doors) {
     let another = board.another();
     let transports = move || Arc::new(another.another()) as Arc<dyn Transport>;
     let world = World::with(extent, Config::local(), transports).await;
@@ -315,7 +318,7 @@ pub(crate) async fn world_and_guest(extent: &str, board: &LocalTransport) -> (Wo
     let doors = network.listen(&at).await.expect("nobody else is there");
     let owner = Network::of(&world.proc).expect("it has one");
     owner.dial(guest.peer(), &doors).await.expect("it listens");
-    (world, network)
+    (world, network, doors)
 }
 
 /// A ref as it arrives in another process.

@@ -63,7 +63,7 @@ async fn whoever_watches_a_slice_is_told_of_its_ranks_only() {
 /// N5: whoever does not listen any more is not told, also if nothing happens.
 #[tokio::test(start_paused = true)]
 async fn events_that_are_dropped_unsubscribe() {
-    let (world, network) = world_and_guest("procs=2", &LocalTransport::default()).await;
+    let (world, network, _) = world_and_guest("procs=2", &LocalTransport::default()).await;
     let tools = world.tools().await;
     let count = async || match soon(tools.controller().ask(MeshRequest::GetSubscriberCount)).await {
         Ok(Reply::Subscribers(count)) => count,

@@ -9,7 +9,7 @@ use mesh_runtime::{Actor, Handler, Sender};
 use mesh_shape::{Rank, RankSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::call::{Content, MeshCall, MeshCast, Target, find, known};
 use crate::mesh_ref::ActorMeshRef;
@@ -83,8 +83,8 @@ impl<A: Actor> OneOf<A> {
     }
 
     /// How long to wait for an answer, or for room, instead of
-    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within); and before that as long for word of where
-    /// the ranks are, if nothing is known of the mesh yet.
+    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within). In it is the time for word of where the ranks
+    /// are, if nothing is known of the mesh yet.
     #[must_use]
     pub const fn within(mut self, within: Duration) -> Self {
         self.within = Some(within);
@@ -97,7 +97,8 @@ impl<A: Actor> OneOf<A> {
     ///
     /// [`OneError`] if there is none.
     pub async fn rank(&self, from: &(impl Sender + Sync)) -> Result<Rank, OneError> {
-        self.choose(&self.mesh.target_of(from, None)).await
+        let target = self.mesh.target_of(from, None);
+        self.choose(&target, self.patience(&target)).await
     }
 
     /// Sends a message to one of them, waits for the answer, and says which one it was. Nothing is sent twice.
@@ -122,16 +123,15 @@ impl<A: Actor> OneOf<A> {
             + DeserializeOwned
             + Sync,
     {
-        let rank = self.rank(from).await?;
+        let (begun, target) = (Instant::now(), self.mesh.target_of(from, None));
+        let within = self.patience(&target);
+        let rank = self.choose(&target, within).await?;
         let target = self.mesh.target_of(from, Some(rank));
         let call = MeshCall::new(target, Content::same::<A>(message));
-        let call = match self.within {
-            Some(within) => call.within(within),
-            None => call,
-        };
+        let call = call.within(within.saturating_sub(begun.elapsed()));
         let answer = call.replies().next().await;
         let (_, answer) = answer.ok_or(OneError::NoneRuns)?;
-        answer.map(|reply| (rank, reply)).map_err(|why| OneError::Rank { rank, why })
+        answer.map(|reply| (rank, reply)).map_err(|why| OneError::of_rank(rank, why, within))
     }
 
     /// Sends a message to one of them, waits while there is no room for it, and says which one it was.
@@ -152,22 +152,24 @@ impl<A: Actor> OneOf<A> {
             + DeserializeOwned
             + Sync,
     {
-        let rank = self.rank(from).await?;
+        let (begun, target) = (Instant::now(), self.mesh.target_of(from, None));
+        let within = self.patience(&target);
+        let rank = self.choose(&target, within).await?;
         let target = self.mesh.target_of(from, Some(rank));
         let cast = MeshCast::new(target, Content::same::<A>(message));
-        let cast = match self.within {
-            Some(within) => cast.within(within),
-            None => cast,
-        };
-        let not_sent = cast.await;
+        let not_sent = cast.within(within.saturating_sub(begun.elapsed())).await;
         match not_sent.iter().next() {
-            Some((_, why)) => Err(OneError::Rank { rank, why: why.clone() }),
+            Some((_, why)) => Err(OneError::of_rank(rank, why.clone(), within)),
             None => Ok(rank),
         }
     }
 
-    async fn choose(&self, target: &Target) -> Result<Rank, OneError> {
-        let within = self.within.unwrap_or_else(|| target.call_within());
+    /// How long all of it may take.
+    fn patience(&self, target: &Target) -> Duration {
+        self.within.unwrap_or_else(|| target.call_within())
+    }
+
+    async fn choose(&self, target: &Target, within: Duration) -> Result<Rank, OneError> {
         let mut table = target.view.watch();
         let known = timeout(within, known(&mut table)).await;
         let Some(known) = known.ok().flatten() else { return Err(OneError::NoController) };
@@ -196,6 +198,17 @@ impl<A: Actor> OneOf<A> {
             }
         };
         chosen.ok_or(OneError::NoneRuns)
+    }
+}
+
+impl OneError {
+    /// Says how long all of it was to take, and not what of that was left for the rank.
+    fn of_rank(rank: Rank, why: RankError, within: Duration) -> Self {
+        let why = match why {
+            RankError::Deadline { .. } => RankError::Deadline { within },
+            why => why,
+        };
+        Self::Rank { rank, why }
     }
 }
 

@@ -1,14 +1,20 @@
 //! verbs: answers as they come, a message for each, one of many, and many replies merged into one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actor_mesh::{Choice, Max, OneError, RankError, Reducer, Sum};
+use controller::Config;
 use futures_util::StreamExt;
-use mesh_core::Status;
+use mesh_core::{Status, Transport};
+use mesh_runtime::{Network, Proc};
 use mesh_shape::{Rank, RankSet, Slice};
+use mesh_testkit::fault_net::{FaultNet, Faults};
+use tokio::time::Instant;
 
-use crate::support::{Add, Crate, Hang, Panic, Say, World, all, soon, tens, world};
+use crate::support::{Add, Crate, Hang, Panic, Say, World, all, sent, soon, tens, world};
 
 /// The mesh of so many, in which nobody answers anything else meanwhile.
 async fn tools(size: usize) -> (World, actor_mesh::ActorMesh<crate::support::Tool>) {
@@ -305,4 +311,33 @@ async fn the_one_that_was_chosen_is_named() {
     let hangs = soon(one.within(within).call(&world.proc, Hang)).await;
     let late = RankError::Deadline { within };
     assert_eq!(hangs, Err(OneError::Rank { rank: Rank::new(1), why: late }));
+}
+
+/// R1: there is one deadline for word of where the ranks are and for the answer.
+#[tokio::test(start_paused = true)]
+async fn one_of_many_has_one_deadline_for_all_of_it() {
+    let (net, made) = (FaultNet::new(1, Faults::none()), AtomicUsize::new(0));
+    let others = net.clone();
+    let transports = move || {
+        let site = format!("site-{}", made.fetch_add(1, Ordering::Relaxed));
+        Arc::new(others.transport(&site)) as Arc<dyn Transport>
+    };
+    let world = World::with("procs=2", Config::local(), transports).await;
+    let mesh = world.tools().await;
+    let guest = Proc::local().expect("there is a runtime");
+    let network = Network::new(guest.clone(), Arc::new(net.transport("guest")), 0);
+    let doors = network.listen(&"local://guest".parse().expect("it is an address")).await;
+    let owner = Network::of(&world.proc).expect("it has one");
+    owner.dial(guest.peer(), &doors.expect("nobody else listens")).await.expect("it listens");
+    let (within, silence) = (Duration::from_secs(4), Duration::from_secs(3));
+    for site in 0..4 {
+        net.cut_for(&format!("site-{site}"), "guest", silence);
+    }
+    let begun = Instant::now();
+    let one = sent(mesh.mesh_ref()).choose(Choice::RoundRobin).within(within);
+    let hangs = soon(one.call(&guest, Hang)).await;
+    let late = RankError::Deadline { within };
+    assert_eq!(hangs, Err(OneError::Rank { rank: Rank::new(0), why: late }));
+    let took = begun.elapsed();
+    assert!(took > silence && took < within + Duration::from_secs(1), "{took:?}");
 }

@@ -210,8 +210,14 @@ impl ProcAgent {
         unsaid.into_iter().for_each(|key| self.say(key, cx));
     }
 
-    /// Ends what is kept by keepers that are gone, and forgets it.
+    /// Ends what is kept by keepers that are gone, and forgets it; whoever follows that is told.
     fn close_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool, cx: &mut Context<Self>) {
+        self.end_where(is_gone);
+        self.tell_followers(cx);
+    }
+
+    /// The same, and nobody is told.
+    fn end_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool) {
         let held = std::mem::take(&mut self.held).into_iter();
         let gone: BTreeMap<_, _>;
         (gone, self.held) = held.partition(|((mesh, _), it)| is_gone(*mesh, it.keeper.actor()));
@@ -231,7 +237,6 @@ impl ProcAgent {
                 (Some(actor), _) => self.dying.end(life, stone, actor),
             }
         }
-        self.tell_followers(cx);
     }
 
     /// Spawns an actor, unless the process is poisoned.
@@ -250,6 +255,13 @@ impl ProcAgent {
         let kind = (spawn.kind.as_str(), spawn.kind_hash, spawn.name.as_str());
         let spawned = self.registry.spawn(&self.user, kind, &spawn.params, Box::new(told));
         spawned.map_err(|fault| fault.to_string())
+    }
+}
+
+impl Drop for ProcAgent {
+    /// Also if it fails or is killed, what it has spawned ends with it (C2).
+    fn drop(&mut self) {
+        self.end_where(|_, _| true);
     }
 }
 
@@ -296,7 +308,7 @@ impl Actor for ProcAgent {
             registry,
             relay,
             held: BTreeMap::new(),
-            dying: Dying::default(),
+            dying: Dying::new(cx.proc().runtime().clone()),
             watched: Watched::default(),
             clock: Clock::start(),
             alarm: None,

@@ -1,7 +1,7 @@
 //! `Caster`: the sender's side of a stream: numbers casts, keeps what is not settled, and gives every rank
 //! of every cast one outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mesh_shape::{Overlay, RankSet};
@@ -205,7 +205,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     pub fn settle(&self, plan: &Plan<N>) -> Vec<Effect<N, P, R>> {
         let (stream, settled) = (self.stream, self.settled());
         let (table, range) = (plan.members().version(), 0..plan.members().len());
-        say(&Settlement { stream, table, range, settled, is_last: false }, plan)
+        say(&Settlement { stream, table, range, settled, is_last: false }, plan, &self.at.slow)
     }
 
     /// Word that nothing of the stream is wanted any more, for those that anything was cast to and whoever is between
@@ -216,7 +216,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let start = self.expects.runs().next().map_or(0, |(run, _)| run.start);
         let end = self.expects.runs().last().map_or(0, |(run, _)| run.end);
         let (table, range) = (plan.members().version(), start..end.min(plan.members().len()));
-        say(&Settlement { stream, table, range, settled, is_last: true }, plan)
+        say(&Settlement { stream, table, range, settled, is_last: true }, plan, &self.at.slow)
     }
 
     /// What it is done with.
@@ -388,9 +388,13 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     }
 }
 
-/// Sends a word on its way.
-fn say<N: Copy + Ord, P, R>(word: &Settlement, plan: &Plan<N>) -> Vec<Effect<N, P, R>> {
-    let words = word.passed_on(plan, word.range.clone()).into_iter();
+/// Sends a word on its way, past who is slow.
+fn say<N: Copy + Ord, P, R>(
+    word: &Settlement,
+    plan: &Plan<N>,
+    slow: &BTreeSet<N>,
+) -> Vec<Effect<N, P, R>> {
+    let words = word.passed_on(plan, word.range.clone(), slow).into_iter();
     words.map(|(to, settlement)| Effect::PassOn { to, settlement }).collect()
 }
 

@@ -357,7 +357,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         }
         let is_own = plan.members().node(settlement.range.start) == Some(self.me);
         let rest = settlement.range.start + usize::from(is_own)..settlement.range.end;
-        let words = settlement.passed_on(plan, rest).into_iter();
+        let words = settlement.passed_on(plan, rest, &self.at.slow).into_iter();
         effects.extend(words.map(|(to, settlement)| Effect::PassOn { to, settlement }));
     }
 }

@@ -3,6 +3,7 @@
 //! Subtrees are ranges of positions, and what differs from node to node is run-coded: where ranks are
 //! alike, the size of a message does not depend on how many there are.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -202,18 +203,25 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// To whom it is passed on, for some of those that it is for.
+    /// To whom it is passed on, for some of those that it is for. Who is slow gets what is for itself: nobody waits for
+    /// others behind it.
     pub(crate) fn passed_on<N: Copy + Ord>(
         &self,
         plan: &Plan<N>,
         range: Range<usize>,
+        slow: &BTreeSet<N>,
     ) -> Vec<(N, Self)> {
-        let children = plan.split(range).children.into_iter();
-        let words = children.filter_map(|range| {
-            let to = plan.members().node(range.start)?;
-            Some((to, Self { range, ..self.clone() }))
-        });
-        words.collect()
+        let mut words = Vec::new();
+        for range in plan.split(range).children {
+            let Some(to) = plan.members().node(range.start) else { continue };
+            let is_in_the_way = range.len() > 1 && slow.contains(&to);
+            let end = if is_in_the_way { range.start + 1 } else { range.end };
+            words.push((to, Self { range: range.start..end, ..self.clone() }));
+            if is_in_the_way {
+                words.extend(self.passed_on(plan, end..range.end, slow));
+            }
+        }
+        words
     }
 }
 

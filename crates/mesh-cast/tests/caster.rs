@@ -415,3 +415,24 @@ fn many_ranks_that_take_nothing_hold_up_no_other() {
         assert!(n_other >= if n_full == 16 { 8 } else { 1 }, "{of:?}: {n_other}");
     }
 }
+
+/// Those below a node that says nothing hear what is settled before it speaks again.
+#[test]
+fn word_of_what_is_settled_goes_past_a_node_that_says_nothing() {
+    let plan = plan_of(1, &[10, 11, 12, 13, 14, 15, 16]);
+    let mut caster = caster(Limits::default());
+    let (_, sent) = caster.cast(Arc::clone(&plan), Kind::Cast, "!", 1).expect("there is room");
+    let [_, ref speaks] = legs(&sent)[..] else { panic!("{sent:?}") };
+    for _ in 0..3 {
+        let Event::Answered(from, said) = answer(speaks, None) else { unreachable!("it is one") };
+        let is_there = Answer { progress: Progress::Open, ..said };
+        drop(caster.step(Event::Answered(from, is_there)));
+        drop(caster.step(Event::Tick));
+    }
+    let words = caster.settle(&plan).into_iter().map(|effect| match effect {
+        Effect::PassOn { to, settlement } => (to, settlement.range),
+        other => panic!("it is no word: {other:?}"),
+    });
+    let words: Vec<_> = words.collect();
+    assert_eq!(words, [(10, 0..1), (11, 1..2), (12, 2..3), (13, 3..7)]);
+}

@@ -1,6 +1,7 @@
 //! `Links`: what relays and casters have alike: the queues to other processes, the messages that are not whole
 //! yet, and what follows when a process is lost.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -153,7 +154,8 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     /// Who is below the first of those that a word is for.
     fn below(&self, word: &Settlement) -> Vec<(PeerId, Settlement)> {
         let Some(plan) = self.whole(word.stream.mesh) else { return Vec::new() };
-        word.passed_on(&plan, word.range.start.saturating_add(1)..word.range.end)
+        let rest = word.range.start.saturating_add(1)..word.range.end;
+        word.passed_on(&plan, rest, &BTreeSet::new())
     }
 }
 

@@ -42,8 +42,8 @@ pub struct Limits {
     /// How many streams a relay knows. At this bound it forgets one that has ended, or that it owes nothing, and it
     /// refuses new ones only if there is none.
     pub streams: usize,
-    /// How many bytes a process keeps of what others or its own actors have taken and not handled, and it is to pass
-    /// on towards who sent that. What comes at this bound is lost, counted and logged.
+    /// How many bytes a process keeps of what others or its own actors have taken and not handled, until it is known to
+    /// have come back to who sent that. What comes at this bound is lost, counted and logged.
     pub back_bytes: usize,
     /// How many legs of one cast a node has open at once. There is one, and one more for each node that was
     /// lost between it and the caster meanwhile; more are refused.

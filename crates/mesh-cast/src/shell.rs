@@ -10,8 +10,9 @@
 //! [`TooLarge`](mesh_core::WhyUndelivered::TooLarge), as most transports refuse it that goes directly.
 //!
 //! What an actor has taken and not handled goes back to who sent it (R3). Where the two processes have no session with
-//! each other it goes from relay to relay, beside what goes down and up; only relays of the mesh are believed, and at
-//! most [`Limits::back_bytes`](crate::Limits::back_bytes) of it wait in a process.
+//! each other it goes from relay to relay, beside what goes down and up. Each keeps it until the process of the sender
+//! has it, so it is not lost with one of them, and is given back once; only relays of the mesh are believed, and at most
+//! [`Limits::back_bytes`](crate::Limits::back_bytes) of it wait in a process.
 //!
 //! A caster that nobody uses ends, and says farewell.
 //!

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Body, CallId, Credit, PeerId, PortId, Sheaf, WhyUndelivered};
+use mesh_core::{ActorId, Body, CallId, Credit, MeshId, PeerId, PortId, Sheaf, WhyUndelivered};
 
 use crate::actor::Stop;
 use crate::letter::AnyLetter;
@@ -99,8 +99,8 @@ pub(crate) type NeverTaken = (WhyUndelivered, Box<dyn AnyLetter>);
 pub(crate) enum Away<'a> {
     /// It was cast, by this actor if it was one.
     Cast(Option<ActorId>),
-    /// The same, and others say so who have passed it on.
-    PassedOn(Option<ActorId>),
+    /// The same, to a mesh, and others say so who have passed it on.
+    PassedOn(Option<ActorId>, MeshId),
     /// The process itself says it, and nobody misses it.
     Word,
     /// It was called.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 
-use mesh_core::{ActorId, Body, Message, PortId, Sheaf, WhyUndelivered};
+use mesh_core::{ActorId, Body, MeshId, Message, PortId, Sheaf, WhyUndelivered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -225,9 +225,9 @@ where
 {
     let back = |from| match from {
         Away::Cast(from) => cast_back(from),
-        Away::PassedOn(None) => Back::Nobody,
+        Away::PassedOn(None, _) => Back::Nobody,
         Away::Word => Back::Unmissed,
-        Away::PassedOn(Some(from)) => back_away(from, false),
+        Away::PassedOn(Some(from), mesh) => back_away(from, Some(mesh)),
         Away::Call { proc, from, call } => {
             Back::Caller(ReplyTo::away(proc.reply_away(M::NAME, from, call)))
         }
@@ -271,12 +271,12 @@ where
 
 /// The way back of a cast.
 pub(crate) fn cast_back<M: Message + Serialize>(from: Option<ActorId>) -> Back<M> {
-    from.map_or(Back::Nobody, |from| back_away(from, true))
+    from.map_or(Back::Nobody, |from| back_away(from, None))
 }
 
-fn back_away<M: Message + Serialize>(from: ActorId, is_direct: bool) -> Back<M> {
+fn back_away<M: Message + Serialize>(from: ActorId, passed_on: Option<MeshId>) -> Back<M> {
     let body = |message| Body::Value(Box::new(Outgoing(message)));
-    Back::Away(Box::new(BackAway { from, is_direct, body }))
+    Back::Away(Box::new(BackAway { from, passed_on, body }))
 }
 
 impl<A: Actor> fmt::Debug for Handlers<A> {

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::pin::pin;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Body, End, Fault, Head, Message, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, End, Fault, Head, MeshId, Message, PortId, WhyUndelivered};
 
 use crate::actor::{Actor, Handler};
 use crate::codec::DecodeError;
@@ -49,8 +49,8 @@ pub(crate) enum Back<M: Message> {
 /// The way back of a message from another process.
 pub(crate) struct BackAway<M> {
     pub(crate) from: ActorId,
-    /// It has come straight from there.
-    pub(crate) is_direct: bool,
+    /// To which mesh it was cast, if it has not come straight from there: others say so who have passed it on.
+    pub(crate) passed_on: Option<MeshId>,
     /// The message as it travels.
     pub(crate) body: fn(M) -> Body,
 }
@@ -68,7 +68,7 @@ impl<M: Message> Back<M> {
     fn sender(&self, proc: &Proc) -> Option<ActorId> {
         match self {
             Self::Here(from) => Some(proc.actor_id(*from)),
-            Self::Away(back) => back.is_direct.then_some(back.from),
+            Self::Away(back) => back.passed_on.is_none().then_some(back.from),
             Self::Nobody | Self::Unmissed | Self::Caller(_) => None,
         }
     }
@@ -264,9 +264,9 @@ impl<M: Message> AnyLetter for Letter<M> {
             Back::Away(back) => {
                 let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
                 let body = (back.body)(message);
-                return match back.is_direct {
-                    true => proc.return_away(head, body),
-                    false => proc.return_passed_on(head, body),
+                return match back.passed_on {
+                    None => proc.return_away(head, body),
+                    Some(mesh) => proc.return_passed_on(mesh, head, body),
                 };
             }
             Back::Unmissed => return discard(message),
@@ -293,9 +293,9 @@ impl<M: Message> AnyLetter for Sealed<M> {
             Back::Away(back) => {
                 let head = Head::Returned { to: back.from, of: to, port: PortId::of::<M>(), why };
                 let body = Body::Bytes(bytes);
-                return match back.is_direct {
-                    true => proc.return_away(head, body),
-                    false => proc.return_passed_on(head, body),
+                return match back.passed_on {
+                    None => proc.return_away(head, body),
+                    Some(mesh) => proc.return_passed_on(mesh, head, body),
                 };
             }
             Back::Unmissed => return,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Body, CallId, Fault, Head, Message, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, CallId, Fault, Head, MeshId, Message, PortId, WhyUndelivered};
 use tokio::sync::oneshot;
 
 use crate::endpoint::{Away, Endpoint, Rejected, Room};
@@ -41,8 +41,9 @@ impl Asked {
 }
 
 impl Proc {
-    /// Delivers to a port of this process a message that came by way of others, and waits while there is no
-    /// room for it. If it is taken and not handled it goes back to `from`, if there is a way there (R3).
+    /// Delivers to a port of this process a message that was cast to a mesh and came by way of others, and waits while
+    /// there is no room for it. If it is taken and not handled it goes back to `from` (R3): by a session, or else by
+    /// [whoever passes it on](Self::watch_ways_back).
     ///
     /// # Cancellation
     ///
@@ -54,11 +55,11 @@ impl Proc {
     pub async fn cast_passed_on(
         &self,
         (to, port): (ActorId, PortId),
-        from: Option<ActorId>,
+        (from, mesh): (Option<ActorId>, MeshId),
         bytes: Bytes,
     ) -> Result<(), WhyUndelivered> {
         let endpoint = self.find_here(to)?;
-        let letter = endpoint.open(port, Body::Bytes(bytes), Away::PassedOn(from));
+        let letter = endpoint.open(port, Body::Bytes(bytes), Away::PassedOn(from, mesh));
         put(&endpoint, port, letter.map_err(|(why, _)| why)?).await
     }
 

@@ -271,7 +271,19 @@ impl Proc {
     /// A cast of another process that could not be delivered goes back, counted and logged (R3).
     pub(crate) fn return_away(&self, head: Head, body: Body) {
         self.tell_returned(&head);
-        self.answer_away(head, body);
+        self.return_by_session(head, body);
+    }
+
+    /// By whatever session there is. If there is none it is lost, and that is counted and logged, too.
+    fn return_by_session(&self, head: Head, body: Body) {
+        let Head::Returned { to, of, port, why } = head else {
+            return self.answer_away(head, body);
+        };
+        let sent = self.try_answer(head, body);
+        if !matches!(sent, Some(Ok(()))) {
+            discard(sent);
+            self.lost_with_session(&Head::Returned { to, of, port, why });
+        }
     }
 
     /// Counts and logs what goes back.
@@ -386,12 +398,10 @@ impl Proc {
                 discard(body);
             }
             // By another session, if there is one; otherwise whoever waits for these has lost us, too.
-            Head::Answer { .. }
-            | Head::Fault { .. }
-            | Head::Withdrawn { .. }
-            | Head::Returned { .. } => {
+            Head::Answer { .. } | Head::Fault { .. } | Head::Withdrawn { .. } => {
                 discard(self.try_answer(head, body));
             }
+            Head::Returned { .. } => self.return_by_session(head, body),
         }
     }
 

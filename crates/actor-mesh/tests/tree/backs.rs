@@ -8,8 +8,8 @@ use std::time::Duration;
 use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec};
 use controller::Config;
 use mesh_core::{
-    ActorId, Head, Lane, MeshId, MeshLabel, MeshRequest, Message, PeerId, PortId, PortRef,
-    ProcSeat, Transport, WhyUndelivered,
+    ActorId, Head, Lane, MeshLabel, MeshRequest, Message, PeerId, PortId, PortRef, ProcSeat,
+    Transport, WhyUndelivered,
 };
 use mesh_runtime::{
     Actor, Context, Failure, Handler, Handlers, LocalTransport, Network, NoWayBack, Port,
@@ -48,9 +48,10 @@ struct Lie {
 /// What relays say to each other of what comes back, as it travels.
 #[derive(Clone, Serialize, Deserialize)]
 struct Back {
-    mesh: MeshId,
     back: NoWayBack,
+    id: u64,
     n_hops: u8,
+    number: u64,
 }
 
 macro_rules! message {
@@ -246,8 +247,8 @@ async fn who_is_no_relay_of_the_mesh_gives_nothing_back() {
     let relay = scene.relays.0.lock().expect("nobody panics")[&seat.peer];
     let bytes = codec::encode("crate", &Crate(vec![7; LARGE])).expect("it can be");
     let (to, port, why) = (scene.sender, PortId::of::<Crate>(), WhyUndelivered::Ended);
-    let back = NoWayBack { to, of: tool, port, why, bytes };
-    let back = Back { mesh: label.id(), back, n_hops: 0 };
+    let back = NoWayBack { to, of: tool, mesh: label.id(), port, why, bytes };
+    let back = Back { back, id: 7, n_hops: 0, number: 1 };
     let liar = scene.couriers.slice("procs", 3).expect("it is there");
     all(&soon(liar.call(&scene.world.proc, Lie { relay, seat, back })).await);
     sleep(Duration::from_secs(1)).await;

@@ -1,119 +1,128 @@
 //! `Backs`: what was taken and not handled goes back to who sent it, where the processes of the two have no session
 //! with each other (R3).
 //!
-//! It goes from relay to relay, and [`route`] decides the way: straight to the relay of the process that sent it if
-//! there is a session with that, else to whom the cast came from. If that one is gone, a session is opened; a sender
-//! that is no rank of the mesh is reached by its caster, which alone is known to others.
+//! It goes from relay to relay ([`route`]). Each keeps what it passes on ([`Custody`]) until it hears from the process
+//! that it goes back to, by the same way, what became of it: so it is not lost with one of them, and goes another way
+//! past whoever is killed, cut off or suspended. It may arrive twice then, and is given back once.
 //!
-//! Nobody is believed who is no relay of the mesh, and only of its ranks; and where it arrives that is looked up in
-//! what this process has cast by itself ([`rolls`](super::rolls)). It never holds up what goes down and up the tree:
-//! it has queues of its own, and no more room than [`Limits::back_bytes`](crate::Limits::back_bytes). What a relay holds
-//! and cannot pass on is counted and logged as lost. Two losses are not: of what has half arrived when its sender is
-//! lost, and of what is still to be taken over when a relay ends with its process. Where it was not handled both were
-//! counted as undelivered before that.
+//! Nobody is believed who is no relay of the mesh, and only of actors in its processes: these and not its ranks, since
+//! an actor that has ended may have a successor by the time that what it had not handled is on its way. Where it arrives
+//! that is looked up in what this process has cast by itself ([`rolls`](super::rolls)). It never holds up what goes down
+//! and up the tree: it has queues of its own, and no more room than [`Limits::back_bytes`](crate::Limits::back_bytes).
+//!
+//! What a relay does not pass on is counted and logged as lost, once, by the one that gives up; and what was not handled
+//! in its own process and has not arrived when it ends. Nobody counts what a process had that is killed, as nobody
+//! counts what is in the mailboxes there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_core::{ActorId, MeshId, Message, PeerId, Plane};
-use mesh_runtime::{ActorRef, Context, Handler, NoWayBack, Proc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use mesh_runtime::{Context, Handler, Proc};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::books::Books;
 use super::message::Back;
 use super::pieces::Queue;
 use super::posts::{NotSent, Parcel, Posts, Way};
-use super::rolls;
-use super::table::Book;
 
-/// How often something is passed on: more often than any tree is deep.
-const HOPS_MAX: u8 = 32;
+mod custody;
+mod home;
+mod kept;
+mod route;
+mod seen;
+mod unread;
 
-/// What surrounds the bytes of a message, about.
-const HEAD_BYTES: usize = 256;
+pub(super) use home::give_back;
+
+use custody::Custody;
+use kept::{Kept, Room};
+use route::{Station, route};
+use unread::Unread;
+
+/// How long somebody may take to say what became of something: longer than a way is looked for in vain.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What one relay passes back.
 pub(super) struct Backs {
     posts: Posts,
     room: Room,
     reader: AbortHandle,
+    custody: Custody<Held>,
 }
 
-/// What was not handled in this process and has no way back, and the room that it takes.
-pub(super) struct Unhandled(NoWayBack, OwnedSemaphorePermit);
+/// What was not handled in this process and has no way back.
+pub(super) struct Unhandled(Kept);
 
 impl Message for Unhandled {
     const NAME: &'static str = "meshwarden.relay.Unhandled";
     type Reply = ();
 }
 
-/// Something on its way back, and the room that it takes. Dropped before it is [`done`](Self::done), it is lost,
-/// counted and logged.
+/// Something that is passed on.
 pub(super) struct Held {
-    back: Back,
-    proc: Proc,
-    /// Why it is lost, unless it is sent.
-    lost: Option<&'static str>,
-    _room: OwnedSemaphorePermit,
+    /// No other has this.
+    id: u64,
+    n_hops: u8,
+    /// Who has passed it on to here, if it is not of this process.
+    source: Option<Source>,
+    /// When it came here, or was passed on.
+    since: Instant,
+    kept: Kept,
 }
 
-/// How much there is room for.
-#[derive(Clone)]
-struct Room(Arc<Semaphore>);
-
-/// What decides where something goes from here.
-struct Station<'a> {
-    me: PeerId,
-    book: &'a Book,
-    /// From whom the casts of its sender came last.
-    parent: Option<ActorId>,
-    /// By whom it does not go: it came from there, or could not be sent there.
-    avoid: Option<PeerId>,
-}
+/// Who keeps something until it hears what became of it, and by which number.
+#[derive(Clone, Copy)]
+struct Source(ActorId, u64);
 
 impl Backs {
     /// Takes over what has no way back in the process of a relay.
     pub(super) fn start<A: Handler<Unhandled>>(bytes_max: usize, cx: &Context<A>) -> Self {
         let room = Room::new(bytes_max);
-        // It holds no more than mailboxes did that have ended: what is read from it must find room.
-        let (watcher, unhandled) = mpsc::unbounded_channel();
-        cx.proc().watch_ways_back(watcher);
-        let read = read(cx.me().clone(), room.clone(), unhandled);
+        let read = Unread::of(cx.proc()).read(cx.me().clone(), room.clone());
         let reader = cx.proc().runtime().spawn(read).abort_handle();
-        Self { posts: Posts::new(Queue::Backs), room, reader }
+        Self { posts: Posts::new(Queue::Backs), room, reader, custody: Custody::new() }
     }
 
     /// Takes what somebody passes on, if that may say so, and gives it back if its sender is here. `None` if nothing
     /// is left to do.
-    pub(super) fn accept(
-        &self,
+    pub(super) fn accept<A: Handler<NotSent>>(
+        &mut self,
         back: Back,
-        from: Option<ActorId>,
+        from: ActorId,
+        books: &Books,
+        cx: &Context<A>,
+    ) -> Option<Held> {
+        let source = Source(from, back.number);
+        let held = match back.back.to.peer() == cx.proc().peer() {
+            true => {
+                give_back(back, Some(from), cx.proc());
+                None
+            }
+            false => self.hold(back, source, books, cx.proc()),
+        };
+        if held.is_none() {
+            self.tell_over(source, cx);
+        }
+        held
+    }
+
+    fn hold(
+        &self,
+        Back { back, id, n_hops, .. }: Back,
+        source: Source,
         books: &Books,
         proc: &Proc,
     ) -> Option<Held> {
-        if back.back.to.peer() == proc.peer() {
-            give_back(back, from, proc);
-            return None;
-        }
         let book = books.get(back.mesh);
-        let is_true = from.zip(book).is_some_and(|(from, book)| book.vouches(from, back.back.of));
-        if !is_true || back.back.to.plane() != Plane::User {
-            refuse(&back, proc);
+        let is_true = book.is_some_and(|book| book.vouches(source.0, back.of));
+        if !is_true || back.to.plane() != Plane::User {
+            home::refuse(&back, proc);
             return None;
         }
-        self.hold(back, proc)
-    }
-
-    /// Keeps it while it is passed on, if there is room for it.
-    pub(super) fn hold(&self, back: Back, proc: &Proc) -> Option<Held> {
-        match self.room.take(&back.back) {
-            Some(room) => Some(Held::new(back, proc, room)),
-            None => {
-                proc.lost_on_the_way_back(&back.back, FULL);
-                None
-            }
-        }
+        let kept = Kept::for_others(back, proc, &self.room)?;
+        Some(Held { id, n_hops, source: Some(source), since: Instant::now(), kept })
     }
 
     /// Sends it on its way from here; `parent` and `avoid` as in a station.
@@ -126,23 +135,82 @@ impl Backs {
     ) {
         let proc = cx.proc();
         let Some(book) = books.get(held.mesh()) else {
-            return held.lose(NO_MESH);
+            return self.lose(held, "its mesh is not known here", cx);
         };
         let station = Station { me: proc.peer(), book, parent, avoid };
-        match route((held.to().peer(), held.back.n_hops), &station, |to| proc.has_way_to(to)) {
+        match route((held.to().peer(), held.n_hops), &station, |to| proc.has_way_to(to)) {
             Ok(to) => {
-                let is_relay = book.relay(to.peer()) == Some(to);
-                let way = is_relay.then(|| Way { relay: to, table: Arc::clone(book.table()) });
-                self.posts.send(to.peer(), Parcel::Back(to, way, Box::new(held)), cx);
+                let way =
+                    book.has_relay(to).then(|| Way { relay: to, table: Arc::clone(book.table()) });
+                let (id, n_hops) = (held.id, held.n_hops.saturating_add(1));
+                let back = held.kept.back.clone();
+                let since = Instant::now();
+                let number = self.custody.keep(to, Held { since, ..held });
+                let back = Box::new(Back { back, id, number, n_hops });
+                self.posts.send(to.peer(), Parcel::Back(to, way, back), cx);
             }
-            Err(reason) => held.lose(reason),
+            Err(reason) => self.lose(held, reason, cx),
         }
+    }
+
+    /// Somebody says that nothing is left to do about what was passed on to it.
+    pub(super) fn over<A: Handler<NotSent>>(
+        &mut self,
+        from: ActorId,
+        number: u64,
+        cx: &Context<A>,
+    ) {
+        let Some(Held { source, kept, .. }) = self.custody.take(from, number) else { return };
+        kept.done();
+        source.into_iter().for_each(|source| self.tell_over(source, cx));
+    }
+
+    /// What could not be sent to somebody.
+    pub(super) fn not_sent(&mut self, to: ActorId, number: u64) -> Option<Held> {
+        self.custody.take(to, number).map(Held::again)
+    }
+
+    /// What was passed on to a process that is lost, or to one where nobody takes it, and is not known to have arrived.
+    pub(super) fn lose_peer(&mut self, peer: PeerId) -> Vec<Held> {
+        self.posts.lose(peer);
+        self.custody.iter_mut().for_each(|held| held.outlive(peer));
+        self.custody.take_all(peer).into_iter().map(Held::again).collect()
+    }
+
+    /// What was passed on long ago to somebody who says nothing of it, as one does that is suspended: to whom, and by
+    /// which number. Only where there is another way: to the relay of its sender, which itself is waited for.
+    pub(super) fn overdue(&self, books: &Books) -> Vec<(ActorId, u64)> {
+        let is_overdue = |(to, _, held): &(ActorId, u64, &Held)| {
+            let home = held.to().peer();
+            let is_past = to.peer() != home && held.since.elapsed() >= PATIENCE;
+            is_past && books.get(held.mesh()).is_some_and(|book| book.relay(home).is_some())
+        };
+        self.custody.iter().filter(is_overdue).map(|(to, number, _)| (to, number)).collect()
+    }
+
+    /// The processes that something was passed on to, and there is no way to them, nor is one looked for: whatever word
+    /// of that there was.
+    pub(super) fn stranded(&self, proc: &Proc) -> Vec<PeerId> {
+        let holders = self.custody.holders().into_iter();
+        let away = holders.filter(|to| !proc.has_way_to(*to) && self.posts.is_idle_to(to.peer()));
+        away.map(|to| to.peer()).collect()
     }
 
     /// Lets go of the queues that are empty. With them it is forgotten who was told which table: one that nobody
     /// casts by any more may be forgotten there, too.
     pub(super) fn sweep(&mut self) {
         self.posts.sweep_idle();
+    }
+
+    fn lose<A: Handler<NotSent>>(&mut self, held: Held, reason: &'static str, cx: &Context<A>) {
+        let Held { source, kept, .. } = held;
+        kept.lose(reason);
+        source.into_iter().for_each(|source| self.tell_over(source, cx));
+    }
+
+    /// Whoever has passed something on to here need not keep it any more.
+    fn tell_over<A: Handler<NotSent>>(&mut self, Source(to, number): Source, cx: &Context<A>) {
+        self.posts.send(to.peer(), Parcel::BackIsOver(to, number), cx);
     }
 }
 
@@ -153,141 +221,35 @@ impl Drop for Backs {
 }
 
 impl Unhandled {
-    /// It belongs to the mesh that its actor is a rank of.
-    pub(super) fn of_a_mesh(self, books: &Books, proc: &Proc) -> Option<Held> {
-        let Self(back, room) = self;
-        match books.mesh_of(back.of) {
-            Some(mesh) => Some(Held::new(Back { mesh, back, n_hops: 0 }, proc, room)),
-            None => {
-                proc.lost_on_the_way_back(&back, NO_MESH);
-                None
-            }
-        }
+    /// Its way begins.
+    pub(super) fn begin(self, proc: &Proc) -> Held {
+        let (id, n_hops, since) = (proc.draw(), 0, Instant::now());
+        Held { id, n_hops, source: None, since, kept: self.0 }
     }
 }
 
 impl Held {
-    fn new(back: Back, proc: &Proc, room: OwnedSemaphorePermit) -> Self {
-        let lost = Some("whoever passed it on has ended");
-        Self { back, proc: proc.clone(), lost, _room: room }
-    }
-
     /// Who sent it.
     pub(super) const fn to(&self) -> ActorId {
-        self.back.back.to
+        self.kept.back.to
     }
 
     /// To which mesh.
     pub(super) const fn mesh(&self) -> MeshId {
-        self.back.mesh
+        self.kept.back.mesh
     }
 
-    /// What is said to whom it is passed on to.
-    pub(super) fn passed_on(&self) -> Back {
-        Back { n_hops: self.back.n_hops.saturating_add(1), ..self.back.clone() }
+    /// Whoever has passed it on to here may be gone, and then nobody else keeps it.
+    fn outlive(&mut self, peer: PeerId) {
+        if self.source.is_some_and(|Source(from, _)| from.peer() == peer) {
+            self.source = None;
+            self.kept.own();
+        }
     }
 
     /// It was passed on in vain.
-    pub(super) fn again(mut self) -> Self {
-        self.back.n_hops = self.back.n_hops.saturating_add(1);
+    fn again(mut self) -> Self {
+        self.n_hops = self.n_hops.saturating_add(1);
         self
     }
-
-    /// It is on its way.
-    pub(super) fn done(mut self) {
-        self.lost = None;
-    }
-
-    fn lose(mut self, reason: &'static str) {
-        self.lost = Some(reason);
-    }
 }
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(reason) = self.lost {
-            self.proc.lost_on_the_way_back(&self.back.back, reason);
-        }
-    }
-}
-
-impl Room {
-    fn new(bytes_max: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))))
-    }
-
-    /// Room for one, until that is dropped.
-    fn take(&self, back: &NoWayBack) -> Option<OwnedSemaphorePermit> {
-        let n_bytes = u32::try_from(back.bytes.len() + HEAD_BYTES).ok()?;
-        Arc::clone(&self.0).try_acquire_many_owned(n_bytes).ok()
-    }
-}
-
-/// Gives something back to its sender here, if whoever says so may: a relay of a mesh that this process has cast to,
-/// of a rank of that. Anything else changes nothing.
-pub(super) fn give_back(back: Back, from: Option<ActorId>, proc: &Proc) {
-    let NoWayBack { to, of, .. } = back.back;
-    let is_true = from.is_some_and(|from| rolls::vouches(proc, back.mesh, from, of));
-    if !is_true || to.plane() != Plane::User {
-        return refuse(&back, proc);
-    }
-    if let Err(back) = proc.give_back_here(back.back) {
-        proc.lost_on_the_way_back(&back, "it has come to a process that did not send it");
-    }
-}
-
-fn refuse(back: &Back, proc: &Proc) {
-    proc.lost_on_the_way_back(&back.back, "whoever passes it on may not, as far as is known here");
-}
-
-/// Where something that was sent from the process `home` goes next, and that was passed on `n_hops` times.
-///
-/// # Errors
-///
-/// Why it goes nowhere.
-fn route(
-    (home, n_hops): (PeerId, u8),
-    station: &Station<'_>,
-    has_way: impl Fn(ActorId) -> bool,
-) -> Result<ActorId, &'static str> {
-    let Station { me, book, parent, avoid } = *station;
-    if n_hops >= HOPS_MAX {
-        return Err("it was passed on too often");
-    }
-    let may = |to: &ActorId| to.peer() != me && Some(to.peer()) != avoid;
-    let is_open = |to: &ActorId| may(to) && has_way(*to);
-    // Only these take what goes back.
-    let is_of_it = |to: &ActorId| to.peer() == home || book.relay(to.peer()) == Some(*to);
-    let at_home = book.relay(home).filter(may);
-    let parent = parent.filter(|to| is_of_it(to) && is_open(to));
-    let straight = at_home.filter(is_open).or(parent);
-    // There a session can be opened; the others are where perhaps one is that leads on.
-    let next = straight.or(at_home).or_else(|| book.relays().find(is_open));
-    next.ok_or("nobody is left who could pass it on")
-}
-
-/// Reads what has no way back in this process: at once, so that no more of it waits than there is room for.
-async fn read<A: Handler<Unhandled>>(
-    me: ActorRef<A>,
-    room: Room,
-    mut unhandled: mpsc::UnboundedReceiver<NoWayBack>,
-) {
-    let proc = me.proc();
-    while let Some(back) = unhandled.recv().await {
-        match room.take(&back) {
-            Some(room) => {
-                if let Err(error) = me.cast(proc, Unhandled(back, room)).await {
-                    proc.lost_on_the_way_back(&error.message.0, "whoever passes it on has ended");
-                }
-            }
-            None => proc.lost_on_the_way_back(&back, FULL),
-        }
-    }
-}
-
-const FULL: &str = "there is no room for it";
-
-const NO_MESH: &str = "its mesh is not known here";
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,7 @@ use mesh_core::{ActorId, MeshId};
 use tokio::time::Instant;
 
 use super::table::{Book, Table};
+use crate::wire::StreamId;
 
 /// The newest table of each mesh.
 #[derive(Debug)]
@@ -22,7 +23,11 @@ impl Books {
     }
 
     /// Takes a table, if it is newer than what is known and there is room for it.
-    pub(super) fn learn(&mut self, table: Table) {
+    ///
+    /// Whoever casts to a mesh may bring one, and need not be of it. But one that makes `me`, the relay of this process,
+    /// no relay was made for others, or up: and one that does has none but processes of the mesh that this one is of
+    /// itself, since their ids follow from each other. So nobody else makes himself a relay.
+    pub(super) fn learn(&mut self, table: Table, me: ActorId) {
         let (mesh, version) = (table.mesh, table.version);
         let is_known = self.of(mesh, version).is_some();
         let has_room = self.books.len() < self.books_max || self.books.contains_key(&mesh);
@@ -30,7 +35,10 @@ impl Books {
             return;
         }
         match Book::new(Arc::new(table)) {
-            Some(book) => _ = self.books.insert(mesh, (book, Instant::now())),
+            Some(book) if book.has_relay(me) => {
+                self.books.insert(mesh, (book, Instant::now()));
+            }
+            Some(_) => tracing::warn!(?mesh, version, "a table has another relay here: dropped"),
             None => tracing::warn!(?mesh, version, "a table does not hold together: dropped"),
         }
     }
@@ -41,16 +49,21 @@ impl Books {
     }
 
     /// The book of a mesh, if it is not older than that. It is in use.
-    pub(super) fn of(&mut self, mesh: MeshId, version: u64) -> Option<&mut Book> {
+    fn of(&mut self, mesh: MeshId, version: u64) -> Option<&mut Book> {
         let (book, used) = self.books.get_mut(&mesh)?;
         *used = Instant::now();
         (book.table().version >= version).then_some(book)
     }
 
-    /// The mesh that an actor is a rank of.
-    pub(super) fn mesh_of(&self, actor: ActorId) -> Option<MeshId> {
-        let book = self.books.iter().find(|(_, (book, _))| book.has_actor(actor));
-        book.map(|(mesh, _)| *mesh)
+    /// The same for somebody who says something of a stream, if he may: its caster may, and whoever relays for its mesh.
+    pub(super) fn of_stream(
+        &mut self,
+        stream: StreamId,
+        version: u64,
+        from: ActorId,
+    ) -> Option<&mut Book> {
+        let book = self.of(stream.mesh, version)?;
+        (from == stream.caster || book.has_relay(from)).then_some(book)
     }
 
     /// Forgets those that nothing was heard of for so long, and that no caster in `heard` casts to.
@@ -82,14 +95,19 @@ mod tests {
         }
     }
 
+    /// The relay of the process of the first rank.
+    fn me() -> ActorId {
+        table(7, 1).relay(mesh_shape::Rank::new(0)).expect("it is there")
+    }
+
     /// Word of a mesh goes to all its processes, also to those that nothing else of it goes to.
     #[tokio::test(start_paused = true)]
     async fn what_nothing_is_heard_of_for_long_makes_room() {
         let after = Duration::from_secs(600);
         let (one, other) = (MeshId::from_random(7), MeshId::from_random(8));
         let mut books = Books::new(1);
-        books.learn(table(7, 3));
-        books.learn(table(8, 3));
+        books.learn(table(7, 3), me());
+        books.learn(table(8, 3), me());
         assert!(books.get(one).is_some() && books.get(other).is_none(), "there is room for one");
         tokio::time::advance(after).await;
         books.sweep(&BTreeSet::new(), after);
@@ -98,7 +116,7 @@ mod tests {
         books.sweep(&BTreeSet::from([one]), after);
         assert!(books.get(one).is_some(), "it is cast to");
         books.sweep(&BTreeSet::new(), after);
-        books.learn(table(8, 3));
+        books.learn(table(8, 3), me());
         assert!(books.get(one).is_none() && books.get(other).is_some());
     }
 
@@ -106,7 +124,27 @@ mod tests {
     #[tokio::test]
     async fn a_table_of_more_ranks_than_anybody_casts_to_is_dropped() {
         let mut books = Books::new(1);
-        books.learn(table(7, usize::MAX >> 2));
+        books.learn(table(7, usize::MAX >> 2), me());
         assert!(books.get(MeshId::from_random(7)).is_none());
+    }
+
+    /// R3: who is no process of the mesh makes himself a relay by no table, however new.
+    #[tokio::test]
+    async fn a_table_by_which_others_relay_here_is_dropped() {
+        let mesh = MeshId::from_random(7);
+        let stranger = MeshId::from_random(5 << 64);
+        let seat = Seat { life: Incarnation::FIRST, relay: Some(3), actor: Some(2) };
+        let forged = [
+            Table { version: 2, procs: stranger, ..table(7, 3) },
+            Table { version: 2, seats: ValueMesh::uniform(3, seat), ..table(7, 3) },
+        ];
+        for forged in forged {
+            let mut books = Books::new(1);
+            books.learn(forged.clone(), me());
+            assert!(books.get(mesh).is_none(), "{forged:?}");
+            books.learn(table(7, 3), me());
+            books.learn(forged, me());
+            assert_eq!(books.get(mesh).map(|book| book.table().version), Some(1));
+        }
     }
 }

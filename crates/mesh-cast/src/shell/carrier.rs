@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::message::{Down, Forgot, GetSeats, LegName, Word};
+use super::message::{Back, BackIsOver, Down, Forgot, GetSeats, LegName, Word};
 use super::pieces::{PIECE_BYTES, Piece, Queue};
 use super::posts::{NotSent, Parcel, Posted, Way};
 use super::table::Table;
@@ -69,41 +69,48 @@ impl<A: Handler<NotSent>> Carrier<A> {
             Parcel::Legs(way, legs) => {
                 let names: Vec<LegName> = legs.iter().map(Leg::name).collect();
                 let from = self.me.id();
-                self.send(way.relay, Down { from, legs }, &names).await;
+                _ = self.send(way.relay, Down { from, legs }, &names).await;
             }
-            Parcel::Answer(to, answer) => self.send(to, *answer, &[]).await,
+            Parcel::Answer(to, answer) => _ = self.send(to, *answer, &[]).await,
             Parcel::Word(way, word) => {
                 let from = self.me.id();
-                self.send(way.relay, Word { from, settlement: *word }, &[]).await;
+                _ = self.send(way.relay, Word { from, settlement: *word }, &[]).await;
             }
             Parcel::Forgot(to, mesh) => {
-                let peer = self.proc().peer();
-                self.send(to, Forgot { peer, mesh }, &[]).await;
+                _ = self.send(to, Forgot { mesh }, &[]).await;
             }
-            Parcel::Back(to, None, held) if !self.proc().has_way_to(to) => {
-                return Err(Parcel::Back(to, None, held));
+            Parcel::Back(to, None, back) if !self.proc().has_way_to(to) => {
+                return Err(Parcel::Back(to, None, back));
             }
-            Parcel::Back(to, _, held) => {
-                // It takes room until it is sent.
-                self.send(to, held.passed_on(), &[]).await;
-                held.done();
+            Parcel::Back(to, way, back) => {
+                if !self.send(to, Back::clone(&back), &[]).await {
+                    return Err(Parcel::Back(to, way, back));
+                }
+            }
+            // Where there is no way, whoever has passed it on has lost us, and passes it on again.
+            Parcel::BackIsOver(to, number) => {
+                if self.proc().has_way_to(to) {
+                    _ = self.send(to, BackIsOver { number }, &[]).await;
+                }
             }
             Parcel::TellAgain(mesh) => _ = self.told.remove(&mesh),
         }
         Ok(())
     }
 
-    /// Sends a message, in pieces if it is larger than one.
-    async fn send<M>(&self, to: ActorId, message: M, legs: &[LegName])
+    /// Sends a message, in pieces if it is larger than one; `false` if it is too large.
+    async fn send<M>(&self, to: ActorId, message: M, legs: &[LegName]) -> bool
     where
         M: Message<Reply = ()> + Clone + Serialize + DeserializeOwned + Sync,
     {
         if to.peer() == self.proc().peer() {
-            return PortRef::of(to).cast(&self.deputy, message).await;
+            PortRef::of(to).cast(&self.deputy, message).await;
+            return true;
         }
         let message = Broadcast::new(message);
         let Some(whole) = message.bytes().filter(|bytes| bytes.len() > PIECE_BYTES) else {
-            return message.cast(&self.deputy, PortRef::of(to)).await;
+            message.cast(&self.deputy, PortRef::of(to)).await;
+            return true;
         };
         let of = (self.me.id(), self.queue, PortRef::<M>::of(to).port());
         let Some(pieces) = Piece::cut(of, legs, &whole) else {
@@ -112,18 +119,19 @@ impl<A: Handler<NotSent>> Carrier<A> {
             if !legs.is_empty() {
                 self.tell(NotSent::Legs(legs.to_vec())).await;
             }
-            return;
+            return false;
         };
         for piece in pieces {
             PortRef::of(to).cast(&self.deputy, piece).await;
         }
+        true
     }
 
     /// Sends the table, if it has not gone there yet.
     async fn tell_table(&mut self, Way { relay, table }: &Way) {
         if self.told.get(&table.mesh).is_none_or(|told| *told < table.version) {
             self.told.insert(table.mesh, table.version);
-            self.send(*relay, Table::clone(table), &[]).await;
+            _ = self.send(*relay, Table::clone(table), &[]).await;
         }
     }
 
@@ -155,8 +163,11 @@ impl<A: Handler<NotSent>> Carrier<A> {
         let word = match parcel {
             Parcel::Legs(_, legs) => NotSent::Legs(legs.iter().map(Leg::name).collect()),
             Parcel::Word(_, word) => NotSent::Word(word),
-            Parcel::Back(to, _, held) => NotSent::Back(to.peer(), held),
-            Parcel::Answer(..) | Parcel::Forgot(..) | Parcel::TellAgain(_) => return,
+            Parcel::Back(to, _, back) => NotSent::Back(to, back.number),
+            Parcel::Answer(..)
+            | Parcel::Forgot(..)
+            | Parcel::BackIsOver(..)
+            | Parcel::TellAgain(_) => return,
         };
         self.tell(word).await;
     }

@@ -21,7 +21,7 @@ use super::downs::TOGETHER_WITHIN;
 use super::links::{Linked, Links, whole_of};
 use super::message::{Back, Body, Forgot, LegName, Payload, Up};
 use super::pieces::{MESSAGE_MAX, Piece};
-use super::posts::{NotSent, Way};
+use super::posts::{NotSent, Parcel, Way};
 use super::relay_actor::{self, FORGOTTEN_AFTER};
 use super::rolls;
 use super::table::{Book, Table};
@@ -301,6 +301,15 @@ impl CasterActor {
         }
     }
 
+    /// Something comes back that was cast in this process. Whoever has passed it on need not keep it any more.
+    fn on_back(&mut self, back: Back, cx: &Context<Self>) {
+        let (from, number) = (cx.sender(), back.number);
+        backs::give_back(back, from, cx.proc());
+        if let Some(from) = from {
+            self.links.posts.send(from.peer(), Parcel::BackIsOver(from, number), cx);
+        }
+    }
+
     /// Says what is settled, so that relays forget it, or that casts are open, so that they do not.
     fn say_settled(&mut self, cx: &Context<Self>) {
         let settled = self.caster.settled();
@@ -421,8 +430,8 @@ impl Handler<Up> for CasterActor {
 }
 
 impl Handler<Forgot> for CasterActor {
-    async fn handle(&mut self, forgot: Forgot, _: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_forgot(forgot);
+    async fn handle(&mut self, forgot: Forgot, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.on_forgot(forgot, cx);
         Ok(())
     }
 }
@@ -433,7 +442,7 @@ impl Handler<Piece> for CasterActor {
         if let Some(up) = whole_of(&whole) {
             self.on_answers(up, cx);
         } else if let Some(back) = whole_of(&whole) {
-            backs::give_back(back, cx.sender(), cx.proc());
+            self.on_back(back, cx);
         }
         Ok(())
     }
@@ -441,7 +450,7 @@ impl Handler<Piece> for CasterActor {
 
 impl Handler<Back> for CasterActor {
     async fn handle(&mut self, back: Back, cx: &mut Context<Self>) -> Result<(), Failure> {
-        backs::give_back(back, cx.sender(), cx.proc());
+        self.on_back(back, cx);
         Ok(())
     }
 }

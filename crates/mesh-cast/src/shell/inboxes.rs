@@ -172,14 +172,17 @@ impl Carrier {
     /// Hands a message to its actor, when there is room for it there.
     async fn hand_over(
         &self,
-        Delivery { to, port, from, bytes, .. }: Delivery,
+        Delivery { cast, to, port, from, bytes, .. }: Delivery,
         withdrawn: Option<oneshot::Receiver<()>>,
     ) -> Handed {
         match withdrawn {
             Some(withdrawn) => {
                 Ok(Some((self.user.call_passed_on((to, port), bytes).await?, withdrawn)))
             }
-            None => self.user.cast_passed_on((to, port), from, bytes).await.map(|()| None),
+            None => {
+                let from = (from, cast.stream.mesh);
+                self.user.cast_passed_on((to, port), from, bytes).await.map(|()| None)
+            }
         }
     }
 

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mesh_core::{MeshId, Message, PeerId, PortId};
+use mesh_core::{ActorId, MeshId, Message, PeerId, PortId, WhyUndelivered};
 use mesh_runtime::{Context, Handler, PeerLost, Undelivered, codec};
 use serde::de::DeserializeOwned;
 
-use super::backs::Held;
 use super::downs::{Downs, Due};
 use super::message::{Back, Down, Forgot, LegName, Payload, Up};
 use super::pieces::{Piece, Pieces, Queue};
@@ -22,14 +21,12 @@ pub(super) struct Links {
     pub(super) downs: Downs,
     pub(super) posts: Posts,
     pub(super) pieces: Pieces,
-    /// What comes back of what goes back in pieces: each from whom it was for.
-    returned: Pieces,
 }
 
 impl Links {
     pub(super) fn new() -> Self {
-        let (pieces, returned) = (Pieces::default(), Pieces::default());
-        Self { downs: Downs::default(), posts: Posts::new(Queue::Tree), pieces, returned }
+        let (downs, pieces) = (Downs::default(), Pieces::default());
+        Self { downs, posts: Posts::new(Queue::Tree), pieces }
     }
 }
 
@@ -52,18 +49,11 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     /// The session with a process was lost.
     fn lost(&mut self, peer: PeerId, cx: &mut Context<Self>);
 
-    /// Something that was to go back could not be sent to that process. Only relays pass it on; dropped, it is lost.
-    fn back_not_sent(&mut self, _: PeerId, held: Held, _: &mut Context<Self>) {
-        drop(held);
-    }
+    /// Something that was to go back could not be sent to somebody, by that number. Only relays pass it on.
+    fn back_not_sent(&mut self, _: ActorId, _: u64, _: &mut Context<Self>) {}
 
-    /// Something that was to go back was sent to that process and comes back from there.
-    fn back_returned(&mut self, _: PeerId, back: Back, cx: &mut Context<Self>) {
-        cx.proc().lost_on_the_way_back(
-            &back.back,
-            "it was returned to somebody who does not pass it on",
-        );
-    }
+    /// Nobody in that process takes what goes back.
+    fn backs_refused(&mut self, _: PeerId, _: &mut Context<Self>) {}
 
     fn on_peer_lost(&mut self, PeerLost { peer, .. }: PeerLost, cx: &mut Context<Self>) {
         let links = self.links();
@@ -101,34 +91,27 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
         is_true.then(|| self.links().pieces.add(piece)).flatten()
     }
 
-    fn on_forgot(&mut self, Forgot { peer, mesh }: Forgot) {
-        self.links().posts.tell_again(peer, mesh);
+    /// Whoever says so has forgotten the table of a mesh.
+    fn on_forgot(&mut self, Forgot { mesh }: Forgot, cx: &Context<Self>) {
+        if let Some(from) = cx.sender() {
+            self.links().posts.tell_again(from.peer(), mesh);
+        }
     }
 
     fn on_returned(&mut self, undelivered: Undelivered, cx: &mut Context<Self>) {
-        let to = undelivered.to;
+        let (to, why) = (undelivered.to.peer(), undelivered.why);
         match came_back(undelivered) {
             CameBack::Legs(legs) => self.legs_failed(legs, cx),
-            CameBack::Back(back) => self.back_returned(to.peer(), back, cx),
-            CameBack::PartOfBack(piece) => {
-                let is_last = piece.is_last_of::<Back>();
-                let whole = self.links().returned.add(Piece { from: to, ..piece });
-                match whole.and_then(|whole| whole_of(&whole)) {
-                    Some(back) => self.back_returned(to.peer(), back, cx),
-                    None if is_last => {
-                        let reason = "a part of it was sent to a process that is lost";
-                        cx.proc().lost_on_the_way_back(&"a message in pieces", reason);
-                    }
-                    None => (),
-                }
-            }
+            // Of a session that is lost there is word whether or not anything comes back.
+            CameBack::Back if is_lost(why) => (),
+            CameBack::Back => self.backs_refused(to, cx),
         }
     }
 
     fn on_not_sent(&mut self, not_sent: NotSent, cx: &mut Context<Self>) {
         match not_sent {
             NotSent::Legs(legs) => self.legs_failed(legs, cx),
-            NotSent::Back(to, held) => self.back_not_sent(to, *held, cx),
+            NotSent::Back(to, number) => self.back_not_sent(to, number, cx),
             NotSent::Word(word) => {
                 for (to, word) in self.below(&word) {
                     self.send_word(to, word, cx);
@@ -163,25 +146,29 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
 enum CameBack {
     /// Some, a part of some, or anything that nobody misses.
     Legs(Vec<LegName>),
-    Back(Back),
-    /// What goes by the queue for what goes back.
-    PartOfBack(Piece),
+    /// Something that goes back, or a part of it.
+    Back,
 }
 
 fn came_back(undelivered: Undelivered) -> CameBack {
     let nothing = CameBack::Legs(Vec::new());
     match undelivered.name {
         Piece::NAME => match undelivered.decode::<Piece>() {
-            Ok(piece) if piece.queue == Queue::Backs => CameBack::PartOfBack(piece),
+            Ok(piece) if piece.port == PortId::of::<Back>() => CameBack::Back,
             Ok(piece) => CameBack::Legs(piece.legs),
             Err(_) => nothing,
         },
-        Back::NAME => undelivered.decode().map_or(nothing, CameBack::Back),
+        Back::NAME => CameBack::Back,
         Down::NAME => undelivered
             .decode::<Down>()
             .map_or(nothing, |down| CameBack::Legs(down.legs.iter().map(Leg::name).collect())),
         _ => nothing,
     }
+}
+
+/// Whether something was not delivered because its process is lost.
+const fn is_lost(why: WhyUndelivered) -> bool {
+    matches!(why, WhyUndelivered::PeerLost | WhyUndelivered::NoRoute)
 }
 
 /// The message that bytes for a port are, if they are for that of `M`.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mesh_core::{ActorId, MeshId, Message, PeerId, PortId, ProcSeat};
+use mesh_core::{ActorId, MeshId, Message, PortId, ProcSeat};
 use mesh_runtime::NoWayBack;
 use mesh_shape::{Rank, RankSet};
 use serde::{Deserialize, Serialize};
@@ -116,10 +116,9 @@ pub(super) struct Word {
     pub(super) settlement: Settlement,
 }
 
-/// A process does not know the table of a mesh that it has heard word of.
+/// Whoever says this does not know the table of a mesh that it has heard word of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Forgot {
-    pub(super) peer: PeerId,
     pub(super) mesh: MeshId,
 }
 
@@ -127,11 +126,20 @@ pub(super) struct Forgot {
 /// session with each other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Back {
-    /// The mesh that it was cast to.
-    pub(super) mesh: MeshId,
     pub(super) back: NoWayBack,
+    /// No other has this.
+    pub(super) id: u64,
     /// How often it was passed on, this time included.
     pub(super) n_hops: u8,
+    /// What whoever passes it on is told when it is over.
+    pub(super) number: u64,
+}
+
+/// Something that was passed on has come back to who sent it, or was given up, which was counted and logged: it need not
+/// be kept any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct BackIsOver {
+    pub(super) number: u64,
 }
 
 macro_rules! message {
@@ -150,4 +158,5 @@ message!(Word, "CastSettled", ());
 message!(Forgot, "CastForgotten", ());
 message!(Piece, "CastPiece", ());
 message!(Back, "CastBack", ());
+message!(BackIsOver, "CastBackIsOver", ());
 message!(GetSeats, "GetSeats", Vec<(Rank, ProcSeat)>);

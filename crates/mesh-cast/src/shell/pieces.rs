@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use mesh_core::{ActorId, Message, PeerId, PortId};
+use mesh_core::{ActorId, PeerId, PortId};
 use mesh_shape::Overlay;
 use serde::{Deserialize, Serialize};
 
@@ -70,14 +70,6 @@ impl Piece {
             Self { from, queue, port, legs: legs.clone(), total, start, bytes }
         });
         (total <= WHOLE_MAX).then_some(pieces)
-    }
-}
-
-impl Piece {
-    /// Whether it is the last one of a message of that type.
-    pub(super) fn is_last_of<M: Message>(&self) -> bool {
-        let end = self.start.checked_add(self.bytes.len());
-        self.port == PortId::of::<M>() && end == Some(self.total)
     }
 }
 

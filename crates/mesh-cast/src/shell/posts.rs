@@ -14,9 +14,8 @@ use mesh_runtime::{Context, Handler, Proc};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::backs::Held;
 use super::carrier::Carrier;
-use super::message::{LegName, Payload, Up};
+use super::message::{Back, LegName, Payload, Up};
 use super::pieces::Queue;
 use super::table::Table;
 use crate::wire::{Leg, Settlement};
@@ -32,7 +31,9 @@ pub(super) enum Parcel {
     /// The process does not know the table of a mesh, whatever it was told.
     TellAgain(MeshId),
     /// Something goes back: to a relay, by a way, or to a caster.
-    Back(ActorId, Option<Way>, Box<Held>),
+    Back(ActorId, Option<Way>, Box<Back>),
+    /// What somebody has passed on by that number is over.
+    BackIsOver(ActorId, u64),
 }
 
 impl Parcel {
@@ -41,14 +42,17 @@ impl Parcel {
         match self {
             Self::Legs(way, _) | Self::Word(way, _) => Some(way),
             Self::Back(_, way, _) => way.as_ref(),
-            Self::Answer(..) | Self::Forgot(..) | Self::TellAgain(_) => None,
+            Self::Answer(..) | Self::Forgot(..) | Self::BackIsOver(..) | Self::TellAgain(_) => None,
         }
     }
 
     const fn to(&self) -> Option<ActorId> {
         match self {
             Self::Legs(way, _) | Self::Word(way, _) => Some(way.relay),
-            Self::Answer(to, _) | Self::Forgot(to, _) | Self::Back(to, ..) => Some(*to),
+            Self::Answer(to, _)
+            | Self::Forgot(to, _)
+            | Self::Back(to, ..)
+            | Self::BackIsOver(to, _) => Some(*to),
             Self::TellAgain(_) => None,
         }
     }
@@ -66,7 +70,8 @@ pub(super) struct Way {
 pub(super) enum NotSent {
     Legs(Vec<LegName>),
     Word(Box<Settlement>),
-    Back(PeerId, Box<Held>),
+    /// To whom, and by which number.
+    Back(ActorId, u64),
 }
 
 impl Message for NotSent {
@@ -146,6 +151,11 @@ impl Posts {
     /// Whether nothing is to be sent.
     pub(super) fn is_idle(&self) -> bool {
         self.posts.values().all(Post::is_idle)
+    }
+
+    /// Whether there is nothing to send to that process.
+    pub(super) fn is_idle_to(&self, peer: PeerId) -> bool {
+        self.posts.get(&peer).is_none_or(Post::is_idle)
     }
 
     /// Forgets all that have nothing to send.

@@ -8,19 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use mesh_core::{ActorId, Fault, MeshId, Message, PeerId, Plane, WhyUndelivered};
 use mesh_runtime::{
-    Actor, ActorRef, Attachment, Context, Failure, Handler, Handlers, PeerLost, Proc, Undelivered,
+    Actor, ActorRef, Attachment, Context, Failure, Handlers, PeerLost, Proc, Undelivered,
 };
 use mesh_shape::Overlay;
 use tokio::time::Instant;
 
-use super::backs::{Backs, Held, Unhandled};
+use super::backs::Backs;
 use super::books::Books;
 use super::heard::Heard;
-use super::inboxes::{Delivery, Inboxes, Said};
-use super::links::{Linked, Links, whole_of};
-use super::message::{Back, Down, Forgot, LegName, Payload, Up, Word};
+use super::inboxes::{Delivery, Inboxes};
+use super::links::{Linked, Links};
+use super::message::{Back, BackIsOver, Down, Forgot, LegName, Payload, Up, Word};
 use super::pieces::Piece;
-use super::posts::{NotSent, Parcel, Way};
+use super::posts::{Parcel, Way};
 use super::reducers::merge;
 use super::table::Table;
 use super::ups::Ups;
@@ -30,6 +30,9 @@ use crate::relay::{Effect, Event, Relay};
 use crate::wire::{
     Answer, CastId, Failure as Failed, Leg, LegId, Outcome, Progress, Sender, Unreached,
 };
+
+mod back;
+mod handlers;
 
 /// How long what is known waits for more before it is told to parents.
 const FLUSH_AFTER: Duration = Duration::from_millis(1);
@@ -170,7 +173,7 @@ impl RelayActor {
                     let actor = actor.filter(|_| !payload.except.contains(rank));
                     match actor.zip(payload.body.of(rank)) {
                         Some((to, bytes)) => {
-                            let (port, from) = (payload.port, payload.from);
+                            let (port, from) = (payload.port, sender_of(cast, &payload));
                             let delivery = Delivery { cast, kind, rank, to, port, from, bytes };
                             self.inboxes.deliver(delivery, cx.me());
                         }
@@ -255,7 +258,7 @@ impl Actor for RelayActor {
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Table>().takes::<Down>().takes::<Up>().takes::<Word>();
         handlers.takes::<Forgot>().takes::<Piece>().takes::<PeerLost>();
-        handlers.takes::<Back>();
+        handlers.takes::<Back>().takes::<BackIsOver>();
     }
 }
 
@@ -288,34 +291,21 @@ impl Linked for RelayActor {
         self.heard.lose(peer);
         // What waits to go up goes all the same: it may have been asked for by another session.
         self.run(Event::Lost { node: peer, why: Unreached::Lost }, cx);
+        self.pass_back_again(peer, None, cx);
     }
 
-    fn back_not_sent(&mut self, to: PeerId, held: Held, cx: &mut Context<Self>) {
-        self.pass_back(held.again(), Some(to), cx);
-    }
-
-    fn back_returned(&mut self, to: PeerId, back: Back, cx: &mut Context<Self>) {
-        if let Some(held) = self.backs.hold(back, cx.proc()) {
-            self.pass_back(held, Some(to), cx);
+    fn back_not_sent(&mut self, to: ActorId, number: u64, cx: &mut Context<Self>) {
+        if let Some(held) = self.backs.not_sent(to, number) {
+            self.pass_back(held, Some(to.peer()), cx);
         }
+    }
+
+    fn backs_refused(&mut self, peer: PeerId, cx: &mut Context<Self>) {
+        self.pass_back_again(peer, Some(peer), cx);
     }
 }
 
 impl RelayActor {
-    /// Takes over what somebody passes on.
-    fn on_back(&mut self, back: Back, cx: &Context<Self>) {
-        let from = cx.sender();
-        if let Some(held) = self.backs.accept(back, from, &self.books, cx.proc()) {
-            self.pass_back(held, from.map(|from| from.peer()), cx);
-        }
-    }
-
-    /// Passes something on towards who sent it, not by `avoid`.
-    fn pass_back(&mut self, held: Held, avoid: Option<PeerId>, cx: &Context<Self>) {
-        let parent = self.heard.parent(held.to().peer(), held.mesh());
-        self.backs.pass_on(held, &self.books, (parent, avoid), cx);
-    }
-
     fn on_legs(&mut self, Down { from, legs }: Down, cx: &mut Context<Self>) {
         if cx.sender() != Some(from) {
             return;
@@ -323,13 +313,13 @@ impl RelayActor {
         let mut events = VecDeque::with_capacity(legs.len());
         for leg in legs {
             let stream = leg.cast.stream;
-            let book = self.books.of(stream.mesh, leg.table);
+            let book = self.books.of_stream(stream, leg.table, from);
             match book.and_then(|book| book.plan(leg.region.as_ref())) {
                 Some(plan) => {
                     self.heard.hear(stream, from);
                     events.push_back(Event::Incoming { from: from.peer(), leg, plan });
                 }
-                // The table was lost with a session: whoever sent it finds that out, too.
+                // The table was lost with a session: whoever sent it finds that out, too. Or it is none of theirs.
                 None => self.refuse(from, &leg, cx),
             }
         }
@@ -352,7 +342,7 @@ impl RelayActor {
             return;
         }
         let stream = settlement.stream;
-        let book = self.books.of(stream.mesh, settlement.table);
+        let book = self.books.of_stream(stream, settlement.table, from);
         let Some(plan) = book.map(|book| Arc::clone(book.whole())) else {
             // Those below are not told this time; word comes again.
             return self.links.posts.send(from.peer(), Parcel::Forgot(from, stream.mesh), cx);
@@ -362,144 +352,9 @@ impl RelayActor {
     }
 }
 
-impl Handler<Table> for RelayActor {
-    async fn handle(&mut self, table: Table, _: &mut Context<Self>) -> Result<(), Failure> {
-        self.books.learn(table);
-        Ok(())
-    }
-}
-
-impl Handler<Down> for RelayActor {
-    async fn handle(&mut self, down: Down, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_legs(down, cx);
-        Ok(())
-    }
-}
-
-impl Handler<Up> for RelayActor {
-    async fn handle(&mut self, up: Up, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_answers(up, cx);
-        Ok(())
-    }
-}
-
-impl Handler<Word> for RelayActor {
-    async fn handle(&mut self, word: Word, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_word(word, cx);
-        Ok(())
-    }
-}
-
-impl Handler<Forgot> for RelayActor {
-    async fn handle(&mut self, forgot: Forgot, _: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_forgot(forgot);
-        Ok(())
-    }
-}
-
-impl Handler<Piece> for RelayActor {
-    async fn handle(&mut self, piece: Piece, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let Some(whole) = self.on_piece(piece, cx) else { return Ok(()) };
-        if let Some(table) = whole_of(&whole) {
-            self.books.learn(table);
-        } else if let Some(down) = whole_of(&whole) {
-            self.on_legs(down, cx);
-        } else if let Some(up) = whole_of(&whole) {
-            self.on_answers(up, cx);
-        } else if let Some(word) = whole_of(&whole) {
-            self.on_word(word, cx);
-        } else if let Some(back) = whole_of(&whole) {
-            self.on_back(back, cx);
-        }
-        Ok(())
-    }
-}
-
-impl Handler<Back> for RelayActor {
-    async fn handle(&mut self, back: Back, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_back(back, cx);
-        Ok(())
-    }
-}
-
-impl Handler<Unhandled> for RelayActor {
-    async fn handle(
-        &mut self,
-        unhandled: Unhandled,
-        cx: &mut Context<Self>,
-    ) -> Result<(), Failure> {
-        if let Some(held) = unhandled.of_a_mesh(&self.books, cx.proc()) {
-            self.pass_back(held, None, cx);
-        }
-        Ok(())
-    }
-}
-
-impl Handler<PeerLost> for RelayActor {
-    async fn handle(&mut self, lost: PeerLost, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_peer_lost(lost, cx);
-        Ok(())
-    }
-}
-
-impl Handler<NotSent> for RelayActor {
-    async fn handle(&mut self, not_sent: NotSent, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.on_not_sent(not_sent, cx);
-        Ok(())
-    }
-}
-
-impl Handler<Said> for RelayActor {
-    async fn handle(&mut self, said: Said, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let events = said.0.into_iter().map(|(cast, outcomes)| Event::Said { cast, outcomes });
-        self.run_all(events.collect(), cx);
-        Ok(())
-    }
-}
-
-impl Handler<Merged> for RelayActor {
-    async fn handle(&mut self, merged: Merged, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let Merged { cast, to, leg, merged } = merged;
-        self.run(Event::Merged { cast, to, leg, merged }, cx);
-        Ok(())
-    }
-}
-
-impl Handler<Flush> for RelayActor {
-    async fn handle(&mut self, _: Flush, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.run(Event::Flush, cx);
-        self.send_ups(cx);
-        let waiting = self.links.downs.all();
-        self.send_legs(waiting, cx);
-        self.flush = None;
-        self.flush_soon(cx);
-        Ok(())
-    }
-}
-
-impl Handler<Tick> for RelayActor {
-    async fn handle(&mut self, _: Tick, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.will_tick = false;
-        self.run(Event::Tick, cx);
-        Ok(())
-    }
-}
-
-impl Handler<Sweep> for RelayActor {
-    async fn handle(&mut self, _: Sweep, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.links.posts.sweep(cx.proc());
-        self.links.downs.sweep();
-        self.backs.sweep();
-        self.heard.sweep(FORGOTTEN_AFTER);
-        self.books.sweep(&self.heard.meshes(), FORGOTTEN_AFTER);
-        if self.aged.elapsed() >= AGED_EVERY {
-            self.aged = Instant::now();
-            self.run(Event::Aged, cx);
-        }
-        let relay = &self.relay;
-        self.inboxes.sweep(|cast| relay.remembers(cast));
-        Ok(())
-    }
+/// Who sent a message, if an actor did: in one process all cast by the same caster, which speaks for no other.
+fn sender_of(cast: CastId, payload: &Payload) -> Option<ActorId> {
+    payload.from.filter(|from| from.peer() == cast.stream.caster.peer())
 }
 
 impl fmt::Debug for RelayActor {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesh_core::{ActorId, Incarnation, MeshId, PeerId};
+use mesh_core::{ActorId, Incarnation, MeshId, PeerId, Plane};
 use mesh_shape::{Rank, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
 
@@ -114,15 +114,23 @@ impl Book {
         self.whole.members()
     }
 
-    /// Whether an actor is a rank of the mesh.
-    pub(super) fn has_actor(&self, actor: ActorId) -> bool {
-        let rank = self.members().position(&actor.peer()).map(Rank::new);
-        rank.and_then(|rank| self.table.actor(rank)) == Some(actor)
+    /// Whether somebody may say what becomes of messages to an actor: the relays of a mesh may, of what lives in its
+    /// processes. Not only of the ranks: there may be another table by now, with their successors.
+    pub(super) fn vouches(&self, from: ActorId, of: ActorId) -> bool {
+        self.has_relay(from) && of.plane() == Plane::User && self.is_home(of)
     }
 
-    /// Whether somebody may say what becomes of messages to an actor: the relays of a mesh may of its ranks.
-    pub(super) fn vouches(&self, from: ActorId, of: ActorId) -> bool {
-        self.relay(from.peer()) == Some(from) && self.has_actor(of)
+    /// Whether somebody relays for the mesh.
+    pub(super) fn has_relay(&self, actor: ActorId) -> bool {
+        self.relay(actor.peer()) == Some(actor)
+    }
+
+    /// Whether an actor lives, or has lived, in a process of the mesh.
+    fn is_home(&self, actor: ActorId) -> bool {
+        let peer = |rank: usize| self.table.peer(Rank::new(rank));
+        let is_now = self.members().position(&actor.peer()).is_some();
+        let mut peers = (0..self.members().len()).filter_map(peer);
+        is_now || peers.any(|peer| peer.proc == actor.proc)
     }
 
     /// All who relay.

@@ -1,7 +1,9 @@
 //! Relays and casters as actors, over a network whose links are cut under them.
 
+mod backs;
 mod farewell;
 mod large;
+mod liars;
 mod silent;
 mod stuck;
 mod world;

@@ -11,7 +11,9 @@ use mesh_cast::shell::{
 };
 use mesh_cast::{Failure, Kind, Outcome};
 use mesh_core::{ActorId, Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
-use mesh_runtime::{Actor, Context, Handler, Handlers, Network, Proc, ProcConfig, ReplyTo, codec};
+use mesh_runtime::{
+    Actor, ActorRef, Context, Handler, Handlers, Network, Proc, ProcConfig, ReplyTo, codec,
+};
 use mesh_shape::{Extent, Rank, RankSet, Region};
 use mesh_testkit::fault_net::FaultNet;
 use serde::de::DeserializeOwned;
@@ -168,6 +170,8 @@ pub(crate) struct World {
     pub(crate) from: Option<ActorId>,
     /// Those of the ranks, and that of the caller; they live as long as the world.
     pub(crate) networks: Vec<Network>,
+    /// The actors of the ranks.
+    pub(crate) tallies: Vec<ActorRef<Tally>>,
 }
 
 impl World {
@@ -176,6 +180,7 @@ impl World {
         let transport = Arc::new(net.transport("caller"));
         let caller = Network::new(Proc::local().expect("there is a runtime"), transport, 0);
         let (mut networks, mut seats, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let mut tallies = Vec::new();
         for rank in 0..size {
             let id = ProcId::of_rank(procs, Rank::new(rank));
             let config = ProcConfig { id, ..ProcConfig::local() };
@@ -186,6 +191,7 @@ impl World {
             let doors = network.listen(&at).await.expect("nobody listens there");
             caller.dial(proc.peer(), &doors).await.expect("it listens");
             let (relay, actor) = (RelayActor::start(&proc), proc.spawn::<Tally>(()));
+            tallies.push(actor.clone());
             let (relay, actor) = (relay.id(), actor.id());
             let (life, peer) = (Incarnation::FIRST, proc.peer());
             seats.push(Seat { life, relay: Some(relay.index), actor: Some(actor.index) });
@@ -199,7 +205,7 @@ impl World {
         let region = Arc::new(Region::all(Extent::new([("r", size)]).expect("it is small")));
         let seats = seats.into_iter().collect();
         let table = Arc::new(Table { mesh, version: 1, fan_out, procs, region, seats, directory });
-        Self { caster, table, from: None, networks }
+        Self { caster, table, from: None, networks, tallies }
     }
 
     /// The process that casts.

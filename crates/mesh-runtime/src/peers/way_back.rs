@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Body, Head, PortId, WhyUndelivered};
+use mesh_core::{ActorId, Body, Head, MeshId, Plane, PortId, WhyUndelivered};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::panics::discard;
 use crate::proc::Proc;
 
 /// A message that came by way of others and was not handled, while its process has no session with that of its
@@ -22,6 +23,8 @@ pub struct NoWayBack {
     pub to: ActorId,
     /// Whom it was for.
     pub of: ActorId,
+    /// To which mesh it was cast. Its actor may be no rank of that any more.
+    pub mesh: MeshId,
     /// For which port.
     pub port: PortId,
     /// Why it was not handled.
@@ -66,7 +69,7 @@ impl Proc {
         if back.to.peer() != self.peer() {
             return Err(back);
         }
-        let NoWayBack { to, of, port, why, bytes } = back;
+        let NoWayBack { to, of, port, why, bytes, .. } = back;
         self.answer_here(Head::Returned { to, of, port, why }, Body::Bytes(bytes));
         Ok(())
     }
@@ -77,16 +80,35 @@ impl Proc {
         tracing::warn!(%what, reason, "lost on its way back to who sent it");
     }
 
-    /// What came by way of others was not handled: it goes back as it can, counted and logged.
-    pub(crate) fn return_passed_on(&self, head: Head, mut body: Body) {
+    /// The same of what a session was to bring back. On the control plane whoever sends deals with what is lost, and a
+    /// mesh that ends well warns nobody.
+    pub(crate) fn lost_with_session(&self, head: &Head) {
+        let Head::Returned { to, of, port, why } = head else { return };
+        let what =
+            format_args!("what {to} sent to port {port} of {of}, which is not handled ({why})");
+        let reason = "there is no session with its process";
+        match to.plane() {
+            Plane::User => self.lost_on_the_way_back(&what, reason),
+            Plane::Control => {
+                self.metrics().lost_return();
+                tracing::debug!(%what, reason, "lost on its way back to who sent it");
+            }
+        }
+    }
+
+    /// What was cast to a mesh, and came by way of others, was not handled: it goes back as it can, counted and logged.
+    pub(crate) fn return_passed_on(&self, mesh: MeshId, head: Head, mut body: Body) {
         let Head::Returned { to, of, port, why } = head else { return };
         if to.peer() == self.peer() || self.has_way_to(to) {
             return self.return_away(head, body);
         }
         self.tell_returned(&head);
-        // What cannot be encoded did not come from another process.
-        let Ok(bytes) = body.bytes() else { return };
-        let back = NoWayBack { to, of, port, why, bytes };
+        let Ok(bytes) = body.bytes() else {
+            discard(body);
+            let back = NoWayBack { to, of, mesh, port, why, bytes: Bytes::new() };
+            return self.lost_on_the_way_back(&back, "it cannot be encoded");
+        };
+        let back = NoWayBack { to, of, mesh, port, why, bytes };
         let lost = match self.detour().watcher() {
             Some(watcher) => watcher.send(back).err().map(|unsent| unsent.0),
             None => Some(back),

@@ -1,5 +1,6 @@
 //! The runtime through its public interface.
 
+mod astray;
 mod calls;
 mod dials;
 mod drops;

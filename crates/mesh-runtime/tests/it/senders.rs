@@ -1,7 +1,7 @@
 //! senders: who has sent what is handled.
 
 use bytes::Bytes;
-use mesh_core::{ActorId, Addr, Lane, Message, PortId, PortRef, Transport};
+use mesh_core::{ActorId, Addr, Lane, MeshId, Message, PortId, PortRef, Transport};
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, LocalTransport, Port, Proc, codec};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -79,6 +79,7 @@ async fn the_sender_of_a_cast_is_known_and_nobody_else_is_said_to_be_one() {
     // Of what came by way of others, who has sent it is only what they say.
     let (port, claimed) = ((to.id(), PortId::of::<Parcel>()), here.spawn::<Porter>(heard).id());
     let bytes: Bytes = codec::encode(Parcel::NAME, &Parcel).expect("it can be");
-    there.cast_passed_on(port, Some(claimed), bytes).await.expect("it is taken");
+    let mesh = MeshId::from_random(1);
+    there.cast_passed_on(port, (Some(claimed), mesh), bytes).await.expect("it is taken");
     assert_eq!(senders.recv().await, Some(None));
 }

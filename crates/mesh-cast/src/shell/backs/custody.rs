@@ -1,0 +1,107 @@
+//! `Custody`: what was passed on to others, and is kept until it is known what became of it.
+//!
+//! Whoever passes something on keeps it, and so does whoever he has it from: only the process that it goes back to lets
+//! all of them go, one after the other. So it is not lost with one who has passed it on, be that killed or cut off; and
+//! it may arrive twice, which is seen there.
+
+use std::collections::BTreeMap;
+
+use mesh_core::{ActorId, PeerId};
+
+/// What was passed on, by to whom, and by a number of its own.
+#[derive(Debug)]
+pub(super) struct Custody<T> {
+    last: u64,
+    kept: BTreeMap<(ActorId, u64), T>,
+}
+
+impl<T> Custody<T> {
+    pub(super) const fn new() -> Self {
+        Self { last: 0, kept: BTreeMap::new() }
+    }
+
+    /// Keeps something that is passed on. Returns the number by which the other one speaks of it.
+    pub(super) fn keep(&mut self, to: ActorId, it: T) -> u64 {
+        self.last += 1;
+        self.kept.insert((to, self.last), it);
+        self.last
+    }
+
+    /// What was passed on to that very one, by that number.
+    pub(super) fn take(&mut self, to: ActorId, number: u64) -> Option<T> {
+        self.kept.remove(&(to, number))
+    }
+
+    /// All that was passed on to a process, in order.
+    pub(super) fn take_all(&mut self, peer: PeerId) -> Vec<T> {
+        // No actor has this number, and those of a process are neighbours.
+        let first = ActorId { proc: peer.proc, life: peer.life, index: 0 };
+        let theirs = self.kept.range((first, 0)..).take_while(|((to, _), _)| to.peer() == peer);
+        let theirs: Vec<_> = theirs.map(|(key, _)| *key).collect();
+        theirs.into_iter().filter_map(|key| self.kept.remove(&key)).collect()
+    }
+
+    /// All that was passed on: to whom, by which number, and what.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ActorId, u64, &T)> {
+        self.kept.iter().map(|((to, number), it)| (*to, *number, it))
+    }
+
+    /// The same, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.kept.values_mut()
+    }
+
+    /// To whom something was passed on.
+    pub(super) fn holders(&self) -> Vec<ActorId> {
+        let mut holders: Vec<_> = self.kept.keys().map(|(to, _)| *to).collect();
+        holders.dedup();
+        holders
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_core::{Incarnation, ProcId};
+
+    use super::*;
+
+    fn actor(proc: u128, index: u64) -> ActorId {
+        ActorId { proc: ProcId::from_random(proc << 64), life: Incarnation::FIRST, index }
+    }
+
+    /// R3: nobody says for another that something has arrived.
+    #[test]
+    fn only_whom_it_was_passed_on_to_says_what_became_of_it() {
+        let (one, other) = (actor(1, 3), actor(2, 3));
+        let mut custody = Custody::new();
+        let number = custody.keep(one, "it");
+        let foreign = [(other, number), (actor(1, 5), number), (one, number + 1)];
+        assert!(foreign.into_iter().all(|(to, number)| custody.take(to, number).is_none()));
+        assert_eq!(custody.take(one, number), Some("it"));
+        assert_eq!(custody.take(one, number), None, "once");
+        assert_eq!(custody.holders(), []);
+    }
+
+    /// R3: what was passed on to a process that is lost is all there, in order, and what others have is not.
+    #[test]
+    fn what_a_lost_process_had_is_kept() {
+        let (one, other) = (actor(1, 3), actor(2, 3));
+        let mut custody = Custody::new();
+        for it in 0..6 {
+            custody.keep([one, other, one][it % 3], it);
+        }
+        assert_eq!(custody.holders(), [one, other]);
+        assert_eq!(custody.take_all(one.peer()), [0, 2, 3, 5]);
+        assert_eq!(custody.take_all(one.peer()), []);
+        assert_eq!(custody.take_all(other.peer()), [1, 4]);
+    }
+
+    /// The same may pass by twice: to somebody who passes it on to where it came from.
+    #[test]
+    fn what_comes_by_again_is_kept_beside_what_it_was() {
+        let one = actor(1, 3);
+        let mut custody = Custody::new();
+        let numbers = [custody.keep(one, "it"), custody.keep(one, "it")];
+        assert_eq!(numbers.map(|number| custody.take(one, number)), [Some("it"); 2]);
+    }
+}

@@ -1,0 +1,191 @@
+//! backs: what the process of a rank has cast to others, and they have taken and not handled, comes back to it, whatever
+//! becomes of those on the way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_cast::Kind;
+use mesh_cast::shell::{CasterRef, Seat, Table};
+use mesh_core::{ActorId, WhyUndelivered};
+use mesh_runtime::{Actor, ActorRef, Context, Failure, Stop, Undelivered};
+use mesh_shape::Rank;
+use mesh_testkit::fault_net::{FaultNet, Faults, SessionConfig};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::impatient;
+use crate::world::{Later, Tally, Tell, World, site};
+
+/// The last one casts to so many.
+const OTHERS: usize = 6;
+
+/// Longer than a test takes, in seconds.
+const LONG: u64 = 100_000;
+
+/// Says what comes back.
+struct Teller(mpsc::UnboundedSender<Undelivered>);
+
+impl Actor for Teller {
+    const NAME: &'static str = "teller";
+    type Params = mpsc::UnboundedSender<Undelivered>;
+
+    async fn start(tell: Self::Params, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self(tell))
+    }
+
+    async fn on_undelivered(
+        &mut self,
+        undelivered: Undelivered,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.0.send(undelivered).expect("the test listens");
+        Ok(())
+    }
+}
+
+/// The last process has cast to all others, by two forwarders; there a message waits behind one that is handled for
+/// long.
+///
+/// ```text
+///        6
+///      /   \
+///     0     3
+///    / \   / \
+///   1   2 4   5
+/// ```
+struct Scene {
+    net: FaultNet,
+    world: World,
+    _teller: ActorRef<Teller>,
+    returned: mpsc::UnboundedReceiver<Undelivered>,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        Self::on(FaultNet::with_config(1, Faults::none(), impatient())).await
+    }
+
+    async fn on(net: FaultNet) -> Self {
+        let mut world = World::new(&net, OTHERS + 1, 2).await;
+        let last = world.networks[OTHERS].proc().clone();
+        let (tell, returned) = mpsc::unbounded_channel();
+        let teller = last.spawn::<Teller>(tell);
+        world.from = Some(teller.id());
+        world.caster = CasterRef::of(&last, world.table.mesh);
+        last.will_pass_on::<Tell>();
+        let scene = Self { net, world, _teller: teller, returned };
+        drop(scene.world.post(Kind::Cast, &Later(LONG), Some(0..OTHERS)).await);
+        scene.tell(1).await;
+        scene
+    }
+
+    /// Casts one more to all others.
+    async fn tell(&self, number: u64) {
+        drop(self.world.post(Kind::Cast, &Tell(number), Some(0..OTHERS)).await);
+        sleep(Duration::from_millis(500)).await;
+    }
+
+    /// In a new table another actor is that rank; the first one is still what it was.
+    async fn replace(&mut self, rank: usize) -> ActorRef<Tally> {
+        let next = self.world.networks[rank].proc().spawn::<Tally>(());
+        let known = Table::clone(&self.world.table);
+        let seats = (0..=OTHERS).filter_map(|at| {
+            let seat = known.seats.get(Rank::new(at)).copied()?;
+            let actor = if at == rank { Some(next.id().index) } else { seat.actor };
+            Some(Seat { actor, ..seat })
+        });
+        let (version, seats) = (known.version + 1, seats.collect());
+        self.world.table = Arc::new(Table { version, seats, ..known });
+        next
+    }
+
+    /// The actors of these ranks end: what they have not handled goes back.
+    fn end(&self, ranks: &[usize]) {
+        ranks.iter().for_each(|rank| self.world.tallies[*rank].stop(Stop::Kill));
+    }
+
+    /// All that has come back within so long: of whom, and what.
+    async fn returned(&mut self, within: Duration) -> BTreeMap<ActorId, Vec<u64>> {
+        sleep(within).await;
+        let mut returned = BTreeMap::<_, Vec<_>>::new();
+        while let Ok(undelivered) = self.returned.try_recv() {
+            let (of, why) = (undelivered.to, undelivered.why);
+            assert_eq!(why, WhyUndelivered::Ended);
+            let Tell(number) = undelivered.decode().expect("nothing else was not handled");
+            returned.entry(of).or_default().push(number);
+        }
+        returned
+    }
+
+    fn of(&self, ranks: &[usize]) -> BTreeMap<ActorId, Vec<u64>> {
+        ranks.iter().map(|rank| (self.world.tallies[*rank].id(), vec![1])).collect()
+    }
+}
+
+/// Longer than a way is looked for in vain.
+const SOON: Duration = Duration::from_secs(30);
+
+/// R3: to each its own, once.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_handled_comes_back_from_relay_to_relay() {
+    let mut scene = Scene::set().await;
+    scene.end(&[0, 1, 2, 3, 4, 5]);
+    assert_eq!(scene.returned(SOON).await, scene.of(&[0, 1, 2, 3, 4, 5]));
+}
+
+/// R3: a relay that has taken something over is killed before it could pass it on.
+#[tokio::test(start_paused = true)]
+async fn what_a_relay_has_when_it_is_killed_goes_another_way() {
+    let mut scene = Scene::set().await;
+    scene.net.part(&site(0), &site(OTHERS as u64));
+    scene.end(&[1, 2]);
+    // By now it has it; and it does not know yet that its session is lost.
+    sleep(Duration::from_millis(50)).await;
+    scene.net.crash(&site(0));
+    assert_eq!(scene.returned(SOON).await, scene.of(&[1, 2]));
+}
+
+/// R3: a relay is suspended, and its sessions are open all the time.
+#[tokio::test(start_paused = true)]
+async fn what_a_suspended_relay_has_goes_another_way() {
+    let patient = SessionConfig { delivery: SOON * 10, ..SessionConfig::default() };
+    let mut scene = Scene::on(FaultNet::with_config(1, Faults::none(), patient)).await;
+    scene.net.pause(&site(0));
+    scene.end(&[1, 2]);
+    assert_eq!(scene.returned(SOON).await, scene.of(&[1, 2]));
+    scene.net.resume(&site(0));
+    assert_eq!(scene.returned(SOON).await, BTreeMap::new(), "once");
+}
+
+/// R3: a session is lost when something has arrived by it, and nobody knows that: it is passed on again, and comes back
+/// once.
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_when_a_session_is_lost_comes_back_once() {
+    let mut scene = Scene::set().await;
+    // What it is sent arrives, and nothing that it says does.
+    scene.net.cut(&site(OTHERS as u64), &site(0));
+    scene.end(&[1, 2]);
+    assert_eq!(scene.returned(SOON).await, scene.of(&[1, 2]));
+}
+
+/// R3, RS1: an actor is started again, and all know that, before what it had not handled goes back.
+#[tokio::test(start_paused = true)]
+async fn what_an_actor_has_left_to_its_successor_comes_back() {
+    let mut scene = Scene::set().await;
+    let next = scene.replace(2).await;
+    scene.tell(2).await;
+    scene.end(&[2]);
+    assert_eq!(scene.returned(SOON).await, scene.of(&[2]), "and the second it handles");
+    next.stop(Stop::Kill);
+}
+
+/// R3: a process casts in the name of an actor of another one. That is given nothing back that it has not sent.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_given_back_what_others_cast_in_his_name() {
+    let mut scene = Scene::set().await;
+    scene.world.caster = CasterRef::of(scene.world.caller(), scene.world.table.mesh);
+    scene.tell(9).await;
+    scene.end(&[1, 2]);
+    assert_eq!(scene.returned(SOON).await, scene.of(&[1, 2]));
+}

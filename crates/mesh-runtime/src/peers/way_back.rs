@@ -65,9 +65,9 @@ impl Proc {
     /// # Errors
     ///
     /// It comes back if its sender is not of this process.
-    pub fn give_back_here(&self, back: NoWayBack) -> Result<(), NoWayBack> {
+    pub fn give_back_here(&self, back: NoWayBack) -> Result<(), Box<NoWayBack>> {
         if back.to.peer() != self.peer() {
-            return Err(back);
+            return Err(Box::new(back));
         }
         let NoWayBack { to, of, port, why, bytes, .. } = back;
         self.answer_here(Head::Returned { to, of, port, why }, Body::Bytes(bytes));

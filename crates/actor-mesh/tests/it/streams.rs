@@ -339,7 +339,7 @@ async fn dial(network: &Network, world: &World, rank: usize) {
 #[tokio::test]
 async fn a_follower_that_was_cut_off_follows_again() {
     let board = LocalTransport::default();
-    let (world, network) = world_and_guest("procs=2", &board).await;
+    let (world, network, _) = world_and_guest("procs=2", &board).await;
     let tools = world.spawn(tens("tools").restart(on_failure())).await;
     let (agent, mesh) = (agent(&world, 1), tools.label().id());
     let guest = network.proc().clone();

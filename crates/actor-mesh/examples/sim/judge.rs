@@ -346,4 +346,4 @@ const TOLD_WITHIN: Duration = Duration::from_secs(2);
 const LOST_WITHIN: Duration = Duration::from_secs(8);
 
 /// What a deadline may be late by.
-const SLACK: Duration = Duration::from_millis(1_000);
+pub(crate) const SLACK: Duration = Duration::from_millis(1_000);

@@ -24,6 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use options::{Options, World};
+use plan::Ranks;
 use world::Outcome;
 
 fn main() -> ExitCode {
@@ -72,7 +73,7 @@ fn run(seed: u64, options: &Options) -> (Brief, Outcome) {
             (Brief { text, n_ranks, n_faults }, judged(options, || world::run(&plan)))
         }
         World::Hosts => {
-            let plan = hosts::Plan::draw(seed, options.ranks);
+            let plan = hosts::Plan::draw(seed, options.ranks.most());
             let (text, n_ranks, n_faults) = (plan.text(), plan.size(), plan.deeds.len());
             (Brief { text, n_ranks, n_faults }, judged(options, || hosts::run(&plan)))
         }
@@ -127,10 +128,13 @@ impl Total {
         self.failed += 1;
         println!("seed {seed} FAILED: {}", brief.text);
         outcome.verdict.iter().take(20).for_each(|wrong| println!("  {wrong}"));
+        let world = if options.world == World::Hosts { " --hosts" } else { "" };
+        let ranks = match options.ranks {
+            Ranks::AtMost(n) => n.to_string(),
+            Ranks::Exactly(n) => format!("{n} --exactly"),
+        };
         println!(
-            "  repeat it with: cargo xtask sim{} --from {seed} --seeds 1 --ranks {} --log",
-            if options.world == World::Hosts { " --hosts" } else { "" },
-            options.ranks
+            "  repeat it with: cargo xtask sim{world} --from {seed} --seeds 1 --ranks {ranks} --log"
         );
     }
 

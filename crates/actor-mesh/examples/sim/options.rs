@@ -1,11 +1,14 @@
 //! `Options`: what is typed after `cargo xtask sim`.
 
+use crate::plan::Ranks;
+
 /// What can be typed.
 pub(crate) const USAGE: &str = "\
-cargo xtask sim [--seeds N] [--ranks M] [--from SEED] [--jobs J] [--hosts] [--twice] [--verbose] [--log]
+cargo xtask sim [--seeds N] [--ranks M] [--exactly] [--from SEED] [--jobs J] [--hosts] [--twice] [--verbose] [--log]
 
   --seeds N     how many seeds; 100 if nothing is said
   --ranks M     how many ranks a mesh has at most; 64
+  --exactly     so many, and not fewer; not of hosts
   --from SEED   the first seed; 0
   --jobs J      how many at once; as many as there are processors
   --hosts       hosts with leases whose controllers die and have successors, instead of meshes of actors
@@ -17,7 +20,7 @@ cargo xtask sim [--seeds N] [--ranks M] [--from SEED] [--jobs J] [--hosts] [--tw
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) seeds: u64,
-    pub(crate) ranks: usize,
+    pub(crate) ranks: Ranks,
     pub(crate) from: u64,
     pub(crate) jobs: usize,
     pub(crate) world: World,
@@ -38,9 +41,10 @@ pub(crate) enum World {
 impl Options {
     pub(crate) fn read(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        let (mut ranks, mut is_exact) = (64, false);
         let mut options = Self {
             seeds: 100,
-            ranks: 64,
+            ranks: Ranks::AtMost(ranks),
             from: 0,
             jobs,
             world: World::Actors,
@@ -56,11 +60,17 @@ impl Options {
                 "--log" => options.log = true,
                 "--seeds" => options.seeds = number(&name, args.next())?,
                 "--from" => options.from = number(&name, args.next())?,
-                "--ranks" => options.ranks = number::<usize>(&name, args.next())?.max(1),
+                "--ranks" => ranks = number::<usize>(&name, args.next())?.max(1),
+                "--exactly" => is_exact = true,
                 "--jobs" => options.jobs = number::<usize>(&name, args.next())?.max(1),
                 _ => return Err(format!("there is no {name}")),
             }
         }
+        options.ranks = match (is_exact, options.world) {
+            (true, World::Hosts) => return Err("hosts are drawn, and not asked for".to_owned()),
+            (true, World::Actors) => Ranks::Exactly(ranks),
+            (false, _) => Ranks::AtMost(ranks),
+        };
         Ok(options)
     }
 }

@@ -27,6 +27,13 @@ pub(crate) struct Plan {
     pub(crate) ending: Ending,
 }
 
+/// How many ranks a mesh is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ranks {
+    AtMost(usize),
+    Exactly(usize),
+}
+
 /// What the network does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Network {
@@ -91,6 +98,14 @@ pub(crate) enum Ending {
     Procs,
 }
 
+impl Ranks {
+    pub(crate) const fn most(self) -> usize {
+        match self {
+            Self::AtMost(n) | Self::Exactly(n) => n,
+        }
+    }
+}
+
 impl Network {
     pub(crate) fn faults(self) -> Faults {
         let delay = |min, max| Duration::from_millis(min)..=Duration::from_millis(max);
@@ -106,10 +121,10 @@ impl Network {
 }
 
 impl Plan {
-    /// What the seed says, with at most so many ranks.
-    pub(crate) fn draw(seed: u64, ranks_max: usize) -> Self {
+    /// What the seed says, with so many ranks.
+    pub(crate) fn draw(seed: u64, ranks: Ranks) -> Self {
         let mut rng = SplitMix64::named(seed, "plan");
-        let sizes = sizes(&mut rng, ranks_max);
+        let sizes = sizes(&mut rng, ranks);
         let size: usize = sizes.iter().product();
         let fan_out = (rng.below(4) > 0).then(|| 2 + index(&mut rng, 7));
         let networks = [Network::Good, Network::Slow, Network::Moderate, Network::Rough];
@@ -189,9 +204,9 @@ fn index(rng: &mut SplitMix64, below: usize) -> usize {
     rng.below(below as u64) as usize
 }
 
-fn sizes(rng: &mut SplitMix64, ranks_max: usize) -> Vec<usize> {
+fn sizes(rng: &mut SplitMix64, ranks: Ranks) -> Vec<usize> {
     let n_dims = 1 + index(rng, DIMS.len());
-    let (mut left, mut sizes) = (ranks_max, Vec::new());
+    let (mut left, mut sizes) = (ranks.most(), Vec::new());
     for nth in 0..n_dims {
         let most = match n_dims - nth {
             1 => left,
@@ -199,6 +214,11 @@ fn sizes(rng: &mut SplitMix64, ranks_max: usize) -> Vec<usize> {
         };
         // Large ones are what is asked for.
         let size = most - index(rng, most.div_ceil(2));
+        let size = match ranks {
+            Ranks::AtMost(_) => size,
+            Ranks::Exactly(_) if nth + 1 == n_dims => left,
+            Ranks::Exactly(_) => (1..=size).rev().find(|it| left % it == 0).unwrap_or(1),
+        };
         sizes.push(size);
         left /= size;
     }

@@ -20,7 +20,7 @@ use crate::ledger::{self, Ledger, OF_CHOSEN};
 use crate::plan::{Ending, Plan};
 use crate::probe::{Ask, Probe, registry};
 use crate::saboteur::Saboteur;
-use crate::teller::{SendNext, Teller};
+use crate::teller::{self, SendNext, Teller};
 use crate::watchers::watchers;
 
 /// What has come of a seed.
@@ -176,6 +176,9 @@ pub(crate) fn n_tasks() -> usize {
 /// Longer than anything may take.
 const MOST: Duration = Duration::from_secs(300);
 
+/// How long a sender pauses at most before it sends again.
+const BETWEEN: Duration = Duration::from_millis(1_500);
+
 async fn settle(plan: &Plan, net: &FaultNet) -> Result<World, String> {
     let proc = process(plan.seed, "owner");
     let (made, of_net) = (Arc::new(AtomicUsize::new(0)), net.clone());
@@ -251,7 +254,7 @@ async fn act(plan: &Plan, net: &FaultNet, world: World, after: &mut After) {
         after.n_alive_before_procs = ledger::with(|it| it.n_alive());
     }
     for sender in senders {
-        if timeout(MOST, sender).await.is_err() {
+        if timeout(sent_within(plan, is_dead), sender).await.is_err() {
             after.complaints.push("R1: a sender hangs".to_owned());
         }
     }
@@ -372,10 +375,17 @@ fn plan_of(plan: &Plan) -> Sending {
     Sending { n_sends: plan.n_sends, rng: SplitMix64::named(plan.seed, "sending") }
 }
 
+/// How long all may take that a sender sends. Where all who know the mesh have died with its owner nobody is told of an
+/// end, and each thing that is sent may take the time that it was given (R1): the judge looks at each of them.
+fn sent_within(plan: &Plan, is_dead: bool) -> Duration {
+    let each = teller::WITHIN + judge::SLACK + BETWEEN;
+    if is_dead { each * u32::try_from(plan.n_sends).unwrap_or(u32::MAX) } else { MOST }
+}
+
 async fn send(mut sending: Sending, teller: ActorRef<Teller>) {
     for _ in 0..sending.n_sends {
         // Mostly one right behind the other.
-        let most = if sending.rng.chance(0.3) { 1_500_000 } else { 3_000 };
+        let most = if sending.rng.chance(0.3) { BETWEEN.as_micros() as u64 } else { 3_000 };
         sleep(Duration::from_micros(sending.rng.below(most))).await;
         let next = SendNext { is_last: false };
         _ = teller.call(teller.proc(), next).within(MOST).await.is_ok();

@@ -237,6 +237,7 @@ impl Handler<Beat> for HostAgent {
             let (agent, life, beat) = (self.agent, Incarnation::FIRST, self.beat);
             self.beat = beat.next();
             self.lease.beat_sent(now, beat);
+            record::with(|it| it.beats(agent, beat));
             say(to, Answer::Heard { agent, life, beat }, cx);
             self.flush(cx);
         }

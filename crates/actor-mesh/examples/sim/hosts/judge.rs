@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller::Times;
-use mesh_core::{Incarnation, Reason, Status};
+use mesh_core::{Reason, Status};
 
 use super::plan::{Last, Plan};
-use super::record::{Crash, How, Life, Record, Reign, Told};
+use super::record::{Crash, How, Life, Of, Record, Reign, Told};
+
+mod told;
 
 /// What there is when all is over.
 #[derive(Default)]
@@ -27,12 +29,12 @@ pub(crate) fn judge(plan: &Plan, record: &Record, after: &After) -> Vec<String> 
     if !wrong.is_empty() {
         return wrong;
     }
-    let case = Case { plan, record };
+    let case = Case::new(plan, record);
     case.lives(&mut wrong);
     case.culls(&mut wrong);
     case.silences(&mut wrong);
     case.told(&mut wrong);
-    case.lost(&mut wrong);
+    case.ends(&mut wrong);
     case.settling(&mut wrong);
     case.hosts(&mut wrong);
     case.replaced(&mut wrong);
@@ -49,9 +51,16 @@ pub(crate) fn cull_within(times: &Times) -> Duration {
 struct Case<'a> {
     plan: &'a Plan,
     record: &'a Record,
+    /// Of which ends each controller has told its subscriber.
+    told: BTreeSet<(u64, Of)>,
 }
 
-type Of = (usize, Incarnation);
+impl<'a> Case<'a> {
+    fn new(plan: &'a Plan, record: &'a Record) -> Self {
+        let told = record.subscribers.iter().map(|told| (told.epoch, told.of())).collect();
+        Self { plan, record, told }
+    }
+}
 
 impl Case<'_> {
     const fn host_of(&self, rank: usize) -> usize {
@@ -77,6 +86,11 @@ impl Case<'_> {
                 if before.ended.is_some_and(|(_, how)| how == How::Succeeded) {
                     wrong.push(format!("K1: {what} begins before the one before it has ended"));
                 }
+            }
+            let is_end = |told: &&Told| told.of() == life.of() && told.epoch == *epoch;
+            let mut ends = self.record.subscribers.iter().filter(is_end);
+            if let Some(Told { at, status, .. }) = ends.find(|told| told.at < *begun) {
+                wrong.push(format!("K1, H2: {what} begins, and is {status} since {at:?}"));
             }
             let highest = obeyed.entry(self.host_of(*rank)).or_default();
             if *epoch < *highest {
@@ -147,82 +161,6 @@ impl Case<'_> {
         }
     }
 
-    /// N1, N2, N9, K1: each end once to whom it is told at all, of those that have ended, and for what it was.
-    fn told(&self, wrong: &mut Vec<String>) {
-        let mut owners: BTreeSet<(u64, Of)> = BTreeSet::new();
-        for told in &self.record.owners {
-            let Told { epoch, rank, incarnation, .. } = told;
-            if !owners.insert((*epoch, (*rank, *incarnation))) {
-                wrong.push(format!("N1: {epoch} tells of rank {rank}, {incarnation} again"));
-            }
-            self.is_right(told, wrong);
-        }
-        let mut subscribers: BTreeSet<(u64, Of)> = BTreeSet::new();
-        for Told { epoch, rank, incarnation, status, .. } in &self.record.subscribers {
-            let of = (*epoch, (*rank, *incarnation));
-            if !subscribers.insert(of) {
-                wrong.push(format!("N2: {epoch} tells of rank {rank}, {incarnation} again"));
-            }
-            if status.is_failure() && !owners.contains(&of) {
-                wrong.push(format!("N1: rank {rank}, {incarnation} is told a subscriber alone"));
-            }
-        }
-        for (epoch, (rank, incarnation)) in owners.difference(&subscribers) {
-            wrong
-                .push(format!("N2: rank {rank}, {incarnation} is told the owner of {epoch} alone"));
-        }
-    }
-
-    fn is_right(&self, told: &Told, wrong: &mut Vec<String>) {
-        let Told { epoch, at, rank, incarnation, status, .. } = told;
-        let reign = self.record.reigns.iter().find(|reign| reign.epoch == *epoch);
-        let is_deposed = reign.is_some_and(|reign| reign.to.is_some_and(|to| to <= *at));
-        let what = format!("rank {rank}, {incarnation} is told as {status}");
-        let lives = self.record.lives.iter().filter(|life| life.rank == *rank);
-        // One that was cut off is told the truth about its own, and not of what its successor keeps alive.
-        let mut lives = lives.filter(|_| !is_deposed);
-        let Some(life) = lives.find(|life| life.incarnation == *incarnation) else { return };
-        let how = life.ended.filter(|(ended, _)| ended <= at).map(|(_, how)| how);
-        let is_right = match status {
-            Status::Failed(cause) => match (&cause.reason, how) {
-                (Reason::Exit { code }, Some(How::Exit(it))) => *code == it,
-                (Reason::Orphaned, Some(How::Orphaned)) => true,
-                // Of those that no agent has spoken of, nobody knows more.
-                (Reason::LostByAgent, Some(_)) => true,
-                _ => false,
-            },
-            Status::Timeout { .. } => how.is_some(),
-            _ => false,
-        };
-        if !is_right {
-            wrong.push(format!("N9, K1: {what} at {at:?}, and was {:?}", life.ended));
-        }
-    }
-
-    /// O2, N1: no failure is lost, whoever was in charge.
-    fn lost(&self, wrong: &mut Vec<String>) {
-        let told: BTreeSet<Of> =
-            self.record.owners.iter().map(|told| (told.rank, told.incarnation)).collect();
-        for life in &self.record.lives {
-            let has_failed = match life.ended {
-                Some((_, How::Exit(code))) => code != 0,
-                Some((_, How::Orphaned)) => self.is_watched_after(life),
-                _ => false,
-            };
-            let Life { rank, incarnation, ended, .. } = life;
-            if has_failed && !told.contains(&(*rank, *incarnation)) {
-                wrong.push(format!("O2: rank {rank}, {incarnation} is lost: {ended:?}"));
-            }
-        }
-    }
-
-    /// Whether somebody was there to be told.
-    fn is_watched_after(&self, life: &Life) -> bool {
-        let is_last = matches!(self.plan.last, Last::Die(_));
-        let healed = self.plan.healed_at() + self.plan.times.timeout;
-        !is_last || life.ended.is_some_and(|(at, _)| at < healed)
-    }
-
     /// Rule 9: whoever has come anew declares nobody dead by silence for a lease.
     fn settling(&self, wrong: &mut Vec<String>) {
         for reign in self.record.reigns.iter().skip(1) {
@@ -238,33 +176,12 @@ impl Case<'_> {
         }
     }
 
-    /// H6: all that died with their host are told, those that are found together in one message.
-    fn hosts(&self, wrong: &mut Vec<String>) {
-        for Crash { host, at, ranks } in &self.record.crashes {
-            let later = |told: &&Told| {
-                told.at >= *at
-                    && matches!(told.status, Status::Timeout { .. })
-                    && self.host_of(told.rank) == *host
-            };
-            let mut by_epoch: BTreeMap<u64, BTreeMap<usize, BTreeSet<usize>>> = BTreeMap::new();
-            for told in self.record.owners.iter().filter(later) {
-                let steps = by_epoch.entry(told.epoch).or_default();
-                _ = steps.entry(told.step).or_default().insert(told.rank);
-            }
-            let is_whole = |told: &BTreeSet<usize>| ranks.iter().all(|rank| told.contains(rank));
-            let is_told = by_epoch.values().flat_map(BTreeMap::values).any(is_whole);
-            if !ranks.is_empty() && !is_told {
-                wrong.push(format!("H6: host {host} died at {at:?}, and told are {by_epoch:?}"));
-            }
-        }
-    }
-
     /// K3: whoever speaks again after a successor has come is told so, and lets go.
     fn replaced(&self, wrong: &mut Vec<String>) {
         let is_still = self.record.cuts.is_empty() && self.record.crashes.is_empty();
-        for Reign { epoch, rejoined, replaced, is_closed, .. } in &self.record.reigns {
+        for Reign { epoch, rejoined, replaced, closed, .. } in &self.record.reigns {
             // One for whom all have ended asks nobody any more.
-            let is_open = is_still && !is_closed;
+            let is_open = is_still && closed.is_none();
             let Some(rejoined) = rejoined.filter(|_| is_open) else { continue };
             let is_told = replaced.is_some_and(|at| at <= rejoined + REPLACED_WITHIN);
             if !is_told {
@@ -280,8 +197,8 @@ impl Case<'_> {
             // How it ended when it all ended is another matter.
             let ended = |life: &Life| life.ended.filter(|(at, _)| *at < self.quiet_from());
             let is_right = match last.map(ended) {
-                // Of a host that is gone no rank runs.
-                _ if self.crash_of(rank).is_some() => *status != Status::Running,
+                // Of a host that is gone every rank has ended.
+                _ if self.crash_of(rank).is_some() => status.is_terminal(),
                 Some(None) => *status == Status::Running,
                 // Of an agent that was given up nobody starts any.
                 _ if matches!(status, Status::Timeout { .. }) => true,
@@ -301,13 +218,17 @@ impl Case<'_> {
         self.plan.healed_at() + self.plan.times.timeout
     }
 
-    /// C1, C2, K2: nothing is left.
+    /// C1, C2, K2, N4: nothing is left.
     fn left(&self, after: &After, wrong: &mut Vec<String>) {
         if after.n_alive > 0 {
             wrong.push(format!("C2, K2: {} ranks are left", after.n_alive));
         }
         if self.plan.last == Last::Stop && !after.is_stopped {
             wrong.push("C1: the stop is answered before all have ended".to_owned());
+        }
+        let is_closed = self.record.reigns.last().is_some_and(|last| last.closed.is_some());
+        if self.plan.last == Last::Stop && !is_closed {
+            wrong.push("N4: it is not told that all have ended".to_owned());
         }
         if after.n_tasks_left > 0 {
             wrong.push(format!("C2: {} tasks are left after a minute", after.n_tasks_left));

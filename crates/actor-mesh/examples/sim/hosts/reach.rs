@@ -2,8 +2,10 @@
 
 use mesh_core::{Agents, Answer, Answers, Order, PortRef, Request, Status};
 use mesh_runtime::{Port, Proc};
+use mesh_shape::Rank;
 
 use super::agent::{Ordered, Told};
+use super::record;
 
 /// Reaches the agents of attached hosts. Dropping it ends nothing: a lease does.
 pub(crate) struct PortAgents {
@@ -21,6 +23,10 @@ impl Agents for PortAgents {
         let agent = request.agent;
         let Some(port) = self.agents.get(agent.index()) else { return };
         let is_renewal = matches!(request.order, Order::Renew { .. });
+        if let Order::Start { ranks, incarnation, .. } = &request.order {
+            let (epoch, lives) = (request.epoch.number(), ranks.iter().map(Rank::index));
+            record::with(|it| lives.for_each(|rank| it.knows(epoch, (rank, *incarnation))));
+        }
         let ordered = Ordered { request, to: self.me };
         let is_sent =
             self.proc.has_way_to(port.actor()) && port.try_cast(&self.proc, ordered).is_ok();

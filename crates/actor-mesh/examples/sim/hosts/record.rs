@@ -1,15 +1,19 @@
 //! `Record`: what has happened to attached hosts, and what was told of it. One for each thread, as the ledger is.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh_core::{Incarnation, Status};
+use mesh_core::{AgentId, Answer, BeatSeq, Incarnation, Status};
 
 use crate::ledger;
 
 thread_local! {
     static RECORD: RefCell<Record> = RefCell::default();
 }
+
+/// A life of a rank.
+pub(crate) type Of = (usize, Incarnation);
 
 #[derive(Default)]
 pub(crate) struct Record {
@@ -21,6 +25,13 @@ pub(crate) struct Record {
     pub(crate) crashes: Vec<Crash>,
     /// Which host was cut off, from when to when.
     pub(crate) cuts: Vec<(usize, Duration, Duration)>,
+    /// The beats of a host that a controller has heard: when each was sent, and when it was heard.
+    pub(crate) heard: BTreeMap<(u64, usize), Vec<(Duration, Duration)>>,
+    /// Of which lives of a rank a controller knows, and since when: it has ordered or announced them, or an agent has
+    /// told of them.
+    pub(crate) known: BTreeMap<(u64, usize), BTreeMap<Incarnation, Duration>>,
+    /// When each beat was sent, by its host and number.
+    beats: BTreeMap<(usize, BeatSeq), Duration>,
     n_steps: usize,
 }
 
@@ -70,7 +81,8 @@ pub(crate) struct Reign {
     pub(crate) rejoined: Option<Duration>,
     /// When it was told that another one is in its place.
     pub(crate) replaced: Option<Duration>,
-    pub(crate) is_closed: bool,
+    /// When it has said that all have ended.
+    pub(crate) closed: Option<Duration>,
 }
 
 /// A host that has died.
@@ -78,8 +90,8 @@ pub(crate) struct Reign {
 pub(crate) struct Crash {
     pub(crate) host: usize,
     pub(crate) at: Duration,
-    /// The ranks that lived there.
-    pub(crate) ranks: Vec<usize>,
+    /// Who lived there.
+    pub(crate) lives: Vec<Of>,
 }
 
 /// Does something with the record of this thread.
@@ -97,10 +109,32 @@ pub(crate) fn now() -> Duration {
     ledger::with(|it| it.now())
 }
 
+impl Life {
+    pub(crate) const fn of(&self) -> Of {
+        (self.rank, self.incarnation)
+    }
+}
+
+impl Told {
+    pub(crate) const fn of(&self) -> Of {
+        (self.rank, self.incarnation)
+    }
+}
+
 impl Reign {
     /// Whether it has died, or is cut off.
     pub(crate) const fn is_out(&self) -> bool {
         self.to.is_some() && self.rejoined.is_none()
+    }
+
+    /// Whether it was not in charge any more.
+    pub(crate) fn is_over(&self, at: Duration) -> bool {
+        self.to.is_some_and(|to| to <= at)
+    }
+
+    /// Whether it was in charge so late, and had something to say yet.
+    pub(crate) fn outlasts(&self, at: Duration) -> bool {
+        [self.to, self.replaced, self.closed].iter().flatten().all(|end| at < *end)
     }
 }
 
@@ -117,6 +151,34 @@ impl Record {
         let Some(life) = self.lives.get_mut(life) else { return };
         life.ended = Some((now(), how));
         ledger::note(format_args!("rank {}, {} ends: {how:?}", life.rank, life.incarnation));
+    }
+
+    /// An agent sends a beat.
+    pub(crate) fn beats(&mut self, agent: AgentId, beat: BeatSeq) {
+        _ = self.beats.insert((agent.index(), beat), now());
+    }
+
+    /// A controller hears an agent.
+    pub(crate) fn hears(&mut self, epoch: u64, answer: &Answer<Status>) {
+        match answer {
+            Answer::Heard { agent, beat, .. } => {
+                let host = agent.index();
+                if let Some(sent) = self.beats.get(&(host, *beat)) {
+                    self.heard.entry((epoch, host)).or_default().push((*sent, now()));
+                }
+            }
+            Answer::Reported { reports, .. } => {
+                let lives = reports.iter().filter(|(_, it)| it.report != Status::NotExist);
+                lives.for_each(|(rank, it)| self.knows(epoch, (rank.index(), it.incarnation)));
+            }
+            _ => (),
+        }
+    }
+
+    /// A controller knows of a life.
+    pub(crate) fn knows(&mut self, epoch: u64, (rank, incarnation): Of) {
+        let lives = self.known.entry((epoch, rank)).or_default();
+        _ = lives.entry(incarnation).or_insert_with(now);
     }
 
     /// What is told from now on is told together.

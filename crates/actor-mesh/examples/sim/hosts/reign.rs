@@ -6,7 +6,8 @@ use std::time::Duration;
 use controller::{Config, Controller, RestartConfig, Spec};
 use futures_util::future::join_all;
 use mesh_core::{
-    Change, Epoch, Interest, MeshId, MeshLabel, MeshState, News, OwnerNews, Plane, Status, Trouble,
+    Change, Epoch, Interest, MeshId, MeshLabel, MeshState, News, OwnerNews, Plane, Snapshot,
+    Status, Trouble,
 };
 use mesh_runtime::{Network, Proc};
 use mesh_shape::{Extent, RankSet, Region};
@@ -58,9 +59,8 @@ impl Reigning {
         let mut setup = Setup::new(machine, agents, Clock::start());
         setup.opening = if number == 1 { Opening::Start } else { Opening::Adopt };
         let (Supervision { controller, owner, answers }, run) = supervise(setup);
-        let (from, is_closed) = (record::now(), false);
-        let reign =
-            Reign { epoch: number, from, to: None, rejoined: None, replaced: None, is_closed };
+        let (from, to, rejoined, replaced, closed) = (record::now(), None, None, None, None);
+        let reign = Reign { epoch: number, from, to, rejoined, replaced, closed };
         record::with(|it| it.reigns.push(reign));
         let mut tasks: Vec<_> =
             hosts.iter().map(|host| tokio::spawn(reach(network.clone(), host.clone()))).collect();
@@ -68,6 +68,7 @@ impl Reigning {
         tasks.push(tokio::spawn(async move {
             loop {
                 let Told(answer) = told.recv().await;
+                record::with(|it| it.hears(number, &answer));
                 // What finds no room is asked again.
                 _ = answers.send(answer).is_ok();
             }
@@ -148,6 +149,10 @@ async fn own(epoch: u64, mut owner: Owner) {
             for change in &failures.changes {
                 let told = told(epoch, step, change);
                 told.iter().for_each(|told| note("owner", told));
+                if change.restart_in.is_some() {
+                    let next = |told: &record::Told| (told.rank, told.incarnation.next());
+                    told.iter().map(next).for_each(|of| it.knows(epoch, of));
+                }
                 it.owners.extend(told);
             }
         });
@@ -162,13 +167,18 @@ async fn watch(epoch: u64, controller: ControllerRef<Status>) {
     while let Some(event) = events.next().await {
         record::with(|it| {
             let step = it.next_step();
+            let mut hear = |changes: &[Change]| {
+                for change in changes.iter().filter(|it| it.status.is_terminal()) {
+                    let told = told(epoch, step, change);
+                    told.iter().for_each(|told| note("subscriber", told));
+                    it.subscribers.extend(told);
+                }
+            };
             match &event.news {
-                News::Changed(changes) => {
-                    for change in changes.iter().filter(|it| it.status.is_terminal()) {
-                        let told = told(epoch, step, change);
-                        told.iter().for_each(|told| note("subscriber", told));
-                        it.subscribers.extend(told);
-                    }
+                News::Changed(changes) => hear(changes),
+                News::Snapshot(Snapshot { failed, stopped, .. }) => {
+                    hear(failed);
+                    hear(stopped);
                 }
                 News::Trouble(trouble) => {
                     ledger::note(format_args!("subscriber of {epoch}: {trouble:?}"));
@@ -180,7 +190,7 @@ async fn watch(epoch: u64, controller: ControllerRef<Status>) {
                 }
                 News::Closed => {
                     if let Some(reign) = it.reign(epoch) {
-                        reign.is_closed = true;
+                        reign.closed = Some(record::now());
                     }
                 }
                 _ => (),

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::agent::{Exit, HostAgent, Keeping};
 use super::judge::{self, After};
 use super::plan::{Deed, Last, Plan};
-use super::record::{self, Crash};
+use super::record::{self, Crash, Life, Of};
 use super::reign::Reigning;
 use crate::ledger;
 use crate::plan::Way;
@@ -75,6 +75,8 @@ async fn live(plan: &Plan, net: &FaultNet, after: &mut After) -> Result<(), Stri
             let state = state.map_err(|why| format!("C1: the stop is not answered: {why}"))?;
             let is_over = state.ranks.iter().all(|it| it.status.is_terminal());
             after.is_stopped = is_over;
+            // Whoever is told of it has the time to hear it.
+            sleep(Duration::from_millis(100)).await;
         }
         Last::Die(how) => {
             over(*number);
@@ -179,10 +181,10 @@ fn over(number: u64) {
 /// A host dies, and all that is on it.
 fn crash(plan: &Plan, net: &FaultNet, host: &Host, number: usize) {
     record::with(|it| {
-        let is_here = |rank: &usize| plan.ranks_of(number).contains(rank);
+        let is_here = |(rank, _): &Of| plan.ranks_of(number).contains(rank);
         let alive = it.lives.iter().filter(|life| life.ended.is_none());
-        let ranks = alive.map(|life| life.rank).filter(is_here).collect();
-        it.crashes.push(Crash { host: number, at: record::now(), ranks });
+        let lives = alive.map(Life::of).filter(is_here).collect();
+        it.crashes.push(Crash { host: number, at: record::now(), lives });
     });
     net.crash(&host.site);
     host.agent.proc().kill();

@@ -219,7 +219,7 @@ async fn what_is_given_does_not_overtake_what_waits_for_room_at_its_sender() {
 /// R2: the same where it waits for the way to be opened, which somebody else does meanwhile.
 #[tokio::test(start_paused = true)]
 async fn what_is_given_does_not_overtake_what_waits_for_a_session() {
-    let (world, guest) = world_and_guest("procs=3", &LocalTransport::default()).await;
+    let (world, guest, _) = world_and_guest("procs=3", &LocalTransport::default()).await;
     let tools = world.tools().await;
     let mesh = sent(tools.mesh_ref());
     let from = guest.proc();
@@ -241,7 +241,7 @@ async fn what_is_given_does_not_overtake_what_waits_for_a_session() {
 /// R2: the same where nobody knows yet where the ranks are; what is called comes behind what was cast, too.
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_first_of_all_arrives_in_order() {
-    let (world, guest) = world_and_guest("procs=3", &LocalTransport::default()).await;
+    let (world, guest, _) = world_and_guest("procs=3", &LocalTransport::default()).await;
     let tools = world.tools().await;
     let (mesh, from) = (sent(tools.mesh_ref()), guest.proc());
     let [mut first, mut second] = [1, 2].map(|n| Box::pin(mesh.cast(from, Say(n))));
@@ -257,7 +257,7 @@ async fn what_is_sent_first_of_all_arrives_in_order() {
 /// R1, R2: whoever stands behind a cast that is given up has its turn.
 #[tokio::test(start_paused = true)]
 async fn a_cast_that_is_dropped_while_it_waits_lets_the_next_one_go() {
-    let (world, guest) = world_and_guest("procs=3", &LocalTransport::default()).await;
+    let (world, guest, _) = world_and_guest("procs=3", &LocalTransport::default()).await;
     let tools = world.tools().await;
     let mesh = sent(tools.mesh_ref());
     let from = guest.proc();

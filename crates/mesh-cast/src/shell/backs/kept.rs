@@ -121,7 +121,7 @@ mod tests {
             DebugValue::Counter(n) if key.key().name() == "meshwarden_lost_returns_total" => {
                 Some(n)
             }
-            _ => None,
+            DebugValue::Gauge(_) | DebugValue::Histogram(_) | DebugValue::Counter(_) => None,
         });
         lost.sum()
     }

@@ -81,9 +81,9 @@ pub struct Waited {
 /// The mesh need not exist yet.
 ///
 /// Answered when it is taken, or with why it is not: so many ports are told, and no more. The same port twice for one
-/// mesh counts once, and begins anew with what the actors are then. The stream ends with [`StateNews::Closed`], with [`StopStream`], or with the first message that
-/// comes back from the port (N7). If the process ends, so does the stream, without a word: that is told by whoever
-/// supervises the processes, and another life of it has another agent.
+/// mesh counts once, and begins anew with what the actors are then. The stream ends with [`StateNews::Closed`], with
+/// [`StopStream`], or with the first message that comes back from the port (N7). If the process ends, so does the
+/// stream, without a word: that is told by whoever supervises the processes, and another life of it has another agent.
 ///
 /// A port without room is told what is new when it has some, within a second: what each rank is then, and how each of
 /// its last lives has ended. Of a rank that has ended more than eight lives meanwhile, the ends before those are left

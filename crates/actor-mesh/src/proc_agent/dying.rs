@@ -107,10 +107,11 @@ impl Dying {
 impl Drop for Dying {
     fn drop(&mut self) {
         let left = std::mem::take(&mut self.doomed).into_values();
-        let left: Vec<_> = left.filter(|doomed| doomed.killed.is_none()).collect();
+        let mut left: Vec<_> = left.filter(|doomed| doomed.killed.is_none()).collect();
         if left.is_empty() {
             return;
         }
+        left.sort_by_key(|doomed| doomed.asked);
         // It ends with the runtime, and so do they.
         drop(self.runtime.spawn(async move {
             for Doomed { actor, asked, .. } in left {

@@ -170,7 +170,13 @@ impl Backs {
         self.custody.take(to, number).map(Held::again)
     }
 
-    /// What was passed on to a process that is lost, or to one where nobody takes it, and is not known to have arrived.
+    /// What was passed on to somebody who does not take it: others in the same process may, and what they say of what
+    /// they have still counts.
+    pub(super) fn refused(&mut self, to: ActorId) -> Vec<Held> {
+        self.custody.take_of(to).into_iter().map(Held::again).collect()
+    }
+
+    /// What was passed on to a process that is lost, and is not known to have arrived.
     pub(super) fn lose_peer(&mut self, peer: PeerId) -> Vec<Held> {
         self.posts.lose(peer);
         self.custody.iter_mut().for_each(|held| held.outlive(peer));

@@ -52,8 +52,8 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     /// Something that was to go back could not be sent to somebody, by that number. Only relays pass it on.
     fn back_not_sent(&mut self, _: ActorId, _: u64, _: &mut Context<Self>) {}
 
-    /// Nobody in that process takes what goes back.
-    fn backs_refused(&mut self, _: PeerId, _: &mut Context<Self>) {}
+    /// That actor does not take what goes back: it has ended.
+    fn backs_refused(&mut self, _: ActorId, _: &mut Context<Self>) {}
 
     fn on_peer_lost(&mut self, PeerLost { peer, .. }: PeerLost, cx: &mut Context<Self>) {
         let links = self.links();
@@ -99,7 +99,7 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
     }
 
     fn on_returned(&mut self, undelivered: Undelivered, cx: &mut Context<Self>) {
-        let (to, why) = (undelivered.to.peer(), undelivered.why);
+        let (to, why) = (undelivered.to, undelivered.why);
         match came_back(undelivered) {
             CameBack::Legs(legs) => self.legs_failed(legs, cx),
             // Of a session that is lost there is word whether or not anything comes back.

@@ -291,7 +291,7 @@ impl Linked for RelayActor {
         self.heard.lose(peer);
         // What waits to go up goes all the same: it may have been asked for by another session.
         self.run(Event::Lost { node: peer, why: Unreached::Lost }, cx);
-        self.pass_back_again(peer, None, cx);
+        self.pass_back_again(peer, cx);
     }
 
     fn back_not_sent(&mut self, to: ActorId, number: u64, cx: &mut Context<Self>) {
@@ -300,8 +300,10 @@ impl Linked for RelayActor {
         }
     }
 
-    fn backs_refused(&mut self, peer: PeerId, cx: &mut Context<Self>) {
-        self.pass_back_again(peer, Some(peer), cx);
+    fn backs_refused(&mut self, to: ActorId, cx: &mut Context<Self>) {
+        for held in self.backs.refused(to) {
+            self.pass_back(held, Some(to.peer()), cx);
+        }
     }
 }
 

@@ -37,8 +37,18 @@ impl<T> Custody<T> {
         // No actor has this number, and those of a process are neighbours.
         let first = ActorId { proc: peer.proc, life: peer.life, index: 0 };
         let theirs = self.kept.range((first, 0)..).take_while(|((to, _), _)| to.peer() == peer);
-        let theirs: Vec<_> = theirs.map(|(key, _)| *key).collect();
-        theirs.into_iter().filter_map(|key| self.kept.remove(&key)).collect()
+        let theirs = theirs.map(|(key, _)| *key).collect();
+        self.take_those(theirs)
+    }
+
+    /// All that was passed on to that very one, in order.
+    pub(super) fn take_of(&mut self, to: ActorId) -> Vec<T> {
+        let theirs = self.kept.range((to, 0)..=(to, u64::MAX)).map(|(key, _)| *key).collect();
+        self.take_those(theirs)
+    }
+
+    fn take_those(&mut self, keys: Vec<(ActorId, u64)>) -> Vec<T> {
+        keys.into_iter().filter_map(|key| self.kept.remove(&key)).collect()
     }
 
     /// All that was passed on: to whom, by which number, and what.
@@ -94,6 +104,19 @@ mod tests {
         assert_eq!(custody.take_all(one.peer()), [0, 2, 3, 5]);
         assert_eq!(custody.take_all(one.peer()), []);
         assert_eq!(custody.take_all(other.peer()), [1, 4]);
+    }
+
+    /// R3: that one does not take it says nothing of others who live in the same process.
+    #[test]
+    fn what_one_refuses_others_beside_it_still_have() {
+        let (one, beside) = (actor(1, 3), actor(1, 5));
+        let mut custody = Custody::new();
+        for it in 0..4 {
+            custody.keep([one, beside][it % 2], it);
+        }
+        assert_eq!(custody.take_of(one), [0, 2]);
+        assert_eq!(custody.holders(), [beside]);
+        assert_eq!(custody.take_all(one.peer()), [1, 3]);
     }
 
     /// The same may pass by twice: to somebody who passes it on to where it came from.

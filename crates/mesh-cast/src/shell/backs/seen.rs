@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// How many of those that came last are known. What is passed on again follows what it was first by few.
-const SEEN: usize = 8192;
+/// How many of those that came last are known: as many as one relay may keep by
+/// [`back_bytes`](crate::Limits::back_bytes), and so may pass on again in a row.
+const SEEN: usize = 1 << 18;
 
 /// The ids of those that came last, the newest last.
 #[derive(Debug, Default)]

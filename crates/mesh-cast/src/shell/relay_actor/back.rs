@@ -18,16 +18,11 @@ impl RelayActor {
         }
     }
 
-    /// What was passed on to a process, and is not known to have arrived, takes another way, or the same by another
-    /// session.
-    pub(super) fn pass_back_again(
-        &mut self,
-        peer: PeerId,
-        avoid: Option<PeerId>,
-        cx: &Context<Self>,
-    ) {
+    /// What was passed on to a process that is lost, and is not known to have arrived, takes another way, or the same by
+    /// another session.
+    pub(super) fn pass_back_again(&mut self, peer: PeerId, cx: &Context<Self>) {
         for held in self.backs.lose_peer(peer) {
-            self.pass_back(held, avoid, cx);
+            self.pass_back(held, None, cx);
         }
     }
 

@@ -124,7 +124,7 @@ impl Handler<Sweep> for RelayActor {
             self.back_not_sent(to, number, cx);
         }
         for peer in self.backs.stranded(cx.proc()) {
-            self.pass_back_again(peer, None, cx);
+            self.pass_back_again(peer, cx);
         }
         self.heard.sweep(FORGOTTEN_AFTER);
         self.books.sweep(&self.heard.meshes(), FORGOTTEN_AFTER);

@@ -67,6 +67,7 @@ impl Target {
     async fn known_in_line(
         &self,
         table: &mut watch::Receiver<Table>,
+        until: Instant,
     ) -> (Option<Arc<Known>>, Option<Place>) {
         let (lines, pair) = (&self.view.lines, self.pair(None));
         if !lines.has(pair)
@@ -74,9 +75,17 @@ impl Target {
         {
             return (Some(known), None);
         }
-        let place = lines.stand(pair);
+        let place = lines.stand(pair, until);
         place.first().await;
         (known(table).await, Some(place))
+    }
+
+    /// Why nothing was sent to any rank: nobody says where they are, or all the time went by in a line.
+    fn unsent(&self, table: &watch::Receiver<Table>, within: Duration) -> RankError {
+        match table.borrow().now() {
+            Some(_) => RankError::Deadline { within },
+            None => RankError::NoController,
+        }
     }
 
     /// How many of its ranks are meant.

@@ -204,8 +204,9 @@ impl<R> Slot<R> {
     /// Answers. It comes back if nobody waits for it any more, or if the session has ended that the call was given past:
     /// then that is the answer, though nobody may have noticed it yet.
     pub(crate) fn settle(&self, answer: Result<R, Fault>) -> Result<(), Result<R, Fault>> {
-        let is_lost = self.gather.is_lost(self.index);
         let mut state = self.gather.lock();
+        // Under the lock: who polls after the end of the session has been given the answer before, or never is.
+        let is_lost = self.gather.is_lost(self.index);
         let (answer, unheard) = match is_lost && state.is_given(self.index) {
             true => (Err(PEER_LOST), Err(answer)),
             false => (answer, Ok(())),

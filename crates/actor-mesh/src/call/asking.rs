@@ -85,8 +85,8 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         let known = timeout_at(deadline, known).await;
         let said = match known.ok().flatten() {
             None => {
-                let no_controller = |rank| (rank, Err(RankError::NoController));
-                let all = target.ranks().map(|(rank, _)| no_controller(rank));
+                let error = target.unsent(&table, within);
+                let all = target.ranks().map(|(rank, _)| (rank, Err(error.clone())));
                 all.for_each(|(rank, answer)| gathering.settle(rank, answer));
                 stream::empty().boxed()
             }

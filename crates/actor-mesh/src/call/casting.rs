@@ -85,9 +85,10 @@ where
 {
     let deadline = deadline_after(within);
     let mut table = target.view.watch();
-    let known = timeout_at(deadline, target.known_in_line(&mut table)).await;
+    let known = timeout_at(deadline, target.known_in_line(&mut table, deadline)).await;
     let Ok((Some(known), place)) = known else {
-        return target.ranks().map(|(rank, _)| (rank, RankError::NoController)).collect();
+        let error = target.unsent(&table, within);
+        return target.ranks().map(|(rank, _)| (rank, error.clone())).collect();
     };
     let roster = target.view.roster(&known);
     let (found, mut not_sent) = target.find(&roster);
@@ -117,8 +118,8 @@ where
             target.open(&opening).await;
             letter.cast(&target.from, PortRef::of(opening.actor)).await;
         };
-        let pair = target.pair(Some(to.seated));
-        if let Err(waits) = target.view.lines.cast(pair, sent).await {
+        let until = (target.pair(Some(to.seated)), deadline);
+        if let Err(waits) = target.view.lines.cast(until, sent).await {
             legs.push(async move { timeout_at(deadline, waits).await.err().map(|_| to.rank) });
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use mesh_core::ActorId;
+use tokio::time::Instant;
 
 /// What waits in this process on its way to the ranks of a mesh: for room, for a session, or for word of where they are.
 /// Most often nothing.
@@ -24,13 +25,21 @@ struct State {
 /// Who sends, an actor or a program, and to whom; `None` if that is not known yet.
 pub(crate) type Pair = (Option<ActorId>, Option<ActorId>);
 
-/// Bound: each cast has a deadline, and each call.
+/// Bound: each cast has a deadline, and each call. That of a cast holds also where nobody polls it any more.
 #[derive(Debug, Default)]
 struct Line {
-    /// By their numbers; with a waker, once it was looked whether they are the first.
-    casts: BTreeMap<u64, Option<Waker>>,
+    /// By their numbers.
+    casts: BTreeMap<u64, Standing>,
     /// Of calls that wait for some of the casts, and that nobody waits for.
     calls: Vec<Waker>,
+}
+
+/// A cast in a line.
+#[derive(Debug)]
+struct Standing {
+    until: Instant,
+    /// Once it was looked whether it is the first.
+    waker: Option<Waker>,
 }
 
 /// A cast that waits for its turn, or has begun and could not be done at once.
@@ -55,17 +64,20 @@ impl Lines {
     /// Those whom something of a sender waits for, in order.
     pub(crate) fn to(&self, from: Option<ActorId>) -> Vec<ActorId> {
         let state = self.lock();
-        state.lines.keys().filter(|(of, _)| *of == from).filter_map(|(_, to)| *to).collect()
+        let of_sender = state.lines.range((from, None)..).take_while(|((of, _), _)| *of == from);
+        let now = Instant::now();
+        let live = of_sender.filter(|(_, line)| line.is_live(now));
+        live.filter_map(|((_, to), _)| *to).collect()
     }
 
     /// Casts, if nothing of the pair waits, and this need not either.
     ///
     /// # Errors
     ///
-    /// It stands in line, and is to be awaited.
+    /// It stands in line, and is to be awaited until then.
     pub(crate) async fn cast<F: Future>(
         self: &Arc<Self>,
-        pair: Pair,
+        (pair, until): (Pair, Instant),
         work: F,
     ) -> Result<F::Output, InLine<F>> {
         let mut work = Box::pin(work);
@@ -75,25 +87,26 @@ impl Lines {
                 return Ok(output);
             }
         }
-        Err(InLine { place: self.stand(pair), work })
+        Err(InLine { place: self.stand(pair, until), work })
     }
 
     /// The turn of a call, if casts of the pair wait.
     pub(crate) fn turn(self: &Arc<Self>, pair: Pair) -> Option<Turn> {
         let mut state = self.lock();
-        state.lines.contains_key(&pair).then(|| state.number(Arc::clone(self), pair))
+        state.has(&pair).then(|| state.number(Arc::clone(self), pair))
     }
 
     /// Whether a cast of the pair waits.
     pub(crate) fn has(&self, pair: Pair) -> bool {
-        self.lock().lines.contains_key(&pair)
+        self.lock().has(&pair)
     }
 
-    /// The last place in a line.
-    pub(crate) fn stand(self: &Arc<Self>, pair: Pair) -> Place {
+    /// The last place in a line. It is given up then, whatever becomes of it.
+    pub(crate) fn stand(self: &Arc<Self>, pair: Pair, until: Instant) -> Place {
         let mut state = self.lock();
         let turn = state.number(Arc::clone(self), pair);
-        state.lines.entry(pair).or_default().casts.insert(turn.number, None);
+        let standing = Standing { until, waker: None };
+        state.lines.entry(pair).or_default().casts.insert(turn.number, standing);
         Place(turn)
     }
 
@@ -104,6 +117,10 @@ impl Lines {
 }
 
 impl State {
+    fn has(&self, pair: &Pair) -> bool {
+        self.lines.get(pair).is_some_and(|line| line.is_live(Instant::now()))
+    }
+
     /// The turn after all that were given so far.
     const fn number(&mut self, lines: Arc<Lines>, pair: Pair) -> Turn {
         let number = self.next;
@@ -113,13 +130,20 @@ impl State {
 }
 
 impl Line {
+    /// Whether anything waits in it.
+    fn is_live(&self, now: Instant) -> bool {
+        self.casts.values().any(|it| it.until > now)
+    }
+
     /// Whether it is the turn of this number. If not, `waker` is woken when that may have changed.
     fn poll_turn(&mut self, number: u64, waker: &Waker) -> Poll<()> {
-        if self.casts.first_key_value().is_none_or(|(first, _)| *first >= number) {
+        let now = Instant::now();
+        let first = self.casts.iter().find(|(_, it)| it.until > now);
+        if first.is_none_or(|(first, _)| *first >= number) {
             return Poll::Ready(());
         }
         match self.casts.get_mut(&number) {
-            Some(own) => *own = Some(waker.clone()),
+            Some(own) => own.waker = Some(waker.clone()),
             None if self.calls.iter().any(|known| known.will_wake(waker)) => (),
             None => self.calls.push(waker.clone()),
         }
@@ -146,7 +170,19 @@ impl Future for Turn {
 impl Place {
     /// Waits until it is the first.
     pub(crate) async fn first(&self) {
-        poll_fn(|cx| self.0.poll_turn(cx)).await;
+        poll_fn(|cx| self.poll_first(cx)).await;
+    }
+
+    /// One that has stood for too long has no turn any more: whoever polls it gives it up.
+    fn poll_first(&self, cx: &Context<'_>) -> Poll<()> {
+        let Self(Turn { lines, pair, number }) = self;
+        let mut state = lines.lock();
+        match state.lines.get_mut(pair) {
+            Some(line) if line.casts.get(number).is_some_and(|it| it.until > Instant::now()) => {
+                line.poll_turn(*number, cx.waker())
+            }
+            _ => Poll::Pending,
+        }
     }
 }
 
@@ -156,7 +192,7 @@ impl Drop for Place {
         let mut state = lines.lock();
         let Some(line) = state.lines.get_mut(pair) else { return };
         line.casts.remove(number);
-        let next = line.casts.first_entry().and_then(|mut first| first.get_mut().take());
+        let next = line.casts.first_entry().and_then(|mut first| first.get_mut().waker.take());
         let calls = std::mem::take(&mut line.calls);
         if line.casts.is_empty() {
             state.lines.remove(pair);
@@ -171,7 +207,7 @@ impl<F: Future> Future for InLine<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        ready!(self.place.0.poll_turn(cx));
+        ready!(self.place.poll_first(cx));
         self.work.as_mut().poll(cx)
     }
 }

@@ -1,6 +1,7 @@
 //! Who has a turn when, without anybody to send to.
 
 use std::future::{pending, ready};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use mesh_core::{Incarnation, ProcId};
@@ -13,6 +14,11 @@ fn to(index: u64) -> Pair {
     (None, Some(ActorId { proc, life, index }))
 }
 
+/// When none of the tests is still there.
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
 fn is_first(place: &Place) -> bool {
     place.first().now_or_never().is_some()
 }
@@ -22,9 +28,9 @@ fn is_first(place: &Place) -> bool {
 fn each_has_its_turn_when_those_before_it_are_gone() {
     let lines = Arc::<Lines>::default();
     assert!(lines.turn(to(1)).is_none());
-    let [first, second] = [(); 2].map(|()| lines.stand(to(1)));
+    let [first, second] = [(); 2].map(|()| lines.stand(to(1), later()));
     let mut call = lines.turn(to(1)).expect("casts wait");
-    let third = lines.stand(to(1));
+    let third = lines.stand(to(1), later());
     assert_eq!([&first, &second, &third].map(is_first), [true, false, false]);
     drop(second);
     assert!((&mut call).now_or_never().is_none());
@@ -38,7 +44,7 @@ fn each_has_its_turn_when_those_before_it_are_gone() {
 #[test]
 fn what_is_done_at_once_stands_in_no_line() {
     let lines = Arc::<Lines>::default();
-    let done = lines.cast(to(1), ready(7)).now_or_never().expect("it waits for nobody");
+    let done = lines.cast((to(1), later()), ready(7)).now_or_never().expect("it waits for nobody");
     assert_eq!(done.ok(), Some(7));
     assert!(lines.to(None).is_empty());
 }
@@ -47,13 +53,29 @@ fn what_is_done_at_once_stands_in_no_line() {
 #[test]
 fn what_cannot_be_done_at_once_holds_up_what_is_for_the_same_actor_and_nothing_else() {
     let lines = Arc::<Lines>::default();
-    let cast = |pair| lines.cast(pair, pending::<()>()).now_or_never().expect("it is begun");
+    let cast =
+        |pair| lines.cast((pair, later()), pending::<()>()).now_or_never().expect("it is begun");
     let waits = cast(to(2)).expect_err("it is not done");
     assert_eq!(lines.to(None), to(2).1.into_iter().collect::<Vec<_>>());
-    let behind = lines.cast(to(2), ready(())).now_or_never().expect("it stands in line");
+    let behind = lines.cast((to(2), later()), ready(())).now_or_never().expect("it stands in line");
     let mut behind = behind.expect_err("it waits for its turn");
     assert!((&mut behind).now_or_never().is_none());
-    assert!(lines.cast(to(1), ready(())).now_or_never().is_some_and(|done| done.is_ok()));
+    assert!(
+        lines.cast((to(1), later()), ready(())).now_or_never().is_some_and(|done| done.is_ok())
+    );
     drop(waits);
     assert!((&mut behind).now_or_never().is_some());
+}
+
+/// R1: a cast that nobody polls any more holds up others until its deadline, and no longer.
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_kept_is_given_up_with_its_deadline() {
+    let lines = Arc::<Lines>::default();
+    let kept = lines.cast((to(1), later()), pending::<()>()).await.expect_err("it is not done");
+    let mut call = lines.turn(to(1)).expect("a cast waits");
+    assert!((&mut call).now_or_never().is_none());
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert!((&mut call).now_or_never().is_some());
+    assert!(!lines.has(to(1)) && lines.to(None).is_empty());
+    assert!(kept.now_or_never().is_none(), "whoever polls it gives it up");
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use meshwarden::Root;
 use meshwarden::mesh_core::{Cgroup, OwnCgroup, Surroundings};
+use meshwarden::mesh_shape::extent;
 use meshwarden::prelude::HostMesh;
 use rustix::process::{Resource, getrlimit};
 
@@ -38,7 +39,8 @@ impl Abilities {
             skip(Kind::SegvCore, why);
         }
         let surroundings = Surroundings { cgroup: LIMITED, ..Surroundings::default() };
-        let mesh = root.procs("procs=1".parse()?).name("probe").surroundings(surroundings);
+        let mesh = root.procs(extent!(hosts = hosts.len())?).name("probe");
+        let mesh = mesh.surroundings(surroundings);
         match patiently("a probe", mesh.command("sleep", ["1000"]).start(hosts)).await? {
             Ok(mut mesh) => {
                 if let Err(error) = patiently("a probe", mesh.ready()).await? {

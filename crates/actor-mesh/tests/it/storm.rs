@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use mesh_runtime::{
     ProcConfig,
 };
 use mesh_shape::Rank;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -45,24 +45,18 @@ struct Ledger {
     is_lost: [AtomicBool; RANKS],
 }
 
+/// Of all senders and ranks: what goes by a session may be encoded, and a ledger cannot be.
+static LEDGER: OnceLock<Ledger> = OnceLock::new();
+
+fn ledger() -> &'static Ledger {
+    LEDGER.get_or_init(Ledger::default)
+}
+
 /// The next of a sender. It is answered with whether the loss of who answers was told before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Rain {
-    ledger: Arc<Ledger>,
     sender: usize,
     number: u64,
-}
-
-impl Serialize for Rain {
-    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("it stays in the program"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Rain {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom("it stays in the program"))
-    }
 }
 
 impl Message for Rain {
@@ -89,14 +83,14 @@ impl Actor for Barrel {
 
 impl Handler<Rain> for Barrel {
     async fn handle(&mut self, rain: Rain, _: &mut Context<Self>) -> Result<bool, Failure> {
-        let Rain { ledger, sender, number } = rain;
+        let Rain { sender, number } = rain;
         if number.is_multiple_of(3) {
             tokio::task::yield_now().await;
         }
         let mut taken =
-            ledger.taken.lock().ok().ok_or_else(|| Failure::new("a test has failed"))?;
+            ledger().taken.lock().ok().ok_or_else(|| Failure::new("a test has failed"))?;
         taken.entry((sender, self.0)).or_default().push(number);
-        Ok(ledger.is_lost[self.0].load(Ordering::SeqCst))
+        Ok(ledger().is_lost[self.0].load(Ordering::SeqCst))
     }
 }
 
@@ -142,7 +136,6 @@ struct Voice {
     number: usize,
     from: Deputy,
     mesh: ActorMeshRef<Barrel>,
-    ledger: Arc<Ledger>,
     draws: Draws,
     /// How many messages it has sent, each of another number.
     n_sent: u64,
@@ -169,8 +162,7 @@ impl Voice {
 
     fn next(&mut self) -> Rain {
         self.n_sent += 1;
-        let (ledger, sender) = (Arc::clone(&self.ledger), self.number);
-        Rain { ledger, sender, number: self.n_sent }
+        Rain { sender: self.number, number: self.n_sent }
     }
 
     async fn cast(&mut self) {
@@ -224,7 +216,7 @@ impl Voice {
 
     /// Of whom the loss was told by now.
     fn lost(&self) -> [bool; RANKS] {
-        self.ledger.is_lost.each_ref().map(|is_lost| is_lost.load(Ordering::SeqCst))
+        ledger().is_lost.each_ref().map(|is_lost| is_lost.load(Ordering::SeqCst))
     }
 
     /// R1, H2
@@ -246,7 +238,7 @@ impl Voice {
     fn failed(&self, rank: Rank, error: &RankError) {
         let is_loss = matches!(error, RankError::Ended(_) | RankError::Undelivered(_));
         assert!(rank.index() < VICTIMS && is_loss, "rank {rank}: {error}");
-        self.ledger.is_lost[rank.index()].store(true, Ordering::SeqCst);
+        ledger().is_lost[rank.index()].store(true, Ordering::SeqCst);
     }
 }
 
@@ -280,14 +272,13 @@ async fn the_living_have_all_and_the_lost_are_silent() {
     let procs = LocalProcs::start(&proc, "homes", extent, registry).await.expect("they start");
     let spec = ActorSpec::<Barrel>::per_rank("barrels", |point| point.rank().index());
     let barrels = soon(ActorMesh::spawn(&proc, &procs.procs(), spec)).await;
-    let (barrels, ledger) = (barrels.expect("they start"), Arc::<Ledger>::default());
+    let barrels = barrels.expect("they start");
     let mut voices = Vec::new();
     for number in 0..SENDERS {
         let voice = Voice {
             number,
             from: somebody(&proc).await,
             mesh: barrels.mesh_ref().clone(),
-            ledger: Arc::clone(&ledger),
             draws: Draws(seed.0 + number as u64),
             n_sent: 0,
             ahead: FuturesUnordered::new(),
@@ -302,7 +293,7 @@ async fn the_living_have_all_and_the_lost_are_silent() {
     for voice in voices {
         sent.extend([soon(voice).await.expect("nothing is broken")]);
     }
-    let taken = ledger.taken.lock().expect("nobody panics with it");
+    let taken = ledger().taken.lock().expect("nobody panics with it");
     for ((sender, rank), numbers) in &*taken {
         assert!(numbers.is_sorted_by(|one, next| one < next), "{sender} to {rank}: {numbers:?}");
     }

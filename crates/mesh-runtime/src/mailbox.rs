@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use self::admission::{Admission, Turn};
 
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::sync::{self, AtomicBool, Mutex, MutexGuard, Ordering};
 
 // Where it is from wherever this file is compiled: tests do so, too.
 #[path = "mailbox/admission.rs"]
@@ -332,9 +332,8 @@ impl<Q: Line, C> Mailbox<Q, C> {
         }
     }
 
-    /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
     fn lock(&self) -> MutexGuard<'_, Queue<Q, C>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.queue)
     }
 }
 

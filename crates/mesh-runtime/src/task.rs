@@ -28,6 +28,7 @@ use crate::shared::{Control, Parent, Shared};
 mod asides;
 mod children;
 mod meshes;
+mod pace;
 mod patience;
 mod row;
 mod turns;
@@ -36,6 +37,7 @@ use asides::{ASIDES_MAX, Aside, Asked};
 pub(crate) use children::Decision;
 use children::{EndingChild, Round};
 pub(crate) use meshes::is_mended;
+use pace::Pace;
 use patience::Patience;
 pub(crate) use row::{Ran, Row};
 pub(crate) use turns::Turns;
@@ -77,6 +79,8 @@ pub(crate) struct ActorTask<A: Actor> {
     batch: Parcels<A>,
     /// How many messages have been begun that the mailbox has not been told of.
     n_begun: usize,
+    /// After how many it is told, and others on its thread have their turn.
+    pace: Pace,
     /// Whether it lingers before it sleeps.
     patience: Patience,
     /// How many steps it has made since others on its thread had their turn.
@@ -122,14 +126,6 @@ enum Next {
 }
 
 impl<A: Actor> ActorTask<A> {
-    /// After how many messages a mailbox that is never empty is told that there is room: many, but of a small mailbox
-    /// no more than half.
-    const RELEASED_TOGETHER: usize = match A::MAILBOX / 2 {
-        0 => 1,
-        half if half > 64 => 64,
-        half => half,
-    };
-
     /// The task of an actor that is created from what `params` makes.
     pub(crate) fn new(
         shared: Arc<Shared<A>>,
@@ -158,6 +154,7 @@ impl<A: Actor> ActorTask<A> {
             stage: Stage::Serving,
             batch: Parcels::default(),
             n_begun: 0,
+            pace: Pace::NEW,
             patience: Patience::NEW,
             n_steps: 0,
             untimed: 0,
@@ -232,7 +229,9 @@ impl<A: Actor> ActorTask<A> {
         self.span = None;
         self.asked = None;
         if let Some(begun) = self.timed.take() {
-            self.shared.kind.metrics().handled_in(begun.elapsed());
+            let time = begun.elapsed();
+            self.pace.took(time);
+            self.shared.kind.metrics().handled_in(time);
         }
         // The first turn is that of its constructor.
         if !self.is_created && outcome.is_ok() {
@@ -289,7 +288,7 @@ impl<A: Actor> ActorTask<A> {
             return self.leave();
         };
         self.n_begun += 1;
-        if self.n_begun >= Self::RELEASED_TOGETHER {
+        if self.n_begun >= self.pace.told_together(A::MAILBOX) {
             let n = self.begun();
             self.shared.mailbox.release(n);
         }
@@ -495,7 +494,7 @@ impl<A: Actor> Future for ActorTask<A> {
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let task = self.get_mut();
         task.n_steps = 0;
-        while task.n_steps < STEPS_PER_POLL {
+        while task.n_steps < task.pace.steps_in_turn() {
             task.n_steps += 1;
             if task.shared.mailbox.is_urgent() {
                 task.read_control();
@@ -541,6 +540,3 @@ impl<A: Actor> Drop for ActorTask<A> {
 
 // Nothing in it is pinned where it stands.
 impl<A: Actor> Unpin for ActorTask<A> {}
-
-/// How many steps may pass before other tasks have their turn.
-const STEPS_PER_POLL: usize = 256;

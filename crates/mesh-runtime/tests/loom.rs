@@ -17,10 +17,14 @@ mod mailbox;
 
 /// The primitives of the model checker.
 mod sync {
-    pub(crate) use std::sync::PoisonError;
+    use std::sync::PoisonError;
 
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Every order in which threads are cut off by others no more than so often.

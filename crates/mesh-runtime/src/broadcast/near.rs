@@ -14,7 +14,7 @@ use crate::actor::{Actor, Handler};
 use crate::endpoint::Endpoint;
 use crate::handlers::cast_back;
 use crate::inbound::proc_of;
-use crate::letter::{Back, Cast, Letter, Parcel};
+use crate::letter::{Back, Cast, Letter};
 use crate::mailbox::Refused;
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
@@ -176,13 +176,9 @@ where
 /// Puts a letter into the mailbox of an actor, if it is of type `A`, and nobody waits before it.
 fn call<M: Message, A: Handler<M>>(to: &dyn Endpoint, letter: Letter<M>) -> Result<(), Letter<M>> {
     let Some(actor) = open::<A>(to) else { return Err(letter) };
-    let parcel: Box<dyn Parcel<A>> = Box::new(letter);
-    actor.mailbox.try_push(parcel).map_err(|refused| {
-        let (Refused::Full(parcel) | Refused::Closed(parcel)) = refused;
-        match parcel.into_any().downcast() {
-            Ok(letter) => *letter,
-            Err(_) => unreachable!("what comes back is what was given"),
-        }
+    actor.mailbox.try_push(letter).map_err(|refused| {
+        let (Refused::Full(letter) | Refused::Closed(letter)) = refused;
+        letter
     })
 }
 

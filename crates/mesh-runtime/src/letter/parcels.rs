@@ -206,6 +206,28 @@ impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Cast<M>> {
     }
 }
 
+impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Letter<M>> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn label(&self) -> Option<(PortId, &'static str)> {
+        Some((const { PortId::of::<M>() }, M::NAME))
+    }
+
+    fn pop(&mut self) -> Option<Box<dyn AnyLetter>> {
+        let letter: Box<dyn AnyLetter> = Box::new(take_first(self)?);
+        Some(letter)
+    }
+
+    fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
+        match take_first(self) {
+            Some(letter) => letter.begin_by(life, turn),
+            None => Some(life),
+        }
+    }
+}
+
 impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Sealed<M>> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
@@ -301,9 +323,19 @@ impl<M: Message, A: Handler<M>> Takes<Cast<M>> for Parcels<A> {
     }
 }
 
-/// Casts of at most so many bytes are small. What is larger is moved seldom if it is in a box, and would keep much
-/// memory.
-const SMALL: usize = 64;
+impl<M: Message, A: Handler<M>> Takes<Letter<M>> for Parcels<A> {
+    fn put(&mut self, letter: Letter<M>) {
+        if size_of::<Letter<M>>() > SMALL {
+            self.push::<Box<dyn Parcel<A>>>(Box::new(letter));
+        } else {
+            self.push(letter);
+        }
+    }
+}
+
+/// Messages of at most so many bytes, with who is to know what becomes of them, are small. What is larger is moved
+/// seldom if it is in a box, and would keep much memory.
+const SMALL: usize = 128;
 
 /// How many bytes of memory a stack keeps that is empty, and their order.
 const KEPT: usize = 32 * 1024;

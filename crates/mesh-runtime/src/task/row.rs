@@ -87,7 +87,7 @@ impl<A: Actor> ActorTask<A> {
         if !is_serving || is_ending || tracing::enabled!(tracing::Level::TRACE) {
             return 0;
         }
-        let until_released = (Self::RELEASED_TOGETHER - 1).saturating_sub(self.n_begun);
+        let until_released = (self.pace.told_together(A::MAILBOX) - 1).saturating_sub(self.n_begun);
         until_released.min(usize::from(self.untimed))
     }
 

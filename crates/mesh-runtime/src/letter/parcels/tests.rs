@@ -56,6 +56,7 @@ enum Deed {
     Small,
     Other,
     Large,
+    Letter,
     Boxed,
     Together,
     Pop,
@@ -108,6 +109,7 @@ proptest! {
                 4 => Just(Deed::Small),
                 2 => Just(Deed::Other),
                 1 => Just(Deed::Large),
+                1 => Just(Deed::Letter),
                 1 => Just(Deed::Boxed),
                 1 => Just(Deed::Together),
                 6 => Just(Deed::Pop),
@@ -130,6 +132,10 @@ proptest! {
                 Deed::Large => {
                     parcels.put(cast(Large(number, [7; 20])));
                     "Large"
+                }
+                Deed::Letter => {
+                    parcels.put(Letter::from(cast(Other(number, !number))));
+                    "Other"
                 }
                 Deed::Boxed => {
                     parcels.put(Box::new(Letter::from(cast(Small(number)))) as Box<dyn Parcel<Nobody>>);

@@ -1,9 +1,7 @@
 //! How an actor of this process is talked to.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::num::NonZeroU64;
-use std::pin::pin;
 use std::sync::Arc;
 
 use mesh_core::{ActorId, End, Message, PortRef};
@@ -178,7 +176,7 @@ impl<A: Actor> ActorRef<A> {
             Err(Refused::Closed(cast)) => return Err(self.refused(cast)),
             Err(Refused::Full(cast)) => cast,
         };
-        if !keenly(self.0.mailbox.room()).await {
+        if !self.0.mailbox.room().await {
             return Err(self.refused(cast));
         }
         self.0.mailbox.push_permitted(cast).map_err(|cast| self.refused(cast))
@@ -209,21 +207,3 @@ impl<A: Actor> fmt::Debug for ActorRef<A> {
         write!(f, "ActorRef({} {})", self.0.name, self.0.id())
     }
 }
-
-/// Waits, and has a few turns more than it is woken for: while an actor is at work its mailbox is full for some
-/// microseconds only, which a thread with nothing else to do would spend on falling asleep and being woken.
-async fn keenly<T>(wait: impl Future<Output = T>) -> T {
-    let (mut wait, mut n_turns) = (pin!(wait), 0);
-    poll_fn(|cx| {
-        let polled = wait.as_mut().poll(cx);
-        if polled.is_pending() && n_turns < TURNS {
-            n_turns += 1;
-            cx.waker().wake_by_ref();
-        }
-        polled
-    })
-    .await
-}
-
-/// How many turns somebody has who waits for room, before there is some.
-const TURNS: u32 = 16;

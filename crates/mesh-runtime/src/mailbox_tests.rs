@@ -231,3 +231,27 @@ fn no_wake_is_lost_between_threads() {
     });
     runtime.block_on(read);
 }
+
+/// Who waits for room has some turns more than it is woken for where the reader is quick, and then sleeps; where the
+/// reader is slow, it sleeps at once.
+#[test]
+fn who_waits_for_a_quick_reader_has_some_turns_and_then_sleeps() {
+    for (n_together, n_turns) in [(64, 16), (1, 0)] {
+        let mailbox = Mailbox::<VecDeque<u32>, u32>::new(64);
+        (0..64).for_each(|number| mailbox.try_push(number).unwrap());
+        mailbox.release(n_together);
+        while mailbox.try_push(0).is_ok() {}
+
+        let wakes = Arc::new(Counter(AtomicUsize::new(0)));
+        let waker = Waker::from(wakes.clone());
+        let mut cx = std::task::Context::from_waker(&waker);
+        let mut room = std::pin::pin!(mailbox.room());
+        for _ in 0..100 {
+            assert!(room.as_mut().poll(&mut cx).is_pending());
+        }
+        assert_eq!(wakes.0.load(Ordering::SeqCst), n_turns, "{n_together} at once");
+        mailbox.release(1);
+        assert_eq!(wakes.0.load(Ordering::SeqCst), n_turns + 1);
+        assert!(room.as_mut().poll(&mut cx).is_ready());
+    }
+}

@@ -229,9 +229,7 @@ impl<A: Actor> ActorTask<A> {
         self.span = None;
         self.asked = None;
         if let Some(begun) = self.timed.take() {
-            let time = begun.elapsed();
-            self.pace.took(time);
-            self.shared.kind.metrics().handled_in(time);
+            self.shared.kind.metrics().handled_in(begun.elapsed());
         }
         // The first turn is that of its constructor.
         if !self.is_created && outcome.is_ok() {
@@ -316,7 +314,11 @@ impl<A: Actor> ActorTask<A> {
     fn observe(&mut self, message: &'static str) {
         match self.untimed.checked_sub(1) {
             Some(untimed) => self.untimed = untimed,
-            None => (self.untimed, self.timed) = (SAMPLED - 1, Some(Instant::now())),
+            None => {
+                let now = Instant::now();
+                self.pace.look(now, SAMPLED);
+                (self.untimed, self.timed) = (SAMPLED - 1, Some(now));
+            }
         }
         if tracing::enabled!(tracing::Level::TRACE) {
             let actor = &*self.shared.name;
@@ -509,6 +511,7 @@ impl<A: Actor> Future for ActorTask<A> {
                     }
                     let n = task.begun();
                     if !task.shared.mailbox.sleep(wait_for, cx.waker(), n) {
+                        task.pace.rest();
                         return Poll::Pending;
                     }
                 }
@@ -520,7 +523,12 @@ impl<A: Actor> Future for ActorTask<A> {
             }
         }
         task.rests();
-        // Others on this thread have their turn.
+        // Others on this thread have their turn, for however long: whoever waits for room need not wait for them.
+        task.pace.pause(SAMPLED - task.untimed);
+        let n = task.begun();
+        if n > 0 {
+            task.shared.mailbox.release(n);
+        }
         cx.waker().wake_by_ref();
         Poll::Pending
     }

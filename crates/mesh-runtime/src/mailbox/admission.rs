@@ -9,6 +9,8 @@ pub(super) struct Admission {
     capacity: usize,
     /// None is free where somebody waits.
     free: usize,
+    /// The reader lets go of many at once.
+    is_quick: bool,
     /// The number of the next one who waits.
     next: u64,
     waiting: BTreeMap<u64, Waker>,
@@ -25,7 +27,7 @@ pub(super) enum Turn {
 
 impl Admission {
     pub(super) const fn new(capacity: usize) -> Self {
-        Self { capacity, free: capacity, next: 0, waiting: BTreeMap::new() }
+        Self { capacity, free: capacity, is_quick: false, next: 0, waiting: BTreeMap::new() }
     }
 
     /// Takes at most `n` places. Returns how many.
@@ -65,6 +67,11 @@ impl Admission {
 
     /// So many places are free again. Returns those who waited, and have one each.
     pub(super) fn release(&mut self, n: usize) -> Vec<Waker> {
+        if n >= QUICK {
+            self.is_quick = true;
+        } else if (1..=SLOW).contains(&n) {
+            self.is_quick = false;
+        }
         let admitted = n.min(self.waiting.len());
         self.free += n - admitted;
         if admitted == 0 {
@@ -81,11 +88,22 @@ impl Admission {
         std::mem::take(&mut self.waiting).into_values()
     }
 
+    /// Whether whoever waits may do so for some microseconds only.
+    pub(super) const fn is_quick(&self) -> bool {
+        self.is_quick
+    }
+
     /// How many places are taken, or kept for somebody.
     pub(super) const fn n_taken(&self) -> usize {
         self.capacity - self.free
     }
 }
+
+/// A reader that lets go of so many at once handles each in a few microseconds, or less.
+const QUICK: usize = 32;
+
+/// One that lets go of no more may take long for each. What is between may be the rest of many.
+const SLOW: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -103,3 +103,62 @@ fn an_address_that_is_given_out_finds_its_actor() {
         actor.stop(mesh_runtime::Stop::Kill);
     }
 }
+
+/// Keeps its thread for half a millisecond with each message.
+struct Busy(Arc<AtomicUsize>);
+
+impl Actor for Busy {
+    const NAME: &'static str = "busy";
+    const MAILBOX: usize = 400;
+    type Params = Arc<AtomicUsize>;
+
+    async fn start(count: Self::Params, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self(count))
+    }
+}
+
+impl Handler<Tick> for Busy {
+    async fn handle(&mut self, _: Tick, _: &mut Context<Self>) -> Result<(), Failure> {
+        std::thread::sleep(Duration::from_micros(500));
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Others on its thread have their turn at each of its messages, as soon as it is known how long those take, and
+/// there is room for another one then.
+#[tokio::test]
+async fn who_takes_long_lets_others_have_their_turn() {
+    let proc = Proc::local().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let actor = proc.spawn::<Busy>(count.clone());
+    while actor.try_cast(&proc, Tick { counts: true }).is_ok() {}
+    // What is blocked on, or waits for tokio's `yield_now`, has its turn more seldom than others.
+    let watched = tokio::spawn(async move {
+        let (mut at_once, mut before) = (0, 0);
+        while before < 300 {
+            others_have_their_turn().await;
+            let handled = count.load(Ordering::SeqCst);
+            if before > 200 {
+                at_once = at_once.max(handled - before);
+                let has_room = actor.try_cast(&proc, Tick { counts: true }).is_ok();
+                assert_eq!(has_room, handled > before, "room for each that was handled");
+            }
+            before = handled;
+        }
+        at_once
+    });
+    assert_eq!(watched.await.unwrap(), 1);
+}
+
+async fn others_have_their_turn() {
+    let mut have_had_it = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut have_had_it, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}

@@ -137,7 +137,9 @@ impl<C: Controlled> Reporter<C> {
             _ if !self.ranks.contains(rank) => return Vec::new(),
             Some(newest) if newest.incarnation > incarnation => return Vec::new(),
             Some(newest) if newest.incarnation == incarnation => newest.generation.next(),
-            Some(_) | None => Generation::FIRST,
+            Some(_) => Generation::FIRST,
+            // That it is not known was the first report, if a poll has said so: it may arrive after this one.
+            None => Generation::FIRST.next(),
         };
         let status = self.kind.status(&report);
         self.newest.insert(rank, Newest { incarnation, generation, evidence, report });
@@ -319,15 +321,28 @@ mod tests {
         let mut reporter = reporter(8);
         let (first, second) = (Incarnation::FIRST, Incarnation::FIRST.next());
         reporter.report(RANK, first, at(0), Status::Initializing);
-        assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 0, 0)]);
-        reporter.report(RANK, first, at(0), Status::Running);
         assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 0, 1)]);
+        reporter.report(RANK, first, at(0), Status::Running);
+        assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 0, 2)]);
         reporter.report(RANK, second, at(0), Status::Initializing);
         reporter.report(RANK, first, at(0), Status::Running);
         assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 1, 0)]);
         assert!(reporter.take_unsent(at(0)).is_empty(), "each is sent once");
         reporter.resend();
         assert_eq!(generations(&reporter.take_unsent(at(0))), [(RANK, 1, 0)], "unless asked again");
+    }
+
+    /// H1, N9: the answer to a poll that was asked for before the first report may come after it. It loses nothing.
+    #[test]
+    fn that_a_rank_is_not_known_yet_is_older_than_its_first_report() {
+        let mut reporter = reporter(8);
+        let number = |reports: &Overlay<Update<Status>>| {
+            reports.get(RANK).map(|update| (update.incarnation, update.generation))
+        };
+        let unknown = number(&reporter.poll(at(0)));
+        reporter.report(RANK, Incarnation::FIRST, at(0), Status::Running);
+        let first = number(&reporter.take_unsent(at(0)));
+        assert!(unknown.is_some() && unknown < first, "{unknown:?}, then {first:?}");
     }
 
     #[test]

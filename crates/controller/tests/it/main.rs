@@ -32,6 +32,7 @@
 //! H1 killers::what_a_new_life_of_an_agent_has_told_of_is_not_lost_by_an_old_word
 //! H1 model::no_history_breaks_an_invariant
 //! H1 reporter::generations_rise_within_an_incarnation_and_start_again_with_the_next
+//! H1 reporter::that_a_rank_is_not_known_yet_is_older_than_its_first_report
 //! H1 restarts::a_life_that_is_reported_already_is_not_started_over
 //! H2 adoption::a_forgotten_rank_begins_above_every_life_that_was_reported
 //! H2 agents::a_closed_mesh_kills_who_still_lives_and_renews_nothing
@@ -163,6 +164,7 @@
 //! N9 killers::a_pause_of_ours_does_not_use_up_the_grace_of_a_round
 //! N9 killers::a_poll_is_judged_after_its_time_by_who_was_heard_since
 //! N9 notifications::nothing_but_evidence_fails_a_rank
+//! N9 reporter::that_a_rank_is_not_known_yet_is_older_than_its_first_report
 //! L1 loop::opening_starts_every_rank_and_schedules_the_first_check
 //! L1 reporter::generations_rise_within_an_incarnation_and_start_again_with_the_next
 //! L2 agents::a_lost_order_to_start_a_later_life_is_repeated

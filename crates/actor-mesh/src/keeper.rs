@@ -10,7 +10,6 @@ use mesh_cast::shell::GetSeats;
 use mesh_core::{
     ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, Incarnation, MeshEvent, MeshLabel,
     Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request, Status, Undelivered,
-    WhyUndelivered,
 };
 use mesh_runtime::{Actor, Context, Deputy, Failure, Handlers, Port, TryCastError};
 use mesh_shape::{Rank, RankSet};
@@ -24,6 +23,7 @@ mod handlers;
 mod keeping;
 mod leaving;
 mod making;
+mod returned;
 
 pub(crate) use agents::ActorAgents;
 pub(crate) use keeping::{Breed, Keeping};
@@ -69,6 +69,8 @@ struct Kept {
     /// The agent that was asked to spawn it, in the life of its process that it lives in; `None` while it waits
     /// for one. Of the rank nobody else is believed.
     agent: Option<ActorId>,
+    /// That came back, and the agent has said nothing of the rank since: whether it has arrived is not known.
+    is_doubted: bool,
     actor: Option<ActorId>,
     /// What is in the process, in the life of it that was heard of last.
     home: Option<Home>,
@@ -183,9 +185,19 @@ impl Keeper {
         };
         // One whose process has ended has ended with it.
         let Some(seat) = self.procs.seat(rank).filter(|seat| seat.agent == agent) else {
+            if kept.is_doubted {
+                self.ended_here(rank, HowActorEnded::Cancelled);
+            }
             return;
         };
-        let end = EndRank { mesh: self.label.id(), rank, incarnation, is_kill };
+        let end = EndRank {
+            mesh: self.label.id(),
+            rank,
+            incarnation,
+            is_kill,
+            may_restart: self.breed.may_restart,
+            keeper: cx.port::<Said>(),
+        };
         let is_told = try_tell(&seat, end, cx);
         let what = if is_kill { Untold::Kill } else { Untold::Stop };
         if let Some(kept) = self.ranks.get_mut(rank.index()) {
@@ -232,13 +244,17 @@ impl Keeper {
             status: change.status.clone(),
             will_restart: change.restart_in.is_some(),
         };
+        kept.forget_the_doubted();
         let waits = kept.agent.is_none()
             && kept.incarnation.is_some()
             && !matches!(kept.state, ActorState::Ended(_));
-        if waits {
-            self.begin(rank, cx);
-        } else {
-            self.report(rank);
+        match kept.untold {
+            // It was asked to end where nobody could be asked whether it is there.
+            Some(Untold::Stop | Untold::Kill) if waits => {
+                self.ended_here(rank, HowActorEnded::Cancelled);
+            }
+            _ if waits => self.begin(rank, cx),
+            _ => self.report(rank),
         }
     }
 
@@ -273,17 +289,6 @@ impl Keeper {
         if let Some(answers) = &self.answers {
             // It is said again with the next poll or beat; a controller that is gone drops the keeper.
             _ = answers.send(answer).is_ok();
-        }
-    }
-
-    /// The order to end an actor did not reach its agent, whose process may live: it is given again.
-    fn end_came_back(&mut self, end: &EndRank, agent: ActorId, cx: &mut Context<Self>) {
-        let Some(kept) = self.ranks.get_mut(end.rank.index()) else { return };
-        let is_present = kept.incarnation == Some(end.incarnation) && kept.agent == Some(agent);
-        if is_present && !kept.is_over {
-            let what = if end.is_kill { Untold::Kill } else { Untold::Stop };
-            kept.untold = kept.untold.max(Some(what));
-            self.wait_for_room(cx);
         }
     }
 
@@ -337,6 +342,7 @@ impl Actor for Keeper {
             incarnation: None,
             state: ActorState::Creating,
             agent: None,
+            is_doubted: false,
             actor: None,
             home: None,
             making: Making::NotYet,
@@ -375,31 +381,11 @@ impl Actor for Keeper {
             if let Ok(end) = undelivered.decode::<EndRank>() {
                 self.end_came_back(&end, agent, cx);
             }
-            return Ok(());
+        } else if undelivered.name == Spawn::NAME
+            && let Ok(spawn) = undelivered.decode::<Spawn>()
+        {
+            self.spawn_came_back(&spawn, (agent, why), cx);
         }
-        if undelivered.name != Spawn::NAME {
-            return Ok(());
-        }
-        let Ok(spawn) = undelivered.decode::<Spawn>() else { return Ok(()) };
-        let Some(kept) = self.ranks.get_mut(spawn.rank.index()) else { return Ok(()) };
-        let is_present = kept.incarnation == Some(spawn.incarnation)
-            && kept.agent == Some(agent)
-            && kept.state == ActorState::Creating;
-        if !is_present {
-            return Ok(());
-        }
-        match why {
-            WhyUndelivered::TooLarge | WhyUndelivered::Malformed | WhyUndelivered::NoPort => {
-                let message = format!("it could not be asked for: {why}");
-                self.ended_here(spawn.rank, HowActorEnded::Errored { message });
-            }
-            // Either its process is gone, which will be told, or there will be a way again.
-            _ => {
-                (kept.agent, kept.untold) = (None, Some(Untold::Spawn));
-                self.wait_for_room(cx);
-            }
-        }
-        self.flush_soon(cx);
         Ok(())
     }
 

@@ -26,6 +26,7 @@ use crate::wire::{CloseMesh, EndRank, Said, Spawn};
 mod asked;
 mod dying;
 mod followers;
+mod orders;
 mod watched;
 
 use asked::{Alarm, Answer};
@@ -354,84 +355,6 @@ impl Actor for ProcAgent {
     }
 }
 
-impl Handler<Spawn> for ProcAgent {
-    async fn handle(&mut self, spawn: Spawn, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let (mesh, rank, incarnation) = (spawn.mesh.id(), spawn.rank, spawn.incarnation);
-        let keeper = spawn.keeper;
-        let known = self.held.get(&(mesh, rank)).map(|held| held.keeper);
-        if cx.sender() != Some(keeper.actor()) || known.is_some_and(|known| known != keeper) {
-            stranger(cx);
-            return Ok(());
-        }
-        if self.held.get(&(mesh, rank)).is_some_and(|held| held.incarnation >= incarnation) {
-            self.say((mesh, rank), cx);
-            return Ok(());
-        }
-        let (actor, state) = match self.try_spawn(&spawn) {
-            Ok(actor) => (Some(actor), ActorState::Creating),
-            Err(message) => {
-                let how = HowActorEnded::Errored { message };
-                let end = ActorEnd { how, alive: Duration::ZERO, chain: Vec::new() };
-                (None, ActorState::Ended(Arc::new(end)))
-            }
-        };
-        let held = Held {
-            incarnation,
-            name: spawn.name,
-            keeper,
-            actor,
-            state,
-            is_unsaid: false,
-            lost: None,
-            is_culled: false,
-            may_restart: spawn.may_restart,
-            killed: None,
-            born: Instant::now(),
-        };
-        if let Some(mut before) = self.held.insert((mesh, rank), held)
-            && let Some(actor) = before.actor.take()
-            && !matches!(before.state, ActorState::Ended(_))
-        {
-            // It has ended, for all that its controller knows.
-            let life = (mesh, rank, before.incarnation);
-            self.dying.kill(life, before.gravestone(), (actor, before.killed));
-        }
-        self.say((mesh, rank), cx);
-        Ok(())
-    }
-}
-
-impl Handler<EndRank> for ProcAgent {
-    async fn handle(&mut self, end: EndRank, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let Some(held) = self.held.get_mut(&(end.mesh, end.rank)) else { return Ok(()) };
-        if cx.sender() != Some(held.keeper.actor()) {
-            stranger(cx);
-            return Ok(());
-        }
-        if held.incarnation != end.incarnation || matches!(held.state, ActorState::Ended(_)) {
-            return Ok(());
-        }
-        let Some(actor) = &held.actor else { return Ok(()) };
-        actor.stop(if end.is_kill { Stop::Kill } else { Stop::Now });
-        if end.is_kill {
-            held.killed.get_or_insert_with(Instant::now);
-        }
-        if held.state != ActorState::Stopping {
-            held.state = ActorState::Stopping;
-            self.say((end.mesh, end.rank), cx);
-        }
-        Ok(())
-    }
-}
-
-impl Handler<CloseMesh> for ProcAgent {
-    async fn handle(&mut self, close: CloseMesh, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let from = cx.sender();
-        self.close_where(|mesh, keeper| mesh == close.mesh && from == Some(keeper), cx);
-        Ok(())
-    }
-}
-
 impl Handler<LookForKeepers> for ProcAgent {
     async fn handle(&mut self, _: LookForKeepers, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.look_for_keepers(cx);
@@ -521,11 +444,6 @@ fn ended(end: &End, alive: Duration, is_culled: bool) -> ActorState {
         known => known,
     };
     ActorState::Ended(Arc::new(ActorEnd { how, alive, chain }))
-}
-
-/// Somebody gives orders of a mesh who is not its keeper: nothing comes of them.
-fn stranger(cx: &Context<ProcAgent>) {
-    tracing::warn!(from = ?cx.sender(), "an order of somebody who is not the keeper is dropped");
 }
 
 impl fmt::Debug for ProcAgent {

@@ -28,7 +28,7 @@ pub(crate) struct Spawn {
     pub(crate) keeper: PortRef<Said>,
 }
 
-/// End the actor of a rank.
+/// End the actor of a rank; where there is none, there never is one in this life. What has become of it is said.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct EndRank {
     pub(crate) mesh: MeshId,
@@ -36,6 +36,10 @@ pub(crate) struct EndRank {
     pub(crate) incarnation: Incarnation,
     /// Now, without waiting for anything.
     pub(crate) is_kill: bool,
+    /// Whether another life of the rank may follow this one.
+    pub(crate) may_restart: bool,
+    /// Who is told.
+    pub(crate) keeper: PortRef<Said>,
 }
 
 /// The mesh is over: end what is left of it, and forget it.

@@ -37,6 +37,7 @@ impl Handler<Perform> for Keeper {
                     kept.incarnation = Some(incarnation);
                     kept.state = ActorState::Creating;
                     (kept.agent, kept.actor, kept.untold) = (None, None, None);
+                    kept.is_doubted = false;
                     kept.making = Making::NotYet;
                     self.version += 1;
                     kept.is_over = false;
@@ -80,6 +81,9 @@ impl Handler<Said> for Keeper {
             }
             (kept.state, kept.making) = (said.state, Making::NotYet);
             (kept.actor, kept.home) = (actor, home);
+            kept.is_doubted = false;
+            // It knows of it, and need not be asked again.
+            kept.untold = kept.untold.filter(|untold| *untold != Untold::Spawn);
             self.report(said.rank);
             self.flush_soon(cx);
         }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod calls;
+mod doubts;
 mod ends;
 mod failures;
 mod faults;

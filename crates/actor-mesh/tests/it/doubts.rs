@@ -1,0 +1,171 @@
+//! doubts: orders to spawn that come back, though they may have arrived.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actor_mesh::agent::GetState;
+use actor_mesh::{ActorMesh, ActorSpec};
+use controller::Config;
+use mesh_core::{Incarnation, MeshState, PortRef, RankState, Status, Transport};
+use mesh_runtime::{LocalTransport, Network, Port};
+use mesh_shape::Rank;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Panic, Tool, World, next_failures, on_failure, soon};
+
+mod losing;
+
+use losing::{Fate, Losing, Session};
+
+const RANK: Rank = Rank::new(1);
+
+/// An actor that is being created ends only if it is killed.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A rank of which it is not known whether its second life has begun: its first one has failed, and the session by
+/// which its agent was told to begin the next one was lost.
+struct Doubt {
+    world: World,
+    tools: ActorMesh<Tool>,
+    session: Arc<Session>,
+}
+
+impl Doubt {
+    /// The order to begin has this fate. If it arrives the actor is being created, for ever.
+    async fn of(fate: Fate, config: Config) -> Self {
+        let (board, session) = (LocalTransport::encoding(), Arc::new(Session::default()));
+        let (owner, n_made) = (Arc::clone(&session), AtomicU64::new(0));
+        let transports = move || -> Arc<dyn Transport> {
+            // The first is that of the owner.
+            match n_made.fetch_add(1, Ordering::Relaxed) {
+                0 => Arc::new(Losing::new(board.another(), Arc::clone(&owner))),
+                _ => Arc::new(board.another()),
+            }
+        };
+        let world = World::with("procs=2", config, transports).await;
+        let n_lives = AtomicU64::new(0);
+        let spec = ActorSpec::<Tool>::per_rank("tools", move |point| match point.rank() {
+            RANK if n_lives.fetch_add(1, Ordering::Relaxed) > 0 => 14,
+            rank => 10 * rank.index() as u64,
+        });
+        let mut tools = world.spawn(spec.restart(on_failure())).await;
+        session.lose_with_the_next_spawn(fate);
+        soon(tools.cast(&world.proc, Panic(10))).await;
+        assert_eq!(next_failures(&mut tools).await.len(), 1);
+        soon(session.is_lost()).await;
+        sleep(Duration::from_millis(100)).await;
+        Self { world, tools, session }
+    }
+
+    /// Opens the sessions with the process of the rank again.
+    async fn meet_again(&self) {
+        let seat = self.world.procs.procs().seat(RANK).expect("it is there");
+        let network = Network::of(&self.world.proc).expect("it has one");
+        network.dial(seat.peer, &seat.doors.expect("it has some")).await.expect("it listens");
+    }
+
+    /// What the agent says that the rank is.
+    async fn truth(&self) -> Option<RankState> {
+        let agent = self.world.procs.procs().seat(RANK).expect("it is there").agent;
+        let ask = GetState { mesh: self.tools.label().id() };
+        let ranks = soon(PortRef::of(agent).call(&self.world.proc, ask)).await;
+        ranks.expect("it is answered").into_iter().find(|(rank, _)| *rank == RANK).map(|it| it.1)
+    }
+
+    /// What is known of the rank by its controller.
+    async fn known(&self) -> Status {
+        status(&self.tools.controller().state().await.expect("it is answered"))
+    }
+}
+
+fn status(state: &MeshState) -> Status {
+    state.ranks.get(RANK).expect("it is one of them").status.clone()
+}
+
+fn is_second(state: Option<RankState>) -> Option<Status> {
+    state.filter(|it| it.incarnation == Incarnation::new(1)).map(|it| it.status)
+}
+
+/// C1, H3: an actor that was asked for and may be there has not stopped before its agent says so.
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_word_of_an_actor_that_may_be_there() {
+    let doubt = Doubt::of(Fate::Arrives, Config::local()).await;
+    let controller = doubt.tools.controller().clone();
+    let stop = tokio::spawn(async move { controller.stop(GRACE).await });
+    sleep(Duration::from_secs(1)).await;
+    assert!(!doubt.known().await.is_terminal(), "it lives");
+    assert!(!stop.is_finished(), "it lives");
+    doubt.meet_again().await;
+    let state = soon(stop).await.expect("it does not panic").expect("it is answered");
+    assert_eq!(status(&state), Status::Stopped);
+    assert_eq!(is_second(doubt.truth().await), Some(Status::Stopped));
+}
+
+/// C1: and one of which its agent has never heard is not waited for once that can be asked.
+#[tokio::test(start_paused = true)]
+async fn a_stop_asks_for_an_actor_that_is_not_there() {
+    let doubt = Doubt::of(Fate::Vanishes, Config::local()).await;
+    let controller = doubt.tools.controller().clone();
+    let stop = tokio::spawn(async move { controller.stop(GRACE).await });
+    sleep(Duration::from_secs(1)).await;
+    assert!(!stop.is_finished(), "it may live");
+    doubt.meet_again().await;
+    let met = Instant::now();
+    let state = soon(stop).await.expect("it does not panic").expect("it is answered");
+    assert_eq!(status(&state), Status::Stopped);
+    assert!(met.elapsed() < Duration::from_secs(1), "{:?}", met.elapsed());
+    assert_eq!(is_second(doubt.truth().await), Some(Status::Stopped), "and it never begins");
+}
+
+/// C1, N9: of one that cannot be asked for nothing is made up; what has become of it is told when it is known.
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_say_that_an_actor_has_stopped_that_nobody_can_ask_for() {
+    let mut doubt = Doubt::of(Fate::Arrives, Config::local()).await;
+    let state = soon(doubt.tools.stop(Duration::from_secs(1))).await.expect("it is answered");
+    assert!(!status(&state).is_terminal(), "{state:?}");
+    sleep(Duration::from_secs(8)).await;
+    doubt.meet_again().await;
+    // Its agent has heard nothing of its keeper for long (C2).
+    let failures = next_failures(&mut doubt.tools).await;
+    assert_eq!(failures.iter().map(|(rank, _)| *rank).collect::<Vec<_>>(), [1], "{failures:?}");
+    assert!(failures[0].1.contains("orphaned"), "{failures:?}");
+}
+
+/// RS1: one that arrived goes on; and one that did not begins.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_came_back_is_given_again() {
+    for fate in [Fate::Arrives, Fate::Vanishes] {
+        let doubt = Doubt::of(fate, Config::local()).await;
+        doubt.meet_again().await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(is_second(doubt.truth().await), Some(Status::Initializing), "{fate:?}");
+        assert_eq!(doubt.session.n_spawns(), 2, "{fate:?}: once again");
+        let state = soon(doubt.tools.stop(GRACE)).await.expect("it is answered");
+        assert_eq!(status(&state), Status::Stopped, "{fate:?}");
+        assert_eq!(is_second(doubt.truth().await), Some(Status::Stopped), "{fate:?}");
+    }
+}
+
+/// ST3: an actor that may have been there is not there any more with the next life of its process, where it begins; or
+/// not, if a stop was asked for meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_doubt_ends_with_the_process() {
+    for is_stopped in [false, true] {
+        let config = Config { restart: on_failure(), ..Config::local() };
+        let doubt = Doubt::of(Fate::Arrives, config).await;
+        let controller = doubt.tools.controller().clone();
+        let stop = is_stopped.then(|| tokio::spawn(async move { controller.stop(GRACE).await }));
+        sleep(Duration::from_millis(100)).await;
+        doubt.world.procs.crash(RANK);
+        sleep(Duration::from_secs(1)).await;
+        let is = doubt.truth().await;
+        match stop {
+            Some(stop) => {
+                let state = soon(stop).await.expect("it does not panic").expect("it is answered");
+                assert_eq!((status(&state), is), (Status::Stopped, None));
+            }
+            None => assert_eq!(is_second(is), Some(Status::Initializing)),
+        }
+    }
+}

@@ -161,14 +161,20 @@ pub enum StateNews {
     NotExist,
     /// What some ranks are, in the order of the ranks; a few at once. What is told of a rank has a greater pair of
     /// incarnation and generation each time (H1), and nothing is told of a life after its end (H2).
+    ///
+    /// With one exception: a life that another one has replaced before it had ended is killed, and its end is told when
+    /// it has, with the incarnation that it is of. So each life has one end in the stream, also where what the rank is
+    /// has gone on.
     States(Vec<(Rank, Update<Status>)>),
     /// How some lives have ended is not told: more of one rank than are kept were over before there was room to tell it
     /// (N7). What is told next is what the ranks are.
     Lagged,
     /// Nothing has changed for a [period](StreamState::PERIOD).
     Unchanged,
-    /// Whatever of the mesh was here has ended, and no other life follows, by the rules of restarting that the mesh was
-    /// made with: where ranks may be started again, that is known when their mesh is over. The last that is told.
+    /// Whatever of the mesh was here has ended, lives that were replaced among it, and no other life follows, by the rules
+    /// of restarting that the mesh was made with: where ranks may be started again, that is known when their mesh is
+    /// over. No other rank follows either: each has a process of its own, with an agent of its own
+    /// ([`ProcId::of_rank`](mesh_core::ProcId::of_rank)), which `mesh_testkit::procs_suite` checks. The last that is told.
     Closed,
 }
 

@@ -242,7 +242,11 @@ impl Unsent {
         if let Some(alive) = alive {
             self.states.remove(&alive);
         }
-        let mut ends = self.states.range(before).map(|(life, _)| *life);
+        // A life that was replaced may end after others have begun.
+        let beyond = (Rank::new(rank.index().saturating_add(1)), Incarnation::FIRST);
+        let mut ends = self.states.range((rank, Incarnation::FIRST)..beyond).map(|(life, _)| *life);
+        // The newest is what the rank is.
+        ends.next_back();
         let oldest = ends.next().filter(|_| ends.count() >= ENDS_MAX);
         if let Some(oldest) = oldest {
             self.states.remove(&oldest);

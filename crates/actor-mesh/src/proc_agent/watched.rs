@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use controller::{AskId, Controlled, Reporter, Waiting};
-use mesh_core::{Incarnation, MeshId, Place, RankState, Refusal, Status, Timestamp, Update};
+use mesh_core::{
+    Generation, Incarnation, MeshId, Place, RankState, Refusal, Status, Timestamp, Update,
+};
 use mesh_shape::{Rank, RankSet};
 
 use super::dying::Life;
@@ -34,6 +36,9 @@ pub(super) struct Watched<R, F> {
 struct Mesh {
     reporter: Reporter<ActorKind>,
     may_restart: bool,
+    /// Lives that another one has replaced and that have not ended, each with the report of it that was the last. Of
+    /// these there are no more than of actors that are to end.
+    replaced: BTreeMap<(Rank, Incarnation), Generation>,
 }
 
 struct Wait<R> {
@@ -75,7 +80,10 @@ impl<R, F: Ord> Watched<R, F> {
         let Some(known) = self.meshes.get_mut(&mesh) else { return Vec::new() };
         let report = ActorReport::new(state, Place::HEALTHY);
         let mut reached = Vec::new();
-        if known.is_news(rank, incarnation, &report) {
+        if let Some(end) = known.end_of_replaced((rank, incarnation), &report) {
+            self.followers.note(now, (mesh, rank), &end);
+        } else if known.is_news(rank, incarnation, &report) {
+            known.note_replaced(rank, incarnation);
             reached = known.reporter.report(rank, incarnation, now, report);
             if let Some(is) = known.reporter.newest(rank, now) {
                 self.followers.note(now, (mesh, rank), &status_of(is));
@@ -193,7 +201,8 @@ impl<R, F: Ord> Watched<R, F> {
             // Its keeper says which of its ranks are here.
             let all = RankSet::from(0..usize::MAX);
             let absent = ActorReport::new(ActorState::Absent, Place::HEALTHY);
-            Mesh { reporter: Reporter::new(ActorKind, all, absent), may_restart: false }
+            let reporter = Reporter::new(ActorKind, all, absent);
+            Mesh { reporter, may_restart: false, replaced: BTreeMap::new() }
         })
     }
 
@@ -236,9 +245,32 @@ impl Mesh {
         self.reporter.known().next().is_some()
     }
 
-    /// All of it that is known has ended.
+    /// All of it that is known has ended, also what was replaced.
     fn has_ended(&self) -> bool {
-        self.reporter.known().all(|(.., report)| ActorKind.status(report).is_terminal())
+        let is_over = |report: &ActorReport| ActorKind.status(report).is_terminal();
+        self.replaced.is_empty() && self.reporter.known().all(|(.., report)| is_over(report))
+    }
+
+    /// A life of a rank begins: the one before it may not have ended.
+    fn note_replaced(&mut self, rank: Rank, next: Incarnation) {
+        let Some(last) = self.reporter.newest(rank, Timestamp::START) else { return };
+        if last.incarnation < next && !ActorKind.status(&last.report).is_terminal() {
+            self.replaced.insert((rank, last.incarnation), last.generation);
+        }
+    }
+
+    /// How a life has ended that was replaced before it had, once.
+    fn end_of_replaced(
+        &mut self,
+        (rank, incarnation): (Rank, Incarnation),
+        report: &ActorReport,
+    ) -> Option<Update<Status>> {
+        let report = ActorKind.status(report);
+        if !report.is_terminal() {
+            return None;
+        }
+        let generation = self.replaced.remove(&(rank, incarnation))?.next();
+        Some(Update { incarnation, generation, age: Duration::ZERO, report })
     }
 
     /// Whether a rank is something else than it was in the same life, which has not ended (H2); or in a later one.

@@ -220,6 +220,23 @@ fn of_many_lives_the_last_ends_are_kept() {
     assert_eq!(n_ends, ENDS_MAX);
 }
 
+/// N7: also where lives that were replaced end late, in whatever order.
+#[test]
+fn of_many_lives_that_end_late_the_last_ends_are_kept() {
+    let mut followers = Followers::of_one();
+    followers.note(at(0), (MESH, RANK), &is(100, 0, Status::Running));
+    assert_eq!(followers.refused(at(0)), 1);
+    for life in (0..100).rev() {
+        followers.note(at(0), (MESH, RANK), &is(life, 2, failed(1)));
+    }
+    let told = followers.told(at(20));
+    let [(1, StateNews::Lagged), (1, StateNews::States(told))] = &told[..] else {
+        panic!("that some are left out is told first: {told:?}")
+    };
+    let lives: Vec<u64> = told.iter().map(|(_, it)| it.incarnation.number()).collect();
+    assert_eq!(lives, (92..=100).collect::<Vec<_>>());
+}
+
 /// What happens to one rank, and to the room of who follows it.
 #[derive(Clone, Copy, Debug)]
 enum Step {

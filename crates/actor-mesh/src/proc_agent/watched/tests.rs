@@ -234,3 +234,39 @@ fn a_stream_goes_on_while_another_life_may_follow() {
     let told = [(2, state(1, 1, Status::Stopped)), (2, StateNews::Closed)];
     assert_eq!(watched.streamed(2), told, "it is known for a while");
 }
+
+/// H2, L1: a life that is replaced before it has ended ends once in a stream, when it has, and what the rank is goes on.
+#[test]
+fn the_end_of_a_life_that_was_replaced_is_told_once() {
+    let mut watched = Watched::default();
+    watched.note(life(MESH), at(0), (ActorState::Running, true));
+    assert_eq!(watched.follow(at(0), MESH, 1), Ok(()));
+    assert_eq!(watched.streamed(0), [(1, state(0, 0, Status::Running))]);
+    let next = (MESH, RANK, Incarnation::FIRST.next());
+    watched.note(next, at(1), (ActorState::Creating, true));
+    assert_eq!(watched.streamed(1), [(1, state(1, 0, Status::Initializing))]);
+    watched.note_last(life(MESH), at(2), ActorState::Stopping);
+    assert_eq!(watched.streamed(2), [], "what it is until then concerns nobody");
+    watched.note_last(life(MESH), at(3), stopped());
+    assert_eq!(watched.streamed(3), [(1, state(0, 1, Status::Stopped))]);
+    watched.note_last(life(MESH), at(4), stopped());
+    watched.note(next, at(4), (ActorState::Running, true));
+    assert_eq!(watched.streamed(4), [(1, state(1, 1, Status::Running))], "once");
+}
+
+/// N4: nothing of a mesh is over while a life of it that was replaced is not.
+#[test]
+fn a_stream_is_not_closed_before_the_last_life_has_ended() {
+    let mut watched = Watched::default();
+    assert_eq!(watched.follow(at(0), MESH, 1), Ok(()));
+    watched.note(life(MESH), at(0), (ActorState::Running, true));
+    let next = (MESH, RANK, Incarnation::FIRST.next());
+    watched.note(next, at(1), (ActorState::Running, true));
+    watched.streamed(1);
+    watched.close(at(2), MESH);
+    watched.note_last(next, at(2), stopped());
+    assert_eq!(watched.streamed(2), [(1, state(1, 1, Status::Stopped))]);
+    watched.note_last(life(MESH), at(3), stopped());
+    let told = [(1, state(0, 1, Status::Stopped)), (1, StateNews::Closed)];
+    assert_eq!(watched.streamed(3), told);
+}

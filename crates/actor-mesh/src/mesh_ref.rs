@@ -367,6 +367,35 @@ impl<A: Actor> ActorMeshRef<A> {
         OneOf::new(self.clone(), choice)
     }
 
+    /// One given rank of the mesh, or of the slice, which is called and cast to as one that was
+    /// [chosen](Self::choose) is: with the same deadlines, directly also where the mesh has a tree, and in whatever life
+    /// it is. One that has ended answers with how, and one that does not exist that it does not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::error::Error;
+    /// # use actor_mesh::ActorMeshRef;
+    /// # use mesh_core::Message;
+    /// # use mesh_runtime::{Handler, Proc};
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// # struct Load;
+    /// # impl Message for Load { const NAME: &'static str = "doc.Load"; type Reply = u64; }
+    /// /// How busy the first process of the second host is.
+    /// async fn load<A: Handler<Load>>(
+    ///     workers: &ActorMeshRef<A>,
+    ///     proc: &Proc,
+    /// ) -> Result<u64, Box<dyn Error>> {
+    ///     let rank = workers.extent().ravel(&[1, 0])?;
+    ///     let (_, load) = workers.at(rank).call(proc, Load).await?;
+    ///     Ok(load)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn at(&self, rank: Rank) -> OneOf<A> {
+        self.choose(Choice::Rank(rank))
+    }
+
     fn each<M>(&self, messages: impl FnMut(Point<'_>) -> M) -> Content<M>
     where
         A: Handler<M>,

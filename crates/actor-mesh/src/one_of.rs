@@ -1,4 +1,4 @@
-//! `OneOf`: one rank of a mesh, whichever it is.
+//! `OneOf`: one rank of a mesh, whichever it is, or a given one.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +27,9 @@ pub enum Choice {
     /// For the same key the same one in every process, for as long as it lives, whether or not it hangs. When it has
     /// ended, only what was for it goes to others: the weights of rendezvous hashing (Thaler and Ravishankar, 1998).
     Key(u64),
+    /// This one of the mesh or slice, whatever it is: where it has ended, or does not exist, what is sent says so.
+    /// [`ActorMeshRef::at`] is short for it.
+    Rank(Rank),
 }
 
 impl Choice {
@@ -91,7 +94,7 @@ impl<A: Actor> OneOf<A> {
         self
     }
 
-    /// Chooses one, as it would for what is sent now.
+    /// Chooses one, as it would for what is sent now. One that is given is chosen also if it does not run.
     ///
     /// # Errors
     ///
@@ -173,6 +176,9 @@ impl<A: Actor> OneOf<A> {
         let mut table = target.view.watch();
         let known = timeout(within, known(&mut table)).await;
         let Some(known) = known.ok().flatten() else { return Err(OneError::NoController) };
+        if let Choice::Rank(rank) = self.choice {
+            return self.given(rank);
+        }
         let (mut running, mut others) = (RankSet::new(), RankSet::new());
         for (rank, base) in target.ranks() {
             if find(&known, base).is_err() {
@@ -191,6 +197,7 @@ impl<A: Actor> OneOf<A> {
         let chosen = match self.choice {
             Choice::Random => nth(&some, target.draw()),
             Choice::RoundRobin => self.mesh.turns.next(&some),
+            Choice::Rank(rank) => Some(rank),
             Choice::Key(key) => {
                 // By the rank in the whole mesh, so that a slice agrees with others.
                 let base = |rank: &Rank| self.mesh.region().base_rank(*rank).unwrap_or(*rank);
@@ -198,6 +205,15 @@ impl<A: Actor> OneOf<A> {
             }
         };
         chosen.ok_or(OneError::NoneRuns)
+    }
+
+    /// That one, if there is such a rank: whether it runs is found out where it is sent to.
+    fn given(&self, rank: Rank) -> Result<Rank, OneError> {
+        let why = RankError::NotRunning(Status::NotExist);
+        match rank.index() < self.mesh.region().size() {
+            true => Ok(rank),
+            false => Err(OneError::Rank { rank, why }),
+        }
     }
 }
 

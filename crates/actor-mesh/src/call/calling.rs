@@ -1,6 +1,7 @@
 //! `MeshCall` and `MeshReplies`: calling many, and what they answer, all together or as it comes.
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -31,8 +32,10 @@ pub struct MeshCall<M: Message> {
 }
 
 enum State<M: Message> {
-    Unsent(Option<(Target, Content<M>)>),
-    Sent(Pin<Box<dyn Future<Output = Answers<M>> + Send>>),
+    Unsent(Target, Content<M>),
+    Sent(Pin<Box<dyn Future<Output = Vec<Answer<M>>> + Send>>),
+    /// All is told.
+    Over,
 }
 
 /// What a rank has answered.
@@ -44,7 +47,7 @@ type Answers<M> = ValueMesh<Answer<M>>;
 impl<M: Message> MeshCall<M> {
     pub(crate) fn new(target: Target, content: Content<M>) -> Self {
         let within = target.call_within();
-        Self { state: State::Unsent(Some((target, content))), within }
+        Self { state: State::Unsent(target, content), within }
     }
 
     /// How long to wait for the answers, instead of
@@ -61,6 +64,9 @@ where
 {
     /// The answers as they come: of each rank one, and then nothing more. What is told of the call itself holds
     /// for it too.
+    ///
+    /// Of a call that was polled before, and so is sent already, they are told when all of them are there: that is what
+    /// it waits for. Of one that has told them itself none is left.
     ///
     /// # Examples
     ///
@@ -86,16 +92,21 @@ where
     pub fn replies(self) -> MeshReplies<M> {
         let within = self.within;
         let replies = match self.state {
-            State::Unsent(Some((target, content))) => {
+            State::Unsent(target, content) => {
                 let asking = Asking::begin(target, content, (Kind::Call, within), Wakes::ForEach);
                 let replies = stream::once(asking).flat_map(|asking| stream::unfold(asking, next));
                 replies.boxed()
             }
-            // It was polled before, and so it is over.
-            State::Unsent(None) | State::Sent(_) => stream::empty().boxed(),
+            State::Sent(gathered) => stream::once(gathered).flat_map(each).boxed(),
+            State::Over => stream::empty().boxed(),
         };
         MeshReplies { replies }
     }
+}
+
+/// The answers of all ranks, each with its rank.
+fn each<T>(answers: Vec<T>) -> impl Stream<Item = (Rank, T)> {
+    stream::iter(answers.into_iter().enumerate().map(|(index, answer)| (Rank::new(index), answer)))
 }
 
 async fn next<R: DeserializeOwned + Send + 'static>(
@@ -122,21 +133,24 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answers<M>> {
         let call = self.get_mut();
-        loop {
-            match &mut call.state {
-                State::Sent(gathered) => return gathered.as_mut().poll(cx),
-                State::Unsent(unsent) => {
-                    // It is there: it is taken once, and then it is sent.
-                    let Some((target, content)) = unsent.take() else { return Poll::Pending };
-                    call.state = State::Sent(Box::pin(gather(target, content, call.within)));
-                }
+        let mut gathered = match mem::replace(&mut call.state, State::Over) {
+            State::Unsent(target, content) => Box::pin(gather(target, content, call.within)),
+            State::Sent(gathered) => gathered,
+            // Nobody is to ask again, and whoever does is told nothing.
+            State::Over => return Poll::Pending,
+        };
+        match gathered.as_mut().poll(cx) {
+            Poll::Ready(answers) => Poll::Ready(answers.into_iter().collect()),
+            Poll::Pending => {
+                call.state = State::Sent(gathered);
+                Poll::Pending
             }
         }
     }
 }
 
 /// Calls every rank that is there, and waits until each is answered for.
-async fn gather<M>(target: Target, content: Content<M>, within: Duration) -> Answers<M>
+async fn gather<M>(target: Target, content: Content<M>, within: Duration) -> Vec<Answer<M>>
 where
     M: Message<Reply: Serialize + DeserializeOwned + PartialEq>
         + Clone

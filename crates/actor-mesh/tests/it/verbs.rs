@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actor_mesh::{Choice, Max, OneError, RankError, Reducer, Sum};
-use controller::Config;
-use futures_util::StreamExt;
+use controller::{Config, RestartConfig};
+use futures_util::{FutureExt, StreamExt};
 use mesh_core::{Status, Transport};
 use mesh_runtime::{Network, Proc};
 use mesh_shape::{Rank, RankSet, Slice};
 use mesh_testkit::fault_net::{FaultNet, Faults};
 use tokio::time::Instant;
 
-use crate::support::{Add, Crate, Hang, Panic, Say, World, all, sent, soon, tens, world};
+use crate::support::{
+    Add, Crate, Hang, Panic, Say, World, all, on_failure, sent, soon, tens, world,
+};
 
 /// The mesh of so many, in which nobody answers anything else meanwhile.
 async fn tools(size: usize) -> (World, actor_mesh::ActorMesh<crate::support::Tool>) {
@@ -55,6 +57,21 @@ async fn a_stream_of_answers_ends_with_its_deadline() {
     let ranks: BTreeSet<_> = told.iter().map(|(rank, _)| rank.index()).collect();
     assert_eq!((told.len(), ranks), (3, BTreeSet::from([0, 1, 2])));
     assert!(told.iter().all(|(_, answer)| *answer == Err(RankError::Deadline { within })));
+}
+
+/// R1: of a call that was sent already each answer is told, too, when all are there; of one that has told them, none.
+#[tokio::test]
+async fn a_call_that_was_polled_tells_its_answers_all_the_same() {
+    let (world, tools) = tools(3).await;
+    let mut call = tools.call(&world.proc, Add(1));
+    assert!((&mut call).now_or_never().is_none(), "nobody has answered yet");
+    let told: Vec<_> = soon(call.replies().collect()).await;
+    let one_each = [1, 11, 21].into_iter().enumerate();
+    let one_each: Vec<_> = one_each.map(|(rank, sum)| (Rank::new(rank), Ok(sum))).collect();
+    assert_eq!(told, one_each);
+    let mut call = tools.call(&world.proc, Add(1));
+    assert_eq!(all(&soon(&mut call).await), [2, 12, 22], "it was sent once");
+    assert_eq!(soon(call.replies().next()).await, None);
 }
 
 /// A cast has a deadline as well: whoever has no room by then is named, and nobody waits for ever.
@@ -311,6 +328,64 @@ async fn the_one_that_was_chosen_is_named() {
     let hangs = soon(one.within(within).call(&world.proc, Hang)).await;
     let late = RankError::Deadline { within };
     assert_eq!(hangs, Err(OneError::Rank { rank: Rank::new(1), why: late }));
+}
+
+/// One rank is called and cast to by its place in the mesh, or in a slice; and nobody else.
+#[tokio::test]
+async fn a_given_rank_is_sent_to_and_no_other() {
+    let (world, tools) = tools(5).await;
+    let (third, proc) = (Rank::new(3), &world.proc);
+    assert_eq!(soon(tools.at(third).call(proc, Add(1))).await, Ok((third, 31)));
+    let rest = tools.slice("procs", 2..).expect("there are three");
+    assert_eq!(soon(rest.at(Rank::new(1)).cast(proc, Add(1))).await, Ok(Rank::new(1)));
+    assert_eq!(soon(rest.at(Rank::new(1)).call(proc, Add(0))).await, Ok((Rank::new(1), 32)));
+    assert_eq!(all(&soon(tools.call(proc, Add(0))).await), [0, 10, 20, 32, 40]);
+    let (rank, why) = (Rank::new(3), RankError::NotRunning(Status::NotExist));
+    let beyond = Err(OneError::Rank { rank, why });
+    assert_eq!(soon(rest.at(rank).call(proc, Add(1))).await, beyond);
+}
+
+/// R1, H2: a given rank that has ended says so, each time; one that is started again is sent to in its next life.
+#[tokio::test]
+async fn a_given_rank_answers_in_the_life_that_it_is_in() {
+    let world = world("procs=3").await;
+    let (first, proc) = (Rank::new(0), &world.proc);
+    for restart in [RestartConfig::NEVER, on_failure()] {
+        let tools = world.spawn(tens("tools").restart(restart)).await;
+        let one = tools.at(first);
+        assert_eq!(soon(one.call(proc, Add(5))).await, Ok((first, 5)));
+        let ended = |answer| match answer {
+            Err(OneError::Rank { rank, why: RankError::Ended(ended) }) => {
+                (rank, ended.status().is_failure()) == (first, true)
+            }
+            _ => false,
+        };
+        assert!(ended(soon(one.call(proc, Panic(5))).await.map(|_| ())));
+        if restart == RestartConfig::NEVER {
+            assert!(ended(soon(one.call(proc, Add(1))).await.map(|_| ())), "it is not hidden");
+            assert!(ended(soon(one.cast(proc, Add(1))).await.map(|_| ())));
+            continue;
+        }
+        let next = async {
+            loop {
+                match one.call(proc, Add(1)).await {
+                    Ok(answer) => return answer,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        assert_eq!(soon(next).await, (first, 1), "it begins anew");
+    }
+}
+
+/// R1: a given rank has the deadlines of one that was chosen.
+#[tokio::test]
+async fn a_given_rank_that_hangs_is_not_waited_for() {
+    let (world, tools) = tools(3).await;
+    let within = Duration::from_millis(50);
+    let one = tools.at(Rank::new(2)).within(within);
+    let (rank, why) = (Rank::new(2), RankError::Deadline { within });
+    assert_eq!(soon(one.call(&world.proc, Hang)).await, Err(OneError::Rank { rank, why }));
 }
 
 /// R1: there is one deadline for word of where the ranks are and for the answer.

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::time::sleep;
 
 use crate::support::{AT_ONCE, Outcome, World, all, all_answer, next_failures, tens};
-use crate::tool::{Add, Block, CLEANS_UP, Exit, Hang, Heavy, Panic, Pid, Tool};
+use crate::tool::{Add, BlockWith, CLEANS_UP, Exit, Hang, Heavy, Panic, Pid, Tool};
 
 /// R1, D3, ST3: the entry of the rank is the death of its process; the owner is told once, with the chain.
 pub(crate) async fn a_killed_process_is_the_answer_of_its_rank_at_once(root: Arc<Root>) -> Outcome {
@@ -121,19 +121,22 @@ pub(crate) async fn a_process_that_was_suspended_for_long_is_used_again(
     world.close().await
 }
 
-/// A handler that blocks its thread keeps nobody from spawning there, or from being told.
+/// D7: a handler that blocks its thread keeps nobody from spawning there, or from being told.
 pub(crate) async fn a_blocked_handler_keeps_nobody_from_supervising_its_process(
     root: Arc<Root>,
 ) -> Outcome {
     let world = World::new(&root, "procs=2").await?;
     let blocked = world.tools.slice("procs", 1..)?;
-    blocked.cast(&*root, Block(Duration::from_secs(2))).await;
-    sleep(Duration::from_millis(200)).await;
-    // The agent refuses to spawn what it does not know while the user's thread is blocked.
-    let asked = Instant::now();
-    let error = world.procs.spawn::<Unknown>("nobody", ()).await.expect_err("nobody knows it");
+    let file = std::env::temp_dir().join(format!("meshwarden-block-{}", std::process::id()));
+    blocked.cast(&*root, BlockWith(file.clone())).await;
+    while !file.exists() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    // Its agent refuses to spawn what it does not know while the user's thread is blocked.
+    let there = world.procs.slice("procs", 1..)?;
+    let error = there.spawn::<Unknown>("nobody", ()).await.expect_err("nobody knows it");
+    std::fs::remove_file(&file)?;
     assert!(error.to_string().contains("there are: heavy, tool"), "{error}");
-    assert!(asked.elapsed() < Duration::from_millis(1500), "{:?}", asked.elapsed());
     all_answer(&root, &world.tools).await?;
     world.close().await
 }

@@ -1,5 +1,6 @@
 //! An actor that does what it is told.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use meshwarden::prelude::*;
@@ -31,6 +32,7 @@ impl Actor for Tool {
             .takes::<Echo>()
             .takes::<Hang>()
             .takes::<Block>()
+            .takes::<BlockWith>()
             .takes::<Pause>()
             .takes::<Exit>()
             .takes::<Panic>()
@@ -74,6 +76,10 @@ pub(crate) struct Hang;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Block(pub(crate) Duration);
 
+/// Blocks the user's thread as long as the file is there that it creates.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct BlockWith(pub(crate) PathBuf);
+
 /// Is answered after a while.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Pause(pub(crate) Duration);
@@ -108,6 +114,7 @@ message!(Pid, u32);
 message!(Echo, usize);
 message!(Hang, ());
 message!(Block, ());
+message!(BlockWith, ());
 message!(Pause, ());
 message!(Exit, ());
 message!(Panic, ());
@@ -142,6 +149,21 @@ impl Handler<Hang> for Tool {
 impl Handler<Block> for Tool {
     async fn handle(&mut self, Block(time): Block, _: &mut Context<Self>) -> Result<(), Failure> {
         std::thread::sleep(time);
+        Ok(())
+    }
+}
+
+impl Handler<BlockWith> for Tool {
+    async fn handle(
+        &mut self,
+        BlockWith(file): BlockWith,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        std::fs::write(&file, "")?;
+        // Its process ends with the test.
+        while file.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     }
 }

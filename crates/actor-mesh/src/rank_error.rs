@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_cast::shell::NotCast;
 use mesh_core::{Cause, End, Fault, Reason, Status, WhyUndelivered};
+use mesh_shape::{RankSet, Region};
 
 /// Why a rank has not answered a call, or was not sent a cast.
 ///
@@ -23,6 +25,21 @@ pub enum RankError {
         /// How long the call was given.
         within: Duration,
     },
+    /// Down a tree a cast goes to all or to nobody, and these had no room for it before its deadline. Nothing was sent.
+    #[error("not sent within {within:?}: there is no room at ranks {ranks}")]
+    NoRoom {
+        /// Those that have not taken what was sent to them before, in the ranks of the mesh or slice that was cast to.
+        ranks: RankSet,
+        /// How long the cast was given.
+        within: Duration,
+    },
+    /// As much as may wait down a tree waits for room already (`mesh_cast::Limits::waiting`). Nothing was sent: send
+    /// less, or wait for one cast before the next.
+    #[error("not sent: too many wait for room at ranks {ranks}")]
+    TooManyWait {
+        /// As above.
+        ranks: RankSet,
+    },
     /// The actor has let go of the call and has not answered it.
     #[error("the actor has let go of the call and has not answered it")]
     Unanswered,
@@ -38,6 +55,24 @@ pub enum RankError {
     /// Nobody says where the ranks are: the controller of the mesh has ended, or cannot be reached.
     #[error("the controller of the mesh has ended, or cannot be reached from here")]
     NoController,
+}
+
+impl RankError {
+    /// Why something was not cast down the tree to a region within some time; `None` if its caster has ended.
+    pub(crate) fn of_cast(error: &NotCast, region: &Region, within: Duration) -> Option<Self> {
+        let here = |ranks: &RankSet| -> RankSet {
+            ranks.iter().filter_map(|base| region.rank_of_base(base)).collect()
+        };
+        match error {
+            NotCast::TooMany { ranks } => Some(Self::TooManyWait { ranks: here(ranks) }),
+            NotCast::Late { ranks } => Some(match here(ranks) {
+                // It waited behind another of the same sender, for ranks that are not among these.
+                ranks if ranks.is_empty() => Self::Deadline { within },
+                ranks => Self::NoRoom { ranks, within },
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// How a rank has ended: a status that is terminal.

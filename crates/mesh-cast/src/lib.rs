@@ -46,6 +46,7 @@ pub mod caster;
 mod gather;
 mod limits;
 mod members;
+pub mod metrics;
 mod plan;
 pub mod relay;
 pub mod shell;

@@ -36,6 +36,11 @@ pub struct Limits {
     /// How many bytes of messages that some rank has not taken. Each rank has at most as many as are left, and
     /// always one message.
     pub open_bytes: usize,
+    /// How many casts and calls of one actor may wait for room, in order; of all programs that are no actors, so many for
+    /// each rank that has none. At this bound one more is refused, with the ranks that have no room.
+    pub waiting: usize,
+    /// How many bytes of messages may wait so. A larger message waits when there is no other.
+    pub waiting_bytes: usize,
     /// How often a caster tries to reach a node that the tree did not reach, in turn directly and through
     /// another node, before it gives it up.
     pub tries: u32,
@@ -59,6 +64,8 @@ impl Default for Limits {
             calls: 512,
             open: 1024,
             open_bytes: 256 << 20,
+            waiting: 1024,
+            waiting_bytes: 64 << 20,
             tries: 4,
             streams: 16_384,
             back_bytes: 64 << 20,

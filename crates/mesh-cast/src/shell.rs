@@ -18,7 +18,9 @@
 //!
 //! No user's code runs here: messages travel as bytes, and are decoded by whoever handles them. What is for an
 //! actor that has no room waits in a queue of its own, of which each caster fills no more than
-//! [`Limits::rank`](crate::Limits::rank): then what is for that rank waits at the caster, and nothing else does.
+//! [`Limits::rank`](crate::Limits::rank): then what is for that rank waits at the caster, and nothing else does; and of
+//! each sender no more than [`Limits::waiting`](crate::Limits::waiting), with a deadline if it has one
+//! ([`CasterRef::cast_until`]). What waits goes on in its order when a caster begins anew after a pause.
 
 mod ahead;
 mod backs;
@@ -34,14 +36,16 @@ mod links;
 mod message;
 mod pieces;
 mod posts;
+mod queue;
 mod reducers;
 mod relay_actor;
 mod rolls;
+mod submit;
 mod table;
 mod ticket;
 mod ups;
 
-pub use casters::{Cast, CasterRef, Ended, Tellings, Told};
+pub use casters::{Cast, CasterRef, NotCast, Tellings, Told};
 pub use message::{Body, GetSeats, Payload};
 pub use reducers::{Merge, MergeError, Reducers};
 pub use relay_actor::RelayActor;

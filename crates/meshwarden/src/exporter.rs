@@ -164,6 +164,8 @@ fn install() -> Result<PrometheusHandle, ExporterError> {
     supervise::metrics::describe();
     proc_mesh::metrics::describe();
     mesh_runtime::metrics::describe();
+    #[cfg(feature = "actors")]
+    mesh_cast::metrics::describe();
     #[cfg(feature = "tcp")]
     transport_tcp::metrics::describe();
     Ok(handle)

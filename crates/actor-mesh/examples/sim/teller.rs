@@ -156,7 +156,7 @@ fn errors(of: &Overlay<RankError>, to: &[usize]) -> BTreeMap<usize, ledger::Wron
 fn wrong(error: &RankError) -> ledger::Wrong {
     let kind = match error {
         RankError::Ended(_) => Kind::Ended,
-        RankError::Deadline { .. } => Kind::Late,
+        RankError::Deadline { .. } | RankError::NoRoom { .. } => Kind::Late,
         _ => Kind::Other,
     };
     (kind, error.to_string())

@@ -32,6 +32,8 @@ pub(super) enum Said<R> {
     Merged(RankSet, R),
     /// What one of them says could not be merged.
     NotMerged(Rank, Arc<str>),
+    /// One of them was not asked, so it says nothing else.
+    NotSent(Rank, RankError),
 }
 
 /// What comes from the ranks, as it comes.
@@ -96,7 +98,9 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 missing.into_iter().for_each(|(rank, error)| gathering.settle(rank, Err(error)));
                 gathering.expect(found.iter().map(|it| (it.rank, (it.base, it.seated.life))));
                 match &target.caster {
-                    Some(caster) => down::call(&target, caster, &known, (kind, content.messages)),
+                    Some(caster) => {
+                        down::call(&target, caster, &known, (kind, content.messages), within)
+                    }
                     None => directly(&target, (&roster, &found), content, wakes),
                 }
             }
@@ -151,6 +155,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                     Some(Said::NotMerged(rank, why)) => {
                         self.gathering.settle(rank, Err(RankError::NotMerged { why }));
                     }
+                    Some(Said::NotSent(rank, error)) => self.gathering.not_sent(rank, error),
                     None => {
                         self.have_all_said = true;
                         self.gathering.nothing_more();

@@ -45,8 +45,8 @@ impl<M: Message> MeshCast<M> {
 
     /// How long to wait for room, instead of
     /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within). A rank that has none by then was not sent
-    /// the message, and is named; by a tree nothing is sent to any, and all are (of a large scatter those of the parts
-    /// that were not sent). By a tree a few small casts are taken before it is known whether there is room, which is kept
+    /// the message, and is named; by a tree nothing is sent to any, and all are told which have none
+    /// ([`RankError::NoRoom`]; of a large scatter those of the parts that were not sent). By a tree a few small casts are taken before it is known whether there is room, which is kept
     /// for them: they are sent, and if they cannot be after all they come back.
     pub const fn within(mut self, within: Duration) -> Self {
         self.within = within;
@@ -95,12 +95,12 @@ where
     if let Some(caster) = &target.caster {
         // Below this rank of the mesh all have been sent theirs.
         let n_sent = AtomicUsize::new(0);
-        let sent = down::cast(&target, caster, (&known, table), (content.messages, &n_sent));
-        let error = match timeout_at(deadline, sent).await {
-            Ok(Ok(())) => None,
-            Ok(Err(_)) => Some(RankError::Undelivered(WhyUndelivered::Ended)),
-            Err(_) => Some(RankError::Deadline { within }),
-        };
+        let content = (content.messages, deadline);
+        let sent = down::cast(&target, caster, (&known, table), content, &n_sent).await;
+        let error = sent.err().map(|error| {
+            let ended = RankError::Undelivered(WhyUndelivered::Ended);
+            RankError::of_cast(&error, &target.region, within).unwrap_or(ended)
+        });
         if let Some(error) = error {
             let n_sent = n_sent.into_inner();
             let unsent = found.into_iter().filter(|it| it.base.index() >= n_sent);

@@ -4,10 +4,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use mesh_cast::shell::{Body, Cast, CasterRef, Ended, Payload, Tellings, Told};
+use mesh_cast::shell::{Body, Cast, CasterRef, NotCast, Payload, Told};
 use mesh_cast::{Failure, Kind, Outcome, Part};
 use mesh_core::{Fault, Message, PortId, WhyUndelivered};
 use mesh_runtime::{Sender, codec};
@@ -15,10 +16,12 @@ use mesh_shape::{Rank, RankSet, Region};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::asking::{AllSaid, Said};
 use super::letters::Messages;
 use super::{Target, find};
+use crate::rank_error::RankError;
 use crate::view::{Known, Table};
 
 /// How many bytes of messages that differ travel together: those for a few ranks, or one large one.
@@ -30,12 +33,13 @@ pub(super) async fn cast<M: Message + Serialize>(
     target: &Target,
     caster: &CasterRef,
     (known, mut table): (&Known, watch::Receiver<Table>),
-    (content, n_sent): (Messages<M>, &AtomicUsize),
-) -> Result<(), Ended> {
+    (content, deadline): (Messages<M>, Instant),
+    n_sent: &AtomicUsize,
+) -> Result<(), NotCast> {
     let sent = async {
         for cast in casts_of(target, known, Kind::Cast, &content).unwrap_or_default() {
             let end = cast.range.as_ref().map_or(usize::MAX, |range| range.end);
-            caster.cast(cast).await?;
+            caster.cast_until(cast, deadline).await?;
             n_sent.store(end, Ordering::Relaxed);
         }
         Ok(())
@@ -50,7 +54,7 @@ pub(super) async fn cast<M: Message + Serialize>(
                 let known = table.borrow_and_update().known.clone();
                 let gone = known.map(|known| known.gone()).unwrap_or_default();
                 if !gone.is_empty() {
-                    caster.gone(gone).await;
+                    _ = timeout_at(deadline, caster.gone(gone)).await.is_ok();
                 }
             }
         }
@@ -63,6 +67,7 @@ pub(super) fn call<M>(
     caster: &Arc<CasterRef>,
     known: &Known,
     (kind, content): (Kind, Messages<M>),
+    within: Duration,
 ) -> AllSaid<M::Reply>
 where
     M: Message<Reply: DeserializeOwned + Send> + Serialize,
@@ -76,15 +81,37 @@ where
     // One after the other, each when there is room for it.
     let sent = stream::iter(casts).then(move |cast| {
         let caster = Arc::clone(&caster);
-        // One that has ended has sent it to nobody: then nothing is said.
-        async move { caster.cast(cast).await.ok() }
+        async move {
+            let range = cast.range.clone();
+            (range, caster.cast(cast).await)
+        }
     });
-    let told = sent.filter_map(std::future::ready);
-    let region = Arc::clone(&target.region);
-    let told = told.map(|mut told: Tellings| stream::poll_fn(move |cx| told.poll_recv(cx)));
-    let said = told.flatten_unordered(None);
-    let said = said.flat_map(move |told| stream::iter(said_of(told, &region)));
-    said.boxed()
+    let target = Arc::clone(target);
+    let said = sent.map(move |(range, sent)| match sent {
+        Ok(mut told) => {
+            let target = Arc::clone(&target);
+            let told = stream::poll_fn(move |cx| told.poll_recv(cx));
+            let said = told.flat_map(move |told| stream::iter(said_of(told, &target.region)));
+            said.boxed()
+        }
+        Err(error) => stream::iter(unsent(&target, range, (&error, within))).boxed(),
+    });
+    said.flatten_unordered(None).boxed()
+}
+
+/// What is said of the ranks that something was not sent to.
+fn unsent<R>(
+    target: &Target,
+    range: Option<Range<usize>>,
+    (error, within): (&NotCast, Duration),
+) -> Vec<Said<R>> {
+    let Some(error) = RankError::of_cast(error, &target.region, within) else {
+        // One that has ended has sent it to nobody: then nothing is said.
+        return Vec::new();
+    };
+    let is_in = |base: &Rank| range.as_ref().is_none_or(|range| range.contains(&base.index()));
+    let ranks = target.ranks().filter(|(_, base)| is_in(base));
+    ranks.map(|(rank, _)| Said::NotSent(rank, error.clone())).collect()
 }
 
 /// What ranks said, in a region, as they would have said it to this process.

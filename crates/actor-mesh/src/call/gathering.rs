@@ -100,6 +100,13 @@ impl<R> Gathering<R> {
         }
     }
 
+    /// A rank was not asked, and will not be.
+    pub(super) fn not_sent(&mut self, rank: Rank, error: RankError) {
+        if self.is_pending(rank) {
+            self.settle(rank, Err(error));
+        }
+    }
+
     /// Nobody is asked any more, and of some nothing was said.
     pub(super) fn nothing_more(&mut self) {
         let given_up = &self.given_up;

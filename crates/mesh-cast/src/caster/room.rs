@@ -22,12 +22,22 @@ pub struct Full<P> {
 /// What there is no room for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Busy {
-    /// Anything.
-    All,
+    /// Anything, as long as messages have not arrived at the processes of these ranks.
+    All(RankSet),
     /// One more call of these ranks: they have not answered those before.
     Calls(RankSet),
     /// More for these ranks: they have not taken what they were sent.
     Ranks(RankSet),
+}
+
+impl Busy {
+    /// The ranks that have no room.
+    #[must_use]
+    pub const fn ranks(&self) -> &RankSet {
+        match self {
+            Self::All(ranks) | Self::Calls(ranks) | Self::Ranks(ranks) => ranks,
+        }
+    }
 }
 
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
@@ -44,7 +54,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         let has_bytes = kept == 0 || kept.saturating_add(bytes) <= limits.window_bytes;
         let window = limits.window.saturating_sub(self.kept as u64).max(1);
         if self.last - self.through() >= window || !has_bytes {
-            return Err(Busy::All);
+            let mut absent = self.flights.values().map(|flight| &flight.absent);
+            let first = absent.find(|absent| !absent.is_empty());
+            return Err(Busy::All(first.cloned().unwrap_or_default()));
         }
         let full = self.full_ranks(plan.all_ranks(), bytes);
         if !full.is_empty() {

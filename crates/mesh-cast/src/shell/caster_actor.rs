@@ -10,12 +10,11 @@ use mesh_core::{MeshId, Message, PeerId, WhyUndelivered};
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered,
 };
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::ahead::{AHEAD, Ahead, Place};
+use super::ahead::{AHEAD, Place};
 use super::backs;
-use super::casters::{Cast, Told, Users, forget, leave};
+use super::casters::{Cast, NotCast, Users, forget, leave, renew};
 use super::crowd::Crowd;
 use super::downs::TOGETHER_WITHIN;
 use super::links::{Linked, Links, whole_of};
@@ -24,10 +23,12 @@ use super::pieces::{MESSAGE_MAX, Piece};
 use super::posts::{NotSent, Parcel, Way};
 use super::relay_actor::{self, FORGOTTEN_AFTER};
 use super::rolls;
+use super::submit::Submit;
 use super::table::{Book, Table};
 use super::ticket::Ticket;
-use crate::caster::{Caster, Effect, Event, Full};
+use crate::caster::{Busy, Caster, Effect, Event, Full};
 use crate::limits::Limits;
+use crate::metrics::count_refused_cast;
 use crate::plan::Plan;
 use crate::wire::{Answer, Settled, StreamId, Unreached};
 
@@ -56,6 +57,7 @@ pub(super) struct CasterActor {
     me: ActorRef<Self>,
     mesh: MeshId,
     users: Arc<Users>,
+    limits: Limits,
     caster: Caster<PeerId, Payload, Bytes>,
     book: Option<Book>,
     links: Links,
@@ -63,9 +65,6 @@ pub(super) struct CasterActor {
     tickets: BTreeMap<u64, Ticket>,
     /// The places of those that were cast ahead and are not over.
     ahead: VecDeque<(u64, Place)>,
-    /// Those that there is no room for, and somebody waits for each; and those that were made ahead, behind one of the
-    /// same sender.
-    waiting: VecDeque<Submit>,
     /// What was last said to all of what is settled, and when.
     said: Settled,
     said_at: Instant,
@@ -76,6 +75,8 @@ pub(super) struct CasterActor {
     aged: Instant,
     /// When it has said farewell: nobody uses it any more.
     left: Option<Instant>,
+    /// Whether it casts nothing more: it ends, and what waits is for others to see to.
+    is_over: bool,
 }
 
 impl Drop for CasterActor {
@@ -84,15 +85,8 @@ impl Drop for CasterActor {
     }
 }
 
-/// Something is to be cast.
-pub(super) struct Submit {
-    pub(super) cast: Cast,
-    /// If there is room for it, and nobody waits.
-    pub(super) ahead: Option<Ahead>,
-    /// Told when it is on its way.
-    pub(super) accepted: oneshot::Sender<()>,
-    pub(super) told: Option<mpsc::UnboundedSender<Told>>,
-}
+/// Something was submitted.
+pub(super) struct Look;
 
 /// Processes are known to be gone.
 pub(super) struct Gone(pub(super) Vec<PeerId>);
@@ -115,7 +109,7 @@ macro_rules! internal {
     };
 }
 
-internal!(Submit);
+internal!(Look);
 internal!(Gone);
 internal!(LongGone);
 internal!(Tick);
@@ -193,45 +187,74 @@ impl CasterActor {
     /// Casts what there is room for, in order. What waits for a rank holds up only what is for that rank, or of the
     /// same sender.
     fn admit(&mut self, cx: &Context<Self>) {
-        let (mut queue, mut crowd) = (std::mem::take(&mut self.waiting), Crowd::default());
-        while let Some(submit) = queue.pop_front() {
-            if submit.ahead.is_none() && submit.accepted.is_closed() {
-                // Whoever waited has gone.
-                continue;
-            }
-            self.learn(&submit.cast.table, cx);
-            let book = self.book.as_mut();
-            let plan = book.and_then(|book| book.plan(submit.cast.region.as_ref()));
-            let Some(plan) = plan else { continue };
-            let plan = match &submit.cast.range {
-                Some(range) => Arc::new(plan.within(range.clone())),
-                None => plan,
-            };
-            let must_wait = match submit.ahead {
-                Some(_) => crowd.has_sender(&submit.cast),
-                None => crowd.is_before(&submit.cast, &plan),
-            };
-            let refused = match must_wait {
-                true => {
-                    crowd.follow(&submit.cast);
-                    Some(submit)
-                }
-                false => self.submit(submit, plan, &mut crowd, cx),
-            };
-            self.waiting.extend(refused);
+        if self.is_over {
+            return;
         }
+        let mut crowd = Crowd::new(&self.limits);
+        let queue = self.users.queue.take();
+        let waiting = queue.into_iter().filter_map(|submit| self.take_turn(submit, &mut crowd, cx));
+        let waiting = waiting.collect();
+        self.users.queue.put_back(waiting);
     }
 
-    /// Casts to a plan; what there is no room for comes back, and joins the crowd.
-    fn submit(
+    /// Casts something, if it is its turn; what is to wait comes back.
+    fn take_turn(
         &mut self,
-        Submit { mut cast, ahead, accepted, told }: Submit,
-        plan: Arc<Plan<PeerId>>,
+        submit: Submit,
         crowd: &mut Crowd,
         cx: &Context<Self>,
     ) -> Option<Submit> {
+        if submit.is_gone() {
+            return None;
+        }
+        let plan = self.plan(&submit.cast, cx)?;
+        let held_by = match submit.ahead {
+            Some(_) => crowd.holds_sender(&submit.cast),
+            None => crowd.holds(&submit.cast, &plan),
+        };
+        let (submit, held_by) = match held_by {
+            Some(held_by) => (submit, held_by),
+            None => {
+                let (submit, busy) = self.submit(submit, plan, cx)?;
+                let held_by = busy.ranks().clone();
+                if submit.has_place() || crowd.has_place(&submit.cast, &held_by) {
+                    crowd.join(&busy);
+                }
+                (submit, held_by)
+            }
+        };
+        let may_wait = submit.ahead.is_some() || submit.has_place();
+        if may_wait || crowd.has_place(&submit.cast, &held_by) {
+            crowd.follow(&submit.cast, &held_by);
+            submit.hold(held_by);
+            return Some(submit);
+        }
+        let (mesh, name) = (self.mesh, submit.cast.name);
+        tracing::warn!(?mesh, name, ranks = %held_by, "too many wait for room: refused");
+        count_refused_cast();
+        Submit::answer(submit.accepted, Err(NotCast::TooMany { ranks: held_by }));
+        None
+    }
+
+    /// The tree for a cast, by the newest table.
+    fn plan(&mut self, cast: &Cast, cx: &Context<Self>) -> Option<Arc<Plan<PeerId>>> {
+        self.learn(&cast.table, cx);
+        let plan = self.book.as_mut()?.plan(cast.region.as_ref())?;
+        Some(match &cast.range {
+            Some(range) => Arc::new(plan.within(range.clone())),
+            None => plan,
+        })
+    }
+
+    /// Casts to a plan; what there is no room for comes back.
+    fn submit(
+        &mut self,
+        Submit { mut cast, ahead, accepted, told, held_by }: Submit,
+        plan: Arc<Plan<PeerId>>,
+        cx: &Context<Self>,
+    ) -> Option<(Submit, Busy)> {
         if cast.payload.body.len() > MESSAGE_MAX {
-            _ = accepted.send(()).is_ok();
+            Submit::answer(accepted, Ok(()));
             Ticket { told, cast }.refuse(&plan, WhyUndelivered::TooLarge, cx);
             return None;
         }
@@ -258,13 +281,12 @@ impl CasterActor {
                     cast.payload.body = Body::EMPTY;
                 }
                 self.tickets.insert(number, Ticket { told, cast });
-                _ = accepted.send(()).is_ok();
+                Submit::answer(accepted, Ok(()));
                 self.perform(effects, cx);
                 None
             }
             Err(Full { busy, .. }) => {
-                crowd.join(&cast, busy);
-                Some(Submit { cast, ahead: None, accepted, told })
+                Some((Submit { cast, ahead: None, accepted, told, held_by }, busy))
             }
         }
     }
@@ -288,12 +310,13 @@ impl CasterActor {
 
     /// One that nobody uses, and nothing of which is on its way, says farewell, and ends when that is sent.
     fn leave(&mut self, cx: &mut Context<Self>) {
-        let is_idle = self.caster.n_flights() == 0 && self.waiting.is_empty();
+        let is_idle = self.caster.n_flights() == 0;
         let is_unused = self.left.is_none() && is_idle && self.users.is_none();
         if is_unused && leave(cx.proc(), self.mesh, cx.me()) {
             let words = self.book.as_ref().map(|book| self.caster.farewell(book.whole()));
             self.perform(words.unwrap_or_default(), cx);
             self.left = Some(Instant::now());
+            self.is_over = true;
         }
         let is_said = |left: Instant| self.links.posts.is_idle() || left.elapsed() > LEAVES_WITHIN;
         if self.left.is_some_and(is_said) {
@@ -335,27 +358,28 @@ impl Actor for CasterActor {
     ) -> Result<Self, Failure> {
         cx.proc().watch_peers(cx.port());
         cx.send_every(TICK, || Tick);
-        let caster =
-            Caster::new(StreamId { caster: cx.id(), mesh }, Limits::default()).keeping(AHEAD);
+        let limits = Limits::default();
+        let caster = Caster::new(StreamId { caster: cx.id(), mesh }, limits).keeping(AHEAD);
         let said = caster.settled();
         let now = Instant::now();
         Ok(Self {
             me: cx.me().clone(),
             mesh,
             users,
+            limits,
             caster,
             book: None,
             links: Links::new(),
             will_flush: false,
             tickets: BTreeMap::new(),
             ahead: VecDeque::new(),
-            waiting: VecDeque::new(),
             said,
             said_at: now,
             active: now,
             ticked: now,
             aged: now,
             left: None,
+            is_over: false,
         })
     }
 
@@ -370,7 +394,7 @@ impl Actor for CasterActor {
 
     /// Nobody gathers what comes of its casts any more: that much is told.
     async fn stop(&mut self, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.waiting.clear();
+        self.is_over = true;
         for number in self.tickets.keys().copied().collect::<Vec<_>>() {
             self.run(Event::Withdrawn(number), cx);
         }
@@ -383,9 +407,8 @@ impl Actor for CasterActor {
     }
 }
 
-impl Handler<Submit> for CasterActor {
-    async fn handle(&mut self, submit: Submit, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.waiting.push_back(submit);
+impl Handler<Look> for CasterActor {
+    async fn handle(&mut self, _: Look, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.admit(cx);
         self.send_due(cx);
         Ok(())
@@ -505,7 +528,9 @@ impl Handler<Tick> for CasterActor {
         let now = Instant::now();
         let paused = now - std::mem::replace(&mut self.ticked, now);
         if paused > STALE_AFTER {
-            // Its calls are let go of, and whoever waits casts by the next one.
+            // Its calls are let go of; what waits is cast by the next one.
+            self.is_over = true;
+            renew(cx.proc(), self.mesh, cx.me());
             cx.stop(Stop::Now);
             return Ok(());
         }
@@ -518,10 +543,12 @@ impl Handler<Tick> for CasterActor {
             self.aged = now;
             self.run(Event::Tick, cx);
         }
+        // What was submitted while there was no room for word of that.
+        self.admit(cx);
+        self.send_due(cx);
         self.say_settled(cx);
         self.links.posts.sweep(cx.proc());
         self.links.downs.sweep();
-        self.free_places();
         rolls::touch(cx.proc(), self.mesh);
         self.leave(cx);
         Ok(())
@@ -533,7 +560,7 @@ impl fmt::Debug for CasterActor {
         f.debug_struct("CasterActor")
             .field("mesh", &self.mesh)
             .field("n_flights", &self.caster.n_flights())
-            .field("n_waiting", &self.waiting.len())
+            .field("n_waiting", &self.users.queue.len())
             .finish_non_exhaustive()
     }
 }

@@ -10,11 +10,14 @@ use bytes::Bytes;
 use mesh_core::{MeshId, PeerId, Plane};
 use mesh_runtime::{ActorRef, Proc, TryCastError};
 use mesh_shape::{Overlay, RankSet, Region};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, timeout_at};
 
 use super::ahead::{AHEAD, Ahead};
-use super::caster_actor::{CasterActor, Gone, Submit};
+use super::caster_actor::{CasterActor, Gone, Look};
 use super::message::Payload;
+use super::queue::Queue;
+use super::submit::{Submit, Waiter};
 use super::table::Table;
 use crate::wire::{Kind, Outcome, Part};
 
@@ -28,23 +31,25 @@ struct Entry {
     users: Arc<Users>,
 }
 
-/// How many use a caster. One that nobody uses ends when nothing of it is on its way.
+/// How many use a caster, and what they have submitted. One that nobody uses ends when nothing of it is on its way.
 #[derive(Debug)]
 pub(super) struct Users {
     n: AtomicUsize,
     /// The places for casts that are made ahead.
     places: Arc<Semaphore>,
+    pub(super) queue: Queue,
 }
 
 impl Default for Users {
     fn default() -> Self {
-        Self { n: AtomicUsize::new(0), places: Ahead::places() }
+        Self { n: AtomicUsize::new(0), places: Ahead::places(), queue: Queue::default() }
     }
 }
 
 impl Users {
     pub(super) fn is_none(&self) -> bool {
-        self.n.load(Ordering::Acquire) == 0 && self.places.available_permits() == AHEAD
+        let is_unused = self.n.load(Ordering::Acquire) == 0 && self.queue.is_empty();
+        is_unused && self.places.available_permits() == AHEAD
     }
 }
 
@@ -79,10 +84,29 @@ pub enum Told {
 /// What is told of a call, as it comes: one outcome for each rank in the end. Dropped, the call is withdrawn.
 pub type Tellings = mpsc::UnboundedReceiver<Told>;
 
-/// The caster has ended, with its process or after a pause: the message was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the caster has ended: it was not sent")]
-pub struct Ended;
+/// Why something was not cast. It was sent to nobody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotCast {
+    /// The caster has ended, with its process.
+    #[error("the caster has ended: it was not sent")]
+    Ended,
+    /// Its deadline has passed before there was room for it. None of the ranks is named if its caster has not come to
+    /// look at it.
+    #[error("there was no room for it in time: ranks {ranks} have not taken what was sent before")]
+    Late {
+        /// The ranks, of the mesh as it was created, that had no room for it, or for what the same sender has cast
+        /// before.
+        ranks: RankSet,
+    },
+    /// As much as may wait waits for these ranks ([`Limits::waiting`](crate::Limits::waiting)): cast less, or wait for
+    /// each before the next.
+    #[error("too many wait for room: ranks {ranks} have not taken what was sent before")]
+    TooMany {
+        /// As above.
+        ranks: RankSet,
+    },
+}
 
 /// Casts from one process to one mesh and its slices. All that the process sends there goes through one caster,
 /// so what one sender sends keeps its order (R2).
@@ -121,40 +145,75 @@ impl CasterRef {
     ///
     /// # Errors
     ///
-    /// [`Ended`]; then nothing was sent.
-    pub async fn cast(&self, cast: Cast) -> Result<Tellings, Ended> {
-        let (accepted, is_accepted) = oneshot::channel();
-        let (told, outcomes) = mpsc::unbounded_channel();
-        let told = cast.kind.wants_reply().then_some(told);
-        let ahead = Ahead::try_new(&cast, &self.proc, &self.users.places);
-        let is_ahead = ahead.is_some();
-        let mut submit = Submit { cast, ahead, accepted, told };
-        let mut ended = None;
-        if is_ahead {
-            // At once, or as others do: who goes away while it waits has sent nothing.
-            let actor = caster_of(&self.proc, self.mesh, None);
-            submit = match actor.try_cast(&self.proc, submit) {
-                Ok(()) => return Ok(outcomes),
-                Err(TryCastError::Full { message, .. } | TryCastError::Closed { message, .. }) => {
-                    message
-                }
-            };
-            drop(submit.ahead.take().map(Ahead::settle));
+    /// [`NotCast`], but for [`Late`](NotCast::Late).
+    pub async fn cast(&self, cast: Cast) -> Result<Tellings, NotCast> {
+        match self.submit(cast) {
+            Ok(told) => Ok(told),
+            Err(mut waiter) => self.see_through(&mut waiter).await.map(|()| waiter.told),
         }
-        loop {
-            let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
-            match actor.cast(&self.proc, submit).await {
-                Ok(()) => break,
-                // One that ended since nobody used it; the next one has just been started.
-                Err(error) if ended.is_none() => {
-                    submit = error.message;
-                    ended = Some(actor);
-                }
-                Err(_) => return Err(Ended),
+    }
+
+    /// The same, but waits no longer than that.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCast`].
+    pub async fn cast_until(&self, cast: Cast, deadline: Instant) -> Result<Tellings, NotCast> {
+        let mut waiter = match self.submit(cast) {
+            Ok(told) => return Ok(told),
+            Err(waiter) => waiter,
+        };
+        match timeout_at(deadline, self.see_through(&mut waiter)).await {
+            Ok(sent) => sent.map(|()| waiter.told),
+            Err(_) => {
+                let ranks = waiter.held_by.borrow().clone().unwrap_or_default();
+                Err(NotCast::Late { ranks })
             }
         }
-        is_accepted.await.or(Err(Ended))?;
-        Ok(outcomes)
+    }
+
+    /// Submits something behind all that was submitted before. What is made ahead nobody need wait for.
+    fn submit(&self, cast: Cast) -> Result<Tellings, Waiter> {
+        let (mut submit, waiter) = Submit::new(cast);
+        submit.ahead = Ahead::try_new(&submit.cast, &self.proc, &self.users.places);
+        let is_ahead = submit.ahead.is_some();
+        self.users.queue.push(submit);
+        if !is_ahead {
+            return Err(waiter);
+        }
+        let mut ended = None;
+        for _ in 0..2 {
+            let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
+            match actor.try_cast(&self.proc, Look) {
+                // One that has no room looks when it has handled what it has.
+                Ok(()) | Err(TryCastError::Full { .. }) => break,
+                Err(TryCastError::Closed { .. }) => ended = Some(actor),
+            }
+        }
+        Ok(waiter.told)
+    }
+
+    /// Sees to it that there is a caster until something is on its way.
+    async fn see_through(&self, waiter: &mut Waiter) -> Result<(), NotCast> {
+        let mut ended = None;
+        loop {
+            let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
+            match actor.cast(&self.proc, Look).await {
+                Ok(()) => (),
+                // One that ended since nobody used it; the next one has just been started.
+                Err(_) if ended.is_none() => {
+                    ended = Some(actor);
+                    continue;
+                }
+                Err(_) => return Err(NotCast::Ended),
+            }
+            tokio::select! {
+                biased;
+                sent = &mut waiter.accepted => return sent.unwrap_or(Err(NotCast::Ended)),
+                // Before it was on its way; the next one goes on.
+                _ = actor.ended() => ended = Some(actor),
+            }
+        }
     }
 
     /// These processes are known to be gone: nobody waits for them.
@@ -206,14 +265,23 @@ pub(super) fn leave(proc: &Proc, mesh: MeshId, caster: &ActorRef<CasterActor>) -
     })
 }
 
-/// A caster has ended, however that was: who uses it starts another. Its process is not kept by it any more.
+/// A caster has ended, however that was: who uses it starts another. Its process is not kept by it any more. What waits
+/// in it ends with it, unless there is another one by now.
 pub(super) fn forget(mesh: MeshId, caster: &ActorRef<CasterActor>) {
-    caster.proc().with_slot(|Casters(casters)| {
+    let left = caster.proc().with_slot(|Casters(casters)| {
         let known = casters.get_mut(&mesh);
-        if let Some(entry) = known.filter(|entry| entry.actor.as_ref() == Some(caster)) {
-            entry.actor = None;
-        }
+        let entry = known.filter(|entry| entry.actor.as_ref() == Some(caster))?;
+        entry.actor = None;
+        Some(entry.users.queue.take())
     });
+    drop(left);
+}
+
+/// A caster begins anew, as another one that goes on with what waits.
+pub(super) fn renew(proc: &Proc, mesh: MeshId, caster: &ActorRef<CasterActor>) {
+    let next = caster_of(proc, mesh, Some(caster));
+    // It has just been started: there is room.
+    _ = next.try_cast(proc, Look).is_ok();
 }
 
 impl Drop for CasterRef {

@@ -1,54 +1,108 @@
 //! `Crowd`: what waits for room in a caster, as those behind it see it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use mesh_core::{ActorId, PeerId};
-use mesh_shape::RankSet;
+use mesh_shape::{Rank, RankSet};
 
 use super::casters::Cast;
 use crate::caster::Busy;
+use crate::limits::Limits;
 use crate::plan::Plan;
 
 /// What waits. Who passes it neither overtakes a cast of the same sender (R2) nor takes its turn at a rank.
 ///
 /// Programs that are no actors look alike: one that casts and does not wait has no order, also without a tree.
-#[derive(Default)]
+///
+/// # Bounds
+///
+/// Of each actor, and of all that are none for each rank without room, at most [`Limits::waiting`] and
+/// [`Limits::waiting_bytes`]. So a rank that takes nothing leaves no less for who sends to others.
 pub(super) struct Crowd {
-    /// Nothing can be cast.
-    is_full: bool,
+    waiting: usize,
+    waiting_bytes: usize,
+    /// Nothing can be cast, before these ranks are reached.
+    unreached: Option<RankSet>,
     /// The ranks that have too many calls to answer.
     silent: RankSet,
     /// The ranks that have too much to take.
     ranks: RankSet,
-    senders: BTreeSet<ActorId>,
+    lines: BTreeMap<Whose, Line>,
+}
+
+/// Whose casts stand in one line.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Actor(ActorId),
+    /// Of all that are no actors, what waits for that rank first.
+    Others(Option<Rank>),
+}
+
+#[derive(Default)]
+struct Line {
+    n: usize,
+    bytes: usize,
+    /// The ranks that have no room for what is in it.
+    held_by: RankSet,
 }
 
 impl Crowd {
-    /// Whether a cast must wait behind it.
-    pub(super) fn is_before(&self, cast: &Cast, plan: &Plan<PeerId>) -> bool {
-        self.is_full
-            || (cast.kind.wants_reply() && self.silent.intersects(plan.all_ranks()))
-            || self.has_sender(cast)
-            || self.ranks.intersects(plan.all_ranks())
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self {
+            waiting: limits.waiting,
+            waiting_bytes: limits.waiting_bytes,
+            unreached: None,
+            silent: RankSet::new(),
+            ranks: RankSet::new(),
+            lines: BTreeMap::new(),
+        }
     }
 
-    /// Whether a cast that there is room for must wait behind it all the same.
-    pub(super) fn has_sender(&self, cast: &Cast) -> bool {
-        cast.payload.from.is_some_and(|from| self.senders.contains(&from))
+    /// If a cast must wait behind it, the ranks that have no room.
+    pub(super) fn holds(&self, cast: &Cast, plan: &Plan<PeerId>) -> Option<RankSet> {
+        let ranks = plan.all_ranks();
+        let by_silent = self.silent.intersection(ranks);
+        let by_silent = Some(by_silent).filter(|by| cast.kind.wants_reply() && !by.is_empty());
+        let by_full = Some(self.ranks.intersection(ranks)).filter(|by| !by.is_empty());
+        let all = [self.unreached.clone(), by_silent, by_full, self.holds_sender(cast)];
+        all.into_iter().flatten().reduce(|one, other| one.union(&other))
     }
 
-    /// One waits behind it: what its sender casts later does so, too.
-    pub(super) fn follow(&mut self, cast: &Cast) {
-        self.senders.extend(cast.payload.from);
+    /// The same of a cast that there is room for: whether one of its sender waits.
+    pub(super) fn holds_sender(&self, cast: &Cast) -> Option<RankSet> {
+        let line = self.lines.get(&Whose::Actor(cast.payload.from?));
+        line.map(|line| line.held_by.clone())
     }
 
-    /// One more waits.
-    pub(super) fn join(&mut self, cast: &Cast, busy: Busy) {
-        self.follow(cast);
+    /// Whether one more may wait for ranks that have no room.
+    pub(super) fn has_place(&self, cast: &Cast, held_by: &RankSet) -> bool {
+        let bytes = cast.payload.body.len();
+        self.lines.get(&whose(cast, held_by)).is_none_or(|line| {
+            line.n < self.waiting && line.bytes.saturating_add(bytes) <= self.waiting_bytes
+        })
+    }
+
+    /// One waits behind it, for ranks that have no room: what its sender casts later does so, too.
+    pub(super) fn follow(&mut self, cast: &Cast, held_by: &RankSet) {
+        let line = self.lines.entry(whose(cast, held_by)).or_default();
+        line.n += 1;
+        line.bytes = line.bytes.saturating_add(cast.payload.body.len());
+        line.held_by = line.held_by.union(held_by);
+    }
+
+    /// One waits since there is no room for it: it is before others in that.
+    pub(super) fn join(&mut self, busy: &Busy) {
         match busy {
-            Busy::All => self.is_full = true,
-            Busy::Calls(ranks) => self.silent = self.silent.union(&ranks),
-            Busy::Ranks(ranks) => self.ranks = self.ranks.union(&ranks),
+            Busy::All(ranks) => self.unreached = Some(ranks.clone()),
+            Busy::Calls(ranks) => self.silent = self.silent.union(ranks),
+            Busy::Ranks(ranks) => self.ranks = self.ranks.union(ranks),
         }
     }
 }
+
+fn whose(cast: &Cast, held_by: &RankSet) -> Whose {
+    cast.payload.from.map_or_else(|| Whose::Others(held_by.first()), Whose::Actor)
+}
+
+#[cfg(test)]
+mod tests;

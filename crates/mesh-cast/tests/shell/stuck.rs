@@ -1,11 +1,13 @@
 //! stuck: an actor that takes nothing, and everybody else.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use mesh_cast::Kind;
+use mesh_cast::shell::NotCast;
+use mesh_cast::{Kind, Limits};
 use mesh_testkit::fault_net::{FaultNet, Faults};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::world::{Later, Tell, World, replies};
 
@@ -82,6 +84,96 @@ async fn a_cast_overtakes_no_other_of_its_sender() {
     for reply in replies::<Tell>(asked, 3, Duration::from_secs(5)).await {
         assert_eq!(reply, Ok(expected.clone()));
     }
+}
+
+/// R2, R3: a process is suspended for so long that its caster begins anew when it goes on. What waits for room then is
+/// cast by the next one, in order, also of an actor that does not wait for its casts.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_room_outlives_a_long_pause() {
+    let net = FaultNet::new(1, Faults::none());
+    let mut world = World::new(&net, 7, 2).await;
+    drop(world.post(Kind::Cast, &Later(2000), Some(3..4)).await);
+    let n_cast = fill(&world).await;
+    world.from = Some(world.caller().spawn::<crate::world::Tally>(()).id());
+    let world = Arc::new(world);
+    let mut waiting = all_of((0..8).map(|number| {
+        let world = Arc::clone(&world);
+        async move { drop(world.post(Kind::Cast, &Tell(9000 + number), Some(3..4)).await) }
+    }));
+    assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err(), "it is full");
+    tokio::time::advance(Duration::from_secs(310)).await;
+    tokio::time::sleep(Duration::from_secs(2000)).await;
+    waiting.await;
+    let asked = world.post(Kind::Call, &Tell(9), Some(3..4)).await;
+    let has_all = replies::<Tell>(asked, 1, Duration::from_secs(5)).await;
+    let expected: Vec<u64> = (0..n_cast).chain(9000..9008).chain([9]).collect();
+    assert_eq!(has_all, [Ok(expected)]);
+}
+
+/// All of them, each begun before the next.
+fn all_of<F>(all: impl IntoIterator<Item = F>) -> impl Future<Output = ()> + Unpin
+where
+    F: Future<Output = ()>,
+{
+    let mut all: Vec<_> = all.into_iter().map(|it| Some(Box::pin(it))).collect();
+    std::future::poll_fn(move |cx| {
+        for one in &mut all {
+            if one.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready()) {
+                *one = None;
+            }
+        }
+        if all.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
+
+/// R2: a cast that finds no room by its deadline is told which rank has none, also if it waits behind another of its
+/// sender, and is not sent later.
+#[tokio::test(start_paused = true)]
+async fn a_cast_that_finds_no_room_in_time_is_told_who_has_none() {
+    let net = FaultNet::new(1, Faults::none());
+    let mut world = stuck(&net).await;
+    let n_cast = fill(&world).await;
+    world.from = Some(world.caller().spawn::<crate::world::Tally>(()).id());
+    let within = Duration::from_secs(2);
+    let late = world.post_within(within, (Kind::Cast, &Tell(1)), None);
+    let behind = world.post_within(within, (Kind::Cast, &Tell(2)), Some(4..7));
+    let (late, behind) = tokio::join!(late, behind);
+    let expected = NotCast::Late { ranks: (3..4).into() };
+    assert_eq!([late.err(), behind.err()], [Some(expected.clone()), Some(expected)]);
+    tokio::time::sleep(Duration::from_secs(LONG)).await;
+    for reply in world.call(9).await {
+        assert_eq!(reply, Ok((0..n_cast).chain([9]).collect()));
+    }
+}
+
+/// R2, R3: what waits for a rank has a bound. At the bound one more is refused with the rank that has no room, and
+/// neither other senders nor other ranks are held up by it.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_stuck_rank_has_a_bound_and_holds_up_no_other() {
+    let net = FaultNet::new(1, Faults::none());
+    let world = stuck(&net).await;
+    fill(&world).await;
+    let actor = world.caller().spawn::<crate::world::Tally>(()).id();
+    let within = Duration::from_secs(5);
+    // No call is made ahead.
+    let to_it = || world.post_within(within, (Kind::Call, &Tell(1)), Some(3..4));
+    let n_refused = std::cell::Cell::new(0);
+    let expected = Some(NotCast::TooMany { ranks: (3..4).into() });
+    let some = (0..Limits::default().waiting + 7).map(|_| async {
+        let is_refused = to_it().await.err() == expected;
+        n_refused.set(n_refused.get() + usize::from(is_refused));
+    });
+    let mut waiting = all_of(some);
+    assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err(), "the others wait");
+    assert_eq!(n_refused.get(), 7);
+    let others = world.post_within(within, (Kind::Cast, &Tell(2)), Some(4..7));
+    assert!(others.await.is_ok());
+    let mut of_an_actor = world.cast(Kind::Call, &Tell(3), Some(3..4));
+    of_an_actor.payload.from = Some(actor);
+    let of_an_actor = world.caster.cast_until(of_an_actor, Instant::now() + within);
+    assert_eq!(of_an_actor.await.err(), Some(NotCast::Late { ranks: (3..4).into() }));
+    waiting.await;
+    assert_eq!(n_refused.get(), 7, "the others were late");
 }
 
 /// R1: calls that are open for long are many, and hold up no cast.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_cast::shell::{
-    Body, Cast, CasterRef, GetSeats, Payload, RelayActor, Seat, Table, Tellings, Told,
+    Body, Cast, CasterRef, GetSeats, NotCast, Payload, RelayActor, Seat, Table, Tellings, Told,
 };
 use mesh_cast::{Failure, Kind, Outcome};
 use mesh_core::{ActorId, Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
@@ -18,6 +18,7 @@ use mesh_shape::{Extent, Rank, RankSet, Region};
 use mesh_testkit::fault_net::FaultNet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// Remembers what it was told, and answers with all of it.
 pub(crate) struct Tally(Vec<u64>);
@@ -220,6 +221,28 @@ impl World {
         message: &M,
         ranks: Option<Range<usize>>,
     ) -> Tellings {
+        let sent = self.post_within(Duration::from_secs(7200), (kind, message), ranks).await;
+        sent.expect("there is room at last")
+    }
+
+    /// The same, where there may be no room in time.
+    pub(crate) async fn post_within<M: Message + Serialize>(
+        &self,
+        within: Duration,
+        (kind, message): (Kind, &M),
+        ranks: Option<Range<usize>>,
+    ) -> Result<Tellings, NotCast> {
+        let cast = self.cast(kind, message, ranks);
+        self.caster.cast_until(cast, Instant::now() + within).await
+    }
+
+    /// A cast to all, or to the ranks of a range.
+    pub(crate) fn cast<M: Message + Serialize>(
+        &self,
+        kind: Kind,
+        message: &M,
+        ranks: Option<Range<usize>>,
+    ) -> Cast {
         let bytes: Bytes = codec::encode(M::NAME, message).expect("it can be");
         let (port, from, except) = (PortId::of::<M>(), self.from, RankSet::new());
         let payload = Payload { port, from, except, body: Body::Same(bytes) };
@@ -231,9 +254,7 @@ impl World {
         });
         let (table, range) = (Arc::clone(&table), None);
         let gone = RankSet::new();
-        let cast = Cast { table, region, range, kind, name, payload, gone };
-        let sent = tokio::time::timeout(Duration::from_secs(7200), self.caster.cast(cast)).await;
-        sent.expect("there is room at last").expect("the caster lives")
+        Cast { table, region, range, kind, name, payload, gone }
     }
 
     pub(crate) async fn send(&self, kind: Kind, number: u64) -> Tellings {

@@ -14,6 +14,7 @@
 //! in its own process and has not arrived when it ends. Nobody counts what a process had that is killed, as nobody
 //! counts what is in the mailboxes there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ mod unread;
 
 pub(super) use home::give_back;
 
-use custody::Custody;
+use custody::{Again, Custody, Id};
 use kept::{Kept, Room};
 use route::{Station, route};
 use unread::Unread;
@@ -62,11 +63,11 @@ impl Message for Unhandled {
 
 /// Something that is passed on.
 pub(super) struct Held {
-    /// No other has this.
+    /// No other of the same actor has this.
     id: u64,
     n_hops: u8,
-    /// Who has passed it on to here, if it is not of this process.
-    source: Option<Source>,
+    /// Who has passed it on to here, each by which number; if it is of this process, nobody but who passes it back.
+    sources: BTreeMap<ActorId, u64>,
     /// When it came here, or was passed on.
     since: Instant,
     kept: Kept,
@@ -85,8 +86,8 @@ impl Backs {
         Self { posts: Posts::new(Queue::Backs), room, reader, custody: Custody::new() }
     }
 
-    /// Takes what somebody passes on, if that may say so, and gives it back if its sender is here. `None` if nothing
-    /// is left to do.
+    /// Takes what somebody passes on, if that may say so, and gives it back if its sender is here. `None` if it is not to
+    /// be passed on.
     pub(super) fn accept<A: Handler<NotSent>>(
         &mut self,
         back: Back,
@@ -95,12 +96,28 @@ impl Backs {
         cx: &Context<A>,
     ) -> Option<Held> {
         let source = Source(from, back.number);
-        let held = match back.back.to.peer() == cx.proc().peer() {
-            true => {
-                give_back(back, Some(from), cx.proc());
-                None
+        if back.back.to.peer() == cx.proc().peer() {
+            give_back(back, Some(from), cx.proc());
+            self.tell_over(source, cx);
+            return None;
+        }
+        let book = books.get(back.back.mesh);
+        let is_true = book.is_some_and(|book| book.vouches(from, back.back.of));
+        if !is_true || back.back.to.plane() != Plane::User {
+            home::refuse(&back.back, cx.proc());
+            self.tell_over(source, cx);
+            return None;
+        }
+        let held = match self.custody.again((back.back.of, back.id), from) {
+            Again::Waits(held) => {
+                held.add(source, back.n_hops);
+                return None;
             }
-            false => self.hold(back, source, books, cx.proc()),
+            Again::Returns(mut held) => {
+                held.add(source, back.n_hops);
+                Some(held)
+            }
+            Again::New => self.hold(back, source, cx.proc()),
         };
         if held.is_none() {
             self.tell_over(source, cx);
@@ -112,17 +129,11 @@ impl Backs {
         &self,
         Back { back, id, n_hops, .. }: Back,
         source: Source,
-        books: &Books,
         proc: &Proc,
     ) -> Option<Held> {
-        let book = books.get(back.mesh);
-        let is_true = book.is_some_and(|book| book.vouches(source.0, back.of));
-        if !is_true || back.to.plane() != Plane::User {
-            home::refuse(&back, proc);
-            return None;
-        }
         let kept = Kept::for_others(back, proc, &self.room)?;
-        Some(Held { id, n_hops, source: Some(source), since: Instant::now(), kept })
+        let sources = [(source.0, source.1)].into();
+        Some(Held { id, n_hops, sources, since: Instant::now(), kept })
     }
 
     /// Sends it on its way from here; `parent` and `avoid` as in a station.
@@ -145,7 +156,7 @@ impl Backs {
                 let (id, n_hops) = (held.id, held.n_hops.saturating_add(1));
                 let back = held.kept.back.clone();
                 let since = Instant::now();
-                let number = self.custody.keep(to, Held { since, ..held });
+                let number = self.custody.keep(to, held.id(), Held { since, ..held });
                 let back = Box::new(Back { back, id, number, n_hops });
                 self.posts.send(to.peer(), Parcel::Back(to, way, back), cx);
             }
@@ -160,9 +171,9 @@ impl Backs {
         number: u64,
         cx: &Context<A>,
     ) {
-        let Some(Held { source, kept, .. }) = self.custody.take(from, number) else { return };
+        let Some(Held { sources, kept, .. }) = self.custody.take(from, number) else { return };
         kept.done();
-        source.into_iter().for_each(|source| self.tell_over(source, cx));
+        self.tell_all_over(sources, cx);
     }
 
     /// What could not be sent to somebody.
@@ -209,9 +220,17 @@ impl Backs {
     }
 
     fn lose<A: Handler<NotSent>>(&mut self, held: Held, reason: &'static str, cx: &Context<A>) {
-        let Held { source, kept, .. } = held;
+        let Held { sources, kept, .. } = held;
         kept.lose(reason);
-        source.into_iter().for_each(|source| self.tell_over(source, cx));
+        self.tell_all_over(sources, cx);
+    }
+
+    fn tell_all_over<A: Handler<NotSent>>(
+        &mut self,
+        sources: BTreeMap<ActorId, u64>,
+        cx: &Context<A>,
+    ) {
+        sources.into_iter().for_each(|(to, number)| self.tell_over(Source(to, number), cx));
     }
 
     /// Whoever has passed something on to here need not keep it any more.
@@ -230,7 +249,7 @@ impl Unhandled {
     /// Its way begins.
     pub(super) fn begin(self, proc: &Proc) -> Held {
         let (id, n_hops, since) = (proc.draw(), 0, Instant::now());
-        Held { id, n_hops, source: None, since, kept: self.0 }
+        Held { id, n_hops, sources: BTreeMap::new(), since, kept: self.0 }
     }
 }
 
@@ -245,10 +264,21 @@ impl Held {
         self.kept.back.mesh
     }
 
-    /// Whoever has passed it on to here may be gone, and then nobody else keeps it.
+    fn id(&self) -> Id {
+        (self.kept.back.of, self.id)
+    }
+
+    /// One more keeps it: who passes it on again has forgotten the number of before.
+    fn add(&mut self, Source(from, number): Source, n_hops: u8) {
+        self.n_hops = self.n_hops.max(n_hops);
+        self.sources.insert(from, number);
+    }
+
+    /// Who have passed it on to here may be gone, and then nobody else keeps it.
     fn outlive(&mut self, peer: PeerId) {
-        if self.source.is_some_and(|Source(from, _)| from.peer() == peer) {
-            self.source = None;
+        let before = self.sources.len();
+        self.sources.retain(|from, _| from.peer() != peer);
+        if self.sources.is_empty() && before > 0 {
             self.kept.own();
         }
     }

@@ -133,6 +133,16 @@ impl Book {
         is_now || peers.any(|peer| peer.proc == actor.proc)
     }
 
+    /// Whether a process of the mesh is over: a later life of it has begun.
+    pub(super) fn is_over(&self, peer: PeerId) -> bool {
+        if self.members().position(&peer).is_some() {
+            return false;
+        }
+        let mut peers =
+            (0..self.members().len()).filter_map(|rank| self.table.peer(Rank::new(rank)));
+        peers.any(|it| it.proc == peer.proc && it.life > peer.life)
+    }
+
     /// All who relay.
     pub(super) fn relays(&self) -> impl Iterator<Item = ActorId> {
         (0..self.table.seats.size()).filter_map(|rank| self.table.relay(Rank::new(rank)))

@@ -19,7 +19,7 @@ pub(super) struct Station<'a> {
 
 /// Where something that was sent from the process `home` goes next, and that was passed on `n_hops` times: straight to
 /// the relay of that process if there is a session with it, else to whom the cast came from. If that one is gone, a
-/// session is opened. A sender that is no rank of the mesh is reached by its caster, which alone is known to others.
+/// session is opened. Nothing goes to a process of which the table has a later life. A sender that is no rank of the mesh is reached by its caster, which alone is known to others.
 ///
 /// # Errors
 ///
@@ -32,6 +32,9 @@ pub(super) fn route(
     let Station { me, book, parent, avoid } = *station;
     if n_hops >= HOPS_MAX {
         return Err("it was passed on too often");
+    }
+    if book.is_over(home) {
+        return Err("the process that has sent it is over: another life of it has begun");
     }
     let may = |to: &ActorId| to.peer() != me && Some(to.peer()) != avoid;
     let is_open = |to: &ActorId| may(to) && has_way(*to);

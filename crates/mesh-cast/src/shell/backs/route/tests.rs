@@ -8,9 +8,12 @@ use mesh_shape::{Extent, Region, ValueMesh};
 use super::*;
 use crate::shell::table::{Seat, Table};
 
+/// In which life the processes of the ranks are.
+const LIFE: Incarnation = Incarnation::FIRST.next();
+
 /// Ranks 0 to 3, each with a relay and an actor.
 fn book() -> Book {
-    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2) };
+    let seat = Seat { life: LIFE, relay: Some(1), actor: Some(2) };
     let extent = Extent::new([("r", 4)]).expect("its size is allowed");
     let proc = ProcId::from_random(1);
     let table = Table {
@@ -64,6 +67,20 @@ async fn what_goes_back_goes_by_the_shortest_way_that_there_is() {
     assert!(from_one((three, HOPS_MAX), (None, None), &[three]).is_err(), "not for ever");
 }
 
+/// R3: what goes back to a process that has been started again meanwhile is not passed on round and round; of a life that
+/// the table does not know yet that is not said.
+#[tokio::test]
+async fn what_goes_back_to_a_process_that_is_over_is_given_up() {
+    let book = book();
+    let [two, three] = [2, 3].map(|rank| relay(&book, rank));
+    let in_life = |life| {
+        let home = ActorId { life, ..three };
+        from_one((home, 0), (Some(two), None), &[two])
+    };
+    assert!(in_life(Incarnation::FIRST).is_err());
+    assert_eq!(in_life(LIFE.next()), Ok(two));
+}
+
 /// R3: who is no rank is reached by its caster, and who claims to have passed a cast on gets nothing.
 #[tokio::test]
 async fn what_a_stranger_cast_goes_to_its_caster() {
@@ -93,8 +110,7 @@ async fn who_is_no_relay_of_the_mesh_says_nothing_of_it() {
 async fn what_was_for_a_rank_before_it_was_started_again_is_believed() {
     let book = book();
     let rank = ActorId { index: 2, ..relay(&book, 3) };
-    let before =
-        [ActorId { index: 4, ..rank }, ActorId { life: Incarnation::FIRST.next(), ..rank }];
+    let before = [ActorId { index: 4, ..rank }, ActorId { life: Incarnation::FIRST, ..rank }];
     for of in before {
         assert!(book.vouches(relay(&book, 2), of), "{of}");
     }

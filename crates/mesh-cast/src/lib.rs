@@ -27,8 +27,9 @@
 //! - Whoever loses a session tells its relay and its casters ([`relay::Event::Lost`],
 //!   [`caster::Event::Lost`]), after what has arrived on it, and at both ends. A message that comes back
 //!   is a [`relay::Event::LegFailed`] if it is a leg, and is dropped if it is anything else.
-//! - Supervision tells casters of failed ranks ([`caster::Event::Failed`]), and of ended processes
-//!   ([`Unreached::Gone`]); later plans leave those out ([`Plan::without`]).
+//! - Supervision tells casters of ended processes ([`Unreached::Gone`]); later plans leave those out
+//!   ([`Plan::without`]). That a rank has failed whose process lives its relay says, with what it had not handled; a
+//!   shell that hears of it sooner may say so itself ([`caster::Event::Failed`]), which [`shell`] does not.
 //! - A process that is started again is another `N` at the same position, in a [`Members`] of a higher
 //!   version, of which casters are told ([`caster::Event::Members`]); a leg is handed over with a plan that
 //!   is not older than it says.

@@ -34,7 +34,9 @@ pub enum Event<N, R> {
     /// There is a newer table of the members of the mesh. Another node at a position has had nothing of what
     /// was cast, and the one before it will say nothing more.
     Members(Arc<Members<N>>),
-    /// Ranks have failed, as supervision says: whatever they were asked will not be answered (R1).
+    /// Ranks have failed, as supervision says: what they have been asked will not be answered (R1). It is the outcome that
+    /// they have in all casts that are on their way and in which they have none yet. It is not kept for later casts, and
+    /// holds back none: whether they take what they were sent their relay says.
     Failed(Overlay<Fault>),
     /// Some time has passed, as for a relay.
     Tick,

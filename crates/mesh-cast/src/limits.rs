@@ -44,8 +44,8 @@ pub struct Limits {
     /// How often a caster tries to reach a node that the tree did not reach, in turn directly and through
     /// another node, before it gives it up.
     pub tries: u32,
-    /// How many streams a relay knows. At this bound it forgets one that has ended, or that it owes nothing, and it
-    /// refuses new ones only if there is none.
+    /// How many streams a relay knows. At this bound it forgets one that has ended, or that it owes nothing, if nothing
+    /// was heard of it for so long that none of its legs is on its way; it refuses new ones only if there is none.
     pub streams: usize,
     /// How many bytes a process keeps of what others or its own actors have taken and not handled, until it is known to
     /// have come back to who sent that. What comes at this bound is lost, counted and logged.

@@ -51,7 +51,8 @@
 //! its number is all that is remembered, so that a leg that comes late, from a node that was suspended with it, is not
 //! taken for a new one. A node knows [`Limits::streams`] of them. Where there is no room for one more it forgets one that
 //! has ended, or else the one that it owes nothing and heard of longest ago: the caster of that is done with all that was
-//! here, so its next cast begins anew.
+//! here, so its next cast begins anew. Only one of which nothing was heard for so long that no leg of it is on its way,
+//! which would be taken for that next one; if there is none, the newcomer is refused.
 //!
 //! **Slow ranks.** A cast that has *arrived* is out of the tree: it waits before its rank, in its process, and the
 //! window moves on. So a rank that takes nothing holds up what is for it, and not the tree.
@@ -219,6 +220,11 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
     #[must_use]
     pub fn n_streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// How many legs were refused since there was no room for one more stream, since this was asked last.
+    pub const fn take_n_refused(&mut self) -> u64 {
+        self.streams.take_n_refused()
     }
 
     fn on_incoming(

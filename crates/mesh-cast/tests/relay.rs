@@ -385,8 +385,8 @@ fn however_often_a_process_casts_anew_nobody_is_refused() {
     }
 }
 
-/// N9: where there is no room for one more, the one goes that has ended, or is owed nothing and was heard of longest
-/// ago.
+/// R2, N9: where there is no room for one more, the one goes that has ended, or is owed nothing and was heard of longest
+/// ago; but none of which a leg may still be on its way.
 #[test]
 fn at_its_limit_a_relay_forgets_whom_it_owes_nothing_before_it_refuses() {
     let limits = Limits { streams: 4, ..Limits::default() };
@@ -399,6 +399,12 @@ fn at_its_limit_a_relay_forgets_whom_it_owes_nothing_before_it_refuses() {
     }
     drop(node.step(word(stream_of(3, 0), 1, true)));
     let refused = (CASTER, Progress::Refused);
+    for n_refused in 0..2 {
+        let effects = node.step(incoming(first_of(stream_of(5, 0))));
+        assert_eq!(answers(&effects), [refused], "all were heard of {n_refused} ages ago");
+        assert_eq!(node.step(Event::Aged), []);
+    }
+    assert_eq!((node.take_n_refused(), node.take_n_refused()), (2, 0));
     // One makes room after the other: 3 has said farewell, 2 was heard of before 1, and 4 is owed an answer.
     for (new, known) in [(5, vec![1, 2, 4]), (6, vec![1, 4]), (7, vec![4])] {
         assert_eq!(delivered(&node.step(incoming(first_of(stream_of(new, 0))))), [1], "{new}");

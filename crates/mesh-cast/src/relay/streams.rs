@@ -26,6 +26,7 @@ pub(super) struct Streams<N, P, R> {
     /// Those that owe nothing, in the order in which room is made for others.
     idle: BTreeSet<(Turn, Source)>,
     n_heard: u64,
+    n_refused: u64,
 }
 
 /// What is known of a source.
@@ -49,6 +50,10 @@ struct Turn {
 /// After how many ages without a word a source is forgotten.
 const AGES: u8 = 2;
 
+/// After how many it may make room for another: none of its legs is on its way any more, which would be taken for a new
+/// one (R2). An age may end right after a word, so a whole one has passed.
+const AGES_QUIET: u8 = 2;
+
 /// What becomes of a leg of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -69,6 +74,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Streams<N, P, R> {
             news: BTreeSet::new(),
             idle: BTreeSet::new(),
             n_heard: 0,
+            n_refused: 0,
         }
     }
 
@@ -86,8 +92,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Streams<N, P, R> {
         known.and_then(|known| known.stream.as_ref())
     }
 
-    /// A leg of a stream has come. One of a source that is not known takes the place of the one that owes nothing
-    /// and is the next to be forgotten, where there is no other.
+    /// A leg of a stream has come. One of a source that is not known takes the place of one that owes nothing and has
+    /// been quiet for long, where there is no other.
     pub(super) fn hear(&mut self, id: StreamId, effects: &mut Vec<Effect<N, P, R>>) -> Heard {
         let source = source(&id);
         match self.known.get(&source) {
@@ -96,9 +102,12 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Streams<N, P, R> {
             Some(known) if known.id != id => self.close(id, effects),
             Some(_) => (),
             None if self.known.len() < self.known_max => (),
-            None => match self.idle.pop_first() {
-                Some((_, idle)) => _ = self.known.remove(&idle),
-                None => return Heard::Full,
+            None => match self.quiet(source) {
+                Some(quiet) => self.forget(quiet),
+                None => {
+                    self.n_refused += 1;
+                    return Heard::Full;
+                }
             },
         }
         let turn = self.next_turn(true);
@@ -107,6 +116,27 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Streams<N, P, R> {
         known.stream.get_or_insert_with(|| Stream::new(id));
         self.touch(source, turn);
         Heard::Live
+    }
+
+    /// The source that makes room for `another`: the first of those that have ended, or of the others.
+    fn quiet(&self, another: Source) -> Option<Source> {
+        let first_live = Turn { is_live: true, n_heard: 0 };
+        let firsts = [self.idle.first(), self.idle.range((first_live, another)..).next()];
+        let is_quiet = |source: &Source| {
+            self.known.get(source).is_some_and(|known| known.n_ages >= AGES_QUIET)
+        };
+        firsts.into_iter().flatten().map(|(_, source)| *source).find(is_quiet)
+    }
+
+    fn forget(&mut self, source: Source) {
+        if let Some(Known { turn, .. }) = self.known.remove(&source) {
+            self.idle.remove(&(turn, source));
+        }
+    }
+
+    /// How many legs were refused since there was no room, since this was asked last.
+    pub(super) const fn take_n_refused(&mut self) -> u64 {
+        std::mem::replace(&mut self.n_refused, 0)
     }
 
     /// Does something to a stream, if it is known.

@@ -25,6 +25,7 @@ use super::reducers::merge;
 use super::table::Table;
 use super::ups::Ups;
 use crate::limits::Limits;
+use crate::metrics::count_refused_legs;
 use crate::plan::Plan;
 use crate::relay::{Effect, Event, Relay};
 use crate::wire::{
@@ -128,6 +129,7 @@ impl RelayActor {
                 self.perform(effect, &mut events, cx);
             }
         }
+        count_refused_legs(self.relay.take_n_refused());
         let due = self.links.downs.due();
         self.send_legs(due, cx);
         self.flush_soon(cx);

@@ -26,13 +26,19 @@ impl Books {
     ///
     /// Whoever casts to a mesh may bring one, and need not be of it. But one that makes `me`, the relay of this process,
     /// no relay was made for others, or up: and one that does has none but processes of the mesh that this one is of
-    /// itself, since their ids follow from each other. So nobody else makes himself a relay.
+    /// itself, since their ids follow from each other. So nobody else makes himself a relay. Nor does anybody shut those out
+    /// who relay: a newer table has the same processes, none of them in an earlier life, and in the same life the same
+    /// relay. One that is not taken changes nothing, nor is a table in use since another one was offered.
     pub(super) fn learn(&mut self, table: Table, me: ActorId) {
         let (mesh, version) = (table.mesh, table.version);
-        let is_known = self.of(mesh, version).is_some();
+        let known = self.get(mesh);
+        let is_known = known.is_some_and(|known| known.table().version >= version);
         let has_room = self.books.len() < self.books_max || self.books.contains_key(&mesh);
         if is_known || !has_room {
             return;
+        }
+        if known.is_some_and(|known| !known.table().is_before(&table)) {
+            return tracing::warn!(?mesh, version, "a table shuts out who relays: dropped");
         }
         match Book::new(Arc::new(table)) {
             Some(book) if book.has_relay(me) => {
@@ -126,6 +132,38 @@ mod tests {
         let mut books = Books::new(1);
         books.learn(table(7, usize::MAX >> 2), me());
         assert!(books.get(MeshId::from_random(7)).is_none());
+    }
+
+    /// R2, R3: a table that is newer and has another relay in the life of a process, or none, is dropped, and so is one of
+    /// an earlier life; what honest relays and casters say is still believed. Processes that were started again, and relays
+    /// that were not known, are news.
+    #[tokio::test]
+    async fn a_newer_table_shuts_out_none_of_those_who_relay() {
+        let mesh = MeshId::from_random(7);
+        let seat = Seat { life: Incarnation::FIRST.next(), relay: Some(1), actor: Some(2) };
+        let with = |version, last| {
+            let seats = [seat, seat, last].into_iter().collect();
+            Table { version, seats, ..table(7, 3) }
+        };
+        let me = with(1, seat).relay(mesh_shape::Rank::new(0)).expect("it is there");
+        let shut_out = [
+            Seat { relay: Some(3), ..seat },
+            Seat { relay: None, ..seat },
+            Seat { life: Incarnation::FIRST, ..seat },
+        ];
+        for last in shut_out {
+            let mut books = Books::new(1);
+            books.learn(with(1, seat), me);
+            books.learn(with(u64::MAX, last), me);
+            assert_eq!(books.get(mesh).map(|book| book.table().version), Some(1), "{last:?}");
+        }
+        let mut books = Books::new(1);
+        books.learn(with(1, Seat { relay: None, ..seat }), me);
+        let news = [seat, Seat { actor: None, ..seat }, Seat { life: seat.life.next(), ..seat }];
+        for (version, last) in (2..).zip(news) {
+            books.learn(with(version, last), me);
+            assert_eq!(books.get(mesh).map(|book| book.table().version), Some(version));
+        }
     }
 
     /// R3: who is no process of the mesh makes himself a relay by no table, however new.

@@ -68,6 +68,18 @@ impl Table {
         self.at(rank, self.seats.get(rank)?.relay?)
     }
 
+    /// Whether what another table says may be so after what this one says: processes are started again, and the relay of
+    /// each is known once and for all.
+    pub(super) fn is_before(&self, later: &Self) -> bool {
+        let is_same = (self.procs, &self.region, self.seats.size())
+            == (later.procs, &later.region, later.seats.size());
+        let may_follow = |(before, after): (&Seat, &Seat)| {
+            let is_kept = before.relay.is_none() || after.relay == before.relay;
+            after.life > before.life || (after.life == before.life && is_kept)
+        };
+        is_same && self.seats.iter().zip(later.seats.iter()).all(may_follow)
+    }
+
     fn at(&self, rank: Rank, index: u64) -> Option<ActorId> {
         let PeerId { proc, life } = self.peer(rank)?;
         Some(ActorId { proc, life, index })

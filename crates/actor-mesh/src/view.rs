@@ -298,7 +298,8 @@ fn table_of(members: &Members, (mesh, directory): (MeshId, ActorId)) -> Option<C
         let life = home.map(|home| home.life).or_else(|| member.map(|member| member.life));
         let life = life.unwrap_or(Incarnation::FIRST);
         let actor = member.filter(|member| member.life == life).map(|member| member.index);
-        Seat { life, relay: home.map(|home| home.relay), actor }
+        let (relay, since) = (home.map(|home| home.relay), home.map_or(0, |home| home.since));
+        Seat { life, relay, actor, since }
     };
     Some(CastTable {
         mesh,

@@ -103,6 +103,20 @@ pub(crate) struct Home {
     pub(crate) agent: u64,
     /// Which of its actors relays.
     pub(crate) relay: u64,
+    /// The first version of the members with this life, if there was another one before; else 0.
+    pub(crate) since: u64,
+}
+
+impl Home {
+    /// Since which version a life of the process of a rank is there, if `next` is the next one and `before` is what was
+    /// there.
+    pub(crate) fn since(before: Option<Self>, life: Incarnation, next: u64) -> u64 {
+        match before {
+            None => 0,
+            Some(home) if home.life == life => home.since,
+            Some(_) => next,
+        }
+    }
 }
 
 macro_rules! message {
@@ -119,3 +133,19 @@ message!(EndRank, "EndActor", ());
 message!(CloseMesh, "CloseActors", ());
 message!(Said, "ActorSaid", ());
 message!(GetMembers, "GetMembers", Members);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R2: only a process that has followed another one is younger than tables before it.
+    #[test]
+    fn a_life_is_there_since_the_version_that_another_one_was_not_in_any_more() {
+        let (first, second) = (Incarnation::FIRST, Incarnation::new(2));
+        let home = |life, since| Some(Home { life, agent: 1, relay: 2, since });
+        assert_eq!(Home::since(None, second, 7), 0, "nothing was cast to anybody before it");
+        assert_eq!(Home::since(home(first, 0), first, 7), 0);
+        assert_eq!(Home::since(home(first, 0), second, 7), 7);
+        assert_eq!(Home::since(home(second, 7), second, 9), 7);
+    }
+}

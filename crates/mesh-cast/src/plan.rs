@@ -115,12 +115,7 @@ impl<N: Copy + Ord> Plan<N> {
     pub fn to(&self, region: impl Into<Arc<Region>>) -> Self {
         let region = region.into();
         let ranks = region.ranks().intersection(self.members.all_ranks());
-        let mut inside = RankSet::new();
-        for position in 0..self.members.len() {
-            if self.members.ranks(position).is_some_and(|own| own.intersects(&ranks)) {
-                inside.insert_range(position..position + 1);
-            }
-        }
+        let inside = self.members.homes(&ranks);
         Self {
             live: self.live.intersection(&inside),
             dead: self.dead.intersection(&inside),
@@ -157,6 +152,14 @@ impl<N: Copy + Ord> Plan<N> {
         plan.live = self.live.difference(dead);
         plan.dead = inside.difference(&plan.live);
         plan
+    }
+
+    /// The same tree for what was cast by the table of that version: whoever has followed another one since then has the
+    /// place of a dead node, since what its predecessor has taken must not be taken again (R2).
+    #[must_use]
+    pub(crate) fn as_of(self: Arc<Self>, version: u64) -> Arc<Self> {
+        let successors = self.members.successors_of(version);
+        if successors.is_empty() { self } else { Arc::new(self.without(&successors)) }
     }
 
     /// The same tree, in which nothing is for these ranks: whoever lives beside them gets it, and passes it on.
@@ -216,7 +219,7 @@ impl<N: Copy + Ord> Plan<N> {
     pub fn ranks(&self, position: usize) -> RankSet {
         match (self.members.ranks(position), &self.ranks) {
             (None, _) => RankSet::new(),
-            (Some(own), None) => own.clone(),
+            (Some(own), None) => own,
             (Some(own), Some(wanted)) => own.intersection(wanted),
         }
     }

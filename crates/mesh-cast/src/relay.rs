@@ -17,6 +17,10 @@
 //! known. A cast of that or a lower number is not delivered again; but it is passed on, and answered with
 //! what the own ranks have said, which is kept until the caster is done with the cast.
 //!
+//! **Lives.** A process that is started again is another node at the same position, and the tables say since which
+//! of them ([`Members::with_successors`](crate::Members::with_successors)). A leg of a table before that is not for it,
+//! whoever knows of it on the way: the one before it may have taken the message. So it is named as one that is gone.
+//!
 //! **Loss.** When a child is lost, its parent names its position as unreached and sends the rest of its
 //! range to other nodes: its children are adopted. When a parent is lost, what it asked for is dropped, and
 //! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
@@ -254,6 +258,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
             if duties.len() >= self.limits.legs {
                 return effects.push(reply(from, &leg, Progress::Refused));
             }
+            let plan = plan.as_of(leg.table);
             let mut duty = Duty::new((from, leg), plan, self.me);
             duty.spread(&mut self.at, effects);
             stream.take_on(duty, effects);

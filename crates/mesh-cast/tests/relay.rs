@@ -132,6 +132,32 @@ fn a_cast_that_comes_twice_is_delivered_once_and_answered_twice() {
     assert_eq!(effects.len(), 1);
 }
 
+/// R2: a node that has followed another one since the table that something was cast by is named as gone, since the one
+/// before it may have taken that, and does not get it; what is cast by its own table it does.
+#[test]
+fn what_was_cast_to_the_life_before_is_not_taken_again() {
+    let member = |node: usize| Member { node, host: 0, ranks: (node..node + 1).into() };
+    let members = Members::new(3, (0..7).map(member).collect()).expect("nodes differ");
+    let members = members.with_successors(Overlay::from_range(1..3, 3));
+    let plan = Plan::new(Arc::new(members), FanOut::new(2).expect("at least two"));
+    let spread = |table: u64| {
+        let leg = Leg { table, ..leg(1, 0..4) };
+        let mut node = node(0);
+        let incoming = Event::Incoming { from: CASTER, leg, plan: Arc::new(plan.clone()) };
+        let sent = forwards(&node.step(incoming));
+        let mut unreached = Overlay::new();
+        for effect in node.step(Event::Flush) {
+            if let Effect::Answer { answer, .. } = effect {
+                unreached.merge(answer.unreached);
+            }
+        }
+        (sent, unreached)
+    };
+    let gone = Overlay::from_range(1..3, Unreached::Gone);
+    assert_eq!(spread(2), (vec![(3, 3..4)], gone));
+    assert_eq!(spread(3), (vec![(1, 1..2), (2, 2..4)], Overlay::new()));
+}
+
 /// R2
 #[test]
 fn what_the_caster_has_given_up_is_not_waited_for_and_not_delivered() {

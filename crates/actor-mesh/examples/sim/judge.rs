@@ -76,14 +76,6 @@ impl<'a> Case<'a> {
         life.is_some_and(|life| life.has_failed || life.has_ended && !has_owner)
     }
 
-    /// What an actor has taken and not handled goes back by a session between its process and that of the sender, and
-    /// what goes down a tree needs none: so it may find none, and is lost, counted and logged. In 32 ranks seed 40
-    /// shows it. Between the owner and a rank there is always one.
-    fn has_no_way_back(&self, (sender, _): Number, rank: usize) -> bool {
-        let is_tree = self.plan.fan_out.is_some_and(|fan_out| self.plan.size > fan_out);
-        is_tree && sender >= OF_LIVES && !self.is_healthy(rank)
-    }
-
     /// Whether the owner had died before it was over. Then its ranks end as they should, and may not be found.
     fn is_after_death(&self, send: &Send) -> bool {
         let died_at = self.ledger.died_at;
@@ -157,7 +149,6 @@ impl<'a> Case<'a> {
                 let back = returned.get(&(*number, *rank)).map_or(&[][..], Vec::as_slice);
                 let may_be_lost = self.crashed.contains(rank)
                     || self.is_orphan(*number)
-                    || self.has_no_way_back(*number, *rank)
                     || self.is_after_death(send);
                 let what = format!("{} {number:?} to rank {rank}", send.kind);
                 match (is_handled, error, back) {

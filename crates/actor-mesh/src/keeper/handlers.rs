@@ -75,7 +75,9 @@ impl Handler<Said> for Keeper {
         if kept.incarnation == Some(said.incarnation) {
             // An actor lives where its agent does.
             let actor = said.actor.map(|index| ActorId { index, ..agent });
-            let home = Some(Home { life: agent.life, agent: agent.index, relay: said.relay });
+            let since = Home::since(kept.home, agent.life, self.version + 1);
+            let home = Home { life: agent.life, agent: agent.index, relay: said.relay, since };
+            let home = Some(home);
             if (kept.actor, kept.home) != (actor, home) {
                 self.version += 1;
             }

@@ -88,7 +88,7 @@ mod tests {
 
     fn table(mesh: u128, size: usize) -> Table {
         let extent = Extent::new([("r", size)]).expect("its size is allowed");
-        let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2) };
+        let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2), since: 0 };
         let proc = ProcId::from_random(1);
         Table {
             mesh: MeshId::from_random(mesh),
@@ -171,7 +171,7 @@ mod tests {
     async fn a_table_by_which_others_relay_here_is_dropped() {
         let mesh = MeshId::from_random(7);
         let stranger = MeshId::from_random(5 << 64);
-        let seat = Seat { life: Incarnation::FIRST, relay: Some(3), actor: Some(2) };
+        let seat = Seat { life: Incarnation::FIRST, relay: Some(3), actor: Some(2), since: 0 };
         let forged = [
             Table { version: 2, procs: stranger, ..table(7, 3) },
             Table { version: 2, seats: ValueMesh::uniform(3, seat), ..table(7, 3) },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mesh_core::{ActorId, Incarnation, MeshId, PeerId, Plane};
-use mesh_shape::{Rank, Region, ValueMesh};
+use mesh_shape::{Overlay, Rank, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
 
 use crate::members::{Member, Members};
@@ -46,6 +46,8 @@ pub struct Seat {
     pub relay: Option<u64>,
     /// Which actor of the process is the rank, if it is there.
     pub actor: Option<u64>,
+    /// If there was another life of the process in tables before: which version was the first with this one; else 0.
+    pub since: u64,
 }
 
 impl Table {
@@ -108,8 +110,12 @@ impl Book {
             // Nobody says yet which processes share a host.
             Some(Member { node, host: 0, ranks: (rank..rank + 1).into() })
         };
-        let members = (0..size).map(member).collect::<Option<Vec<_>>>()?;
-        let members = Members::new(table.version, members).ok()?;
+        let mut members = Vec::with_capacity(size);
+        for rank in 0..size {
+            members.push(member(rank)?);
+        }
+        let members =
+            Members::new(table.version, members).ok()?.with_successors(successors(&table));
         let whole = Arc::new(Plan::new(Arc::new(members), fan_out));
         Some(Self { table, whole, slices: Vec::new() })
     }
@@ -188,4 +194,12 @@ impl Book {
     pub(super) fn relay(&self, peer: PeerId) -> Option<ActorId> {
         self.table.relay(Rank::new(self.members().position(&peer)?))
     }
+}
+
+/// Who has followed another life of its process, and since which version.
+fn successors(table: &Table) -> Overlay<u64> {
+    let mut successors = Overlay::new();
+    let runs = table.seats.runs().filter(|(_, seat)| seat.since > 0);
+    runs.for_each(|(run, seat)| successors.insert(run, seat.since));
+    successors
 }

@@ -56,7 +56,7 @@ async fn a_caster_that_nobody_uses_says_farewell_once() {
     let mut world = World::new(&net, 1, 2).await;
     let (tell, mut heard) = mpsc::unbounded_channel();
     let ear = world.networks[0].proc().on(Plane::Control).spawn::<Ear>(tell).id();
-    let seat = Seat { life: Incarnation::FIRST, relay: Some(ear.index), actor: Some(1) };
+    let seat = Seat { life: Incarnation::FIRST, relay: Some(ear.index), actor: Some(1), since: 0 };
     let seats = [seat].into_iter().collect();
     world.table = Arc::new(Table { seats, ..Table::clone(&world.table) });
     // Its legs come back, again and again, and are given up.

@@ -195,7 +195,7 @@ impl World {
             tallies.push(actor.clone());
             let (relay, actor) = (relay.id(), actor.id());
             let (life, peer) = (Incarnation::FIRST, proc.peer());
-            seats.push(Seat { life, relay: Some(relay.index), actor: Some(actor.index) });
+            seats.push(Seat { life, relay: Some(relay.index), actor: Some(actor.index), since: 0 });
             let seat = ProcSeat { peer, agent: relay, doors: Some(doors) };
             places.push((Rank::new(rank), seat));
             networks.push(network);

@@ -129,8 +129,13 @@ fn outcomes(world: &World, client: &Client, reach: Reach) {
                     let taken = world.procs[&node].taken.get(&(client.stream, rank));
                     taken.is_some_and(|taken| taken.contains(number))
                 };
-                let mut lives = (position..=node).step_by(world.setup.n_nodes + 1);
-                let is_taken = lives.any(is_taken_by);
+                let lives = (position..=node).step_by(world.setup.n_nodes + 1);
+                let n_taken = lives.filter(|node| is_taken_by(*node)).count();
+                assert!(
+                    n_taken <= 1,
+                    "R2: {n_taken} lives of rank {rank} have taken cast {number}"
+                );
+                let is_taken = n_taken == 1;
                 let good = match kind {
                     Kind::Cast => Outcome::Taken,
                     Kind::Call => Outcome::Replied(reply(*number, rank)),

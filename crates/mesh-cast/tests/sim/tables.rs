@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mesh_cast::{FanOut, Member, Members, Plan};
-use mesh_shape::{Extent, RankSet, Region};
+use mesh_shape::{Extent, Overlay, RankSet, Region};
 
 use crate::setup::Setup;
 
@@ -14,6 +14,8 @@ pub(crate) struct Tables(Vec<Table>);
 #[derive(Clone, Debug)]
 struct Table {
     nodes: Vec<usize>,
+    /// Since which version other processes are at their positions than in the first.
+    successors: Overlay<u64>,
     /// The plan of each slice, with nobody dead.
     plans: Vec<Plan<usize>>,
 }
@@ -31,15 +33,16 @@ pub(crate) struct View {
 impl Tables {
     /// Each process is called as its position is.
     pub(crate) fn new(setup: &Setup) -> Self {
-        Self(vec![Table::new(setup, 1, (0..setup.n_nodes).collect())])
+        Self(vec![Table::new(setup, 1, ((0..setup.n_nodes).collect(), Overlay::new()))])
     }
 
     /// Another process is at a position.
     pub(crate) fn replace(&mut self, setup: &Setup, position: usize, node: usize) {
-        let mut nodes = self.newest().nodes.clone();
+        let Table { mut nodes, mut successors, .. } = self.newest().clone();
         nodes[position] = node;
         let version = self.version() + 1;
-        self.0.push(Table::new(setup, version, nodes));
+        successors.insert(position..position + 1, version);
+        self.0.push(Table::new(setup, version, (nodes, successors)));
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -72,7 +75,7 @@ impl Tables {
 }
 
 impl Table {
-    fn new(setup: &Setup, version: u64, nodes: Vec<usize>) -> Self {
+    fn new(setup: &Setup, version: u64, (nodes, successors): (Vec<usize>, Overlay<u64>)) -> Self {
         let n_ranks = setup.n_ranks;
         let member = |(position, node): (usize, &usize)| Member {
             node: *node,
@@ -80,12 +83,13 @@ impl Table {
             ranks: (position * n_ranks..(position + 1) * n_ranks).into(),
         };
         let members = Members::new(version, nodes.iter().enumerate().map(member).collect());
-        let members = Arc::new(members.expect("nodes and ranks are there once"));
+        let members = members.expect("nodes and ranks are there once");
+        let members = Arc::new(members.with_successors(successors.clone()));
         let whole = Plan::new(members, FanOut::new(setup.fan_out).expect("at least two"));
         let extent = Extent::new([("r", nodes.len() * n_ranks)]).expect("a small extent");
         let slice = |text: &&str| whole.to(Region::parse(text, &extent).expect("a slice"));
         let plans = [whole.clone()].into_iter().chain(SLICES.iter().map(slice)).collect();
-        Self { nodes, plans }
+        Self { nodes, successors, plans }
     }
 }
 

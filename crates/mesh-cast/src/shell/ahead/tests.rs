@@ -36,7 +36,7 @@ impl Actor for Caller {
 
 /// A cast to four ranks, of which the last is not there.
 fn cast(from: Option<ActorId>, n_bytes: usize) -> Cast {
-    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2) };
+    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2), since: 0 };
     let region = Arc::new(Region::all(Extent::new([("ranks", 4)]).expect("a small extent")));
     let table = Table {
         mesh: MeshId::from_random(1),

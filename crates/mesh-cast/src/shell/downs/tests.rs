@@ -22,7 +22,7 @@ fn way(to: u128, version: u64) -> Way {
 }
 
 fn way_of(mesh: u128, to: u128, version: u64) -> Way {
-    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2) };
+    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2), since: 0 };
     let extent = Extent::new([("ranks", 4)]).expect("a small extent");
     let region = Arc::new(Region::all(extent));
     let table = Table {

@@ -13,7 +13,7 @@ const LIFE: Incarnation = Incarnation::FIRST.next();
 
 /// Ranks 0 to 3, each with a relay and an actor.
 fn book() -> Book {
-    let seat = Seat { life: LIFE, relay: Some(1), actor: Some(2) };
+    let seat = Seat { life: LIFE, relay: Some(1), actor: Some(2), since: 0 };
     let extent = Extent::new([("r", 4)]).expect("its size is allowed");
     let proc = ProcId::from_random(1);
     let table = Table {

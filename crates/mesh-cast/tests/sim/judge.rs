@@ -130,12 +130,8 @@ fn outcomes(world: &World, client: &Client, reach: Reach) {
                     taken.is_some_and(|taken| taken.contains(number))
                 };
                 let lives = (position..=node).step_by(world.setup.n_nodes + 1);
-                let n_taken = lives.filter(|node| is_taken_by(*node)).count();
-                assert!(
-                    n_taken <= 1,
-                    "R2: {n_taken} lives of rank {rank} have taken cast {number}"
-                );
-                let is_taken = n_taken == 1;
+                let n_lives = lives.filter(|node| is_taken_by(*node)).count();
+                let is_taken = is_taken_once(n_lives, (*number, rank));
                 let good = match kind {
                     Kind::Cast => Outcome::Taken,
                     Kind::Call => Outcome::Replied(reply(*number, rank)),
@@ -159,4 +155,10 @@ fn outcomes(world: &World, client: &Client, reach: Reach) {
         }
     }
     assert_eq!(client.outcomes.len(), n_outcomes, "nobody else has an outcome");
+}
+
+/// R2: no two lives of a rank take the same.
+fn is_taken_once(n_lives: usize, (number, rank): (u64, usize)) -> bool {
+    assert!(n_lives <= 1, "R2: {n_lives} lives of rank {rank} have taken cast {number}");
+    n_lives == 1
 }

@@ -140,7 +140,8 @@ mod tests {
     #[tokio::test]
     async fn a_newer_table_shuts_out_none_of_those_who_relay() {
         let mesh = MeshId::from_random(7);
-        let seat = Seat { life: Incarnation::FIRST.next(), relay: Some(1), actor: Some(2) };
+        let seat =
+            Seat { life: Incarnation::FIRST.next(), relay: Some(1), actor: Some(2), since: 0 };
         let with = |version, last| {
             let seats = [seat, seat, last].into_iter().collect();
             Table { version, seats, ..table(7, 3) }

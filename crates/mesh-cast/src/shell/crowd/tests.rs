@@ -18,7 +18,7 @@ fn actor(index: u64) -> ActorId {
 
 /// A cast of an actor, or of a program that is none, to some ranks of eight.
 fn cast(from: Option<u64>, ranks: Range<usize>, n_bytes: usize) -> (Cast, Plan<PeerId>) {
-    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2) };
+    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2), since: 0 };
     let table = Arc::new(Table {
         mesh: MeshId::from_random(7),
         version: 1,

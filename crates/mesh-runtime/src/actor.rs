@@ -67,7 +67,8 @@ use crate::undelivered::Undelivered;
 pub trait Actor: Sized + Send + 'static {
     /// The name of the type: of its actors where they get no other one, in metrics and in logs.
     const NAME: &'static str;
-    /// How many messages may wait for it; a sender of more waits. At least one.
+    /// How many messages may wait for it; a sender of more waits. At least one. An actor that handles many in a row tells
+    /// of room for several of them together, for up to a quarter of this.
     const MAILBOX: usize = 1024;
     /// How long it may take to stop when its parent ends, before it is killed (OTP: `shutdown`).
     const GRACE: Duration = Duration::from_secs(5);

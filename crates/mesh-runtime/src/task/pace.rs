@@ -41,10 +41,10 @@ impl Pace {
         self.looked = None;
     }
 
-    /// After how many messages to tell a mailbox of so much room: after no more than an eighth of it, so that little of
+    /// After how many messages to tell a mailbox of so much room: after no more than a quarter of it, so that little of
     /// it is neither free nor has a message in it.
     pub(super) fn told_together(&self, capacity: usize) -> usize {
-        usize::from(self.n_within).min(capacity / 8).max(1)
+        usize::from(self.n_within).min(capacity / 4).max(1)
     }
 
     /// After how many steps others on the thread have their turn.
@@ -55,7 +55,7 @@ impl Pace {
 
 const WITHIN: Duration = Duration::from_micros(100);
 
-const STEPS_MAX: u16 = 1024;
+const STEPS_MAX: u16 = 2048;
 
 #[cfg(test)]
 mod tests {
@@ -65,8 +65,8 @@ mod tests {
     fn the_slow_are_told_of_at_once_and_the_fast_together() {
         let (mut pace, mut now) = (Pace::NEW, Instant::now());
         for (nanos, together, steps) in [
-            (0, 1024, 1024),
-            (90, 1024, 1024),
+            (0, 2048, 2048),
+            (90, 1111, 1111),
             (150, 666, 666),
             (1_000, 100, 100),
             (50_000, 2, 2),
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn most_of_the_room_is_for_senders_meanwhile() {
         let pace = Pace::NEW;
-        for (capacity, together) in [(1, 1), (8, 1), (16, 2), (100, 12), (1024, 64)] {
+        for (capacity, together) in [(1, 1), (8, 2), (16, 4), (100, 25), (1024, 64)] {
             assert_eq!(pace.told_together(capacity), together);
         }
     }

@@ -175,7 +175,7 @@ impl Watched {
     }
 }
 
-/// What is told of the rank: which life, its number, what it is.
+/// What is told of the rank: which life, its number (of the first life, 0 is that it is not known), what it is.
 fn state(life: u64, generation: u64, report: Status) -> StateNews {
     let (incarnation, generation) = (Incarnation::new(life), Generation::new(generation));
     let age = Duration::ZERO;
@@ -191,13 +191,13 @@ fn whoever_follows_a_mesh_is_told_each_change_and_the_end() {
     assert!(watched.wait(at(0), wait(MESH, Progress::Ended), 1).is_none());
     assert_eq!(watched.streamed(0), [], "who waits makes nothing of it");
     watched.says(life(MESH), 1, ActorState::Creating);
-    assert_eq!(watched.streamed(1), [(1, state(0, 0, Status::Initializing))]);
+    assert_eq!(watched.streamed(1), [(1, state(0, 1, Status::Initializing))]);
     watched.says(life(MESH), 1, ActorState::Running);
-    assert_eq!(watched.streamed(1), [(1, state(0, 1, Status::Running))]);
+    assert_eq!(watched.streamed(1), [(1, state(0, 2, Status::Running))]);
     watched.says(life(MESH), 2, ActorState::Running);
     assert_eq!(watched.streamed(2), [], "what is said again is no change");
     watched.says(life(MESH), 3, stopped());
-    let told = [(1, state(0, 2, Status::Stopped)), (1, StateNews::Closed)];
+    let told = [(1, state(0, 3, Status::Stopped)), (1, StateNews::Closed)];
     assert_eq!(watched.streamed(3), told);
 }
 
@@ -207,7 +207,7 @@ fn an_end_is_final_for_its_life() {
     let mut watched = Watched::default();
     watched.note(life(MESH), at(0), (stopped(), true));
     assert_eq!(watched.follow(at(0), MESH, 1), Ok(()));
-    assert_eq!(watched.streamed(0), [(1, state(0, 0, Status::Stopped))]);
+    assert_eq!(watched.streamed(0), [(1, state(0, 1, Status::Stopped))]);
     watched.note(life(MESH), at(1), (ActorState::Stopping, true));
     assert_eq!(watched.streamed(1), []);
     let next = (MESH, RANK, Incarnation::FIRST.next());
@@ -222,7 +222,7 @@ fn a_stream_goes_on_while_another_life_may_follow() {
     let mut watched = Watched::default();
     assert_eq!(watched.follow(at(0), MESH, 1), Ok(()));
     watched.note(life(MESH), at(0), (stopped(), true));
-    assert_eq!(watched.streamed(0), [(1, state(0, 0, Status::Stopped))]);
+    assert_eq!(watched.streamed(0), [(1, state(0, 1, Status::Stopped))]);
     let next = (MESH, RANK, Incarnation::FIRST.next());
     watched.note(next, at(1), (ActorState::Stopping, true));
     watched.close(at(1), MESH);
@@ -241,14 +241,14 @@ fn the_end_of_a_life_that_was_replaced_is_told_once() {
     let mut watched = Watched::default();
     watched.note(life(MESH), at(0), (ActorState::Running, true));
     assert_eq!(watched.follow(at(0), MESH, 1), Ok(()));
-    assert_eq!(watched.streamed(0), [(1, state(0, 0, Status::Running))]);
+    assert_eq!(watched.streamed(0), [(1, state(0, 1, Status::Running))]);
     let next = (MESH, RANK, Incarnation::FIRST.next());
     watched.note(next, at(1), (ActorState::Creating, true));
     assert_eq!(watched.streamed(1), [(1, state(1, 0, Status::Initializing))]);
     watched.note_last(life(MESH), at(2), ActorState::Stopping);
     assert_eq!(watched.streamed(2), [], "what it is until then concerns nobody");
     watched.note_last(life(MESH), at(3), stopped());
-    assert_eq!(watched.streamed(3), [(1, state(0, 1, Status::Stopped))]);
+    assert_eq!(watched.streamed(3), [(1, state(0, 2, Status::Stopped))]);
     watched.note_last(life(MESH), at(4), stopped());
     watched.note(next, at(4), (ActorState::Running, true));
     assert_eq!(watched.streamed(4), [(1, state(1, 1, Status::Running))], "once");
@@ -267,6 +267,6 @@ fn a_stream_is_not_closed_before_the_last_life_has_ended() {
     watched.note_last(next, at(2), stopped());
     assert_eq!(watched.streamed(2), [(1, state(1, 1, Status::Stopped))]);
     watched.note_last(life(MESH), at(3), stopped());
-    let told = [(1, state(0, 1, Status::Stopped)), (1, StateNews::Closed)];
+    let told = [(1, state(0, 2, Status::Stopped)), (1, StateNews::Closed)];
     assert_eq!(watched.streamed(3), told);
 }

@@ -71,6 +71,8 @@ struct Kept {
     agent: Option<ActorId>,
     /// That came back, and the agent has said nothing of the rank since: whether it has arrived is not known.
     is_doubted: bool,
+    /// The life that was ordered last was asked to end, whether its agent has heard of that or not.
+    is_to_end: bool,
     actor: Option<ActorId>,
     /// What is in the process, in the life of it that was heard of last.
     home: Option<Home>,
@@ -135,10 +137,17 @@ impl Keeper {
     const AGENT: AgentId = AgentId::new(0);
 
     /// Spawns the actor of a rank, if its process is there; if not, that is reported, and it is spawned as
-    /// soon as it is.
+    /// soon as it is. One that was asked to end meanwhile never begins.
     fn begin(&mut self, rank: Rank, cx: &mut Context<Self>) {
         let Some(kept) = self.ranks.get(rank.index()) else { return };
         let Some(incarnation) = kept.incarnation else { return };
+        if kept.is_to_end {
+            return match kept.agent {
+                None => self.ended_here(rank, HowActorEnded::Cancelled),
+                // Whether it is there, that is asked with the order to end it.
+                Some(_) => self.report(rank),
+            };
+        }
         let is_there = kept.proc.status.has_reached(Progress::Running)
             && !kept.proc.status.is_terminal()
             && kept.proc.status != Status::Stopping;
@@ -176,10 +185,11 @@ impl Keeper {
 
     /// Asks the agent of a rank to end it.
     fn end(&mut self, rank: Rank, incarnation: Incarnation, is_kill: bool, cx: &Context<Self>) {
-        let Some(kept) = self.ranks.get(rank.index()) else { return };
+        let Some(kept) = self.ranks.get_mut(rank.index()) else { return };
         if kept.incarnation != Some(incarnation) || kept.is_over {
             return;
         }
+        kept.is_to_end = true;
         let Some(agent) = kept.agent else {
             return self.ended_here(rank, HowActorEnded::Cancelled);
         };
@@ -245,16 +255,14 @@ impl Keeper {
             will_restart: change.restart_in.is_some(),
         };
         kept.forget_the_doubted();
-        let waits = kept.agent.is_none()
+        // One that came back is asked for again here too: there may have been a way before its process was heard of.
+        let waits = (kept.agent.is_none() || kept.is_doubted)
             && kept.incarnation.is_some()
             && !matches!(kept.state, ActorState::Ended(_));
-        match kept.untold {
-            // It was asked to end where nobody could be asked whether it is there.
-            Some(Untold::Stop | Untold::Kill) if waits => {
-                self.ended_here(rank, HowActorEnded::Cancelled);
-            }
-            _ if waits => self.begin(rank, cx),
-            _ => self.report(rank),
+        if waits {
+            self.begin(rank, cx);
+        } else {
+            self.report(rank);
         }
     }
 
@@ -343,6 +351,7 @@ impl Actor for Keeper {
             state: ActorState::Creating,
             agent: None,
             is_doubted: false,
+            is_to_end: false,
             actor: None,
             home: None,
             making: Making::NotYet,

@@ -37,7 +37,7 @@ impl Handler<Perform> for Keeper {
                     kept.incarnation = Some(incarnation);
                     kept.state = ActorState::Creating;
                     (kept.agent, kept.actor, kept.untold) = (None, None, None);
-                    kept.is_doubted = false;
+                    (kept.is_doubted, kept.is_to_end) = (false, false);
                     kept.making = Making::NotYet;
                     self.version += 1;
                     kept.is_over = false;

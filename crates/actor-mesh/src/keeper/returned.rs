@@ -21,7 +21,7 @@ impl Keeper {
     }
 
     /// The order to spawn an actor came back. Unless its agent has said something of it since, nobody knows whether it
-    /// lives: so it is asked for again, and has not ended before that is known.
+    /// lives: so it is asked for again, or to end if that was asked, and has not ended before that is known.
     pub(super) fn spawn_came_back(
         &mut self,
         spawn: &Spawn,
@@ -45,7 +45,8 @@ impl Keeper {
             // Either its process is gone, which will be told, or there will be a way again.
             _ => {
                 kept.is_doubted = true;
-                kept.untold = kept.untold.max(Some(Untold::Spawn));
+                let what = if kept.is_to_end { Untold::Stop } else { Untold::Spawn };
+                kept.untold = kept.untold.max(Some(what));
                 self.wait_for_room(cx);
             }
         }

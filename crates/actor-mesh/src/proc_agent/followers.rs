@@ -28,7 +28,8 @@ const AGAIN_MAX: Duration = Duration::from_secs(1);
 ///
 /// # Bounds
 ///
-/// [`STREAMS_MAX`] streams; of each, what every rank of its mesh here is, and how [`ENDS_MAX`] lives before that ended.
+/// [`STREAMS_MAX`] streams; of each and of every rank of its mesh here, the newest life of which something is unsent, and
+/// how [`ENDS_MAX`] lives before that ended.
 pub(super) struct Followers<F> {
     /// By who is told, by mesh.
     meshes: BTreeMap<MeshId, BTreeMap<F, Stream>>,
@@ -245,7 +246,7 @@ impl Unsent {
         // A life that was replaced may end after others have begun.
         let beyond = (Rank::new(rank.index().saturating_add(1)), Incarnation::FIRST);
         let mut ends = self.states.range((rank, Incarnation::FIRST)..beyond).map(|(life, _)| *life);
-        // The newest is what the rank is.
+        // The newest is what the rank is; or one end more, if that has been told.
         ends.next_back();
         let oldest = ends.next().filter(|_| ends.count() >= ENDS_MAX);
         if let Some(oldest) = oldest {

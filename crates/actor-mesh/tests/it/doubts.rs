@@ -7,15 +7,17 @@ use std::time::Duration;
 use actor_mesh::agent::GetState;
 use actor_mesh::{ActorMesh, ActorSpec};
 use controller::Config;
-use mesh_core::{Incarnation, MeshState, PortRef, RankState, Status, Transport};
+use mesh_core::{Incarnation, MeshState, PortRef, Procs, RankState, Status, Transport};
 use mesh_runtime::{LocalTransport, Network, Port};
 use mesh_shape::Rank;
 use tokio::time::{Instant, sleep};
 
 use crate::support::{Panic, Tool, World, next_failures, on_failure, soon};
 
+mod herald;
 mod losing;
 
+use herald::Heralded;
 use losing::{Fate, Losing, Session};
 
 const RANK: Rank = Rank::new(1);
@@ -27,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// which its agent was told to begin the next one was lost.
 struct Doubt {
     world: World,
+    /// The processes, as the mesh hears of them.
+    heralded: Arc<Heralded>,
     tools: ActorMesh<Tool>,
     session: Arc<Session>,
 }
@@ -49,13 +53,16 @@ impl Doubt {
             RANK if n_lives.fetch_add(1, Ordering::Relaxed) > 0 => 14,
             rank => 10 * rank.index() as u64,
         });
-        let mut tools = world.spawn(spec.restart(on_failure())).await;
+        let heralded = Arc::new(Heralded::new(&world.proc, world.procs.procs()));
+        let (procs, spec) = (Arc::clone(&heralded) as Arc<dyn Procs>, spec.restart(on_failure()));
+        let tools = soon(ActorMesh::spawn(&world.proc, &procs, spec)).await;
+        let mut tools = tools.expect("they start");
         session.lose_with_the_next_spawn(fate);
         soon(tools.cast(&world.proc, Panic(10))).await;
         assert_eq!(next_failures(&mut tools).await.len(), 1);
         soon(session.is_lost()).await;
         sleep(Duration::from_millis(100)).await;
-        Self { world, tools, session }
+        Self { world, heralded, tools, session }
     }
 
     /// Opens the sessions with the process of the rank again.
@@ -71,6 +78,11 @@ impl Doubt {
         let ask = GetState { mesh: self.tools.label().id() };
         let ranks = soon(PortRef::of(agent).call(&self.world.proc, ask)).await;
         ranks.expect("it is answered").into_iter().find(|(rank, _)| *rank == RANK).map(|it| it.1)
+    }
+
+    /// Tells the mesh what the process of the rank is now.
+    async fn tell(&self, status: Status) {
+        self.heralded.tell(&self.world.proc, RANK, status).await;
     }
 
     /// What is known of the rank by its controller.
@@ -147,6 +159,23 @@ async fn an_order_that_came_back_is_given_again() {
     }
 }
 
+/// RS1, ST3: also where its process is told to run only some time after there is a way to it.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_came_back_is_given_again_when_its_process_is_heard_of() {
+    for silent in [Status::Suspect, Status::Unreachable] {
+        let doubt = Doubt::of(Fate::Vanishes, Config::local()).await;
+        doubt.tell(silent.clone()).await;
+        sleep(Duration::from_millis(100)).await;
+        doubt.meet_again().await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((doubt.known().await, doubt.session.n_spawns()), (silent.clone(), 1));
+        doubt.tell(Status::Running).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(is_second(doubt.truth().await), Some(Status::Initializing), "{silent}");
+        assert_eq!(doubt.session.n_spawns(), 2, "{silent}: once again");
+    }
+}
+
 /// ST3: an actor that may have been there is not there any more with the next life of its process, where it begins; or
 /// not, if a stop was asked for meanwhile.
 #[tokio::test(start_paused = true)]
@@ -168,4 +197,26 @@ async fn a_doubt_ends_with_the_process() {
             None => assert_eq!(is_second(is), Some(Status::Initializing)),
         }
     }
+}
+
+/// C1, ST3: nor does an actor begin with the next life of its process whose agent was told to end it, and has not
+/// answered.
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_is_to_end_does_not_begin_after_a_doubt() {
+    let config = Config { restart: on_failure(), ..Config::local() };
+    let doubt = Doubt::of(Fate::Arrives, config).await;
+    let controller = doubt.tools.controller().clone();
+    let asked = Instant::now();
+    let stop = tokio::spawn(async move { controller.stop(GRACE).await });
+    sleep(Duration::from_millis(100)).await;
+    doubt.session.swallow_ends();
+    doubt.meet_again().await;
+    soon(doubt.session.has_swallowed()).await;
+    doubt.world.procs.crash(RANK);
+    let state = soon(stop).await.expect("it does not panic").expect("it is answered");
+    assert_eq!(status(&state), Status::Stopped);
+    assert!(asked.elapsed() < GRACE, "{:?}", asked.elapsed());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(doubt.truth().await, None);
+    assert_eq!(doubt.session.n_spawns(), 1, "nobody is asked to begin it");
 }

@@ -1,6 +1,6 @@
 //! `Losing`: a transport whose session is lost with an order to spawn.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -28,6 +28,9 @@ pub(super) struct Session {
     lost: watch::Sender<bool>,
     /// How many orders to spawn were sent since it was armed.
     n_spawns: AtomicU64,
+    /// Orders to end arrive nowhere, and do not come back either.
+    swallows_ends: AtomicBool,
+    swallowed: watch::Sender<bool>,
 }
 
 impl Session {
@@ -40,6 +43,24 @@ impl Session {
         self.lost.subscribe().wait_for(|is_lost| *is_lost).await.expect("it is kept");
     }
 
+    /// From now on orders to end are on their way for ever, as to a process that hangs.
+    pub(super) fn swallow_ends(&self) {
+        self.swallows_ends.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) async fn has_swallowed(&self) {
+        self.swallowed.subscribe().wait_for(|has_one| *has_one).await.expect("it is kept");
+    }
+
+    fn swallows(&self, envelope: &Envelope) -> bool {
+        let swallows =
+            self.swallows_ends.load(Ordering::Relaxed) && is_for(envelope, "meshwarden.EndActor");
+        if swallows {
+            self.swallowed.send_replace(true);
+        }
+        swallows
+    }
+
     pub(super) fn n_spawns(&self) -> u64 {
         self.n_spawns.load(Ordering::Relaxed)
     }
@@ -47,6 +68,10 @@ impl Session {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_for(envelope: &Envelope, name: &'static str) -> bool {
+    matches!(&envelope.head, Head::Cast { port, .. } if *port == PortId::named(name))
 }
 
 /// A transport that dials.
@@ -122,8 +147,7 @@ struct Out {
 impl Out {
     /// What becomes of it, if it is the order to be lost.
     fn fate(&self, envelope: &Envelope) -> Option<Fate> {
-        let spawn = PortId::named("meshwarden.SpawnActor");
-        if !matches!(&envelope.head, Head::Cast { port, .. } if *port == spawn) {
+        if !is_for(envelope, "meshwarden.SpawnActor") {
             return None;
         }
         self.session.n_spawns.fetch_add(1, Ordering::Relaxed);
@@ -150,6 +174,10 @@ impl Outbound for Out {
         envelope: &mut Option<Envelope>,
     ) -> Poll<Result<(), Box<Returned>>> {
         let Some(sent) = envelope else { return self.inner.poll_send(cx, envelope) };
+        if self.session.swallows(sent) {
+            drop(envelope.take());
+            return Poll::Ready(Ok(()));
+        }
         let Some(fate) = self.fate(sent) else { return self.inner.poll_send(cx, envelope) };
         let bytes = sent.body.bytes().expect("it can be encoded");
         let copy = Envelope { head: sent.head.clone(), body: Body::Bytes(bytes) };

@@ -108,7 +108,9 @@ impl Backs {
             self.tell_over(source, cx);
             return None;
         }
-        let held = match self.custody.again((back.back.of, back.id), from) {
+        // Elsewhere nothing is ever overdue: relays that wait for each other would do so for ever.
+        let may_wait = book.is_some_and(|book| book.relay(back.back.to.peer()).is_some());
+        let held = match self.custody.again((back.back.of, back.id), from, may_wait) {
             Again::Waits(held) => {
                 held.add(source, back.n_hops);
                 return None;

@@ -11,6 +11,7 @@ use mesh_core::{ActorId, WhyUndelivered};
 use mesh_runtime::{Actor, ActorRef, Context, Failure, Stop, Undelivered};
 use mesh_shape::Rank;
 use mesh_testkit::fault_net::{FaultNet, Faults, SessionConfig};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -192,4 +193,47 @@ async fn nobody_is_given_back_what_others_cast_in_his_name() {
     scene.tell(9).await;
     scene.end(&[1, 2]);
     assert_eq!(scene.returned(SOON).await, scene.of(&[1, 2]));
+}
+
+/// R3: who has sent it is no rank of the mesh and has gone, and three relays that have sessions with each other pass it
+/// on round and round: it is given up, counted once, and none of them waits for the next for ever.
+#[tokio::test(start_paused = true)]
+async fn what_goes_round_among_relays_is_given_up() {
+    let recorder = DebuggingRecorder::new();
+    let (_recorded, lost) =
+        (metrics::set_default_local_recorder(&recorder), recorder.snapshotter());
+    let net = FaultNet::with_config(1, Faults::none(), impatient());
+    let mut world = World::new(&net, 3, 2).await;
+    let (tell, _returned) = mpsc::unbounded_channel();
+    let teller = world.caller().spawn::<Teller>(tell);
+    world.from = Some(teller.id());
+    drop(world.post(Kind::Cast, &Later(LONG), None).await);
+    drop(world.post(Kind::Cast, &Tell(1), None).await);
+    for from in 0..3 {
+        let to = (from + 1) % 3;
+        let caster = CasterRef::of(world.networks[from].proc(), world.table.mesh);
+        let cast = world.cast(Kind::Cast, &Tell(2), Some(to..to + 1));
+        drop(caster.cast(cast).await.expect("there is room"));
+    }
+    sleep(Duration::from_secs(1)).await;
+    net.crash("caller");
+    sleep(Duration::from_secs(1)).await;
+    world.tallies[1].stop(Stop::Kill);
+    sleep(SOON).await;
+    assert_eq!(n_lost(&lost), 1);
+    // What any of them still keeps is counted when it ends.
+    drop(world);
+    sleep(SOON).await;
+    assert_eq!(n_lost(&lost), 0, "since then");
+}
+
+/// How many are counted as lost since that was asked last.
+fn n_lost(counted: &Snapshotter) -> u64 {
+    let all = counted.snapshot().into_vec().into_iter();
+    let lost = all.filter(|(key, ..)| key.key().name() == "meshwarden_lost_returns_total");
+    let lost = lost.filter_map(|(.., value)| match value {
+        DebugValue::Counter(n) => Some(n),
+        DebugValue::Gauge(_) | DebugValue::Histogram(_) => None,
+    });
+    lost.sum()
 }

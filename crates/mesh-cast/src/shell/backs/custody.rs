@@ -6,7 +6,8 @@
 //!
 //! Who has not heard for long what became of something passes it on by another way, and so it may come to one relay by
 //! several: that keeps it once, for all of them ([`Again`]). So while the process that it goes back to is suspended it
-//! does not become more.
+//! does not become more. That it is passed on by another way is so for a sender in a process of the mesh alone; for
+//! others nobody waits for somebody else.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ pub(super) enum Again<'a, T> {
     New,
     /// It was passed on, and who has it is waited for: one more who keeps it.
     Waits(&'a mut T),
-    /// Whom it was passed on to passes it back: it is to go another way.
+    /// Whom it was passed on to passes it back, or need not be waited for: it is to go another way.
     Returns(T),
 }
 
@@ -48,10 +49,11 @@ impl<T> Custody<T> {
         self.last
     }
 
-    /// Somebody passes something on to here.
-    pub(super) fn again(&mut self, id: Id, from: ActorId) -> Again<'_, T> {
+    /// Somebody passes something on to here. If who has it may not be waited for, it goes on all the same: so what goes
+    /// round and round has an end, by how often it is passed on.
+    pub(super) fn again(&mut self, id: Id, from: ActorId, may_wait: bool) -> Again<'_, T> {
         let Some((to, number)) = self.by_id.get(&id).copied() else { return Again::New };
-        if to == from {
+        if to == from || !may_wait {
             return self.take(to, number).map_or(Again::New, Again::Returns);
         }
         self.kept.get_mut(&(to, number)).map_or(Again::New, |(_, it)| Again::Waits(it))
@@ -161,16 +163,22 @@ mod tests {
         let [one, other, third] = [1, 2, 3].map(|proc| actor(proc, 3));
         let (it, another) = ((actor(9, 2), 7), (actor(8, 2), 7));
         let mut custody = Custody::new();
-        assert_eq!(custody.again(it, one), Again::New);
+        assert_eq!(custody.again(it, one, true), Again::New);
         let number = custody.keep(other, it, 1);
-        let Again::Waits(n_sources) = custody.again(it, third) else { panic!("it is here") };
+        let Again::Waits(n_sources) = custody.again(it, third, true) else { panic!("it is here") };
         *n_sources += 1;
-        assert_eq!(custody.again(another, third), Again::New, "of another, with the same number");
-        assert_eq!(custody.again(it, other), Again::Returns(2));
-        assert_eq!(custody.again(it, one), Again::New);
+        assert_eq!(
+            custody.again(another, third, true),
+            Again::New,
+            "of another, with the same number"
+        );
+        assert_eq!(custody.again(it, other, true), Again::Returns(2));
+        assert_eq!(custody.again(it, one, true), Again::New);
         assert_eq!(custody.take(other, number), None);
         custody.keep(one, it, 3);
-        assert_eq!(custody.take_all(one.peer()), [3]);
+        assert_eq!(custody.again(it, third, false), Again::Returns(3), "nobody waits for it");
+        custody.keep(one, it, 4);
+        assert_eq!(custody.take_all(one.peer()), [4]);
         assert!(custody.by_id.is_empty());
     }
 }

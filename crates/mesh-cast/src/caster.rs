@@ -124,11 +124,38 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         payload: P,
         bytes: usize,
     ) -> Result<Sent<N, P, R>, Full<P>> {
-        if let Err(busy) = self.room((kind, bytes), &plan) {
-            self.awaited = Some((kind, bytes, plan));
-            return Err(Full { message: payload, busy });
+        match self.find_room((kind, bytes), &plan) {
+            Ok(()) => Ok(self.send_out(plan, kind, (payload, bytes))),
+            Err(busy) => Err(Full { message: payload, busy }),
         }
-        Ok(self.send_out(plan, kind, (payload, bytes)))
+    }
+
+    /// The same, if `claim` says that it is still wanted: it is asked once there is room, and nothing is in between.
+    /// Otherwise `None`, and nothing was done.
+    ///
+    /// # Errors
+    ///
+    /// As there; `claim` was not asked.
+    pub fn cast_if(
+        &mut self,
+        plan: Arc<Plan<N>>,
+        kind: Kind,
+        (payload, bytes): (P, usize),
+        claim: impl FnOnce() -> bool,
+    ) -> Result<Option<Sent<N, P, R>>, Full<P>> {
+        match self.find_room((kind, bytes), &plan) {
+            Ok(()) => Ok(claim().then(|| self.send_out(plan, kind, (payload, bytes)))),
+            Err(busy) => Err(Full { message: payload, busy }),
+        }
+    }
+
+    /// If there is none, it is told when there is.
+    fn find_room(&mut self, (kind, bytes): (Kind, usize), plan: &Arc<Plan<N>>) -> Result<(), Busy> {
+        let room = self.room((kind, bytes), plan);
+        if room.is_err() {
+            self.awaited = Some((kind, bytes, Arc::clone(plan)));
+        }
+        room
     }
 
     fn send_out(

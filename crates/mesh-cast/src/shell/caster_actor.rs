@@ -1,6 +1,6 @@
 //! `CasterActor`: runs the caster of a process for one mesh.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,13 @@ use mesh_core::{MeshId, Message, PeerId, WhyUndelivered};
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, PeerLost, Stop, Undelivered,
 };
+use mesh_shape::RankSet;
 use tokio::time::Instant;
 
 use super::ahead::{AHEAD, Place};
 use super::backs;
 use super::casters::{Cast, NotCast, Users, forget, leave, renew};
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Whose};
 use super::downs::TOGETHER_WITHIN;
 use super::links::{Linked, Links, whole_of};
 use super::message::{Back, Body, Forgot, LegName, Payload, Up};
@@ -63,6 +64,8 @@ pub(super) struct CasterActor {
     links: Links,
     will_flush: bool,
     tickets: BTreeMap<u64, Ticket>,
+    /// Of whom something was refused, as long as anything of theirs waits.
+    refusing: BTreeSet<Whose>,
     /// The places of those that were cast ahead and are not over.
     ahead: VecDeque<(u64, Place)>,
     /// What was last said to all of what is settled, and when.
@@ -187,7 +190,8 @@ impl CasterActor {
     /// Casts what there is room for, in order. What waits for a rank holds up only what is for that rank, or of the
     /// same sender.
     fn admit(&mut self, cx: &Context<Self>) {
-        if self.is_over {
+        // After a long pause its next tick ends it, and what it casts before that is lost with it.
+        if self.is_over || self.is_stale() {
             return;
         }
         let mut crowd = Crowd::new(&self.limits);
@@ -195,6 +199,11 @@ impl CasterActor {
         let waiting = queue.into_iter().filter_map(|submit| self.take_turn(submit, &mut crowd, cx));
         let waiting = waiting.collect();
         self.users.queue.put_back(waiting);
+        self.refusing.retain(|whose| crowd.has_line(whose));
+    }
+
+    fn is_stale(&self) -> bool {
+        self.ticked.elapsed() > STALE_AFTER
     }
 
     /// Casts something, if it is its turn; what is to wait comes back.
@@ -215,25 +224,35 @@ impl CasterActor {
         let (submit, held_by) = match held_by {
             Some(held_by) => (submit, held_by),
             None => {
-                let (submit, busy) = self.submit(submit, plan, cx)?;
+                let (submit, busy) = self.submit(submit, Arc::clone(&plan), cx)?;
                 let held_by = busy.ranks().clone();
-                if submit.has_place() || crowd.has_place(&submit.cast, &held_by) {
+                let whose = Whose::of(&submit.cast, &held_by, &plan);
+                if submit.has_place() || crowd.has_place(whose, &submit.cast) {
                     crowd.join(&busy);
                 }
                 (submit, held_by)
             }
         };
+        let whose = Whose::of(&submit.cast, &held_by, &plan);
         let may_wait = submit.ahead.is_some() || submit.has_place();
-        if may_wait || crowd.has_place(&submit.cast, &held_by) {
-            crowd.follow(&submit.cast, &held_by);
+        if may_wait || crowd.has_place(whose, &submit.cast) {
+            crowd.follow(whose, &submit.cast, &held_by);
             submit.hold(held_by);
             return Some(submit);
         }
-        let (mesh, name) = (self.mesh, submit.cast.name);
-        tracing::warn!(?mesh, name, ranks = %held_by, "too many wait for room: refused");
-        count_refused_cast();
-        Submit::answer(submit.accepted, Err(NotCast::TooMany { ranks: held_by }));
+        self.refuse(submit, whose, held_by);
         None
+    }
+
+    /// Too many wait before it. That is logged once until none of them waits any more; each is counted.
+    fn refuse(&mut self, submit: Submit, whose: Whose, ranks: RankSet) {
+        let (mesh, name) = (self.mesh, submit.cast.name);
+        if self.refusing.insert(whose) {
+            tracing::warn!(?mesh, name, %ranks, "too many wait for room: refused, as more may be");
+        }
+        count_refused_cast();
+        // Whoever waited may have gone.
+        _ = Submit::answer(submit.accepted, Err(NotCast::TooMany { ranks }));
     }
 
     /// The tree for a cast, by the newest table.
@@ -254,7 +273,7 @@ impl CasterActor {
         cx: &Context<Self>,
     ) -> Option<(Submit, Busy)> {
         if cast.payload.body.len() > MESSAGE_MAX {
-            Submit::answer(accepted, Ok(()));
+            _ = Submit::answer(accepted, Ok(()));
             Ticket { told, cast }.refuse(&plan, WhyUndelivered::TooLarge, cx);
             return None;
         }
@@ -265,27 +284,34 @@ impl CasterActor {
         };
         let (kind, payload) = (cast.kind, cast.payload.clone());
         let bytes = payload.body.len();
+        let mut accepted = Some(accepted);
         let sent = match ahead {
             Some(ahead) => {
                 let (number, effects) = self.caster.cast_ahead(plan, payload, bytes);
                 self.ahead.push_back((number, ahead.settle()));
-                Ok((number, effects))
+                Ok(Some((number, effects)))
             }
-            None => self.caster.cast(plan, kind, payload, bytes),
+            None => {
+                // Whoever waits may go at any time, and then nothing is to be sent: so it is told before.
+                let claim = || accepted.take().is_some_and(|it| Submit::answer(it, Ok(())));
+                self.caster.cast_if(plan, kind, (payload, bytes), claim)
+            }
         };
         match sent {
-            Ok((number, effects)) => {
+            Ok(None) => None,
+            Ok(Some((number, effects))) => {
                 self.active = Instant::now();
                 if kind.wants_reply() {
                     // Nothing of it goes back; it may be open for long.
                     cast.payload.body = Body::EMPTY;
                 }
                 self.tickets.insert(number, Ticket { told, cast });
-                Submit::answer(accepted, Ok(()));
                 self.perform(effects, cx);
                 None
             }
             Err(Full { busy, .. }) => {
+                // Nobody has claimed it.
+                let accepted = accepted?;
                 Some((Submit { cast, ahead: None, accepted, told, held_by }, busy))
             }
         }
@@ -372,6 +398,7 @@ impl Actor for CasterActor {
             links: Links::new(),
             will_flush: false,
             tickets: BTreeMap::new(),
+            refusing: BTreeSet::new(),
             ahead: VecDeque::new(),
             said,
             said_at: now,
@@ -526,14 +553,14 @@ impl Handler<Flush> for CasterActor {
 impl Handler<Tick> for CasterActor {
     async fn handle(&mut self, _: Tick, cx: &mut Context<Self>) -> Result<(), Failure> {
         let now = Instant::now();
-        let paused = now - std::mem::replace(&mut self.ticked, now);
-        if paused > STALE_AFTER {
+        if self.is_stale() {
             // Its calls are let go of; what waits is cast by the next one.
             self.is_over = true;
             renew(cx.proc(), self.mesh, cx.me());
             cx.stop(Stop::Now);
             return Ok(());
         }
+        self.ticked = now;
         let withdrawn = self.tickets.iter().filter(|(_, ticket)| ticket.is_withdrawn());
         let withdrawn: Vec<u64> = withdrawn.map(|(number, _)| *number).collect();
         for number in withdrawn {

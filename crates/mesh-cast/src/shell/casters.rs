@@ -165,10 +165,7 @@ impl CasterRef {
         };
         match timeout_at(deadline, self.see_through(&mut waiter)).await {
             Ok(sent) => sent.map(|()| waiter.told),
-            Err(_) => {
-                let ranks = waiter.held_by.borrow().clone().unwrap_or_default();
-                Err(NotCast::Late { ranks })
-            }
+            Err(_) => waiter.give_up(),
         }
     }
 
@@ -181,32 +178,33 @@ impl CasterRef {
         if !is_ahead {
             return Err(waiter);
         }
-        let mut ended = None;
+        if self.look(None).is_none() {
+            // Nobody casts it any more: what was made ahead comes back.
+            drop(self.users.queue.take());
+        }
+        Ok(waiter.told)
+    }
+
+    /// Has the caster look at what was submitted, another one if it is `ended`. `None` if none does so any more: those
+    /// that are started here end at once.
+    fn look(&self, mut ended: Option<ActorRef<CasterActor>>) -> Option<ActorRef<CasterActor>> {
         for _ in 0..2 {
             let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
             match actor.try_cast(&self.proc, Look) {
                 // One that has no room looks when it has handled what it has.
-                Ok(()) | Err(TryCastError::Full { .. }) => break,
+                Ok(()) | Err(TryCastError::Full { .. }) => return Some(actor),
+                // One that ended since nobody used it; the next one is started.
                 Err(TryCastError::Closed { .. }) => ended = Some(actor),
             }
         }
-        Ok(waiter.told)
+        None
     }
 
     /// Sees to it that there is a caster until something is on its way.
     async fn see_through(&self, waiter: &mut Waiter) -> Result<(), NotCast> {
         let mut ended = None;
         loop {
-            let actor = caster_of(&self.proc, self.mesh, ended.as_ref());
-            match actor.cast(&self.proc, Look).await {
-                Ok(()) => (),
-                // One that ended since nobody used it; the next one has just been started.
-                Err(_) if ended.is_none() => {
-                    ended = Some(actor);
-                    continue;
-                }
-                Err(_) => return Err(NotCast::Ended),
-            }
+            let actor = self.look(ended).ok_or(NotCast::Ended)?;
             tokio::select! {
                 biased;
                 sent = &mut waiter.accepted => return sent.unwrap_or(Err(NotCast::Ended)),

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 ///
 /// # Bounds
 ///
-/// Of each actor, and of all that are none for each rank without room, at most [`Limits::waiting`] and
+/// Of each actor, and of all that are none for each rank, at most [`Limits::waiting`] and
 /// [`Limits::waiting_bytes`]. So a rank that takes nothing leaves no less for who sends to others.
 pub(super) struct Crowd {
     waiting: usize,
@@ -32,9 +32,10 @@ pub(super) struct Crowd {
 
 /// Whose casts stand in one line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Whose {
+pub(super) enum Whose {
     Actor(ActorId),
-    /// Of all that are no actors, what waits for that rank first.
+    /// Of all that are no actors, what waits for that rank first; if it waits for none that it is for, what is for that
+    /// rank first.
     Others(Option<Rank>),
 }
 
@@ -74,17 +75,22 @@ impl Crowd {
         line.map(|line| line.held_by.clone())
     }
 
+    /// Whether anything of theirs waits.
+    pub(super) fn has_line(&self, whose: &Whose) -> bool {
+        self.lines.contains_key(whose)
+    }
+
     /// Whether one more may wait for ranks that have no room.
-    pub(super) fn has_place(&self, cast: &Cast, held_by: &RankSet) -> bool {
+    pub(super) fn has_place(&self, whose: Whose, cast: &Cast) -> bool {
         let bytes = cast.payload.body.len();
-        self.lines.get(&whose(cast, held_by)).is_none_or(|line| {
+        self.lines.get(&whose).is_none_or(|line| {
             line.n < self.waiting && line.bytes.saturating_add(bytes) <= self.waiting_bytes
         })
     }
 
     /// One waits behind it, for ranks that have no room: what its sender casts later does so, too.
-    pub(super) fn follow(&mut self, cast: &Cast, held_by: &RankSet) {
-        let line = self.lines.entry(whose(cast, held_by)).or_default();
+    pub(super) fn follow(&mut self, whose: Whose, cast: &Cast, held_by: &RankSet) {
+        let line = self.lines.entry(whose).or_default();
         line.n += 1;
         line.bytes = line.bytes.saturating_add(cast.payload.body.len());
         line.held_by = line.held_by.union(held_by);
@@ -100,8 +106,13 @@ impl Crowd {
     }
 }
 
-fn whose(cast: &Cast, held_by: &RankSet) -> Whose {
-    cast.payload.from.map_or_else(|| Whose::Others(held_by.first()), Whose::Actor)
+impl Whose {
+    /// In whose line a cast stands that waits for ranks, which may be others than those that it is for.
+    pub(super) fn of(cast: &Cast, held_by: &RankSet, plan: &Plan<PeerId>) -> Self {
+        let ranks = plan.all_ranks();
+        let first = || held_by.intersection(ranks).first().or_else(|| ranks.first());
+        cast.payload.from.map_or_else(|| Self::Others(first()), Self::Actor)
+    }
 }
 
 #[cfg(test)]

@@ -54,12 +54,46 @@ impl Submit {
         });
     }
 
-    /// It is on its way, or it is not to be.
+    /// It is on its way, or it is not to be. Returns whether whoever waits hears that: if not, it is told that it was
+    /// not sent, and so it is not to be.
     pub(super) fn answer(
         accepted: oneshot::Sender<Result<(), NotCast>>,
         sent: Result<(), NotCast>,
-    ) {
-        // Whoever waited may have gone.
-        _ = accepted.send(sent).is_ok();
+    ) -> bool {
+        accepted.send(sent).is_ok()
+    }
+}
+
+impl Waiter {
+    /// Its deadline has passed, and it is not sent any more. It may have been in the last moment.
+    pub(super) fn give_up(mut self) -> Result<Tellings, NotCast> {
+        self.accepted.close();
+        if let Ok(sent) = self.accepted.try_recv() {
+            return sent.map(|()| self.told);
+        }
+        Err(NotCast::Late { ranks: self.held_by.borrow().clone().unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiter() -> (oneshot::Sender<Result<(), NotCast>>, Waiter) {
+        let (accepted, is_accepted) = oneshot::channel();
+        let (_, held_by) = watch::channel(Some((3..4).into()));
+        let (_, told) = mpsc::unbounded_channel();
+        (accepted, Waiter { accepted: is_accepted, held_by, told })
+    }
+
+    /// R3: who is told at its deadline that something was sent to nobody sees it sent to nobody, and only then.
+    #[test]
+    fn what_was_sent_is_not_late_and_what_is_late_is_not_sent() {
+        let (accepted, at_last) = waiter();
+        assert!(Submit::answer(accepted, Ok(())));
+        assert!(at_last.give_up().is_ok(), "in the last moment");
+        let (accepted, late) = waiter();
+        assert_eq!(late.give_up().err(), Some(NotCast::Late { ranks: (3..4).into() }));
+        assert!(!Submit::answer(accepted, Ok(())), "so it is not sent");
     }
 }

@@ -110,6 +110,23 @@ async fn what_waits_for_room_outlives_a_long_pause() {
     assert_eq!(has_all, [Ok(expected)]);
 }
 
+/// R2, R3: the same, where something stands before what tells the caster of the pause: it casts nothing that would be
+/// lost with it.
+#[tokio::test(start_paused = true)]
+async fn what_is_looked_at_after_a_long_pause_is_cast_by_the_next_caster() {
+    let net = FaultNet::new(1, Faults::none());
+    let world = World::new(&net, 7, 2).await;
+    world.send(Kind::Cast, 0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let call = Tell(1);
+    let mut asked = Box::pin(world.post(Kind::Call, &call, None));
+    // It is submitted, and the caster has had no turn since.
+    assert!(std::future::poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_pending())).await);
+    tokio::time::advance(Duration::from_secs(310)).await;
+    let replies = replies::<Tell>(asked.await, 7, Duration::from_secs(5)).await;
+    assert!(replies.iter().all(|reply| *reply == Ok(vec![0, 1])), "{replies:?}");
+}
+
 /// All of them, each begun before the next.
 fn all_of<F>(all: impl IntoIterator<Item = F>) -> impl Future<Output = ()> + Unpin
 where

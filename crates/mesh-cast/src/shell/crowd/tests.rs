@@ -43,14 +43,28 @@ fn crowd() -> Crowd {
 
 /// How many more casts may wait behind a crowd, for the same ranks.
 fn n_places(crowd: &mut Crowd, from: Option<u64>, held_by: Range<usize>) -> usize {
-    let held_by = held_by.into();
-    let (cast, _) = cast(from, 0..8, 1);
+    n_places_of(crowd, &cast(from, 0..8, 1), &held_by.into())
+}
+
+fn n_places_of(crowd: &mut Crowd, (cast, plan): &(Cast, Plan<PeerId>), held_by: &RankSet) -> usize {
+    let whose = Whose::of(cast, held_by, plan);
     let places = (0..9).take_while(|_| {
-        let has_place = crowd.has_place(&cast, &held_by);
-        crowd.follow(&cast, &held_by);
+        let has_place = crowd.has_place(whose, cast);
+        crowd.follow(whose, cast, held_by);
         has_place
     });
     places.count()
+}
+
+/// R2: where nothing can be cast before one rank is reached, what programs send to others takes no place of what they
+/// send to that one, nor has it none for that.
+#[test]
+fn what_programs_send_to_others_has_places_where_one_rank_is_not_reached() {
+    let (mut crowd, unreached) = (crowd(), (3..4).into());
+    crowd.join(&Busy::All((3..4).into()));
+    let n_places =
+        [3..4, 5..8, 0..8].map(|it| n_places_of(&mut crowd, &cast(None, it, 1), &unreached));
+    assert_eq!(n_places, [2, 2, 0], "the last are for that rank, too");
 }
 
 /// R2: what one actor sends to a rank that takes nothing takes no place of others, nor what programs send to others.
@@ -67,9 +81,9 @@ fn each_sender_has_places_of_its_own_and_programs_have_for_each_rank() {
 #[test]
 fn what_waits_has_a_bound_in_bytes() {
     let has_place = |before: &[usize], bytes: usize| {
-        let (mut crowd, held_by) = (crowd(), (3..4).into());
-        before.iter().for_each(|n| crowd.follow(&cast(Some(1), 0..8, *n).0, &held_by));
-        crowd.has_place(&cast(Some(1), 0..8, bytes).0, &held_by)
+        let (mut crowd, held_by, whose) = (crowd(), (3..4).into(), Whose::Actor(actor(1)));
+        before.iter().for_each(|n| crowd.follow(whose, &cast(Some(1), 0..8, *n).0, &held_by));
+        crowd.has_place(whose, &cast(Some(1), 0..8, bytes).0)
     };
     assert!(has_place(&[], 11) && has_place(&[4], 6));
     assert!(!has_place(&[4], 7) && !has_place(&[11], 1));
@@ -85,7 +99,7 @@ fn who_waits_is_told_which_ranks_have_no_room() {
     };
     assert_eq!(holds(&crowd, Some(1), 0..8), None);
     crowd.join(&Busy::Ranks((3..5).into()));
-    crowd.follow(&cast(Some(1), 0..8, 1).0, &(3..5).into());
+    crowd.follow(Whose::Actor(actor(1)), &cast(Some(1), 0..8, 1).0, &(3..5).into());
     assert_eq!(holds(&crowd, None, 4..8), Some((4..5).into()));
     assert_eq!(holds(&crowd, None, 5..8), None);
     assert_eq!(holds(&crowd, Some(1), 5..8), Some((3..5).into()), "it is behind its own");

@@ -35,9 +35,9 @@ pub enum RankError {
     },
     /// As much as may wait down a tree waits for room already (`mesh_cast::Limits::waiting`). Nothing was sent: send
     /// less, or wait for one cast before the next.
-    #[error("not sent: too many wait for room at ranks {ranks}")]
+    #[error("not sent: too many wait for room at {}", room_at(ranks))]
     TooManyWait {
-        /// As above.
+        /// As above. None if it waited behind others of its sender, for ranks that are not of that mesh or slice.
         ranks: RankSet,
     },
     /// The actor has let go of the call and has not answered it.
@@ -72,6 +72,14 @@ impl RankError {
             }),
             _ => None,
         }
+    }
+}
+
+/// Where there is no room.
+fn room_at(ranks: &RankSet) -> String {
+    match ranks.is_empty() {
+        true => "ranks that are not of this slice".to_owned(),
+        false => format!("ranks {ranks}"),
     }
 }
 
@@ -144,4 +152,17 @@ pub(crate) enum Certainty {
     Known,
     /// It may be how an end shows that somebody else knows more of.
     Symptom,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_that_wait_for_ranks_of_no_slice_say_so() {
+        let text = |ranks| RankError::TooManyWait { ranks }.to_string();
+        assert_eq!(text((3..5).into()), "not sent: too many wait for room at ranks 3..5");
+        let elsewhere = "not sent: too many wait for room at ranks that are not of this slice";
+        assert_eq!(text(RankSet::new()), elsewhere);
+    }
 }

@@ -255,7 +255,7 @@ fn the_trace_of_a_killed_run_is_replayed_as_far_as_it_goes() -> Outcome {
     running.finish()?;
     let ended = replay(&path)?;
     must_say(&ended, 2, "it is cut off after step ")?;
-    assert!(ended.stdout.contains(" running (inc 0, gen 0)\n"), "{ended:?}");
+    assert!(ended.stdout.contains(" running (inc 0, gen 1)\n"), "{ended:?}");
     Ok(())
 }
 

@@ -222,7 +222,8 @@ impl<A: Actor> ActorMeshRef<A> {
     /// A rank that has failed is answered with its failure as soon as that is known, and with the deadline
     /// every rank is answered: nothing hangs. [`MeshCall::replies`] tells each answer as it comes.
     ///
-    /// Of neighbours with equal answers, as their `PartialEq` says, the first is kept for all ([`ValueMesh`](mesh_shape::ValueMesh)).
+    /// Of neighbours with equal answers, as their `PartialEq` says, the first is kept for all
+    /// ([`ValueMesh`](mesh_shape::ValueMesh)).
     pub fn call<M>(&self, from: &impl Sender, message: M) -> MeshCall<M>
     where
         A: Handler<M>,

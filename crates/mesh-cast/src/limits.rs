@@ -37,7 +37,8 @@ pub struct Limits {
     /// always one message.
     pub open_bytes: usize,
     /// How many casts and calls of one actor may wait for room, in order; of all programs that are no actors, so many for
-    /// each rank: the first of theirs that has none, or the first of theirs if all of these have. At this bound one more is refused, with the ranks that have no room.
+    /// each rank: the first of theirs that has none, or the first of theirs if all of these have. At this bound one
+    /// more is refused, with the ranks that have no room.
     pub waiting: usize,
     /// How many bytes of messages may wait so. A larger message waits when there is no other.
     pub waiting_bytes: usize,

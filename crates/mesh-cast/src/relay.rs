@@ -23,7 +23,8 @@
 //!
 //! **Loss.** When a child is lost, its parent names its position as unreached and sends the rest of its
 //! range to other nodes: its children are adopted. When a parent is lost, what it asked for is dropped, and
-//! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it directly and
+//! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it
+//! directly and
 //! through other nodes, [`Limits::tries`] times, and then gives it up.
 //!
 //! **Slow nodes.** Whoever has a leg open that has not arrived everywhere says so with every [`Event::Tick`]; and
@@ -46,7 +47,8 @@
 //! **Bounds.** A caster sends no cast whose number is more than [`Limits::window`] ahead of the oldest
 //! one that may still have to arrive at some process, nor more than [`Limits::window_bytes`]; nothing to a rank
 //! that has not taken [`Limits::rank`] of what it was sent; no more calls than [`Limits::calls`], and no more
-//! of both than [`Limits::open`], but for one of each rank. Then its program waits. So a node holds back, keeps for its children and for its
+//! of both than [`Limits::open`], but for one of each rank. Then its program waits. So a node holds back, keeps for its
+//! children and for its
 //! ranks, or remembers of replies no more than that; a leg outside it is refused. What a caster is done with is
 //! forgotten with the next leg that arrives, or with a [`Settlement`].
 //!
@@ -109,7 +111,8 @@ use streams::{Heard, Streams};
 /// # State
 ///
 /// For each stream the number of the last cast delivered, and what the caster is not done with: at most
-/// [`Limits::window`] casts that have not arrived everywhere and [`Limits::open`] and one for each rank that have. Every event is answered in the same call.
+/// [`Limits::window`] casts that have not arrived everywhere and [`Limits::open`] and one for each rank that have.
+/// Every event is answered in the same call.
 ///
 /// # Examples
 ///

@@ -46,7 +46,8 @@ impl<M: Message> MeshCast<M> {
     /// How long to wait for room, instead of
     /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within). A rank that has none by then was not sent
     /// the message, and is named; by a tree nothing is sent to any, and all are told which have none
-    /// ([`RankError::NoRoom`]; of a large scatter those of the parts that were not sent). By a tree a few small casts are taken before it is known whether there is room, which is kept
+    /// ([`RankError::NoRoom`]; of a large scatter those of the parts that were not sent). By a tree a few small casts
+    /// are taken before it is known whether there is room, which is kept
     /// for them: they are sent, and if they cannot be after all they come back.
     pub const fn within(mut self, within: Duration) -> Self {
         self.within = within;

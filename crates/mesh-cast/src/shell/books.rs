@@ -26,7 +26,8 @@ impl Books {
     ///
     /// Whoever casts to a mesh may bring one, and need not be of it. But one that makes `me`, the relay of this process,
     /// no relay was made for others, or up: and one that does has none but processes of the mesh that this one is of
-    /// itself, since their ids follow from each other. So nobody else makes himself a relay. Nor does anybody shut those out
+    /// itself, since their ids follow from each other. So nobody else makes himself a relay. Nor does anybody shut
+    /// those out
     /// who relay: a newer table has the same processes, none of them in an earlier life, and in the same life the same
     /// relay. One that is not taken changes nothing, nor is a table in use since another one was offered.
     pub(super) fn learn(&mut self, table: Table, me: ActorId) {

@@ -19,7 +19,8 @@ pub(super) struct Station<'a> {
 
 /// Where something that was sent from the process `home` goes next, and that was passed on `n_hops` times: straight to
 /// the relay of that process if there is a session with it, else to whom the cast came from. If that one is gone, a
-/// session is opened. Nothing goes to a process of which the table has a later life. A sender that is no rank of the mesh is reached by its caster, which alone is known to others.
+/// session is opened. Nothing goes to a process of which the table has a later life. A sender that is no rank of the
+/// mesh is reached by its caster, which alone is known to others.
 ///
 /// # Errors
 ///

@@ -30,6 +30,8 @@ pub(crate) struct Net<I> {
     config: SessionConfig,
     now: Duration,
     sites: Vec<Site>,
+    /// Which site has which name.
+    site_ids: BTreeMap<Arc<str>, SiteId>,
     links: BTreeMap<(SiteId, SiteId), Link>,
     /// The transports that live, and where.
     transports: BTreeMap<TransportId, SiteId>,
@@ -121,6 +123,7 @@ impl<I: Clone> Net<I> {
             config,
             now: Duration::ZERO,
             sites: Vec::new(),
+            site_ids: BTreeMap::new(),
             links: BTreeMap::new(),
             transports: BTreeMap::new(),
             n_transports: 0,
@@ -193,11 +196,13 @@ impl<I: Clone> Net<I> {
 
     /// The site with this name.
     fn site(&mut self, name: &str) -> SiteId {
-        let found = self.sites.iter().position(|site| &*site.name == name);
-        SiteId(found.unwrap_or_else(|| {
-            self.sites.push(Site { name: name.into(), pause: None });
-            self.sites.len() - 1
-        }))
+        if let Some(site) = self.site_ids.get(name) {
+            return *site;
+        }
+        let (site, name) = (SiteId(self.sites.len()), Arc::<str>::from(name));
+        self.sites.push(Site { name: Arc::clone(&name), pause: None });
+        self.site_ids.insert(name, site);
+        site
     }
 
     fn name(&self, site: SiteId) -> Arc<str> {

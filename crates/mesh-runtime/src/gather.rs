@@ -1,4 +1,7 @@
-//! The answers to many calls in one place: one allocation, one wake-up and one deadline for all of them.
+//! The answers to many calls in one place: one wake-up and one deadline for all of them.
+//!
+//! The places stand in [blocks](block), each with a lock of its own: those who answer are on several threads, and most
+//! often each of them is busy with other blocks.
 
 use std::fmt;
 use std::mem;
@@ -11,9 +14,18 @@ use tokio::sync::Notify;
 
 use crate::broadcast::Callees;
 
+use block::{Block, Told};
+
+mod block;
+
 /// Where the answers go.
 pub(crate) struct Gather<R> {
-    state: Mutex<State<R>>,
+    hub: Arc<Hub>,
+    blocks: Vec<Arc<Block<R>>>,
+}
+
+/// What the blocks of one gathering share.
+struct Hub {
     /// Who was called past a session, and has answered only as long as that lasts.
     callees: Option<Arc<dyn Callees>>,
     wakes: Wakes,
@@ -21,28 +33,21 @@ pub(crate) struct Gather<R> {
     /// Some places were settled because a session has ended: whoever was to answer there need not.
     has_lost: AtomicBool,
     abandoned: Notify,
+    desk: Mutex<Desk>,
 }
 
-#[derive(Debug)]
-struct State<R> {
-    places: Vec<Place<R>>,
-    /// The places that were settled and not taken yet, in that order.
-    fresh: Vec<u32>,
-    n_missing: usize,
+/// What whoever gathers is told of.
+struct Desk {
+    /// How many blocks have a place that was not settled.
+    n_open: usize,
+    /// The blocks with something to take, where each answer is told of.
+    told: Vec<u32>,
+    /// How many answers were taken.
+    n_taken: usize,
     waker: Option<Waker>,
 }
 
-/// What has become of one call.
-#[derive(Debug)]
-enum Place<R> {
-    Missing,
-    /// The same; the call went by a session, which says itself what becomes of it, also where the callee is near.
-    BySession,
-    Settled(Result<R, Fault>),
-    Taken,
-}
-
-/// Answers that have come, each with its place, in the order in which they came.
+/// Answers that have come, each with its place.
 pub type Placed<R> = Vec<(u32, Result<R, Fault>)>;
 
 /// When whoever gathers is woken.
@@ -56,146 +61,159 @@ pub enum Wakes {
 
 /// The place of one answer.
 pub(crate) struct Slot<R> {
-    gather: Arc<Gather<R>>,
+    block: Arc<Block<R>>,
+    /// In its block.
     index: u32,
 }
 
 impl<R> Gather<R> {
-    pub(crate) fn of(n: u32) -> Arc<Self> {
+    pub(crate) fn of(n: u32) -> Self {
         Self::new(n, None, Wakes::AtTheEnd)
     }
 
     /// Answers of which some depend on a session: see [`lost`](Self::lost).
-    pub(crate) fn of_callees(callees: Arc<dyn Callees>, wakes: Wakes) -> Arc<Self> {
+    pub(crate) fn of_callees(callees: Arc<dyn Callees>, wakes: Wakes) -> Self {
         let n = u32::try_from(callees.size()).unwrap_or(u32::MAX);
         Self::new(n, Some(callees), wakes)
     }
 
-    fn new(n: u32, callees: Option<Arc<dyn Callees>>, wakes: Wakes) -> Arc<Self> {
-        let places: Vec<Place<R>> = (0..n).map(|_| Place::Missing).collect();
-        let (n_missing, fresh) = (places.len(), Vec::with_capacity(places.len()));
-        let state = State { places, fresh, n_missing, waker: None };
+    fn new(n: u32, callees: Option<Arc<dyn Callees>>, wakes: Wakes) -> Self {
+        let n_open = n.div_ceil(BLOCK) as usize;
+        let desk = Desk { n_open, told: Vec::new(), n_taken: 0, waker: None };
         let (is_abandoned, has_lost) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (state, abandoned) = (Mutex::new(state), Notify::new());
-        Arc::new(Self { state, callees, wakes, is_abandoned, has_lost, abandoned })
+        let (desk, abandoned) = (Mutex::new(desk), Notify::new());
+        let hub = Arc::new(Hub { callees, wakes, is_abandoned, has_lost, abandoned, desk });
+        let block = |number: u32| {
+            let first = number * BLOCK;
+            Arc::new(Block::new(&hub, number, first..n.min(first.saturating_add(BLOCK))))
+        };
+        let blocks = (0..n.div_ceil(BLOCK)).map(block).collect();
+        Self { hub, blocks }
     }
 
-    pub(crate) fn slot(self: &Arc<Self>, index: u32) -> Slot<R> {
-        Slot { gather: Arc::clone(self), index }
+    /// `None` if there is no such place.
+    pub(crate) fn slot(&self, index: u32) -> Option<Slot<R>> {
+        let block = self.blocks.get((index / BLOCK) as usize)?;
+        let is_there = (index as usize) < block.end();
+        is_there.then(|| Slot { block: Arc::clone(block), index: index % BLOCK })
     }
 
     /// All answers, once all are there; `waker` is woken then.
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<Vec<Option<Result<R, Fault>>>> {
-        let mut state = self.lock();
-        if state.n_missing == 0 {
-            return Poll::Ready(state.take_all());
+        let mut desk = self.hub.lock();
+        if desk.n_open == 0 {
+            drop(desk);
+            return Poll::Ready(self.take_all());
         }
-        state.register(waker);
+        desk.register(waker);
         Poll::Pending
     }
 
     /// The answers that have come since the last time, each with its place; `None` after the last.
     pub(crate) fn poll_some(&self, waker: &Waker) -> Poll<Option<Placed<R>>> {
-        let mut state = self.lock();
-        if state.fresh.is_empty() {
-            if state.n_missing == 0 {
-                return Poll::Ready(None);
+        // Before it looks: who settles what is not seen any more wakes it.
+        let (told, n_taken) = {
+            let mut desk = self.hub.lock();
+            desk.register(waker);
+            (mem::take(&mut desk.told), desk.n_taken)
+        };
+        let mut some = Vec::new();
+        match self.hub.wakes {
+            Wakes::AtTheEnd if n_taken < self.size() => {
+                self.blocks.iter().for_each(|block| block.take_fresh(&mut some));
             }
-            state.register(waker);
-            return Poll::Pending;
+            Wakes::AtTheEnd => (),
+            Wakes::ForEach => {
+                let told = told.iter().filter_map(|number| self.blocks.get(*number as usize));
+                told.for_each(|block| block.take_fresh(&mut some));
+            }
         }
-        let State { places, fresh, .. } = &mut *state;
-        let take = |index: u32| Some((index, places.get_mut(index as usize)?.take()?));
-        let mut some = Vec::with_capacity(fresh.len());
-        some.extend(fresh.drain(..).filter_map(take));
+        if some.is_empty() {
+            return if n_taken == self.size() { Poll::Ready(None) } else { Poll::Pending };
+        }
+        self.hub.lock().n_taken += some.len();
         Poll::Ready(Some(some))
     }
 
     /// Nobody waits any more. What has been answered so far.
     pub(crate) fn abandon(&self) -> Vec<Option<Result<R, Fault>>> {
-        self.is_abandoned.store(true, Ordering::Release);
-        self.abandoned.notify_waiters();
-        self.lock().take_all()
+        self.hub.is_abandoned.store(true, Ordering::Release);
+        self.hub.abandoned.notify_waiters();
+        self.take_all()
     }
 
     /// A session with a peer has ended: what was called past it and is still to come will not, and whoever was to answer
     /// is told that nobody waits.
     pub(crate) fn lost(&self, peer: PeerId) {
-        let Some(callees) = &self.callees else { return };
-        let is_lost = |place: &usize| {
-            callees.near(*place).is_some_and(|near| near.peer() == peer && !near.is_open())
+        let Some(callees) = &self.hub.callees else { return };
+        let is_lost = |place: &u32| {
+            callees.near(*place as usize).is_some_and(|it| it.peer() == peer && !it.is_open())
         };
-        // Without the lock: of most peers nobody was called.
-        let mut lost = (0..callees.size()).filter(is_lost).peekable();
-        if lost.peek().is_none() {
+        // Without a lock: of most peers nobody was called.
+        let lost = (0..u32::try_from(self.size()).unwrap_or(u32::MAX)).filter(is_lost);
+        let mut told = Vec::new();
+        for Slot { block, index } in lost.filter_map(|place| self.slot(place)) {
+            told.extend(block.lose(index).map(|tells| (block, tells)));
+        }
+        if told.is_empty() {
             return;
         }
-        let mut state = self.lock();
-        let (mut waker, mut is_settled) = (None, false);
-        for index in lost.filter_map(|place| u32::try_from(place).ok()) {
-            if state.is_given(index) && state.settle(index, Err(PEER_LOST)).is_ok() {
-                waker = waker.or_else(|| state.waker.take());
-                is_settled = true;
-            }
-        }
-        if is_settled {
-            self.has_lost.store(true, Ordering::Release);
-        }
-        drop(state);
-        if is_settled {
-            self.abandoned.notify_waiters();
-        }
-        wake(waker);
+        self.hub.has_lost.store(true, Ordering::Release);
+        self.hub.abandoned.notify_waiters();
+        told.into_iter().for_each(|(block, tells)| block.tell(tells));
     }
 
+    fn take_all(&self) -> Vec<Option<Result<R, Fault>>> {
+        let mut all = Vec::with_capacity(self.size());
+        self.blocks.iter().for_each(|block| block.take_all(&mut all));
+        all
+    }
+
+    fn size(&self) -> usize {
+        self.blocks.last().map_or(0, |last| last.end())
+    }
+}
+
+impl Hub {
     /// Whether the session has ended that this one was called past, if it was. It has before anybody is told so.
-    fn is_lost(&self, index: u32) -> bool {
-        let near = self.callees.as_ref().and_then(|callees| callees.near(index as usize));
+    fn is_lost(&self, place: u32) -> bool {
+        let near = self.callees.as_ref().and_then(|callees| callees.near(place as usize));
         near.is_some_and(|near| !near.is_open())
     }
 
+    /// A block has something to tell.
+    fn hear(&self, block: u32, Told { is_complete, is_fault, is_first }: Told) {
+        let is_to_be_told = self.wakes == Wakes::ForEach && is_first;
+        if !is_complete && !is_to_be_told && !is_fault {
+            return;
+        }
+        let mut desk = self.lock();
+        desk.n_open -= usize::from(is_complete);
+        if is_to_be_told {
+            desk.told.push(block);
+        }
+        let is_woken = match self.wakes {
+            Wakes::AtTheEnd => is_fault || desk.n_open == 0,
+            Wakes::ForEach => is_to_be_told,
+        };
+        let waker = if is_woken { desk.waker.take() } else { None };
+        drop(desk);
+        // Outside of the lock: whoever is woken may run at once.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
-    fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<R> State<R> {
-    fn settle(&mut self, index: u32, answer: Result<R, Fault>) -> Result<(), Result<R, Fault>> {
-        match self.places.get_mut(index as usize) {
-            Some(place @ (Place::Missing | Place::BySession)) => *place = Place::Settled(answer),
-            Some(Place::Settled(_) | Place::Taken) | None => return Err(answer),
-        }
-        self.fresh.push(index);
-        self.n_missing -= 1;
-        Ok(())
-    }
-
+impl Desk {
     fn register(&mut self, waker: &Waker) {
         if self.waker.as_ref().is_none_or(|known| !known.will_wake(waker)) {
             self.waker = Some(waker.clone());
-        }
-    }
-
-    fn take_all(&mut self) -> Vec<Option<Result<R, Fault>>> {
-        mem::take(&mut self.places).into_iter().map(|mut place| place.take()).collect()
-    }
-
-    fn is_missing(&self, index: u32) -> bool {
-        matches!(self.places.get(index as usize), Some(Place::Missing | Place::BySession))
-    }
-
-    /// Whether it is missing, and the call did not go by a session.
-    fn is_given(&self, index: u32) -> bool {
-        matches!(self.places.get(index as usize), Some(Place::Missing))
-    }
-}
-
-impl<R> Place<R> {
-    fn take(&mut self) -> Option<Result<R, Fault>> {
-        match mem::replace(self, Self::Taken) {
-            Self::Settled(answer) => Some(answer),
-            Self::Missing | Self::BySession | Self::Taken => None,
         }
     }
 }
@@ -204,43 +222,26 @@ impl<R> Slot<R> {
     /// Answers. It comes back if nobody waits for it any more, or if the session has ended that the call was given past:
     /// then that is the answer, though nobody may have noticed it yet.
     pub(crate) fn settle(&self, answer: Result<R, Fault>) -> Result<(), Result<R, Fault>> {
-        let mut state = self.gather.lock();
-        // Under the lock: who polls after the end of the session has been given the answer before, or never is.
-        let is_lost = self.gather.is_lost(self.index);
-        let (answer, unheard) = match is_lost && state.is_given(self.index) {
-            true => (Err(PEER_LOST), Err(answer)),
-            false => (answer, Ok(())),
-        };
-        let is_fault = answer.is_err();
-        state.settle(self.index, answer)?;
-        let is_woken = match self.gather.wakes {
-            Wakes::AtTheEnd => is_fault || state.n_missing == 0,
-            Wakes::ForEach => true,
-        };
-        let waker = if is_woken { state.waker.take() } else { None };
-        drop(state);
-        wake(waker);
-        unheard
+        let (told, unheard) = self.block.settle(self.index, answer)?;
+        self.block.tell(told);
+        unheard.map_or(Ok(()), Err)
     }
 
     /// The call goes by a session after all.
     pub(crate) fn goes_by_session(&self) {
-        let mut state = self.gather.lock();
-        if let Some(place @ Place::Missing) = state.places.get_mut(self.index as usize) {
-            *place = Place::BySession;
-        }
+        self.block.goes_by_session(self.index);
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.gather.is_abandoned.load(Ordering::Acquire)
-            || self.gather.has_lost.load(Ordering::Acquire)
-                && !self.gather.lock().is_missing(self.index)
+        let hub = self.block.hub();
+        hub.is_abandoned.load(Ordering::Acquire)
+            || hub.has_lost.load(Ordering::Acquire) && !self.block.is_missing(self.index)
     }
 
     /// Waits until nobody waits any more.
     pub(crate) async fn abandoned(&self) {
         loop {
-            let told = self.gather.abandoned.notified();
+            let told = self.block.hub().abandoned.notified();
             if self.is_abandoned() {
                 return;
             }
@@ -255,12 +256,8 @@ impl<R> fmt::Debug for Slot<R> {
     }
 }
 
-/// Outside of the lock: whoever is woken may run at once.
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-}
+/// How many places share a lock: some kilobytes of answers, as a rule.
+const BLOCK: u32 = 64;
 
 /// What is heard of who was called past a session that has ended.
 const PEER_LOST: Fault = Fault::Undelivered(WhyUndelivered::PeerLost);

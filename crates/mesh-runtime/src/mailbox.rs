@@ -45,14 +45,16 @@ struct News {
     has_data: AtomicBool,
 }
 
+// In this order: what is seldom touched is behind what each message touches.
 #[derive(Debug)]
+#[repr(C)]
 struct Queue<Q, C> {
-    data: Q,
+    state: State,
+    reader: Reader,
     /// The bound of `data`.
     admission: Admission,
+    data: Q,
     control: VecDeque<C>,
-    reader: Reader,
-    state: State,
 }
 
 /// Who is still there.
@@ -285,6 +287,21 @@ impl<Q: Line, C> Mailbox<Q, C> {
         let mut queue = self.lock();
         let admitted = queue.admission.release(n);
         let has_arrived = queue.sleep(wait_for, waker);
+        drop(queue);
+        admitted.into_iter().for_each(Waker::wake);
+        has_arrived
+    }
+
+    /// The same for whatever arrives. If nothing has, it will have the memory of `batch`, which must be empty: that was
+    /// used last, and what is in neither is in the way of others in the caches.
+    pub(crate) fn rest(&self, batch: &mut Q, waker: &Waker, n: usize) -> bool {
+        debug_assert!(batch.is_empty(), "what was taken is handled before");
+        let mut queue = self.lock();
+        let admitted = queue.admission.release(n);
+        let has_arrived = queue.sleep(WaitFor::Anything, waker);
+        if !has_arrived {
+            mem::swap(&mut queue.data, batch);
+        }
         drop(queue);
         admitted.into_iter().for_each(Waker::wake);
         has_arrived

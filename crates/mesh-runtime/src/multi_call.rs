@@ -90,7 +90,7 @@ where
 pub struct MultiCall<A: Actor, R> {
     actors: Vec<Arc<Shared<A>>>,
     unsent: Vec<Unsent<A>>,
-    gather: Arc<Gather<R>>,
+    gather: Gather<R>,
     deadline: Deadline,
 }
 
@@ -141,7 +141,7 @@ impl<A: Actor> Unsent<A> {
     fn send<R>(
         mut self,
         actor: &Arc<Shared<A>>,
-        gather: &Arc<Gather<R>>,
+        gather: &Gather<R>,
         cx: &mut Context<'_>,
     ) -> Option<Self> {
         let pushed = match &mut self.room {
@@ -164,7 +164,9 @@ impl<A: Actor> Unsent<A> {
             Err(Refused::Closed(parcel)) => {
                 let end = actor.leaving().cloned().unwrap_or(mesh_core::End::Stopped);
                 // Before the letter is dropped, which would say that it is unanswered.
-                _ = gather.slot(self.index).settle(Err(Fault::NotTaken(end))).is_ok();
+                if let Some(slot) = gather.slot(self.index) {
+                    _ = slot.settle(Err(Fault::NotTaken(end))).is_ok();
+                }
                 drop(parcel);
                 None
             }

@@ -38,8 +38,9 @@ impl<R> ReplyTo<R> {
         Self(Way::Away(answer))
     }
 
-    pub(crate) const fn gathered(slot: Slot<R>) -> Self {
-        Self(Way::Gathered(slot))
+    /// With the answers of others; there is nothing to answer if there is no such place.
+    pub(crate) fn gathered(slot: Option<Slot<R>>) -> Self {
+        Self(slot.map_or(Way::Done, Way::Gathered))
     }
 
     /// Answers as somebody else was answered, or was not.

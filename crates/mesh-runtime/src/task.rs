@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, Waker};
 
 use mesh_core::{Cause, End, PortId, Reason};
 use tokio::time::Instant;
@@ -335,6 +335,16 @@ impl<A: Actor> ActorTask<A> {
         n
     }
 
+    /// Asks to be woken for what arrives; `true` if it has arrived already.
+    fn sleep(&mut self, wait_for: WaitFor, waker: &Waker) -> bool {
+        let n = self.begun();
+        let mailbox = &self.shared.mailbox;
+        match wait_for {
+            WaitFor::Anything => mailbox.rest(&mut self.batch, waker, n),
+            WaitFor::Control => mailbox.sleep(wait_for, waker, n),
+        }
+    }
+
     /// Takes no more messages; those that wait go back to who sent them.
     fn leave(&mut self) -> Next {
         // What it was not told any more is not handled by it (E2).
@@ -427,6 +437,7 @@ impl<A: Actor> ActorTask<A> {
     /// No function of the actor runs, if so: whoever watches is told before others have their turn.
     fn rests(&mut self) {
         if !self.is_busy {
+            self.turn.rest();
             self.says(self.word.idle());
         }
     }
@@ -509,8 +520,7 @@ impl<A: Actor> Future for ActorTask<A> {
                     if wait_for == WaitFor::Anything && task.patience.lingers(lingers) {
                         continue;
                     }
-                    let n = task.begun();
-                    if !task.shared.mailbox.sleep(wait_for, cx.waker(), n) {
+                    if !task.sleep(wait_for, cx.waker()) {
                         task.pace.rest();
                         return Poll::Pending;
                     }

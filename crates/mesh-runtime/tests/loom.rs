@@ -105,7 +105,7 @@ mod mailboxes {
                 if data.len() == n_data && control.len() == n_control {
                     return Poll::Ready(());
                 }
-                if !mailbox.sleep(WaitFor::Anything, cx.waker(), mem::take(&mut handled)) {
+                if !mailbox.rest(&mut batch, cx.waker(), mem::take(&mut handled)) {
                     return Poll::Pending;
                 }
             }

@@ -1,5 +1,6 @@
 //! `Asking`: a call of many that is under way, and hangs on nobody.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::gathering::Gathering;
+use super::gathering::{Gathering, Settled};
 use super::letters::{Content, Letters, Unsent};
 use super::{Found, Opening, Target, deadline_after, down, known};
 use crate::rank_error::RankError;
@@ -38,6 +39,14 @@ pub(super) enum Said<R> {
 
 /// What comes from the ranks, as it comes.
 pub(super) type AllSaid<R> = BoxStream<'static, Said<R>>;
+
+/// How what becomes of a call is told.
+pub(super) enum Telling {
+    /// By [`Asking::next`], which is woken so.
+    Each(Wakes),
+    /// By [`Asking::all`].
+    Together,
+}
 
 /// What is known next of a call.
 pub(super) enum Next<R> {
@@ -68,7 +77,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         target: Target,
         content: Content<M>,
         (kind, within): (Kind, Duration),
-        wakes: Wakes,
+        telling: Telling,
     ) -> Self
     where
         M: Message<Reply = R> + Clone + Serialize + DeserializeOwned + Sync,
@@ -77,7 +86,14 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         let deadline = deadline_after(within);
         let target = Arc::new(target);
         let mut table = target.view.watch();
-        let mut gathering = Gathering::new();
+        let (wakes, settled) = match telling {
+            Telling::Together => {
+                let all = (0..target.size()).map(|_| None).collect();
+                (Wakes::AtTheEnd, Settled::Together(all))
+            }
+            Telling::Each(wakes) => (wakes, Settled::InTurn(VecDeque::new())),
+        };
+        let mut gathering = Gathering::new(settled);
         let known = async {
             if let Some(turn) = target.view.lines.turn(target.pair(None)) {
                 turn.await;
@@ -130,6 +146,12 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
             deadline,
             within,
         }
+    }
+
+    /// What all ranks are answered with, once they are; `None` of those that nothing is known of.
+    pub(super) async fn all(mut self) -> Vec<Option<Result<R, RankError>>> {
+        while self.next().await.is_some() {}
+        self.gathering.into_all()
     }
 
     /// The next that is known; `None` when every rank is answered for.

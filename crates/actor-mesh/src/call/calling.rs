@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use mesh_cast::Kind;
 use mesh_core::Message;
@@ -15,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Target;
-use super::asking::{Asking, Next};
+use super::asking::{Asking, Next, Telling};
 use super::letters::Content;
 use crate::rank_error::RankError;
 
@@ -33,10 +34,13 @@ pub struct MeshCall<M: Message> {
 
 enum State<M: Message> {
     Unsent(Target, Content<M>),
-    Sent(Pin<Box<dyn Future<Output = Vec<Answer<M>>> + Send>>),
+    Sent(BoxFuture<'static, Gathered<M>>),
     /// All is told.
     Over,
 }
+
+/// What all ranks have answered; `None` of those that nothing is known of.
+type Gathered<M> = Vec<Option<Answer<M>>>;
 
 /// What a rank has answered.
 type Answer<M> = Result<<M as Message>::Reply, RankError>;
@@ -93,7 +97,8 @@ where
         let within = self.within;
         let replies = match self.state {
             State::Unsent(target, content) => {
-                let asking = Asking::begin(target, content, (Kind::Call, within), Wakes::ForEach);
+                let telling = Telling::Each(Wakes::ForEach);
+                let asking = Asking::begin(target, content, (Kind::Call, within), telling);
                 let replies = stream::once(asking).flat_map(|asking| stream::unfold(asking, next));
                 replies.boxed()
             }
@@ -105,8 +110,16 @@ where
 }
 
 /// The answers of all ranks, each with its rank.
-fn each<T>(answers: Vec<T>) -> impl Stream<Item = (Rank, T)> {
-    stream::iter(answers.into_iter().enumerate().map(|(index, answer)| (Rank::new(index), answer)))
+fn each<R>(
+    answers: Vec<Option<Result<R, RankError>>>,
+) -> impl Stream<Item = (Rank, Result<R, RankError>)> {
+    let each = (0..).map(Rank::new).zip(answers.into_iter().map(known));
+    stream::iter(each)
+}
+
+/// Of a rank of which nothing is known nobody said what it is.
+fn known<R>(answer: Option<Result<R, RankError>>) -> Result<R, RankError> {
+    answer.unwrap_or(Err(RankError::NoController))
 }
 
 async fn next<R: DeserializeOwned + Send + 'static>(
@@ -140,7 +153,7 @@ where
             State::Over => return Poll::Pending,
         };
         match gathered.as_mut().poll(cx) {
-            Poll::Ready(answers) => Poll::Ready(answers.into_iter().collect()),
+            Poll::Ready(answers) => Poll::Ready(answers.into_iter().map(known).collect()),
             Poll::Pending => {
                 call.state = State::Sent(gathered);
                 Poll::Pending
@@ -150,7 +163,7 @@ where
 }
 
 /// Calls every rank that is there, and waits until each is answered for.
-async fn gather<M>(target: Target, content: Content<M>, within: Duration) -> Vec<Answer<M>>
+async fn gather<M>(target: Target, content: Content<M>, within: Duration) -> Gathered<M>
 where
     M: Message<Reply: Serialize + DeserializeOwned + PartialEq>
         + Clone
@@ -158,18 +171,8 @@ where
         + DeserializeOwned
         + Sync,
 {
-    let size = target.size();
-    let mut answers: Vec<Option<Answer<M>>> = (0..size).map(|_| None).collect();
-    let mut asking = Asking::begin(target, content, (Kind::Call, within), Wakes::AtTheEnd).await;
-    while let Some(next) = asking.next().await {
-        if let Next::One(rank, answer) = next
-            && let Some(place) = answers.get_mut(rank.index())
-        {
-            *place = Some(answer);
-        }
-    }
-    let unknown = || Err(RankError::NoController);
-    answers.into_iter().map(|answer| answer.unwrap_or_else(unknown)).collect()
+    let asking = Asking::begin(target, content, (Kind::Call, within), Telling::Together).await;
+    asking.all().await
 }
 
 // Nothing in it is pinned where it stands.

@@ -22,14 +22,34 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// The ranks that are still waited for, and the answers that were not told yet.
 pub(super) struct Gathering<R> {
-    /// Each rank is here once.
-    settled: VecDeque<(Rank, Result<R, RankError>)>,
+    settled: Settled<R>,
     /// Who was asked, in the order of the ranks.
     asked: Vec<Asked>,
     /// How many of them are waited for.
     n_pending: usize,
     /// What some of them will be answered with, and when, unless something better is known by then.
     given_up: BTreeMap<Rank, (Instant, RankError)>,
+}
+
+/// The answers that were not told yet.
+pub(super) enum Settled<R> {
+    /// In the order in which they were settled. Each rank is here once.
+    InTurn(VecDeque<(Rank, Result<R, RankError>)>),
+    /// By the ranks, all told together: there is a place for each.
+    Together(Vec<Option<Result<R, RankError>>>),
+}
+
+impl<R> Settled<R> {
+    fn put(&mut self, rank: Rank, answer: Result<R, RankError>) {
+        match self {
+            Self::InTurn(settled) => settled.push_back((rank, answer)),
+            Self::Together(all) => {
+                if let Some(place) = all.get_mut(rank.index()) {
+                    *place = Some(answer);
+                }
+            }
+        }
+    }
 }
 
 /// A rank that was asked.
@@ -41,13 +61,8 @@ struct Asked {
 }
 
 impl<R> Gathering<R> {
-    pub(super) const fn new() -> Self {
-        Self {
-            settled: VecDeque::new(),
-            asked: Vec::new(),
-            n_pending: 0,
-            given_up: BTreeMap::new(),
-        }
+    pub(super) const fn new(settled: Settled<R>) -> Self {
+        Self { settled, asked: Vec::new(), n_pending: 0, given_up: BTreeMap::new() }
     }
 
     /// Waits for these ranks, too, which come after all others: for that life of that rank of the mesh.
@@ -61,9 +76,20 @@ impl<R> Gathering<R> {
         self.n_pending += self.asked.len() - before;
     }
 
-    /// The next that is answered for.
+    /// The next that is answered for, if they are told one by one.
     pub(super) fn pop(&mut self) -> Option<(Rank, Result<R, RankError>)> {
-        self.settled.pop_front()
+        match &mut self.settled {
+            Settled::InTurn(settled) => settled.pop_front(),
+            Settled::Together(_) => None,
+        }
+    }
+
+    /// What all ranks are answered with, if that is told together; `None` of those that nothing is known of.
+    pub(super) fn into_all(self) -> Vec<Option<Result<R, RankError>>> {
+        match self.settled {
+            Settled::InTurn(_) => Vec::new(),
+            Settled::Together(all) => all,
+        }
     }
 
     /// Whether every rank is answered for.
@@ -172,15 +198,24 @@ impl<R> Gathering<R> {
 
     pub(super) fn settle(&mut self, rank: Rank, answer: Result<R, RankError>) {
         self.forget(rank);
-        self.settled.push_back((rank, answer));
+        self.settled.put(rank, answer);
     }
 
     /// The ranks that were asked in these places have answered, or will not.
     pub(super) fn answered_in(&mut self, outcomes: Placed<R>) {
-        self.settled.reserve(outcomes.len());
         for (place, outcome) in outcomes {
-            if let Some(rank) = self.asked.get(place as usize).map(|it| it.rank) {
-                self.answered(rank, outcome);
+            let Some(asked) = self.asked.get_mut(place as usize) else { continue };
+            match outcome {
+                // As a rule: nothing else is known of any.
+                Ok(reply) if asked.is_pending && self.given_up.is_empty() => {
+                    asked.is_pending = false;
+                    self.n_pending -= 1;
+                    self.settled.put(asked.rank, Ok(reply));
+                }
+                outcome => {
+                    let rank = asked.rank;
+                    self.answered(rank, outcome);
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Target;
-use super::asking::{Asking, Next};
+use super::asking::{Asking, Next, Telling};
 use super::letters::Content;
 use crate::rank_error::RankError;
 use crate::reducer::{Reducer, id_of};
@@ -127,7 +127,8 @@ where
     R: Reducer<M::Reply>,
 {
     let kind = Kind::Reduce(id_of::<R, M::Reply>());
-    let mut asking = Asking::begin(target, content, (kind, within), Wakes::AtTheEnd).await;
+    let telling = Telling::Each(Wakes::AtTheEnd);
+    let mut asking = Asking::begin(target, content, (kind, within), telling).await;
     let (mut parts, mut ranks, mut failed) = (Vec::new(), RankSet::new(), Overlay::new());
     while let Some(next) = asking.next().await {
         match next {

@@ -14,7 +14,7 @@ use crate::sender::Sender;
 
 use super::Near;
 
-/// The answers to many calls, in one place: one allocation and one wake-up for all of them.
+/// The answers to many calls, in one place: a wake-up for all of them, and few allocations.
 ///
 /// Dropped, those who have not begun to handle theirs need not.
 pub struct Answers<R: Send + 'static> {
@@ -65,7 +65,7 @@ impl<R: Send + 'static> Answers<R> {
     #[must_use]
     pub fn new(from: &impl Sender, callees: Arc<dyn Callees>, wakes: Wakes) -> Self {
         let proc = from.origin().proc.clone();
-        let gather = Gather::of_callees(callees, wakes);
+        let gather = Arc::new(Gather::of_callees(callees, wakes));
         let weak = Arc::downgrade(&gather) as Weak<dyn Dependent>;
         // Before anything is sent: a session that ends later tells it, and one that has ended before is seen to have.
         let key = proc.remote().gathers.lock().insert(weak);

@@ -15,10 +15,26 @@ use crate::mailbox::{Line, Takes};
 use crate::task::{Life, Ran, Row, Turn, Turns};
 
 /// What waits for an actor of type `A`.
+// Its most usual content, messages of one type, needs no memory but that of their stack.
 pub(crate) struct Parcels<A: Actor> {
-    order: VecDeque<Run>,
+    order: Order,
     /// One for each type of small message that has ever been put, and one for all else. They stay, empty or not.
-    stacks: Vec<Box<dyn AnyStack<A>>>,
+    stacks: Stacks<A>,
+}
+
+/// In which stacks the messages stand, one after the other.
+#[derive(Default)]
+struct Order {
+    first: Option<Run>,
+    /// Empty if there is no first.
+    more: VecDeque<Run>,
+}
+
+/// Stacks by their places.
+struct Stacks<A: Actor> {
+    first: Option<Box<dyn AnyStack<A>>>,
+    /// Empty if there is no first.
+    more: Vec<Box<dyn AnyStack<A>>>,
 }
 
 /// Messages that follow each other and stand in one stack.
@@ -49,6 +65,80 @@ pub(crate) trait AnyStack<A: Actor>: Send {
     }
 }
 
+impl Order {
+    /// The run of the next message.
+    const fn front(&self) -> Option<&Run> {
+        self.first.as_ref()
+    }
+
+    /// The run of the last one.
+    fn back_mut(&mut self) -> Option<&mut Run> {
+        self.more.back_mut().or(self.first.as_mut())
+    }
+
+    fn push(&mut self, run: Run) {
+        match self.first {
+            None => self.first = Some(run),
+            Some(_) => push_first_exact(&mut self.more, run),
+        }
+    }
+
+    /// So many messages of the first run were taken out, no more than it has.
+    fn taken(&mut self, n: usize) {
+        if let Some(run) = &mut self.first {
+            run.n = run.n.saturating_sub(n);
+            if run.n == 0 {
+                self.first = take_first(&mut self.more);
+            }
+        }
+    }
+
+    /// How many messages there are.
+    fn len(&self) -> usize {
+        self.first.iter().chain(&self.more).map(|run| run.n).sum()
+    }
+}
+
+impl<A: Actor> Stacks<A> {
+    fn get(&self, place: usize) -> Option<&dyn AnyStack<A>> {
+        match place.checked_sub(1) {
+            None => self.first.as_deref(),
+            Some(place) => self.more.get(place).map(|stack| &**stack),
+        }
+    }
+
+    fn get_mut(&mut self, place: usize) -> Option<&mut (dyn AnyStack<A> + 'static)> {
+        match place.checked_sub(1) {
+            None => self.first.as_deref_mut(),
+            Some(place) => self.more.get_mut(place).map(|stack| &mut **stack),
+        }
+    }
+
+    /// The stack in this place, if it is of what is of type `T`.
+    fn of<T: 'static>(&mut self, place: usize) -> Option<&mut VecDeque<T>> {
+        self.get_mut(place)?.as_any().downcast_mut()
+    }
+
+    /// The place of the stack of what is of type `T`.
+    fn place<T: 'static>(&mut self) -> usize
+    where
+        VecDeque<T>: AnyStack<A>,
+    {
+        let n = usize::from(self.first.is_some()) + self.more.len();
+        (0..n).find(|place| self.of::<T>(*place).is_some()).unwrap_or_else(|| {
+            let stack = Box::new(VecDeque::<T>::new());
+            match self.first {
+                None => self.first = Some(stack),
+                Some(_) => {
+                    self.more.reserve_exact(1);
+                    self.more.push(stack);
+                }
+            }
+            n
+        })
+    }
+}
+
 impl<A: Actor> Parcels<A> {
     /// Which message is next, and what it is called.
     pub(crate) fn label(&self) -> Option<(PortId, &'static str)> {
@@ -69,19 +159,14 @@ impl<A: Actor> Parcels<A> {
 
     /// The stack of the next message, and how many follow each other there, with that one. Those that are taken out
     /// must then be told of, by [`taken`](Self::taken).
-    pub(crate) fn first_run(&mut self) -> Option<(&mut dyn AnyStack<A>, usize)> {
+    pub(crate) fn first_run(&mut self) -> Option<(&mut (dyn AnyStack<A> + 'static), usize)> {
         let run = self.order.front()?;
-        Some((&mut **self.stacks.get_mut(run.stack)?, run.n))
+        Some((self.stacks.get_mut(run.stack)?, run.n))
     }
 
     /// So many were taken out of the stack of the next message, no more than followed each other there.
     pub(crate) fn taken(&mut self, n: usize) {
-        if let Some(run) = self.order.front_mut() {
-            run.n = run.n.saturating_sub(n);
-            if run.n == 0 {
-                take_first(&mut self.order);
-            }
-        }
+        self.order.taken(n);
     }
 
     /// Takes out the next message.
@@ -90,10 +175,10 @@ impl<A: Actor> Parcels<A> {
     }
 
     /// The stack whose first letter is the next message, which is to be taken out at once.
-    fn next(&mut self) -> Option<&mut dyn AnyStack<A>> {
+    fn next(&mut self) -> Option<&mut (dyn AnyStack<A> + 'static)> {
         let place = self.order.front()?.stack;
         self.taken(1);
-        Some(&mut **self.stacks.get_mut(place)?)
+        self.stacks.get_mut(place)
     }
 
     fn push<T: 'static>(&mut self, letter: T)
@@ -102,14 +187,14 @@ impl<A: Actor> Parcels<A> {
     {
         // Most follow their like.
         if let Some(run) = self.order.back_mut()
-            && let Some(stack) = stack_of(&mut self.stacks, run.stack)
+            && let Some(stack) = self.stacks.of(run.stack)
         {
             run.n += 1;
             return push_first_exact(stack, letter);
         }
-        let place = self.place::<T>();
-        if let Some(stack) = stack_of(&mut self.stacks, place) {
-            push_first_exact(&mut self.order, Run { stack: place, n: 1 });
+        let place = self.stacks.place::<T>();
+        if let Some(stack) = self.stacks.of(place) {
+            self.order.push(Run { stack: place, n: 1 });
             push_first_exact(stack, letter);
         }
     }
@@ -123,7 +208,7 @@ impl<A: Actor> Parcels<A> {
         let Some(first) = letters.next() else { return };
         self.push(first);
         if let Some(run) = self.order.back_mut()
-            && let Some(stack) = stack_of(&mut self.stacks, run.stack)
+            && let Some(stack) = self.stacks.of(run.stack)
         {
             run.n += letters.len();
             stack.extend(letters);
@@ -142,29 +227,6 @@ impl<A: Actor> Parcels<A> {
             }
         }
     }
-
-    /// The place of the stack of what is of type `T`.
-    fn place<T: 'static>(&mut self) -> usize
-    where
-        VecDeque<T>: AnyStack<A>,
-    {
-        let stacks = &mut self.stacks;
-        (0..stacks.len()).find(|place| stack_of::<A, T>(stacks, *place).is_some()).unwrap_or_else(
-            || {
-                stacks.reserve_exact(1);
-                stacks.push(Box::new(VecDeque::<T>::new()));
-                stacks.len() - 1
-            },
-        )
-    }
-}
-
-/// The stack in this place, if it is of what is of type `T`.
-fn stack_of<A: Actor, T: 'static>(
-    stacks: &mut [Box<dyn AnyStack<A>>],
-    place: usize,
-) -> Option<&mut VecDeque<T>> {
-    stacks.get_mut(place)?.as_any().downcast_mut()
 }
 
 impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Cast<M>> {
@@ -293,17 +355,18 @@ fn push_first_exact<T>(queue: &mut VecDeque<T>, one: T) {
 // By hand, because deriving would ask the same of `A`.
 impl<A: Actor> Default for Parcels<A> {
     fn default() -> Self {
-        Self { order: VecDeque::new(), stacks: Vec::new() }
+        let stacks = Stacks { first: None, more: Vec::new() };
+        Self { order: Order::default(), stacks }
     }
 }
 
 impl<A: Actor> Line for Parcels<A> {
     fn len(&self) -> usize {
-        self.order.iter().map(|run| run.n).sum()
+        self.order.len()
     }
 
     fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.order.front().is_none()
     }
 }
 

@@ -1,18 +1,18 @@
 //! Where the functions of an actor run.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 
 use super::{Life, Turn};
 use crate::actor::Actor;
 
-/// One function runs at a time. Those that handle messages run in memory that is used again, a piece for each of the
-/// kinds that ran last: so most messages take none, and their futures are moved once.
+/// One function runs at a time. Those that handle messages run in memory that is used again, by one actor after the
+/// other on each thread: so most messages take none, and the memory is in the caches of its processor.
 pub(crate) struct Turns<A: Actor> {
-    /// The one that runs is `current`, if none runs once. The oldest first; at most [`HOMES`].
-    homes: Vec<Box<dyn AnyHome<A>>>,
-    current: usize,
+    /// Where the last message was handled, or is, if no function runs once. None is kept by an actor that rests.
+    home: Option<Box<dyn AnyHome<A>>>,
     /// What has run stays until the next function begins: to free it at once would make each spawn slower.
     once: Option<Once<A>>,
     runs_once: bool,
@@ -28,6 +28,9 @@ trait AnyHome<A: Actor>: Send {
 
     /// The home, to be used again.
     fn as_any(&mut self) -> &mut dyn Any;
+
+    /// The home, to be used by others.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 impl<F: Future> Home<F> {
@@ -47,12 +50,16 @@ impl<A: Actor, F: Future<Output = Turn<A>> + Send + 'static> AnyHome<A> for Home
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
 }
 
 impl<A: Actor> Turns<A> {
     /// A function that runs now, and not again.
     pub(super) fn once(turn: impl Future<Output = Turn<A>> + Send + 'static) -> Self {
-        Self { homes: Vec::new(), current: 0, once: Some(Box::pin(turn)), runs_once: true }
+        Self { home: None, once: Some(Box::pin(turn)), runs_once: true }
     }
 
     /// The next function, which runs once.
@@ -67,22 +74,17 @@ impl<A: Actor> Turns<A> {
             self.once = None;
         }
         // Most follow their like.
-        if let Some(home) = self.home::<F>(self.current) {
+        if let Some(home) = self.home::<F>() {
             return home.0.as_mut().set(turn);
         }
-        for place in 0..self.homes.len() {
-            if let Some(home) = self.home::<F>(place) {
+        self.rest();
+        self.home = Some(match spare::take::<Home<F>>() {
+            Some(mut home) => {
                 home.0.as_mut().set(turn);
-                self.current = place;
-                return;
+                home
             }
-        }
-        if self.homes.len() >= HOMES {
-            self.homes.remove(0);
-        }
-        self.homes.reserve_exact(1);
-        self.current = self.homes.len();
-        self.homes.push(Box::new(Home(Box::pin(turn))));
+            None => Box::new(Home(Box::pin(turn))),
+        });
     }
 
     /// Where the last function has run, if it was one of those that `make` makes.
@@ -90,14 +92,11 @@ impl<A: Actor> Turns<A> {
         &mut self,
         _: impl FnOnce(Box<Life<A>>, M) -> F,
     ) -> Option<&mut Home<F>> {
-        if self.runs_once { None } else { self.home(self.current) }
+        if self.runs_once { None } else { self.home() }
     }
 
-    fn home<F: Future<Output = Turn<A>> + Send + 'static>(
-        &mut self,
-        place: usize,
-    ) -> Option<&mut Home<F>> {
-        self.homes.get_mut(place)?.as_any().downcast_mut()
+    fn home<F: Future<Output = Turn<A>> + Send + 'static>(&mut self) -> Option<&mut Home<F>> {
+        self.home.as_mut()?.as_any().downcast_mut()
     }
 
     /// Goes on with the function that runs.
@@ -105,10 +104,17 @@ impl<A: Actor> Turns<A> {
         if let Some(once) = self.once.as_mut().filter(|_| self.runs_once) {
             return once.as_mut().poll(cx);
         }
-        match self.homes.get_mut(self.current) {
+        match &mut self.home {
             Some(home) => home.poll(cx),
             // Not reached: it is asked about what runs.
             None => Poll::Pending,
+        }
+    }
+
+    /// None of its functions runs: others may use the memory.
+    pub(super) fn rest(&mut self) {
+        if let Some(home) = self.home.take() {
+            spare::put(home.into_any());
         }
     }
 
@@ -116,11 +122,133 @@ impl<A: Actor> Turns<A> {
     pub(super) fn cut_off(&mut self) {
         if std::mem::take(&mut self.runs_once) {
             self.once = None;
-        } else if self.current < self.homes.len() {
-            drop(self.homes.swap_remove(self.current));
+        } else {
+            self.home = None;
         }
     }
 }
 
-/// How many kinds of functions have memory at a time.
-const HOMES: usize = 4;
+/// Homes in which nothing runs, for whichever actor of this thread needs one next.
+mod spare {
+    use super::{Any, RefCell};
+
+    thread_local! {
+        /// That which was used last is the last. At most [`MOST`].
+        static SPARE: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// How many are kept by each thread, of all kinds of functions.
+    pub(super) const MOST: usize = 16;
+
+    pub(super) fn take<H: 'static>() -> Option<Box<H>> {
+        let take = |spare: &RefCell<Vec<Box<dyn Any>>>| {
+            let mut spare = spare.borrow_mut();
+            let at = spare.iter().rposition(|home| home.is::<H>())?;
+            spare.remove(at).downcast().ok()
+        };
+        // A thread that ends has none.
+        SPARE.try_with(take).ok().flatten()
+    }
+
+    pub(super) fn put(home: Box<dyn Any>) {
+        let put = |spare: &RefCell<Vec<Box<dyn Any>>>| {
+            let mut spare = spare.borrow_mut();
+            let oldest = (spare.len() >= MOST).then(|| spare.remove(0));
+            spare.push(home);
+            oldest
+        };
+        drop(SPARE.try_with(put));
+    }
+
+    #[cfg(test)]
+    pub(super) fn n() -> usize {
+        SPARE.with_borrow(Vec::len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::context::Context;
+    use crate::failure::Failure;
+
+    struct Nobody;
+
+    impl Actor for Nobody {
+        const NAME: &'static str = "nobody";
+        type Params = ();
+
+        async fn start((): (), _: &mut Context<Self>) -> Result<Self, Failure> {
+            Ok(Self)
+        }
+    }
+
+    fn turns() -> Turns<Nobody> {
+        Turns::once(async { Turn { life: None, outcome: Ok(None) } })
+    }
+
+    /// A function that ends when it is told to.
+    async fn wait(until: oneshot::Receiver<()>) -> Turn<Nobody> {
+        _ = until.await;
+        Turn { life: None, outcome: Ok(None) }
+    }
+
+    /// Where the function runs.
+    fn place(turns: &mut Turns<Nobody>) -> *const () {
+        let home = turns.home.as_mut().map(|home| ptr::from_mut(home.as_any()).cast_const().cast());
+        home.unwrap_or(ptr::null())
+    }
+
+    fn poll(turns: &mut Turns<Nobody>) -> Poll<Turn<Nobody>> {
+        turns.poll(&mut TaskContext::from_waker(std::task::Waker::noop()))
+    }
+
+    #[test]
+    fn who_rests_leaves_its_memory_to_others_and_who_awaits_does_not() {
+        let (mut one, mut other, mut third) = (turns(), turns(), turns());
+        let (tell_one, told) = oneshot::channel();
+        one.set(wait(told));
+        let first = place(&mut one);
+        assert!(poll(&mut one).is_pending());
+        let (tell_other, told) = oneshot::channel();
+        other.set(wait(told));
+        assert_ne!(place(&mut other), first, "it is in use");
+        tell_one.send(()).unwrap();
+        assert!(poll(&mut one).is_ready());
+        one.rest();
+        assert!(place(&mut one).is_null());
+        third.set(wait(oneshot::channel().1));
+        assert_eq!(place(&mut third), first);
+        assert!(poll(&mut third).is_ready() && poll(&mut other).is_pending());
+        tell_other.send(()).unwrap();
+        assert!(poll(&mut other).is_ready(), "its own function, and nobody else's");
+    }
+
+    #[test]
+    fn what_is_cut_off_is_gone_with_its_memory() {
+        let mut one = turns();
+        let (tell, told) = oneshot::channel();
+        one.set(wait(told));
+        assert!(poll(&mut one).is_pending());
+        one.cut_off();
+        assert!(tell.is_closed());
+        one.rest();
+        assert_eq!(spare::n(), 0);
+        assert!(poll(&mut one).is_pending());
+    }
+
+    #[test]
+    fn a_thread_keeps_memory_for_a_few() {
+        let mut many: Vec<_> = (0..100).map(|_| turns()).collect();
+        for turns in &mut many {
+            turns.set(wait(oneshot::channel().1));
+            assert!(poll(turns).is_ready());
+        }
+        many.iter_mut().for_each(Turns::rest);
+        assert_eq!(spare::n(), spare::MOST);
+    }
+}

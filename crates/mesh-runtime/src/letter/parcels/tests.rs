@@ -186,5 +186,5 @@ fn the_memory_for_the_order_of_very_many_is_not_kept() {
         parcels.put(cast(Other(number, !number)));
     }
     while parcels.pop().is_some() {}
-    assert!(parcels.order.capacity() * size_of::<Run>() <= KEPT);
+    assert!(parcels.order.more.capacity() * size_of::<Run>() <= KEPT);
 }

@@ -219,20 +219,20 @@ impl Keeper {
     fn report(&mut self, rank: Rank) {
         let Some(kept) = self.ranks.get(rank.index()) else { return };
         let Some(incarnation) = kept.incarnation else { return };
+        // It is named in the mesh that the processes were made in: its label stands for that, and not for a slice (H5).
+        let Some(base) = self.procs.region().base_rank(rank) else { return };
+        let place = |status: &Status| Place::new(status, self.procs.label(), base);
         let place = match (&kept.agent, &kept.proc) {
             // Its process has a later life. The end of the one that it lived in was told, unless we lagged.
             (Some(agent), proc) if agent.life < proc.incarnation => {
                 if kept.is_over {
                     return;
                 }
-                let lost = Status::failed(Cause::new(Reason::LostByAgent));
-                Place::new(&lost, self.procs.label(), rank)
+                place(&Status::failed(Cause::new(Reason::LostByAgent)))
             }
             // It waits for the next life of its process.
-            (None, proc) if proc.will_restart => {
-                Place::new(&Status::Initializing, self.procs.label(), rank)
-            }
-            (_, proc) => Place::new(&proc.status, self.procs.label(), rank),
+            (None, proc) if proc.will_restart => place(&Status::Initializing),
+            (_, proc) => place(&proc.status),
         };
         let report = ActorReport::new(kept.state.clone(), place);
         let is_over = ActorKind.status(&report).is_terminal();

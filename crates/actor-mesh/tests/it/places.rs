@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use crate::support::{Add, Tool, all, next_failures, soon, tens, world};
 
-/// H5: a rank of a mesh on some of the processes is counted in that mesh, by everybody.
+/// H5, N8, ST2: a rank of a mesh on some of the processes is counted in that mesh, by everybody; and a process in the
+/// mesh that it was made in.
 #[tokio::test(start_paused = true)]
 async fn a_mesh_on_a_slice_of_processes_has_ranks_of_its_own() {
     let world = world("rows=3,cols=4").await;
@@ -30,6 +31,7 @@ async fn a_mesh_on_a_slice_of_processes_has_ranks_of_its_own() {
     let failures = next_failures(tools).await;
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert_eq!(failures[0].0, 1);
+    assert!(failures[0].1.contains("rank 11 of local mesh homes"), "{failures:?}");
     let answers = soon(tools.call(&world.proc, Add(1))).await;
     assert_eq!(answers.get(Rank::new(0)), Some(&Ok(2)));
     assert!(matches!(answers.get(Rank::new(1)), Some(Err(RankError::Ended(_)))), "{answers:?}");

@@ -1,11 +1,12 @@
 //! A subscriber's end: events in order, and word of a controller that has gone silent.
 
 use std::fmt;
+use std::time::Duration;
 
 use controller::Watchdog;
 use mesh_core::{MeshEvent, News, Trouble};
 use tokio::sync::mpsc;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use crate::clock::{Clock, Queued};
 
@@ -20,6 +21,8 @@ pub struct MeshEvents {
     watchdog: Watchdog,
     /// What a silence is told with: it has the number of the last message.
     last: Option<MeshEvent>,
+    /// It came while the subscription began, and is to be told.
+    first: Option<Queued<MeshEvent>>,
     /// The last event has come.
     is_closed: bool,
     /// What ends with it.
@@ -70,7 +73,7 @@ impl MeshEvents {
     /// [`Subscribe`](mesh_core::Subscribe), from a controller in this process or another.
     ///
     /// There are no events after [`News::Closed`]; a controller that ends before it is told of by its
-    /// silence (N10).
+    /// silence (N10). Whether anything is told at all, [`begun`](Self::begun) finds out.
     #[cfg(feature = "actor")]
     #[must_use]
     pub const fn of_port(events: mesh_runtime::PortReceiver<MeshEvent>, clock: Clock) -> Self {
@@ -84,8 +87,30 @@ impl MeshEvents {
         self
     }
 
+    /// The same events, once the first of them is there: the snapshot, which is told all the same. `None` if it does not
+    /// come within that time. It is part of the answer to who subscribes (N5), but travels by itself, and may be lost with
+    /// a session when the subscription has been taken already: then nothing would be heard any more, and no period has
+    /// been stated whose lack could be noticed (N10).
+    ///
+    /// # Cancellation
+    ///
+    /// The subscription ends.
+    pub async fn begun(mut self, within: Duration) -> Option<Self> {
+        let first = timeout(within, self.next()).await.ok()??;
+        self.first = Some(Queued { since: self.clock.now(), item: first });
+        Some(self)
+    }
+
     const fn of(events: Source, clock: Clock) -> Self {
-        Self { events, clock, watchdog: Watchdog::new(), last: None, is_closed: false, _held: None }
+        Self {
+            events,
+            clock,
+            watchdog: Watchdog::new(),
+            last: None,
+            first: None,
+            is_closed: false,
+            _held: None,
+        }
     }
 
     /// The next event; `None` after the last one, if the controller ended before it, or if another one has
@@ -98,10 +123,14 @@ impl MeshEvents {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<MeshEvent> {
+        let clock = self.clock;
+        if let Some(Queued { since, item: mut first }) = self.first.take() {
+            first.hold(clock.now().since(since));
+            return Some(first);
+        }
         if self.is_closed {
             return None;
         }
-        let clock = self.clock;
         let received = loop {
             let Some(due) = self.watchdog.next_deadline() else {
                 break self.events.recv(clock).await;
@@ -116,7 +145,7 @@ impl MeshEvents {
         self.watchdog.heard(clock.now(), &event.news);
         self.is_closed = event.news == News::Closed;
         let news = News::Trouble(Trouble::ControllerLost);
-        let (mesh, waited) = (event.mesh.clone(), std::time::Duration::ZERO);
+        let (mesh, waited) = (event.mesh.clone(), Duration::ZERO);
         self.last = Some(MeshEvent { mesh, waited, news, ..event });
         Some(event)
     }

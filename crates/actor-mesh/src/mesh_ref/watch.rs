@@ -142,7 +142,7 @@ impl<A> ActorMeshRef<A> {
 
     /// Subscribes to what happens to this slice, told in its ranks: first a snapshot, last
     /// [`News::Closed`](mesh_core::News::Closed). A controller that says nothing for three of the periods that it
-    /// states is told of as well (N10). Dropped, they unsubscribe.
+    /// states is told of as well (N10). It returns when the snapshot is here (N5). Dropped, they unsubscribe.
     ///
     /// # Errors
     ///
@@ -156,9 +156,14 @@ impl<A> ActorMeshRef<A> {
         let port = proc.open_port::<MeshEvent>(EVENTS);
         let region = Some(Arc::clone(&self.region));
         let subscribe = Subscribe { to: port.port(), interest, region };
-        self.of_home(from, subscribe, proc.call_within()).await??;
-        let subscribed = Subscribed::new(proc, self.home(), port.port());
-        Ok(MeshEvents::of_port(port, Clock::start()).holding(subscribed))
+        let within = proc.call_within();
+        let begun = async {
+            self.of_home(from, subscribe, within).await??;
+            let subscribed = Subscribed::new(proc, self.home(), port.port());
+            let events = MeshEvents::of_port(port, Clock::start()).holding(subscribed);
+            events.begun(within).await.ok_or(WatchError::Silent { within })
+        };
+        timeout(within, begun).await.unwrap_or(Err(WatchError::Silent { within }))
     }
 
     async fn ask(
@@ -204,3 +209,6 @@ impl<A> ActorMeshRef<A> {
         Ok(MeshState { mesh: state.mesh.clone(), phase, ranks })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,10 @@ const HEARD_AT_ONCE: usize = 64;
 /// When it is tried again to reach the controller of a mesh.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long the first event may be on its way when a subscription has been taken: whoever was suspended, or cut off, is
+/// met again by then.
+const BEGUN_WITHIN: Duration = Duration::from_secs(5);
+
 /// Keeps a [`Table`] up to date.
 pub(super) struct Follower {
     /// The control plane of the process.
@@ -67,7 +71,8 @@ impl Follower {
             }
             Ok(Err(_)) | Err(_) => return Followed::Lost,
         }
-        let mut events = MeshEvents::of_port(port, Clock::start());
+        let events = MeshEvents::of_port(port, Clock::start());
+        let Some(mut events) = events.begun(BEGUN_WITHIN).await else { return Followed::Lost };
         let mut known = self.known();
         let mut asked = FuturesUnordered::new();
         let mut untold = Untold::default();

@@ -75,7 +75,7 @@ impl Target {
         {
             return (Some(known), None);
         }
-        let place = lines.stand(pair, until);
+        let mut place = lines.stand(pair, until);
         place.first().await;
         (known(table).await, Some(place))
     }

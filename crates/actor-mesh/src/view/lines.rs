@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use mesh_core::ActorId;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What waits in this process on its way to the ranks of a mesh: for room, for a session, or for word of where they are.
 /// Most often nothing.
@@ -55,7 +55,12 @@ pub(crate) struct Turn {
     pair: Pair,
     /// Theirs are less.
     number: u64,
+    alarm: Alarm,
 }
+
+/// Wakes whoever waits when the first of a line is given up: nobody may poll that any more.
+#[derive(Debug)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
 
 /// The place of a cast. The next has its turn when this is dropped.
 pub(crate) struct Place(Turn);
@@ -125,7 +130,7 @@ impl State {
     const fn number(&mut self, lines: Arc<Lines>, pair: Pair) -> Turn {
         let number = self.next;
         self.next += 1;
-        Turn { lines, pair, number }
+        Turn { lines, pair, number, alarm: Alarm(None) }
     }
 }
 
@@ -135,64 +140,88 @@ impl Line {
         self.casts.values().any(|it| it.until > now)
     }
 
-    /// Whether it is the turn of this number. If not, `waker` is woken when that may have changed.
-    fn poll_turn(&mut self, number: u64, waker: &Waker) -> Poll<()> {
+    /// When the first is given up that this number waits for; `None` if it has its turn. If not, `waker` is woken when
+    /// that one has gone.
+    fn waits_until(&mut self, number: u64, waker: &Waker) -> Option<Instant> {
         let now = Instant::now();
-        let first = self.casts.iter().find(|(_, it)| it.until > now);
-        if first.is_none_or(|(first, _)| *first >= number) {
-            return Poll::Ready(());
+        let (first, standing) = self.casts.iter().find(|(_, it)| it.until > now)?;
+        if *first >= number {
+            return None;
         }
+        let until = standing.until;
         match self.casts.get_mut(&number) {
             Some(own) => own.waker = Some(waker.clone()),
             None if self.calls.iter().any(|known| known.will_wake(waker)) => (),
             None => self.calls.push(waker.clone()),
         }
-        Poll::Pending
+        Some(until)
+    }
+
+    /// Who has its turn next.
+    fn take_next(&mut self) -> Option<Waker> {
+        let now = Instant::now();
+        self.casts.values_mut().find(|it| it.until > now)?.waker.take()
     }
 }
 
 impl Turn {
-    fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.lines.lock();
-        let line = state.lines.get_mut(&self.pair);
-        line.map_or(Poll::Ready(()), |line| line.poll_turn(self.number, cx.waker()))
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let until = {
+                let mut state = self.lines.lock();
+                let line = state.lines.get_mut(&self.pair);
+                line.and_then(|line| line.waits_until(self.number, cx.waker()))
+            };
+            let Some(until) = until else { return Poll::Ready(()) };
+            // Then there is another first, or none.
+            ready!(self.alarm.poll(until, cx));
+        }
+    }
+}
+
+impl Alarm {
+    fn poll(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if sleep.deadline() != until {
+            sleep.as_mut().reset(until);
+        }
+        sleep.as_mut().poll(cx)
     }
 }
 
 impl Future for Turn {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_turn(cx)
     }
 }
 
 impl Place {
     /// Waits until it is the first.
-    pub(crate) async fn first(&self) {
+    pub(crate) async fn first(&mut self) {
         poll_fn(|cx| self.poll_first(cx)).await;
     }
 
     /// One that has stood for too long has no turn any more: whoever polls it gives it up.
-    fn poll_first(&self, cx: &Context<'_>) -> Poll<()> {
-        let Self(Turn { lines, pair, number }) = self;
-        let mut state = lines.lock();
-        match state.lines.get_mut(pair) {
-            Some(line) if line.casts.get(number).is_some_and(|it| it.until > Instant::now()) => {
-                line.poll_turn(*number, cx.waker())
-            }
-            _ => Poll::Pending,
-        }
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self(turn) = self;
+        let stands = {
+            let state = turn.lines.lock();
+            let own = state.lines.get(&turn.pair).and_then(|line| line.casts.get(&turn.number));
+            own.is_some_and(|own| own.until > Instant::now())
+        };
+        if stands { turn.poll_turn(cx) } else { Poll::Pending }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Self(Turn { lines, pair, number }) = self;
+        let Self(Turn { lines, pair, number, .. }) = self;
         let mut state = lines.lock();
         let Some(line) = state.lines.get_mut(pair) else { return };
         line.casts.remove(number);
-        let next = line.casts.first_entry().and_then(|mut first| first.get_mut().waker.take());
+        let next = line.take_next();
         let calls = std::mem::take(&mut line.calls);
         if line.casts.is_empty() {
             state.lines.remove(pair);

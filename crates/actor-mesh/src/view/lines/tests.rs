@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use mesh_core::{Incarnation, ProcId};
+use tokio::time::{advance, sleep, timeout};
 
 use super::*;
 
@@ -19,24 +20,24 @@ fn later() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-fn is_first(place: &Place) -> bool {
+fn is_first(place: &mut Place) -> bool {
     place.first().now_or_never().is_some()
 }
 
 /// R2
-#[test]
-fn each_has_its_turn_when_those_before_it_are_gone() {
+#[tokio::test(start_paused = true)]
+async fn each_has_its_turn_when_those_before_it_are_gone() {
     let lines = Arc::<Lines>::default();
     assert!(lines.turn(to(1)).is_none());
-    let [first, second] = [(); 2].map(|()| lines.stand(to(1), later()));
+    let [mut first, mut second] = [(); 2].map(|()| lines.stand(to(1), later()));
     let mut call = lines.turn(to(1)).expect("casts wait");
-    let third = lines.stand(to(1), later());
-    assert_eq!([&first, &second, &third].map(is_first), [true, false, false]);
+    let mut third = lines.stand(to(1), later());
+    assert_eq!([&mut first, &mut second, &mut third].map(is_first), [true, false, false]);
     drop(second);
     assert!((&mut call).now_or_never().is_none());
     drop(first);
     assert!((&mut call).now_or_never().is_some());
-    assert!(is_first(&third));
+    assert!(is_first(&mut third));
     drop(third);
     assert!(!lines.has(to(1)));
 }
@@ -50,8 +51,8 @@ fn what_is_done_at_once_stands_in_no_line() {
 }
 
 /// R2, H7
-#[test]
-fn what_cannot_be_done_at_once_holds_up_what_is_for_the_same_actor_and_nothing_else() {
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_done_at_once_holds_up_what_is_for_the_same_actor_and_nothing_else() {
     let lines = Arc::<Lines>::default();
     let cast =
         |pair| lines.cast((pair, later()), pending::<()>()).now_or_never().expect("it is begun");
@@ -74,8 +75,38 @@ async fn a_place_that_is_kept_is_given_up_with_its_deadline() {
     let kept = lines.cast((to(1), later()), pending::<()>()).await.expect_err("it is not done");
     let mut call = lines.turn(to(1)).expect("a cast waits");
     assert!((&mut call).now_or_never().is_none());
-    tokio::time::advance(Duration::from_secs(61)).await;
+    advance(Duration::from_secs(61)).await;
     assert!((&mut call).now_or_never().is_some());
     assert!(!lines.has(to(1)) && lines.to(None).is_empty());
     assert!(kept.now_or_never().is_none(), "whoever polls it gives it up");
+}
+
+/// R1: whoever waits behind a cast that nobody polls any more waits until the deadline of that, and not until its own.
+#[tokio::test(start_paused = true)]
+async fn a_cast_that_nobody_polls_is_waited_for_until_its_deadline() {
+    let lines = Arc::<Lines>::default();
+    let (within, begun) = (Duration::from_millis(100), Instant::now());
+    let kept = lines.cast((to(1), begun + within), pending::<()>()).await;
+    let cast = lines.cast((to(1), later()), ready(7)).await.expect_err("it waits for its turn");
+    let call = lines.turn(to(1)).expect("casts wait");
+    let cast = timeout(within * 2, cast).await;
+    assert_eq!((cast, begun.elapsed()), (Ok(7), within));
+    let call = timeout(within, call).await;
+    assert_eq!((call, begun.elapsed()), (Ok(()), within));
+    drop(kept);
+}
+
+/// R1: nor does one that was given up hide who is next.
+#[tokio::test(start_paused = true)]
+async fn who_is_next_has_a_turn_also_behind_one_that_was_given_up() {
+    let lines = Arc::<Lines>::default();
+    let within = Duration::from_millis(100);
+    let first = lines.stand(to(1), later());
+    let given_up = lines.stand(to(1), Instant::now() + within);
+    let next = lines.cast((to(1), later()), ready(7)).await.expect_err("it waits for its turn");
+    let next = tokio::spawn(next);
+    sleep(within * 2).await;
+    drop(first);
+    assert!(matches!(timeout(within, next).await, Ok(Ok(7))), "nobody is before it");
+    drop(given_up);
 }

@@ -1,6 +1,7 @@
 //! The keeper of a mesh of actors: stands between its controller and the agents in its processes, and puts
 //! together what both say (ST3).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub(crate) struct Keeper {
     params: ParamsOf,
     clock: Clock,
     ranks: Vec<Kept>,
+    /// What agents are to be told as soon as there is a way to them, and room.
+    untold: BTreeMap<Rank, Untold>,
     /// Sends in the keeper's name when that has ended: [`CloseMesh`], as it is dropped.
     deputy: Deputy,
     /// How often it has changed where ranks are.
@@ -77,8 +80,6 @@ struct Kept {
     /// What is in the process, in the life of it that was heard of last.
     home: Option<Home>,
     making: Making,
-    /// The agent had no room for what it is to be told.
-    untold: Option<Untold>,
     /// Its end was reported.
     is_over: bool,
 }
@@ -174,11 +175,11 @@ impl Keeper {
             keeper: cx.port::<Said>(),
         };
         let is_told = try_tell(&seat, spawn, cx);
-        if let Some(kept) = self.ranks.get_mut(rank.index()) {
-            if is_told {
-                kept.agent = Some(seat.agent);
-            }
-            kept.untold = (!is_told).then_some(Untold::Spawn);
+        if !is_told {
+            self.untold.insert(rank, Untold::Spawn);
+        } else if let Some(kept) = self.ranks.get_mut(rank.index()) {
+            kept.agent = Some(seat.agent);
+            self.untold.remove(&rank);
         }
         self.report(rank);
     }
@@ -208,10 +209,10 @@ impl Keeper {
             may_restart: self.breed.may_restart,
             keeper: cx.port::<Said>(),
         };
-        let is_told = try_tell(&seat, end, cx);
-        let what = if is_kill { Untold::Kill } else { Untold::Stop };
-        if let Some(kept) = self.ranks.get_mut(rank.index()) {
-            kept.untold = (!is_told).then_some(what).max(kept.untold.filter(|_| !is_told));
+        if try_tell(&seat, end, cx) {
+            self.untold.remove(&rank);
+        } else {
+            self.tell_later(rank, if is_kill { Untold::Kill } else { Untold::Stop });
         }
     }
 
@@ -300,10 +301,15 @@ impl Keeper {
         }
     }
 
+    /// An agent is to be told this, if it is to be told nothing that matters more.
+    fn tell_later(&mut self, rank: Rank, what: Untold) {
+        let untold = self.untold.entry(rank).or_insert(what);
+        *untold = what.max(*untold);
+    }
+
     /// Tries once more to tell what could not be told.
     fn wait_for_room(&mut self, cx: &mut Context<Self>) {
-        let is_left = self.ranks.iter().any(|kept| kept.untold.is_some());
-        if is_left && !self.will_try_again {
+        if !self.untold.is_empty() && !self.will_try_again {
             self.will_try_again = true;
             cx.send_after(AGAIN, TryAgain);
         }
@@ -355,7 +361,6 @@ impl Actor for Keeper {
             actor: None,
             home: None,
             making: Making::NotYet,
-            untold: None,
             is_over: false,
         };
         let size = procs.region().size();
@@ -366,6 +371,7 @@ impl Actor for Keeper {
             params,
             clock,
             ranks: (0..size).map(|_| unknown()).collect(),
+            untold: BTreeMap::new(),
             version: 1,
             fan_out,
             reporter: Reporter::new(ActorKind, RankSet::from(0..size), absent),

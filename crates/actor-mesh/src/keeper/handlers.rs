@@ -36,7 +36,8 @@ impl Handler<Perform> for Keeper {
                     }
                     kept.incarnation = Some(incarnation);
                     kept.state = ActorState::Creating;
-                    (kept.agent, kept.actor, kept.untold) = (None, None, None);
+                    (kept.agent, kept.actor) = (None, None);
+                    self.untold.remove(&rank);
                     (kept.is_doubted, kept.is_to_end) = (false, false);
                     kept.making = Making::NotYet;
                     self.version += 1;
@@ -85,7 +86,9 @@ impl Handler<Said> for Keeper {
             (kept.actor, kept.home) = (actor, home);
             kept.is_doubted = false;
             // It knows of it, and need not be asked again.
-            kept.untold = kept.untold.filter(|untold| *untold != Untold::Spawn);
+            if self.untold.get(&said.rank) == Some(&Untold::Spawn) {
+                self.untold.remove(&said.rank);
+            }
             self.report(said.rank);
             self.flush_soon(cx);
         }
@@ -147,12 +150,13 @@ impl Handler<Beat> for Keeper {
 impl Handler<TryAgain> for Keeper {
     async fn handle(&mut self, _: TryAgain, cx: &mut Context<Self>) -> Result<(), Failure> {
         self.will_try_again = false;
-        for index in 0..self.ranks.len() {
-            let rank = Rank::new(index);
-            let has_way = |seat: ProcSeat| cx.proc().has_way_to(seat.agent);
-            let is_reachable = self.procs.seat(rank).is_none_or(has_way);
-            let Some(kept) = self.ranks.get_mut(index).filter(|_| is_reachable) else { continue };
-            match (kept.untold.take(), kept.incarnation) {
+        let has_way = |seat: ProcSeat| cx.proc().has_way_to(seat.agent);
+        let is_reachable = |rank: &Rank| self.procs.seat(*rank).is_none_or(has_way);
+        // Those alone that wait for it: there may be far more ranks (H8).
+        let reachable: Vec<_> = self.untold.keys().copied().filter(is_reachable).collect();
+        for rank in reachable {
+            let life = self.ranks.get(rank.index()).and_then(|kept| kept.incarnation);
+            match (self.untold.remove(&rank), life) {
                 (Some(Untold::Spawn), _) => self.begin(rank, cx),
                 (Some(Untold::Stop), Some(life)) => self.end(rank, life, false, cx),
                 (Some(Untold::Kill), Some(life)) => self.end(rank, life, true, cx),

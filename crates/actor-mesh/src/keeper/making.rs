@@ -79,8 +79,8 @@ impl Keeper {
         if let Some(kept) = self.ranks.get_mut(rank.index()) {
             let end = ActorEnd { how, alive: Duration::ZERO, chain: Vec::new() };
             kept.state = ActorState::Ended(Arc::new(end));
-            kept.untold = None;
             kept.making = Making::NotYet;
+            self.untold.remove(&rank);
             self.report(rank);
         }
     }

@@ -11,11 +11,10 @@ use crate::wire::{EndRank, Spawn};
 impl Keeper {
     /// The order to end an actor did not reach its agent, whose process may live: it is given again.
     pub(super) fn end_came_back(&mut self, end: &EndRank, agent: ActorId, cx: &mut Context<Self>) {
-        let Some(kept) = self.ranks.get_mut(end.rank.index()) else { return };
+        let Some(kept) = self.ranks.get(end.rank.index()) else { return };
         let is_present = kept.incarnation == Some(end.incarnation) && kept.agent == Some(agent);
         if is_present && !kept.is_over {
-            let what = if end.is_kill { Untold::Kill } else { Untold::Stop };
-            kept.untold = kept.untold.max(Some(what));
+            self.tell_later(end.rank, if end.is_kill { Untold::Kill } else { Untold::Stop });
             self.wait_for_room(cx);
         }
     }
@@ -46,7 +45,7 @@ impl Keeper {
             _ => {
                 kept.is_doubted = true;
                 let what = if kept.is_to_end { Untold::Stop } else { Untold::Spawn };
-                kept.untold = kept.untold.max(Some(what));
+                self.tell_later(spawn.rank, what);
                 self.wait_for_room(cx);
             }
         }

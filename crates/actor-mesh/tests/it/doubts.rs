@@ -38,6 +38,11 @@ struct Doubt {
 impl Doubt {
     /// The order to begin has this fate. If it arrives the actor is being created, for ever.
     async fn of(fate: Fate, config: Config) -> Self {
+        Self::among("procs=2", fate, config).await
+    }
+
+    /// The same, on so many processes.
+    async fn among(extent: &str, fate: Fate, config: Config) -> Self {
         let (board, session) = (LocalTransport::encoding(), Arc::new(Session::default()));
         let (owner, n_made) = (Arc::clone(&session), AtomicU64::new(0));
         let transports = move || -> Arc<dyn Transport> {
@@ -47,7 +52,7 @@ impl Doubt {
                 _ => Arc::new(board.another()),
             }
         };
-        let world = World::with("procs=2", config, transports).await;
+        let world = World::with(extent, config, transports).await;
         let n_lives = AtomicU64::new(0);
         let spec = ActorSpec::<Tool>::per_rank("tools", move |point| match point.rank() {
             RANK if n_lives.fetch_add(1, Ordering::Relaxed) > 0 => 14,
@@ -219,4 +224,17 @@ async fn an_actor_that_is_to_end_does_not_begin_after_a_doubt() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(doubt.truth().await, None);
     assert_eq!(doubt.session.n_spawns(), 1, "nobody is asked to begin it");
+}
+
+/// H8: to wait for a way to a process costs what waits for it, and not what the mesh has.
+#[tokio::test(start_paused = true)]
+async fn a_process_without_a_way_is_looked_at_alone() {
+    let doubt = Doubt::among("procs=64", Fate::Arrives, Config::local()).await;
+    let before = doubt.heralded.n_seats();
+    sleep(Duration::from_secs(1)).await;
+    let n_seats = doubt.heralded.n_seats() - before;
+    assert!((1..200).contains(&n_seats), "processes were looked at {n_seats} times");
+    doubt.meet_again().await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(is_second(doubt.truth().await), Some(Status::Initializing));
 }

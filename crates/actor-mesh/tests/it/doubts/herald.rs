@@ -1,5 +1,6 @@
 //! `Herald`: stands before the controller of processes, and can tell more of them than there is.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -47,13 +48,19 @@ pub(super) struct Heralded {
     procs: Arc<dyn Procs>,
     herald: ActorRef<Herald>,
     known: Arc<OnceLock<PortRef<MeshEvent>>>,
+    /// How often somebody has asked where a process is.
+    n_seats: AtomicU64,
 }
 
 impl Heralded {
     pub(super) fn new(proc: &Proc, procs: Arc<dyn Procs>) -> Self {
         let known = Arc::new(OnceLock::new());
         let herald = Herald { procs: Arc::clone(&procs), known: Arc::clone(&known) };
-        Self { procs, herald: proc.spawn::<Herald>(herald), known }
+        Self { procs, herald: proc.spawn::<Herald>(herald), known, n_seats: AtomicU64::new(0) }
+    }
+
+    pub(super) fn n_seats(&self) -> u64 {
+        self.n_seats.load(Ordering::Relaxed)
     }
 
     /// Tells the one who has subscribed that a process is this now, in its first life.
@@ -86,6 +93,7 @@ impl Procs for Heralded {
     }
 
     fn seat(&self, rank: Rank) -> Option<ProcSeat> {
+        self.n_seats.fetch_add(1, Ordering::Relaxed);
         self.procs.seat(rank)
     }
 

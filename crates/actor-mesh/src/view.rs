@@ -82,10 +82,18 @@ pub(crate) struct Seen {
     pub(crate) status: Status,
     /// Where it is, once that is known of this life.
     member: Option<Member>,
-    /// How an earlier life has ended that was seen to, the newest of those: whoever called it may not have
-    /// looked since.
-    ended: Option<(Incarnation, Status)>,
+    before: Arc<Before>,
 }
+
+/// What is known of the lives of a rank before the present one: of the newest [`LIVES_MAX`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Before {
+    /// How those have ended that were seen to, the newest last: whoever called one may not have looked since.
+    ends: Vec<(Incarnation, Status)>,
+}
+
+/// Of how many lives of a rank it is kept what has become of them.
+const LIVES_MAX: usize = 8;
 
 impl Drop for View {
     fn drop(&mut self) {
@@ -172,7 +180,7 @@ impl Known {
     pub(crate) fn ended_alone(&self, rank: Rank) -> bool {
         let (Some((procs, _)), Some(seen)) = (&self.procs, self.seen(rank)) else { return false };
         let present = seen.status.is_terminal().then_some(&seen.status);
-        let end = present.or_else(|| seen.ended.as_ref().map(|(_, end)| end));
+        let end = present.or_else(|| seen.before.ends.last().map(|(_, end)| end));
         end.is_some_and(|end| !is_by_process(end, *procs))
     }
 
@@ -227,12 +235,12 @@ impl Known {
                     continue;
                 }
                 let (incarnation, status) = (change.incarnation, change.status.clone());
-                let is_next = incarnation > seen.incarnation && seen.status.is_terminal();
-                let ended = match is_next {
-                    true => Some((seen.incarnation, seen.status.clone())),
-                    false => seen.ended.clone(),
-                };
-                let seen = Seen { incarnation, status, member: seen.member, ended };
+                let mut before = Arc::clone(&seen.before);
+                if incarnation > seen.incarnation && seen.status.is_terminal() {
+                    let end = (seen.incarnation, seen.status.clone());
+                    keep(&mut Arc::make_mut(&mut before).ends, end);
+                }
+                let seen = Seen { incarnation, status, member: seen.member, before };
                 // It is there: it was found.
                 _ = self.ranks.set(rank, seen).is_ok();
             }
@@ -245,7 +253,7 @@ impl Known {
             incarnation: seen.incarnation,
             status: seen.status.clone(),
             member: *member,
-            ended: seen.ended.clone(),
+            before: Arc::clone(&seen.before),
         });
         if let Ok(ranks) = ranks {
             self.ranks = ranks;
@@ -266,7 +274,7 @@ impl Seen {
         if self.incarnation == life {
             return Ended::of(&self.status);
         }
-        let (_, status) = self.ended.as_ref().filter(|(ended, _)| *ended == life)?;
+        let (_, status) = self.before.ends.iter().find(|(ended, _)| *ended == life)?;
         Ended::of(status)
     }
 
@@ -275,6 +283,14 @@ impl Seen {
         let is_here = self.member.is_some_and(|member| member.incarnation == self.incarnation);
         self.status.has_reached(Progress::Running) && !self.status.is_terminal() && !is_here
     }
+}
+
+/// Keeps what is the newest, and of what was before as much as is kept.
+fn keep<T>(kept: &mut Vec<T>, newest: T) {
+    if kept.len() >= LIVES_MAX {
+        kept.remove(0);
+    }
+    kept.push(newest);
 }
 
 /// Whether a rank has ended with its process.
@@ -311,3 +327,6 @@ fn table_of(members: &Members, (mesh, directory): (MeshId, ActorId)) -> Option<C
         directory,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,7 +139,7 @@ impl Follower {
     fn known(&self) -> Known {
         self.tell.borrow().known.as_deref().cloned().unwrap_or_else(|| {
             let (incarnation, status) = (Incarnation::FIRST, Status::Initializing);
-            let unknown = Seen { incarnation, status, member: None, ended: None };
+            let unknown = Seen { incarnation, status, member: None, before: Arc::default() };
             let ranks = ValueMesh::uniform(self.size, unknown);
             let homes = ValueMesh::uniform(self.size, None);
             Known { procs: None, ranks, homes, table: None }

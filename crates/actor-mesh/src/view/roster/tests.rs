@@ -15,7 +15,7 @@ fn known(ended: &[usize], procs: u128) -> Arc<Known> {
         let has_ended = ended.contains(&rank.index());
         let status = if has_ended { Status::Stopped } else { Status::Running };
         let member = Some(Member { incarnation, life, index: 2 });
-        Seen { incarnation, status, member, ended: None }
+        Seen { incarnation, status, member, before: Arc::default() }
     };
     Arc::new(Known {
         procs: Some((MeshId::from_random(procs), Arc::new(Region::all(extent)))),

@@ -181,8 +181,9 @@ impl<A> ActorMeshRef<A> {
         }
     }
 
-    /// Which rank an actor is, as of something that came back from it; `None` if it is of another mesh or
-    /// another slice, or of a life that is over.
+    /// Which rank an actor is, or was in one of the eight lives before, as of something that came back from it (R3);
+    /// `None` if it is of another mesh or another slice, or has never been known here. It costs the same for all sizes of
+    /// meshes.
     #[must_use]
     pub fn rank_of(&self, from: &impl Sender, actor: ActorId) -> Option<Rank> {
         let view = self.view(from.origin().proc());

@@ -90,6 +90,8 @@ pub(crate) struct Seen {
 pub(crate) struct Before {
     /// How those have ended that were seen to, the newest last: whoever called one may not have looked since.
     ends: Vec<(Incarnation, Status)>,
+    /// Where it was, the newest last: what was sent there may come back.
+    members: Vec<Member>,
 }
 
 /// Of how many lives of a rank it is kept what has become of them.
@@ -166,9 +168,12 @@ impl Known {
         Some(ActorId { proc, life, index: home.agent })
     }
 
-    /// Which rank an actor is, or was in the life that is known.
+    /// Which rank an actor is, or was in one of the lives before. Its process says which it can be, and so it costs the
+    /// same whatever the mesh has (H8).
     pub(crate) fn rank_of(&self, actor: ActorId) -> Option<Rank> {
-        (0..self.ranks.size()).map(Rank::new).find(|rank| self.actor(*rank) == Some(actor))
+        let (procs, region) = self.procs.as_ref()?;
+        let rank = region.rank_of_base(actor.proc.rank_in(*procs)?)?;
+        self.seen(rank)?.has_been(actor).then_some(rank)
     }
 
     /// What a cast by a tree needs, once it was asked for.
@@ -249,12 +254,7 @@ impl Known {
 
     fn learn(&mut self, members: &Members, of: (MeshId, ActorId)) {
         self.procs = Some((members.procs, Arc::clone(&members.region)));
-        let ranks = self.ranks.zip(&members.ranks, |seen, member| Seen {
-            incarnation: seen.incarnation,
-            status: seen.status.clone(),
-            member: *member,
-            before: Arc::clone(&seen.before),
-        });
+        let ranks = self.ranks.zip(&members.ranks, |seen, member| seen.at(*member));
         if let Ok(ranks) = ranks {
             self.ranks = ranks;
             self.homes = members.homes.clone();
@@ -276,6 +276,21 @@ impl Seen {
         }
         let (_, status) = self.before.ends.iter().find(|(ended, _)| *ended == life)?;
         Ended::of(status)
+    }
+
+    /// The same, where it is this.
+    fn at(&self, member: Option<Member>) -> Self {
+        let mut before = Arc::clone(&self.before);
+        if let Some(was) = self.member.filter(|_| self.member != member) {
+            keep(&mut Arc::make_mut(&mut before).members, was);
+        }
+        Self { incarnation: self.incarnation, status: self.status.clone(), member, before }
+    }
+
+    /// Whether an actor in its process is it, or was.
+    fn has_been(&self, actor: ActorId) -> bool {
+        let mut known = self.member.iter().chain(&self.before.members);
+        known.any(|it| (it.life, it.index) == (actor.life, actor.index))
     }
 
     /// Whether it runs, and is not known to be anywhere.

@@ -24,6 +24,11 @@ impl ProcId {
     pub const fn from_random(bits: u128) -> Self {
         Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
     }
+
+    /// The bare bits.
+    pub(crate) const fn bits(self) -> u128 {
+        self.0.as_u128()
+    }
 }
 
 impl fmt::Display for ProcId {

@@ -75,7 +75,31 @@ impl ProcId {
         // The lowest 62 bits of a random id have no meaning of their own; a mesh has far fewer ranks.
         Self::from_random(mesh.bits().wrapping_add(rank.index() as u128))
     }
+
+    /// Which rank of a mesh has this identity; `None` if it is the process of another mesh, or of none. Nobody needs to
+    /// be told that either.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_core::{MeshId, ProcId};
+    /// use mesh_shape::Rank;
+    ///
+    /// let (mesh, another) = (MeshId::from_random(7), MeshId::from_random(u128::MAX));
+    /// let proc = ProcId::of_rank(mesh, Rank::new(9_999));
+    /// assert_eq!(proc.rank_in(mesh), Some(Rank::new(9_999)));
+    /// assert_eq!(proc.rank_in(another), None);
+    /// ```
+    #[must_use]
+    pub fn rank_in(self, mesh: MeshId) -> Option<Rank> {
+        let difference = self.bits().wrapping_sub(mesh.bits()) & ((1 << COUNTED_BITS) - 1);
+        let rank = Rank::new(usize::try_from(difference).ok()?);
+        (Self::of_rank(mesh, rank) == self).then_some(rank)
+    }
 }
+
+/// How many bits of an id have no meaning of their own below the first one that has.
+const COUNTED_BITS: u32 = 62;
 
 impl PeerId {
     /// One life of the process of one rank.

@@ -7,7 +7,9 @@ use mesh_runtime::{LocalTransport, Network, codec};
 use mesh_shape::Rank;
 use tokio::time::Instant;
 
-use crate::support::{Add, AskOthers, Tool, Where, all, sent, soon, tens, world, world_and_guest};
+use crate::support::{
+    Add, AskOthers, Panic, Tool, Where, all, on_failure, sent, soon, tens, world, world_and_guest,
+};
 
 #[tokio::test]
 async fn a_ref_that_was_sent_to_an_actor_is_called_from_there() {
@@ -100,4 +102,33 @@ async fn an_actor_is_named_by_its_rank() {
     assert_eq!(ranks(&upper), [None, Some(0), Some(1)]);
     let stranger = ActorId { index: 1 << 40, ..actors[0] };
     assert_eq!(tools.rank_of(&world.proc, stranger), None);
+}
+
+/// R3: also when it has ended, and the next ones have begun.
+#[tokio::test(start_paused = true)]
+async fn an_actor_of_a_life_that_is_over_is_named_by_its_rank() {
+    let world = world("procs=3").await;
+    let (tools, others) =
+        (world.spawn(tens("tools").restart(on_failure())).await, world.spawn(tens("others")).await);
+    let mut lives = Vec::new();
+    for _ in 0..4 {
+        let actors = soon(async {
+            loop {
+                let actors = tools.call(&world.proc, Where).await;
+                if actors.iter().all(Result::is_ok) {
+                    break all(&actors);
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        });
+        lives.push(actors.await[1]);
+        assert!(soon(tools.cast(&world.proc, Panic(10))).await.is_empty());
+    }
+    lives.dedup();
+    assert_eq!(lives.len(), 4);
+    let ranks = lives.iter().map(|actor| tools.rank_of(&world.proc, *actor));
+    assert_eq!(ranks.collect::<Vec<_>>(), [Some(Rank::new(1)); 4]);
+    let strangers = all(&soon(others.call(&world.proc, Where)).await);
+    let ranks = strangers.iter().map(|actor| tools.rank_of(&world.proc, *actor));
+    assert_eq!(ranks.collect::<Vec<_>>(), [None; 3], "they live in the same processes");
 }

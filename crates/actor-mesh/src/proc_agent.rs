@@ -11,7 +11,7 @@ use mesh_core::{
 };
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, ReplyTo, Stalls,
-    Stop, TryCastError, Undelivered,
+    TryCastError, Undelivered,
 };
 use mesh_shape::Rank;
 use supervise::Clock;
@@ -26,6 +26,7 @@ use crate::wire::{CloseMesh, EndRank, Said, Spawn};
 mod asked;
 mod dying;
 mod followers;
+mod lost;
 mod orders;
 mod watched;
 
@@ -35,9 +36,6 @@ use watched::Watched;
 
 /// How often it looks whether the keepers of its meshes can still be reached.
 const KEEPERS_EVERY: Duration = Duration::from_secs(1);
-
-/// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then.
-const KEEPERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// When a keeper that had no room is told again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -78,8 +76,8 @@ struct Held {
     is_unsaid: bool,
     /// Since when no way to its keeper is seen.
     lost: Option<Instant>,
-    /// It was ended because of that.
-    is_culled: bool,
+    /// When it was ended because of that.
+    culled: Option<Instant>,
     /// Its rank may be started again when it has ended.
     may_restart: bool,
     /// When it was killed.
@@ -90,7 +88,7 @@ struct Held {
 impl Held {
     /// What is left to say of it.
     fn gravestone(&self) -> Gravestone {
-        Gravestone { name: self.name.clone(), born: self.born, is_culled: self.is_culled }
+        Gravestone { name: self.name.clone(), born: self.born, is_culled: self.culled.is_some() }
     }
 }
 
@@ -186,29 +184,6 @@ impl ProcAgent {
             self.will_say_again = true;
             cx.send_after(AGAIN, SayAgain);
         }
-    }
-
-    /// Ends the actors whose keeper there is no way to for too long, and says what is unsaid where there is one again.
-    fn look_for_keepers(&mut self, cx: &mut Context<Self>) {
-        let mut unsaid = Vec::new();
-        for (key, held) in &mut self.held {
-            if cx.proc().has_way_to(held.keeper.actor()) {
-                held.lost = None;
-                unsaid.extend(held.is_unsaid.then_some(*key));
-                continue;
-            }
-            // From when it is looked at, so that our own pause does not count.
-            let lost_for = held.lost.get_or_insert_with(Instant::now).elapsed();
-            let is_over = held.is_culled || matches!(held.state, ActorState::Ended(_));
-            if lost_for >= KEEPERS_WITHIN
-                && !is_over
-                && let Some(actor) = &held.actor
-            {
-                actor.stop(Stop::Now);
-                held.is_culled = true;
-            }
-        }
-        unsaid.into_iter().for_each(|key| self.say(key, cx));
     }
 
     /// Ends what is kept by keepers that are gone, and forgets it; whoever follows that is told.
@@ -355,15 +330,6 @@ impl Actor for ProcAgent {
     }
 }
 
-impl Handler<LookForKeepers> for ProcAgent {
-    async fn handle(&mut self, _: LookForKeepers, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.look_for_keepers(cx);
-        self.dying.look();
-        self.watched.withdraw(ReplyTo::is_abandoned);
-        Ok(())
-    }
-}
-
 impl Handler<Lived> for ProcAgent {
     async fn handle(&mut self, lived: Lived, cx: &mut Context<Self>) -> Result<(), Failure> {
         let key = (lived.mesh, lived.rank);
@@ -383,7 +349,7 @@ impl Handler<Lived> for ProcAgent {
             // Whether it still starts or not, it has been asked to end.
             Milestone::Created if held.state == ActorState::Stopping => return Ok(()),
             Milestone::Created => ActorState::Running,
-            Milestone::Ended(end) => ended(&end, held.born.elapsed(), held.is_culled),
+            Milestone::Ended(end) => ended(&end, held.born.elapsed(), held.culled.is_some()),
         };
         self.say(key, cx);
         Ok(())

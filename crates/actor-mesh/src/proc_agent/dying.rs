@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::registry::Spawned;
 
-/// How long the actors of a mesh that is closed have to end by themselves.
-const ENDED_WITHIN: Duration = Duration::from_secs(5);
+/// How long the actors of a mesh that is closed, or whose keeper is lost, have to end by themselves.
+pub(super) const ENDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long an actor that was killed may take to come to its next await. What takes longer may keep its thread
 /// for ever.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use actor_mesh::ActorMeshRef;
 use actor_mesh::agent::{GetState, WaitRankStatus};
+use actor_mesh::{ActorMesh, ActorMeshRef};
 use mesh_core::{MeshId, PortRef, Progress, RankState, Refusal, Status};
 use mesh_runtime::{LocalTransport, Port};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{
-    Add, Panic, SOON, Tool, World, on_failure, sent, soon, tens, world, world_and_guest,
+    Add, Began, HangKnown, Panic, SOON, Tool, World, begun, on_failure, sent, soon, tens, world,
+    world_and_guest,
 };
 
 /// What the agent of rank 1 says of a mesh.
@@ -139,4 +140,33 @@ async fn a_wait_needs_no_controller() {
     let waits = tokio::spawn(async move { ended.wait(&from, Progress::Ended, SOON).await });
     drop(soon(second.call(&guest, Panic(10)).within(soon_over)).await);
     assert_eq!(soon(waits).await.expect("it does not panic"), Ok(RankSet::new()));
+}
+
+/// C1, C2: an actor whose keeper is lost is said to be ended, and killed if it does not in time.
+#[tokio::test(start_paused = true)]
+async fn an_orphan_that_does_not_end_is_killed() {
+    let board = LocalTransport::default();
+    let (world, network, _) = world_and_guest("procs=2", &board).await;
+    let (procs, guest) = (world.procs.procs(), network.proc().clone());
+    for rank in 0..2 {
+        let seat = procs.seat(Rank::new(rank)).expect("it is there");
+        network.dial(seat.peer, &seat.doors.expect("it has some")).await.expect("it listens");
+    }
+    let spawned = soon(ActorMesh::<Tool>::spawn(&guest, &procs, tens("tools"))).await;
+    let tools = spawned.expect("they start");
+    let mut port = guest.open_port::<Began>(2);
+    assert!(soon(tools.cast(&guest, HangKnown(port.port()))).await.is_empty());
+    begun(&mut port, 2).await;
+
+    board.cut(guest.id());
+    let second = Duration::from_secs(1);
+    sleep(3 * second).await;
+    assert_eq!(known(&world, &tools).await, [(1, Status::Running)], "it may be met again");
+    sleep(4 * second).await;
+    assert_eq!(known(&world, &tools).await, [(1, Status::Stopping)]);
+    sleep(6 * second).await;
+    let [(1, Status::Failed(cause))] = &known(&world, &tools).await[..] else {
+        panic!("it was killed")
+    };
+    assert!(cause.to_string().contains("orphaned"), "{cause}");
 }

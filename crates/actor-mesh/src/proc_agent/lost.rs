@@ -1,0 +1,165 @@
+//! `lost`: keepers that there is no way to, and what becomes of their actors (C2).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mesh_core::MeshId;
+use mesh_runtime::{Context, Failure, Handler, ReplyTo, Stop};
+use mesh_shape::Rank;
+use tokio::time::Instant;
+
+use super::dying::ENDED_WITHIN;
+use super::{Held, LookForKeepers, ProcAgent};
+use crate::report::ActorState;
+
+/// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then.
+const KEEPERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Of how many actors that have ended it is kept how, for keepers that there is no way to: those are forgotten first whose
+/// keeper is lost the longest.
+const ORPHANS_MAX: usize = 1_024;
+
+type Key = (MeshId, Rank);
+
+impl ProcAgent {
+    /// Ends the actors whose keeper there is no way to for too long, and says what is unsaid where there is one again.
+    fn look_for_keepers(&mut self, cx: &mut Context<Self>) {
+        let mut changed = Vec::new();
+        for (key, held) in &mut self.held {
+            if cx.proc().has_way_to(held.keeper.actor()) {
+                held.lost = None;
+                changed.extend(held.is_unsaid.then_some(*key));
+            } else if held.is_lost_for(KEEPERS_WITHIN) && held.cull() {
+                changed.push(*key);
+            }
+            held.kill_culled();
+        }
+        changed.into_iter().for_each(|key| self.say(key, cx));
+        self.forget_orphans(cx);
+    }
+
+    /// Forgets actors that have ended whose keepers will most likely never ask.
+    fn forget_orphans(&mut self, cx: &mut Context<Self>) {
+        let forgotten = too_many(&self.held, ORPHANS_MAX);
+        if forgotten.is_empty() {
+            return;
+        }
+        for key in forgotten {
+            self.held.remove(&key);
+            let (mesh, _) = key;
+            let next = self.held.range((mesh, Rank::new(0))..).next();
+            if next.is_none_or(|((it, _), _)| *it != mesh) {
+                self.watched.close(self.clock.now(), mesh);
+            }
+        }
+        self.tell_followers(cx);
+    }
+}
+
+impl Held {
+    /// Whether there has been no way to its keeper for so long: from when it is looked at, so that our own pause does not
+    /// count.
+    fn is_lost_for(&mut self, within: Duration) -> bool {
+        self.lost.get_or_insert_with(Instant::now).elapsed() >= within
+    }
+
+    /// Ends its actor, unless that was done, or it has ended. Returns whether it is something else than before.
+    fn cull(&mut self) -> bool {
+        let is_over = self.culled.is_some() || matches!(self.state, ActorState::Ended(_));
+        let Some(actor) = self.actor.as_ref().filter(|_| !is_over) else { return false };
+        actor.stop(Stop::Now);
+        self.culled = Some(Instant::now());
+        let is_news = self.state != ActorState::Stopping;
+        self.state = ActorState::Stopping;
+        is_news
+    }
+
+    /// Kills its actor, if that was culled and has not ended in time. Nobody else does, whether there is a way to its
+    /// keeper again or not.
+    fn kill_culled(&mut self) {
+        let is_over = self.killed.is_some() || matches!(self.state, ActorState::Ended(_));
+        let is_late = self.culled.is_some_and(|at| at.elapsed() >= ENDED_WITHIN);
+        if let Some(actor) = self.actor.as_ref().filter(|_| is_late && !is_over) {
+            tracing::warn!(actor = self.name, "it has not ended in time and is killed");
+            actor.stop(Stop::Kill);
+            self.killed = Some(Instant::now());
+        }
+    }
+}
+
+/// Those of the actors that have ended, and whose keepers are lost, that are more than so many.
+fn too_many(held: &BTreeMap<Key, Held>, max: usize) -> Vec<Key> {
+    let ended = held.iter().filter(|(_, it)| matches!(it.state, ActorState::Ended(_)));
+    let mut lost: Vec<_> = ended.filter_map(|(key, it)| Some((it.lost?, *key))).collect();
+    let n_forgotten = lost.len().saturating_sub(max);
+    if n_forgotten > 0 {
+        lost.sort_unstable();
+    }
+    lost.into_iter().take(n_forgotten).map(|(_, key)| key).collect()
+}
+
+impl Handler<LookForKeepers> for ProcAgent {
+    async fn handle(&mut self, _: LookForKeepers, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.look_for_keepers(cx);
+        self.dying.look();
+        self.watched.withdraw(ReplyTo::is_abandoned);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mesh_core::{ActorId, Incarnation, PortRef, ProcId};
+
+    use super::*;
+    use crate::report::{ActorEnd, HowActorEnded};
+
+    /// A rank of the mesh with this number, whose keeper was lost so many seconds ago.
+    fn held(mesh: u8, lost: Option<u64>, state: ActorState) -> (Key, Held) {
+        let (proc, life) = (ProcId::from_random(1), Incarnation::FIRST);
+        let keeper = PortRef::of(ActorId { proc, life, index: u64::from(mesh) });
+        let now = Instant::now();
+        let held = Held {
+            incarnation: life,
+            name: format!("actor-{mesh}"),
+            keeper,
+            actor: None,
+            state,
+            is_unsaid: true,
+            lost: lost.map(|seconds| now - Duration::from_secs(seconds)),
+            culled: None,
+            may_restart: false,
+            killed: None,
+            born: now,
+        };
+        ((MeshId::from_random(u128::from(mesh)), Rank::new(0)), held)
+    }
+
+    fn ended() -> ActorState {
+        let (how, alive) = (HowActorEnded::Culled, Duration::ZERO);
+        ActorState::Ended(Arc::new(ActorEnd { how, alive, chain: Vec::new() }))
+    }
+
+    /// C2: what is kept for keepers that are gone has a bound, and what lives, or is asked for, is not forgotten.
+    #[tokio::test(start_paused = true)]
+    async fn the_ends_of_orphans_that_were_lost_first_are_forgotten_first() {
+        tokio::time::advance(Duration::from_secs(100)).await;
+        let known = BTreeMap::from([
+            held(1, Some(7), ended()),
+            held(2, Some(9), ActorState::Stopping),
+            held(3, Some(8), ended()),
+            held(4, None, ended()),
+            held(5, Some(3), ended()),
+        ]);
+        let mesh = |(mesh, _): &Key| *mesh;
+        let of = |numbers: &[u128]| -> Vec<_> {
+            numbers.iter().map(|it| MeshId::from_random(*it)).collect()
+        };
+        let forgotten = |max| too_many(&known, max).iter().map(mesh).collect::<Vec<_>>();
+        assert_eq!(forgotten(3), of(&[]));
+        assert_eq!(forgotten(2), of(&[3]));
+        assert_eq!(forgotten(0), of(&[3, 1, 5]));
+    }
+}

@@ -21,12 +21,15 @@ use crate::wire::{EndRank, GetMembers, Home, Said, Spawn};
 
 mod agents;
 mod handlers;
+mod hearing;
 mod keeping;
 mod leaving;
 mod making;
 mod returned;
 
 pub(crate) use agents::ActorAgents;
+pub(crate) use hearing::EVENTS;
+use hearing::Hearing;
 pub(crate) use keeping::{Breed, Keeping};
 use making::Making;
 pub(crate) use making::ParamsOf;
@@ -336,14 +339,11 @@ impl Actor for Keeper {
 
     async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
         let Keeping { label, procs, events, breed, params, clock, heartbeat, fan_out } = keeping;
-        let (me, deputy) = (cx.me().clone(), cx.deputy());
-        let mut events = MeshEvents::of_port(events, clock);
+        let (keeper, deputy) = (cx.me().clone(), cx.deputy());
+        let hearing = Hearing { procs: Arc::clone(&procs), clock, keeper, deputy };
+        let events = MeshEvents::of_port(events, clock);
         cx.attach(async move {
-            while let Some(event) = events.next().await {
-                if me.cast(&deputy, ProcsSaid(event)).await.is_err() {
-                    break;
-                }
-            }
+            hearing.run(events).await;
             Ok(())
         });
         cx.send_every(heartbeat, || Beat);

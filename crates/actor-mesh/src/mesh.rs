@@ -22,15 +22,12 @@ use supervise::{
 };
 use tokio::time::timeout;
 
-use crate::keeper::{ActorAgents, Breed, Keeper, Keeping, ParamsOf};
+use crate::keeper::{ActorAgents, Breed, EVENTS, Keeper, Keeping, ParamsOf};
 use crate::mesh_ref::ActorMeshRef;
 use crate::owned::OwnedMesh;
 use crate::registry::hash_of;
 use crate::report::{ActorKind, ActorReport};
 use crate::view::Homes;
-
-/// How many events of the processes may wait for the keeper; if there are more it gets a snapshot (N7).
-const EVENTS: usize = 1024;
 
 /// How long ranks have to end when their mesh could not be spawned as a whole.
 const ROLLBACK: Duration = Duration::from_secs(2);

@@ -23,6 +23,7 @@ mod roster;
 mod shared;
 mod subscribed;
 
+pub(crate) use follower::BEGUN_WITHIN;
 use follower::Follower;
 use lines::Lines;
 pub(crate) use lines::{Pair, Place, Turn};

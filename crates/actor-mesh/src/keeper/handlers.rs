@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use mesh_cast::shell::GetSeats;
-use mesh_core::{ActorId, Answer, Change, Incarnation, News, Order, ProcSeat, Trouble};
+use mesh_core::{ActorId, Answer, Change, Incarnation, News, Order, ProcSeat};
 use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::Rank;
 
+use super::hearing::says_nothing_more;
 use super::{Beat, Flush, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Untold};
 use crate::report::ActorState;
 use crate::wire::{GetMembers, Home, Member, Members, Said};
@@ -102,7 +103,7 @@ impl Handler<ProcsSaid> for Keeper {
         ProcsSaid(event): ProcsSaid,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        self.is_blind = event.news == News::Trouble(Trouble::ControllerLost);
+        self.is_blind = says_nothing_more(&event.news);
         let changes: Vec<Change> = match event.news {
             News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat(),
             News::Changed(changes) => changes.to_vec(),

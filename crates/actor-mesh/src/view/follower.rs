@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long the first event may be on its way when a subscription has been taken: whoever was suspended, or cut off, is
 /// met again by then.
-const BEGUN_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const BEGUN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Keeps a [`Table`] up to date.
 pub(super) struct Follower {

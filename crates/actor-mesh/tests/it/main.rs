@@ -7,6 +7,7 @@ mod ends;
 mod failures;
 mod faults;
 mod hangs;
+mod hearing;
 mod liars;
 mod life;
 mod many;

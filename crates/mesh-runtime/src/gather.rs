@@ -5,16 +5,16 @@
 
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use mesh_core::{Fault, PeerId, WhyUndelivered};
 use tokio::sync::Notify;
 
 use crate::broadcast::Callees;
+use crate::sync::{self, AtomicBool, Mutex, MutexGuard, Ordering};
 
-use block::{Block, Told};
+use block::{Block, Settled};
 
 mod block;
 
@@ -40,7 +40,7 @@ struct Hub {
 struct Desk {
     /// How many blocks have a place that was not settled.
     n_open: usize,
-    /// The blocks with something to take, where each answer is told of.
+    /// The blocks with something to take, each once.
     told: Vec<u32>,
     /// How many answers were taken.
     n_taken: usize,
@@ -105,32 +105,29 @@ impl<R> Gather<R> {
             drop(desk);
             return Poll::Ready(self.take_all());
         }
-        desk.register(waker);
+        let old = desk.register(waker);
+        drop(desk);
+        drop(old);
         Poll::Pending
     }
 
-    /// The answers that have come since the last time, each with its place; `None` after the last.
+    /// The answers that have come since the last time, each with its place; `None` after the last. One at a time asks.
     pub(crate) fn poll_some(&self, waker: &Waker) -> Poll<Option<Placed<R>>> {
-        // Before it looks: who settles what is not seen any more wakes it.
-        let (told, n_taken) = {
-            let mut desk = self.hub.lock();
-            desk.register(waker);
-            (mem::take(&mut desk.told), desk.n_taken)
-        };
+        let mut desk = self.hub.lock();
+        if desk.told.is_empty() {
+            if desk.n_taken == self.size() {
+                return Poll::Ready(None);
+            }
+            let old = desk.register(waker);
+            drop(desk);
+            drop(old);
+            return Poll::Pending;
+        }
+        let told = mem::take(&mut desk.told);
+        drop(desk);
         let mut some = Vec::new();
-        match self.hub.wakes {
-            Wakes::AtTheEnd if n_taken < self.size() => {
-                self.blocks.iter().for_each(|block| block.take_fresh(&mut some));
-            }
-            Wakes::AtTheEnd => (),
-            Wakes::ForEach => {
-                let told = told.iter().filter_map(|number| self.blocks.get(*number as usize));
-                told.for_each(|block| block.take_fresh(&mut some));
-            }
-        }
-        if some.is_empty() {
-            return if n_taken == self.size() { Poll::Ready(None) } else { Poll::Pending };
-        }
+        let told = told.iter().filter_map(|number| self.blocks.get(*number as usize));
+        told.for_each(|block| block.take_fresh(&mut some));
         self.hub.lock().n_taken += some.len();
         Poll::Ready(Some(some))
     }
@@ -139,6 +136,9 @@ impl<R> Gather<R> {
     pub(crate) fn abandon(&self) -> Vec<Option<Result<R, Fault>>> {
         self.hub.is_abandoned.store(true, Ordering::Release);
         self.hub.abandoned.notify_waiters();
+        // Those that hold a place may do so for long.
+        let waker = self.hub.lock().waker.take();
+        drop(waker);
         self.take_all()
     }
 
@@ -151,16 +151,18 @@ impl<R> Gather<R> {
         };
         // Without a lock: of most peers nobody was called.
         let lost = (0..u32::try_from(self.size()).unwrap_or(u32::MAX)).filter(is_lost);
-        let mut told = Vec::new();
+        let (mut wakers, mut is_any) = (Vec::new(), false);
         for Slot { block, index } in lost.filter_map(|place| self.slot(place)) {
-            told.extend(block.lose(index).map(|tells| (block, tells)));
+            if let Some(waker) = block.lose(index) {
+                is_any = true;
+                wakers.extend(waker);
+            }
         }
-        if told.is_empty() {
-            return;
+        if is_any {
+            self.hub.has_lost.store(true, Ordering::Release);
+            self.hub.abandoned.notify_waiters();
         }
-        self.hub.has_lost.store(true, Ordering::Release);
-        self.hub.abandoned.notify_waiters();
-        told.into_iter().for_each(|(block, tells)| block.tell(tells));
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn take_all(&self) -> Vec<Option<Result<R, Fault>>> {
@@ -181,39 +183,36 @@ impl Hub {
         near.is_some_and(|near| !near.is_open())
     }
 
-    /// A block has something to tell.
-    fn hear(&self, block: u32, Told { is_complete, is_fault, is_first }: Told) {
-        let is_to_be_told = self.wakes == Wakes::ForEach && is_first;
-        if !is_complete && !is_to_be_told && !is_fault {
-            return;
+    /// A place of a block was settled. Returns who is to be woken, without a lock. Under that of the block: what can be
+    /// taken is told of, and whoever takes it has all.
+    fn hear(&self, block: u32, settled: Settled) -> Option<Waker> {
+        let Settled { is_first, is_last, is_fault } = settled;
+        if !is_first && !is_last && !is_fault {
+            return None;
         }
         let mut desk = self.lock();
-        desk.n_open -= usize::from(is_complete);
-        if is_to_be_told {
+        desk.n_open -= usize::from(is_last);
+        if is_first {
             desk.told.push(block);
         }
         let is_woken = match self.wakes {
             Wakes::AtTheEnd => is_fault || desk.n_open == 0,
-            Wakes::ForEach => is_to_be_told,
+            Wakes::ForEach => is_first,
         };
-        let waker = if is_woken { desk.waker.take() } else { None };
-        drop(desk);
-        // Outside of the lock: whoever is woken may run at once.
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        if is_woken { desk.waker.take() } else { None }
     }
 
-    /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
     fn lock(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.desk)
     }
 }
 
 impl Desk {
-    fn register(&mut self, waker: &Waker) {
-        if self.waker.as_ref().is_none_or(|known| !known.will_wake(waker)) {
-            self.waker = Some(waker.clone());
+    /// Whoever is to be woken. Returns who was before, to be dropped without the lock.
+    fn register(&mut self, waker: &Waker) -> Option<Waker> {
+        match &self.waker {
+            Some(known) if known.will_wake(waker) => None,
+            _ => self.waker.replace(waker.clone()),
         }
     }
 }
@@ -222,8 +221,11 @@ impl<R> Slot<R> {
     /// Answers. It comes back if nobody waits for it any more, or if the session has ended that the call was given past:
     /// then that is the answer, though nobody may have noticed it yet.
     pub(crate) fn settle(&self, answer: Result<R, Fault>) -> Result<(), Result<R, Fault>> {
-        let (told, unheard) = self.block.settle(self.index, answer)?;
-        self.block.tell(told);
+        let (waker, unheard) = self.block.settle(self.index, answer)?;
+        // Whoever is woken may run at once.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         unheard.map_or(Ok(()), Err)
     }
 

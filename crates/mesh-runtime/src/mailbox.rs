@@ -299,7 +299,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         let mut queue = self.lock();
         let admitted = queue.admission.release(n);
         let has_arrived = queue.sleep(WaitFor::Anything, waker);
-        if !has_arrived {
+        if !has_arrived && batch.is_empty() {
             mem::swap(&mut queue.data, batch);
         }
         drop(queue);

@@ -245,7 +245,7 @@ where
     let place = |(it, way): (&Found<'_>, &Way<'_>)| letters.can_give(*way).then_some(it.base);
     let places = found.iter().zip(&ways).map(place).collect();
     let called = Arc::new(Called { roster: Arc::clone(roster), places });
-    let answers = Answers::new(&target.from, called, wakes);
+    let mut answers = Answers::new(&target.from, called, wakes);
     let legs = FuturesUnordered::new();
     for (place, (to, way)) in (0..).zip(found.iter().zip(ways)) {
         if let Some(unsent) = letters.call((to.rank, way), answers.reply_to(place)) {

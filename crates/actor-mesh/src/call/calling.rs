@@ -66,8 +66,8 @@ impl<M> MeshCall<M>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
-    /// The answers as they come: of each rank one, and then nothing more. What is told of the call itself holds
-    /// for it too.
+    /// The answers as they come: of each rank one, and then nothing more. Those that have come since the last one was
+    /// taken are in no order. What is told of the call itself holds for it too.
     ///
     /// Of a call that was polled before, and so is sent already, they are told when all of them are there: that is what
     /// it waits for. Of one that has told them itself none is left.

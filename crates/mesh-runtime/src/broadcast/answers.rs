@@ -77,8 +77,8 @@ impl<R: Send + 'static> Answers<R> {
         ReplyTo::gathered(self.gather.slot(place))
     }
 
-    /// The answers that have come since the last time, each with its place; `None` after the last.
-    pub fn poll(&self, waker: &Waker) -> Poll<Option<Placed<R>>> {
+    /// The answers that have come since the last time, each with its place, in no order; `None` after the last.
+    pub fn poll(&mut self, waker: &Waker) -> Poll<Option<Placed<R>>> {
         self.gather.poll_some(waker)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::mem;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+use std::task::Waker;
 
 use mesh_core::Fault;
 
 use super::{Hub, PEER_LOST, Placed};
-use crate::sync;
+use crate::sync::{self, Mutex, MutexGuard};
 
 /// Places that follow each other.
 pub(super) struct Block<R> {
@@ -34,14 +35,14 @@ enum Place<R> {
     Taken,
 }
 
-/// What whoever gathers may have to be told, since a place was settled.
+/// What it means that a place was settled.
 #[derive(Clone, Copy)]
-pub(super) struct Told {
-    /// No place of the block is missing any more.
-    pub(super) is_complete: bool,
-    pub(super) is_fault: bool,
-    /// Nothing else is there to be taken.
+pub(super) struct Settled {
+    /// Nothing else of the block is there to be taken.
     pub(super) is_first: bool,
+    /// None of its places is missing any more.
+    pub(super) is_last: bool,
+    pub(super) is_fault: bool,
 }
 
 /// An answer that is not heard, since another one is given in its place.
@@ -64,33 +65,30 @@ impl<R> Block<R> {
         self.range.end as usize
     }
 
-    /// Settles a place. The answer comes back if it is settled already.
+    /// Settles a place, and returns who is to be woken. The answer comes back if it is settled already.
     pub(super) fn settle(
         &self,
         index: u32,
         answer: Result<R, Fault>,
-    ) -> Result<(Told, Unheard<R>), Result<R, Fault>> {
+    ) -> Result<(Option<Waker>, Unheard<R>), Result<R, Fault>> {
         let mut places = self.lock();
         // Under the lock: who polls after the end of the session has been given the answer before, or never is.
         let is_lost = self.hub.is_lost(self.range.start + index);
-        match is_lost && places.is_given(index) {
-            true => Ok((places.settle(index, Err(PEER_LOST))?, Some(answer))),
-            false => Ok((places.settle(index, answer)?, None)),
-        }
+        let (settled, unheard) = match is_lost && places.is_given(index) {
+            true => (places.settle(index, Err(PEER_LOST))?, Some(answer)),
+            false => (places.settle(index, answer)?, None),
+        };
+        Ok((self.hub.hear(self.number, settled), unheard))
     }
 
-    /// The session has ended that a place was called past.
-    pub(super) fn lose(&self, index: u32) -> Option<Told> {
+    /// The session has ended that a place was called past: if that is news, who is to be woken.
+    pub(super) fn lose(&self, index: u32) -> Option<Option<Waker>> {
         let mut places = self.lock();
         if !places.is_given(index) {
             return None;
         }
-        places.settle(index, Err(PEER_LOST)).ok()
-    }
-
-    /// Whoever gathers is told, without the lock.
-    pub(super) fn tell(&self, told: Told) {
-        self.hub.hear(self.number, told);
+        let settled = places.settle(index, Err(PEER_LOST)).ok()?;
+        Some(self.hub.hear(self.number, settled))
     }
 
     pub(super) fn goes_by_session(&self, index: u32) {
@@ -126,7 +124,11 @@ impl<R> Block<R> {
 }
 
 impl<R> Places<R> {
-    fn settle(&mut self, index: u32, answer: Result<R, Fault>) -> Result<Told, Result<R, Fault>> {
+    fn settle(
+        &mut self,
+        index: u32,
+        answer: Result<R, Fault>,
+    ) -> Result<Settled, Result<R, Fault>> {
         let is_fault = answer.is_err();
         match self.places.get_mut(index as usize) {
             Some(place @ (Place::Missing | Place::BySession)) => *place = Place::Settled(answer),
@@ -135,7 +137,7 @@ impl<R> Places<R> {
         let is_first = self.fresh.is_empty();
         self.fresh.push(index);
         self.n_missing -= 1;
-        Ok(Told { is_complete: self.n_missing == 0, is_fault, is_first })
+        Ok(Settled { is_first, is_last: self.n_missing == 0, is_fault })
     }
 
     /// Whether it is missing, and the call did not go by a session.

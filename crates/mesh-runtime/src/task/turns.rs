@@ -29,8 +29,8 @@ trait AnyHome<A: Actor>: Send {
     /// The home, to be used again.
     fn as_any(&mut self) -> &mut dyn Any;
 
-    /// The home, to be used by others.
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+    /// It is to be used by others.
+    fn spare(self: Box<Self>);
 }
 
 impl<F: Future> Home<F> {
@@ -51,8 +51,10 @@ impl<A: Actor, F: Future<Output = Turn<A>> + Send + 'static> AnyHome<A> for Home
         self
     }
 
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
+    fn spare(self: Box<Self>) {
+        if size_of::<F>() <= spare::BYTES {
+            spare::put(self);
+        }
     }
 }
 
@@ -114,7 +116,7 @@ impl<A: Actor> Turns<A> {
     /// None of its functions runs: others may use the memory.
     pub(super) fn rest(&mut self) {
         if let Some(home) = self.home.take() {
-            spare::put(home.into_any());
+            home.spare();
         }
     }
 
@@ -140,6 +142,12 @@ mod spare {
     /// How many are kept by each thread, of all kinds of functions.
     pub(super) const MOST: usize = 16;
 
+    /// How many of one kind: while all of them run, others have homes of their own.
+    pub(super) const ALIKE: usize = 4;
+
+    /// How large one is at most that is kept.
+    pub(super) const BYTES: usize = 4096;
+
     pub(super) fn take<H: 'static>() -> Option<Box<H>> {
         let take = |spare: &RefCell<Vec<Box<dyn Any>>>| {
             let mut spare = spare.borrow_mut();
@@ -150,13 +158,18 @@ mod spare {
         SPARE.try_with(take).ok().flatten()
     }
 
-    pub(super) fn put(home: Box<dyn Any>) {
+    pub(super) fn put<H: 'static>(home: Box<H>) {
         let put = |spare: &RefCell<Vec<Box<dyn Any>>>| {
             let mut spare = spare.borrow_mut();
+            let is_alike = |home: &&Box<dyn Any>| home.is::<H>();
+            if spare.len() >= ALIKE && spare.iter().filter(is_alike).count() >= ALIKE {
+                return Some(home as Box<dyn Any>);
+            }
             let oldest = (spare.len() >= MOST).then(|| spare.remove(0));
             spare.push(home);
             oldest
         };
+        // What is not kept is dropped when nobody looks at those that are.
         drop(SPARE.try_with(put));
     }
 
@@ -249,6 +262,6 @@ mod tests {
             assert!(poll(turns).is_ready());
         }
         many.iter_mut().for_each(Turns::rest);
-        assert_eq!(spare::n(), spare::MOST);
+        assert_eq!(spare::n(), spare::ALIKE);
     }
 }

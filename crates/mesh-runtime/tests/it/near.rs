@@ -193,7 +193,7 @@ async fn soon<T>(work: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(30), work).await.expect("it comes")
 }
 
-async fn next(answers: &Answers<Number>) -> Option<Vec<(u32, Result<Number, Fault>)>> {
+async fn next(answers: &mut Answers<Number>) -> Option<Vec<(u32, Result<Number, Fault>)>> {
     soon(poll_fn(|cx| answers.poll(cx.waker()))).await
 }
 
@@ -205,10 +205,10 @@ async fn who_is_in_this_program_is_given_messages_and_answers_as_they_are() {
     assert!(post.is_taken(two.here.proc()));
     assert_eq!(post.cast(two.here.proc(), &two.near, Number(1)), Ok(()));
     assert_eq!(two.takes(1).await, [1]);
-    let answers = two.answers();
+    let mut answers = two.answers();
     assert!(two.call(2, &answers));
-    assert_eq!(next(&answers).await, Some(vec![(0, Ok(Number(2)))]));
-    assert_eq!(next(&answers).await, None);
+    assert_eq!(next(&mut answers).await, Some(vec![(0, Ok(Number(2)))]));
+    assert_eq!(next(&mut answers).await, None);
     assert!(!Post::<Secret>::to::<Echo>().is_taken(two.here.proc()), "it takes none by address");
 }
 
@@ -256,13 +256,13 @@ async fn what_is_given_does_not_overtake_what_waits_for_room() {
 #[tokio::test]
 async fn who_is_lost_has_not_answered() {
     let two = Two::new().await;
-    let answers = two.answers();
+    let mut answers = two.answers();
     assert!(two.call(1, &answers));
     two.here.hang_up(two.there.proc().peer());
     let lost = Fault::Undelivered(WhyUndelivered::PeerLost);
-    assert_eq!(next(&answers).await, Some(vec![(0, Err(lost))]));
+    assert_eq!(next(&mut answers).await, Some(vec![(0, Err(lost))]));
     _ = two.may.send_replace(true);
-    assert_eq!(next(&answers).await, None);
+    assert_eq!(next(&mut answers).await, None);
     assert!(!two.near.is_open());
     assert!(!two.call(2, &two.answers()), "nothing is given to it any more");
 }
@@ -275,7 +275,7 @@ async fn what_is_answered_once_a_loss_can_be_known_is_not_heard() {
     let (gives, mut given) = unbounded_channel();
     let deferring = two.there.proc().spawn::<Deferring>(gives);
     let WayTo::Near(near) = two.here.proc().way_to(deferring.id()) else { panic!("it is near") };
-    let answers = two.answers_of(&near);
+    let mut answers = two.answers_of(&near);
     assert!(Post::to::<Deferring>().call(&near, Number(1), answers.reply_to(0)).is_ok());
     let reply = soon(given.recv()).await.expect("it is called");
     let answer = on_wake(move || _ = reply.send(Number(1)).is_ok());
@@ -288,8 +288,8 @@ async fn what_is_answered_once_a_loss_can_be_known_is_not_heard() {
     };
     two.here.hang_up(two.there.proc().peer());
     let lost = Fault::Undelivered(WhyUndelivered::PeerLost);
-    assert_eq!(next(&answers).await, Some(vec![(0, Err(lost))]));
-    assert_eq!(next(&answers).await, None);
+    assert_eq!(next(&mut answers).await, Some(vec![(0, Err(lost))]));
+    assert_eq!(next(&mut answers).await, None);
 }
 
 /// R3.
@@ -324,7 +324,7 @@ async fn what_was_given_and_not_handled_comes_back_with_the_reason() {
 #[tokio::test]
 async fn who_is_not_waited_for_any_more_does_not_handle_it() {
     let mut two = Two::new().await;
-    let (first, second) = (two.answers(), two.answers());
+    let (mut first, second) = (two.answers(), two.answers());
     assert!(two.call(1, &first));
     soon(async {
         while two.echo.n_waiting() > 0 {
@@ -335,9 +335,9 @@ async fn who_is_not_waited_for_any_more_does_not_handle_it() {
     assert!(two.call(2, &second));
     drop(second);
     _ = two.may.send_replace(true);
-    assert_eq!(next(&first).await, Some(vec![(0, Ok(Number(1)))]));
-    let third = two.answers();
+    assert_eq!(next(&mut first).await, Some(vec![(0, Ok(Number(1)))]));
+    let mut third = two.answers();
     assert!(two.call(3, &third));
-    assert_eq!(next(&third).await, Some(vec![(0, Ok(Number(3)))]));
+    assert_eq!(next(&mut third).await, Some(vec![(0, Ok(Number(3)))]));
     assert_eq!(two.takes(2).await, [1, 3]);
 }

@@ -131,7 +131,7 @@ mod tests {
                 ranks: ValueMesh::uniform(1, None),
                 homes: ValueMesh::uniform(1, None),
                 version: self.0,
-                fan_out: 2,
+                fan_out: mesh_cast::FanOut::ALL,
             })
         }
     }

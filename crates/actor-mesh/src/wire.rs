@@ -2,6 +2,7 @@
 //! asks the keeper.
 
 use bytes::Bytes;
+use mesh_cast::FanOut;
 use mesh_core::{Incarnation, MeshId, MeshLabel, Message, PortRef};
 use mesh_shape::{Rank, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ pub(crate) struct Members {
     /// Higher than that of all that was answered before and differs.
     pub(crate) version: u64,
     /// How many processes each one sends to.
-    pub(crate) fan_out: usize,
+    pub(crate) fan_out: FanOut,
 }
 
 /// The actor of one rank.

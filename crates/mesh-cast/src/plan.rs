@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use mesh_shape::{RankSet, Region};
+use serde::{Deserialize, Serialize};
 
 use crate::members::Members;
 
@@ -53,8 +54,10 @@ pub struct Plan<N> {
     dead: RankSet,
 }
 
-/// How many nodes one node sends a cast to: at least two, so that a tree is not a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many nodes one node sends a cast to: at least two, so that a tree is not a chain. One of fewer is no [`FanOut`], not
+/// even if somebody else has sent it: then the message that it is in cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "usize", into = "usize")]
 pub struct FanOut(NonZeroUsize);
 
 /// A fan-out with which a tree would be a chain, or nothing.
@@ -80,6 +83,20 @@ impl FanOut {
     #[must_use]
     pub const fn get(self) -> usize {
         self.0.get()
+    }
+}
+
+impl TryFrom<usize> for FanOut {
+    type Error = FanOutError;
+
+    fn try_from(number: usize) -> Result<Self, FanOutError> {
+        Self::new(number)
+    }
+}
+
+impl From<FanOut> for usize {
+    fn from(fan_out: FanOut) -> Self {
+        fan_out.get()
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mesh_cast::caster::Effect;
 use mesh_cast::{
-    Answer, Caster, Failure, FanOut, Kind, Leg, Limits, Member, Members, Outcome, Plan, Progress,
-    StreamId, Unreached,
+    Answer, Caster, Failure, FanOut, FanOutError, Kind, Leg, Limits, Member, Members, Outcome,
+    Plan, Progress, StreamId, Unreached,
 };
 use mesh_core::{ActorId, Incarnation, MeshId, ProcId};
 use mesh_shape::Overlay;
@@ -43,6 +43,20 @@ fn a_leg_to_many_is_as_large_as_one_to_few() {
     };
     // Numbers of variable length: a few bytes more for a range of a hundred thousand.
     assert!(size(100_000) <= size(16) + 8);
+}
+
+/// A tree that would be a chain, or nothing, cannot be made here, and what says that it is one cannot be read.
+#[test]
+fn a_fan_out_of_less_than_two_is_refused_to_who_makes_it_and_to_who_sends_it() {
+    for number in [0, 1] {
+        assert_eq!(FanOut::new(number), Err(FanOutError(number)));
+        let bytes = postcard::to_stdvec(&number).expect("it can be sent");
+        assert!(postcard::from_bytes::<FanOut>(&bytes).is_err(), "{number}");
+    }
+    for fan_out in [FanOut::new(2).expect("at least two"), FanOut::ALL] {
+        let bytes = postcard::to_stdvec(&fan_out).expect("it can be sent");
+        assert_eq!(postcard::from_bytes(&bytes), Ok(fan_out));
+    }
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Handler<GetMembers> for Keeper {
             ranks: kept.iter().map(Kept::member).collect(),
             homes: kept.iter().map(|kept| kept.home).collect(),
             version: self.version,
-            fan_out: self.fan_out.get(),
+            fan_out: self.fan_out,
         })
     }
 }

@@ -86,6 +86,7 @@ mod tests {
 
     use super::super::table::Seat;
     use super::*;
+    use crate::plan::FanOut;
 
     fn table(mesh: u128, size: usize) -> Table {
         let extent = Extent::new([("r", size)]).expect("its size is allowed");
@@ -94,7 +95,7 @@ mod tests {
         Table {
             mesh: MeshId::from_random(mesh),
             version: 1,
-            fan_out: 2,
+            fan_out: FanOut::new(2).expect("at least two"),
             procs: MeshId::from_random(1),
             region: Arc::new(Region::all(extent)),
             seats: ValueMesh::uniform(size, seat),

@@ -26,7 +26,7 @@ pub struct Table {
     /// Higher than that of every table of the mesh before it.
     pub version: u64,
     /// How many processes each one sends to.
-    pub fan_out: usize,
+    pub fan_out: FanOut,
     /// The mesh of processes that the ranks live on.
     pub procs: MeshId,
     /// Which ranks of that, in the order of the ranks of the actors.
@@ -104,7 +104,6 @@ impl Book {
         if size > RANKS_MAX {
             return None;
         }
-        let fan_out = FanOut::new(table.fan_out).ok()?;
         let member = |rank: usize| {
             let node = table.peer(Rank::new(rank))?;
             // Nobody says yet which processes share a host.
@@ -116,7 +115,7 @@ impl Book {
         }
         let members =
             Members::new(table.version, members).ok()?.with_successors(successors(&table));
-        let whole = Arc::new(Plan::new(Arc::new(members), fan_out));
+        let whole = Arc::new(Plan::new(Arc::new(members), table.fan_out));
         Some(Self { table, whole, slices: Vec::new() })
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mesh_cast::shell::{
     Body, Cast, CasterRef, GetSeats, NotCast, Payload, RelayActor, Seat, Table, Tellings, Told,
 };
-use mesh_cast::{Failure, Kind, Outcome};
+use mesh_cast::{Failure, FanOut, Kind, Outcome};
 use mesh_core::{ActorId, Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
 use mesh_runtime::{
     Actor, ActorRef, Context, Handler, Handlers, Network, Proc, ProcConfig, ReplyTo, codec,
@@ -205,6 +205,7 @@ impl World {
         networks.push(caller);
         let region = Arc::new(Region::all(Extent::new([("r", size)]).expect("it is small")));
         let seats = seats.into_iter().collect();
+        let fan_out = FanOut::new(fan_out).expect("at least two");
         let table = Arc::new(Table { mesh, version: 1, fan_out, procs, region, seats, directory });
         Self { caster, table, from: None, networks, tallies }
     }

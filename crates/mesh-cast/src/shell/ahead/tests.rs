@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::super::message::{Body, Payload};
 use super::super::table::{Seat, Table};
 use super::*;
+use crate::plan::FanOut;
 
 /// Says what has come back to it.
 struct Caller(mpsc::UnboundedSender<ActorId>);
@@ -41,7 +42,7 @@ fn cast(from: Option<ActorId>, n_bytes: usize) -> Cast {
     let table = Table {
         mesh: MeshId::from_random(1),
         version: 1,
-        fan_out: 2,
+        fan_out: FanOut::new(2).expect("at least two"),
         procs: MeshId::from_random(2),
         region,
         seats: ValueMesh::uniform(4, seat),

@@ -10,6 +10,7 @@ use mesh_shape::{Extent, Region, ValueMesh};
 use super::super::message::{Body, Payload};
 use super::super::table::{Book, Seat, Table};
 use super::*;
+use crate::plan::FanOut;
 use crate::wire::Kind;
 
 fn actor(index: u64) -> ActorId {
@@ -22,7 +23,7 @@ fn cast(from: Option<u64>, ranks: Range<usize>, n_bytes: usize) -> (Cast, Plan<P
     let table = Arc::new(Table {
         mesh: MeshId::from_random(7),
         version: 1,
-        fan_out: 2,
+        fan_out: FanOut::new(2).expect("at least two"),
         procs: MeshId::from_random(1),
         region: Arc::new(Region::all(Extent::new([("r", 8)]).expect("its size is allowed"))),
         seats: ValueMesh::uniform(8, seat),

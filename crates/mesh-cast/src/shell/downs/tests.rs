@@ -10,6 +10,7 @@ use tokio::time::advance;
 use super::super::message::Body;
 use super::super::table::{Seat, Table};
 use super::*;
+use crate::plan::FanOut;
 use crate::wire::{CastId, Kind, LegId, Sender, Settled, StreamId};
 
 fn actor(number: u128) -> ActorId {
@@ -28,7 +29,7 @@ fn way_of(mesh: u128, to: u128, version: u64) -> Way {
     let table = Table {
         mesh: MeshId::from_random(mesh),
         version,
-        fan_out: 2,
+        fan_out: FanOut::new(2).expect("at least two"),
         procs: MeshId::from_random(2),
         seats: ValueMesh::uniform(4, seat),
         region,

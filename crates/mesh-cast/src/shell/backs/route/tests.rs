@@ -6,6 +6,7 @@ use mesh_core::{Incarnation, MeshId, ProcId};
 use mesh_shape::{Extent, Region, ValueMesh};
 
 use super::*;
+use crate::plan::FanOut;
 use crate::shell::table::{Seat, Table};
 
 /// In which life the processes of the ranks are.
@@ -19,7 +20,7 @@ fn book() -> Book {
     let table = Table {
         mesh: MeshId::from_random(7),
         version: 1,
-        fan_out: 2,
+        fan_out: FanOut::new(2).expect("at least two"),
         procs: MeshId::from_random(1),
         region: Arc::new(Region::all(extent)),
         seats: ValueMesh::uniform(4, seat),

@@ -33,11 +33,19 @@ pub enum RankError {
         /// How long the cast was given.
         within: Duration,
     },
-    /// As much as may wait down a tree waits for room already (`mesh_cast::Limits::waiting`). Nothing was sent: send
+    /// As much of this sender as may wait down a tree waits for room already (`mesh_cast::Limits::waiting`). Nothing was sent: send
     /// less, or wait for one cast before the next.
     #[error("not sent: too many wait for room at {}", room_at(ranks))]
     TooManyWait {
         /// As above. None if it waited behind others of its sender, for ranks that are not of that mesh or slice.
+        ranks: RankSet,
+    },
+    /// As much as all senders of this process may have waiting down a tree waits for room already
+    /// (`mesh_cast::Limits::waiting_in_all`), or as much of this sender as it may have of what is left for others. Nothing
+    /// was sent: try again later.
+    #[error("not sent: too many of all senders wait for room at {}", room_at(ranks))]
+    TooManyWaitTogether {
+        /// As above.
         ranks: RankSet,
     },
     /// The actor has let go of the call and has not answered it.
@@ -65,6 +73,9 @@ impl RankError {
         };
         match error {
             NotCast::TooMany { ranks } => Some(Self::TooManyWait { ranks: here(ranks) }),
+            NotCast::TooManyTogether { ranks } => {
+                Some(Self::TooManyWaitTogether { ranks: here(ranks) })
+            }
             NotCast::Late { ranks } => Some(match here(ranks) {
                 // It waited behind another of the same sender, for ranks that are not among these.
                 ranks if ranks.is_empty() => Self::Deadline { within },
@@ -164,5 +175,17 @@ mod tests {
         assert_eq!(text((3..5).into()), "not sent: too many wait for room at ranks 3..5");
         let elsewhere = "not sent: too many wait for room at ranks that are not of this slice";
         assert_eq!(text(RankSet::new()), elsewhere);
+    }
+
+    /// Each bound is told as what it is: of one the sender can do something about it, of the other nobody alone.
+    #[test]
+    fn the_bound_of_one_sender_is_told_apart_from_that_of_all() {
+        let region = Region::all(mesh_shape::Extent::new([("r", 8)]).unwrap());
+        let of = |error| RankError::of_cast(&error, &region, Duration::ZERO);
+        let ranks: RankSet = (3..4).into();
+        let own = of(NotCast::TooMany { ranks: ranks.clone() });
+        assert_eq!(own, Some(RankError::TooManyWait { ranks: ranks.clone() }));
+        let shared = of(NotCast::TooManyTogether { ranks: ranks.clone() });
+        assert_eq!(shared, Some(RankError::TooManyWaitTogether { ranks }));
     }
 }

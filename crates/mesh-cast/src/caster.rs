@@ -18,12 +18,16 @@ use crate::wire::{
 
 mod event;
 mod flight;
+mod loads;
 mod room;
 
 pub use event::{Effect, Event, Sent};
-pub use room::{Busy, Full};
+pub use room::{Busy, Full, Share, Until};
+
+pub(crate) use loads::News;
 
 use flight::{Flight, GivenUp};
+use loads::Loads;
 
 /// Casts to one mesh and its slices for one sender.
 ///
@@ -72,6 +76,8 @@ pub struct Caster<N, P, R> {
     /// What each position must have had before the next cast; nothing where nothing is said.
     expects: Overlay<Expect>,
     flights: BTreeMap<u64, Flight<N, P, R>>,
+    /// What they amount to. Invariant: it is counted anew wherever one of them changes.
+    loads: Loads,
     /// What was refused last.
     awaited: Option<(Kind, usize, Arc<Plan<N>>)>,
 }
@@ -89,6 +95,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             at: At::new(),
             expects: Overlay::new(),
             flights: BTreeMap::new(),
+            loads: Loads::new(),
             awaited: None,
         }
     }
@@ -104,11 +111,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     /// Casts a message for which there is room, since it was kept ([`keeping`](Self::keeping)): whoever casts keeps
     /// to it that no more than that are not [over](Settled::is_over), and that they are small.
     pub fn cast_ahead(&mut self, plan: Arc<Plan<N>>, payload: P, bytes: usize) -> Sent<N, P, R> {
-        let (number, effects) = self.send_out(plan, Kind::Cast, (payload, bytes));
-        if let Some(flight) = self.flights.get_mut(&number) {
-            flight.is_ahead = true;
-        }
-        (number, effects)
+        self.send_out(Flight::new(Kind::Cast, plan, (payload, bytes)).ahead())
     }
 
     /// Casts a message of so many bytes to the region of a plan. Returns its number, and what is to be
@@ -125,8 +128,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         bytes: usize,
     ) -> Result<Sent<N, P, R>, Full<P>> {
         match self.find_room((kind, bytes), &plan) {
-            Ok(()) => Ok(self.send_out(plan, kind, (payload, bytes))),
-            Err(busy) => Err(Full { message: payload, busy }),
+            Ok(()) => Ok(self.send_out(Flight::new(kind, plan, (payload, bytes)))),
+            Err((busy, until)) => Err(Full { message: payload, busy, until }),
         }
     }
 
@@ -144,13 +147,17 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         claim: impl FnOnce() -> bool,
     ) -> Result<Option<Sent<N, P, R>>, Full<P>> {
         match self.find_room((kind, bytes), &plan) {
-            Ok(()) => Ok(claim().then(|| self.send_out(plan, kind, (payload, bytes)))),
-            Err(busy) => Err(Full { message: payload, busy }),
+            Ok(()) => Ok(claim().then(|| self.send_out(Flight::new(kind, plan, (payload, bytes))))),
+            Err((busy, until)) => Err(Full { message: payload, busy, until }),
         }
     }
 
     /// If there is none, it is told when there is.
-    fn find_room(&mut self, (kind, bytes): (Kind, usize), plan: &Arc<Plan<N>>) -> Result<(), Busy> {
+    fn find_room(
+        &mut self,
+        (kind, bytes): (Kind, usize),
+        plan: &Arc<Plan<N>>,
+    ) -> Result<(), (Busy, Until)> {
         let room = self.room((kind, bytes), plan);
         if room.is_err() {
             self.awaited = Some((kind, bytes, Arc::clone(plan)));
@@ -158,13 +165,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         room
     }
 
-    fn send_out(
-        &mut self,
-        plan: Arc<Plan<N>>,
-        kind: Kind,
-        (payload, bytes): (P, usize),
-    ) -> Sent<N, P, R> {
-        let mut effects = Vec::new();
+    fn send_out(&mut self, mut flight: Flight<N, P, R>) -> Sent<N, P, R> {
+        let (plan, mut effects) = (Arc::clone(&flight.plan), Vec::new());
         self.learn(plan.members(), &mut effects);
         let settled = self.settled();
         self.last += 1;
@@ -174,12 +176,12 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             Expect::After(need) | Expect::From(need) if need <= settled.through => Expect::After(0),
             Expect::After(_) | Expect::From(_) => *expect,
         });
-        let mut flight = Flight::new(kind, Arc::clone(&plan), (payload, bytes));
         flight.expects = self.expects.clone();
         for run in plan.expecting().runs() {
             self.expects.insert(run, Expect::After(number));
         }
         let branches = flight.gather.spread(&plan, 0..plan.members().len(), &mut self.at);
+        self.loads.count(number, &mut flight);
         self.flights.insert(number, flight);
         self.send(number, branches, &settled, &mut effects);
         self.absorb(number, &mut effects);
@@ -256,8 +258,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
 
     /// Up to which cast all have arrived.
     fn through(&self) -> u64 {
-        let absent = self.flights.iter().find(|(_, flight)| !flight.absent.is_empty());
-        absent.map_or(self.last, |(number, _)| number - 1)
+        self.loads.absent.first().map_or(self.last, |number| number - 1)
     }
 
     /// How many casts are on their way.
@@ -376,6 +377,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         if flight.absent.is_empty() {
             flight.payload = None;
         }
+        self.loads.count(number, flight);
         if flight.is_over() {
             self.flights.remove(&number);
             effects.push(Effect::Finished { number });

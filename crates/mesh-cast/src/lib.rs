@@ -53,7 +53,7 @@ pub mod relay;
 pub mod shell;
 mod wire;
 
-pub use caster::{Busy, Caster, Full};
+pub use caster::{Busy, Caster, Full, Share, Until};
 pub use limits::Limits;
 pub use members::{Member, Members, MembersError};
 pub use plan::{FanOut, FanOutError, Plan, Split};

@@ -42,6 +42,13 @@ pub struct Limits {
     pub waiting: usize,
     /// How many bytes of messages may wait so. A larger message waits when there is no other.
     pub waiting_bytes: usize,
+    /// How many casts and calls of all of them together may wait for room. Once less than twice [`waiting`](Self::waiting)
+    /// is left of it, one sender has at most half of what is left, and always one if any is: so what becomes free is for
+    /// those who have less.
+    pub waiting_in_all: usize,
+    /// How many bytes of messages of all of them together; shared in the same way. A larger message waits when there is no
+    /// other.
+    pub waiting_bytes_in_all: usize,
     /// How often a caster tries to reach a node that the tree did not reach, in turn directly and through
     /// another node, before it gives it up.
     pub tries: u32,
@@ -56,21 +63,29 @@ pub struct Limits {
     pub legs: usize,
 }
 
+impl Limits {
+    /// Those that are used where nobody says otherwise.
+    pub const DEFAULT: Self = Self {
+        window: 64,
+        window_bytes: 64 << 20,
+        rank: 64,
+        calls: 512,
+        open: 1024,
+        open_bytes: 256 << 20,
+        waiting: 1024,
+        waiting_bytes: 64 << 20,
+        // Sixteen senders that wait for as much as they may, four of them with as many bytes.
+        waiting_in_all: 16_384,
+        waiting_bytes_in_all: 256 << 20,
+        tries: 4,
+        streams: 16_384,
+        back_bytes: 64 << 20,
+        legs: 64,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            window: 64,
-            window_bytes: 64 << 20,
-            rank: 64,
-            calls: 512,
-            open: 1024,
-            open_bytes: 256 << 20,
-            waiting: 1024,
-            waiting_bytes: 64 << 20,
-            tries: 4,
-            streams: 16_384,
-            back_bytes: 64 << 20,
-            legs: 64,
-        }
+        Self::DEFAULT
     }
 }

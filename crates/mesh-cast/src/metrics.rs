@@ -2,7 +2,8 @@
 
 use metrics::{Unit, counter, describe_counter};
 
-/// Casts and calls that were refused, since too many of their sender waited for room.
+/// Casts and calls that were refused, since too many waited for room, by the `bound` that was reached: `own`, that of their
+/// sender, or `shared`, that of all together.
 const REFUSED_CASTS_TOTAL: &str = "meshwarden_refused_casts_total";
 /// Casts that a relay refused, since it knows as many casters as it may.
 const REFUSED_LEGS_TOTAL: &str = "meshwarden_refused_legs_total";
@@ -19,6 +20,6 @@ pub(crate) fn count_refused_legs(n: u64) {
     }
 }
 
-pub(crate) fn count_refused_cast() {
-    counter!(REFUSED_CASTS_TOTAL).increment(1);
+pub(crate) fn count_refused_cast(bound: &'static str) {
+    counter!(REFUSED_CASTS_TOTAL, "bound" => bound).increment(1);
 }

@@ -19,8 +19,22 @@
 //! No user's code runs here: messages travel as bytes, and are decoded by whoever handles them. What is for an
 //! actor that has no room waits in a queue of its own, of which each caster fills no more than
 //! [`Limits::rank`](crate::Limits::rank): then what is for that rank waits at the caster, and nothing else does; and of
-//! each sender no more than [`Limits::waiting`](crate::Limits::waiting), with a deadline if it has one
+//! each sender no more than [`Limits::waiting`](crate::Limits::waiting), of all together no more than
+//! [`Limits::waiting_in_all`](crate::Limits::waiting_in_all), with a deadline if it has one
 //! ([`CasterRef::cast_until`]). What waits goes on in its order when a caster begins anew after a pause.
+//!
+//! # Who comes first
+//!
+//! Of casts that wait for the same rank, and for no other, the one that came first, and so of calls; and of one sender
+//! always the one that it has cast first. So whoever sends much comes again behind all that wait, and holds up for ever nobody who waits for
+//! one rank which takes what it is sent. What is for several ranks is cast when all of them have room at once: it keeps
+//! its turn at those that have refused it last, and others pass it at the rest. Where always another of its ranks is full
+//! it may wait until its deadline: give it one.
+//!
+//! Nobody fills what all share alone: sixteen senders with as much as each may have do, or four with as many bytes, and
+//! before that each may have no more than half of what is left. At the bound only what would have to wait is refused, and
+//! nothing that is for ranks with room; and each place that becomes free is for those who have fewest waiting. What
+//! programs send that are no actors counts for the rank that it waits for, as if each rank were a sender.
 
 mod ahead;
 mod backs;

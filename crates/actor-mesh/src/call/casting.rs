@@ -25,7 +25,10 @@ use crate::rank_error::RankError;
 /// # Cancellation
 ///
 /// Dropped while it waits, some ranks have been sent the message and some have not; by a tree, none have, unless each
-/// has a message of its own and these are more than 1 MiB together: they go in several parts.
+/// has a message of its own and these are more than 1 MiB together: they go in several parts. By a tree it may also be that
+/// room was found in that very moment: what the caster of the process has begun to send since this was polled last goes to
+/// all ranks, and nobody is told. Whoever must know whether it was sent polls it to its end, and bounds that by
+/// [`within`](Self::within), and not by dropping it: what ends so was sent to those that are not named, and to no other.
 #[must_use = "nothing is sent before it is awaited"]
 pub struct MeshCast<M: Message> {
     state: State<M>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mesh_shape::{Overlay, Rank, RankSet};
 
+use super::loads::Counted;
 use crate::gather::{At, Branch, Gather, Way};
 use crate::plan::Plan;
 use crate::wire::{Answer, Expect, Failure, Kind, Outcome, Unreached};
@@ -34,6 +35,8 @@ pub(super) struct Flight<N, P, R> {
     todo: RankSet,
     /// How often each has been tried again.
     tries: BTreeMap<usize, u32>,
+    /// What of it was counted last.
+    pub(super) counted: Counted,
 }
 
 /// A position that cannot be reached, for good.
@@ -56,7 +59,14 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
             gather: Gather::new(kind),
             todo: RankSet::new(),
             tries: BTreeMap::new(),
+            counted: Counted::default(),
         }
+    }
+
+    /// Room was kept for it.
+    pub(super) const fn ahead(mut self) -> Self {
+        self.is_ahead = true;
+        self
     }
 
     /// Whether nothing more is to be done about it.

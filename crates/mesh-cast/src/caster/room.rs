@@ -1,10 +1,9 @@
 //! Whether there is room for one more cast.
 
-use std::collections::BTreeMap;
-
 use mesh_shape::RankSet;
 
 use super::Caster;
+use super::loads::News;
 use crate::plan::Plan;
 use crate::wire::Kind;
 
@@ -17,6 +16,8 @@ pub struct Full<P> {
     pub message: P,
     /// What there is no room for.
     pub busy: Busy,
+    /// What else than an answer may make room.
+    pub until: Until,
 }
 
 /// What there is no room for.
@@ -40,86 +41,124 @@ impl Busy {
     }
 }
 
+/// How much one rank may have now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// How many casts and calls that it has not taken.
+    pub n: usize,
+    /// How many bytes of them.
+    pub bytes: usize,
+    /// How many calls that it has not answered.
+    pub n_calls: usize,
+}
+
+/// How much a rank would have to be allowed for there to be room at the first of those that have none, if nothing is
+/// taken or answered meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Until {
+    /// More casts and calls than this.
+    pub n: Option<usize>,
+    /// At least so many bytes.
+    pub bytes: Option<usize>,
+    /// More calls than this.
+    pub n_calls: Option<usize>,
+}
+
 impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
+    /// How much one rank may have now, of what all ranks share: no more than a part of what is left for others.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        let (limits, loads) = (&self.limits, &self.loads);
+        let left = limits.open.saturating_sub(self.kept).saturating_sub(loads.n);
+        let n_max = limits.rank.saturating_sub(self.kept).max(1);
+        Share {
+            n: (left / OPEN_PARTS).clamp(1, n_max),
+            bytes: limits.open_bytes.saturating_sub(loads.open_bytes).min(limits.window_bytes),
+            n_calls: limits.calls.saturating_sub(loads.n_calls).max(1),
+        }
+    }
+
     /// Whether there is room for a cast of so many bytes to the region of a plan.
     ///
     /// What all ranks share is shared by one rule: a rank may have no more than a part of what is left for others,
     /// and a rank that has nothing is never refused. So the more ranks take nothing, the less each of them can
-    /// have, and one that takes what it is sent is held up by no other.
-    pub(super) fn room(&self, (kind, bytes): (Kind, usize), plan: &Plan<N>) -> Result<(), Busy> {
-        let limits = &self.limits;
-        let flights = self.flights.values();
-        let kept = flights.filter(|it| it.payload.is_some()).map(|it| it.bytes);
-        let kept: usize = kept.sum();
+    /// have, and one that takes what it is sent is held up by no other. What all wait for is asked last: who waits for
+    /// a rank holds up nobody else.
+    pub(super) fn room(
+        &self,
+        (kind, bytes): (Kind, usize),
+        plan: &Plan<N>,
+    ) -> Result<(), (Busy, Until)> {
+        let (full, until) = self.full_ranks(plan.all_ranks(), bytes);
+        if !full.is_empty() {
+            return Err((Busy::Ranks(full), until));
+        }
+        if kind.wants_reply() {
+            let (silent, until) = self.silent_ranks(plan.all_ranks());
+            if !silent.is_empty() {
+                return Err((Busy::Calls(silent), until));
+            }
+        }
+        let (limits, kept) = (&self.limits, self.loads.kept_bytes);
         let has_bytes = kept == 0 || kept.saturating_add(bytes) <= limits.window_bytes;
         let window = limits.window.saturating_sub(self.kept as u64).max(1);
         if self.last - self.through() >= window || !has_bytes {
-            let mut absent = self.flights.values().map(|flight| &flight.absent);
-            let first = absent.find(|absent| !absent.is_empty());
-            return Err(Busy::All(first.cloned().unwrap_or_default()));
+            let first = self.loads.absent.first().and_then(|number| self.flights.get(number));
+            let absent = first.map(|flight| flight.absent.clone());
+            return Err((Busy::All(absent.unwrap_or_default()), Until::default()));
         }
-        let full = self.full_ranks(plan.all_ranks(), bytes);
-        if !full.is_empty() {
-            return Err(Busy::Ranks(full));
-        }
-        let silent = match kind.wants_reply() {
-            true => self.silent_ranks(plan.all_ranks()),
-            false => RankSet::new(),
-        };
-        if silent.is_empty() { Ok(()) } else { Err(Busy::Calls(silent)) }
+        Ok(())
     }
 
     /// Which of some ranks have so much to take that there is no room for so many bytes more.
-    fn full_ranks(&self, ranks: &RankSet, bytes: usize) -> RankSet {
-        let limits = &self.limits;
-        // What room was kept for takes nothing from others.
-        let waited = || self.flights.values().filter(|flight| !flight.is_ahead);
-        let open = || waited().filter(|flight| !flight.untaken.is_empty());
-        let left = limits.open.saturating_sub(self.kept).saturating_sub(waited().count());
-        let most = (left / OPEN_PARTS).clamp(1, limits.rank.saturating_sub(self.kept).max(1));
-        let many = over(open().map(|it| (&it.untaken, 1)), ranks, |n| n >= most);
-        let n_bytes = open().fold(0_usize, |sum, it| sum.saturating_add(it.bytes));
-        let most = limits.open_bytes.saturating_sub(n_bytes).min(limits.window_bytes);
-        let is_over = |sum: usize| sum > 0 && sum.saturating_add(bytes) > most;
-        many.union(&over(open().map(|it| (&it.untaken, it.bytes)), ranks, is_over))
+    fn full_ranks(&self, ranks: &RankSet, bytes: usize) -> (RankSet, Until) {
+        let (share, mut full, mut until) = (self.share(), RankSet::new(), Until::default());
+        for (run, load) in ranks.runs().flat_map(|run| self.loads.within(run)) {
+            let sum = load.bytes.saturating_add(bytes);
+            if load.n >= share.n {
+                until.n = least(until.n, load.n);
+            } else if load.bytes > 0 && sum > share.bytes {
+                until.bytes = least(until.bytes, sum);
+            } else {
+                continue;
+            }
+            full.insert_range(run);
+        }
+        (full, until)
     }
 
     /// Which of some ranks have so many calls to answer that there is no room for one more.
-    fn silent_ranks(&self, ranks: &RankSet) -> RankSet {
-        let calls = || self.flights.values().filter(|flight| flight.kind.wants_reply());
-        let most = self.limits.calls.saturating_sub(calls().count()).max(1);
-        over(calls().map(|it| (&it.pending, 1)), ranks, |n| n >= most)
+    fn silent_ranks(&self, ranks: &RankSet) -> (RankSet, Until) {
+        let (share, mut silent, mut until) = (self.share(), RankSet::new(), Until::default());
+        for (run, load) in ranks.runs().flat_map(|run| self.loads.within(run)) {
+            if load.n_calls >= share.n_calls {
+                until.n_calls = least(until.n_calls, load.n_calls);
+                silent.insert_range(run);
+            }
+        }
+        (silent, until)
+    }
+
+    /// What else may make room for so many bytes at ranks that have too much to take, if none of them has room now.
+    pub(crate) fn still_full(&self, ranks: &RankSet, bytes: usize) -> Option<Until> {
+        let (full, until) = self.full_ranks(ranks, bytes);
+        (full == *ranks).then_some(until)
+    }
+
+    /// The same of ranks that have too many calls to answer.
+    pub(crate) fn still_silent(&self, ranks: &RankSet) -> Option<Until> {
+        let (silent, until) = self.silent_ranks(ranks);
+        (silent == *ranks).then_some(until)
+    }
+
+    /// Where there may be more room since this was asked last, beside what [`share`](Self::share) says.
+    pub(crate) fn take_news(&mut self) -> News {
+        self.loads.take_news()
     }
 }
 
-/// Which of some ranks have too much, where each of the loads counts at the ranks that it is for.
-fn over<'a>(
-    loads: impl Iterator<Item = (&'a RankSet, usize)> + Clone,
-    ranks: &RankSet,
-    is_over: impl Fn(usize) -> bool,
-) -> RankSet {
-    let mut over = RankSet::new();
-    // No rank has more than all together.
-    let all = loads.clone().fold(0_usize, |sum, (_, load)| sum.saturating_add(load));
-    if !is_over(all) {
-        return over;
-    }
-    // Where it changes from one rank to the next: what begins there, and what ends.
-    let mut changes = BTreeMap::<usize, (usize, usize)>::new();
-    for (of, load) in loads {
-        for run in of.intersection(ranks).runs() {
-            changes.entry(run.start).or_default().0 += load;
-            changes.entry(run.end).or_default().1 += load;
-        }
-    }
-    let (mut sum, mut since) = (0, 0);
-    for (at, (begins, ends)) in changes {
-        if is_over(sum) {
-            over.insert_range(since..at);
-        }
-        (sum, since) = (sum + begins - ends, at);
-    }
-    over
+fn least(one: Option<usize>, other: usize) -> Option<usize> {
+    Some(one.map_or(other, |one| one.min(other)))
 }
 
 /// Which part of the casts and calls that may still be open one rank may have: a small one, so that a few that

@@ -17,7 +17,7 @@ use super::ahead::{AHEAD, Ahead};
 use super::caster_actor::{CasterActor, Gone, Look};
 use super::message::Payload;
 use super::queue::Queue;
-use super::submit::{Submit, Waiter};
+use super::submit::{Submit, Telling, Waiter};
 use super::table::Table;
 use crate::wire::{Kind, Outcome, Part};
 
@@ -99,10 +99,20 @@ pub enum NotCast {
         /// before.
         ranks: RankSet,
     },
-    /// As much as may wait waits for these ranks ([`Limits::waiting`](crate::Limits::waiting)): cast less, or wait for
-    /// each before the next.
+    /// As many casts of its sender wait for room as may ([`Limits::waiting`](crate::Limits::waiting)): cast less, or wait
+    /// for each before the next.
     #[error("too many wait for room: ranks {ranks} have not taken what was sent before")]
     TooMany {
+        /// As above.
+        ranks: RankSet,
+    },
+    /// As many casts of all senders of the process wait for room as may
+    /// ([`Limits::waiting_in_all`](crate::Limits::waiting_in_all)), or as many of its sender as it may have of what is left
+    /// for others: try again later.
+    #[error(
+        "too many of all senders wait for room: ranks {ranks} have not taken what was sent before"
+    )]
+    TooManyTogether {
         /// As above.
         ranks: RankSet,
     },
@@ -141,7 +151,10 @@ impl CasterRef {
     ///
     /// # Cancellation
     ///
-    /// Dropped while it waits for room, nothing is sent.
+    /// Dropped while it waits for room, nothing is sent, and its place is free. But the caster runs on another thread than
+    /// whoever waits: between the moment in which it finds room and the next poll of this future the message is on its
+    /// way, and dropped then, it arrives although nobody was told that it was sent. (A call is withdrawn.) Whoever must know
+    /// does not drop it, but gives it a deadline: [`cast_until`](Self::cast_until) is exact.
     ///
     /// # Errors
     ///
@@ -149,11 +162,18 @@ impl CasterRef {
     pub async fn cast(&self, cast: Cast) -> Result<Tellings, NotCast> {
         match self.submit(cast) {
             Ok(told) => Ok(told),
-            Err(mut waiter) => self.see_through(&mut waiter).await.map(|()| waiter.told),
+            Err(mut waiter) => {
+                self.see_through(&mut waiter.telling).await.map(|()| waiter.telling.told)
+            }
         }
     }
 
-    /// The same, but waits no longer than that.
+    /// The same, but waits no longer than that. Polled to its end it is exact: what is told as sent is on its way, and what
+    /// is told as late was sent to nobody and never is, also if room is found in the moment of its deadline.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`cast`](Self::cast).
     ///
     /// # Errors
     ///
@@ -163,26 +183,27 @@ impl CasterRef {
             Ok(told) => return Ok(told),
             Err(waiter) => waiter,
         };
-        match timeout_at(deadline, self.see_through(&mut waiter)).await {
-            Ok(sent) => sent.map(|()| waiter.told),
+        match timeout_at(deadline, self.see_through(&mut waiter.telling)).await {
+            Ok(sent) => sent.map(|()| waiter.telling.told),
             Err(_) => waiter.give_up(),
         }
     }
 
     /// Submits something behind all that was submitted before. What is made ahead nobody need wait for.
-    fn submit(&self, cast: Cast) -> Result<Tellings, Waiter> {
-        let (mut submit, waiter) = Submit::new(cast);
+    fn submit(&self, cast: Cast) -> Result<Tellings, Waiter<'_>> {
+        let (mut submit, telling) = Submit::new(cast);
         submit.ahead = Ahead::try_new(&submit.cast, &self.proc, &self.users.places);
         let is_ahead = submit.ahead.is_some();
-        self.users.queue.push(submit);
+        let queue = &self.users.queue;
+        let number = queue.push(submit);
         if !is_ahead {
-            return Err(waiter);
+            return Err(Waiter::new(telling, (queue, number)));
         }
         if self.look(None).is_none() {
             // Nobody casts it any more: what was made ahead comes back.
-            drop(self.users.queue.take());
+            drop(queue.take());
         }
-        Ok(waiter.told)
+        Ok(telling.told)
     }
 
     /// Has the caster look at what was submitted, another one if it is `ended`. `None` if none does so any more: those
@@ -201,13 +222,13 @@ impl CasterRef {
     }
 
     /// Sees to it that there is a caster until something is on its way.
-    async fn see_through(&self, waiter: &mut Waiter) -> Result<(), NotCast> {
+    async fn see_through(&self, telling: &mut Telling) -> Result<(), NotCast> {
         let mut ended = None;
         loop {
             let actor = self.look(ended).ok_or(NotCast::Ended)?;
             tokio::select! {
                 biased;
-                sent = &mut waiter.accepted => return sent.unwrap_or(Err(NotCast::Ended)),
+                sent = &mut telling.accepted => return sent.unwrap_or(Err(NotCast::Ended)),
                 // Before it was on its way; the next one goes on.
                 _ = actor.ended() => ended = Some(actor),
             }

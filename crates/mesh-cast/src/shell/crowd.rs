@@ -1,119 +1,445 @@
-//! `Crowd`: what waits for room in a caster, as those behind it see it.
+//! `Crowd`: what waits for room in a caster, and what stands in the way of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use mesh_core::{ActorId, PeerId};
-use mesh_shape::{Rank, RankSet};
+use mesh_shape::RankSet;
 
-use super::casters::Cast;
-use crate::caster::Busy;
+use crate::caster::{Busy, News, Share, Until};
 use crate::limits::Limits;
 use crate::plan::Plan;
 
-/// What waits. Who passes it neither overtakes a cast of the same sender (R2) nor takes its turn at a rank.
+mod doors;
+mod places;
+mod thresholds;
+
+pub(super) use places::Bound;
+
+use doors::Doors;
+use places::{Places, Whose};
+use thresholds::Thresholds;
+
+/// What waits, in the order in which it came. Who passes it neither overtakes a cast of the same sender (R2) nor takes
+/// its turn at a rank.
 ///
 /// Programs that are no actors look alike: one that casts and does not wait has no order, also without a tree.
 ///
+/// # State
+///
+/// Kept between looks: each that waits stands behind one thing that is in its way, and is looked at again when that has
+/// gone. That is, in this order: what its sender cast before; a rank at which one before it was refused; and that
+/// nothing can be cast at all before some ranks are reached. Who has none of these before him is tried; if he is
+/// refused, it is he whom others stand behind, until one of the ranks that refused him has room.
+///
+/// So an event costs what it makes room for: `O(log n)` for each that is looked at, of those `n` that wait.
+///
 /// # Bounds
 ///
-/// Of each actor, and of all that are none for each rank, at most [`Limits::waiting`] and
-/// [`Limits::waiting_bytes`]. So a rank that takes nothing leaves no less for who sends to others.
-pub(super) struct Crowd {
-    waiting: usize,
-    waiting_bytes: usize,
-    /// Nothing can be cast, before these ranks are reached.
-    unreached: Option<RankSet>,
-    /// The ranks that have too many calls to answer.
-    silent: RankSet,
+/// Those of [`Places`].
+#[derive(Debug)]
+pub(super) struct Crowd<T> {
+    waiting: BTreeMap<u64, Waiting<T>>,
+    /// Those whose obstacle may have gone.
+    due: BTreeSet<u64>,
+    places: Places,
+    /// What waits of each actor.
+    senders: BTreeMap<ActorId, BTreeSet<u64>>,
+    /// Who was refused since nothing can be cast before some ranks are reached, and those ranks.
+    unreached: Option<(u64, RankSet)>,
+    /// Who stands behind that.
+    behind_unreached: BTreeSet<u64>,
     /// The ranks that have too much to take.
+    full: Doors,
+    /// The ranks that have too many calls to answer.
+    silent: Doors,
+    thresholds: Thresholds,
+}
+
+/// What a crowd knows of one that waits.
+#[derive(Clone, Debug)]
+pub(super) struct Who {
+    pub(super) from: Option<ActorId>,
+    /// For the ranks that it is for, which are the same in all tables.
+    pub(super) plan: Arc<Plan<PeerId>>,
+    pub(super) is_call: bool,
+    pub(super) bytes: usize,
+    /// Whether room was kept for it: it stands behind its sender only.
+    pub(super) is_ahead: bool,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub(super) enum Turn<T> {
+    /// Cast it, and say what came of it: [`Crowd::done`] or [`Crowd::wait`].
+    Try(u64, T),
+    /// It may not wait.
+    Refuse(Refused<T>),
+}
+
+/// One that may not wait.
+#[derive(Debug)]
+pub(super) struct Refused<T> {
+    pub(super) what: T,
+    /// The ranks that have no room for it, or for what stands before it.
+    pub(super) ranks: RankSet,
+    pub(super) bound: Bound,
+    /// Whether it is the first of several.
+    pub(super) is_first: bool,
+}
+
+/// What ranks have no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// More to take.
+    Full,
+    /// More calls.
+    Silent,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    who: Who,
+    /// `None` while it is tried.
+    what: Option<T>,
+    /// In whose line it has a place; `None` before it has one.
+    whose: Option<Whose>,
+    behind: Behind,
+    /// At which ranks it was refused.
+    refused: Option<RefusedAt>,
+}
+
+#[derive(Debug)]
+struct RefusedAt {
+    lack: Lack,
     ranks: RankSet,
-    lines: BTreeMap<Whose, Line>,
+    until: Until,
+    /// Whether it was not tried there since: nobody passes it, but it says nothing of what is in its way now.
+    is_old: bool,
 }
 
-/// Whose casts stand in one line.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Whose {
-    Actor(ActorId),
-    /// Of all that are no actors, what waits for that rank first; if it waits for none that it is for, what is for that
-    /// rank first.
-    Others(Option<Rank>),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    /// It is due, or was refused itself.
+    Nothing,
+    /// Another one of its sender.
+    Sender,
+    /// One that was refused at that rank.
+    Rank(Lack, usize),
+    /// One that was refused since some ranks are not reached.
+    Unreached,
 }
 
-#[derive(Default)]
-struct Line {
-    n: usize,
-    bytes: usize,
-    /// The ranks that have no room for what is in it.
-    held_by: RankSet,
-}
-
-impl Crowd {
-    pub(super) const fn new(limits: &Limits) -> Self {
+impl<T> Crowd<T> {
+    pub(super) const fn new(limits: Limits) -> Self {
         Self {
-            waiting: limits.waiting,
-            waiting_bytes: limits.waiting_bytes,
+            waiting: BTreeMap::new(),
+            due: BTreeSet::new(),
+            places: Places::new(limits),
+            senders: BTreeMap::new(),
             unreached: None,
-            silent: RankSet::new(),
-            ranks: RankSet::new(),
-            lines: BTreeMap::new(),
+            behind_unreached: BTreeSet::new(),
+            full: Doors::new(),
+            silent: Doors::new(),
+            thresholds: Thresholds::new(),
         }
     }
 
-    /// If a cast must wait behind it, the ranks that have no room.
-    pub(super) fn holds(&self, cast: &Cast, plan: &Plan<PeerId>) -> Option<RankSet> {
-        let ranks = plan.all_ranks();
-        let by_silent = self.silent.intersection(ranks);
-        let by_silent = Some(by_silent).filter(|by| cast.kind.wants_reply() && !by.is_empty());
-        let by_full = Some(self.ranks.intersection(ranks)).filter(|by| !by.is_empty());
-        let all = [self.unreached.clone(), by_silent, by_full, self.holds_sender(cast)];
-        all.into_iter().flatten().reduce(|one, other| one.union(&other))
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
-    /// The same of a cast that there is room for: whether one of its sender waits.
-    pub(super) fn holds_sender(&self, cast: &Cast) -> Option<RankSet> {
-        let line = self.lines.get(&Whose::Actor(cast.payload.from?));
-        line.map(|line| line.held_by.clone())
+    /// One more comes. Its number is higher than that of all before it.
+    pub(super) fn come(&mut self, number: u64, who: Who, what: T) {
+        let (behind, what) = (Behind::Nothing, Some(what));
+        self.waiting.insert(number, Waiting { who, what, whose: None, behind, refused: None });
+        self.due.insert(number);
     }
 
-    /// Whether anything of theirs waits.
-    pub(super) fn has_line(&self, whose: &Whose) -> bool {
-        self.lines.contains_key(whose)
+    /// There may be more room than before.
+    pub(super) fn hear(&mut self, news: &News, share: &Share) {
+        self.due.append(&mut self.full.all_at(&news.ranks));
+        self.due.append(&mut self.silent.all_at(&news.ranks));
+        self.due.extend(self.thresholds.reached(share));
+        if news.has_arrived {
+            self.due.extend(self.unreached.as_ref().map(|(number, _)| *number));
+        }
     }
 
-    /// Whether one more may wait for ranks that have no room.
-    pub(super) fn has_place(&self, whose: Whose, cast: &Cast) -> bool {
-        let bytes = cast.payload.body.len();
-        self.lines.get(&whose).is_none_or(|line| {
-            line.n < self.waiting && line.bytes.saturating_add(bytes) <= self.waiting_bytes
-        })
+    /// Nothing is known any more of what is in the way: another caster goes on.
+    pub(super) fn begin_anew(&mut self) {
+        (self.full, self.silent) = (Doors::new(), Doors::new());
+        (self.thresholds, self.unreached) = (Thresholds::new(), None);
+        self.behind_unreached.clear();
+        for one in self.waiting.values_mut() {
+            (one.behind, one.refused) = (Behind::Nothing, None);
+        }
+        self.due = self.waiting.keys().copied().collect();
     }
 
-    /// One waits behind it, for ranks that have no room: what its sender casts later does so, too.
-    pub(super) fn follow(&mut self, whose: Whose, cast: &Cast, held_by: &RankSet) {
-        let line = self.lines.entry(whose).or_default();
-        line.n += 1;
-        line.bytes = line.bytes.saturating_add(cast.payload.body.len());
-        line.held_by = line.held_by.union(held_by);
+    /// What is to be done next, in the order in which they came. `lacks` says of ranks at which something of so many bytes
+    /// was refused what else may make room there, if all of them still have none.
+    pub(super) fn next(
+        &mut self,
+        lacks: impl Fn(Lack, usize, &RankSet) -> Option<Until>,
+    ) -> Option<Turn<T>> {
+        while let Some(number) = self.due.pop_first() {
+            if self.is_still_refused(number, &lacks) {
+                continue;
+            }
+            self.step_out(number);
+            let Some(behind) = self.obstacle(number) else {
+                let Some(one) = self.waiting.get_mut(&number) else { continue };
+                let Some(what) = one.what.take() else { continue };
+                return Some(Turn::Try(number, what));
+            };
+            self.give_way(number, behind == Behind::Unreached);
+            if let Some(refused) = self.place(number, None) {
+                return Some(Turn::Refuse(refused));
+            }
+            self.stand(number, behind);
+        }
+        None
     }
 
-    /// One waits since there is no room for it: it is before others in that.
-    pub(super) fn join(&mut self, busy: &Busy) {
+    /// One that was tried is on its way, or is not to be any more.
+    pub(super) fn done(&mut self, number: u64) {
+        drop(self.remove(number));
+    }
+
+    /// One that was tried found no room. It is refused if too many wait.
+    pub(super) fn wait(
+        &mut self,
+        number: u64,
+        what: T,
+        (busy, until): (Busy, Until),
+    ) -> Option<Refused<T>> {
+        self.waiting.get_mut(&number)?.what = Some(what);
+        if let Some(refused) = self.place(number, Some(busy.ranks())) {
+            return Some(refused);
+        }
         match busy {
-            Busy::All(ranks) => self.unreached = Some(ranks.clone()),
-            Busy::Calls(ranks) => self.silent = self.silent.union(ranks),
-            Busy::Ranks(ranks) => self.ranks = self.ranks.union(ranks),
+            Busy::All(ranks) => {
+                self.age(number);
+                let before = self.unreached.replace((number, ranks));
+                if let Some((later, _)) = before.filter(|(later, _)| *later != number) {
+                    self.stand(later, Behind::Unreached);
+                }
+            }
+            Busy::Ranks(ranks) => self.refuse_at(number, Lack::Full, (ranks, until)),
+            Busy::Calls(ranks) => self.refuse_at(number, Lack::Silent, (ranks, until)),
+        }
+        None
+    }
+
+    /// Whoever waited for it has gone: it is taken away, unless it is being tried. Returns which ranks had no room for it,
+    /// or for what stands before it; `None` if it is not there.
+    pub(super) fn leave(&mut self, number: u64) -> Option<(RankSet, Option<T>)> {
+        let is_tried = self.waiting.get(&number)?.what.is_none();
+        let held_by = self.held_by(number);
+        let what = if is_tried { None } else { self.remove(number) };
+        Some((held_by, what))
+    }
+
+    /// Whether all ranks that have refused one still do.
+    fn is_still_refused(
+        &mut self,
+        number: u64,
+        lacks: impl Fn(Lack, usize, &RankSet) -> Option<Until>,
+    ) -> bool {
+        let Some(one) = self.waiting.get_mut(&number) else { return true };
+        let Some(refused) = one.refused.as_mut().filter(|refused| !refused.is_old) else {
+            return false;
+        };
+        let Some(until) = lacks(refused.lack, one.who.bytes, &refused.ranks) else { return false };
+        let before = std::mem::replace(&mut refused.until, until);
+        self.thresholds.remove(number, &before);
+        self.thresholds.add(number, &until);
+        true
+    }
+
+    /// What is in the way of one that is looked at.
+    fn obstacle(&self, number: u64) -> Option<Behind> {
+        let who = &self.waiting.get(&number)?.who;
+        if self.first_of_sender(who).is_some_and(|first| first < number) {
+            return Some(Behind::Sender);
+        }
+        if who.is_ahead {
+            return None;
+        }
+        let ranks = who.plan.all_ranks();
+        let by_rank = |lack| {
+            let mut before = self.doors(lack).at(ranks).filter(|(_, first)| *first < number);
+            before.next().map(|(run, _)| Behind::Rank(lack, run.start))
+        };
+        let by_silent = || by_rank(Lack::Silent).filter(|_| who.is_call);
+        let is_before = |(first, _): &(u64, RankSet)| *first < number;
+        let by_all =
+            || self.unreached.as_ref().filter(|it| is_before(it)).map(|_| Behind::Unreached);
+        by_rank(Lack::Full).or_else(by_silent).or_else(by_all)
+    }
+
+    /// The ranks that have no room for one, or for what stands before it.
+    fn held_by(&self, number: u64) -> RankSet {
+        let Some(Waiting { who, .. }) = self.waiting.get(&number) else { return RankSet::new() };
+        let before = self.first_of_sender(who).filter(|first| *first < number);
+        let before = before.map_or_else(RankSet::new, |first| self.held_by(first));
+        if who.is_ahead {
+            return before;
+        }
+        let (ranks, mut all) = (who.plan.all_ranks(), before);
+        let is_now = |first: &u64| {
+            let refused = self.waiting.get(first).and_then(|one| one.refused.as_ref());
+            *first <= number && refused.is_some_and(|refused| !refused.is_old)
+        };
+        for lack in [Lack::Full, Lack::Silent] {
+            let by = self.doors(lack).at(ranks).filter(|(_, first)| is_now(first));
+            let counts = lack == Lack::Full || who.is_call;
+            by.filter(|_| counts).for_each(|(run, _)| all.insert_range(run));
+        }
+        match &self.unreached {
+            Some((first, ranks)) if *first <= number => all.union(ranks),
+            _ => all,
         }
     }
-}
 
-impl Whose {
-    /// In whose line a cast stands that waits for ranks, which may be others than those that it is for.
-    pub(super) fn of(cast: &Cast, held_by: &RankSet, plan: &Plan<PeerId>) -> Self {
-        let ranks = plan.all_ranks();
-        let first = || held_by.intersection(ranks).first().or_else(|| ranks.first());
-        cast.payload.from.map_or_else(|| Self::Others(first()), Self::Actor)
+    fn first_of_sender(&self, who: &Who) -> Option<u64> {
+        self.senders.get(&who.from?)?.first().copied()
+    }
+
+    /// Gives one a place, if it has none. It comes back if there is none for it. These ranks have refused it, or else it
+    /// stands behind others.
+    fn place(&mut self, number: u64, refused_by: Option<&RankSet>) -> Option<Refused<T>> {
+        if self.waiting.get(&number)?.whose.is_some() {
+            return None;
+        }
+        let ranks = refused_by.cloned().unwrap_or_else(|| self.held_by(number));
+        let one = self.waiting.get_mut(&number)?;
+        let who = &one.who;
+        let whose = Whose::of(who.from, &ranks, who.plan.all_ranks());
+        let bound = self.places.refuses(whose, who.bytes).filter(|_| !who.is_ahead);
+        if let Some(bound) = bound {
+            let is_first = self.places.note_refused(whose, bound);
+            let what = self.remove(number)?;
+            return Some(Refused { what, ranks, bound, is_first });
+        }
+        one.whose = Some(whose);
+        self.places.take(whose, who.bytes);
+        if let Some(from) = who.from {
+            self.senders.entry(from).or_default().insert(number);
+        }
+        None
+    }
+
+    fn stand(&mut self, number: u64, behind: Behind) {
+        match behind {
+            Behind::Nothing | Behind::Sender => (),
+            Behind::Rank(lack, rank) => self.doors_mut(lack).stand(rank, number),
+            Behind::Unreached => _ = self.behind_unreached.insert(number),
+        }
+        if let Some(one) = self.waiting.get_mut(&number) {
+            one.behind = behind;
+        }
+    }
+
+    /// It stands behind nothing any more. Who stood behind it there is looked at, too, if nothing is in their way.
+    fn step_out(&mut self, number: u64) {
+        let Some(one) = self.waiting.get_mut(&number) else { return };
+        match std::mem::replace(&mut one.behind, Behind::Nothing) {
+            Behind::Nothing | Behind::Sender => (),
+            Behind::Rank(lack, rank) => {
+                let next = self.doors_mut(lack).go(rank, number);
+                self.due.extend(next);
+            }
+            Behind::Unreached => {
+                self.behind_unreached.remove(&number);
+                if self.unreached.is_none() {
+                    self.due.extend(self.behind_unreached.first());
+                }
+            }
+        }
+    }
+
+    /// One was refused at these ranks: those that came later and were refused there stand behind it.
+    fn refuse_at(&mut self, number: u64, lack: Lack, (ranks, until): (RankSet, Until)) {
+        self.give_way(number, false);
+        for later in self.doors(lack).all_at(&ranks) {
+            let Some(refused) = self.waiting.get(&later).and_then(|it| it.refused.as_ref()) else {
+                continue;
+            };
+            let rank = refused.ranks.intersection(&ranks).first();
+            self.give_way(later, false);
+            self.step_out(later);
+            self.stand(later, Behind::Rank(lack, rank.map_or(0, |rank| rank.index())));
+        }
+        self.doors_mut(lack).refuse(number, &ranks);
+        self.thresholds.add(number, &until);
+        if let Some(one) = self.waiting.get_mut(&number) {
+            one.refused = Some(RefusedAt { lack, ranks, until, is_old: false });
+        }
+    }
+
+    /// Nobody stands behind one any more, but at ranks, if it `keeps` them: whoever stands there would stand behind it
+    /// elsewhere.
+    fn give_way(&mut self, number: u64, keeps: bool) {
+        if self.unreached.as_ref().is_some_and(|(first, _)| *first == number) {
+            self.unreached = None;
+            self.due.extend(self.behind_unreached.first());
+        }
+        if keeps {
+            return self.age(number);
+        }
+        let refused = self.waiting.get_mut(&number).and_then(|one| one.refused.take());
+        if let Some(RefusedAt { lack, ranks, until, .. }) = refused {
+            self.thresholds.remove(number, &until);
+            let first = self.doors_mut(lack).open(&ranks);
+            self.due.extend(first);
+        }
+    }
+
+    fn age(&mut self, number: u64) {
+        let one = self.waiting.get_mut(&number);
+        if let Some(refused) = one.and_then(|one| one.refused.as_mut()) {
+            refused.is_old = true;
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<T> {
+        self.due.remove(&number);
+        self.give_way(number, false);
+        self.step_out(number);
+        let Waiting { who, what, whose, .. } = self.waiting.remove(&number)?;
+        let Some(whose) = whose else { return what };
+        self.places.free(whose, who.bytes);
+        if let Some(from) = who.from
+            && let Some(line) = self.senders.get_mut(&from)
+        {
+            let was_first = line.first() == Some(&number);
+            line.remove(&number);
+            self.due.extend(line.first().filter(|_| was_first));
+            if line.is_empty() {
+                self.senders.remove(&from);
+            }
+        }
+        what
+    }
+
+    const fn doors(&self, lack: Lack) -> &Doors {
+        match lack {
+            Lack::Full => &self.full,
+            Lack::Silent => &self.silent,
+        }
+    }
+
+    const fn doors_mut(&mut self, lack: Lack) -> &mut Doors {
+        match lack {
+            Lack::Full => &mut self.full,
+            Lack::Silent => &mut self.silent,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walk;

@@ -1,10 +1,10 @@
 //! `Submit`: something that is to be cast, and who waits for it.
 
-use mesh_shape::RankSet;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::ahead::Ahead;
 use super::casters::{Cast, NotCast, Tellings, Told};
+use super::queue::Queue;
 
 /// Something is to be cast.
 pub(super) struct Submit {
@@ -14,44 +14,38 @@ pub(super) struct Submit {
     /// Told when it is on its way, or why it is not to be.
     pub(super) accepted: oneshot::Sender<Result<(), NotCast>>,
     pub(super) told: Option<mpsc::UnboundedSender<Told>>,
-    /// The ranks that have no room for it, as of when it was looked at last; `None` if it was not yet.
-    pub(super) held_by: watch::Sender<Option<RankSet>>,
 }
 
-/// Who waits for something to be cast.
-pub(super) struct Waiter {
+/// What is told of something that is to be cast.
+pub(super) struct Telling {
     pub(super) accepted: oneshot::Receiver<Result<(), NotCast>>,
-    pub(super) held_by: watch::Receiver<Option<RankSet>>,
     pub(super) told: Tellings,
 }
 
+/// Who waits for something to be cast. Dropped, it is not cast, unless it was claimed before.
+pub(super) struct Waiter<'a> {
+    pub(super) telling: Telling,
+    // Dropped after that: whoever looks at it before it leaves the queue sees that nobody waits.
+    stay: Stay<'a>,
+}
+
+struct Stay<'a> {
+    queue: &'a Queue,
+    number: u64,
+}
+
 impl Submit {
-    pub(super) fn new(cast: Cast) -> (Self, Waiter) {
+    pub(super) fn new(cast: Cast) -> (Self, Telling) {
         let (accepted, is_accepted) = oneshot::channel();
-        let (held_by, is_held_by) = watch::channel(None);
         let (told, tellings) = mpsc::unbounded_channel();
         let told = cast.kind.wants_reply().then_some(told);
-        let waiter = Waiter { accepted: is_accepted, held_by: is_held_by, told: tellings };
-        (Self { cast, ahead: None, accepted, told, held_by }, waiter)
+        let telling = Telling { accepted: is_accepted, told: tellings };
+        (Self { cast, ahead: None, accepted, told }, telling)
     }
 
     /// Whether whoever waited has gone.
     pub(super) fn is_gone(&self) -> bool {
         self.ahead.is_none() && self.accepted.is_closed()
-    }
-
-    /// Whether it has a place among those that wait.
-    pub(super) fn has_place(&self) -> bool {
-        self.held_by.borrow().is_some()
-    }
-
-    /// It keeps its place, or has one from now on: these ranks have no room for it.
-    pub(super) fn hold(&self, by: RankSet) {
-        self.held_by.send_if_modified(|held_by| {
-            let is_news = held_by.as_ref() != Some(&by);
-            *held_by = Some(by);
-            is_news
-        });
     }
 
     /// It is on its way, or it is not to be. Returns whether whoever waits hears that: if not, it is told that it was
@@ -64,14 +58,27 @@ impl Submit {
     }
 }
 
-impl Waiter {
+impl<'a> Waiter<'a> {
+    /// Of what has that number in a queue.
+    pub(super) const fn new(telling: Telling, (queue, number): (&'a Queue, u64)) -> Self {
+        Self { telling, stay: Stay { queue, number } }
+    }
+
     /// Its deadline has passed, and it is not sent any more. It may have been in the last moment.
     pub(super) fn give_up(mut self) -> Result<Tellings, NotCast> {
-        self.accepted.close();
-        if let Ok(sent) = self.accepted.try_recv() {
-            return sent.map(|()| self.told);
+        self.telling.accepted.close();
+        if let Ok(sent) = self.telling.accepted.try_recv() {
+            return sent.map(|()| self.telling.told);
         }
-        Err(NotCast::Late { ranks: self.held_by.borrow().clone().unwrap_or_default() })
+        let Stay { queue, number } = self.stay;
+        Err(NotCast::Late { ranks: queue.leave(number).unwrap_or_default() })
+    }
+}
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        // Which ranks had no room nobody asks any more.
+        drop(self.queue.leave(self.number));
     }
 }
 
@@ -79,21 +86,23 @@ impl Waiter {
 mod tests {
     use super::*;
 
-    fn waiter() -> (oneshot::Sender<Result<(), NotCast>>, Waiter) {
+    fn telling() -> (oneshot::Sender<Result<(), NotCast>>, Telling) {
         let (accepted, is_accepted) = oneshot::channel();
-        let (_, held_by) = watch::channel(Some((3..4).into()));
         let (_, told) = mpsc::unbounded_channel();
-        (accepted, Waiter { accepted: is_accepted, held_by, told })
+        (accepted, Telling { accepted: is_accepted, told })
     }
 
     /// R3: who is told at its deadline that something was sent to nobody sees it sent to nobody, and only then.
     #[test]
     fn what_was_sent_is_not_late_and_what_is_late_is_not_sent() {
-        let (accepted, at_last) = waiter();
+        let queue = Queue::default();
+        let (accepted, telling_at_last) = telling();
         assert!(Submit::answer(accepted, Ok(())));
+        let at_last = Waiter::new(telling_at_last, (&queue, 1));
         assert!(at_last.give_up().is_ok(), "in the last moment");
-        let (accepted, late) = waiter();
-        assert_eq!(late.give_up().err(), Some(NotCast::Late { ranks: (3..4).into() }));
+        let (accepted, telling) = telling();
+        let late = Waiter::new(telling, (&queue, 2));
+        assert!(matches!(late.give_up(), Err(NotCast::Late { .. })));
         assert!(!Submit::answer(accepted, Ok(())), "so it is not sent");
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use mesh_cast::shell::NotCast;
 use mesh_cast::{Kind, Limits};
+use mesh_core::ActorId;
 use mesh_testkit::fault_net::{FaultNet, Faults};
 use tokio::time::{Instant, timeout};
 
-use crate::world::{Later, Tell, World, replies};
+use crate::world::{Fill, Later, Tell, World, replies};
 
 /// Longer than anything here takes but what hangs, in seconds.
 const LONG: u64 = 200;
@@ -191,6 +192,42 @@ async fn what_waits_for_a_stuck_rank_has_a_bound_and_holds_up_no_other() {
     assert_eq!(of_an_actor.await.err(), Some(NotCast::Late { ranks: (3..4).into() }));
     waiting.await;
     assert_eq!(n_refused.get(), 7, "the others were late");
+}
+
+/// R2, R3: what all senders have waiting has a bound, too, and it is told apart from that of one. At it nothing is refused
+/// that is for ranks with room.
+#[tokio::test(start_paused = true)]
+async fn what_all_have_waiting_has_a_bound_and_holds_up_no_rank_with_room() {
+    let net = FaultNet::new(1, Faults::none());
+    let world = stuck(&net).await;
+    fill(&world).await;
+    let large = world.cast(Kind::Call, &Fill(vec![0; 15 << 20].into(), 1), Some(3..4));
+    let actor = world.caller().spawn::<crate::world::Tally>(()).id();
+    let refused = std::cell::RefCell::new(Vec::new());
+    let (caster, all_refused) = (&world.caster, &refused);
+    let some = (0..9 * 5).map(|number| {
+        let (mut cast, from) = (large.clone(), number / 5);
+        cast.payload.from = Some(ActorId { index: 1000 + from, ..actor });
+        async move {
+            let sent = caster.cast_until(cast, Instant::now() + Duration::from_secs(5)).await;
+            match sent.err() {
+                Some(NotCast::Late { .. }) => (),
+                error => all_refused.borrow_mut().push(error.expect("there is no room")),
+            }
+        }
+    });
+    let mut waiting = all_of(some);
+    assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err(), "the others wait");
+    let ranks: mesh_shape::RankSet = (3..4).into();
+    let own = NotCast::TooMany { ranks: ranks.clone() };
+    let shared = NotCast::TooManyTogether { ranks };
+    // Two have four each, then three, two and four times one: the ninth has none.
+    let n_each = [2, 3, 4, 4, 4, 4, 5];
+    let expected = [own.clone(), own].into_iter().chain(vec![shared; n_each.iter().sum()]);
+    assert_eq!(*refused.borrow(), expected.collect::<Vec<_>>());
+    let others = world.post_within(Duration::from_secs(1), (Kind::Call, &Tell(2)), Some(4..7));
+    assert!(others.await.is_ok());
+    waiting.await;
 }
 
 /// R1: calls that are open for long are many, and hold up no cast.

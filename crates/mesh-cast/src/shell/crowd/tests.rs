@@ -1,80 +1,149 @@
 //! Who waits behind whom, and how many may.
 
+use std::cell::Cell;
 use std::ops::Range;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use mesh_core::{Incarnation, MeshId, PortId, ProcId};
+use mesh_core::{Incarnation, MeshId, ProcId};
 use mesh_shape::{Extent, Region, ValueMesh};
 
-use super::super::message::{Body, Payload};
 use super::super::table::{Book, Seat, Table};
 use super::*;
 use crate::plan::FanOut;
-use crate::wire::Kind;
+
+mod random;
 
 fn actor(index: u64) -> ActorId {
     ActorId { proc: ProcId::from_random(1), life: Incarnation::FIRST, index }
 }
 
-/// A cast of an actor, or of a program that is none, to some ranks of eight.
-fn cast(from: Option<u64>, ranks: Range<usize>, n_bytes: usize) -> (Cast, Plan<PeerId>) {
+/// A tree over so many ranks, each of which is sent to directly.
+fn whole(size: usize) -> Arc<Plan<PeerId>> {
     let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2), since: 0 };
-    let table = Arc::new(Table {
+    let table = Table {
         mesh: MeshId::from_random(7),
         version: 1,
-        fan_out: FanOut::new(2).expect("at least two"),
+        fan_out: FanOut::new(size.max(2)).expect("at least two"),
         procs: MeshId::from_random(1),
-        region: Arc::new(Region::all(Extent::new([("r", 8)]).expect("its size is allowed"))),
-        seats: ValueMesh::uniform(8, seat),
+        region: Arc::new(Region::all(Extent::new([("r", size)]).expect("its size is allowed"))),
+        seats: ValueMesh::uniform(size, seat),
         directory: actor(1),
-    });
-    let book = Book::new(Arc::clone(&table)).expect("it holds together");
-    let plan = book.whole().within(ranks.clone());
-    let body = Body::Same(Bytes::from(vec![0; n_bytes]));
-    let port = PortId::named("test");
-    let payload = Payload { port, from: from.map(actor), except: RankSet::new(), body };
-    let (region, range, kind, gone) = (None, Some(ranks), Kind::Cast, RankSet::new());
-    (Cast { table, region, range, kind, name: "test", payload, gone }, plan)
+    };
+    Arc::clone(Book::new(Arc::new(table)).expect("it holds together").whole())
 }
 
-fn crowd() -> Crowd {
-    Crowd::new(&Limits { waiting: 2, waiting_bytes: 10, ..Limits::default() })
+/// A cast of an actor, or of a program that is none, to some of those ranks.
+fn who(plan: &Plan<PeerId>, from: Option<u64>, ranks: Range<usize>, bytes: usize) -> Who {
+    let (from, plan) = (from.map(actor), Arc::new(plan.within(ranks)));
+    Who { from, plan, is_call: false, bytes, is_ahead: false }
 }
 
-/// How many more casts may wait behind a crowd, for the same ranks.
-fn n_places(crowd: &mut Crowd, from: Option<u64>, held_by: Range<usize>) -> usize {
-    n_places_of(crowd, &cast(from, 0..8, 1), &held_by.into())
+/// A crowd before a caster that has no room at some ranks.
+struct Booth {
+    crowd: Crowd<()>,
+    plan: Arc<Plan<PeerId>>,
+    full: RankSet,
+    unreached: RankSet,
+    last: u64,
+    /// How often one was looked at.
+    n_looks: Cell<usize>,
 }
 
-fn n_places_of(crowd: &mut Crowd, (cast, plan): &(Cast, Plan<PeerId>), held_by: &RankSet) -> usize {
-    let whose = Whose::of(cast, held_by, plan);
-    let places = (0..9).take_while(|_| {
-        let has_place = crowd.has_place(whose, cast);
-        crowd.follow(whose, cast, held_by);
-        has_place
-    });
-    places.count()
+/// What becomes of one.
+#[derive(Debug, PartialEq)]
+enum Became {
+    Cast(u64),
+    Refused(u64, RankSet, Bound),
 }
+
+impl Booth {
+    fn new(limits: Limits) -> Self {
+        Self {
+            crowd: Crowd::new(limits),
+            plan: whole(8),
+            full: RankSet::new(),
+            unreached: RankSet::new(),
+            last: 0,
+            n_looks: Cell::new(0),
+        }
+    }
+
+    fn come(&mut self, from: Option<u64>, ranks: Range<usize>, bytes: usize) -> Vec<Became> {
+        self.last += 1;
+        self.crowd.come(self.last, who(&self.plan, from, ranks, bytes), ());
+        self.look()
+    }
+
+    /// How many of nine may wait.
+    fn n_places(&mut self, from: Option<u64>, ranks: Range<usize>) -> usize {
+        (0..9).filter(|_| self.come(from, ranks.clone(), 1).is_empty()).count()
+    }
+
+    /// Some ranks have room, for all that comes.
+    fn free(&mut self, ranks: Range<usize>) -> Vec<Became> {
+        self.full.remove_range(ranks.clone());
+        let news = News { ranks: ranks.into(), has_arrived: self.unreached.is_empty() };
+        self.crowd.hear(&news, &Share { n: 0, bytes: 0, n_calls: 0 });
+        self.look()
+    }
+
+    fn look(&mut self) -> Vec<Became> {
+        let mut became = Vec::new();
+        let count = || self.n_looks.set(self.n_looks.get() + 1);
+        let lacks = |_, _, ranks: &RankSet| {
+            count();
+            ranks.difference(&self.full).is_empty().then(Until::default)
+        };
+        while let Some(turn) = self.crowd.next(lacks) {
+            let refused = match turn {
+                Turn::Refuse(refused) => Some((self.last, refused)),
+                Turn::Try(number, ()) => {
+                    count();
+                    let ranks = self.crowd.waiting[&number].who.plan.all_ranks().clone();
+                    let full = ranks.intersection(&self.full);
+                    let busy = match (full.is_empty(), self.unreached.is_empty()) {
+                        (false, _) => Some(Busy::Ranks(full)),
+                        (true, false) => Some(Busy::All(self.unreached.clone())),
+                        (true, true) => None,
+                    };
+                    let Some(busy) = busy else {
+                        self.crowd.done(number);
+                        became.push(Became::Cast(number));
+                        continue;
+                    };
+                    let refused = self.crowd.wait(number, (), (busy, Until::default()));
+                    refused.map(|refused| (number, refused))
+                }
+            };
+            let refused = refused.map(|(number, it)| Became::Refused(number, it.ranks, it.bound));
+            became.extend(refused);
+        }
+        became
+    }
+}
+
+/// Few of each sender, and more of all together.
+const FEW: Limits = {
+    let limits = Limits { waiting: 2, waiting_bytes: 10, ..Limits::DEFAULT };
+    Limits { waiting_in_all: 100, waiting_bytes_in_all: 1000, ..limits }
+};
 
 /// R2: where nothing can be cast before one rank is reached, what programs send to others takes no place of what they
 /// send to that one, nor has it none for that.
 #[test]
 fn what_programs_send_to_others_has_places_where_one_rank_is_not_reached() {
-    let (mut crowd, unreached) = (crowd(), (3..4).into());
-    crowd.join(&Busy::All((3..4).into()));
-    let n_places =
-        [3..4, 5..8, 0..8].map(|it| n_places_of(&mut crowd, &cast(None, it, 1), &unreached));
+    let mut booth = Booth::new(FEW);
+    booth.unreached = (3..4).into();
+    let n_places = [3..4, 5..8, 0..8].map(|ranks| booth.n_places(None, ranks));
     assert_eq!(n_places, [2, 2, 0], "the last are for that rank, too");
 }
 
 /// R2: what one actor sends to a rank that takes nothing takes no place of others, nor what programs send to others.
 #[test]
 fn each_sender_has_places_of_its_own_and_programs_have_for_each_rank() {
-    let mut crowd = crowd();
-    crowd.join(&Busy::Ranks((3..4).into()));
+    let mut booth = Booth::new(FEW);
+    booth.full = (3..6).into();
     let all = [(Some(1), 3..4), (Some(2), 3..4), (None, 3..4), (None, 5..6)];
-    let n_places = all.map(|(from, held_by)| n_places(&mut crowd, from, held_by));
+    let n_places = all.map(|(from, ranks)| booth.n_places(from, ranks));
     assert_eq!(n_places, [2; 4]);
 }
 
@@ -82,29 +151,67 @@ fn each_sender_has_places_of_its_own_and_programs_have_for_each_rank() {
 #[test]
 fn what_waits_has_a_bound_in_bytes() {
     let has_place = |before: &[usize], bytes: usize| {
-        let (mut crowd, held_by, whose) = (crowd(), (3..4).into(), Whose::Actor(actor(1)));
-        before.iter().for_each(|n| crowd.follow(whose, &cast(Some(1), 0..8, *n).0, &held_by));
-        crowd.has_place(whose, &cast(Some(1), 0..8, bytes).0)
+        let mut booth = Booth::new(FEW);
+        booth.full = (3..4).into();
+        before.iter().for_each(|n| assert_eq!(booth.come(Some(1), 0..8, *n), []));
+        booth.come(Some(1), 0..8, bytes).is_empty()
     };
     assert!(has_place(&[], 11) && has_place(&[4], 6));
     assert!(!has_place(&[4], 7) && !has_place(&[11], 1));
 }
 
+/// R2, R3: what all have waiting has a bound, which says that it is that one; and whoever has nothing waiting has the
+/// place that becomes free, and not whoever has much.
+#[test]
+fn all_together_have_a_bound_and_who_has_little_waiting_comes_before_who_has_much() {
+    let limits = Limits { waiting: 8, waiting_in_all: 16, ..FEW };
+    let mut booth = Booth::new(Limits { waiting_bytes: 1000, ..limits });
+    booth.full = (3..4).into();
+    let n_places = [1, 2, 3, 4, 5, 6, 7].map(|from| booth.n_places(Some(from), 3..4));
+    assert_eq!(n_places, [5, 4, 2, 2, 1, 1, 1]);
+    let refused = booth.come(Some(8), 3..4, 1);
+    assert_eq!(refused, [Became::Refused(booth.last, (3..4).into(), Bound::Shared)]);
+    assert_eq!(booth.come(Some(8), 5..6, 1), [Became::Cast(booth.last)], "there is room");
+    assert!(booth.crowd.leave(1).is_some());
+    assert_eq!([1, 8, 9].map(|from| booth.n_places(Some(from), 3..4)), [0, 1, 0]);
+}
+
 /// The ranks that have no room are named, also to those who wait behind others.
 #[test]
 fn who_waits_is_told_which_ranks_have_no_room() {
-    let mut crowd = crowd();
-    let holds = |crowd: &Crowd, from, ranks: Range<usize>| {
-        let (cast, plan) = cast(from, ranks, 1);
-        crowd.holds(&cast, &plan)
+    let mut booth = Booth::new(Limits { waiting: 9, ..FEW });
+    booth.full = (3..5).into();
+    let told = |booth: &mut Booth, from, ranks| {
+        let became = booth.come(from, ranks, 1);
+        became.is_empty().then(|| booth.crowd.leave(booth.last).expect("it waits").0)
     };
-    assert_eq!(holds(&crowd, Some(1), 0..8), None);
-    crowd.join(&Busy::Ranks((3..5).into()));
-    crowd.follow(Whose::Actor(actor(1)), &cast(Some(1), 0..8, 1).0, &(3..5).into());
-    assert_eq!(holds(&crowd, None, 4..8), Some((4..5).into()));
-    assert_eq!(holds(&crowd, None, 5..8), None);
-    assert_eq!(holds(&crowd, Some(1), 5..8), Some((3..5).into()), "it is behind its own");
-    assert_eq!(holds(&crowd, Some(2), 5..8), None);
-    crowd.join(&Busy::All((7..8).into()));
-    assert_eq!(holds(&crowd, Some(2), 0..1), Some((7..8).into()));
+    assert_eq!(booth.come(Some(1), 0..8, 1), []);
+    assert_eq!(told(&mut booth, None, 4..8), Some((4..5).into()));
+    assert_eq!(told(&mut booth, None, 5..8), None);
+    assert_eq!(told(&mut booth, Some(1), 5..8), Some((3..5).into()), "it is behind its own");
+    assert_eq!(told(&mut booth, Some(2), 5..8), None);
+    booth.unreached = (7..8).into();
+    assert_eq!(booth.come(Some(2), 0..1, 1), []);
+    assert_eq!(told(&mut booth, Some(3), 0..1), Some((7..8).into()));
+}
+
+/// A thousand wait, and an event looks at those that it may make room for, and at nobody else.
+#[test]
+fn an_event_looks_at_nobody_whom_it_makes_no_room_for() {
+    let mut booth = Booth::new(Limits::DEFAULT);
+    booth.full = (0..8).into();
+    for number in 0..1000 {
+        let from = Some(number % 500).filter(|from| from % 2 == 0);
+        assert_eq!(booth.come(from, (number as usize % 7)..7, 1), []);
+    }
+    let n_looks = |booth: &mut Booth, ranks| {
+        booth.n_looks.set(0);
+        (booth.free(ranks).len(), booth.n_looks.take())
+    };
+    assert_eq!(n_looks(&mut booth, 7..8), (0, 0), "nobody waits there");
+    let (_, n) = n_looks(&mut booth, 3..4);
+    assert!(n <= 4, "the first that waits there: {n}");
+    booth.crowd.leave(500);
+    booth.n_looks.set(0);
+    assert_eq!((booth.look(), booth.n_looks.get()), (vec![], 0), "it was not the first");
 }

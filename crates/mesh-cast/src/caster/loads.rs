@@ -1,0 +1,173 @@
+//! `Loads`: what ranks have that they have not taken or not answered, counted as it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use mesh_shape::RankSet;
+
+use super::flight::Flight;
+
+/// What all casts that are on their way amount to, so that nobody counts them to learn whether there is room.
+///
+/// Run-coded: what is alike for many ranks is kept once.
+#[derive(Clone, Debug)]
+pub(super) struct Loads {
+    /// How many casts and calls are open, but for those that room was kept for.
+    pub(super) n: usize,
+    /// How many bytes of those are not taken everywhere.
+    pub(super) open_bytes: usize,
+    /// How many bytes of messages have not arrived everywhere.
+    pub(super) kept_bytes: usize,
+    pub(super) n_calls: usize,
+    /// The casts that have not arrived everywhere.
+    pub(super) absent: BTreeSet<u64>,
+    /// From each rank on, up to the next that is named. Invariant: no two neighbours are equal.
+    by_rank: BTreeMap<usize, Load>,
+    news: News,
+}
+
+/// What one rank has to take, and to answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) n: usize,
+    pub(super) bytes: usize,
+    pub(super) n_calls: usize,
+}
+
+/// Where there may be more room than before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// The ranks that have taken something, or have answered.
+    pub(crate) ranks: RankSet,
+    /// Whether something has arrived everywhere.
+    pub(crate) has_arrived: bool,
+}
+
+/// What of one cast is counted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    n: usize,
+    open_bytes: usize,
+    kept_bytes: usize,
+    n_calls: usize,
+    is_absent: bool,
+    untaken: RankSet,
+    pending: RankSet,
+}
+
+impl Loads {
+    pub(super) const fn new() -> Self {
+        let news = News { ranks: RankSet::new(), has_arrived: false };
+        Self {
+            n: 0,
+            open_bytes: 0,
+            kept_bytes: 0,
+            n_calls: 0,
+            absent: BTreeSet::new(),
+            by_rank: BTreeMap::new(),
+            news,
+        }
+    }
+
+    /// Counts a cast as it is now.
+    pub(super) fn count<N, P, R>(&mut self, number: u64, flight: &mut Flight<N, P, R>) {
+        let now = Counted::of(flight);
+        let before = std::mem::replace(&mut flight.counted, now.clone());
+        let changed = |before: usize, now: usize, sum: usize| sum - before + now;
+        self.n = changed(before.n, now.n, self.n);
+        self.n_calls = changed(before.n_calls, now.n_calls, self.n_calls);
+        self.open_bytes = changed(before.open_bytes, now.open_bytes, self.open_bytes);
+        self.kept_bytes = changed(before.kept_bytes, now.kept_bytes, self.kept_bytes);
+        if now.is_absent {
+            self.absent.insert(number);
+        } else if self.absent.remove(&number) {
+            self.news.has_arrived = true;
+        }
+        let bytes = flight.bytes;
+        self.shift((&before.untaken, &now.untaken), |load, is_more| {
+            load.n = if is_more { load.n + 1 } else { load.n - 1 };
+            load.bytes = if is_more { load.bytes + bytes } else { load.bytes - bytes };
+        });
+        self.shift((&before.pending, &now.pending), |load, is_more| {
+            load.n_calls = if is_more { load.n_calls + 1 } else { load.n_calls - 1 };
+        });
+    }
+
+    /// What has changed since this was asked last.
+    pub(super) fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+
+    /// What the ranks of a range have, where they have anything.
+    pub(super) fn within(
+        &self,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = (Range<usize>, &Load)> {
+        let first = self.by_rank.range(..=range.start).next_back().map_or(range.start, |it| *it.0);
+        let starts = self.by_rank.range(first..range.end);
+        let ends = self.by_rank.range(first..range.end).skip(1).map(|(at, _)| *at);
+        let runs = starts.zip(ends.chain([range.end]));
+        runs.map(move |((at, load), end)| ((*at).max(range.start)..end, load))
+            .filter(|(_, load)| **load != Load::default())
+    }
+
+    /// Of some ranks something has changed: at those that are new there is more, at those that are not there any more
+    /// less.
+    fn shift(&mut self, (before, now): (&RankSet, &RankSet), apply: impl Fn(&mut Load, bool)) {
+        if before == now {
+            return;
+        }
+        for run in now.difference(before).runs() {
+            self.change(run, |load| apply(load, true));
+        }
+        for run in before.difference(now).runs() {
+            self.change(run.clone(), |load| apply(load, false));
+            self.news.ranks.insert_range(run);
+        }
+    }
+
+    fn change(&mut self, range: Range<usize>, apply: impl Fn(&mut Load)) {
+        self.split(range.start);
+        self.split(range.end);
+        self.by_rank.range_mut(range.clone()).for_each(|(_, load)| apply(load));
+        self.join(range.start);
+        self.join(range.end);
+    }
+
+    /// From that rank on it may be another.
+    fn split(&mut self, at: usize) {
+        let load = self.by_rank.range(..=at).next_back().map(|(_, load)| *load);
+        self.by_rank.entry(at).or_insert_with(|| load.unwrap_or_default());
+    }
+
+    /// From that rank on it is another only if it differs.
+    fn join(&mut self, at: usize) {
+        let before = self.by_rank.range(..at).next_back().map(|(_, load)| *load);
+        if self.by_rank.get(&at) == Some(&before.unwrap_or_default()) {
+            self.by_rank.remove(&at);
+        }
+    }
+}
+
+impl Counted {
+    fn of<N, P, R>(flight: &Flight<N, P, R>) -> Self {
+        if flight.untaken.is_empty() && flight.pending.is_empty() {
+            return Self::default();
+        }
+        let is_call = flight.kind.wants_reply();
+        // What room was kept for takes nothing from others.
+        let untaken = if flight.is_ahead { RankSet::new() } else { flight.untaken.clone() };
+        Self {
+            n: usize::from(!flight.is_ahead),
+            open_bytes: if untaken.is_empty() { 0 } else { flight.bytes },
+            kept_bytes: if flight.payload.is_some() { flight.bytes } else { 0 },
+            n_calls: usize::from(is_call),
+            is_absent: !flight.absent.is_empty(),
+            untaken,
+            pending: if is_call { flight.pending.clone() } else { RankSet::new() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

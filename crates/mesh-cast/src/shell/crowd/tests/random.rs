@@ -1,0 +1,212 @@
+//! A crowd does what looking at all that waits would do, in the same order.
+
+use proptest::prelude::*;
+
+use super::super::walk::{Came, Effect, TestCaster, Walk, cast};
+use super::*;
+use crate::caster::Caster;
+use crate::wire::{Answer, Leg, Outcome, Progress, StreamId};
+
+const RANKS: usize = 7;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    Come {
+        from: Option<u64>,
+        ranks: Range<usize>,
+        is_call: bool,
+        bytes: usize,
+        is_ahead: bool,
+    },
+    /// Whoever waits for the one of that place has gone.
+    Leave(usize),
+    /// The leg of that place comes so far, of which there are three steps.
+    Said {
+        place: usize,
+        how_far: usize,
+    },
+    /// Another caster goes on.
+    Begin,
+}
+
+fn step(bytes: Range<usize>) -> impl Strategy<Value = Step> {
+    let from = prop_oneof![2 => Just(None), 3 => (0..4_u64).prop_map(Some)];
+    let ranks = (0..RANKS, 1..4_usize).prop_map(|(at, n)| at..(at + n).min(RANKS));
+    let come = (from, ranks, any::<bool>(), bytes, 0..8).prop_map(|it| {
+        let (from, ranks, is_call, bytes, chance) = it;
+        Step::Come { from, ranks, is_call, bytes, is_ahead: chance == 0 && !is_call }
+    });
+    let said = (0..40_usize, 0..3_usize).prop_map(|(place, how_far)| Step::Said { place, how_far });
+    prop_oneof![
+        40 => come,
+        5 => (0..10_usize).prop_map(Step::Leave),
+        50 => said,
+        1 => Just(Step::Begin)
+    ]
+}
+
+/// The same caster twice, one before a crowd and one before its model.
+struct Both {
+    casters: [TestCaster; 2],
+    crowd: Crowd<()>,
+    walk: Walk,
+    plan: Arc<Plan<PeerId>>,
+    last: u64,
+    waiting: Vec<u64>,
+    legs: Vec<(PeerId, Leg<()>)>,
+}
+
+fn limits() -> Limits {
+    let few = Limits { window: 6, window_bytes: 14, rank: 3, calls: 5, ..Limits::default() };
+    let few = Limits { open: 18, open_bytes: 40, waiting: 4, waiting_bytes: 12, ..few };
+    Limits { waiting_in_all: 10, waiting_bytes_in_all: 30, ..few }
+}
+
+impl Both {
+    fn new(limits: Limits, is_patient: bool) -> Self {
+        let stream = StreamId { caster: actor(9), mesh: MeshId::from_random(7) };
+        let caster = || Caster::new(stream, limits).keeping(1);
+        Self {
+            casters: [caster(), caster()],
+            crowd: Crowd::new(limits),
+            walk: Walk::new(limits, is_patient),
+            plan: whole(RANKS),
+            last: 0,
+            waiting: Vec::new(),
+            legs: Vec::new(),
+        }
+    }
+
+    /// What becomes of whom, for crowd and model.
+    fn run(&mut self, step: Step) -> [Vec<Came>; 2] {
+        match step {
+            Step::Come { from, ranks, is_call, bytes, is_ahead } => {
+                self.last += 1;
+                let who = Who { is_call, is_ahead, ..who(&self.plan, from, ranks, bytes) };
+                self.waiting.push(self.last);
+                self.walk.come(self.last, who.clone());
+                self.crowd.come(self.last, who, ());
+            }
+            Step::Leave(place) if place < self.waiting.len() => {
+                let number = self.waiting.remove(place);
+                self.walk.leave(number);
+                assert!(self.crowd.leave(number).is_some());
+            }
+            Step::Said { place, how_far } if place < self.legs.len() => self.said(place, how_far),
+            Step::Begin => {
+                self.crowd.begin_anew();
+                self.walk.begin_anew();
+            }
+            Step::Leave(_) | Step::Said { .. } => (),
+        }
+        let [ours, theirs] = &mut self.casters;
+        let news = theirs.take_news();
+        let came = [by_crowd(&mut self.crowd, ours), self.walk.look(theirs, &news)];
+        for came in &came[0] {
+            let (Came::Cast(number, _) | Came::Refused(number, _)) = came;
+            self.waiting.retain(|waiting| waiting != number);
+            if let Came::Cast(_, effects) = came {
+                self.legs.extend(effects.iter().filter_map(|effect| match effect {
+                    Effect::Forward { to, leg } => Some((*to, leg.clone())),
+                    Effect::PassOn { .. }
+                    | Effect::Resolved { .. }
+                    | Effect::Merged { .. }
+                    | Effect::Finished { .. }
+                    | Effect::Room => None,
+                }));
+            }
+        }
+        came
+    }
+
+    fn said(&mut self, place: usize, how_far: usize) {
+        let (to, leg) = self.legs[place].clone();
+        let wants_reply = leg.kind.wants_reply();
+        let (outcome, progress) = match how_far {
+            0 => (Outcome::Arrived, Progress::Delivered),
+            1 if wants_reply => (Outcome::Taken, Progress::Delivered),
+            _ if wants_reply => (Outcome::Replied(()), Progress::Done),
+            _ => (Outcome::Taken, Progress::Done),
+        };
+        if progress == Progress::Done {
+            self.legs.remove(place);
+        }
+        let outcomes = mesh_shape::Overlay::from_range(leg.range, outcome);
+        let (unreached, merged) = (mesh_shape::Overlay::new(), None);
+        let answer = Answer { cast: leg.cast, leg: leg.id, progress, outcomes, unreached, merged };
+        let event = crate::caster::Event::Answered(to, answer);
+        // That there is room again is told of what was refused last, which need not be the same.
+        let effects = self.casters.each_mut().map(|caster| {
+            let mut effects = caster.step(event.clone());
+            effects.retain(|effect| *effect != Effect::Room);
+            effects
+        });
+        assert_eq!(effects[0], effects[1]);
+    }
+}
+
+/// What a crowd does at one look.
+fn by_crowd(crowd: &mut Crowd<()>, caster: &mut TestCaster) -> Vec<Came> {
+    let mut came = Vec::new();
+    crowd.hear(&caster.take_news(), &caster.share());
+    let numbers: Vec<u64> = crowd.waiting.keys().copied().collect();
+    while let Some(turn) = crowd.next(|lack, bytes, ranks| match lack {
+        Lack::Full => caster.still_full(ranks, bytes),
+        Lack::Silent => caster.still_silent(ranks),
+    }) {
+        let (number, refused) = match turn {
+            Turn::Refuse(refused) => (*numbers.last().expect("it came last"), refused),
+            Turn::Try(number, ()) => {
+                let who = crowd.waiting[&number].who.clone();
+                match cast(caster, &who) {
+                    Ok(effects) => {
+                        crowd.done(number);
+                        came.push(Came::Cast(number, effects));
+                        continue;
+                    }
+                    Err(full) => match crowd.wait(number, (), full) {
+                        Some(refused) => (number, refused),
+                        None => continue,
+                    },
+                }
+            }
+        };
+        came.push(Came::Refused(number, refused.bound));
+    }
+    came
+}
+
+fn compare(limits: Limits, is_patient: bool, steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut both = Both::new(limits, is_patient);
+    for step in steps {
+        let text = format!("{step:?}");
+        let [crowd, walk] = both.run(step);
+        prop_assert_eq!(crowd, walk, "after {}", text);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// R2, R3
+    #[test]
+    fn a_crowd_does_what_looking_at_all_would_do(
+        steps in prop::collection::vec(step(0..6), 1..160)
+    ) {
+        compare(limits(), true, steps)?;
+    }
+
+    /// R2, R3: where all are of one size it makes no difference whether those are tried each time who wait for ranks that
+    /// have no room.
+    #[test]
+    fn of_one_size_a_crowd_does_what_trying_all_would_do(
+        steps in prop::collection::vec(step(1..2), 1..160)
+    ) {
+        let limits = Limits { waiting: 1000, waiting_in_all: 100_000, ..limits() };
+        let limits = Limits { waiting_bytes: 1 << 20, waiting_bytes_in_all: 1 << 30, ..limits };
+        let limits = Limits { window_bytes: 1 << 20, open_bytes: 1 << 30, ..limits };
+        compare(limits, false, steps)?;
+    }
+}

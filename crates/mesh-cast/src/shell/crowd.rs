@@ -1,20 +1,20 @@
 //! `Crowd`: what waits for room in a caster, and what stands in the way of each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use mesh_core::{ActorId, PeerId};
+use mesh_core::ActorId;
 use mesh_shape::RankSet;
 
 use crate::caster::{Busy, News, Share, Until};
 use crate::limits::Limits;
-use crate::plan::Plan;
 
 mod doors;
 mod places;
 mod thresholds;
+mod turn;
 
 pub(super) use places::Bound;
+pub(super) use turn::{Lack, Refused, Turn, Who};
 
 use doors::Doors;
 use places::{Places, Whose};
@@ -54,47 +54,6 @@ pub(super) struct Crowd<T> {
     /// The ranks that have too many calls to answer.
     silent: Doors,
     thresholds: Thresholds,
-}
-
-/// What a crowd knows of one that waits.
-#[derive(Clone, Debug)]
-pub(super) struct Who {
-    pub(super) from: Option<ActorId>,
-    /// For the ranks that it is for, which are the same in all tables.
-    pub(super) plan: Arc<Plan<PeerId>>,
-    pub(super) is_call: bool,
-    pub(super) bytes: usize,
-    /// Whether room was kept for it: it stands behind its sender only.
-    pub(super) is_ahead: bool,
-}
-
-/// What is to be done next.
-#[derive(Debug)]
-pub(super) enum Turn<T> {
-    /// Cast it, and say what came of it: [`Crowd::done`] or [`Crowd::wait`].
-    Try(u64, T),
-    /// It may not wait.
-    Refuse(Refused<T>),
-}
-
-/// One that may not wait.
-#[derive(Debug)]
-pub(super) struct Refused<T> {
-    pub(super) what: T,
-    /// The ranks that have no room for it, or for what stands before it.
-    pub(super) ranks: RankSet,
-    pub(super) bound: Bound,
-    /// Whether it is the first of several.
-    pub(super) is_first: bool,
-}
-
-/// What ranks have no room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lack {
-    /// More to take.
-    Full,
-    /// More calls.
-    Silent,
 }
 
 #[derive(Debug)]
@@ -166,8 +125,13 @@ impl<T> Crowd<T> {
         }
     }
 
-    /// Nothing is known any more of what is in the way: another caster goes on.
+    /// Nothing is known any more of what is in the way: another caster goes on. What the one before it was trying, if it
+    /// failed at that, has ended with it.
     pub(super) fn begin_anew(&mut self) {
+        let tried = self.waiting.iter().filter(|(_, one)| one.what.is_none());
+        for number in tried.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.done(number);
+        }
         (self.full, self.silent) = (Doors::new(), Doors::new());
         (self.thresholds, self.unreached) = (Thresholds::new(), None);
         self.behind_unreached.clear();

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::Arc;
 
-use mesh_core::{Incarnation, MeshId, ProcId};
+use mesh_core::{Incarnation, MeshId, PeerId, ProcId};
 use mesh_shape::{Extent, Region, ValueMesh};
 
 use super::super::table::{Book, Seat, Table};
 use super::*;
-use crate::plan::FanOut;
+use crate::plan::{FanOut, Plan};
 
 mod random;
 
@@ -214,4 +215,18 @@ fn an_event_looks_at_nobody_whom_it_makes_no_room_for() {
     booth.crowd.leave(500);
     booth.n_looks.set(0);
     assert_eq!((booth.look(), booth.n_looks.get()), (vec![], 0), "it was not the first");
+}
+
+/// R3: a caster that fails at one leaves the others to the next, and nobody stands behind the one.
+#[test]
+fn what_a_caster_has_failed_at_is_in_nobodys_way() {
+    let mut booth = Booth::new(FEW);
+    booth.full = (3..4).into();
+    assert_eq!((booth.come(Some(1), 3..4, 1), booth.come(Some(1), 5..6, 1)), (vec![], vec![]));
+    booth.full = RankSet::new();
+    booth.crowd.begin_anew();
+    assert!(matches!(booth.crowd.next(|_, _, _| None), Some(Turn::Try(1, ()))));
+    booth.crowd.begin_anew();
+    assert_eq!(booth.look(), [Became::Cast(2)]);
+    assert_eq!((booth.crowd.len(), booth.n_places(Some(1), 3..4)), (0, 0), "there is room");
 }

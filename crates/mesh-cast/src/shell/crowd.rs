@@ -117,8 +117,12 @@ impl<T> Crowd<T> {
 
     /// There may be more room than before.
     pub(super) fn hear(&mut self, news: &News, share: &Share) {
-        self.due.append(&mut self.full.all_at(&news.ranks));
-        self.due.append(&mut self.silent.all_at(&news.ranks));
+        for lack in [Lack::Full, Lack::Silent] {
+            let mut refused = self.doors(lack).all_at(&news.ranks);
+            // Of an old one it is something else that it waits for.
+            refused.retain(|number| self.is_refused(*number));
+            self.due.append(&mut refused);
+        }
         self.due.extend(self.thresholds.reached(share));
         if news.has_arrived {
             self.due.extend(self.unreached.as_ref().map(|(number, _)| *number));
@@ -252,10 +256,7 @@ impl<T> Crowd<T> {
             return before;
         }
         let (ranks, mut all) = (who.plan.all_ranks(), before);
-        let is_now = |first: &u64| {
-            let refused = self.waiting.get(first).and_then(|one| one.refused.as_ref());
-            *first <= number && refused.is_some_and(|refused| !refused.is_old)
-        };
+        let is_now = |first: &u64| *first <= number && self.is_refused(*first);
         for lack in [Lack::Full, Lack::Silent] {
             let by = self.doors(lack).at(ranks).filter(|(_, first)| is_now(first));
             let counts = lack == Lack::Full || who.is_call;
@@ -265,6 +266,12 @@ impl<T> Crowd<T> {
             Some((first, ranks)) if *first <= number => all.union(ranks),
             _ => all,
         }
+    }
+
+    /// Whether one waits for ranks that have refused it.
+    fn is_refused(&self, number: u64) -> bool {
+        let refused = self.waiting.get(&number).and_then(|one| one.refused.as_ref());
+        refused.is_some_and(|refused| !refused.is_old)
     }
 
     fn first_of_sender(&self, who: &Who) -> Option<u64> {
@@ -365,6 +372,7 @@ impl<T> Crowd<T> {
         let one = self.waiting.get_mut(&number);
         if let Some(refused) = one.and_then(|one| one.refused.as_mut()) {
             refused.is_old = true;
+            self.thresholds.remove(number, &refused.until);
         }
     }
 

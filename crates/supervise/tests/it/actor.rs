@@ -458,3 +458,20 @@ async fn events_of_a_port_end_and_grow_older_while_nobody_reads_them() {
     let after = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
     assert_eq!(after, Ok(None));
 }
+
+/// N5, N8: events that have begun tell the snapshot all the same, as old as it is; where none comes in time there are none.
+#[tokio::test(start_paused = true)]
+async fn events_begin_with_the_snapshot() {
+    let (mesh, within) = (mesh(1).await, Duration::from_secs(5));
+    let port = mesh.events(16);
+    assert_eq!(mesh.subscribe(port.port(), None).await, Ok(()));
+    let events = MeshEvents::of_port(port, Clock::start()).begun(within).await;
+    let mut events = events.expect("a snapshot comes");
+    tokio::time::advance(within).await;
+    let first = events.next().await.expect("it is kept");
+    assert!(matches!(first.news, News::Snapshot(_)), "{first:?}");
+    assert_eq!(first.waited, within);
+    let asked = tokio::time::Instant::now();
+    let nothing = MeshEvents::of_port(mesh.events(16), Clock::start()).begun(within).await;
+    assert_eq!((nothing.is_none(), asked.elapsed()), (true, within));
+}

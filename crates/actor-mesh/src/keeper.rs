@@ -9,12 +9,14 @@ use controller::{Controlled, Reporter};
 use mesh_cast::FanOut;
 use mesh_cast::shell::GetSeats;
 use mesh_core::{
-    ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, Incarnation, MeshEvent, MeshLabel,
-    Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request, Status, Undelivered,
+    ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, Epoch, Incarnation, MeshEvent,
+    MeshLabel, MeshRequest, Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request,
+    Status, Undelivered,
 };
 use mesh_runtime::{Actor, Context, Deputy, Failure, Handlers, Port, TryCastError};
 use mesh_shape::{Rank, RankSet};
 use supervise::{Clock, MeshEvents};
+use tokio::sync::watch;
 
 use crate::report::{ActorKind, ActorReport, ActorState, HowActorEnded};
 use crate::wire::{EndRank, GetMembers, Home, Said, Spawn};
@@ -38,7 +40,7 @@ pub(crate) use making::ParamsOf;
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// The agent of a mesh of actors, as its controller sees it: one, and in the same process. It follows the
-/// events of the processes, and does not query them again.
+/// events of the processes, from whichever controller has them (K3), and does not query them again.
 pub(crate) struct Keeper {
     label: MeshLabel,
     procs: Arc<dyn Procs>,
@@ -60,6 +62,10 @@ pub(crate) struct Keeper {
     /// Nobody says any more what becomes of the processes. Then it is silent too: its own silence is judged
     /// as any agent's is, and it invents nothing (N9).
     is_blind: bool,
+    /// The highest of the controllers of the processes that was heard: what a lower one says is over (K3).
+    epoch: Epoch,
+    /// Who the controller of the processes is, for what hears it.
+    home: watch::Sender<PortRef<MeshRequest>>,
     will_try_again: bool,
     /// [`Flush`] is on its way.
     will_flush: bool,
@@ -113,6 +119,9 @@ pub(crate) struct Perform {
 /// Something happened to the processes.
 struct ProcsSaid(MeshEvent);
 
+/// For now nobody says what becomes of the processes.
+struct Unheard;
+
 /// It is time to say that the keeper lives.
 struct Beat;
 
@@ -133,6 +142,7 @@ macro_rules! internal {
 
 internal!(Perform);
 internal!(ProcsSaid);
+internal!(Unheard);
 internal!(Beat);
 internal!(TryAgain);
 internal!(Flush);
@@ -250,7 +260,8 @@ impl Keeper {
     /// A process has changed.
     fn proc_changed(&mut self, rank: Rank, change: &Change, cx: &mut Context<Self>) {
         let Some(kept) = self.ranks.get_mut(rank.index()) else { return };
-        if change.incarnation < kept.proc.incarnation {
+        // Whoever has adopted the processes knows of none until its agent has spoken of it: that says nothing.
+        if change.incarnation < kept.proc.incarnation || change.status == Status::NotExist {
             return;
         }
         kept.proc = ProcState {
@@ -340,7 +351,10 @@ impl Actor for Keeper {
     async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
         let Keeping { label, procs, events, breed, params, clock, heartbeat, fan_out } = keeping;
         let (keeper, deputy) = (cx.me().clone(), cx.deputy());
-        let hearing = Hearing { procs: Arc::clone(&procs), clock, keeper, deputy };
+        let heard = procs.home();
+        let home = watch::Sender::new(heard);
+        let (of, homes) = (Arc::clone(&procs), home.subscribe());
+        let hearing = Hearing { procs: of, homes, heard, clock, keeper, deputy };
         let events = MeshEvents::of_port(events, clock);
         cx.attach(async move {
             hearing.run(events).await;
@@ -380,6 +394,8 @@ impl Actor for Keeper {
             answers: None,
             beat: BeatSeq::FIRST,
             is_blind: false,
+            epoch: Epoch::FIRST,
+            home,
             will_try_again: false,
             will_flush: false,
         })

@@ -212,7 +212,8 @@ impl Known {
 
     /// The same, where those that run and are not known to be anywhere do not run yet.
     fn reachable(&self) -> Self {
-        let ranks = self.ranks.map(|seen| match seen.is_missing() {
+        let runs = |seen: &Seen| seen.status.has_reached(Progress::Running);
+        let ranks = self.ranks.map(|seen| match seen.is_missing() && runs(seen) {
             true => Seen { status: Status::Initializing, ..seen.clone() },
             false => seen.clone(),
         });
@@ -294,10 +295,12 @@ impl Seen {
         known.any(|it| (it.life, it.index) == (actor.life, actor.index))
     }
 
-    /// Whether it runs, and is not known to be anywhere.
+    /// Whether it runs, or is silent and may, and is not known to be anywhere.
     fn is_missing(&self) -> bool {
         let is_here = self.member.is_some_and(|member| member.incarnation == self.incarnation);
-        self.status.has_reached(Progress::Running) && !self.status.is_terminal() && !is_here
+        let is_silent = matches!(self.status, Status::Suspect | Status::Unreachable);
+        let may_run = is_silent || self.status.has_reached(Progress::Running);
+        may_run && !self.status.is_terminal() && !is_here
     }
 }
 

@@ -20,7 +20,8 @@ use crate::transport::Doors;
 /// - A [`seat`](Self::seat) is there from before its rank is told to run until after it is told to have
 ///   ended, and names the life that was told last. Whoever has it has a way there.
 /// - [`home`](Self::home) takes [`Subscribe`](crate::Subscribe) and
-///   [`Unsubscribe`](crate::Unsubscribe) too, and tells every end of every rank (N2).
+///   [`Unsubscribe`](crate::Unsubscribe) too, and tells every end of every rank (N2). Where a controller of a higher
+///   epoch adopts the processes, it is that one from then on (K3); the epochs of what they tell never go down.
 /// - The processes live as long as what they were got from says; dropping an `Arc` of this ends none.
 ///
 /// `mesh_testkit::procs_suite` checks it.
@@ -35,7 +36,8 @@ pub trait Procs: fmt::Debug + Send + Sync {
     /// such rank.
     fn seat(&self, rank: Rank) -> Option<ProcSeat>;
 
-    /// The controller of the mesh, which tells what becomes of its processes.
+    /// The controller of the mesh, which tells what becomes of its processes: the one that has them now. Whoever
+    /// follows one and hears nothing of it any more asks again (K3).
     fn home(&self) -> PortRef<MeshRequest>;
 
     /// The same processes, but only those of `to`, a view of the same base.

@@ -8,7 +8,7 @@ use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::Rank;
 
 use super::hearing::says_nothing_more;
-use super::{Beat, Flush, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Untold};
+use super::{Beat, Flush, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Unheard, Untold};
 use crate::report::ActorState;
 use crate::wire::{GetMembers, Home, Member, Members, Said};
 
@@ -103,6 +103,10 @@ impl Handler<ProcsSaid> for Keeper {
         ProcsSaid(event): ProcsSaid,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
+        if event.reporter < self.epoch {
+            return Ok(());
+        }
+        self.epoch = event.reporter;
         self.is_blind = says_nothing_more(&event.news);
         let changes: Vec<Change> = match event.news {
             News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat(),
@@ -130,11 +134,20 @@ impl Handler<ProcsSaid> for Keeper {
     }
 }
 
+impl Handler<Unheard> for Keeper {
+    async fn handle(&mut self, _: Unheard, _: &mut Context<Self>) -> Result<(), Failure> {
+        self.is_blind = true;
+        Ok(())
+    }
+}
+
 impl Handler<Beat> for Keeper {
     async fn handle(&mut self, _: Beat, cx: &mut Context<Self>) -> Result<(), Failure> {
+        let home = self.procs.home();
+        _ = self.home.send_if_modified(|known| std::mem::replace(known, home) != home);
         // After the last of the processes there is nothing to be told any more.
         let is_over = self.ranks.iter().all(|kept| kept.is_over);
-        if !is_over && !cx.proc().has_way_to(self.procs.home().actor()) {
+        if !is_over && !cx.proc().has_way_to(home.actor()) {
             self.is_blind = true;
         }
         if self.is_blind {

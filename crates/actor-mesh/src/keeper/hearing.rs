@@ -1,14 +1,15 @@
-//! `Hearing`: how a keeper hears of the processes for as long as it lives.
+//! `Hearing`: how a keeper hears of the processes for as long as it lives, from whichever controller has them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{Interest, MeshEvent, News, PortRef, Procs, Subscribe, Trouble};
+use mesh_core::{Interest, MeshEvent, MeshRequest, News, PortRef, Procs, Subscribe, Trouble};
 use mesh_runtime::{ActorRef, Deputy, Port, Sender};
 use supervise::{Clock, MeshEvents};
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use super::{Keeper, ProcsSaid};
+use super::{Keeper, ProcsSaid, Unheard};
 use crate::view::{BEGUN_WITHIN, Subscribed};
 
 /// How many events of the processes may wait for the keeper; if there are more it gets a snapshot (N7).
@@ -20,6 +21,10 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Tells a keeper what happens to the processes.
 pub(super) struct Hearing {
     pub(super) procs: Arc<dyn Procs>,
+    /// Their controller, as the keeper knows it.
+    pub(super) homes: watch::Receiver<PortRef<MeshRequest>>,
+    /// Which one was subscribed with last.
+    pub(super) heard: PortRef<MeshRequest>,
     pub(super) clock: Clock,
     pub(super) keeper: ActorRef<Keeper>,
     /// Subscribes, and tells, in the keeper's name.
@@ -37,9 +42,9 @@ enum Heard {
 
 impl Hearing {
     /// Hears what was subscribed to, and subscribes again whenever nothing more is told: the session may have been lost by
-    /// which the events came, and one that came back has ended the subscription (N7). Bound: one try at a time, and a pause
-    /// after each.
-    pub(super) async fn run(self, first: MeshEvents) {
+    /// which the events came, and one that came back has ended the subscription (N7); or another controller has adopted the
+    /// processes (K3). Bound: one try at a time, and a pause after each, or another controller.
+    pub(super) async fn run(mut self, first: MeshEvents) {
         let mut events = first.begun(BEGUN_WITHIN).await;
         loop {
             if let Some(events) = events
@@ -47,13 +52,27 @@ impl Hearing {
             {
                 return;
             }
-            sleep(AGAIN).await;
+            _ = timeout(AGAIN, self.is_replaced()).await.is_ok();
             events = self.subscribe().await;
         }
     }
 
-    async fn hear(&self, mut events: MeshEvents) -> Heard {
-        while let Some(event) = events.next().await {
+    /// Ends when the processes have another controller than the one that was subscribed with.
+    async fn is_replaced(&mut self) {
+        if self.homes.wait_for(|home| *home != self.heard).await.is_err() {
+            // The keeper has ended, and this is about to.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn hear(&mut self, mut events: MeshEvents) -> Heard {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.is_replaced() => break,
+                event = events.next() => event,
+            };
+            let Some(event) = event else { return Heard::Lost };
             let is_last = event.news == News::Closed;
             let is_lost = says_nothing_more(&event.news);
             let is_told = self.keeper.cast(&self.deputy, ProcsSaid(event)).await.is_ok();
@@ -61,14 +80,30 @@ impl Hearing {
                 return Heard::ToTheEnd;
             }
             if is_lost {
-                break;
+                return Heard::Lost;
             }
         }
-        Heard::Lost
+        // Whoever comes next has not said anything yet.
+        match self.keeper.cast(&self.deputy, Unheard).await {
+            Ok(()) => Heard::Lost,
+            Err(_) => Heard::ToTheEnd,
+        }
     }
 
-    async fn subscribe(&self) -> Option<MeshEvents> {
-        let (proc, home) = (self.deputy.origin().proc().clone(), self.procs.home());
+    async fn subscribe(&mut self) -> Option<MeshEvents> {
+        self.heard = *self.homes.borrow();
+        let events = self.subscribe_with(self.heard);
+        let mut homes = self.homes.clone();
+        tokio::select! {
+            biased;
+            events = events => events,
+            // Whoever was asked may be silent for long.
+            Ok(_) = homes.wait_for(|home| *home != self.heard) => None,
+        }
+    }
+
+    async fn subscribe_with(&self, home: PortRef<MeshRequest>) -> Option<MeshEvents> {
+        let proc = self.deputy.origin().proc().clone();
         if !proc.has_way_to(home.actor()) {
             return None;
         }

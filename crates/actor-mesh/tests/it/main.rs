@@ -19,6 +19,7 @@ mod procs;
 mod refs;
 mod storm;
 mod streams;
+mod successors;
 mod support;
 mod user_code;
 mod verbs;

@@ -1,0 +1,104 @@
+//! successors: meshes on processes whose controller dies, and that another one adopts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actor_mesh::ActorMesh;
+use mesh_core::{Epoch, Procs, Status};
+use mesh_shape::Rank;
+use tokio::time::{sleep, timeout};
+
+use crate::support::{Add, Tool, World, all, next_failures, soon, tens, world};
+
+mod crier;
+
+use crier::Cried;
+
+const KILLED: &str =
+    "failed: ended with what it lived in, caused by rank 1 of local mesh homes: signal 9 (SIGKILL)";
+
+/// Longer than any silence is waited for.
+const LONG: Duration = Duration::from_secs(60);
+
+async fn cried() -> (World, Arc<Cried>, ActorMesh<Tool>) {
+    let world = world("procs=3").await;
+    let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
+    let procs = Arc::clone(&cried) as Arc<dyn Procs>;
+    let tools = soon(ActorMesh::spawn(&world.proc, &procs, tens("tools"))).await;
+    (world, cried, tools.expect("they start"))
+}
+
+async fn is_quiet(tools: &mut ActorMesh<Tool>, lasting: Duration) {
+    let news = timeout(lasting, tools.next()).await;
+    assert!(news.is_err(), "{news:?}");
+}
+
+/// K3, N1, N9, H7: who lives on processes that another controller adopts is told by that one what has ended meanwhile,
+/// and of nobody else.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_follows_the_next_controller_of_its_processes() {
+    let (world, cried, mut tools) = cried().await;
+    cried.die();
+    sleep(Duration::from_millis(500)).await;
+    world.procs.crash(Rank::new(1));
+    sleep(Duration::from_secs(1)).await;
+    cried.succeed(Epoch::FIRST.next());
+    assert_eq!(next_failures(&mut tools).await, [(1, KILLED.to_owned())]);
+    is_quiet(&mut tools, LONG).await;
+    let others = tools.slice("procs", ..1).expect("there is one");
+    assert_eq!(all(&soon(others.call(&world.proc, Add(1))).await), [1]);
+    let state = soon(tools.mesh_ref().state(&world.proc)).await.expect("it is answered");
+    assert_eq!(state.ranks.get(Rank::new(2)).map(|it| it.status.clone()), Some(Status::Running));
+}
+
+/// R1, H4, K3: whoever comes to know a mesh while nobody says what its processes are can reach it all the same.
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_ranks_are_suspect_reaches_them() {
+    let (world, cried, tools) = cried().await;
+    cried.die();
+    soon(async {
+        while soon(tools.mesh_ref().state(&world.proc)).await.is_ok_and(|it| {
+            it.ranks.get(Rank::new(0)).is_none_or(|it| it.status != Status::Suspect)
+        }) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11, 21]);
+    assert!(soon(tools.cast(&world.proc, Add(1))).await.is_empty());
+}
+
+/// K3, N9: whoever has adopted processes knows nothing of those that he has not heard of yet.
+#[tokio::test(start_paused = true)]
+async fn what_a_successor_has_not_found_yet_is_what_it_was() {
+    let (world, cried, mut tools) = cried().await;
+    let second = Epoch::FIRST.next();
+    cried.succeed(second);
+    soon(async {
+        while cried.n_subscribed() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    cried.tell((Rank::new(0), Status::NotExist), second).await;
+    sleep(Duration::from_millis(100)).await;
+    let state = soon(tools.mesh_ref().state(&world.proc)).await.expect("it is answered");
+    assert_eq!(state.ranks.get(Rank::new(0)).map(|it| it.status.clone()), Some(Status::Running));
+    is_quiet(&mut tools, LONG).await;
+}
+
+/// K3, N9: of two controllers that both speak the higher is believed, also where it was heard first.
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_was_deposed_is_not_believed() {
+    let (_world, cried, mut tools) = cried().await;
+    cried.succeed(Epoch::FIRST.next());
+    sleep(Duration::from_secs(1)).await;
+    let n_subscribed = cried.n_subscribed();
+    assert_eq!(n_subscribed, 2);
+    cried.succeed(Epoch::FIRST);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(cried.n_subscribed(), 3);
+    let gone = Status::Timeout { after: Duration::from_secs(6), cause: None };
+    cried.tell((Rank::new(0), gone), Epoch::FIRST).await;
+    is_quiet(&mut tools, Duration::from_secs(1)).await;
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{Addr, Procs};
+use mesh_core::{Addr, Doors, PeerId, Procs};
 use mesh_runtime::{Network, Proc};
 use mesh_shape::Rank;
 use mesh_testkit::fault_net::FaultNet;
@@ -31,25 +31,30 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Starts it, with ways to `home`, where the processes are supervised, and to the processes.
+    /// Starts it at a site of its own. It keeps ways to those whom `known` names, as the contract of [`Procs`] asks for.
+    ///
+    /// [`Procs`]: mesh_core::Procs
     pub(crate) async fn start(
         seed: u64,
-        net: &FaultNet,
-        (home, procs): (&Proc, Arc<dyn Procs>),
-    ) -> Result<Self, String> {
-        let proc = process(seed, SITE);
-        let transport = Arc::new(net.transport(SITE));
+        (net, site): (&FaultNet, &str),
+        known: impl Fn() -> Vec<Known> + Send + 'static,
+    ) -> Result<(Self, Doors), String> {
+        let proc = process(seed, site);
+        let transport = Arc::new(net.transport(site));
         let network = Network::new(proc.clone(), transport, registry().hash());
-        let doors = network.listen(&Addr::Local { name: SITE.to_owned() }).await;
+        let doors = network.listen(&Addr::Local { name: site.to_owned() }).await;
         let doors = doors.map_err(|error| error.to_string())?;
-        let home = Network::of(home).ok_or("the home has no network")?;
-        home.dial(proc.peer(), &doors).await.map_err(|error| error.to_string())?;
-        let ways = tokio::spawn(keep_ways(network.clone(), procs));
-        Ok(Self { network, ways })
+        let ways = tokio::spawn(keep_ways(network.clone(), known));
+        Ok((Self { network, ways }, doors))
     }
 
     pub(crate) const fn proc(&self) -> &Proc {
         self.network.proc()
+    }
+
+    /// Whether it has sessions with a process.
+    pub(crate) fn has_met(&self, peer: PeerId) -> bool {
+        self.network.is_open(peer)
     }
 
     /// Ends it, where there are so many other sites: nothing gets out of it any more.
@@ -71,20 +76,27 @@ impl Drop for Client {
     }
 }
 
-/// Whoever has a seat has a way there: what the contract of [`Procs`] asks for.
-async fn keep_ways(network: Network, procs: Arc<dyn Procs>) {
-    let mut dialled = BTreeMap::new();
+/// A process, and where it takes sessions.
+pub(crate) type Known = (PeerId, Doors);
+
+/// The processes that are in their seats.
+pub(crate) fn seated(procs: &dyn Procs) -> Vec<Known> {
+    let seats = (0..procs.region().size()).filter_map(|rank| procs.seat(Rank::new(rank)));
+    seats.filter_map(|seat| Some((seat.peer, seat.doors?))).collect()
+}
+
+async fn keep_ways(network: Network, known: impl Fn() -> Vec<Known>) {
+    let mut dialled: BTreeMap<PeerId, (Instant, JoinHandle<bool>)> = BTreeMap::new();
     loop {
-        let seats = (0..procs.region().size()).filter_map(|rank| procs.seat(Rank::new(rank)));
-        for seat in seats {
-            let (peer, Some(doors)) = (seat.peer, seat.doors) else { continue };
-            let is_tried = |at: &Instant| at.elapsed() < AGAIN;
+        for (peer, doors) in known() {
+            let is_tried =
+                |(at, dial): &(Instant, JoinHandle<_>)| at.elapsed() < AGAIN || !dial.is_finished();
             if network.is_open(peer) || dialled.get(&peer).is_some_and(is_tried) {
                 continue;
             }
-            _ = dialled.insert(peer, Instant::now());
             let network = network.clone();
-            drop(tokio::spawn(async move { network.dial(peer, &doors).await.is_ok() }));
+            let dial = tokio::spawn(async move { network.dial(peer, &doors).await.is_ok() });
+            _ = dialled.insert(peer, (Instant::now(), dial));
         }
         sleep(LOOK_EVERY).await;
     }

@@ -4,12 +4,12 @@
 //! around lease and reporter is of the simulation, since hosts that outlive their controller are not in the library.
 
 mod agent;
-mod judge;
+pub(crate) mod judge;
 mod plan;
 mod reach;
-mod record;
-mod reign;
-mod town;
+pub(crate) mod record;
+pub(crate) mod reign;
+pub(crate) mod town;
 
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Deed, Plan};
 pub(crate) use town::run;

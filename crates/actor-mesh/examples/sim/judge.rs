@@ -17,6 +17,8 @@ pub(crate) struct After {
     pub(crate) state: Vec<Status>,
     /// The mesh was stopped, so that subscribers are told of the end.
     pub(crate) is_closed: bool,
+    /// Ranks whose processes had ended for good by then.
+    pub(crate) homeless: BTreeSet<usize>,
     pub(crate) n_alive_before_procs: usize,
     pub(crate) n_alive: usize,
     pub(crate) n_roots_left: usize,
@@ -34,7 +36,7 @@ pub(crate) fn judge(plan: &Plan, ledger: &Ledger, after: &After) -> Vec<String> 
     case.calls(&mut wrong);
     case.order(&mut wrong);
     case.casts(&mut wrong);
-    case.owner(&mut wrong);
+    case.owner(after, &mut wrong);
     case.watchers(after, &mut wrong);
     case.hosts(&mut wrong);
     case.lost(&mut wrong);
@@ -172,7 +174,7 @@ impl<'a> Case<'a> {
     }
 
     /// N1, N9: the owner is told of each life that failed, once, and of no other.
-    fn owner(&self, wrong: &mut Vec<String>) {
+    fn owner(&self, after: &After, wrong: &mut Vec<String>) {
         let mut told: BTreeMap<usize, BTreeSet<Incarnation>> = BTreeMap::new();
         for (rank, incarnation) in &self.ledger.owner {
             if !told.entry(*rank).or_default().insert(*incarnation) {
@@ -183,7 +185,8 @@ impl<'a> Case<'a> {
             let n_told = told.get(&rank).map_or(0, BTreeSet::len);
             let n_failed = self.lives[rank].iter().filter(|life| life.has_failed).count();
             let n_crashes = self.ledger.crashed.iter().filter(|it| **it == rank).count();
-            let n_most = if self.plan.restarts { n_failed + n_crashes } else { n_failed };
+            let may_fail_unborn = self.plan.restarts || after.homeless.contains(&rank);
+            let n_most = if may_fail_unborn { n_failed + n_crashes } else { n_failed };
             if n_told < n_failed && self.ledger.died_at.is_none() {
                 wrong.push(format!("N1: rank {rank} failed {n_failed} times, {n_told} are told"));
             } else if n_told > n_most {
@@ -202,11 +205,11 @@ impl<'a> Case<'a> {
             wrong.extend(complaints.iter().map(|why| format!("{why} ({name})")));
             let n_ranks = if *name == "half" { in_half } else { self.plan.size };
             let is_owned = self.ledger.died_at.is_none();
-            for ((rank, life), End { is_failure, n_told, .. }) in ends {
+            for ((rank, life), End { status, n_told, .. }) in ends {
                 if *n_told != 1 {
                     wrong.push(format!("N2: {name} is told {n_told} times of {rank}, {life}"));
                 }
-                if *is_failure
+                if status.is_failure()
                     && is_owned
                     && !owner.contains(&(*rank, *life))
                     && self.plan.ending != Ending::Procs
@@ -239,7 +242,7 @@ impl<'a> Case<'a> {
                 let is_it = |end: &End| (*at..=*at + TOLD_WITHIN).contains(&end.at);
                 match ends.find(|(_, end)| is_it(end)) {
                     None => wrong.push(format!("H6: rank {rank} died with its host at {at:?}")),
-                    Some((_, end)) if !end.is_of_crash => {
+                    Some((_, end)) if !is_of_crash(&end.status) => {
                         wrong.push(format!(
                             "ST2: rank {rank} died with its host, and is said not to"
                         ));
@@ -271,7 +274,9 @@ impl<'a> Case<'a> {
     /// H7, RS1: what is healthy runs, and what has failed and is to be started again does.
     fn state(&self, after: &After, wrong: &mut Vec<String>) {
         for (rank, status) in after.state.iter().enumerate() {
-            let is_right = if self.plan.restarts || self.is_healthy(rank) {
+            let is_right = if after.homeless.contains(&rank) {
+                status.is_terminal()
+            } else if self.plan.restarts || self.is_healthy(rank) {
                 *status == Status::Running
             } else {
                 status.is_failure()
@@ -305,7 +310,6 @@ fn left_running(after: &After, wrong: &mut Vec<String>) {
 impl Watcher {
     /// Some ranks have changed. H2: what has ended stays so.
     pub(crate) fn told(&mut self, (at, change): (Duration, &Change), to: &[usize]) {
-        let is_of_crash = is_of_crash(&change.status);
         for rank in change.ranks.iter() {
             let Some(rank) = to.get(rank.index()) else {
                 self.complaints.push(format!("N6: there is no rank {rank} here"));
@@ -313,8 +317,7 @@ impl Watcher {
             };
             let life = (*rank, change.incarnation);
             if change.status.is_terminal() {
-                let is_failure = change.status.is_failure();
-                let new = || End { is_failure, n_told: 0, at, is_of_crash };
+                let new = || End { status: change.status.clone(), n_told: 0, at };
                 self.ends.entry(life).or_insert_with(new).n_told += 1;
             } else if self.ends.contains_key(&life) {
                 self.complaints.push(format!("H2: {life:?} has ended and is {}", change.status));

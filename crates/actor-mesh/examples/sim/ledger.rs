@@ -4,12 +4,12 @@
 //! anything that does not travel.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
 use std::time::Duration;
 
-use mesh_core::{ActorId, Incarnation, WhyUndelivered};
+use mesh_core::{ActorId, Incarnation, Status, WhyUndelivered};
 use tokio::time::Instant;
 
 thread_local! {
@@ -45,12 +45,17 @@ pub(crate) struct Ledger {
     pub(crate) watchers: BTreeMap<&'static str, Watcher>,
     /// The mesh is asked to end: what ends now does so as it should.
     pub(crate) is_ending: bool,
+    /// Ranks whose processes have ended well, and what lived in them with them.
+    pub(crate) ended_well: BTreeSet<usize>,
 }
 
 /// One life of the actor of a rank.
 pub(crate) struct Life {
     pub(crate) rank: usize,
+    pub(crate) actor: ActorId,
     pub(crate) handled: Vec<Number>,
+    /// It was made to fail.
+    pub(crate) is_broken: bool,
     /// It has ended before it was asked to.
     pub(crate) has_failed: bool,
     pub(crate) has_ended: bool,
@@ -103,12 +108,10 @@ pub(crate) struct Watcher {
 
 /// The end of a life, as a subscriber was told it.
 pub(crate) struct End {
-    pub(crate) is_failure: bool,
+    pub(crate) status: Status,
     pub(crate) n_told: usize,
     /// When it was told first.
     pub(crate) at: Duration,
-    /// Whether it ended with its process, which was killed.
-    pub(crate) is_of_crash: bool,
 }
 
 /// Does something with the ledger of this thread.
@@ -144,21 +147,33 @@ impl Ledger {
 
     pub(crate) fn born(&mut self, rank: usize, actor: ActorId) -> usize {
         let life = self.lives.len();
-        let has_ended = false;
-        self.lives.push(Life { rank, handled: Vec::new(), has_failed: false, has_ended });
+        self.lives.push(Life {
+            rank,
+            actor,
+            handled: Vec::new(),
+            is_broken: false,
+            has_failed: false,
+            has_ended: false,
+        });
         _ = self.by_actor.insert(actor, life);
         self.note(format_args!("rank {rank} lives as {actor}"));
         life
     }
 
     pub(crate) fn died(&mut self, life: usize) {
-        let is_ending = self.is_ending;
         // One of an earlier run that was left over is not here.
         let Some(it) = self.lives.get_mut(life) else { return };
         it.has_ended = true;
-        it.has_failed = !is_ending;
+        it.has_failed = !self.is_ending && !self.ended_well.contains(&it.rank);
         let rank = it.rank;
         self.note(format_args!("rank {rank} is gone"));
+    }
+
+    /// A life is about to fail, as it was told to.
+    pub(crate) fn breaks(&mut self, life: usize) {
+        if let Some(it) = self.lives.get_mut(life) {
+            it.is_broken = true;
+        }
     }
 
     pub(crate) fn handled(&mut self, life: usize, number: Number) {
@@ -178,6 +193,13 @@ impl Ledger {
     /// Which rank an actor is, in which life.
     pub(crate) fn rank_of(&self, actor: ActorId) -> Option<usize> {
         self.by_actor.get(&actor).map(|life| self.lives[*life].rank)
+    }
+
+    /// Ranks that are told to have been silent for too long.
+    pub(crate) fn timed_out(&self) -> Vec<usize> {
+        let ends = self.watchers.get("all").into_iter().flat_map(|all| &all.ends);
+        let silent = ends.filter(|(_, end)| matches!(end.status, Status::Timeout { .. }));
+        silent.map(|((rank, _), _)| *rank).collect()
     }
 
     pub(crate) fn n_alive(&self) -> usize {

@@ -16,6 +16,7 @@ mod teller;
 #[cfg(test)]
 mod tests;
 mod watchers;
+mod whole;
 mod world;
 
 use std::process::ExitCode;
@@ -77,6 +78,11 @@ fn run(seed: u64, options: &Options) -> (Brief, Outcome) {
             let (text, n_ranks, n_faults) = (plan.text(), plan.size(), plan.deeds.len());
             (Brief { text, n_ranks, n_faults }, judged(options, || hosts::run(&plan)))
         }
+        World::Whole => {
+            let plan = whole::Plan::draw(seed, options.ranks.most());
+            let (text, n_ranks, n_faults) = (plan.text(), plan.hosts.size(), plan.n_faults());
+            (Brief { text, n_ranks, n_faults }, judged(options, || whole::run(&plan)))
+        }
     }
 }
 
@@ -128,7 +134,7 @@ impl Total {
         self.failed += 1;
         println!("seed {seed} FAILED: {}", brief.text);
         outcome.verdict.iter().take(20).for_each(|wrong| println!("  {wrong}"));
-        let world = if options.world == World::Hosts { " --hosts" } else { "" };
+        let world = options.world.flag();
         let ranks = match options.ranks {
             Ranks::AtMost(n) => n.to_string(),
             Ranks::Exactly(n) => format!("{n} --exactly"),

@@ -4,14 +4,15 @@ use crate::plan::Ranks;
 
 /// What can be typed.
 pub(crate) const USAGE: &str = "\
-cargo xtask sim [--seeds N] [--ranks M] [--exactly] [--from SEED] [--jobs J] [--hosts] [--twice] [--verbose] [--log]
+cargo xtask sim [--seeds N] [--ranks M] [--exactly] [--from SEED] [--jobs J] [--hosts|--whole] [--twice] [--verbose] [--log]
 
   --seeds N     how many seeds; 100 if nothing is said
   --ranks M     how many ranks a mesh has at most; 64
-  --exactly     so many, and not fewer; not of hosts
+  --exactly     so many, and not fewer; of meshes of actors alone
   --from SEED   the first seed; 0
   --jobs J      how many at once; as many as there are processors
   --hosts       hosts with leases whose controllers die and have successors, instead of meshes of actors
+  --whole       the same hosts, and a mesh of actors of somebody else on them
   --twice       runs each seed twice, and compares what happened
   --verbose     says of each seed what it is
   --log         prints all that happened";
@@ -36,6 +37,19 @@ pub(crate) enum World {
     Actors,
     /// Attached hosts, and their controllers.
     Hosts,
+    /// Both: actors on hosts whose controllers change.
+    Whole,
+}
+
+impl World {
+    /// How it is asked for.
+    pub(crate) const fn flag(self) -> &'static str {
+        match self {
+            Self::Actors => "",
+            Self::Hosts => " --hosts",
+            Self::Whole => " --whole",
+        }
+    }
 }
 
 impl Options {
@@ -55,6 +69,7 @@ impl Options {
         while let Some(name) = args.next() {
             match name.as_str() {
                 "--hosts" => options.world = World::Hosts,
+                "--whole" => options.world = World::Whole,
                 "--twice" => options.twice = true,
                 "--verbose" => options.verbose = true,
                 "--log" => options.log = true,
@@ -67,7 +82,9 @@ impl Options {
             }
         }
         options.ranks = match (is_exact, options.world) {
-            (true, World::Hosts) => return Err("hosts are drawn, and not asked for".to_owned()),
+            (true, World::Hosts | World::Whole) => {
+                return Err("hosts are drawn, and not asked for".to_owned());
+            }
             (true, World::Actors) => Ranks::Exactly(ranks),
             (false, _) => Ranks::AtMost(ranks),
         };

@@ -200,7 +200,7 @@ impl Plan {
 /// The names of the dims.
 pub(crate) const DIMS: [&str; 3] = ["hosts", "procs", "lanes"];
 
-fn index(rng: &mut SplitMix64, below: usize) -> usize {
+pub(crate) fn index(rng: &mut SplitMix64, below: usize) -> usize {
     rng.below(below as u64) as usize
 }
 
@@ -227,7 +227,7 @@ fn sizes(rng: &mut SplitMix64, ranks: Ranks) -> Vec<usize> {
 
 /// The owner loses no session that nothing opens again: it is cut off from each rank once, for less than a session
 /// may be silent.
-fn keep_sessions(faults: &mut Vec<(Duration, Fault)>, per_host: usize) {
+pub(crate) fn keep_sessions(faults: &mut Vec<(Duration, Fault)>, per_host: usize) {
     let mut seen = BTreeSet::new();
     faults.retain(|(_, fault)| match fault {
         Fault::Pause(rank, _) => seen.insert(rank + 1),
@@ -246,6 +246,16 @@ fn keep_sessions(faults: &mut Vec<(Duration, Fault)>, per_host: usize) {
 
 fn moment(rng: &mut SplitMix64) -> Duration {
     Duration::from_micros(500_000 + rng.below(14_000_000))
+}
+
+/// Something that goes wrong, by itself or with the network, and that ends no process.
+pub(crate) fn disturbance(rng: &mut SplitMix64, size: usize, n_hosts: usize) -> Fault {
+    loop {
+        let (_, fault) = fault(rng, size, n_hosts);
+        if !matches!(fault, Fault::Crash(_) | Fault::HostCrash(_)) {
+            return fault;
+        }
+    }
 }
 
 fn fault(rng: &mut SplitMix64, size: usize, n_hosts: usize) -> (Duration, Fault) {

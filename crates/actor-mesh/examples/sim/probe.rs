@@ -115,6 +115,9 @@ impl Handler<Ask> for Probe {
 impl Handler<Break> for Probe {
     async fn handle(&mut self, how: Break, _: &mut Context<Self>) -> Result<(), Failure> {
         let rank = self.rank;
+        if !matches!(how, Break::Hang(_)) {
+            ledger::with(|it| it.breaks(self.life));
+        }
         match how {
             Break::Panic => {
                 ledger::note(format_args!("rank {rank} panics"));

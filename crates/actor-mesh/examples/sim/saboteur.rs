@@ -2,29 +2,46 @@
 
 use std::time::Duration;
 
+use actor_mesh::ActorMeshRef;
 use mesh_core::Message;
-use mesh_runtime::Handler;
+use mesh_runtime::{Handler, Proc};
 use mesh_shape::Rank;
 use mesh_testkit::fault_net::FaultNet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
-use crate::client;
 use crate::ledger;
 use crate::plan::{DIMS, Death, Fault, Plan, Way};
 use crate::probe::{Break, Probe, Tell};
-use crate::world::{World, site};
 
 /// Who does what goes wrong.
-pub(crate) struct Saboteur<'a> {
+pub(crate) struct Saboteur<'a, S> {
     pub(crate) plan: &'a Plan,
     pub(crate) net: &'a FaultNet,
-    pub(crate) world: &'a World,
+    pub(crate) scene: &'a S,
 }
 
-impl Saboteur<'_> {
-    pub(crate) async fn work(&self) {
+/// Where it goes wrong.
+pub(crate) trait Scene {
+    fn mesh(&self) -> &ActorMeshRef<Probe>;
+
+    /// Who tells actors what they are to do.
+    fn proc(&self) -> &Proc;
+
+    /// Where a process is; the first is that of the owner of the mesh.
+    fn site(&self, number: usize) -> String;
+
+    /// The process of a rank is killed.
+    fn crash(&self, rank: Rank);
+
+    /// The process of the owner ends, and with it all that it has.
+    fn owner_dies(&self, how: Death, net: &FaultNet);
+}
+
+impl<S: Scene> Saboteur<'_, S> {
+    /// Does it all, within so long.
+    pub(crate) async fn work(&self, within: Duration) {
         let begun = Instant::now();
         let mut resumes: Vec<(Instant, String)> = Vec::new();
         for (at, fault) in &self.plan.faults {
@@ -34,8 +51,7 @@ impl Saboteur<'_> {
             ledger::note(format_args!("{fault:?}"));
             self.does(*fault, &mut resumes);
         }
-        let end = begun + Duration::from_secs(40);
-        self.resume(&mut resumes, end).await;
+        self.resume(&mut resumes, begun + within).await;
     }
 
     /// Lets those go on whose time has come by `until`.
@@ -55,29 +71,29 @@ impl Saboteur<'_> {
             Fault::Hang(rank, lasting) => self.orders(rank, Break::Hang(lasting)),
             Fault::HangAndPanic(rank, lasting) => self.orders(rank, Break::HangAndPanic(lasting)),
             Fault::Tell(rank, times) => {
-                (0..times).for_each(|_| self.orders(rank, Tell(self.world.mesh.clone())));
+                (0..times).for_each(|_| self.orders(rank, Tell(self.scene.mesh().clone())));
             }
             Fault::Crash(rank) => self.crash(rank),
             Fault::Pause(rank, lasting) => {
-                let site = self.site(rank + 1);
+                let site = self.scene.site(rank + 1);
                 self.net.pause(&site);
                 resumes.push((Instant::now() + lasting, site));
             }
             Fault::Cut(from, to, lasting) => {
-                self.net.cut_for(&self.site(from), &self.site(to), lasting);
+                self.net.cut_for(&self.scene.site(from), &self.scene.site(to), lasting);
             }
             Fault::HostCrash(host) => {
                 ledger::with(|it| it.host_crashes(self.plan.ranks_of(host)));
                 self.plan.ranks_of(host).for_each(|rank| self.crash(rank));
             }
             Fault::HostCut(host, way, lasting) => self.cut_off(host, way, lasting),
-            Fault::OwnerDies(how) => self.owner_dies(how),
+            Fault::OwnerDies(how) => self.scene.owner_dies(how, self.net),
         }
     }
 
     fn crash(&self, rank: usize) {
         ledger::with(|it| it.crashed.push(rank));
-        self.world.procs.crash(Rank::new(rank));
+        self.scene.crash(Rank::new(rank));
     }
 
     /// Cuts every way between a host and who is elsewhere.
@@ -86,7 +102,7 @@ impl Saboteur<'_> {
         for rank in inside.clone() {
             let outside = (0..=self.plan.size).filter(|it| *it == 0 || !inside.contains(&(it - 1)));
             for other in outside {
-                let (here, there) = (self.site(rank + 1), self.site(other));
+                let (here, there) = (self.scene.site(rank + 1), self.scene.site(other));
                 if way != Way::In {
                     self.net.cut_for(&here, &there, lasting);
                 }
@@ -97,37 +113,21 @@ impl Saboteur<'_> {
         }
     }
 
-    /// The process of the owner ends, and with it all that it has.
-    fn owner_dies(&self, how: Death) {
-        let Some(client) = &self.world.client else { return };
-        ledger::with(|it| (it.died_at, it.is_ending) = (Some(it.now()), true));
-        client.die(how, self.net, self.world.n_sites());
-        drop(self.world.owned.take());
-    }
-
-    /// Where a process is; the first is that of the owner of the mesh.
-    fn site(&self, number: usize) -> String {
-        if number == 0 && self.world.client.is_some() {
-            return client::SITE.to_owned();
-        }
-        site(number)
-    }
-
     /// Tells an actor something, in a task of its own, since it may be that it has no room.
     fn orders<M>(&self, rank: usize, what: M)
     where
         Probe: Handler<M>,
         M: Message<Reply = ()> + Clone + Serialize + DeserializeOwned + Sync,
     {
-        let region = self.world.mesh.region().extent().clone();
+        let region = self.scene.mesh().region().extent().clone();
         let Ok(point) = region.unravel(Rank::new(rank)) else { return };
-        let mut one = self.world.mesh.clone();
+        let mut one = self.scene.mesh().clone();
         for (dim, at) in DIMS.iter().zip(point.coordinates().iter()) {
             let at = at.cast_signed();
             let Ok(slice) = one.slice(dim, at..at + 1) else { return };
             one = slice;
         }
-        let proc = self.world.proc.clone();
+        let proc = self.scene.proc().clone();
         drop(tokio::spawn(async move { drop(one.cast(&proc, what).await) }));
     }
 }

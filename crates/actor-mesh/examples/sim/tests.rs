@@ -1,7 +1,7 @@
 //! A few seeds of each kind, as tests: what a planted bug must not pass.
 
 use crate::world::Outcome;
-use crate::{hosts, plan, world};
+use crate::{hosts, plan, whole, world};
 
 /// What is wrong with each of the seeds that fail.
 fn wrong(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome) -> Vec<(u64, Vec<String>)> {
@@ -21,4 +21,11 @@ fn meshes_of_actors_keep_their_word() {
 fn hosts_keep_their_word_whatever_becomes_of_their_controllers() {
     let run = |seed| hosts::run(&hosts::Plan::draw(seed, 24));
     assert_eq!(wrong(0..60, run), []);
+}
+
+/// H7, K2, K3, N1, N2, N9, R1, R2, R3, ST3
+#[test]
+fn actors_keep_their_word_whatever_becomes_of_the_controllers_below_them() {
+    let run = |seed| whole::run(&whole::Plan::draw(seed, 8));
+    assert_eq!(wrong(2..9, run), []);
 }

@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, FanOut, LocalProcs, LocalSpec};
 use controller::{Config, RestartConfig};
-use mesh_core::{OwnerNews, ProcId, Transport};
-use mesh_runtime::{ActorRef, Proc, ProcConfig, Stop};
+use mesh_core::{OwnerNews, ProcId, Procs, Transport};
+use mesh_runtime::{ActorRef, Network, Proc, ProcConfig, Stop};
+use mesh_shape::Rank;
 use mesh_testkit::fault_net::{Event, FaultNet, Faults, SessionConfig, SplitMix64};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::judge::{self, After};
 use crate::ledger::{self, Ledger, OF_CHOSEN};
-use crate::plan::{Ending, Plan};
+use crate::plan::{Death, Ending, Plan};
 use crate::probe::{Ask, Probe, registry};
-use crate::saboteur::Saboteur;
+use crate::saboteur::{Saboteur, Scene};
 use crate::teller::{self, SendNext, Teller};
 use crate::watchers::watchers;
 
@@ -138,14 +139,38 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// How many sites there are beside that of the client.
-    pub(crate) fn n_sites(&self) -> usize {
-        self.made.load(Ordering::Relaxed)
+    /// Those who send from another process than that of the owner, if it dies.
+    fn survivors(&self) -> &[ActorRef<Teller>] {
+        &self.tellers[usize::from(self.client.is_some())..]
+    }
+}
+
+impl Scene for World {
+    fn mesh(&self) -> &ActorMeshRef<Probe> {
+        &self.mesh
     }
 
-    /// Those who send from another process than that of the owner, if it dies.
-    fn survivors(&self) -> impl Iterator<Item = &ActorRef<Teller>> {
-        self.tellers.iter().skip(usize::from(self.client.is_some()))
+    fn proc(&self) -> &Proc {
+        &self.proc
+    }
+
+    fn site(&self, number: usize) -> String {
+        match &self.client {
+            Some(_) if number == 0 => client::SITE.to_owned(),
+            _ => site(number),
+        }
+    }
+
+    fn crash(&self, rank: Rank) {
+        self.procs.crash(rank);
+    }
+
+    fn owner_dies(&self, how: Death, net: &FaultNet) {
+        let Some(client) = &self.client else { return };
+        ledger::with(|it| (it.died_at, it.is_ending) = (Some(it.now()), true));
+        // Those beside that of the client.
+        client.die(how, net, self.made.load(Ordering::Relaxed));
+        drop(self.owned.take());
     }
 }
 
@@ -174,7 +199,7 @@ pub(crate) fn n_tasks() -> usize {
 }
 
 /// Longer than anything may take.
-const MOST: Duration = Duration::from_secs(300);
+pub(crate) const MOST: Duration = Duration::from_secs(300);
 
 /// How long a sender pauses at most before it sends again.
 const BETWEEN: Duration = Duration::from_millis(1_500);
@@ -200,7 +225,7 @@ async fn settle(plan: &Plan, net: &FaultNet) -> Result<World, String> {
     };
     let procs = LocalProcs::start_with(&proc, spec).await.map_err(|error| error.to_string())?;
     let client = match plan.dies {
-        true => Some(Client::start(plan.seed, net, (&proc, procs.procs())).await?),
+        true => Some(client(plan, net, (&proc, procs.procs())).await?),
         false => None,
     };
     let owner = client.as_ref().map_or(&proc, Client::proc);
@@ -216,7 +241,20 @@ async fn settle(plan: &Plan, net: &FaultNet) -> Result<World, String> {
     Ok(World { proc, procs, mesh, owned, client, tellers, watchers, made })
 }
 
-fn probes(plan: &Plan) -> Result<ActorSpec<Probe>, String> {
+/// The process of an owner elsewhere, with a way to where the processes are supervised, and to all of them.
+async fn client(
+    plan: &Plan,
+    net: &FaultNet,
+    (home, procs): (&Proc, Arc<dyn Procs>),
+) -> Result<Client, String> {
+    let known = move || client::seated(&*procs);
+    let (client, doors) = Client::start(plan.seed, (net, client::SITE), known).await?;
+    let home = Network::of(home).ok_or("the home has no network")?;
+    home.dial(client.proc().peer(), &doors).await.map_err(|error| error.to_string())?;
+    Ok(client)
+}
+
+pub(crate) fn probes(plan: &Plan) -> Result<ActorSpec<Probe>, String> {
     let spec = ActorSpec::<Probe>::per_rank("probes", |point| point.rank().index());
     let spec = spec.restart(restart(plan));
     let Some(fan_out) = plan.fan_out else { return Ok(spec) };
@@ -245,9 +283,9 @@ fn restart(plan: &Plan) -> RestartConfig {
 
 /// Sends and breaks, waits until all is quiet, looks, and ends it all.
 async fn act(plan: &Plan, net: &FaultNet, world: World, after: &mut After) {
-    let senders = world.tellers.iter().map(|it| tokio::spawn(send(plan_of(plan), it.clone())));
+    let senders = world.tellers.iter().map(|it| tokio::spawn(send(plan, BETWEEN, it.clone())));
     let senders: Vec<_> = senders.collect();
-    Saboteur { plan, net, world: &world }.work().await;
+    Saboteur { plan, net, scene: &world }.work(Duration::from_secs(40)).await;
     let is_dead = ledger::with(|it| it.died_at.is_some());
     if is_dead {
         sleep(CULLED_WITHIN).await;
@@ -258,7 +296,7 @@ async fn act(plan: &Plan, net: &FaultNet, world: World, after: &mut After) {
             after.complaints.push("R1: a sender hangs".to_owned());
         }
     }
-    last_words(&world, after).await;
+    last_words(world.survivors(), after).await;
     let World { proc, procs, mesh, owned, client, tellers, watchers, .. } = world;
     if let Some(mut owned) = owned.take() {
         match mesh.state(&proc).await {
@@ -285,9 +323,9 @@ async fn act(plan: &Plan, net: &FaultNet, world: World, after: &mut After) {
 }
 
 /// All that was wrong is over: one more for everybody, which goes behind all before it.
-async fn last_words(world: &World, after: &mut After) {
+pub(crate) async fn last_words(tellers: &[ActorRef<Teller>], after: &mut After) {
     sleep(QUIET).await;
-    for teller in world.survivors() {
+    for teller in tellers {
         let last = teller.call(teller.proc(), SendNext { is_last: true }).within(MOST).await;
         if let Err(error) = last {
             after.complaints.push(format!("R1: the last word is not sent: {error}"));
@@ -322,7 +360,7 @@ async fn anew(plan: &Plan, proc: &Proc, procs: &LocalProcs, after: &mut After) {
 }
 
 /// What the owner is told by now.
-async fn told(mesh: &mut ActorMesh<Probe>) {
+pub(crate) async fn told(mesh: &mut ActorMesh<Probe>) {
     while let Ok(Some(news)) = timeout(Duration::from_millis(100), mesh.next()).await {
         let OwnerNews::Failed(failures) = news else { break };
         ledger::with(|it| {
@@ -365,16 +403,6 @@ async fn end(
     drop(procs);
 }
 
-/// What the task of a sender needs of the plan.
-struct Sending {
-    n_sends: usize,
-    rng: SplitMix64,
-}
-
-fn plan_of(plan: &Plan) -> Sending {
-    Sending { n_sends: plan.n_sends, rng: SplitMix64::named(plan.seed, "sending") }
-}
-
 /// How long all may take that a sender sends. Where all who know the mesh have died with its owner nobody is told of an
 /// end, and each thing that is sent may take the time that it was given (R1): the judge looks at each of them.
 fn sent_within(plan: &Plan, is_dead: bool) -> Duration {
@@ -382,12 +410,20 @@ fn sent_within(plan: &Plan, is_dead: bool) -> Duration {
     if is_dead { each * u32::try_from(plan.n_sends).unwrap_or(u32::MAX) } else { MOST }
 }
 
-async fn send(mut sending: Sending, teller: ActorRef<Teller>) {
-    for _ in 0..sending.n_sends {
-        // Mostly one right behind the other.
-        let most = if sending.rng.chance(0.3) { BETWEEN.as_micros() as u64 } else { 3_000 };
-        sleep(Duration::from_micros(sending.rng.below(most))).await;
-        let next = SendNext { is_last: false };
-        _ = teller.call(teller.proc(), next).within(MOST).await.is_ok();
+/// Sends what the plan says, and pauses for so long at most in between.
+pub(crate) fn send(
+    plan: &Plan,
+    between: Duration,
+    teller: ActorRef<Teller>,
+) -> impl Future<Output = ()> + use<> {
+    let (n_sends, mut rng) = (plan.n_sends, SplitMix64::named(plan.seed, "sending"));
+    async move {
+        for _ in 0..n_sends {
+            // Mostly one right behind the other.
+            let most = if rng.chance(0.3) { between.as_micros() as u64 } else { 3_000 };
+            sleep(Duration::from_micros(rng.below(most))).await;
+            let next = SendNext { is_last: false };
+            _ = teller.call(teller.proc(), next).within(MOST).await.is_ok();
+        }
     }
 }

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use supervise::{Clock, Local};
 
 use super::record::{self, How};
+use crate::ledger;
+use crate::whole::{Resident, Street};
 
 /// The agent of a host.
 pub(crate) struct HostAgent {
@@ -27,6 +29,7 @@ pub(crate) struct HostAgent {
     /// The newest life of each rank that was ever begun.
     newest: BTreeMap<Rank, Incarnation>,
     alive: BTreeMap<Rank, Alive>,
+    street: Option<Street>,
 }
 
 /// What a [`HostAgent`] is created from.
@@ -35,6 +38,8 @@ pub(crate) struct Keeping {
     pub(crate) ranks: RankSet,
     pub(crate) lease: Duration,
     pub(crate) heartbeat: Duration,
+    /// Where its ranks live, if they are processes that others live in.
+    pub(crate) street: Option<Street>,
 }
 
 /// An order of a controller, and where the answers go.
@@ -78,6 +83,8 @@ struct Alive {
     life: usize,
     incarnation: Incarnation,
     how: How,
+    /// What ends with it.
+    _resident: Option<Resident>,
 }
 
 impl Drop for Alive {
@@ -87,7 +94,7 @@ impl Drop for Alive {
 }
 
 impl HostAgent {
-    fn start(&mut self, ranks: &RankSet, incarnation: Incarnation, epoch: Epoch) {
+    async fn start(&mut self, ranks: &RankSet, incarnation: Incarnation, epoch: Epoch) {
         for rank in ranks.iter() {
             if self.newest.get(&rank).is_some_and(|newest| *newest >= incarnation) {
                 continue;
@@ -95,7 +102,12 @@ impl HostAgent {
             _ = self.newest.insert(rank, incarnation);
             self.ends(rank, How::Succeeded);
             let life = record::with(|it| it.born(rank.index(), incarnation, epoch.number()));
-            _ = self.alive.insert(rank, Alive { life, incarnation, how: How::HostDied });
+            let _resident = match &self.street {
+                Some(street) => street.moves_in(rank, incarnation).await.ok(),
+                None => None,
+            };
+            let alive = Alive { life, incarnation, how: How::HostDied, _resident };
+            _ = self.alive.insert(rank, alive);
             self.report(rank, incarnation, Status::Running);
         }
     }
@@ -161,7 +173,7 @@ impl Actor for HostAgent {
     type Params = Keeping;
 
     async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
-        let Keeping { agent, ranks, lease, heartbeat } = keeping;
+        let Keeping { agent, ranks, lease, heartbeat, street } = keeping;
         let clock = Clock::start();
         _ = cx.send_every(heartbeat, || Beat);
         Ok(Self {
@@ -173,6 +185,7 @@ impl Actor for HostAgent {
             beat: BeatSeq::FIRST,
             newest: BTreeMap::new(),
             alive: BTreeMap::new(),
+            street,
         })
     }
 
@@ -211,7 +224,7 @@ impl Handler<Ordered> for HostAgent {
         }
         match order {
             Order::Start { ranks, incarnation, .. } if may_begin => {
-                Self::start(self, &ranks, incarnation, epoch);
+                Self::start(self, &ranks, incarnation, epoch).await;
             }
             Order::Stop { ranks, incarnation } | Order::Kill { ranks, incarnation } => {
                 Self::stop(self, &ranks, incarnation);
@@ -251,6 +264,9 @@ impl Handler<Exit> for HostAgent {
         Exit(rank, code): Exit,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
+        if code == 0 && self.alive.contains_key(&rank) {
+            ledger::with(|it| _ = it.ended_well.insert(rank.index()));
+        }
         if let Some(incarnation) = self.ends(rank, How::Exit(code)) {
             let status = match code {
                 0 => Status::Stopped,

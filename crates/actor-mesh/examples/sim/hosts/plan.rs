@@ -88,6 +88,12 @@ impl Plan {
         plan
     }
 
+    /// The same, but the first controller has so long until anything else is done.
+    pub(crate) fn later(mut self, by: Duration) -> Self {
+        self.deeds.iter_mut().skip(1).for_each(|(at, _)| *at += by);
+        self
+    }
+
     /// Who comes when, and how each but the last ends. Returns when the last has settled.
     fn draw_controllers(&mut self, rng: &mut SplitMix64) -> Duration {
         let mut at = within(rng, 300, 8_000);
@@ -161,6 +167,18 @@ impl Plan {
         })
     }
 
+    /// How long after a controller has begun those know of it who live on the hosts.
+    pub(crate) fn known_after(&self, number: u64) -> Duration {
+        let mut rng = SplitMix64::named(self.seed, &format!("known {number}"));
+        // The first one is to be there before anybody else.
+        if number == 1 || rng.chance(0.3) { Duration::ZERO } else { within(&mut rng, 1, 1_500) }
+    }
+
+    /// Whether those who live on the hosts hear a controller that is cut off from these.
+    pub(crate) fn is_heard_when_cut_off(&self) -> bool {
+        SplitMix64::named(self.seed, "heard").chance(0.5)
+    }
+
     /// When nothing is wrong any more.
     pub(crate) fn healed_at(&self) -> Duration {
         let over = |(at, deed): &(Duration, Deed)| match deed {
@@ -168,6 +186,11 @@ impl Plan {
             _ => *at,
         };
         self.deeds.iter().map(over).max().unwrap_or_default()
+    }
+
+    /// When all is told that is waited for, also by one who takes itself for cut off.
+    pub(crate) fn quiet_at(&self) -> Duration {
+        self.healed_at() + 3 * self.times.timeout + SETTLED
     }
 
     /// In a line.
@@ -182,6 +205,9 @@ impl Plan {
         )
     }
 }
+
+/// What is on its way, when nothing goes wrong any more.
+const SETTLED: Duration = Duration::from_secs(20);
 
 fn index(rng: &mut SplitMix64, below: usize) -> usize {
     rng.below(below.max(1) as u64) as usize

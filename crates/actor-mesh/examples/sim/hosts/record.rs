@@ -1,7 +1,7 @@
 //! `Record`: what has happened to attached hosts, and what was told of it. One for each thread, as the ledger is.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mesh_core::{AgentId, Answer, BeatSeq, Incarnation, Status};
@@ -181,6 +181,12 @@ impl Record {
         _ = lives.entry(incarnation).or_insert_with(now);
     }
 
+    /// Whether a later life of a rank has begun, or was ordered or announced by some controller.
+    pub(crate) fn is_succeeded(&self, (rank, incarnation): Of) -> bool {
+        let known = self.known.iter().filter(|((_, it), _)| *it == rank);
+        known.flat_map(|(_, lives)| lives.keys()).any(|life| *life > incarnation)
+    }
+
     /// What is told from now on is told together.
     pub(crate) fn next_step(&mut self) -> usize {
         self.n_steps += 1;
@@ -189,6 +195,16 @@ impl Record {
 
     pub(crate) fn reign(&mut self, epoch: u64) -> Option<&mut Reign> {
         self.reigns.iter_mut().find(|reign| reign.epoch == epoch)
+    }
+
+    /// The ranks that are alive.
+    pub(crate) fn alive(&self) -> BTreeSet<usize> {
+        self.lives.iter().filter(|life| life.ended.is_none()).map(|life| life.rank).collect()
+    }
+
+    /// The rank of each life that has ended.
+    pub(crate) fn ended(&self) -> Vec<usize> {
+        self.lives.iter().filter(|life| life.ended.is_some()).map(|life| life.rank).collect()
     }
 
     pub(crate) fn n_alive(&self) -> usize {

@@ -6,13 +6,12 @@ use std::time::Duration;
 use controller::{Config, Controller, RestartConfig, Spec};
 use futures_util::future::join_all;
 use mesh_core::{
-    Change, Epoch, Interest, MeshId, MeshLabel, MeshState, News, OwnerNews, Plane, Snapshot,
+    Addr, Change, Epoch, Interest, MeshId, MeshLabel, MeshState, News, OwnerNews, Plane, Snapshot,
     Status, Trouble,
 };
 use mesh_runtime::{Network, Proc};
 use mesh_shape::{Extent, RankSet, Region};
-use mesh_testkit::fault_net::FaultNet;
-use supervise::{Clock, ControllerRef, Local, Opening, Owner, Setup, Supervision, supervise};
+use supervise::{Clock, ControllerRef, Desk, Local, Opening, Owner, Setup, Supervision, supervise};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -20,7 +19,7 @@ use super::agent::Told;
 use super::plan::Plan;
 use super::reach::PortAgents;
 use super::record::{self, Reign};
-use super::town::Host;
+use super::town::{Host, Town};
 use crate::ledger;
 use crate::plan::Death;
 use crate::world::process;
@@ -38,11 +37,8 @@ pub(crate) struct Reigning {
 
 impl Reigning {
     /// Begins: the first starts the mesh, each other adopts it.
-    pub(crate) async fn begin(
-        plan: &Plan,
-        (net, hosts): (&FaultNet, &[Host]),
-        number: u64,
-    ) -> Result<Self, String> {
+    pub(crate) async fn begin(town: Town<'_>, number: u64) -> Result<Self, String> {
+        let Town { plan, net, hosts, street } = town;
         let site = format!("controller-{number}");
         let proc = process(plan.seed, &site).on(Plane::Control);
         let network = Network::new(proc.clone(), Arc::new(net.transport(&site)), 0);
@@ -75,6 +71,17 @@ impl Reigning {
         }));
         tasks.push(tokio::spawn(own(number, owner)));
         tasks.push(tokio::spawn(watch(number, controller.clone())));
+        if let Some(street) = street {
+            let doors = network.listen(&Addr::Local { name: site.clone() }).await;
+            let at = (proc.peer(), doors.map_err(|error| error.to_string())?);
+            let desk = proc.spawn::<Desk<Status>>(controller.clone()).port();
+            let (street, after) = (street.clone(), plan.known_after(number));
+            drop(tokio::spawn(async move {
+                sleep(after).await;
+                ledger::note(format_args!("it is known that {number} leads"));
+                street.is_led_by(desk, at);
+            }));
+        }
         Ok(Self { site, proc, controller, tasks })
     }
 
@@ -89,10 +96,10 @@ impl Reigning {
     }
 
     /// Its process ends.
-    pub(crate) fn die(&self, how: Death, net: &FaultNet, hosts: &[Host]) {
+    pub(crate) fn die(&self, how: Death, town: Town<'_>) {
         match how {
-            Death::Told => net.crash(&self.site),
-            Death::Silent => hosts.iter().for_each(|host| net.part(&self.site, &host.site)),
+            Death::Told => town.net.crash(&self.site),
+            Death::Silent => town.sites().for_each(|site| town.net.part(&self.site, site)),
         }
         self.tasks.iter().for_each(JoinHandle::abort);
         self.proc.kill();
@@ -111,8 +118,6 @@ impl Drop for Reigning {
 
 /// What the controller with this number supervises: the same, by another epoch.
 fn spec(plan: &Plan, number: u64) -> Result<Spec, String> {
-    let extent = format!("hosts={},procs={}", plan.n_hosts, plan.per_host);
-    let extent: Extent = extent.parse().map_err(|error| format!("{error}"))?;
     let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(500));
     let restart = match plan.restarts {
         true => RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(10_000) },
@@ -120,13 +125,23 @@ fn spec(plan: &Plan, number: u64) -> Result<Spec, String> {
     };
     let agents = (0..plan.n_hosts).map(|host| plan.ranks_of(host).into()).collect::<Vec<RankSet>>();
     Ok(Spec {
-        mesh: MeshLabel::new(MeshId::from_random(u128::from(plan.seed) + 1), "street", "host"),
-        region: Region::all(extent).into(),
+        mesh: label(plan),
+        region: region(plan)?.into(),
         epoch: Epoch::new(number),
         agents: agents.into(),
         config: Config { times: plan.times, restart, ..Config::local() },
         seed: plan.seed ^ number,
     })
+}
+
+pub(crate) fn label(plan: &Plan) -> MeshLabel {
+    MeshLabel::new(MeshId::from_random(u128::from(plan.seed) + 1), "street", "host")
+}
+
+pub(crate) fn region(plan: &Plan) -> Result<Region, String> {
+    let extent = format!("hosts={},procs={}", plan.n_hosts, plan.per_host);
+    let extent: Extent = extent.parse().map_err(|error| format!("{error}"))?;
+    Ok(Region::all(extent))
 }
 
 /// Keeps a way to a host.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{Addr, Doors, Plane};
+use mesh_core::{Addr, Doors, MeshState, Plane, Status};
 use mesh_runtime::{ActorRef, Network};
 use mesh_shape::Rank;
 use mesh_testkit::fault_net::FaultNet;
@@ -15,8 +15,10 @@ use super::judge::{self, After};
 use super::plan::{Deed, Last, Plan};
 use super::record::{self, Crash, Life, Of};
 use super::reign::Reigning;
+use crate::client;
 use crate::ledger;
 use crate::plan::Way;
+use crate::whole::Street;
 use crate::world::{self, Outcome, process};
 
 /// A host: a process with an agent.
@@ -27,6 +29,19 @@ pub(crate) struct Host {
     pub(crate) doors: Doors,
 }
 
+/// The hosts, and what is between them and their controllers.
+#[derive(Clone, Copy)]
+pub(crate) struct Town<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) net: &'a FaultNet,
+    pub(crate) hosts: &'a [Host],
+    /// Their processes, where actors live in them.
+    pub(crate) street: Option<&'a Street>,
+}
+
+/// The controllers that there are, by their numbers.
+pub(crate) type Reigns = BTreeMap<u64, Reigning>;
+
 /// Runs a plan on a runtime of its own, in time that is only counted.
 pub(crate) fn run(plan: &Plan) -> Outcome {
     let live = async |net: FaultNet| {
@@ -34,7 +49,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         drop(record::take());
         let n_tasks = world::n_tasks();
         let mut after = After::default();
-        if let Err(why) = live(plan, &net, &mut after).await {
+        if let Err(why) = live((plan, &net), &mut after).await {
             after.complaints.push(why);
         }
         sleep(Duration::from_secs(60)).await;
@@ -48,52 +63,107 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
     })
 }
 
-async fn live(plan: &Plan, net: &FaultNet, after: &mut After) -> Result<(), String> {
+async fn live((plan, net): (&Plan, &FaultNet), after: &mut After) -> Result<(), String> {
+    let hosts = open((plan, net), None).await?;
+    let town = Town { plan, net, hosts: &hosts, street: None };
+    let (begun, mut reigns) = (Instant::now(), BTreeMap::new());
+    town.performs(&plan.deeds, begun, &mut reigns).await?;
+    sleep_until(begun + plan.quiet_at()).await;
+    state(&reigns, after).await?;
+    town.ends(reigns, after).await
+}
+
+/// Starts the hosts.
+pub(crate) async fn open(
+    (plan, net): (&Plan, &FaultNet),
+    street: Option<&Street>,
+) -> Result<Vec<Host>, String> {
     let mut hosts = Vec::new();
     for host in 0..plan.n_hosts {
-        hosts.push(start(plan, net, host).await?);
+        hosts.push(start((plan, net), host, street).await?);
     }
-    let (begun, mut reigns) = (Instant::now(), BTreeMap::new());
-    for (at, deed) in &plan.deeds {
-        sleep_until(begun + *at).await;
-        ledger::note(format_args!("{deed:?}"));
-        if let Deed::Begin(number) = *deed {
-            let reigning = Reigning::begin(plan, (net, &hosts), number).await?;
-            _ = reigns.insert(number, reigning);
+    Ok(hosts)
+}
+
+/// What the last controller says that there is.
+pub(crate) async fn state(reigns: &Reigns, after: &mut After) -> Result<(), String> {
+    let Some((_, last)) = reigns.last_key_value() else { return Ok(()) };
+    for _ in 0..ASKED_AGAIN {
+        let state = last.state().await.map_err(|why| format!("L7: there is no state: {why}"))?;
+        after.state = statuses(&state);
+        if !after.state.iter().any(is_doubted) {
+            break;
         }
-        does(*deed, (plan, net, &hosts), &mut reigns);
-    }
-    // Longer than what is silent is waited for, also by one who takes itself for cut off.
-    sleep_until(begun + plan.healed_at() + 3 * plan.times.timeout + SETTLED).await;
-    let Some((number, last)) = reigns.last_key_value() else { return Ok(()) };
-    let state = last.state().await.map_err(|why| format!("L7: there is no state: {why}"))?;
-    after.state = state.ranks.iter().map(|it| it.status.clone()).collect();
-    ledger::note(format_args!("it ends: {:?}", plan.last));
-    match plan.last {
-        Last::Stop => {
-            let state = last.stop(Duration::from_secs(2)).await;
-            let state = state.map_err(|why| format!("C1: the stop is not answered: {why}"))?;
-            let is_over = state.ranks.iter().all(|it| it.status.is_terminal());
-            after.is_stopped = is_over;
-            // Whoever is told of it has the time to hear it.
-            sleep(Duration::from_millis(100)).await;
-        }
-        Last::Die(how) => {
-            over(*number);
-            last.die(how, net, &hosts);
-            sleep(plan.times.lease + judge::cull_within(&plan.times)).await;
-        }
-    }
-    after.n_alive = record::with(|it| it.n_alive());
-    drop(reigns);
-    hosts.iter().for_each(|host| host.agent.proc().kill());
-    for network in hosts.iter().filter_map(|host| Network::of(host.agent.proc())) {
-        network.leave();
+        sleep(Duration::from_secs(1)).await;
     }
     Ok(())
 }
 
-async fn start(plan: &Plan, net: &FaultNet, host: usize) -> Result<Host, String> {
+/// What each rank is.
+pub(crate) fn statuses(state: &MeshState) -> Vec<Status> {
+    state.ranks.iter().map(|it| it.status.clone()).collect()
+}
+
+/// Whether it is not known what a rank is: where packets are lost that may be so for a moment (H4).
+pub(crate) const fn is_doubted(status: &Status) -> bool {
+    matches!(status, Status::Suspect | Status::Unreachable)
+}
+
+impl Town<'_> {
+    /// Does what is to be done, each at its time since then.
+    pub(crate) async fn performs(
+        &self,
+        deeds: &[(Duration, Deed)],
+        begun: Instant,
+        reigns: &mut Reigns,
+    ) -> Result<(), String> {
+        for (at, deed) in deeds {
+            sleep_until(begun + *at).await;
+            ledger::note(format_args!("{deed:?}"));
+            if let Deed::Begin(number) = *deed {
+                let reigning = Reigning::begin(*self, number).await?;
+                _ = reigns.insert(number, reigning);
+            }
+            self.does(*deed, reigns);
+        }
+        Ok(())
+    }
+
+    /// Ends it all, as the plan says.
+    pub(crate) async fn ends(&self, reigns: Reigns, after: &mut After) -> Result<(), String> {
+        let Self { plan, hosts, .. } = self;
+        let Some((number, last)) = reigns.last_key_value() else { return Ok(()) };
+        ledger::note(format_args!("it ends: {:?}", plan.last));
+        match plan.last {
+            Last::Stop => {
+                let state = last.stop(Duration::from_secs(2)).await;
+                let state = state.map_err(|why| format!("C1: the stop is not answered: {why}"))?;
+                let is_over = state.ranks.iter().all(|it| it.status.is_terminal());
+                after.is_stopped = is_over;
+                // Whoever is told of it has the time to hear it.
+                sleep(Duration::from_millis(100)).await;
+            }
+            Last::Die(how) => {
+                over(*number);
+                last.die(how, *self);
+                sleep(plan.times.lease + judge::cull_within(&plan.times)).await;
+            }
+        }
+        after.n_alive = record::with(|it| it.n_alive());
+        drop(reigns);
+        hosts.iter().for_each(|host| host.agent.proc().kill());
+        for network in hosts.iter().filter_map(|host| Network::of(host.agent.proc())) {
+            network.leave();
+        }
+        Ok(())
+    }
+}
+
+async fn start(
+    (plan, net): (&Plan, &FaultNet),
+    host: usize,
+    street: Option<&Street>,
+) -> Result<Host, String> {
     let site = format!("host-{host}");
     let proc = process(plan.seed, &site).on(Plane::Control);
     let network = Network::new(proc.clone(), Arc::new(net.transport(&site)), 0);
@@ -101,71 +171,99 @@ async fn start(plan: &Plan, net: &FaultNet, host: usize) -> Result<Host, String>
     let doors = doors.map_err(|error| error.to_string())?;
     let (lease, heartbeat) = (plan.times.lease, plan.times.heartbeat);
     let ranks = plan.ranks_of(host).into();
-    let agent = proc.spawn::<HostAgent>(Keeping { agent: host, ranks, lease, heartbeat });
+    let street = street.cloned();
+    let agent = proc.spawn::<HostAgent>(Keeping { agent: host, ranks, lease, heartbeat, street });
     Ok(Host { site, agent, doors })
 }
 
-type Town<'a> = (&'a Plan, &'a FaultNet, &'a [Host]);
-
-fn does(deed: Deed, (plan, net, hosts): Town<'_>, reigns: &mut BTreeMap<u64, Reigning>) {
-    match deed {
-        Deed::Begin(_) => (),
-        Deed::Die(number, how) => {
-            over(number);
-            if let Some(reigning) = reigns.remove(&number) {
-                reigning.die(how, net, hosts);
-            }
-        }
-        Deed::CutOff(number) => {
-            over(number);
-            if let Some(reigning) = reigns.get(&number) {
-                hosts.iter().for_each(|host| net.part(&reigning.site, &host.site));
-            }
-        }
-        Deed::Rejoin(number) => {
-            if let Some(reigning) = reigns.get(&number) {
-                rejoin(net, hosts, &reigning.site);
-            }
-            record::with(|it| {
-                if let Some(reign) = it.reign(number) {
-                    reign.rejoined = Some(record::now());
+impl Town<'_> {
+    fn does(&self, deed: Deed, reigns: &mut Reigns) {
+        let Self { plan, net, hosts, .. } = self;
+        match deed {
+            Deed::Begin(_) => (),
+            Deed::Die(number, how) => {
+                over(number);
+                if let Some(reigning) = reigns.remove(&number) {
+                    reigning.die(how, *self);
                 }
-            });
-        }
-        Deed::Exit(rank, code) => {
-            let agent = &hosts[rank / plan.per_host].agent;
-            _ = agent.try_cast(agent.proc(), Exit(Rank::new(rank), code)).is_ok();
-        }
-        Deed::HostCrash(host) => crash(plan, net, &hosts[host], host),
-        Deed::HostCut(host, way, lasting) => {
-            let now = record::now();
-            record::with(|it| it.cuts.push((host, now, now + lasting)));
-            // Whoever is cut off for longer stays so.
-            let is_over =
-                |number| record::with(|it| it.reign(number).is_some_and(|it| it.is_out()));
-            for number in (1..=CONTROLLERS_MAX).filter(|number| !is_over(*number)) {
-                let (here, there) = (&hosts[host].site, format!("controller-{number}"));
-                if way != Way::In {
-                    net.cut_for(here, &there, lasting);
+            }
+            Deed::CutOff(number) => {
+                over(number);
+                if let Some(reigning) = reigns.get(&number) {
+                    let is_heard =
+                        |site: &str| site == client::SITE && plan.is_heard_when_cut_off();
+                    let others = self.sites().filter(|site| !is_heard(site));
+                    others.for_each(|site| net.part(&reigning.site, site));
                 }
-                if way != Way::Out {
-                    net.cut_for(&there, here, lasting);
+            }
+            Deed::Rejoin(number) => {
+                if let Some(reigning) = reigns.get(&number) {
+                    self.rejoins(&reigning.site);
+                }
+                record::with(|it| {
+                    if let Some(reign) = it.reign(number) {
+                        reign.rejoined = Some(record::now());
+                    }
+                });
+            }
+            Deed::Exit(rank, code) => {
+                let agent = &hosts[rank / plan.per_host].agent;
+                _ = agent.try_cast(agent.proc(), Exit(Rank::new(rank), code)).is_ok();
+            }
+            Deed::HostCrash(host) => self.crash(host),
+            Deed::HostCut(host, way, lasting) => {
+                let now = record::now();
+                record::with(|it| it.cuts.push((host, now, now + lasting)));
+                // Whoever is cut off for longer stays so.
+                let is_over =
+                    |number| record::with(|it| it.reign(number).is_some_and(|it| it.is_out()));
+                for number in (1..=CONTROLLERS_MAX).filter(|number| !is_over(*number)) {
+                    let (here, there) = (&hosts[host].site, format!("controller-{number}"));
+                    if way != Way::In {
+                        net.cut_for(here, &there, lasting);
+                    }
+                    if way != Way::Out {
+                        net.cut_for(&there, here, lasting);
+                    }
                 }
             }
         }
     }
-}
 
-/// A controller is not cut off any more, but from hosts that are.
-fn rejoin(net: &FaultNet, hosts: &[Host], site: &str) {
-    let (now, cuts) = record::with(|it| (record::now(), it.cuts.clone()));
-    for (number, host) in hosts.iter().enumerate() {
-        net.join(site, &host.site);
-        let present = cuts.iter().filter(|(it, _, to)| *it == number && *to > now);
-        for (_, _, to) in present {
-            net.cut_for(site, &host.site, *to - now);
-            net.cut_for(&host.site, site, *to - now);
+    /// Where those are whom a controller speaks to.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &str> {
+        let others = self.street.map(|_| client::SITE);
+        self.hosts.iter().map(|host| host.site.as_str()).chain(others)
+    }
+
+    /// A controller is not cut off any more, but from hosts that are.
+    fn rejoins(&self, site: &str) {
+        let Self { net, hosts, .. } = self;
+        let (now, cuts) = record::with(|it| (record::now(), it.cuts.clone()));
+        self.sites().for_each(|other| net.join(site, other));
+        for (number, host) in hosts.iter().enumerate() {
+            let present = cuts.iter().filter(|(it, _, to)| *it == number && *to > now);
+            for (_, _, to) in present {
+                net.cut_for(site, &host.site, *to - now);
+                net.cut_for(&host.site, site, *to - now);
+            }
         }
+    }
+
+    /// A host dies, and all that is on it.
+    fn crash(&self, number: usize) {
+        let (host, ranks) = (&self.hosts[number], self.plan.ranks_of(number));
+        record::with(|it| {
+            let is_here = |(rank, _): &Of| ranks.contains(rank);
+            let alive = it.lives.iter().filter(|life| life.ended.is_none());
+            let lives = alive.map(Life::of).filter(is_here).collect();
+            it.crashes.push(Crash { host: number, at: record::now(), lives });
+        });
+        self.net.crash(&host.site);
+        if self.street.is_some() {
+            ranks.for_each(|rank| self.net.crash(&world::site(rank + 1)));
+        }
+        host.agent.proc().kill();
     }
 }
 
@@ -178,20 +276,8 @@ fn over(number: u64) {
     });
 }
 
-/// A host dies, and all that is on it.
-fn crash(plan: &Plan, net: &FaultNet, host: &Host, number: usize) {
-    record::with(|it| {
-        let is_here = |(rank, _): &Of| plan.ranks_of(number).contains(rank);
-        let alive = it.lives.iter().filter(|life| life.ended.is_none());
-        let lives = alive.map(Life::of).filter(is_here).collect();
-        it.crashes.push(Crash { host: number, at: record::now(), lives });
-    });
-    net.crash(&host.site);
-    host.agent.proc().kill();
-}
-
-/// What is on its way, when nothing goes wrong any more.
-const SETTLED: Duration = Duration::from_secs(20);
+/// How often it is asked again what ranks are that are in doubt.
+pub(crate) const ASKED_AGAIN: usize = 10;
 
 /// More than there are.
 const CONTROLLERS_MAX: u64 = 3;

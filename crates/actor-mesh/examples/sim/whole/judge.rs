@@ -1,0 +1,139 @@
+//! `judge`: whether what is between hosts, their controllers and those who live there is what was promised.
+
+use std::time::Duration;
+
+use mesh_core::{Reason, Status};
+
+use super::plan::Plan;
+use crate::hosts;
+use crate::hosts::record::{How, Life as ProcLife, Record};
+use crate::judge;
+use crate::ledger::{End, Ledger, Life};
+
+/// What there is when all is over.
+#[derive(Default)]
+pub(crate) struct After {
+    pub(crate) hosts: hosts::judge::After,
+    pub(crate) actors: judge::After,
+    /// When all was still as it should be.
+    pub(crate) quiet_at: Duration,
+}
+
+/// What is wrong; each sentence begins with the id of what it breaks.
+pub(crate) fn judge(
+    plan: &Plan,
+    (ledger, record): (&Ledger, &Record),
+    after: &After,
+) -> Vec<String> {
+    let mut wrong = hosts::judge::judge(&plan.hosts, record, &after.hosts);
+    wrong.extend(judge::judge(&plan.actors, ledger, &after.actors));
+    let case = Case { plan, ledger, record, after };
+    case.causes(&mut wrong);
+    case.orphans(&mut wrong);
+    wrong
+}
+
+struct Case<'a> {
+    plan: &'a Plan,
+    ledger: &'a Ledger,
+    record: &'a Record,
+    after: &'a After,
+}
+
+impl<'a> Case<'a> {
+    /// What was told of ends before it was all to end: of whom, and what.
+    fn told(&self) -> impl Iterator<Item = (usize, &'a End)> {
+        let ends = self.ledger.watchers.get("all").into_iter().flat_map(|all| &all.ends);
+        let ends = ends.filter(|(_, end)| end.at <= self.after.quiet_at);
+        ends.map(|((rank, _), end)| (*rank, end))
+    }
+
+    fn lives_of(&self, rank: usize) -> impl Iterator<Item = &'a ProcLife> {
+        self.record.lives.iter().filter(move |life| life.rank == rank)
+    }
+
+    /// N9, ST2: of whom it is said that it ended with its process, whose process had ended, and so.
+    fn causes(&self, wrong: &mut Vec<String>) {
+        for (rank, End { status, at, .. }) in self.told() {
+            let mut ended = self.lives_of(rank).filter_map(|life| life.ended);
+            let mut has_ended =
+                |is_it: &dyn Fn(How) -> bool| ended.any(|(ended, how)| ended <= *at && is_it(how));
+            let is_so = match status {
+                Status::Stopped => has_ended(&|how| how == How::Exit(0)),
+                Status::Timeout { .. } => {
+                    has_ended(&|how| matches!(how, How::HostDied | How::Orphaned))
+                        || self.is_unheard(rank)
+                }
+                _ => match root(status) {
+                    Some(Reason::Exit { code }) => has_ended(&|how| how == How::Exit(*code)),
+                    Some(Reason::Orphaned) => has_ended(&|how| how == How::Orphaned),
+                    Some(_) => has_ended(&|_| true),
+                    // It has ended by itself: how often is counted by the other judge.
+                    None => true,
+                },
+            };
+            if !is_so {
+                let lives: Vec<_> = self.lives_of(rank).map(|it| (it.begun, it.ended)).collect();
+                wrong.push(format!("N9: rank {rank} is {status} at {at:?}, and was {lives:?}"));
+            }
+        }
+    }
+
+    /// N1, K2: whoever ended with its process is told as that, whichever controller has told of it.
+    fn orphans(&self, wrong: &mut Vec<String>) {
+        let is_orphan = |life: &&Life| life.has_failed && !life.is_broken;
+        for life in self.ledger.lives.iter().filter(is_orphan) {
+            let is_home = |it: &&ProcLife| it.incarnation == life.actor.life;
+            let Some(home) = self.lives_of(life.rank).find(is_home) else { continue };
+            let Some((ended, how)) = home.ended else { continue };
+            let has_next = self.record.is_succeeded((life.rank, home.incarnation));
+            let is_it = |status: &Status| match (root(status), how) {
+                (Some(Reason::Exit { code }), How::Exit(how)) => *code == how,
+                (Some(Reason::Orphaned), How::Orphaned) => true,
+                // Its process had another life, or was to have one, before the owner heard of whoever can tell.
+                (Some(Reason::LostByAgent), _) => has_next,
+                _ => matches!(status, Status::Timeout { .. }) && self.may_be_silent(life.rank, how),
+            };
+            let told = self.told().filter(|(rank, end)| *rank == life.rank && end.at >= ended);
+            let told: Vec<&Status> = told.map(|(_, end)| &end.status).collect();
+            if !told.iter().any(|status| is_it(status)) {
+                let rank = life.rank;
+                wrong.push(format!(
+                    "N1, K2: rank {rank} ended with its process at {ended:?} by {how:?}, and is told as {told:?}"
+                ));
+            }
+        }
+    }
+
+    /// Whether its end may be told by arithmetic.
+    fn may_be_silent(&self, rank: usize, how: How) -> bool {
+        let host = rank / self.plan.hosts.per_host;
+        let has_died = self.record.crashes.iter().any(|crash| crash.host == host);
+        has_died || how == How::Orphaned || self.is_unheard(rank)
+    }
+
+    /// Whether nobody may have been heard who says what becomes of a process, for as long as that is waited for: there
+    /// was no controller, or none that heard its host.
+    fn is_unheard(&self, rank: usize) -> bool {
+        let host = rank / self.plan.hosts.per_host;
+        let cuts = self.record.cuts.iter().filter(|(it, ..)| *it == host);
+        let cuts = cuts.map(|(_, from, to)| *to - *from);
+        let next = self.record.reigns.iter().skip(1);
+        let gaps = self.record.reigns.iter().zip(next).filter_map(|(one, next)| {
+            let known = next.from + self.plan.hosts.known_after(next.epoch);
+            Some(known.saturating_sub(one.to?))
+        });
+        cuts.chain(gaps)
+            .any(|gap| gap + self.plan.hosts.margin() + DIAL >= self.plan.hosts.times.timeout)
+    }
+}
+
+/// Why the process ended that a rank has ended with.
+fn root(status: &Status) -> Option<&Reason> {
+    let Status::Failed(cause) = status else { return None };
+    let is_inherited = cause.reason == Reason::Inherited;
+    cause.chain.last().map(|link| &link.reason).filter(|_| is_inherited)
+}
+
+/// How long it may take until there is a session with a controller that is known.
+const DIAL: Duration = Duration::from_millis(2_500);

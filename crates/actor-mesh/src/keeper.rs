@@ -19,7 +19,7 @@ use supervise::{Clock, MeshEvents};
 use tokio::sync::watch;
 
 use crate::report::{ActorKind, ActorReport, ActorState, HowActorEnded};
-use crate::wire::{EndRank, GetMembers, Home, Said, Spawn};
+use crate::wire::{EndRank, GetMembers, GetMoves, Home, Said, Spawn};
 
 mod agents;
 mod handlers;
@@ -27,6 +27,7 @@ mod hearing;
 mod keeping;
 mod leaving;
 mod making;
+mod moving;
 mod returned;
 
 pub(crate) use agents::ActorAgents;
@@ -35,6 +36,7 @@ use hearing::Hearing;
 pub(crate) use keeping::{Breed, Keeping};
 use making::Making;
 pub(crate) use making::ParamsOf;
+use moving::Moving;
 
 /// When an agent that had no room is told again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -52,8 +54,8 @@ pub(crate) struct Keeper {
     untold: BTreeMap<Rank, Untold>,
     /// Sends in the keeper's name when that has ended: [`CloseMesh`], as it is dropped.
     deputy: Deputy,
-    /// How often it has changed where ranks are.
-    version: u64,
+    /// Which ranks have moved, and when.
+    moving: Moving,
     fan_out: FanOut,
     reporter: Reporter<ActorKind>,
     /// Where its controller listens, once that has said something.
@@ -386,7 +388,7 @@ impl Actor for Keeper {
             clock,
             ranks: (0..size).map(|_| unknown()).collect(),
             untold: BTreeMap::new(),
-            version: 1,
+            moving: Moving::new(size),
             fan_out,
             reporter: Reporter::new(ActorKind, RankSet::from(0..size), absent),
             procs,
@@ -421,6 +423,6 @@ impl Actor for Keeper {
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
-        handlers.takes::<Said>().takes::<GetMembers>().takes::<GetSeats>();
+        handlers.takes::<Said>().takes::<GetMembers>().takes::<GetMoves>().takes::<GetSeats>();
     }
 }

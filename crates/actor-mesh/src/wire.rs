@@ -84,6 +84,30 @@ pub(crate) struct Members {
     pub(crate) fan_out: FanOut,
 }
 
+/// Which ranks are not where they were in that version of the members?
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct GetMoves {
+    pub(crate) since: u64,
+}
+
+/// Where ranks are now that have moved since a version of the members, the first of them first, so many of them as fit a
+/// frame of the control lane: put into those members they make those of another version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Moves {
+    pub(crate) moved: Vec<Moved>,
+    /// Which version that is; or below it, where these are not all.
+    pub(crate) version: u64,
+    pub(crate) is_all: bool,
+}
+
+/// Where a rank is that has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    pub(crate) rank: Rank,
+    pub(crate) member: Option<Member>,
+    pub(crate) home: Option<Home>,
+}
+
 /// The actor of one rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
@@ -134,6 +158,7 @@ message!(EndRank, "EndActor", ());
 message!(CloseMesh, "CloseActors", ());
 message!(Said, "ActorSaid", ());
 message!(GetMembers, "GetMembers", Members);
+message!(GetMoves, "GetMoves", Moves);
 
 #[cfg(test)]
 mod tests {

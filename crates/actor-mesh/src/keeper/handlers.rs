@@ -10,10 +10,10 @@ use mesh_shape::Rank;
 use super::hearing::says_nothing_more;
 use super::{Beat, Flush, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Unheard, Untold};
 use crate::report::ActorState;
-use crate::wire::{GetMembers, Home, Member, Members, Said};
+use crate::wire::{GetMembers, GetMoves, Home, Member, Members, Moved, Moves, Said};
 
-/// How many runs of members are told of at once. Each has less than 64 bytes, and frames of the control lane may
-/// be as small as 64 KiB.
+/// How many runs of members are told of at once, or how many ranks that have moved. Each has less than 64 bytes, and
+/// frames of the control lane may be as small as 64 KiB.
 const MEMBERS_AT_ONCE: usize = 512;
 
 impl Kept {
@@ -41,7 +41,7 @@ impl Handler<Perform> for Keeper {
                     self.untold.remove(&rank);
                     (kept.is_doubted, kept.is_to_end) = (false, false);
                     kept.making = Making::NotYet;
-                    self.version += 1;
+                    self.moving.note(rank);
                     kept.is_over = false;
                     self.begin(rank, cx);
                 }
@@ -77,11 +77,11 @@ impl Handler<Said> for Keeper {
         if kept.incarnation == Some(said.incarnation) {
             // An actor lives where its agent does.
             let actor = said.actor.map(|index| ActorId { index, ..agent });
-            let since = Home::since(kept.home, agent.life, self.version + 1);
+            let since = Home::since(kept.home, agent.life, self.moving.version() + 1);
             let home = Home { life: agent.life, agent: agent.index, relay: said.relay, since };
             let home = Some(home);
             if (kept.actor, kept.home) != (actor, home) {
-                self.version += 1;
+                self.moving.note(said.rank);
             }
             (kept.state, kept.making) = (said.state, Making::NotYet);
             (kept.actor, kept.home) = (actor, home);
@@ -204,9 +204,25 @@ impl Handler<GetMembers> for Keeper {
             region: Arc::clone(self.procs.region()),
             ranks: kept.iter().map(Kept::member).collect(),
             homes: kept.iter().map(|kept| kept.home).collect(),
-            version: self.version,
+            version: self.moving.version(),
             fan_out: self.fan_out,
         })
+    }
+}
+
+impl Handler<GetMoves> for Keeper {
+    async fn handle(
+        &mut self,
+        GetMoves { since }: GetMoves,
+        _: &mut Context<Self>,
+    ) -> Result<Moves, Failure> {
+        let (ranks, version) = self.moving.since(since, MEMBERS_AT_ONCE);
+        let moved = ranks.into_iter().filter_map(|rank| {
+            let kept = self.ranks.get(rank.index())?;
+            Some(Moved { rank, member: kept.member(), home: kept.home })
+        });
+        let is_all = version == self.moving.version();
+        Ok(Moves { moved: moved.collect(), version, is_all })
     }
 }
 

@@ -182,6 +182,22 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// How many bytes of its words are told.
+    pub const WORDS_MAX: usize = 1024;
+
+    /// An error, with its words as they travel: no more than [`WORDS_MAX`](Self::WORDS_MAX) bytes of them, so that an
+    /// event of a mesh fits a frame whatever a user says.
+    #[must_use]
+    pub fn error(message: impl Into<String>) -> Self {
+        Self::Error { message: capped(message.into()) }
+    }
+
+    /// A panic, with its words as they travel.
+    #[must_use]
+    pub fn panic(message: impl Into<String>, location: Option<String>) -> Self {
+        Self::Panic { message: capped(message.into()), location }
+    }
+
     /// The value of the `cause` label of metrics: one of a small closed set.
     #[must_use]
     pub const fn label(&self) -> &'static str {
@@ -246,6 +262,17 @@ impl fmt::Display for Reason {
             }
         }
     }
+}
+
+/// Words travel: they have a bound.
+fn capped(mut words: String) -> String {
+    if words.len() > Reason::WORDS_MAX {
+        let is_end = |end: &usize| words.is_char_boundary(*end);
+        let end = (0..=Reason::WORDS_MAX).rev().find(is_end).unwrap_or(0);
+        words.truncate(end);
+        words.push('…');
+    }
+    words
 }
 
 /// Why a program could not be started.
@@ -325,6 +352,17 @@ pub const fn signal_name(signal: i32) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// ST2: what a user says is told, but not without bound.
+    #[test]
+    fn words_are_told_up_to_a_bound() {
+        let text = |length| "é".repeat(length / 2);
+        let Reason::Error { message } = Reason::error(text(Reason::WORDS_MAX)) else { panic!() };
+        assert_eq!(message, text(Reason::WORDS_MAX));
+        let long = format!("a{}", text(1 << 20));
+        let Reason::Panic { message, .. } = Reason::panic(long, None) else { panic!() };
+        assert_eq!(message, format!("a{}…", text(Reason::WORDS_MAX - 2)));
+    }
 
     /// What came over a wire may be anything.
     #[test]

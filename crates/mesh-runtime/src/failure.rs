@@ -36,12 +36,12 @@ impl Failure {
     /// A failure with these words.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
-        Self::because(Reason::Error { message: capped(message.to_string()) })
+        Self::because(Reason::error(message.to_string()))
     }
 
     /// The actor panicked.
     pub(crate) fn panicked(message: String, location: Option<String>) -> Self {
-        Self::because(Reason::Panic { message: capped(message), location })
+        Self::because(Reason::panic(message, location))
     }
 
     /// A child failed, and nobody handled it (E2).
@@ -145,19 +145,6 @@ impl fmt::Display for Failure {
         self.0.fmt(f)
     }
 }
-
-/// The words of a failure travel: they have a bound.
-fn capped(mut words: String) -> String {
-    if words.len() > WORDS_MAX {
-        let end = (0..=WORDS_MAX).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
-        words.truncate(end);
-        words.push('…');
-    }
-    words
-}
-
-/// How many bytes of a message are told.
-const WORDS_MAX: usize = 1024;
 
 /// How many links of a chain of causes are told: so that all of them fit into the head of an envelope.
 const LINKS_MAX: usize = 32;

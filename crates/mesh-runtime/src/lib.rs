@@ -86,7 +86,7 @@ pub use mesh_core;
 pub use multi_call::{MultiCall, multi_call};
 pub use name::Name;
 pub use network::Network;
-pub use panics::backtraces_logged;
+pub use panics::{backtraces_logged, caught};
 pub use passed_on::Asked;
 pub use peers::{NoWayBack, PeerLost};
 pub use port::Port;

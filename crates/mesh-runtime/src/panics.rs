@@ -43,8 +43,15 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// Runs a piece of an actor; a panic becomes its failure.
-pub(crate) fn caught<T>(piece: impl FnOnce() -> T) -> Result<T, Failure> {
+/// Runs code of a user; a panic becomes a failure, with message and place, and is not told by the panic hook.
+///
+/// What an actor does is caught already. This is for what runs elsewhere; the place is known where there is a
+/// [`Proc`](crate::Proc).
+///
+/// # Errors
+///
+/// The failure.
+pub fn caught<T>(piece: impl FnOnce() -> T) -> Result<T, Failure> {
     let was_caught = IS_CAUGHT.replace(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(piece));
     IS_CAUGHT.set(was_caught);

@@ -1,14 +1,13 @@
 //! `making`: what the actor of each rank is created from, made where it holds nobody up.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_core::{EncodeError, Incarnation, Message, Plane, Reason};
-use mesh_runtime::{Context, Failure, Handler};
+use mesh_runtime::{Context, Failure, Handler, caught};
 use mesh_shape::{Point, Rank};
-use supervise::panic_reason;
 
 use super::Keeper;
 use crate::report::{ActorEnd, ActorState, HowActorEnded};
@@ -110,18 +109,23 @@ impl Handler<Made> for Keeper {
 
 /// Runs code of a user, which is no reason for anybody else to end.
 fn made(make: impl FnOnce() -> Result<Bytes, EncodeError>) -> Result<Bytes, HowActorEnded> {
-    match catch_unwind(AssertUnwindSafe(make)) {
+    match caught(make) {
         Ok(params) => params.map_err(errored),
-        Err(payload) => Err(match panic_reason(&*payload) {
+        Err(failure) => Err(match &failure.cause().reason {
             Reason::Panic { message, location } => {
                 let message = format!("making its parameters: {message}");
-                HowActorEnded::Panicked { message, location }
+                HowActorEnded::Panicked { message, location: location.clone() }
             }
             other => HowActorEnded::Errored { message: other.to_string() },
         }),
     }
 }
 
-fn errored(error: impl std::error::Error) -> HowActorEnded {
-    HowActorEnded::Errored { message: error.to_string() }
+/// The words of an error, as many as travel.
+fn errored(error: impl Error) -> HowActorEnded {
+    let message = match &Failure::from(error).cause().reason {
+        Reason::Error { message } => message.clone(),
+        other => other.to_string(),
+    };
+    HowActorEnded::Errored { message }
 }

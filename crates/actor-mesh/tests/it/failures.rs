@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use actor_mesh::{ActorMesh, ActorSpec, RankError, SpawnError};
 use controller::RestartConfig;
-use mesh_core::{OwnerNews, Status};
+use mesh_core::{OwnerNews, Reason, Status};
 use mesh_shape::{Rank, RankSet};
 
 use crate::support::{
@@ -82,6 +82,26 @@ async fn a_spawn_that_fails_on_one_rank_rolls_back_the_others() {
     // C3: the processes are as good as before.
     let tools = world.spawn(tens("good")).await;
     assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [0, 10, 20]);
+}
+
+/// ST2: the panic of what makes the parameters of a rank is told as any other: where it was, and no more of its words than
+/// fit an event of the mesh.
+#[tokio::test]
+async fn a_panic_that_makes_parameters_is_told_with_its_place_and_few_words() {
+    let world = world("procs=2").await;
+    let spec = ActorSpec::<Tool>::per_rank("loud", |point| match point.rank().index() {
+        1 => panic!("{}", "no ".repeat(1 << 20)),
+        number => number as u64,
+    });
+    let error = soon(ActorMesh::spawn(&world.proc, &world.procs.procs(), spec)).await;
+    let Err(SpawnError::Ranks { failures }) = error else { panic!("one fails: {error:?}") };
+    let (rank, change) = failures[0].each().next().expect("one has failed");
+    let Status::Failed(cause) = &change.status else { panic!("{}", change.status) };
+    let Reason::Panic { message, location: Some(place) } = &cause.reason else { panic!("{cause}") };
+    assert_eq!(rank, Rank::new(1));
+    assert!(message.starts_with("making its parameters: no no no "), "{message}");
+    assert!(message.len() < 2 * Reason::WORDS_MAX, "{}", message.len());
+    assert!(place.contains("failures.rs:"), "{place}");
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl<C: Controlled> Life<C> {
 pub fn panic_reason(payload: &(dyn Any + Send)) -> Reason {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    Reason::Panic { message: text.unwrap_or("(no text)").to_owned(), location: None }
+    Reason::panic(text.unwrap_or("(no text)"), None)
 }
 
 /// Reports of one life.

@@ -16,11 +16,13 @@ mod casting;
 mod down;
 mod gathering;
 mod letters;
+mod not_sent;
 mod reducing;
 
 pub use calling::{MeshCall, MeshReplies};
 pub use casting::MeshCast;
 pub(crate) use letters::Content;
+pub use not_sent::{NotSent, Unsent};
 pub use reducing::{Incomplete, MeshReduce, Reduced};
 
 use crate::rank_error::{Ended, RankError};

@@ -12,6 +12,7 @@
 //! | [`LocalProcs`] | a mesh of processes within this one: for tests, and for programs that need no other |
 //! | [`MeshCast`], [`MeshCall`], [`MeshReplies`], [`MeshReduce`], [`OneOf`] | what is sent, each with a deadline |
 //! | [`Reducer`], [`Sum`], [`Min`], [`Max`], [`All`], [`Any`] | how the replies of many become one |
+//! | [`NotSent`], [`Missing`] | who was not sent a cast, or is not so far as was waited for: to be looked at |
 //! | [`RankError`] | why a rank has not answered |
 //! | [`ActorKind`], [`ActorReport`] | what a report about an actor means |
 //!
@@ -41,12 +42,12 @@ mod view;
 mod ways;
 mod wire;
 
-pub use call::{Incomplete, MeshCall, MeshCast, MeshReduce, MeshReplies, Reduced};
+pub use call::{Incomplete, MeshCall, MeshCast, MeshReduce, MeshReplies, NotSent, Reduced, Unsent};
 pub use local_procs::{LocalError, LocalProcs, LocalSpec};
 pub use mesh::{ActorMesh, ActorSpec, SpawnError};
 /// How a mesh is cast to: see [`ActorSpec::fan_out`].
 pub use mesh_cast::FanOut;
-pub use mesh_ref::{ActorMeshRef, WatchError};
+pub use mesh_ref::{ActorMeshRef, Missing, NotSoFar, WatchError};
 pub use one_of::{Choice, OneError, OneOf};
 pub use owned::OwnedMesh;
 pub use proc_agent::ProcAgent;

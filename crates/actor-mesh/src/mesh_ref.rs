@@ -16,9 +16,11 @@ use crate::one_of::{Choice, OneOf, Turns};
 use crate::reducer::Reducer;
 use crate::view::{Homes, Table, View};
 
+mod missing;
 mod waiting;
 mod watch;
 
+pub use missing::{Missing, NotSoFar};
 pub use watch::WatchError;
 
 /// The address of a mesh of actors of type `A`, or of a slice of it.
@@ -202,7 +204,8 @@ impl<A: Actor> ActorMeshRef<A> {
     /// the ranks has not taken too much of what was cast before. Either way what one sender casts to a mesh and its slices
     /// arrives in the order in which it was begun, and what it calls after what it has cast before (R2).
     ///
-    /// Returns the ranks that it was not sent to, since they have ended, are not there yet, or had no room in time.
+    /// Returns the ranks that it was not sent to, since they have ended, are not there yet, or had no room in time
+    /// ([`NotSent`](crate::NotSent)).
     /// What is sent and cannot be delivered comes back to the actor that sent it (R3);
     /// [`rank_of`](Self::rank_of) names its rank.
     pub fn cast<M>(&self, from: &impl Sender, message: M) -> MeshCast<M>
@@ -258,18 +261,22 @@ impl<A: Actor> ActorMeshRef<A> {
     /// # Examples
     ///
     /// ```
-    /// # use actor_mesh::ActorMeshRef;
+    /// # use actor_mesh::{ActorMeshRef, Unsent};
     /// # use mesh_core::Message;
     /// # use mesh_runtime::{Handler, Proc};
     /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
     /// # struct Work(Vec<u64>);
     /// # impl Message for Work { const NAME: &'static str = "doc.Work"; type Reply = u64; }
-    /// async fn share<A: Handler<Work>>(workers: &ActorMeshRef<A>, proc: &Proc, work: &[u64]) {
+    /// async fn share<A: Handler<Work>>(
+    ///     workers: &ActorMeshRef<A>,
+    ///     proc: &Proc,
+    ///     work: &[u64],
+    /// ) -> Result<(), Unsent> {
     ///     let size = work.len().div_ceil(workers.extent().size()).max(1);
     ///     let shares: Vec<_> = work.chunks(size).collect();
     ///     let share = |rank: usize| shares.get(rank).map_or(Vec::new(), |share| share.to_vec());
     ///     let sent = workers.scatter(proc, |point| Work(share(point.rank().index())));
-    ///     assert!(sent.await.is_empty(), "every rank runs");
+    ///     sent.await.complete()
     /// }
     /// ```
     pub fn scatter<M>(

@@ -64,6 +64,7 @@ pub fn describe() {
 #[derive(Debug)]
 pub(crate) struct ProcMetrics {
     undelivered: [(WhyUndelivered, Counter); WhyUndelivered::ALL.len()],
+    no_room: Counter,
     lost_returns: Counter,
     deadlines: Counter,
 }
@@ -73,6 +74,7 @@ impl ProcMetrics {
         Self {
             undelivered: WhyUndelivered::ALL
                 .map(|why| (why, counter!(UNDELIVERED_TOTAL, "reason" => why.label()))),
+            no_room: counter!(UNDELIVERED_TOTAL, "reason" => "no_room"),
             lost_returns: counter!(LOST_RETURNS_TOTAL),
             deadlines: counter!(DEADLINES_TOTAL),
         }
@@ -84,6 +86,13 @@ impl ProcMetrics {
                 counter.increment(1);
             }
         }
+    }
+
+    /// So many were not sent at all; for lack of room, if it is not said why.
+    pub(crate) fn not_sent(&self, why: Option<WhyUndelivered>, n: usize) {
+        let of_why = |why| self.undelivered.iter().find(|(reason, _)| *reason == why);
+        let counter = why.and_then(of_why).map_or(&self.no_room, |(_, counter)| counter);
+        counter.increment(n as u64);
     }
 
     pub(crate) fn lost_return(&self) {

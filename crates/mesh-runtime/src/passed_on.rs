@@ -107,6 +107,12 @@ impl Proc {
         self.give_back(Undelivered::new((from, to), name, why, Body::Bytes(bytes)));
     }
 
+    /// Counts a message that was not sent to so many at all, for a reason, or else for lack of room. Whoever counts it logs
+    /// it, and tells who sends it (R3).
+    pub fn count_not_sent(&self, why: Option<WhyUndelivered>, n: usize) {
+        self.metrics().not_sent(why, n);
+    }
+
     /// What was passed on to this process by others is answered within it.
     pub(crate) fn answer_here(&self, head: Head, body: Body) -> bool {
         match head {

@@ -4,8 +4,8 @@ pub use std::process::ExitCode;
 
 #[cfg(feature = "actors")]
 pub use actor_mesh::{
-    ActorMesh, ActorMeshRef, ActorSpec, All, Any, Choice, FanOut, Incomplete, Max, Min, OneError,
-    OwnedMesh, RankError, Reduced, Reducer, Sum,
+    ActorMesh, ActorMeshRef, ActorSpec, All, Any, Choice, FanOut, Incomplete, Max, Min, Missing,
+    NotSent, OneError, OwnedMesh, RankError, Reduced, Reducer, Sum, Unsent,
 };
 pub use controller::{RestartConfig, Times};
 pub use mesh_core::{

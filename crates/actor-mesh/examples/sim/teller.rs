@@ -129,8 +129,8 @@ async fn send<A: Actor>(
     cx: &Context<A>,
 ) -> Came {
     match kind {
-        "cast" => (errors(&mesh.cast(cx, Say(number)).within(WITHIN).await, to), None),
-        "scatter" => (errors(&mesh.scatter(cx, |_| Say(number)).within(WITHIN).await, to), None),
+        "cast" => (errors(&*mesh.cast(cx, Say(number)).within(WITHIN).await, to), None),
+        "scatter" => (errors(&*mesh.scatter(cx, |_| Say(number)).within(WITHIN).await, to), None),
         "call" => answers(&mesh.call(cx, Ask(number)).within(WITHIN).await, to),
         "call_stream" => {
             let mut replies = mesh.call(cx, Ask(number)).within(WITHIN).replies();

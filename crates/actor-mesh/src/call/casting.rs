@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mesh_core::{Message, PortRef, WhyUndelivered};
-use mesh_shape::Overlay;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
 
 use super::letters::{Content, Letters};
+use super::not_sent::NotSent;
 use super::{Opening, Target, deadline_after, down};
 use crate::rank_error::RankError;
 
@@ -37,7 +37,7 @@ pub struct MeshCast<M: Message> {
 
 enum State<M: Message> {
     Unsent(Option<(Target, Content<M>)>),
-    Sent(Pin<Box<dyn Future<Output = Overlay<RankError>> + Send>>),
+    Sent(Pin<Box<dyn Future<Output = NotSent> + Send>>),
 }
 
 impl<M: Message> MeshCast<M> {
@@ -62,9 +62,9 @@ impl<M> Future for MeshCast<M>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
-    type Output = Overlay<RankError>;
+    type Output = NotSent;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Overlay<RankError>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<NotSent> {
         let cast = self.get_mut();
         loop {
             match &mut cast.state {
@@ -83,7 +83,7 @@ where
 impl<M: Message> Unpin for MeshCast<M> {}
 
 /// Sends to every rank that is there.
-async fn send<M>(target: Target, content: Content<M>, within: Duration) -> Overlay<RankError>
+async fn send<M>(target: Target, content: Content<M>, within: Duration) -> NotSent
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
@@ -92,7 +92,8 @@ where
     let known = timeout_at(deadline, target.known_in_line(&mut table, deadline)).await;
     let Ok((Some(known), place)) = known else {
         let error = target.unsent(&table, within);
-        return target.ranks().map(|(rank, _)| (rank, error.clone())).collect();
+        let all = target.ranks().map(|(rank, _)| (rank, error.clone()));
+        return NotSent::told::<M>(all, &target.from);
     };
     let roster = target.view.roster(&known);
     let (found, mut not_sent) = target.find(&roster);
@@ -110,7 +111,7 @@ where
             let unsent = found.into_iter().filter(|it| it.base.index() >= n_sent);
             not_sent.extend(unsent.map(|it| (it.rank, error.clone())));
         }
-        return not_sent.into_iter().collect();
+        return NotSent::told::<M>(not_sent, &target.from);
     }
     let (ways, seats) = target.ways(&found);
     let mut letters = Letters::new(content, &target.from);
@@ -132,7 +133,7 @@ where
     while let Some(late) = legs.next().await {
         not_sent.extend(late.map(|rank| (rank, RankError::Deadline { within })));
     }
-    not_sent.into_iter().collect()
+    NotSent::told::<M>(not_sent, &target.from)
 }
 
 impl<M: Message> fmt::Debug for MeshCast<M> {

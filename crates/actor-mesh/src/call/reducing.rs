@@ -40,7 +40,7 @@ pub struct Incomplete {
     pub failed: Overlay<RankError>,
 }
 
-fn first(failed: &Overlay<RankError>) -> String {
+pub(super) fn first(failed: &Overlay<RankError>) -> String {
     let first = failed.iter().next();
     first.map_or_else(String::new, |(rank, error)| format!("rank {rank}: {error}"))
 }

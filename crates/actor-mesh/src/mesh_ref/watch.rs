@@ -19,6 +19,7 @@ use supervise::{Clock, MeshEvents};
 use tokio::time::timeout;
 
 use super::ActorMeshRef;
+use super::missing::Missing;
 use super::waiting::Waiting;
 use crate::view::Subscribed;
 
@@ -93,20 +94,20 @@ impl<A> ActorMeshRef<A> {
         from: &(impl Sender + Sync),
         until: Progress,
         within: Duration,
-    ) -> Result<RankSet, WatchError> {
+    ) -> Result<Missing, WatchError> {
         let controller = pin!(self.wait_by_controller(from, until, within));
         let agents = self.ask_agents(from, until, within);
         let agents = pin!(async { agents?.missing().await });
         // Whoever knows less waits until the time is over, and so both have answered by then.
         let (of_controller, of_agents) = match select(controller, agents).await {
-            Either::Left((Ok(missing), _)) if missing.is_empty() => return Ok(missing),
-            Either::Right((Some(missing), _)) if missing.is_empty() => return Ok(missing),
+            Either::Left((Ok(missing), _)) if missing.is_empty() => return Ok(Missing(missing)),
+            Either::Right((Some(missing), _)) if missing.is_empty() => return Ok(Missing(missing)),
             Either::Left((answer, agents)) => (answer, agents.await),
             Either::Right((missing, controller)) => (controller.await, missing),
         };
         match (of_controller, of_agents) {
-            (Ok(one), Some(other)) => Ok(one.intersection(&other)),
-            (Ok(missing), None) | (Err(_), Some(missing)) => Ok(missing),
+            (Ok(one), Some(other)) => Ok(Missing(one.intersection(&other))),
+            (Ok(missing), None) | (Err(_), Some(missing)) => Ok(Missing(missing)),
             (Err(why), None) => Err(why),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actor_mesh::agent::{GetState, WaitRankStatus};
-use actor_mesh::{ActorMesh, ActorMeshRef};
+use actor_mesh::{ActorMesh, ActorMeshRef, Missing};
 use mesh_core::{MeshId, PortRef, Progress, RankState, Refusal, Status};
 use mesh_runtime::{LocalTransport, Port};
 use mesh_shape::{Rank, RankSet};
@@ -31,10 +31,10 @@ async fn an_agent_says_what_its_actors_are() {
     soon(others.stop(Duration::from_secs(1))).await.expect("it stops");
     assert_eq!(known(&world, &others).await, [(1, Status::Stopped)]);
     drop(others);
-    soon(tools.cast(&world.proc, Panic(10))).await;
+    soon(tools.cast(&world.proc, Panic(10))).await.complete().expect("it is sent");
     let last = tools.slice("procs", 1).expect("it is there");
     let missing = soon(last.wait(&world.proc, Progress::Ended, SOON)).await;
-    assert_eq!(missing, Ok(RankSet::new()));
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
     let [(1, Status::Failed(cause))] = &known(&world, &tools).await[..] else {
         panic!("it has failed")
     };
@@ -74,7 +74,7 @@ async fn a_wait_is_not_over_with_a_life_that_another_follows() {
     let (ended, from) = (mesh.slice("procs", 1..2).expect("it is there"), world.proc.clone());
     let waits = tokio::spawn(async move { ended.wait(&from, Progress::Ended, SOON).await });
     for _ in 0..2 {
-        soon(mesh.cast(&world.proc, Panic(10))).await;
+        soon(mesh.cast(&world.proc, Panic(10))).await.complete().expect("it is sent");
         let again = async {
             while mesh.call(&world.proc, Add(0)).await.iter().any(Result::is_err) {
                 sleep(Duration::from_millis(5)).await;
@@ -82,11 +82,12 @@ async fn a_wait_is_not_over_with_a_life_that_another_follows() {
         };
         soon(again).await;
         let missing = soon(mesh.wait(&world.proc, Progress::Running, SOON)).await;
-        assert_eq!(missing, Ok(RankSet::new()));
+        assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
         assert!(!waits.is_finished(), "it runs again");
     }
     soon(mesh.stop(Duration::from_secs(1))).await.expect("it stops");
-    assert_eq!(soon(waits).await.expect("it does not panic"), Ok(RankSet::new()));
+    let missing = soon(waits).await.expect("it does not panic");
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
 }
 
 /// Waits are bounded; those that nobody waits for any more make room.
@@ -122,7 +123,7 @@ async fn a_wait_needs_no_controller() {
     let (mesh, guest) = (world.tools().await, network.proc().clone());
     let tools = sent(mesh.mesh_ref());
     let missing = soon(tools.wait(&guest, Progress::Running, SOON)).await;
-    assert_eq!(missing, Ok(RankSet::new()));
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
 
     board.cut(guest.id());
     for rank in 0..2 {
@@ -131,15 +132,16 @@ async fn a_wait_needs_no_controller() {
     }
     assert!(soon(tools.status(&guest)).await.is_err(), "its controller cannot be asked");
     let missing = soon(tools.wait(&guest, Progress::Running, SOON)).await;
-    assert_eq!(missing, Ok(RankSet::new()), "they run");
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())), "they run");
     let soon_over = Duration::from_millis(50);
     let missing = soon(tools.wait(&guest, Progress::Ended, soon_over)).await;
-    assert_eq!(missing, Ok(RankSet::from(0..2)), "they go on");
+    assert_eq!(missing.as_deref(), Ok(&RankSet::from(0..2)), "they go on");
     let second = tools.slice("procs", 1..).expect("it is there");
     let (from, ended) = (guest.clone(), second.clone());
     let waits = tokio::spawn(async move { ended.wait(&from, Progress::Ended, SOON).await });
     drop(soon(second.call(&guest, Panic(10)).within(soon_over)).await);
-    assert_eq!(soon(waits).await.expect("it does not panic"), Ok(RankSet::new()));
+    let missing = soon(waits).await.expect("it does not panic");
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
 }
 
 /// C1, C2: an actor whose keeper is lost is said to be ended, and killed if it does not in time.

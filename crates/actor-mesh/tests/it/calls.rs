@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use actor_mesh::RankError;
 use mesh_core::Status;
-use mesh_shape::{Rank, Region};
+use mesh_shape::{Rank, RankSet, Region};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use crate::support::{Add, Forget, Hang, all, soon, world};
 
@@ -56,7 +57,7 @@ async fn whoever_does_not_answer_is_named_at_the_deadline() {
     let world = world("procs=2").await;
     let tools = world.tools().await;
     let one = tools.slice("procs", 1..).expect("there is one");
-    soon(one.cast(&world.proc, Hang)).await;
+    soon(one.cast(&world.proc, Hang)).await.complete().expect("it is sent");
     let within = Duration::from_millis(300);
     let asked = Instant::now();
     let answers = soon(tools.call(&world.proc, Add(1)).within(within)).await;
@@ -85,4 +86,35 @@ async fn ranks_that_have_stopped_say_so() {
         assert_eq!(ended.status(), &Status::Stopped);
     }
     assert_eq!(soon(tools.cast(&world.proc, Add(1))).await.len(), 2, "it was sent to none");
+}
+
+/// R3: that a rank was not sent a cast is counted, and is an error for whoever wants it to be one.
+#[test]
+fn a_cast_that_is_not_sent_to_all_is_counted_and_says_so() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let count_ended = || -> Vec<DebugValue> {
+        let all = snapshotter.snapshot().into_vec().into_iter();
+        let counted = all.filter_map(|(key, .., value)| {
+            let is_ended = key.key().labels().any(|label| label.value() == "ended");
+            let is_it = key.key().name() == "meshwarden_undelivered_messages_total" && is_ended;
+            is_it.then_some(value)
+        });
+        counted.collect()
+    };
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime needs nothing").block_on(async {
+            let world = world("procs=3").await;
+            let tools = world.tools().await;
+            assert_eq!(soon(tools.cast(&world.proc, Add(1))).await.complete(), Ok(()));
+            soon(tools.stop(Duration::from_secs(5))).await.expect("it is answered");
+            // A snapshot begins all counts anew.
+            count_ended();
+            let not_sent = soon(tools.cast(&world.proc, Add(1))).await.complete();
+            assert_eq!(count_ended(), [DebugValue::Counter(3)]);
+            let ranks = not_sent.map_err(|unsent| unsent.ranks.ranks());
+            assert_eq!(ranks, Err(RankSet::from(0..3)));
+        });
+    });
 }

@@ -63,7 +63,7 @@ impl Doubt {
         let tools = soon(ActorMesh::spawn(&world.proc, &procs, spec)).await;
         let mut tools = tools.expect("they start");
         session.lose_with_the_next_spawn(fate);
-        soon(tools.cast(&world.proc, Panic(10))).await;
+        soon(tools.cast(&world.proc, Panic(10))).await.complete().expect("it is sent");
         assert_eq!(next_failures(&mut tools).await.len(), 1);
         soon(session.is_lost()).await;
         sleep(Duration::from_millis(100)).await;

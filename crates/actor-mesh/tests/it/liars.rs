@@ -124,7 +124,7 @@ async fn a_process_that_reports_for_the_rank_of_another_is_not_believed() {
     all(&soon(liar.call(&world.proc, lie)).await);
     // What is true is told.
     let two = tools.slice("procs", 2..).expect("there is one");
-    two.cast(&world.proc, Panic(20)).await;
+    two.cast(&world.proc, Panic(20)).await.complete().expect("it is sent");
     let failures = next_failures(&mut tools).await;
     assert_eq!(failures.iter().map(|(rank, _)| *rank).collect::<Vec<_>>(), [2], "{failures:?}");
     let others = tools.slice("procs", ..2).expect("there are two");

@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, OwnedMesh};
+use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, Missing, OwnedMesh};
 use mesh_core::{Failures, Message, Procs, Progress};
 use mesh_runtime::{Actor, ActorRef, Context, Failure, Handler, Proc, ProcConfig, Verdict};
-use mesh_shape::RankSet;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -161,9 +160,10 @@ async fn an_owner_is_asked_about_each_failure_of_its_mesh() {
     let office = Office::new().await;
     let boss = office.boss::<Boss>(Ok(Verdict::Handled), tens("tools"));
     let tools = office.tools(&boss).await;
-    soon(tools.cast(&office.world.proc, Panic(10))).await;
+    soon(tools.cast(&office.world.proc, Panic(10))).await.complete().expect("it is sent");
     office.are_told(&[&[1]]).await;
-    soon(tools.cast(&office.world.proc, Panic(30))).await;
+    let sent = soon(tools.cast(&office.world.proc, Panic(30))).await.complete();
+    assert!(sent.is_err(), "one has failed");
     office.are_told(&[&[1], &[3]]).await;
     let left = tools.slice("procs", 2..3).expect("there is one");
     assert_eq!(all(&soon(left.call(&office.world.proc, Add(1))).await), [21]);
@@ -176,7 +176,7 @@ async fn an_owner_fails_with_what_it_does_not_handle() {
     let mut office = Office::new().await;
     let boss = office.boss::<Silent>(Ok(Verdict::Handled), tens("tools"));
     let tools = office.tools(&boss).await;
-    soon(tools.cast(&office.world.proc, Panic(20))).await;
+    soon(tools.cast(&office.world.proc, Panic(20))).await.complete().expect("it is sent");
     let report = soon(office.reports.recv()).await.expect("the root is told");
     let first = "rank 2 of actor mesh tools failed: panicked at ";
     assert!(report.starts_with(first), "{report}");
@@ -199,7 +199,7 @@ async fn an_owner_that_fails_at_a_failure_chains_its_own_error() {
     let mut office = Office::new().await;
     let boss = office.boss::<Boss>(Err("the boss is at a loss"), tens("tools"));
     let tools = office.tools(&boss).await;
-    soon(tools.cast(&office.world.proc, Panic(0))).await;
+    soon(tools.cast(&office.world.proc, Panic(0))).await.complete().expect("it is sent");
     let report = soon(office.reports.recv()).await.expect("the root is told");
     assert!(report.starts_with("rank 0 of actor mesh tools failed: panicked at "), "{report}");
     assert!(report.ends_with("so actor boss failed: error: the boss is at a loss"), "{report}");
@@ -212,7 +212,7 @@ async fn what_is_started_again_is_handled() {
     let boss = office.boss::<Silent>(Ok(Verdict::Handled), tens("tools").restart(on_failure()));
     let tools = office.tools(&boss).await;
     for n_failed in 1..=10 {
-        soon(tools.cast(&office.world.proc, Panic(10))).await;
+        soon(tools.cast(&office.world.proc, Panic(10))).await.complete().expect("it is sent");
         let one = tools.slice("procs", 1..2).expect("there is one");
         soon(async {
             // It is there again with the next life, from its parameters.
@@ -231,7 +231,7 @@ async fn what_is_started_again_is_handled() {
         .await;
         assert!(office.reports.try_recv().is_err(), "it lives on");
     }
-    soon(tools.cast(&office.world.proc, Panic(10))).await;
+    soon(tools.cast(&office.world.proc, Panic(10))).await.complete().expect("it is sent");
     let report = soon(office.reports.recv()).await.expect("these are too many");
     assert!(report.contains("actor silent failed"), "{report}");
 }
@@ -250,10 +250,10 @@ async fn a_full_mailbox_keeps_no_failure_out() {
             break;
         }
     }
-    soon(tools.cast(&office.world.proc, Panic(10))).await;
+    soon(tools.cast(&office.world.proc, Panic(10))).await.complete().expect("it is sent");
     let second = tools.slice("procs", 1..2).expect("there is one");
     let missing = soon(second.wait(&office.world.proc, Progress::Ended, SOON)).await;
-    assert_eq!(missing, Ok(RankSet::new()));
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
     // Only the first is let go of: others wait behind it.
     drop(held.remove(0));
     office.are_told(&[&[1]]).await;
@@ -265,7 +265,7 @@ async fn an_owner_that_stops_ends_its_mesh() {
     let mut office = Office::new().await;
     let boss = office.boss::<Boss>(Ok(Verdict::Stop), tens("tools"));
     let tools = office.tools(&boss).await;
-    soon(tools.cast(&office.world.proc, Panic(10))).await;
+    soon(tools.cast(&office.world.proc, Panic(10))).await.complete().expect("it is sent");
     soon(async {
         while tools.status(&office.world.proc).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;

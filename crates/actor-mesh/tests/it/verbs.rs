@@ -30,7 +30,7 @@ async fn tools(size: usize) -> (World, actor_mesh::ActorMesh<crate::support::Too
 async fn answers_come_as_they_are_known() {
     let (world, tools) = tools(5).await;
     let third = tools.slice("procs", 2..3).expect("there is one");
-    soon(third.cast(&world.proc, Hang)).await;
+    soon(third.cast(&world.proc, Hang)).await.complete().expect("it is sent");
     let mut replies = tools.call_stream(&world.proc, Add(1));
     let mut told = BTreeMap::new();
     for _ in 0..4 {
@@ -50,7 +50,7 @@ async fn answers_come_as_they_are_known() {
 #[tokio::test]
 async fn a_stream_of_answers_ends_with_its_deadline() {
     let (world, tools) = tools(3).await;
-    soon(tools.cast(&world.proc, Hang)).await;
+    soon(tools.cast(&world.proc, Hang)).await.complete().expect("it is sent");
     let within = Duration::from_millis(100);
     let replies = tools.call(&world.proc, Add(1)).within(within).replies();
     let told: Vec<_> = soon(replies.collect()).await;
@@ -79,7 +79,7 @@ async fn a_call_that_was_polled_tells_its_answers_all_the_same() {
 async fn a_cast_ends_with_its_deadline() {
     let (world, tools) = tools(4).await;
     let first = tools.slice("procs", 0..1).expect("there is one");
-    soon(first.cast(&world.proc, Hang)).await;
+    soon(first.cast(&world.proc, Hang)).await.complete().expect("it is sent");
     let within = Duration::from_millis(50);
     let not_sent = soon(async {
         loop {
@@ -95,7 +95,7 @@ async fn a_cast_ends_with_its_deadline() {
         true => (0..4, RankError::NoRoom { ranks: (0..1).into(), within }),
         false => (0..1, RankError::Deadline { within }),
     };
-    assert_eq!(not_sent, Overlay::from_range(late.0, late.1));
+    assert_eq!(*not_sent, Overlay::from_range(late.0, late.1));
 }
 
 /// R2: to each its own, in order with what is cast to all; in the order of the slice.
@@ -140,7 +140,7 @@ async fn large_messages_for_each_arrive() {
 #[tokio::test]
 async fn a_message_for_one_that_has_ended_goes_to_nobody() {
     let (world, tools) = tools(5).await;
-    soon(tools.cast(&world.proc, Panic(20))).await;
+    soon(tools.cast(&world.proc, Panic(20))).await.complete().expect("it is sent");
     soon(tools.controller().wait(RankSet::from(2..3), mesh_core::Progress::Ended, SOON_ENOUGH))
         .await
         .expect("it is told");
@@ -170,7 +170,7 @@ async fn the_replies_of_all_are_merged_into_one() {
 #[tokio::test]
 async fn who_fails_is_no_part_of_what_is_merged() {
     let (world, tools) = tools(7).await;
-    soon(tools.cast(&world.proc, Panic(30))).await;
+    soon(tools.cast(&world.proc, Panic(30))).await.complete().expect("it is sent");
     let sum = soon(tools.reduce(&world.proc, Add(0), Sum)).await;
     let others = RankSet::from(0..7).difference(&RankSet::from(3..4));
     assert_eq!((sum.value, &sum.ranks), (Some(180), &others));
@@ -295,7 +295,7 @@ async fn a_key_keeps_its_rank_when_another_one_ends() {
     }
     let used: BTreeSet<_> = before.iter().copied().collect();
     assert_eq!(used.len(), 5, "every rank has keys");
-    soon(tools.cast(&world.proc, Panic(20))).await;
+    soon(tools.cast(&world.proc, Panic(20))).await.complete().expect("it is sent");
     soon(tools.controller().wait(RankSet::from(2..3), mesh_core::Progress::Ended, SOON_ENOUGH))
         .await
         .expect("it is told");

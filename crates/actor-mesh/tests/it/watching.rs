@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actor_mesh::WatchError;
+use actor_mesh::{Missing, WatchError};
 use mesh_core::{Interest, MeshPhase, MeshRequest, News, Progress, Reply};
 use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, RankSet, Slice};
@@ -17,11 +17,12 @@ async fn a_slice_of_a_failed_mesh_is_failed_only_if_the_failure_is_in_it() {
     let odd = tools.slice("procs", Slice::from(1..).by(2)).expect("there are three");
     let even = tools.slice("procs", Slice::from(0..).by(2)).expect("there are three");
     assert_eq!(soon(tools.status(&world.proc)).await, Ok(MeshPhase::Running));
-    soon(tools.cast(&world.proc, Panic(30))).await;
+    soon(tools.cast(&world.proc, Panic(30))).await.complete().expect("it is sent");
     let missing = soon(even.wait(&world.proc, Progress::Ended, Duration::from_millis(50))).await;
-    assert_eq!(missing, Ok(RankSet::from(0..3)), "they run, and go on");
+    assert_eq!(missing.as_deref(), Ok(&RankSet::from(0..3)), "they run, and go on");
     let second = tools.slice("procs", 3..4).expect("there is one");
-    assert_eq!(soon(second.wait(&world.proc, Progress::Ended, SOON)).await, Ok(RankSet::new()));
+    let missing = soon(second.wait(&world.proc, Progress::Ended, SOON)).await;
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
     let odd_state = soon(odd.state(&world.proc)).await.expect("it is told");
     assert_eq!((odd_state.phase, odd_state.ranks.size()), (MeshPhase::Failed, 3));
     let failed = odd_state.ranks.ranks_where(|rank| rank.status.is_failure());
@@ -40,8 +41,8 @@ async fn whoever_watches_a_slice_is_told_of_its_ranks_only() {
         soon(upper.events(&world.proc, Interest::Terminal)).await.expect("it is taken");
     let first = soon(events.next()).await.expect("there is a snapshot");
     assert!(matches!(first.news, News::Snapshot(_)), "{first:?}");
-    soon(tools.cast(&world.proc, Panic(10))).await;
-    soon(tools.cast(&world.proc, Panic(40))).await;
+    soon(tools.cast(&world.proc, Panic(10))).await.complete().expect("it is sent");
+    soon(tools.cast(&world.proc, Panic(40))).await.complete().expect("it is sent");
     let mut told = Vec::new();
     while told.is_empty() {
         if let News::Changed(changes) = soon(events.next()).await.expect("there is more").news {
@@ -113,6 +114,8 @@ async fn a_wait_may_be_longer_than_a_call() {
     let within = 3 * world.proc.call_within();
     let asked = tokio::time::Instant::now();
     let missing = tools.wait(&world.proc, Progress::Ended, within).await;
-    assert_eq!(missing, Ok(RankSet::from(0..2)));
+    assert_eq!(missing.as_deref(), Ok(&RankSet::from(0..2)));
+    let named = missing.map(|missing| missing.complete().map_err(|it| it.missing));
+    assert_eq!(named, Ok(Err(RankSet::from(0..2))));
     assert!(asked.elapsed() >= within, "it was given its time");
 }

@@ -51,7 +51,7 @@ async fn a_forwarder_that_crashes_costs_nobody_else_a_message() {
             assert!(begun.elapsed() < Duration::from_secs(2), "it does not hang on the dead rank");
             is_right(&answers, victim, 11);
             // The others go on, by a tree without it.
-            tools.cast(&world.proc, Add(1)).await;
+            _ = tools.cast(&world.proc, Add(1)).await.complete().is_ok();
             let answers = tools.call(&world.proc, Add(0)).await;
             is_right(&answers, victim, 12);
         }
@@ -74,7 +74,7 @@ async fn a_rank_that_hangs_keeps_nobody_else() {
     let world = world("procs=7").await;
     let tools = world.tools().await;
     let first = tools.slice("procs", 0..1).expect("there is one");
-    first.cast(&world.proc, Hang).await;
+    first.cast(&world.proc, Hang).await.complete().expect("it is sent");
     let within = Duration::from_secs(3);
     let answers = tools.call(&world.proc, Add(1)).within(within).await;
     assert_eq!(answers.get(Rank::new(0)), Some(&Err(RankError::Deadline { within })));
@@ -86,14 +86,14 @@ async fn a_rank_that_hangs_keeps_nobody_else() {
         let (proc, all) = (world.proc.clone(), tools.mesh_ref().clone());
         async move {
             loop {
-                all.cast(&proc, Add(0)).await;
+                all.cast(&proc, Add(0)).await.complete().expect("it is sent");
             }
         }
     });
     tokio::time::sleep(within).await;
     let half = tools.slice("procs", 4..).expect("there are three");
     for _ in 0..200 {
-        half.cast(&world.proc, Add(1)).await;
+        half.cast(&world.proc, Add(1)).await.complete().expect("it is sent");
     }
     assert_eq!(all(&half.call(&world.proc, Add(0)).await), [241, 251, 261]);
     to_all.abort();
@@ -106,7 +106,7 @@ async fn calls_that_are_dropped_make_room_for_others() {
     let tools = world.tools().await;
     let others = tools.slice("procs", 1..).expect("there are some");
     let first = tools.slice("procs", 0..1).expect("there is one");
-    first.cast(&world.proc, Hang).await;
+    first.cast(&world.proc, Hang).await.complete().expect("it is sent");
     for _ in 0..200 {
         let call = tools.call(&world.proc, Add(1));
         let is_late = tokio::time::timeout(Duration::from_millis(20), call).await;
@@ -142,7 +142,7 @@ async fn a_forwarder_that_comes_back_takes_its_place_again() {
             if n == 7 {
                 world.procs.crash(Rank::new(victim));
             }
-            tools.cast(&world.proc, Add(1)).await;
+            _ = tools.cast(&world.proc, Add(1)).await.complete().is_ok();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         while !tools.call(&world.proc, Add(0)).await.iter().all(Result::is_ok) {

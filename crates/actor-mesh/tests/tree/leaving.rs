@@ -36,7 +36,7 @@ async fn a_cast_leaves_its_process_no_more_often_than_the_fan_out_says() {
     let world = World { proc, procs };
     let tools: ActorMesh<Tool> = world.spawn(tens("tools")).await;
     for _ in 0..10 {
-        tools.cast(&world.proc, Add(1)).await;
+        tools.cast(&world.proc, Add(1)).await.complete().expect("it is sent");
         // So long that it goes down by itself.
         sleep(Duration::from_millis(10)).await;
     }
@@ -46,7 +46,7 @@ async fn a_cast_leaves_its_process_no_more_often_than_the_fan_out_says() {
     assert_eq!(legs.0.swap(0, Ordering::Relaxed), 11 * crate::FAN_OUT, "ten casts and a call");
 
     for _ in 0..10 {
-        tools.cast(&world.proc, Add(1)).await;
+        tools.cast(&world.proc, Add(1)).await.complete().expect("it is sent");
     }
     assert_eq!(all(&tools.call(&world.proc, Add(0)).await)[0], 20);
     let n_sent = legs.0.load(Ordering::Relaxed);

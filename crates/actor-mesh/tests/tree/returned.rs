@@ -57,7 +57,7 @@ async fn a_cast_that_reaches_a_rank_in_vain_comes_back() {
     let teller = world.proc.spawn::<Teller>(back);
     let one = tools.slice("procs", 3..4).expect("there is one");
     let mut port = world.proc.open_port::<Began>(2);
-    one.cast(&world.proc, HangBefore(port.port())).await;
+    one.cast(&world.proc, HangBefore(port.port())).await.complete().expect("it is sent");
     begun(&mut port, 1).await;
     let not_sent = soon(teller.call(&world.proc, CastAdd(tools.mesh_ref().clone()))).await;
     assert_eq!(not_sent, Ok(0));

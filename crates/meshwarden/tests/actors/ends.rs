@@ -128,7 +128,7 @@ pub(crate) async fn a_blocked_handler_keeps_nobody_from_supervising_its_process(
     let world = World::new(&root, "procs=2").await?;
     let blocked = world.tools.slice("procs", 1..)?;
     let file = std::env::temp_dir().join(format!("meshwarden-block-{}", std::process::id()));
-    blocked.cast(&*root, BlockWith(file.clone())).await;
+    blocked.cast(&*root, BlockWith(file.clone())).await.complete()?;
     while !file.exists() {
         sleep(Duration::from_millis(1)).await;
     }

@@ -74,7 +74,7 @@ pub(crate) async fn a_handler_that_blocks_is_told_of_its_rank_and_its_process(
     let mut told_procs = world.procs.subscribe(Interest::All).await?;
     let one = world.tools.slice("procs", 1..)?;
     let begun = Instant::now();
-    one.cast(&*root, Block(Duration::from_secs(2))).await;
+    one.cast(&*root, Block(Duration::from_secs(2))).await.complete()?;
     for events in [&mut told, &mut told_procs, &mut told_others] {
         let (rank, status) = next(events).await?;
         let handler = handler(&status)?;
@@ -95,7 +95,7 @@ pub(crate) async fn a_handler_that_waits_is_told_of_its_rank_only(root: Arc<Root
     let world = World::new(&root).await?;
     let mut told = world.tools.subscribe(Interest::All).await?;
     let one = world.tools.slice("procs", 1..)?;
-    one.cast(&*root, Pause(Duration::from_secs(2))).await;
+    one.cast(&*root, Pause(Duration::from_secs(2))).await.complete()?;
     let (rank, status) = next(&mut told).await?;
     let handler = handler(&status)?;
     assert_eq!((rank, &*handler.actor, &*handler.message), (1, "tools[1]", "actors.Pause"));
@@ -111,7 +111,7 @@ pub(crate) async fn a_handler_that_waits_is_told_of_its_rank_only(root: Arc<Root
 pub(crate) async fn a_poisoned_process_refuses_spawns_and_says_why(root: Arc<Root>) -> Outcome {
     let world = World::new(&root).await?;
     let one = world.tools.slice("procs", 1..)?;
-    one.cast(&*root, Block(Duration::from_secs(12))).await;
+    one.cast(&*root, Block(Duration::from_secs(12))).await.complete()?;
     // It is asked to end, and killed; its thread goes on.
     drop(world.tools);
     let begun = Instant::now();

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use meshwarden::mesh_core::ActorId;
 use meshwarden::mesh_runtime::{Proc, Undelivered};
-use meshwarden::mesh_shape::Overlay;
 use meshwarden::prelude::*;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -48,7 +47,7 @@ struct Cast(u64);
 
 impl Message for Cast {
     const NAME: &'static str = "chaos.Cast";
-    type Reply = Overlay<RankError>;
+    type Reply = NotSent;
 }
 
 impl Actor for Caster {
@@ -74,11 +73,7 @@ impl Actor for Caster {
 }
 
 impl Handler<Cast> for Caster {
-    async fn handle(
-        &mut self,
-        Cast(n): Cast,
-        cx: &mut Context<Self>,
-    ) -> Result<Overlay<RankError>, Failure> {
+    async fn handle(&mut self, Cast(n): Cast, cx: &mut Context<Self>) -> Result<NotSent, Failure> {
         Ok(self.mesh.cast(cx, Number(n)).await)
     }
 }

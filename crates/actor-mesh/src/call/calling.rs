@@ -94,18 +94,17 @@ where
     /// }
     /// ```
     pub fn replies(self) -> MeshReplies<M> {
-        let within = self.within;
         let replies = match self.state {
-            State::Unsent(target, content) => {
+            State::Unsent(target, content) => Replies::Unsent(Box::new(move |within| {
                 let telling = Telling::Each(Wakes::ForEach);
                 let asking = Asking::begin(target, content, (Kind::Call, within), telling);
                 let replies = stream::once(asking).flat_map(|asking| stream::unfold(asking, next));
                 replies.boxed()
-            }
-            State::Sent(gathered) => stream::once(gathered).flat_map(each).boxed(),
-            State::Over => stream::empty().boxed(),
+            })),
+            State::Sent(gathered) => Replies::Sent(stream::once(gathered).flat_map(each).boxed()),
+            State::Over => Replies::Sent(stream::empty().boxed()),
         };
-        MeshReplies { replies }
+        MeshReplies { replies, within: self.within }
     }
 }
 
@@ -192,17 +191,35 @@ impl<M: Message> fmt::Debug for MeshCall<M> {
 /// Dropped, the actors that have not begun to handle the message need not.
 #[must_use = "nothing is sent before it is polled"]
 pub struct MeshReplies<M: Message> {
-    replies: BoxStream<'static, (Rank, Answer<M>)>,
+    replies: Replies<M>,
+    within: Duration,
 }
 
+enum Replies<M: Message> {
+    /// What sends it, with that deadline.
+    Unsent(Box<dyn FnOnce(Duration) -> Told<M> + Send>),
+    Sent(Told<M>),
+}
+
+/// The answers of ranks, as they come.
+type Told<M> = BoxStream<'static, (Rank, Answer<M>)>;
+
 impl<M: Message> MeshReplies<M> {
+    /// How long to wait for the answers, from when it is first polled, instead of
+    /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within) or what the call was given. Once it was
+    /// polled this changes nothing.
+    pub const fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+
     /// The next answer; `None` when every rank is answered for.
     ///
     /// # Cancellation
     ///
     /// Nothing is lost.
     pub async fn next(&mut self) -> Option<(Rank, Answer<M>)> {
-        self.replies.next().await
+        StreamExt::next(self).await
     }
 }
 
@@ -210,12 +227,19 @@ impl<M: Message> Stream for MeshReplies<M> {
     type Item = (Rank, Answer<M>);
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().replies.poll_next_unpin(cx)
+        let Self { replies, within } = self.get_mut();
+        let mut told = match mem::replace(replies, Replies::Sent(stream::empty().boxed())) {
+            Replies::Unsent(send) => send(*within),
+            Replies::Sent(told) => told,
+        };
+        let next = told.poll_next_unpin(cx);
+        *replies = Replies::Sent(told);
+        next
     }
 }
 
 impl<M: Message> fmt::Debug for MeshReplies<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MeshReplies").finish_non_exhaustive()
+        f.debug_struct("MeshReplies").field("within", &self.within).finish_non_exhaustive()
     }
 }

@@ -52,11 +52,16 @@ async fn a_stream_of_answers_ends_with_its_deadline() {
     let (world, tools) = tools(3).await;
     soon(tools.cast(&world.proc, Hang)).await.complete().expect("it is sent");
     let within = Duration::from_millis(100);
-    let replies = tools.call(&world.proc, Add(1)).within(within).replies();
-    let told: Vec<_> = soon(replies.collect()).await;
-    let ranks: BTreeSet<_> = told.iter().map(|(rank, _)| rank.index()).collect();
-    assert_eq!((told.len(), ranks), (3, BTreeSet::from([0, 1, 2])));
-    assert!(told.iter().all(|(_, answer)| *answer == Err(RankError::Deadline { within })));
+    let calls = [
+        tools.call(&world.proc, Add(1)).within(within).replies(),
+        tools.call_stream(&world.proc, Add(1)).within(within),
+    ];
+    for replies in calls {
+        let told: Vec<_> = soon(replies.collect()).await;
+        let ranks: BTreeSet<_> = told.iter().map(|(rank, _)| rank.index()).collect();
+        assert_eq!((told.len(), ranks), (3, BTreeSet::from([0, 1, 2])));
+        assert!(told.iter().all(|(_, answer)| *answer == Err(RankError::Deadline { within })));
+    }
 }
 
 /// R1: of a call that was sent already each answer is told, too, when all are there; of one that has told them, none.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
-use crate::call::{Content, MeshCall, MeshCast, Target, find, known};
+use crate::call::{Content, MeshCall, MeshCast, Target, known};
 use crate::mesh_ref::ActorMeshRef;
 use crate::rank_error::RankError;
 
@@ -179,24 +179,13 @@ impl<A: Actor> OneOf<A> {
         if let Choice::Rank(rank) = self.choice {
             return self.given(rank);
         }
-        let (mut running, mut others) = (RankSet::new(), RankSet::new());
-        for (rank, base) in target.ranks() {
-            if find(&known, base).is_err() {
-                continue;
-            }
-            let is_running = known.seen(base).is_some_and(|it| it.status == Status::Running);
-            if is_running { &mut running } else { &mut others }.insert(rank);
-        }
+        let open = target.view.roster(&known).open(&target.region);
         let is_by_key = matches!(self.choice, Choice::Key(_));
-        let some = match (running.is_empty(), is_by_key) {
-            // One that hangs for a while keeps its keys.
-            (_, true) => running.union(&others),
-            (true, false) => others,
-            (false, false) => running,
-        };
+        // One that hangs for a while keeps its keys.
+        let some = if is_by_key || open.running.is_empty() { &open.all } else { &open.running };
         let chosen = match self.choice {
-            Choice::Random => nth(&some, target.draw()),
-            Choice::RoundRobin => self.mesh.turns.next(&some),
+            Choice::Random => nth(some, target.draw()),
+            Choice::RoundRobin => self.mesh.turns.next(some),
             Choice::Rank(rank) => Some(rank),
             Choice::Key(key) => {
                 // By the rank in the whole mesh, so that a slice agrees with others.
@@ -231,7 +220,16 @@ impl OneError {
 
 fn nth(some: &RankSet, number: u64) -> Option<Rank> {
     let size = u64::try_from(some.len()).ok().filter(|size| *size > 0)?;
-    some.iter().nth((number % size) as usize)
+    let mut left = (number % size) as usize;
+    // Over the runs, of which there are few.
+    let run = some.runs().find(|run| match left.checked_sub(run.len()) {
+        Some(after) => {
+            left = after;
+            false
+        }
+        None => true,
+    });
+    run.map(|run| Rank::new(run.start + left))
 }
 
 /// Whose turn it is among those that a ref and its clones send to.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::call::find;
 use crate::rank_error::Ended;
 use crate::ways::Ways;
 use crate::wire::{GetMembers, Home, Member, Members};
@@ -27,6 +28,7 @@ pub(crate) use follower::BEGUN_WITHIN;
 use follower::Follower;
 use lines::Lines;
 pub(crate) use lines::{Pair, Place, Turn};
+use roster::Open;
 pub(crate) use roster::{Called, Roster, Seated, Way};
 pub(crate) use subscribed::Subscribed;
 
@@ -175,6 +177,20 @@ impl Known {
         let (procs, region) = self.procs.as_ref()?;
         let rank = region.rank_of_base(actor.proc.rank_in(*procs)?)?;
         self.seen(rank)?.has_been(actor).then_some(rank)
+    }
+
+    /// The ranks of a slice that something can be sent to, in its own ranks.
+    fn open_in(&self, region: &Region) -> Open {
+        let mut open = Open::default();
+        for (rank, base) in region.iter().enumerate() {
+            if find(self, base).is_ok() {
+                open.all.insert(Rank::new(rank));
+                if self.seen(base).is_some_and(|it| it.status == Status::Running) {
+                    open.running.insert(Rank::new(rank));
+                }
+            }
+        }
+        open
     }
 
     /// What a cast by a tree needs, once it was asked for.

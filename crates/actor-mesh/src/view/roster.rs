@@ -1,15 +1,18 @@
 //! `Roster`: whom to send to in a mesh, worked out once for all that is sent to a rank until something changes there.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mesh_core::{ActorId, Incarnation};
 use mesh_runtime::{Callees, Near, WayTo};
-use mesh_shape::Rank;
+use mesh_shape::{Rank, RankSet, Region};
 
 use super::Known;
 use crate::call::find;
 use crate::rank_error::RankError;
 use crate::ways::Ways;
+
+/// Of how many slices it is kept at once which of their ranks can be sent to.
+const SLICES_MAX: usize = 16;
 
 /// What can be sent to each rank of a mesh, by what is known of it.
 #[derive(Clone, Debug)]
@@ -17,6 +20,26 @@ pub(crate) struct Roster {
     known: Arc<Known>,
     /// By the ranks of the mesh; each is looked at when something is sent there first.
     ranks: Box<[OnceLock<Result<Seated, RankError>>]>,
+    open: OpenIn,
+}
+
+/// The ranks of a slice that can be sent to, in its own ranks.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    pub(crate) running: RankSet,
+    /// Those too that hang, or are silent.
+    pub(crate) all: RankSet,
+}
+
+/// The same of each slice that was asked for since something has changed.
+#[derive(Debug, Default)]
+struct OpenIn(Mutex<Vec<(Arc<Region>, Arc<Open>)>>);
+
+/// For what is known then it is worked out anew.
+impl Clone for OpenIn {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// A rank that something can be sent to.
@@ -63,7 +86,7 @@ impl Callees for Called {
 impl Roster {
     pub(super) fn of(known: Arc<Known>) -> Self {
         let ranks = (0..known.ranks.size()).map(|_| OnceLock::new()).collect();
-        Self { known, ranks }
+        Self { known, ranks, open: OpenIn::default() }
     }
 
     pub(super) fn is_of(&self, known: &Arc<Known>) -> bool {
@@ -78,6 +101,7 @@ impl Roster {
             }
         }
         self.known = Arc::clone(known);
+        self.open = OpenIn::default();
     }
 
     /// Where a rank is, in which life, or why nothing can be sent there.
@@ -86,6 +110,22 @@ impl Roster {
             return Err(&RankError::NoController);
         };
         found.get_or_init(|| look(&self.known, base)).as_ref()
+    }
+}
+
+impl Roster {
+    /// The ranks of a slice that can be sent to: worked out once for all that is sent until something changes (H8).
+    pub(crate) fn open(&self, region: &Arc<Region>) -> Arc<Open> {
+        let mut kept = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, open)) = kept.iter().find(|(of, _)| of == region) {
+            return Arc::clone(open);
+        }
+        if kept.len() >= SLICES_MAX {
+            kept.remove(0);
+        }
+        let open = Arc::new(self.known.open_in(region));
+        kept.push((Arc::clone(region), Arc::clone(&open)));
+        open
     }
 }
 

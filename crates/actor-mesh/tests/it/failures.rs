@@ -114,6 +114,28 @@ async fn a_rank_that_is_not_created_in_time_is_named() {
     assert_eq!(missing.to_string(), "1");
 }
 
+/// C4, RS3: one that fails more often than it may be started again is named, with what it failed of.
+#[tokio::test]
+async fn a_spawn_that_is_given_up_after_restarts_names_its_ranks() {
+    let world = world("procs=3").await;
+    let at_once = Duration::from_millis(1);
+    let restart = RestartConfig {
+        max_restarts: 2,
+        backoff_min: at_once,
+        backoff_max: at_once,
+        ..on_failure()
+    };
+    let spec = ActorSpec::<Tool>::per_rank("bad", |point| 12 + point.rank().index() as u64 % 2);
+    let error =
+        soon(ActorMesh::spawn(&world.proc, &world.procs.procs(), spec.restart(restart))).await;
+    let Err(SpawnError::Ranks { failures }) = error else { panic!("{error:?}") };
+    let failed: Vec<_> = failures.iter().flat_map(|it| it.each()).collect();
+    assert!(failed.iter().all(|(rank, _)| *rank == Rank::new(1)), "{failed:?}");
+    let last = failed.last().expect("it is said why");
+    assert!(last.1.status.to_string().contains("13 is not a good number"));
+    assert_eq!(last.1.restart_in, None);
+}
+
 /// C4: a rank that is started again and again is not given up before the time is over; then it is said why.
 #[tokio::test]
 async fn what_failed_is_told_with_those_that_were_not_created_in_time() {

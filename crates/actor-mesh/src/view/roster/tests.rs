@@ -51,3 +51,17 @@ fn all_are_looked_for_again_where_they_live_on_other_processes() {
     roster.learn(&known(&[], 2));
     assert_eq!(looked_at(&roster), [false; 3]);
 }
+
+/// H8: of whom one is chosen is not looked for again for each message, and is what is known of a slice, in its ranks.
+#[test]
+fn who_can_be_sent_to_is_looked_for_once_until_something_changes() {
+    let mut roster = Roster::of(known(&[0], 1));
+    let all = Region::all("ranks=3".parse().expect("it is an extent"));
+    let upper = Arc::new(all.slice("ranks", 1..).expect("there are two"));
+    let (all, first) = (Arc::new(all), roster.open(&upper));
+    assert_eq!((&first.running, &first.all), (&RankSet::from(0..2), &RankSet::from(0..2)));
+    assert_eq!(roster.open(&all).running, RankSet::from(1..3));
+    assert!(Arc::ptr_eq(&first, &roster.open(&upper)), "it is kept");
+    roster.learn(&known(&[0, 2], 1));
+    assert_eq!(roster.open(&upper).running, RankSet::from(0..1));
+}

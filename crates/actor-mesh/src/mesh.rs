@@ -375,7 +375,7 @@ impl<A: Actor> ActorMesh<A> {
         self.owner.next().await
     }
 
-    /// Subscribes to what happens; the first event is a snapshot.
+    /// As [`ActorMeshRef::subscribe`], from the controller itself: the owner says nobody who asks.
     ///
     /// # Errors
     ///
@@ -391,7 +391,7 @@ impl<A: Actor> ActorMesh<A> {
     }
 
     /// Stops every actor after the message that it handles, and kills those that have not ended after
-    /// `grace`. Returns the state of all (C1).
+    /// `grace`. Returns the state of all (C1). Others stop it by [`ActorMeshRef::stop`].
     ///
     /// # Errors
     ///

@@ -5,9 +5,9 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use futures_util::stream;
-use mesh_core::{Failures, MeshState, OwnerNews, StopReason};
+use mesh_core::{Failures, Interest, MeshState, OwnerNews, StopReason};
 use mesh_runtime::{Actor, Attachment, Context};
-use supervise::{AskError, ControllerRef, Owner};
+use supervise::{AskError, ControllerRef, MeshEvents, Owner};
 
 use crate::mesh::ActorMesh;
 use crate::mesh_ref::ActorMeshRef;
@@ -77,6 +77,15 @@ impl<A: Actor> OwnedMesh<A> {
     #[must_use]
     pub const fn controller(&self) -> &ControllerRef<ActorReport> {
         &self.controller
+    }
+
+    /// As [`ActorMesh::subscribe`].
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`] if the controller has ended, or refuses.
+    pub async fn subscribe(&self, interest: Interest) -> Result<MeshEvents, AskError> {
+        self.controller.subscribe(interest, None).await
     }
 
     /// As [`ActorMesh::stop`].

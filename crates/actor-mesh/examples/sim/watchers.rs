@@ -20,7 +20,7 @@ pub(crate) async fn watchers(
     let all = mesh.subscribe(Interest::All).await.map_err(|error| error.to_string())?;
     let half = mesh.mesh_ref().slice("hosts", ..plan.sizes[0].div_ceil(2).cast_signed());
     let half = half.map_err(|error| error.to_string())?;
-    let some = half.events(proc, Interest::All).await.map_err(|error| error.to_string())?;
+    let some = half.subscribe(proc, Interest::All).await.map_err(|error| error.to_string())?;
     let to: Vec<usize> = half.region().iter().map(Rank::index).collect();
     let every = (0..plan.size).collect();
     Ok(vec![tokio::spawn(watch("all", all, every)), tokio::spawn(watch("half", some, to))])

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use mesh_core::{
     Fault, Interest, MeshEvent, MeshPhase, MeshRequest, MeshState, Message, PortRef, Progress,
-    Refusal, Reply, StatusKind, Subscribe,
+    Refusal, Reply, StatusKind, StopReason, Subscribe,
 };
 use mesh_runtime::{Broadcast, Sender};
 use mesh_shape::RankSet;
@@ -45,6 +45,9 @@ pub enum WatchError {
     /// It does not do what was asked. Nothing has changed.
     #[error("the controller of the mesh refuses")]
     Refused(#[from] Refusal),
+    /// Only a whole mesh can be stopped, and this is a slice. Nothing has changed.
+    #[error("only a whole mesh can be stopped, and this is a slice of one")]
+    Slice,
     /// It answers something else than was asked: it is of another version.
     #[error("the controller of the mesh does not answer what it was asked")]
     Strange,
@@ -148,7 +151,7 @@ impl<A> ActorMeshRef<A> {
     /// # Errors
     ///
     /// [`WatchError`]
-    pub async fn events(
+    pub async fn subscribe(
         &self,
         from: &(impl Sender + Sync),
         interest: Interest,
@@ -165,6 +168,54 @@ impl<A> ActorMeshRef<A> {
             events.begun(within).await.ok_or(WatchError::Silent { within })
         };
         timeout(within, begun).await.unwrap_or(Err(WatchError::Silent { within }))
+    }
+
+    /// Stops the mesh, as its owner can: every actor ends after the message that it handles, and those that have not
+    /// after `grace` are killed. Returns the state of all (C1, L8). Whoever has a ref of the whole mesh may; one of a slice
+    /// stops nothing.
+    ///
+    /// # Cancellation
+///
+    /// Dropped once it was polled, the mesh is stopped all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]; if nobody answers, it may be stopped or not.
+    pub async fn stop(
+        &self,
+        from: &(impl Sender + Sync),
+        grace: Duration,
+    ) -> Result<MeshState, WatchError> {
+        self.stop_as((grace, None), from).await
+    }
+
+    /// The same, and whoever watches the mesh is told why, before any actor is touched (C1).
+    ///
+    /// # Errors
+    ///
+    /// As of [`stop`](Self::stop).
+    pub async fn stop_because(
+        &self,
+        from: &(impl Sender + Sync),
+        reason: impl Into<StopReason> + Send,
+        grace: Duration,
+    ) -> Result<MeshState, WatchError> {
+        self.stop_as((grace, Some(reason.into())), from).await
+    }
+
+    async fn stop_as(
+        &self,
+        (grace, reason): (Duration, Option<StopReason>),
+        from: &(impl Sender + Sync),
+    ) -> Result<MeshState, WatchError> {
+        if self.region.size() < self.region.base().size() {
+            return Err(WatchError::Slice);
+        }
+        let within = from.origin().proc().call_within().saturating_add(grace);
+        match self.ask(from, MeshRequest::Stop { grace, reason }, within).await? {
+            Reply::State(state) => self.of_slice(&state),
+            _ => Err(WatchError::Strange),
+        }
     }
 
     async fn ask(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actor_mesh::{Missing, WatchError};
-use mesh_core::{Interest, MeshPhase, MeshRequest, News, Progress, Reply};
+use mesh_core::{Interest, MeshPhase, MeshRequest, News, Progress, Reply, Status};
 use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, RankSet, Slice};
 
@@ -38,7 +38,7 @@ async fn whoever_watches_a_slice_is_told_of_its_ranks_only() {
     let tools = world.tools().await;
     let upper = tools.slice("procs", 3..).expect("there are three");
     let mut events =
-        soon(upper.events(&world.proc, Interest::Terminal)).await.expect("it is taken");
+        soon(upper.subscribe(&world.proc, Interest::Terminal)).await.expect("it is taken");
     let first = soon(events.next()).await.expect("there is a snapshot");
     assert!(matches!(first.news, News::Snapshot(_)), "{first:?}");
     soon(tools.cast(&world.proc, Panic(10))).await.complete().expect("it is sent");
@@ -72,7 +72,7 @@ async fn events_that_are_dropped_unsubscribe() {
     };
     let before = count().await;
     let left = sent(tools.mesh_ref());
-    let events = left.events(network.proc(), Interest::Terminal);
+    let events = left.subscribe(network.proc(), Interest::Terminal);
     let mut events = soon(events).await.expect("it is taken");
     // What is not read comes back, and tells, too.
     assert!(matches!(soon(events.next()).await.map(|it| it.news), Some(News::Snapshot(_))));
@@ -103,7 +103,33 @@ async fn a_ref_of_a_mesh_that_is_gone_says_so() {
     assert!(matches!(gone, WatchError::Unreached(_)), "{gone}");
     let wait = soon(left.wait(&world.proc, Progress::Running, SOON)).await;
     assert!(matches!(wait, Err(WatchError::Unreached(_))), "{wait:?}");
-    assert!(soon(left.events(&world.proc, Interest::All)).await.is_err());
+    assert!(soon(left.subscribe(&world.proc, Interest::All)).await.is_err());
+}
+
+/// L8, C1: whoever has a ref of a mesh can stop it, also in another process, and whoever watches is told why; a ref of a
+/// slice stops nothing.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_is_stopped_by_a_ref_of_all_of_it() {
+    let (world, network, _) = world_and_guest("procs=2", &LocalTransport::default()).await;
+    let (tools, guest) = (world.tools().await, network.proc());
+    let mut events = tools.subscribe(Interest::All).await.expect("it is taken");
+    let all = sent(tools.mesh_ref());
+    let one = all.slice("procs", 1..).expect("there is one");
+    assert_eq!(soon(one.stop(guest, SOON)).await, Err(WatchError::Slice));
+    assert_eq!(soon(all.status(guest)).await, Ok(MeshPhase::Running));
+
+    let state = soon(all.stop_because(guest, "it is late", SOON)).await.expect("it is answered");
+    assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");
+    let told = soon(async {
+        loop {
+            let event = events.next().await.expect("it is told");
+            if let News::Stopping { reason } = event.news {
+                return reason.map(|it| it.to_string());
+            }
+        }
+    });
+    assert_eq!(told.await.as_deref(), Some("it is late"));
+    assert_eq!(soon(all.stop(guest, SOON)).await.map(|again| again.ranks), Ok(state.ranks));
 }
 
 /// L7: a wait takes as long as it is given, whatever calls may take.

@@ -45,7 +45,7 @@ async fn a_subscription_without_a_snapshot_is_none() {
     let mesh = ActorMeshRef::<Silent>::new(label, region, homes, FanOut::ALL);
     let within = proc.call_within();
     let told = async {
-        match mesh.events(&proc, Interest::All).await {
+        match mesh.subscribe(&proc, Interest::All).await {
             Ok(mut events) => Ok(events.next().await.is_some()),
             Err(why) => Err(why),
         }

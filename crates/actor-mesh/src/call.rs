@@ -84,9 +84,11 @@ impl Target {
 
     /// Why nothing was sent to any rank: nobody says where they are, or all the time went by in a line.
     fn unsent(&self, table: &watch::Receiver<Table>, within: Duration) -> RankError {
-        match table.borrow().now() {
-            Some(_) => RankError::Deadline { within },
-            None => RankError::NoController,
+        let table = table.borrow();
+        match (table.now(), &table.refusal) {
+            (Some(_), _) => RankError::Deadline { within },
+            (None, Some(why)) => RankError::Refused(why.clone()),
+            (None, None) => RankError::NoController,
         }
     }
 
@@ -123,7 +125,7 @@ pub(crate) fn find(known: &Known, base: Rank) -> Result<(ActorId, Incarnation), 
 /// Waits until something is known of the mesh; `None` if nobody says anything of it any more.
 pub(crate) async fn known(table: &mut watch::Receiver<Table>) -> Option<Arc<Known>> {
     // The view is kept by whoever waits, so its follower goes on.
-    let table = table.wait_for(|table| table.known.is_some() || table.is_over).await.ok()?;
+    let table = table.wait_for(Table::is_settled).await.ok()?;
     table.now()
 }
 

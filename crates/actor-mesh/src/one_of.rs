@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mesh_core::{Message, Status};
+use mesh_core::{Message, Refusal, Status};
 use mesh_runtime::{Actor, Handler, Sender};
 use mesh_shape::{Rank, RankSet};
 use serde::Serialize;
@@ -60,6 +60,9 @@ pub enum OneError {
     /// Nobody says where the ranks are.
     #[error("the controller of the mesh has ended, or cannot be reached from here")]
     NoController,
+    /// The controller of the mesh refuses to say what its ranks are: more follow it than may.
+    #[error("the controller of the mesh refuses to say what its ranks are: {0}")]
+    Refused(Refusal),
     /// The one that was chosen has not.
     #[error("rank {rank} has not answered")]
     Rank {
@@ -175,7 +178,10 @@ impl<A: Actor> OneOf<A> {
     async fn choose(&self, target: &Target, within: Duration) -> Result<Rank, OneError> {
         let mut table = target.view.watch();
         let known = timeout(within, known(&mut table)).await;
-        let Some(known) = known.ok().flatten() else { return Err(OneError::NoController) };
+        let Some(known) = known.ok().flatten() else {
+            let refusal = table.borrow().refusal.clone();
+            return Err(refusal.map_or(OneError::NoController, OneError::Refused));
+        };
         if let Choice::Rank(rank) = self.choice {
             return self.given(rank);
         }

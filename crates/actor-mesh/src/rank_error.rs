@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_cast::shell::NotCast;
-use mesh_core::{Cause, End, Fault, Reason, Status, WhyUndelivered};
+use mesh_core::{Cause, End, Fault, Reason, Refusal, Status, WhyUndelivered};
 use mesh_shape::{RankSet, Region};
 
 /// Why a rank has not answered a call, or was not sent a cast.
@@ -63,6 +63,10 @@ pub enum RankError {
     /// Nobody says where the ranks are: the controller of the mesh has ended, or cannot be reached.
     #[error("the controller of the mesh has ended, or cannot be reached from here")]
     NoController,
+    /// Nobody says where the ranks are: the controller of the mesh refuses to tell this process, since more follow it than
+    /// may. Nothing was sent; it is asked again, more and more seldom.
+    #[error("the controller of the mesh refuses to say what its ranks are: {0}")]
+    Refused(Refusal),
 }
 
 impl RankError {

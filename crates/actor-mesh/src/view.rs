@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use mesh_cast::shell::{CasterRef, Seat, Table as CastTable};
 use mesh_core::{
     ActorId, Change, Incarnation, MeshEvent, MeshId, MeshRequest, News, PeerId, Plane, PortRef,
-    Progress, Status, Subject,
+    Progress, Refusal, Status, Subject,
 };
 use mesh_runtime::Proc;
 use mesh_shape::{Rank, RankSet, Region, ValueMesh};
@@ -62,6 +62,8 @@ pub(crate) struct Table {
     pub(crate) known: Option<Arc<Known>>,
     /// The controller has ended, and nobody says any more what becomes of the ranks.
     pub(crate) is_over: bool,
+    /// Why the controller does not take this process for a subscriber, for as long as it does not.
+    pub(crate) refusal: Option<Refusal>,
     /// What is told of its silence, for as long as that lasts (N10).
     pub(crate) silence: Option<MeshEvent>,
 }
@@ -142,6 +144,12 @@ impl View {
 }
 
 impl Table {
+    /// Whether there is nothing to wait for before something is sent, or cannot be.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.known.is_some() || self.is_over || self.refusal.is_some()
+    }
+
+
     /// What is known, if that still holds.
     pub(crate) fn now(&self) -> Option<Arc<Known>> {
         self.known.clone().filter(|_| !self.is_over)

@@ -72,7 +72,7 @@ const fn why(error: &RankError) -> Option<WhyUndelivered> {
         RankError::Ended(_) => Some(WhyUndelivered::Ended),
         RankError::NotRunning(_) => Some(WhyUndelivered::NoActor),
         RankError::Undelivered(why) => Some(*why),
-        RankError::NoController => Some(WhyUndelivered::NoRoute),
+        RankError::NoController | RankError::Refused(_) => Some(WhyUndelivered::NoRoute),
         RankError::Deadline { .. }
         | RankError::NoRoom { .. }
         | RankError::TooManyWait { .. }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mesh_core::{
-    Incarnation, Interest, MeshEvent, MeshId, News, PortRef, Status, Subscribe, Trouble,
+    Incarnation, Interest, MeshEvent, MeshId, News, PortRef, Refusal, Status, Subscribe, Trouble,
     WhyUndelivered,
 };
 use mesh_runtime::{CallError, Port, Proc};
@@ -30,6 +30,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// met again by then.
 pub(crate) const BEGUN_WITHIN: Duration = Duration::from_secs(5);
 
+/// The same for one that refuses, once it has for a while: each time it is waited twice as long, up to this.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
+
 /// Keeps a [`Table`] up to date.
 pub(super) struct Follower {
     /// The control plane of the process.
@@ -42,6 +45,7 @@ pub(super) struct Follower {
 
 impl Follower {
     pub(super) async fn run(self) {
+        let mut again = AGAIN;
         loop {
             match self.follow().await {
                 Followed::ToTheEnd => return,
@@ -49,9 +53,13 @@ impl Follower {
                     self.tell.send_modify(|table| table.is_over = true);
                     return;
                 }
-                Followed::Lost => (),
+                Followed::Refused(why) => {
+                    self.tell.send_modify(|table| table.refusal = Some(why));
+                    again = (again * 2).min(REFUSED_AGAIN);
+                }
+                Followed::Lost => again = AGAIN,
             }
-            sleep(AGAIN).await;
+            sleep(again).await;
         }
     }
 
@@ -69,7 +77,8 @@ impl Follower {
                 subscribed.is_over = true;
                 return Followed::IsOver;
             }
-            Ok(Err(_)) | Err(_) => return Followed::Lost,
+            Ok(Err(why)) => return Followed::Refused(why),
+            Err(_) => return Followed::Lost,
         }
         let events = MeshEvents::of_port(port, Clock::start());
         let Some(mut events) = events.begun(BEGUN_WITHIN).await else { return Followed::Lost };
@@ -153,6 +162,7 @@ impl Follower {
         tests::count();
         self.tell.send_modify(|table| {
             (table.known, table.is_over) = (Some(Arc::new(known.reachable())), false);
+            table.refusal = None;
         });
     }
 
@@ -189,6 +199,8 @@ enum Followed {
     ToTheEnd,
     /// Its controller has ended, and what has become of its ranks is not known.
     IsOver,
+    /// Its controller refuses: more follow it than may.
+    Refused(Refusal),
     /// Its controller cannot be reached, or not any more.
     Lost,
 }

@@ -116,3 +116,52 @@ async fn what_has_come_is_told_together() {
 async fn a_mesh_of_which_nothing_is_told_is_subscribed_to_again() {
     assert!(have_all_ended(&followed(2).await));
 }
+
+/// The controller of a mesh that more follow than may; it is counted how often somebody asks.
+struct Full(watch::Sender<usize>);
+
+impl Actor for Full {
+    const NAME: &'static str = "full";
+    type Params = watch::Sender<usize>;
+
+    async fn start(asked: watch::Sender<usize>, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self(asked))
+    }
+
+    fn handlers(handlers: &mut Handlers<Self>) {
+        handlers.takes::<Subscribe>();
+    }
+}
+
+impl Handler<Subscribe> for Full {
+    async fn handle(
+        &mut self,
+        _: Subscribe,
+        _: &mut Context<Self>,
+    ) -> Result<Result<(), Refusal>, Failure> {
+        self.0.send_modify(|n_asked| *n_asked += 1);
+        Ok(Err(Refusal::TooMany { limit: 1 }))
+    }
+}
+
+/// N5, N9: a controller that refuses is not said to be dead, and is not asked ten times a second for ever.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_and_is_no_silence() {
+    let mesh = MeshId::from_random(1);
+    let proc = Proc::local().expect("there is a runtime");
+    let (count, n_asked) = watch::channel(0);
+    let controller = proc.spawn::<Full>(count).id();
+    let (tell, known) = watch::channel(Table::default());
+    let homes = Homes {
+        controller: PortRef::<MeshRequest>::of(controller),
+        keeper: PortRef::of(controller),
+    };
+    let follower = Follower { proc, mesh, size: RANKS, homes, tell };
+    let minute = Duration::from_secs(60);
+    assert!(timeout(minute, follower.run()).await.is_err(), "it goes on");
+
+    let table = known.borrow();
+    assert_eq!(table.refusal, Some(Refusal::TooMany { limit: 1 }));
+    assert!(table.is_settled() && !table.is_over && table.silence.is_none());
+    assert!((2..20).contains(&*n_asked.borrow()), "it was asked {} times", *n_asked.borrow());
+}

@@ -314,7 +314,10 @@ impl<A: Actor> ActorMeshRef<A> {
     }
 
     /// Sends a message to every rank, and waits for one answer: their replies, merged. By a tree they are merged
-    /// on the way, so that what arrives here does not grow with the ranks.
+    /// on the way, so that what arrives here does not grow with the ranks. The price: replies go up when all below a
+    /// process have answered, so one rank that is late makes others late that are below the same one
+    /// ([`RankError::Withheld`](crate::RankError::Withheld)). Where part of the replies is worth something, give it time, or
+    /// [`call`](Self::call).
     ///
     /// # Examples
     ///

@@ -25,6 +25,14 @@ pub enum RankError {
         /// How long the call was given.
         within: Duration,
     },
+    /// The deadline of a reduction by a tree has passed before a reply of the rank has come up it: what the processes below
+    /// one reply goes up together, when all of them have answered. So the rank may have answered in time, and another one
+    /// below the same process has not; which one is not known here.
+    #[error("no reply within {within:?} of it, or of others whose replies come merged with its")]
+    Withheld {
+        /// How long the reduction was given.
+        within: Duration,
+    },
     /// Down a tree a cast goes to all or to nobody, and these had no room for it before its deadline. Nothing was sent.
     #[error("not sent within {within:?}: there is no room at ranks {ranks}")]
     NoRoom {

@@ -149,7 +149,6 @@ impl Table {
         self.known.is_some() || self.is_over || self.refusal.is_some()
     }
 
-
     /// What is known, if that still holds.
     pub(crate) fn now(&self) -> Option<Arc<Known>> {
         self.known.clone().filter(|_| !self.is_over)

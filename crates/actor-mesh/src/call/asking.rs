@@ -68,7 +68,8 @@ pub(super) struct Asking<R> {
     /// More has changed since.
     has_more_to_tell: bool,
     deadline: Instant,
-    within: Duration,
+    /// What is said with the deadline of those of which nothing is known.
+    late: RankError,
 }
 
 impl<R: DeserializeOwned + Send + 'static> Asking<R> {
@@ -84,6 +85,10 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         R: Serialize,
     {
         let deadline = deadline_after(within);
+        let late = match (kind, &target.caster) {
+            (Kind::Reduce(_), Some(_)) => RankError::Withheld { within },
+            _ => RankError::Deadline { within },
+        };
         let target = Arc::new(target);
         let mut table = target.view.watch();
         let (wakes, settled) = match telling {
@@ -144,7 +149,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
             telling,
             has_more_to_tell,
             deadline,
-            within,
+            late,
         }
     }
 
@@ -193,7 +198,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                     let now = Instant::now();
                     self.gathering.expire(now);
                     if now >= self.deadline {
-                        self.gathering.end(self.within);
+                        self.gathering.end(&self.late);
                     }
                 }
             }

@@ -188,11 +188,11 @@ impl<R> Gathering<R> {
         }
     }
 
-    /// The deadline has passed.
-    pub(super) fn end(&mut self, within: Duration) {
+    /// The deadline has passed, and this is said of those of which nothing better is known.
+    pub(super) fn end(&mut self, late: &RankError) {
         for rank in self.pending().map(|it| it.rank).collect::<Vec<_>>() {
             let given_up = self.given_up.remove(&rank).map(|(_, error)| error);
-            self.settle(rank, Err(given_up.unwrap_or(RankError::Deadline { within })));
+            self.settle(rank, Err(given_up.unwrap_or_else(|| late.clone())));
         }
     }
 

@@ -74,6 +74,7 @@ const fn why(error: &RankError) -> Option<WhyUndelivered> {
         RankError::Undelivered(why) => Some(*why),
         RankError::NoController | RankError::Refused(_) => Some(WhyUndelivered::NoRoute),
         RankError::Deadline { .. }
+        | RankError::Withheld { .. }
         | RankError::NoRoom { .. }
         | RankError::TooManyWait { .. }
         | RankError::TooManyWaitTogether { .. }

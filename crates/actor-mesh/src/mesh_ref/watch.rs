@@ -175,7 +175,7 @@ impl<A> ActorMeshRef<A> {
     /// stops nothing.
     ///
     /// # Cancellation
-///
+    ///
     /// Dropped once it was polled, the mesh is stopped all the same.
     ///
     /// # Errors

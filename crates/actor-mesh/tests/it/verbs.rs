@@ -196,6 +196,23 @@ async fn of_nobody_nothing_is_merged() {
     assert_eq!(soon(tools.call_stream(&world.proc, Add(1)).next()).await, None);
 }
 
+/// R1: by a tree a rank that is late holds back the replies of others, of which it is not said that they had none.
+#[tokio::test(start_paused = true)]
+async fn who_may_have_replied_in_time_is_not_said_to_be_late() {
+    let (world, tools) = tools(7).await;
+    let within = Duration::from_secs(1);
+    let last = tools.slice("procs", 6..).expect("there is one");
+    soon(last.cast(&world.proc, Hang)).await.complete().expect("it is sent");
+    let sum = soon(tools.reduce(&world.proc, Add(0), Sum).within(within)).await;
+    let late = match crate::FAN_OUT < 7 {
+        true => RankError::Withheld { within },
+        false => RankError::Deadline { within },
+    };
+    assert!(sum.failed.iter().all(|(_, error)| *error == late), "{:?}", sum.failed);
+    assert!(sum.failed.ranks().contains(Rank::new(6)), "{:?}", sum.failed);
+    assert_eq!(sum.ranks.union(&sum.failed.ranks()), RankSet::from(0..7));
+}
+
 /// A reducer that panics costs its value, and nothing else.
 #[tokio::test]
 async fn a_reducer_that_panics_is_told_and_ends_nothing() {

@@ -32,6 +32,7 @@ mod watched;
 
 use asked::{Alarm, Answer};
 use dying::{Dying, Gravestone, Poisoned};
+use lost::Cull;
 use watched::Watched;
 
 /// How often it looks whether the keepers of its meshes can still be reached.
@@ -76,8 +77,8 @@ struct Held {
     is_unsaid: bool,
     /// Since when no way to its keeper is seen.
     lost: Option<Instant>,
-    /// When it was ended because of that.
-    culled: Option<Instant>,
+    /// It was ended because of that.
+    culled: Option<Cull>,
     /// Its rank may be started again when it has ended.
     may_restart: bool,
     /// When it was killed.
@@ -88,7 +89,7 @@ struct Held {
 impl Held {
     /// What is left to say of it.
     fn gravestone(&self) -> Gravestone {
-        Gravestone { name: self.name.clone(), born: self.born, is_culled: self.culled.is_some() }
+        Gravestone { name: self.name.clone(), born: self.born, is_culled: self.is_culled() }
     }
 }
 
@@ -349,7 +350,7 @@ impl Handler<Lived> for ProcAgent {
             // Whether it still starts or not, it has been asked to end.
             Milestone::Created if held.state == ActorState::Stopping => return Ok(()),
             Milestone::Created => ActorState::Running,
-            Milestone::Ended(end) => ended(&end, held.born.elapsed(), held.culled.is_some()),
+            Milestone::Ended(end) => ended(&end, held.born.elapsed(), held.is_culled()),
         };
         self.say(key, cx);
         Ok(())

@@ -15,11 +15,19 @@ use crate::report::ActorState;
 /// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then.
 const KEEPERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// Of how many actors that have ended it is kept how, for keepers that there is no way to: those are forgotten first whose
-/// keeper is lost the longest.
+/// Of how many actors that have ended it is kept how, for keepers that there has been no way to for [`KEEPERS_WITHIN`]: those
+/// are forgotten first that were told of, and whose keeper is lost the longest.
 const ORPHANS_MAX: usize = 1_024;
 
 type Key = (MeshId, Rank);
+
+/// An actor was ended because its keeper is lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cull {
+    at: Instant,
+    /// Its keeper had asked for that before.
+    was_stopping: bool,
+}
 
 impl ProcAgent {
     /// Ends the actors whose keeper there is no way to for too long, and says what is unsaid where there is one again.
@@ -27,7 +35,7 @@ impl ProcAgent {
         let mut changed = Vec::new();
         for (key, held) in &mut self.held {
             if cx.proc().has_way_to(held.keeper.actor()) {
-                held.lost = None;
+                held.found();
                 changed.extend(held.is_unsaid.then_some(*key));
             } else if held.is_lost_for(KEEPERS_WITHIN) && held.cull() {
                 changed.push(*key);
@@ -63,22 +71,33 @@ impl Held {
         self.lost.get_or_insert_with(Instant::now).elapsed() >= within
     }
 
+    /// There is a way to its keeper, who sees to the end itself that it has asked for.
+    fn found(&mut self) {
+        self.lost = None;
+        self.culled = self.culled.filter(|cull| !cull.was_stopping);
+    }
+
     /// Ends its actor, unless that was done, or it has ended. Returns whether it is something else than before.
     fn cull(&mut self) -> bool {
         let is_over = self.culled.is_some() || matches!(self.state, ActorState::Ended(_));
         let Some(actor) = self.actor.as_ref().filter(|_| !is_over) else { return false };
         actor.stop(Stop::Now);
-        self.culled = Some(Instant::now());
-        let is_news = self.state != ActorState::Stopping;
+        let was_stopping = self.state == ActorState::Stopping;
+        self.culled = Some(Cull { at: Instant::now(), was_stopping });
         self.state = ActorState::Stopping;
-        is_news
+        !was_stopping
+    }
+
+    /// Its actor ends since its keeper is lost, and not because that had asked for it (ST4).
+    pub(super) fn is_culled(&self) -> bool {
+        self.culled.is_some_and(|cull| !cull.was_stopping)
     }
 
     /// Kills its actor, if that was culled and has not ended in time. Nobody else does, whether there is a way to its
     /// keeper again or not.
     fn kill_culled(&mut self) {
         let is_over = self.killed.is_some() || matches!(self.state, ActorState::Ended(_));
-        let is_late = self.culled.is_some_and(|at| at.elapsed() >= ENDED_WITHIN);
+        let is_late = self.culled.is_some_and(|cull| cull.at.elapsed() >= ENDED_WITHIN);
         if let Some(actor) = self.actor.as_ref().filter(|_| is_late && !is_over) {
             tracing::warn!(actor = self.name, "it has not ended in time and is killed");
             actor.stop(Stop::Kill);
@@ -90,12 +109,14 @@ impl Held {
 /// Those of the actors that have ended, and whose keepers are lost, that are more than so many.
 fn too_many(held: &BTreeMap<Key, Held>, max: usize) -> Vec<Key> {
     let ended = held.iter().filter(|(_, it)| matches!(it.state, ActorState::Ended(_)));
-    let mut lost: Vec<_> = ended.filter_map(|(key, it)| Some((it.lost?, *key))).collect();
+    let is_lost = |it: &Held| it.lost.filter(|lost| lost.elapsed() >= KEEPERS_WITHIN);
+    let mut lost: Vec<_> =
+        ended.filter_map(|(key, it)| Some((it.is_unsaid, is_lost(it)?, *key))).collect();
     let n_forgotten = lost.len().saturating_sub(max);
     if n_forgotten > 0 {
         lost.sort_unstable();
     }
-    lost.into_iter().take(n_forgotten).map(|(_, key)| key).collect()
+    lost.into_iter().take(n_forgotten).map(|(_, _, key)| key).collect()
 }
 
 impl Handler<LookForKeepers> for ProcAgent {
@@ -137,6 +158,10 @@ mod tests {
         ((MeshId::from_random(u128::from(mesh)), Rank::new(0)), held)
     }
 
+    fn told((key, held): (Key, Held)) -> (Key, Held) {
+        (key, Held { is_unsaid: false, ..held })
+    }
+
     fn ended() -> ActorState {
         let (how, alive) = (HowActorEnded::Culled, Duration::ZERO);
         ActorState::Ended(Arc::new(ActorEnd { how, alive, chain: Vec::new() }))
@@ -152,6 +177,7 @@ mod tests {
             held(3, Some(8), ended()),
             held(4, None, ended()),
             held(5, Some(3), ended()),
+            told(held(6, Some(6), ended())),
         ]);
         let mesh = |(mesh, _): &Key| *mesh;
         let of = |numbers: &[u128]| -> Vec<_> {
@@ -159,7 +185,8 @@ mod tests {
         };
         let forgotten = |max| too_many(&known, max).iter().map(mesh).collect::<Vec<_>>();
         assert_eq!(forgotten(3), of(&[]));
-        assert_eq!(forgotten(2), of(&[3]));
-        assert_eq!(forgotten(0), of(&[3, 1, 5]));
+        assert_eq!(forgotten(2), of(&[6]), "it was told of");
+        assert_eq!(forgotten(1), of(&[6, 3]));
+        assert_eq!(forgotten(0), of(&[6, 3, 1]), "that of the fifth may be met again");
     }
 }

@@ -140,15 +140,13 @@ impl Line {
         self.casts.values().any(|it| it.until > now)
     }
 
-    /// When the first is given up that this number waits for; `None` if it has its turn. If not, `waker` is woken when
-    /// that one has gone.
+    /// When the first of those is given up that this number waits for; `None` if it has its turn. If not, `waker` is woken
+    /// when it may have.
     fn waits_until(&mut self, number: u64, waker: &Waker) -> Option<Instant> {
         let now = Instant::now();
-        let (first, standing) = self.casts.iter().find(|(_, it)| it.until > now)?;
-        if *first >= number {
-            return None;
-        }
-        let until = standing.until;
+        // Whichever of them: when the others have gone it may be the only one, and nobody polls it.
+        let before = self.casts.range(..number).map(|(_, it)| it.until);
+        let until = before.filter(|until| *until > now).min()?;
         match self.casts.get_mut(&number) {
             Some(own) => own.waker = Some(waker.clone()),
             None if self.calls.iter().any(|known| known.will_wake(waker)) => (),

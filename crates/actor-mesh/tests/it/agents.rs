@@ -172,3 +172,40 @@ async fn an_orphan_that_does_not_end_is_killed() {
     };
     assert!(cause.to_string().contains("orphaned"), "{cause}");
 }
+
+/// ST4, C2: an actor that was asked to end, and whose keeper is lost then, has stopped; and it is killed, since nobody
+/// else will.
+#[tokio::test(start_paused = true)]
+async fn who_was_asked_to_end_is_no_orphan() {
+    let board = LocalTransport::default();
+    let (world, network, _) = world_and_guest("procs=2", &board).await;
+    let (procs, guest) = (world.procs.procs(), network.proc().clone());
+    for rank in 0..2 {
+        let seat = procs.seat(Rank::new(rank)).expect("it is there");
+        network.dial(seat.peer, &seat.doors.expect("it has some")).await.expect("it listens");
+    }
+    let spawned = soon(ActorMesh::<Tool>::spawn(&guest, &procs, tens("tools"))).await;
+    let owned = spawned.expect("they start");
+    let tools = owned.mesh_ref().clone();
+    let mut port = guest.open_port::<Began>(2);
+    assert!(soon(tools.cast(&guest, HangKnown(port.port()))).await.is_empty());
+    begun(&mut port, 2).await;
+    let minute = Duration::from_secs(60);
+    let stop = tokio::spawn(async move { drop(owned.stop(minute).await) });
+    let is_asked = async {
+        while known(&world, &tools).await != [(1, Status::Stopping)] {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(is_asked).await;
+
+    board.cut(guest.id());
+    let has_ended = async {
+        while known(&world, &tools).await == [(1, Status::Stopping)] {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    soon(has_ended).await;
+    assert_eq!(known(&world, &tools).await, [(1, Status::Stopped)]);
+    stop.abort();
+}

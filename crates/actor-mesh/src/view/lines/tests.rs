@@ -110,3 +110,19 @@ async fn who_is_next_has_a_turn_also_behind_one_that_was_given_up() {
     assert!(matches!(timeout(within, next).await, Ok(Ok(7))), "nobody is before it");
     drop(given_up);
 }
+
+/// R1: the same where that one was not the first when it was waited for.
+#[tokio::test(start_paused = true)]
+async fn whoever_may_be_the_last_before_it_is_waited_for_until_its_deadline() {
+    let lines = Arc::<Lines>::default();
+    let (within, begun) = (Duration::from_millis(100), Instant::now());
+    let first = lines.stand(to(1), later());
+    let left = lines.cast((to(1), begun + within), pending::<()>()).await;
+    let next = lines.cast((to(1), later()), ready(7)).await.expect_err("it waits for its turn");
+    let next = tokio::spawn(next);
+    sleep(within / 2).await;
+    drop(first);
+    assert!(matches!(timeout(within, next).await, Ok(Ok(7))));
+    assert_eq!(begun.elapsed(), within);
+    drop(left);
+}

@@ -42,12 +42,12 @@ pub struct Limits {
     pub waiting: usize,
     /// How many bytes of messages may wait so. A larger message waits when there is no other.
     pub waiting_bytes: usize,
-    /// How many casts and calls of all of them together may wait for room. Once less than twice [`waiting`](Self::waiting)
-    /// is left of it, one sender has at most half of what is left, and always one if any is: so what becomes free is for
-    /// those who have less.
+    /// How many casts and calls of all of them together may wait for room. A sender that has half as many as are left of
+    /// it has no more of it, which is a third of what others have left, and always one if any is left: so what becomes
+    /// free is for those who have less. Programs that are no actors are one sender for that, all of them together.
     pub waiting_in_all: usize,
-    /// How many bytes of messages of all of them together; shared in the same way. A larger message waits when there is no
-    /// other.
+    /// How many bytes of messages of all of them together; shared in the same way. The first of a sender may take more than
+    /// is left, if any is: so there may be less than one message more.
     pub waiting_bytes_in_all: usize,
     /// How often a caster tries to reach a node that the tree did not reach, in turn directly and through
     /// another node, before it gives it up.
@@ -74,7 +74,7 @@ impl Limits {
         open_bytes: 256 << 20,
         waiting: 1024,
         waiting_bytes: 64 << 20,
-        // Sixteen senders that wait for as much as they may, four of them with as many bytes.
+        // Fourteen actors that wait for as much as they may leave some to others, and two with as many bytes.
         waiting_in_all: 16_384,
         waiting_bytes_in_all: 256 << 20,
         tries: 4,

@@ -31,10 +31,11 @@
 //! its turn at those that have refused it last, and others pass it at the rest. Where always another of its ranks is full
 //! it may wait until its deadline: give it one.
 //!
-//! Nobody fills what all share alone: sixteen senders with as much as each may have do, or four with as many bytes, and
-//! before that each may have no more than half of what is left. At the bound only what would have to wait is refused, and
-//! nothing that is for ranks with room; and each place that becomes free is for those who have fewest waiting. What
-//! programs send that are no actors counts for the rank that it waits for, as if each rank were a sender.
+//! Nobody fills what all share alone. An actor has its own bound, and nobody has more than a third of what others have left:
+//! who has half as much as is left has no more of it. At the bound only what would have to wait is refused, and nothing
+//! that is for ranks with room; and each place that becomes free is for those who have little waiting: who has nothing
+//! has one as long as there is any, of whatever size. What programs send that are no actors counts for the rank that it
+//! waits for, as if each rank were a sender; but of what all share they have no more than one sender together.
 
 mod ahead;
 mod backs;

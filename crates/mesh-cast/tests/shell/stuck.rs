@@ -205,7 +205,7 @@ async fn what_all_have_waiting_has_a_bound_and_holds_up_no_rank_with_room() {
     let actor = world.caller().spawn::<crate::world::Tally>(()).id();
     let refused = std::cell::RefCell::new(Vec::new());
     let (caster, all_refused) = (&world.caster, &refused);
-    let some = (0..9 * 5).map(|number| {
+    let some = (0..10 * 5).map(|number| {
         let (mut cast, from) = (large.clone(), number / 5);
         cast.payload.from = Some(ActorId { index: 1000 + from, ..actor });
         async move {
@@ -221,8 +221,9 @@ async fn what_all_have_waiting_has_a_bound_and_holds_up_no_rank_with_room() {
     let ranks: mesh_shape::RankSet = (3..4).into();
     let own = NotCast::TooMany { ranks: ranks.clone() };
     let shared = NotCast::TooManyTogether { ranks };
-    // Two have four each, then three, two and four times one: the ninth has none.
-    let n_each = [2, 3, 4, 4, 4, 4, 5];
+    // Two have four each, then three, two and five times one, of which the last is larger than what is left: the tenth
+    // has none.
+    let n_each = [2, 3, 4, 4, 4, 4, 4, 5];
     let expected = [own.clone(), own].into_iter().chain(vec![shared; n_each.iter().sum()]);
     assert_eq!(*refused.borrow(), expected.collect::<Vec<_>>());
     let others = world.post_within(Duration::from_secs(1), (Kind::Call, &Tell(2)), Some(4..7));

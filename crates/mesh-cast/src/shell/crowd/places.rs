@@ -30,13 +30,16 @@ pub(in crate::shell) enum Bound {
 /// # Bounds
 ///
 /// Of each actor, and of all that are none for each rank, at most [`Limits::waiting`] and [`Limits::waiting_bytes`]. So
-/// a rank that takes nothing leaves no less for who sends to others. Of all together at most [`Limits::waiting_in_all`]
-/// and [`Limits::waiting_bytes_in_all`]; and once there is less than twice its own bound left of that, one sender has
-/// no more than half of what is left, and always one if there is any: what becomes free is for those who have less.
+/// a rank that takes nothing leaves no less for who sends to others. Of all together at most [`Limits::waiting_in_all`],
+/// and [`Limits::waiting_bytes_in_all`] or less than one message more. Who has half as much as is left of that has no
+/// more of it: a third of what others have left, and always one if anything is left. So what becomes free is for those
+/// who have less. All that are no actors are one sender for that.
 #[derive(Debug)]
 pub(super) struct Places {
     limits: Limits,
     all: Line,
+    /// Of all that are no actors.
+    others: Line,
     lines: BTreeMap<Whose, Line>,
 }
 
@@ -51,29 +54,30 @@ struct Line {
 
 impl Places {
     pub(super) const fn new(limits: Limits) -> Self {
-        let all = Line { n: 0, bytes: 0, is_refusing: false };
-        Self { limits, all, lines: BTreeMap::new() }
+        let none = Line { n: 0, bytes: 0, is_refusing: false };
+        Self { limits, all: none, others: none, lines: BTreeMap::new() }
     }
 
     /// Which bound refuses one more of so many bytes, if one does.
     pub(super) fn refuses(&self, whose: Whose, bytes: usize) -> Option<Bound> {
-        let (limits, line) = (&self.limits, self.lines.get(&whose).copied().unwrap_or_default());
-        let n_left = limits.waiting_in_all.saturating_sub(self.all.n);
-        let bytes_left = limits.waiting_bytes_in_all.saturating_sub(self.all.bytes);
-        let sum = line.bytes.saturating_add(bytes);
-        let is_first = line.n == 0;
-        if !is_first && (line.n >= limits.waiting || sum > limits.waiting_bytes) {
+        let line = self.lines.get(&whose).copied().unwrap_or_default();
+        if line.has_more_than(self.limits.waiting, self.limits.waiting_bytes, bytes) {
             return Some(Bound::Own);
         }
-        // A message that is larger than all that may wait waits alone.
-        let is_full = n_left == 0 || (bytes > bytes_left && self.all.n > 0);
-        let is_over = line.n >= (n_left / 2).max(1) || sum > bytes_left / 2;
-        (is_full || (!is_first && is_over)).then_some(Bound::Shared)
+        let n_left = self.limits.waiting_in_all.saturating_sub(self.all.n);
+        let bytes_left = self.limits.waiting_bytes_in_all.saturating_sub(self.all.bytes);
+        let sender = if whose.is_actor() { line } else { self.others };
+        // Of bytes a first one takes more than is left, or what is large would find small ones before it for ever.
+        let is_full = n_left == 0 || (bytes_left == 0 && bytes > 0);
+        let is_over = sender.has_more_than((n_left / 2).max(1), bytes_left / 2, bytes);
+        (is_full || is_over).then_some(Bound::Shared)
     }
 
     /// One more waits.
     pub(super) fn take(&mut self, whose: Whose, bytes: usize) {
-        for line in [&mut self.all, self.lines.entry(whose).or_default()] {
+        let others = (!whose.is_actor()).then_some(&mut self.others);
+        let lines = [&mut self.all, self.lines.entry(whose).or_default()];
+        for line in lines.into_iter().chain(others) {
             line.n += 1;
             line.bytes = line.bytes.saturating_add(bytes);
         }
@@ -82,7 +86,8 @@ impl Places {
     /// One that waited does not any more.
     pub(super) fn free(&mut self, whose: Whose, bytes: usize) {
         let Some(line) = self.lines.get_mut(&whose) else { return };
-        for line in [&mut self.all, &mut *line] {
+        let others = (!whose.is_actor()).then_some(&mut self.others);
+        for line in [&mut self.all, &mut *line].into_iter().chain(others) {
             line.n -= 1;
             line.bytes = line.bytes.saturating_sub(bytes);
         }
@@ -104,10 +109,21 @@ impl Places {
     }
 }
 
+impl Line {
+    /// Whether one more of so many bytes would be too many. The first never is.
+    const fn has_more_than(&self, n_max: usize, bytes_max: usize, bytes: usize) -> bool {
+        self.n > 0 && (self.n >= n_max || self.bytes.saturating_add(bytes) > bytes_max)
+    }
+}
+
 impl Whose {
     /// In whose line something stands that waits for ranks, which may be others than those that it is for.
     pub(super) fn of(from: Option<ActorId>, held_by: &RankSet, ranks: &RankSet) -> Self {
         let first = || held_by.intersection(ranks).first().or_else(|| ranks.first());
         from.map_or_else(|| Self::Others(first()), Self::Actor)
+    }
+
+    const fn is_actor(self) -> bool {
+        matches!(self, Self::Actor(_))
     }
 }

@@ -177,6 +177,27 @@ fn all_together_have_a_bound_and_who_has_little_waiting_comes_before_who_has_muc
     assert_eq!([1, 8, 9].map(|from| booth.n_places(Some(from), 3..4)), [0, 1, 0]);
 }
 
+/// R2: programs have places for each rank, and no more than one sender of what all share.
+#[test]
+fn programs_have_no_more_of_what_all_share_than_one_sender() {
+    let mut booth = Booth::new(Limits { waiting: 4, waiting_in_all: 16, ..FEW });
+    booth.full = (0..8).into();
+    let n_places = [0, 1, 2].map(|rank| booth.n_places(None, rank..rank + 1));
+    assert_eq!(n_places, [4, 1, 0]);
+    assert_eq!([1, 2].map(|from| booth.n_places(Some(from), 0..1)), [4, 2]);
+}
+
+/// R2: small messages that come again and again leave a large one its place.
+#[test]
+fn the_first_of_a_sender_has_a_place_of_whatever_size() {
+    let mut booth = Booth::new(Limits { waiting_bytes: 1000, waiting_bytes_in_all: 10, ..FEW });
+    booth.full = (3..4).into();
+    let has_place = |booth: &mut Booth, from, bytes| booth.come(Some(from), 3..4, bytes).is_empty();
+    let came = [(1, 3), (2, 3), (3, 3), (4, 7), (5, 1), (5, 0)];
+    let n_places = came.map(|(from, bytes)| has_place(&mut booth, from, bytes));
+    assert_eq!(n_places, [true, true, true, true, false, true], "only bytes are used up");
+}
+
 /// The ranks that have no room are named, also to those who wait behind others.
 #[test]
 fn who_waits_is_told_which_ranks_have_no_room() {

@@ -235,7 +235,7 @@ impl<T> Crowd<T> {
         if who.is_ahead {
             return None;
         }
-        let ranks = who.plan.all_ranks();
+        let ranks = &who.ranks;
         let by_rank = |lack| {
             let mut before = self.doors(lack).at(ranks).filter(|(_, first)| *first < number);
             before.next().map(|(run, _)| Behind::Rank(lack, run.start))
@@ -255,7 +255,7 @@ impl<T> Crowd<T> {
         if who.is_ahead {
             return before;
         }
-        let (ranks, mut all) = (who.plan.all_ranks(), before);
+        let (ranks, mut all) = (&who.ranks, before);
         let is_now = |first: &u64| *first <= number && self.is_refused(*first);
         for lack in [Lack::Full, Lack::Silent] {
             let by = self.doors(lack).at(ranks).filter(|(_, first)| is_now(first));
@@ -287,7 +287,7 @@ impl<T> Crowd<T> {
         let ranks = refused_by.cloned().unwrap_or_else(|| self.held_by(number));
         let one = self.waiting.get_mut(&number)?;
         let who = &one.who;
-        let whose = Whose::of(who.from, &ranks, who.plan.all_ranks());
+        let whose = Whose::of(who.from, &ranks, &who.ranks);
         let bound = self.places.refuses(whose, who.bytes).filter(|_| !who.is_ahead);
         if let Some(bound) = bound {
             let is_first = self.places.note_refused(whose, bound);

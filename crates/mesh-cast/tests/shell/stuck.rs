@@ -65,6 +65,21 @@ async fn a_rank_that_takes_nothing_holds_up_only_what_is_for_it() {
     assert_eq!(has_all, [Ok(expected)]);
 }
 
+/// R2: what is for all but a rank that takes nothing does not wait behind what is for that rank.
+#[tokio::test(start_paused = true)]
+async fn a_cast_stands_behind_no_rank_that_it_is_not_for() {
+    let net = FaultNet::new(1, Faults::none());
+    let world = stuck(&net).await;
+    fill(&world).await;
+    let to_all = Tell(5000);
+    let mut to_all = Box::pin(world.post(Kind::Cast, &to_all, None));
+    assert!(timeout(Duration::from_secs(1), &mut to_all).await.is_err(), "one of all is full");
+    let mut to_others = world.cast(Kind::Cast, &Tell(1), None);
+    to_others.payload.except = (3..4).into();
+    let sent = world.caster.cast_until(to_others, Instant::now() + Duration::from_secs(1)).await;
+    assert!(sent.is_ok());
+}
+
 /// R2: an actor that does not wait for its casts has them in order all the same; others pass it.
 #[tokio::test(start_paused = true)]
 async fn a_cast_overtakes_no_other_of_its_sender() {

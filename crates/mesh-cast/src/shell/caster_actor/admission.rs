@@ -53,9 +53,10 @@ impl CasterActor {
     /// What is to be known of one that may have to wait.
     fn who(&mut self, submit: &Submit, cx: &Context<Self>) -> Option<Who> {
         let (plan, cast) = (self.plan(&submit.cast, cx)?, &submit.cast);
+        let ranks = plan.all_ranks().difference(&cast.payload.except);
         Some(Who {
             from: cast.payload.from,
-            plan,
+            ranks,
             is_call: cast.kind.wants_reply(),
             bytes: cast.payload.body.len(),
             is_ahead: submit.ahead.is_some(),

@@ -2,14 +2,10 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::Arc;
 
-use mesh_core::{Incarnation, MeshId, PeerId, ProcId};
-use mesh_shape::{Extent, Region, ValueMesh};
+use mesh_core::{Incarnation, ProcId};
 
-use super::super::table::{Book, Seat, Table};
 use super::*;
-use crate::plan::{FanOut, Plan};
 
 mod random;
 
@@ -17,31 +13,14 @@ fn actor(index: u64) -> ActorId {
     ActorId { proc: ProcId::from_random(1), life: Incarnation::FIRST, index }
 }
 
-/// A tree over so many ranks, each of which is sent to directly.
-fn whole(size: usize) -> Arc<Plan<PeerId>> {
-    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2), since: 0 };
-    let table = Table {
-        mesh: MeshId::from_random(7),
-        version: 1,
-        fan_out: FanOut::new(size.max(2)).expect("at least two"),
-        procs: MeshId::from_random(1),
-        region: Arc::new(Region::all(Extent::new([("r", size)]).expect("its size is allowed"))),
-        seats: ValueMesh::uniform(size, seat),
-        directory: actor(1),
-    };
-    Arc::clone(Book::new(Arc::new(table)).expect("it holds together").whole())
-}
-
 /// A cast of an actor, or of a program that is none, to some of those ranks.
-fn who(plan: &Plan<PeerId>, from: Option<u64>, ranks: Range<usize>, bytes: usize) -> Who {
-    let (from, plan) = (from.map(actor), Arc::new(plan.within(ranks)));
-    Who { from, plan, is_call: false, bytes, is_ahead: false }
+fn who(from: Option<u64>, ranks: Range<usize>, bytes: usize) -> Who {
+    Who { from: from.map(actor), ranks: ranks.into(), is_call: false, bytes, is_ahead: false }
 }
 
 /// A crowd before a caster that has no room at some ranks.
 struct Booth {
     crowd: Crowd<()>,
-    plan: Arc<Plan<PeerId>>,
     full: RankSet,
     unreached: RankSet,
     last: u64,
@@ -60,7 +39,6 @@ impl Booth {
     fn new(limits: Limits) -> Self {
         Self {
             crowd: Crowd::new(limits),
-            plan: whole(8),
             full: RankSet::new(),
             unreached: RankSet::new(),
             last: 0,
@@ -70,7 +48,7 @@ impl Booth {
 
     fn come(&mut self, from: Option<u64>, ranks: Range<usize>, bytes: usize) -> Vec<Became> {
         self.last += 1;
-        self.crowd.come(self.last, who(&self.plan, from, ranks, bytes), ());
+        self.crowd.come(self.last, who(from, ranks, bytes), ());
         self.look()
     }
 
@@ -99,8 +77,7 @@ impl Booth {
                 Turn::Refuse(refused) => Some((self.last, refused)),
                 Turn::Try(number, ()) => {
                     count();
-                    let ranks = self.crowd.waiting[&number].who.plan.all_ranks().clone();
-                    let full = ranks.intersection(&self.full);
+                    let full = self.crowd.waiting[&number].who.ranks.intersection(&self.full);
                     let busy = match (full.is_empty(), self.unreached.is_empty()) {
                         (false, _) => Some(Busy::Ranks(full)),
                         (true, false) => Some(Busy::All(self.unreached.clone())),

@@ -1,19 +1,16 @@
 //! `Turn`: what a crowd wants done, and what it is to know for that.
 
-use std::sync::Arc;
-
-use mesh_core::{ActorId, PeerId};
+use mesh_core::ActorId;
 use mesh_shape::RankSet;
 
 use super::places::Bound;
-use crate::plan::Plan;
 
 /// What a crowd knows of one that waits.
 #[derive(Clone, Debug)]
 pub(in crate::shell) struct Who {
     pub(in crate::shell) from: Option<ActorId>,
-    /// For the ranks that it is for, which are the same in all tables.
-    pub(in crate::shell) plan: Arc<Plan<PeerId>>,
+    /// The ranks that it is for, by the table by which it came.
+    pub(in crate::shell) ranks: RankSet,
     pub(in crate::shell) is_call: bool,
     pub(in crate::shell) bytes: usize,
     /// Whether room was kept for it: it stands behind its sender only.

@@ -1,14 +1,16 @@
 //! `Walk`: what a crowd does, by looking at all that waits each time. The model of its tests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mesh_core::{ActorId, PeerId};
-use mesh_shape::RankSet;
+use mesh_shape::{Rank, RankSet};
 
 use super::places::{Places, Whose};
 use super::{Bound, Who};
 use crate::caster::{Busy, Caster, News, Until};
 use crate::limits::Limits;
+use crate::plan::Plan;
 use crate::wire::Kind;
 
 pub(super) type TestCaster = Caster<PeerId, (), ()>;
@@ -27,6 +29,8 @@ pub(super) enum Came {
 pub(super) struct Walk {
     queue: Vec<Item>,
     places: Places,
+    /// The tree over all ranks.
+    whole: Arc<Plan<PeerId>>,
     /// Whether somebody who was refused by ranks is tried only when one of them has room. If not, he is tried each time,
     /// and so is refused by what has got full meanwhile as well: for who sends more than others that makes a difference.
     is_patient: bool,
@@ -49,8 +53,8 @@ struct Before {
 }
 
 impl Walk {
-    pub(super) const fn new(limits: Limits, is_patient: bool) -> Self {
-        Self { queue: Vec::new(), places: Places::new(limits), is_patient }
+    pub(super) const fn new(limits: Limits, whole: Arc<Plan<PeerId>>, is_patient: bool) -> Self {
+        Self { queue: Vec::new(), places: Places::new(limits), whole, is_patient }
     }
 
     pub(super) fn come(&mut self, number: u64, who: Who) {
@@ -80,7 +84,7 @@ impl Walk {
                     item.busy = None;
                     Some(held_by)
                 }
-                None => match cast(caster, &item.who) {
+                None => match cast(caster, &self.whole, &item.who) {
                     Ok(effects) => {
                         came.push(Came::Cast(item.number, effects));
                         free(&mut self.places, &item);
@@ -108,7 +112,7 @@ impl Walk {
         if item.whose.is_some() {
             return None;
         }
-        let whose = Whose::of(who.from, held_by, who.plan.all_ranks());
+        let whose = Whose::of(who.from, held_by, &who.ranks);
         let refused = self.places.refuses(whose, who.bytes).filter(|_| !who.is_ahead);
         if refused.is_none() {
             self.places.take(whose, who.bytes);
@@ -141,7 +145,7 @@ impl Before {
         if who.is_ahead {
             return by_sender;
         }
-        let ranks = who.plan.all_ranks();
+        let ranks = &who.ranks;
         let by_silent = Some(self.silent.intersection(ranks)).filter(|_| who.is_call);
         let by_full = Some(self.full.intersection(ranks));
         let by_ranks = [by_silent, by_full].map(|by| by.filter(|by| !by.is_empty()));
@@ -169,9 +173,14 @@ fn free(places: &mut Places, item: &Item) {
     }
 }
 
-/// Casts one.
-pub(super) fn cast(caster: &mut TestCaster, who: &Who) -> Result<Vec<Effect>, (Busy, Until)> {
-    let plan = std::sync::Arc::clone(&who.plan);
+/// Casts one, which is for neighbours.
+pub(super) fn cast(
+    caster: &mut TestCaster,
+    whole: &Plan<PeerId>,
+    who: &Who,
+) -> Result<Vec<Effect>, (Busy, Until)> {
+    let start = who.ranks.first().map_or(0, Rank::index);
+    let plan = Arc::new(whole.within(start..start + who.ranks.len()));
     if who.is_ahead {
         return Ok(caster.cast_ahead(plan, (), who.bytes).1);
     }

@@ -1,13 +1,34 @@
 //! A crowd does what looking at all that waits would do, in the same order.
 
+use std::sync::Arc;
+
+use mesh_core::{MeshId, PeerId};
+use mesh_shape::{Extent, Region, ValueMesh};
 use proptest::prelude::*;
 
+use super::super::super::table::{Book, Seat, Table};
 use super::super::walk::{Came, Effect, TestCaster, Walk, cast};
 use super::*;
 use crate::caster::Caster;
+use crate::plan::{FanOut, Plan};
 use crate::wire::{Answer, Leg, Outcome, Progress, StreamId};
 
 const RANKS: usize = 7;
+
+/// A tree over all ranks, each of which is sent to directly.
+fn whole() -> Arc<Plan<PeerId>> {
+    let seat = Seat { life: Incarnation::FIRST, relay: Some(1), actor: Some(2), since: 0 };
+    let table = Table {
+        mesh: MeshId::from_random(7),
+        version: 1,
+        fan_out: FanOut::new(RANKS).expect("at least two"),
+        procs: MeshId::from_random(1),
+        region: Arc::new(Region::all(Extent::new([("r", RANKS)]).expect("its size is allowed"))),
+        seats: ValueMesh::uniform(RANKS, seat),
+        directory: actor(1),
+    };
+    Arc::clone(Book::new(Arc::new(table)).expect("it holds together").whole())
+}
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -51,7 +72,7 @@ struct Both {
     casters: [TestCaster; 2],
     crowd: Crowd<()>,
     walk: Walk,
-    plan: Arc<Plan<PeerId>>,
+    whole: Arc<Plan<PeerId>>,
     last: u64,
     waiting: Vec<u64>,
     legs: Vec<(PeerId, Leg<()>)>,
@@ -66,12 +87,12 @@ fn limits() -> Limits {
 impl Both {
     fn new(limits: Limits, is_patient: bool) -> Self {
         let stream = StreamId { caster: actor(9), mesh: MeshId::from_random(7) };
-        let caster = || Caster::new(stream, limits).keeping(1);
+        let (caster, whole) = (|| Caster::new(stream, limits).keeping(1), whole());
         Self {
             casters: [caster(), caster()],
             crowd: Crowd::new(limits),
-            walk: Walk::new(limits, is_patient),
-            plan: whole(RANKS),
+            walk: Walk::new(limits, Arc::clone(&whole), is_patient),
+            whole,
             last: 0,
             waiting: Vec::new(),
             legs: Vec::new(),
@@ -83,7 +104,7 @@ impl Both {
         match step {
             Step::Come { from, ranks, is_call, bytes, is_ahead } => {
                 self.last += 1;
-                let who = Who { is_call, is_ahead, ..who(&self.plan, from, ranks, bytes) };
+                let who = Who { is_call, is_ahead, ..who(from, ranks, bytes) };
                 self.waiting.push(self.last);
                 self.walk.come(self.last, who.clone());
                 self.crowd.come(self.last, who, ());
@@ -102,7 +123,7 @@ impl Both {
         }
         let [ours, theirs] = &mut self.casters;
         let news = theirs.take_news();
-        let came = [by_crowd(&mut self.crowd, ours), self.walk.look(theirs, &news)];
+        let came = [by_crowd(&mut self.crowd, &self.whole, ours), self.walk.look(theirs, &news)];
         for came in &came[0] {
             let (Came::Cast(number, _) | Came::Refused(number, _)) = came;
             self.waiting.retain(|waiting| waiting != number);
@@ -147,7 +168,7 @@ impl Both {
 }
 
 /// What a crowd does at one look.
-fn by_crowd(crowd: &mut Crowd<()>, caster: &mut TestCaster) -> Vec<Came> {
+fn by_crowd(crowd: &mut Crowd<()>, whole: &Plan<PeerId>, caster: &mut TestCaster) -> Vec<Came> {
     let mut came = Vec::new();
     crowd.hear(&caster.take_news(), &caster.share());
     let numbers: Vec<u64> = crowd.waiting.keys().copied().collect();
@@ -159,7 +180,7 @@ fn by_crowd(crowd: &mut Crowd<()>, caster: &mut TestCaster) -> Vec<Came> {
             Turn::Refuse(refused) => (*numbers.last().expect("it came last"), refused),
             Turn::Try(number, ()) => {
                 let who = crowd.waiting[&number].who.clone();
-                match cast(caster, &who) {
+                match cast(caster, whole, &who) {
                     Ok(effects) => {
                         crowd.done(number);
                         came.push(Came::Cast(number, effects));

@@ -78,7 +78,7 @@ pub struct Caster<N, P, R> {
     flights: BTreeMap<u64, Flight<N, P, R>>,
     /// What they amount to. Invariant: it is counted anew wherever one of them changes.
     loads: Loads,
-    /// What was refused last.
+    /// What [`cast`](Self::cast) has refused last.
     awaited: Option<(Kind, usize, Arc<Plan<N>>)>,
 }
 
@@ -127,14 +127,17 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         payload: P,
         bytes: usize,
     ) -> Result<Sent<N, P, R>, Full<P>> {
-        match self.find_room((kind, bytes), &plan) {
+        match self.room((kind, bytes), &plan) {
             Ok(()) => Ok(self.send_out(Flight::new(kind, plan, (payload, bytes)))),
-            Err((busy, until)) => Err(Full { message: payload, busy, until }),
+            Err((busy, until)) => {
+                self.awaited = Some((kind, bytes, plan));
+                Err(Full { message: payload, busy, until })
+            }
         }
     }
 
     /// The same, if `claim` says that it is still wanted: it is asked once there is room, and nothing is in between.
-    /// Otherwise `None`, and nothing was done.
+    /// Otherwise `None`, and nothing was done. It is not told when there is room for what is refused.
     ///
     /// # Errors
     ///
@@ -146,23 +149,10 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
         (payload, bytes): (P, usize),
         claim: impl FnOnce() -> bool,
     ) -> Result<Option<Sent<N, P, R>>, Full<P>> {
-        match self.find_room((kind, bytes), &plan) {
+        match self.room((kind, bytes), &plan) {
             Ok(()) => Ok(claim().then(|| self.send_out(Flight::new(kind, plan, (payload, bytes))))),
             Err((busy, until)) => Err(Full { message: payload, busy, until }),
         }
-    }
-
-    /// If there is none, it is told when there is.
-    fn find_room(
-        &mut self,
-        (kind, bytes): (Kind, usize),
-        plan: &Arc<Plan<N>>,
-    ) -> Result<(), (Busy, Until)> {
-        let room = self.room((kind, bytes), plan);
-        if room.is_err() {
-            self.awaited = Some((kind, bytes, Arc::clone(plan)));
-        }
-        room
     }
 
     fn send_out(&mut self, mut flight: Flight<N, P, R>) -> Sent<N, P, R> {

@@ -138,7 +138,10 @@ fn a_full_window_gives_the_message_back_and_says_when_there_is_room() {
     assert_eq!((full.message, full.busy), ("b", Busy::All((0..1).into())));
     let effects = caster.step(answer(&legs(&sent)[0], Some(Outcome::Taken)));
     assert_eq!(effects.last(), Some(&Effect::Room));
-    assert!(caster.cast(plan, Kind::Cast, "b", 1).is_ok());
+    let (_, sent) = caster.cast(Arc::clone(&plan), Kind::Cast, "b", 1).expect("there is room");
+    assert!(caster.cast_if(plan, Kind::Cast, ("c", 1), || true).is_err());
+    let effects = caster.step(answer(&legs(&sent)[0], Some(Outcome::Taken)));
+    assert!(!effects.contains(&Effect::Room), "whoever may claim it looks himself");
 }
 
 /// Ranks `range` of three.

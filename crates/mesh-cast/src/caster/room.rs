@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::wire::Kind;
 
 /// There is no room for a cast. The message comes back; nothing was done.
-/// [`Effect::Room`](super::Effect::Room) says when to try again.
+/// [`Effect::Room`](super::Effect::Room) says when to try [`Caster::cast`] again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no room: wait until some of what was cast before is taken or answered")]
 pub struct Full<P> {

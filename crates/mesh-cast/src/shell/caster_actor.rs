@@ -156,7 +156,7 @@ impl CasterActor {
                     }
                 }
                 Effect::Finished { number } => _ = self.tickets.remove(&number),
-                // Whoever waits is looked at after every step.
+                // Nothing here is cast without a claim, and only then is it told.
                 Effect::Room => (),
             }
         }

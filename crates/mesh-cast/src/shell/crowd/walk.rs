@@ -185,6 +185,7 @@ pub(super) fn cast(
         return Ok(caster.cast_ahead(plan, (), who.bytes).1);
     }
     let kind = if who.is_call { Kind::Call } else { Kind::Cast };
-    let sent = caster.cast(plan, kind, (), who.bytes);
-    sent.map(|(_, effects)| effects).map_err(|full| (full.busy, full.until))
+    let sent = caster.cast_if(plan, kind, ((), who.bytes), || true);
+    let effects = |sent: Option<(_, Vec<Effect>)>| sent.expect("it is claimed").1;
+    sent.map(effects).map_err(|full| (full.busy, full.until))
 }

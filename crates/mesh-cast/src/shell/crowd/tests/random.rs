@@ -157,12 +157,7 @@ impl Both {
         let (unreached, merged) = (mesh_shape::Overlay::new(), None);
         let answer = Answer { cast: leg.cast, leg: leg.id, progress, outcomes, unreached, merged };
         let event = crate::caster::Event::Answered(to, answer);
-        // That there is room again is told of what was refused last, which need not be the same.
-        let effects = self.casters.each_mut().map(|caster| {
-            let mut effects = caster.step(event.clone());
-            effects.retain(|effect| *effect != Effect::Room);
-            effects
-        });
+        let effects = self.casters.each_mut().map(|caster| caster.step(event.clone()));
         assert_eq!(effects[0], effects[1]);
     }
 }

@@ -9,6 +9,7 @@ use crate::caster::{Busy, News, Share, Until};
 use crate::limits::Limits;
 
 mod doors;
+mod lines;
 mod places;
 mod thresholds;
 mod turn;
@@ -17,6 +18,7 @@ pub(super) use places::Bound;
 pub(super) use turn::{Lack, Refused, Turn, Who};
 
 use doors::Doors;
+use lines::Lines;
 use places::{Places, Whose};
 use thresholds::Thresholds;
 
@@ -28,11 +30,14 @@ use thresholds::Thresholds;
 /// # State
 ///
 /// Kept between looks: each that waits stands behind one thing that is in its way, and is looked at again when that has
-/// gone. That is, in this order: what its sender cast before; a rank at which one before it was refused; and that
-/// nothing can be cast at all before some ranks are reached. Who has none of these before him is tried; if he is
-/// refused, it is he whom others stand behind, until one of the ranks that refused him has room.
+/// gone. That is, in this order: what its sender cast before; one before it that is for the same ranks; a rank at which one
+/// before it was refused; and that nothing can be cast at all before some ranks are reached. Who has none of these
+/// before him is tried; if he is refused, it is he whom others stand behind, until one of the ranks that refused him has
+/// room.
 ///
-/// So an event costs what it makes room for: `O(log n)` for each that is looked at, of those `n` that wait.
+/// So an event costs what it makes room for; and where one whom others stand behind at some ranks goes on, or is refused at
+/// others, one for each set of ranks that is waited for there, who may have to stand elsewhere. That is `O(log n)` for
+/// each that is looked at, of those `n` that wait.
 ///
 /// # Bounds
 ///
@@ -45,6 +50,8 @@ pub(super) struct Crowd<T> {
     places: Places,
     /// What waits of each actor.
     senders: BTreeMap<ActorId, BTreeSet<u64>>,
+    /// Those that none of their sender is before.
+    lines: Lines,
     /// Who was refused since nothing can be cast before some ranks are reached, and those ranks.
     unreached: Option<(u64, RankSet)>,
     /// Who stands behind that.
@@ -54,6 +61,9 @@ pub(super) struct Crowd<T> {
     /// The ranks that have too many calls to answer.
     silent: Doors,
     thresholds: Thresholds,
+    /// How often one was looked at.
+    #[cfg(test)]
+    n_looks: usize,
 }
 
 #[derive(Debug)]
@@ -83,6 +93,8 @@ enum Behind {
     Nothing,
     /// Another one of its sender.
     Sender,
+    /// Another one for the same ranks.
+    Line,
     /// One that was refused at that rank.
     Rank(Lack, usize),
     /// One that was refused since some ranks are not reached.
@@ -96,11 +108,14 @@ impl<T> Crowd<T> {
             due: BTreeSet::new(),
             places: Places::new(limits),
             senders: BTreeMap::new(),
+            lines: Lines::new(),
             unreached: None,
             behind_unreached: BTreeSet::new(),
             full: Doors::new(),
             silent: Doors::new(),
             thresholds: Thresholds::new(),
+            #[cfg(test)]
+            n_looks: 0,
         }
     }
 
@@ -136,7 +151,7 @@ impl<T> Crowd<T> {
         for number in tried.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.done(number);
         }
-        (self.full, self.silent) = (Doors::new(), Doors::new());
+        (self.full, self.silent, self.lines) = (Doors::new(), Doors::new(), Lines::new());
         (self.thresholds, self.unreached) = (Thresholds::new(), None);
         self.behind_unreached.clear();
         for one in self.waiting.values_mut() {
@@ -152,6 +167,10 @@ impl<T> Crowd<T> {
         lacks: impl Fn(Lack, usize, &RankSet) -> Option<Until>,
     ) -> Option<Turn<T>> {
         while let Some(number) = self.due.pop_first() {
+            #[cfg(test)]
+            {
+                self.n_looks += 1;
+            }
             if self.is_still_refused(number, &lacks) {
                 continue;
             }
@@ -227,13 +246,16 @@ impl<T> Crowd<T> {
     }
 
     /// What is in the way of one that is looked at.
-    fn obstacle(&self, number: u64) -> Option<Behind> {
+    fn obstacle(&mut self, number: u64) -> Option<Behind> {
         let who = &self.waiting.get(&number)?.who;
         if self.first_of_sender(who).is_some_and(|first| first < number) {
             return Some(Behind::Sender);
         }
         if who.is_ahead {
             return None;
+        }
+        if self.lines.join(number, who) < number {
+            return Some(Behind::Line);
         }
         let ranks = &who.ranks;
         let by_rank = |lack| {
@@ -274,6 +296,10 @@ impl<T> Crowd<T> {
         refused.is_some_and(|refused| !refused.is_old)
     }
 
+    fn is_in_line(&self, number: u64) -> bool {
+        self.waiting.get(&number).is_some_and(|one| one.behind == Behind::Line)
+    }
+
     fn first_of_sender(&self, who: &Who) -> Option<u64> {
         self.senders.get(&who.from?)?.first().copied()
     }
@@ -304,7 +330,7 @@ impl<T> Crowd<T> {
 
     fn stand(&mut self, number: u64, behind: Behind) {
         match behind {
-            Behind::Nothing | Behind::Sender => (),
+            Behind::Nothing | Behind::Sender | Behind::Line => (),
             Behind::Rank(lack, rank) => self.doors_mut(lack).stand(rank, number),
             Behind::Unreached => _ = self.behind_unreached.insert(number),
         }
@@ -317,7 +343,7 @@ impl<T> Crowd<T> {
     fn step_out(&mut self, number: u64) {
         let Some(one) = self.waiting.get_mut(&number) else { return };
         match std::mem::replace(&mut one.behind, Behind::Nothing) {
-            Behind::Nothing | Behind::Sender => (),
+            Behind::Nothing | Behind::Sender | Behind::Line => (),
             Behind::Rank(lack, rank) => {
                 let next = self.doors_mut(lack).go(rank, number);
                 self.due.extend(next);
@@ -381,6 +407,9 @@ impl<T> Crowd<T> {
         self.give_way(number, false);
         self.step_out(number);
         let Waiting { who, what, whose, .. } = self.waiting.remove(&number)?;
+        let next = self.lines.leave(number, &who);
+        // Another may stand elsewhere since before that one came into the line.
+        self.due.extend(next.filter(|next| self.is_in_line(*next)));
         let Some(whose) = whose else { return what };
         self.places.free(whose, who.bytes);
         if let Some(from) = who.from

@@ -1,6 +1,5 @@
 //! Who waits behind whom, and how many may.
 
-use std::cell::Cell;
 use std::ops::Range;
 
 use mesh_core::{Incarnation, ProcId};
@@ -24,8 +23,6 @@ struct Booth {
     full: RankSet,
     unreached: RankSet,
     last: u64,
-    /// How often one was looked at.
-    n_looks: Cell<usize>,
 }
 
 /// What becomes of one.
@@ -37,13 +34,7 @@ enum Became {
 
 impl Booth {
     fn new(limits: Limits) -> Self {
-        Self {
-            crowd: Crowd::new(limits),
-            full: RankSet::new(),
-            unreached: RankSet::new(),
-            last: 0,
-            n_looks: Cell::new(0),
-        }
+        Self { crowd: Crowd::new(limits), full: RankSet::new(), unreached: RankSet::new(), last: 0 }
     }
 
     fn come(&mut self, from: Option<u64>, ranks: Range<usize>, bytes: usize) -> Vec<Became> {
@@ -65,18 +56,20 @@ impl Booth {
         self.look()
     }
 
+    /// How many go on when some ranks have room, and how often one is looked at.
+    fn looks_for(&mut self, ranks: Range<usize>) -> (usize, usize) {
+        self.crowd.n_looks = 0;
+        (self.free(ranks).len(), self.crowd.n_looks)
+    }
+
     fn look(&mut self) -> Vec<Became> {
         let mut became = Vec::new();
-        let count = || self.n_looks.set(self.n_looks.get() + 1);
-        let lacks = |_, _, ranks: &RankSet| {
-            count();
-            ranks.difference(&self.full).is_empty().then(Until::default)
-        };
+        let lacks =
+            |_, _, ranks: &RankSet| ranks.difference(&self.full).is_empty().then(Until::default);
         while let Some(turn) = self.crowd.next(lacks) {
             let refused = match turn {
                 Turn::Refuse(refused) => Some((self.last, refused)),
                 Turn::Try(number, ()) => {
-                    count();
                     let full = self.crowd.waiting[&number].who.ranks.intersection(&self.full);
                     let busy = match (full.is_empty(), self.unreached.is_empty()) {
                         (false, _) => Some(Busy::Ranks(full)),
@@ -203,16 +196,31 @@ fn an_event_looks_at_nobody_whom_it_makes_no_room_for() {
         let from = Some(number % 500).filter(|from| from % 2 == 0);
         assert_eq!(booth.come(from, (number as usize % 7)..7, 1), []);
     }
-    let n_looks = |booth: &mut Booth, ranks| {
-        booth.n_looks.set(0);
-        (booth.free(ranks).len(), booth.n_looks.take())
-    };
-    assert_eq!(n_looks(&mut booth, 7..8), (0, 0), "nobody waits there");
-    let (_, n) = n_looks(&mut booth, 3..4);
-    assert!(n <= 4, "the first that waits there: {n}");
+    assert_eq!(booth.looks_for(7..8), (0, 0), "nobody waits there");
+    let (_, n) = booth.looks_for(3..4);
+    assert!(n <= 8, "the first that waits there, and one for each set of ranks: {n}");
     booth.crowd.leave(500);
-    booth.n_looks.set(0);
-    assert_eq!((booth.look(), booth.n_looks.get()), (vec![], 0), "it was not the first");
+    booth.crowd.n_looks = 0;
+    assert_eq!((booth.look(), booth.crowd.n_looks), (vec![], 0), "it was not the first");
+}
+
+/// Those that wait for the same ranks do not move from one to another, whichever of these has room.
+#[test]
+fn who_waits_for_the_same_ranks_as_one_before_him_is_not_looked_at() {
+    let mut booth = Booth::new(Limits::DEFAULT);
+    booth.full = (0..2).into();
+    for from in 1..=1000 {
+        assert_eq!(booth.come(Some(from), 0..2, 1), []);
+    }
+    for rank in [0, 1, 0, 1] {
+        let (n_cast, n_looks) = booth.looks_for(rank..rank + 1);
+        assert!((n_cast, n_looks) <= (0, 2), "at {rank}: {n_cast} cast, {n_looks} looked at");
+        booth.full.insert_range(rank..rank + 1);
+    }
+    booth.crowd.leave(1);
+    booth.crowd.n_looks = 0;
+    assert_eq!(booth.look(), []);
+    assert_eq!(booth.crowd.n_looks, 1, "the next of them");
 }
 
 /// R3: a caster that fails at one leaves the others to the next, and nobody stands behind the one.

@@ -204,8 +204,6 @@ fn compare(limits: Limits, is_patient: bool, steps: Vec<Step>) -> Result<(), Tes
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     /// R2, R3
     #[test]
     fn a_crowd_does_what_looking_at_all_would_do(

@@ -75,7 +75,8 @@ impl CasterActor {
         }
     }
 
-    /// Too many wait before it. That is logged once until fewer wait; each is counted.
+    /// Too many wait before it. Each is counted; it is logged once until nothing of that line waits, or, where it is the
+    /// bound of all together, until less than half as much does.
     fn refuse(&self, Refused { what, ranks, bound, is_first }: Refused<Submit>) {
         if is_first {
             let (mesh, name) = (self.mesh, what.cast.name);

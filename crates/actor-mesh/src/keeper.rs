@@ -28,6 +28,7 @@ mod keeping;
 mod leaving;
 mod making;
 mod moving;
+mod proc_state;
 mod returned;
 
 pub(crate) use agents::ActorAgents;
@@ -37,6 +38,7 @@ pub(crate) use keeping::{Breed, Keeping};
 use making::Making;
 pub(crate) use making::ParamsOf;
 use moving::Moving;
+use proc_state::ProcState;
 
 /// When an agent that had no room is told again.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -64,7 +66,7 @@ pub(crate) struct Keeper {
     /// Nobody says any more what becomes of the processes. Then it is silent too: its own silence is judged
     /// as any agent's is, and it invents nothing (N9).
     is_blind: bool,
-    /// The highest of the controllers of the processes that was heard: what a lower one says is over (K3).
+    /// The highest of the controllers of the processes that was heard: what a lower one says is not told (K3).
     epoch: Epoch,
     /// Who the controller of the processes is, for what hears it.
     home: watch::Sender<PortRef<MeshRequest>>,
@@ -101,15 +103,6 @@ enum Untold {
     Spawn,
     Stop,
     Kill,
-}
-
-/// What the process of a rank is.
-#[derive(Clone, Debug)]
-struct ProcState {
-    incarnation: Incarnation,
-    status: Status,
-    /// It has failed, and is started again.
-    will_restart: bool,
 }
 
 /// An order of the controller, and where the answers go.
@@ -262,15 +255,9 @@ impl Keeper {
     /// A process has changed.
     fn proc_changed(&mut self, rank: Rank, change: &Change, cx: &mut Context<Self>) {
         let Some(kept) = self.ranks.get_mut(rank.index()) else { return };
-        // Whoever has adopted the processes knows of none until its agent has spoken of it: that says nothing.
-        if change.incarnation < kept.proc.incarnation || change.status == Status::NotExist {
+        if !kept.proc.take(change, self.epoch) {
             return;
         }
-        kept.proc = ProcState {
-            incarnation: change.incarnation,
-            status: change.status.clone(),
-            will_restart: change.restart_in.is_some(),
-        };
         kept.forget_the_doubted();
         // One that came back is asked for again here too: there may have been a way before its process was heard of.
         let waits = (kept.agent.is_none() || kept.is_doubted)
@@ -351,12 +338,13 @@ impl Actor for Keeper {
     type Params = Keeping;
 
     async fn start(keeping: Keeping, cx: &mut Context<Self>) -> Result<Self, Failure> {
-        let Keeping { label, procs, events, breed, params, clock, heartbeat, fan_out } = keeping;
+        let Keeping { label, procs, heard, events, breed, params, clock, heartbeat, fan_out } =
+            keeping;
         let (keeper, deputy) = (cx.me().clone(), cx.deputy());
-        let heard = procs.home();
         let home = watch::Sender::new(heard);
         let (of, homes) = (Arc::clone(&procs), home.subscribe());
-        let hearing = Hearing { procs: of, homes, heard, clock, keeper, deputy };
+        let epoch = Epoch::FIRST;
+        let hearing = Hearing { procs: of, homes, heard, epoch, clock, keeper, deputy };
         let events = MeshEvents::of_port(events, clock);
         cx.attach(async move {
             hearing.run(events).await;
@@ -364,11 +352,7 @@ impl Actor for Keeper {
         });
         cx.send_every(heartbeat, || Beat);
         let unknown = || Kept {
-            proc: ProcState {
-                incarnation: Incarnation::FIRST,
-                status: Status::Initializing,
-                will_restart: false,
-            },
+            proc: ProcState::UNHEARD,
             incarnation: None,
             state: ActorState::Creating,
             agent: None,
@@ -396,7 +380,7 @@ impl Actor for Keeper {
             answers: None,
             beat: BeatSeq::FIRST,
             is_blind: false,
-            epoch: Epoch::FIRST,
+            epoch,
             home,
             will_try_again: false,
             will_flush: false,

@@ -264,7 +264,9 @@ where
             interest: Interest::All,
             region: Some(Arc::clone(procs.region())),
         };
-        let door = PortRef::<Subscribe>::of(procs.home().actor());
+        // Asked once: another one may adopt the processes meanwhile, and it is followed as any later one (K3).
+        let heard = procs.home();
+        let door = PortRef::<Subscribe>::of(heard.actor());
         let taken = door.call(&proc, subscribe).await.map_err(SpawnError::Procs)?;
         taken.map_err(SpawnError::Refused)?;
 
@@ -272,6 +274,7 @@ where
         let keeper = proc.spawn::<Keeper>(Keeping {
             label: label.clone(),
             procs: Arc::clone(procs),
+            heard,
             events,
             breed: Breed {
                 kind: A::NAME,

@@ -103,9 +103,6 @@ impl Handler<ProcsSaid> for Keeper {
         ProcsSaid(event): ProcsSaid,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        if event.reporter < self.epoch {
-            return Ok(());
-        }
         self.epoch = event.reporter;
         self.is_blind = says_nothing_more(&event.news);
         let changes: Vec<Change> = match event.news {

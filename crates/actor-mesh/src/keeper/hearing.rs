@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{Interest, MeshEvent, MeshRequest, News, PortRef, Procs, Subscribe, Trouble};
+use mesh_core::{
+    Epoch, Interest, MeshEvent, MeshRequest, News, PortRef, Procs, Subscribe, Trouble,
+};
 use mesh_runtime::{ActorRef, Deputy, Port, Sender};
 use supervise::{Clock, MeshEvents};
 use tokio::sync::watch;
@@ -25,6 +27,8 @@ pub(super) struct Hearing {
     pub(super) homes: watch::Receiver<PortRef<MeshRequest>>,
     /// Which one was subscribed with last.
     pub(super) heard: PortRef<MeshRequest>,
+    /// The highest of the controllers that have told something: a lower one is not listened to (K3).
+    pub(super) epoch: Epoch,
     pub(super) clock: Clock,
     pub(super) keeper: ActorRef<Keeper>,
     /// Subscribes, and tells, in the keeper's name.
@@ -73,10 +77,8 @@ impl Hearing {
                 event = events.next() => event,
             };
             let Some(event) = event else { return Heard::Lost };
-            let is_last = event.news == News::Closed;
             let is_lost = says_nothing_more(&event.news);
-            let is_told = self.keeper.cast(&self.deputy, ProcsSaid(event)).await.is_ok();
-            if is_last || !is_told {
+            if !self.tell(event).await {
                 return Heard::ToTheEnd;
             }
             if is_lost {
@@ -88,6 +90,17 @@ impl Hearing {
             Ok(()) => Heard::Lost,
             Err(_) => Heard::ToTheEnd,
         }
+    }
+
+    /// Tells the keeper, unless a deposed controller says it: all that is over, also that all have ended (K3). Returns
+    /// whether there may be more to tell.
+    async fn tell(&mut self, event: MeshEvent) -> bool {
+        if event.reporter < self.epoch {
+            return true;
+        }
+        self.epoch = event.reporter;
+        let is_last = event.news == News::Closed;
+        self.keeper.cast(&self.deputy, ProcsSaid(event)).await.is_ok() && !is_last
     }
 
     async fn subscribe(&mut self) -> Option<MeshEvents> {

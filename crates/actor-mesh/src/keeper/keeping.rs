@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_cast::FanOut;
-use mesh_core::{MeshEvent, MeshLabel, Procs};
+use mesh_core::{MeshEvent, MeshLabel, MeshRequest, PortRef, Procs};
 use mesh_runtime::PortReceiver;
 use supervise::Clock;
 
@@ -15,7 +15,9 @@ use super::ParamsOf;
 pub(crate) struct Keeping {
     pub(crate) label: MeshLabel,
     pub(crate) procs: Arc<dyn Procs>,
-    /// What happens to the processes, from the snapshot on.
+    /// The controller of the processes that was subscribed with.
+    pub(crate) heard: PortRef<MeshRequest>,
+    /// What it says of them, from the snapshot on.
     pub(crate) events: PortReceiver<MeshEvent>,
     pub(crate) breed: Breed,
     pub(crate) params: ParamsOf,

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actor_mesh::ActorMesh;
-use mesh_core::{Epoch, Procs, Status};
+use controller::Config;
+use mesh_core::{Epoch, Incarnation, News, Procs, Status, Transport};
+use mesh_runtime::LocalTransport;
 use mesh_shape::Rank;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Add, Tool, World, all, next_failures, soon, tens, world};
+use crate::support::{Add, Tool, World, all, next_failures, on_failure, soon, tens, world};
 
 mod crier;
 
@@ -26,6 +28,15 @@ async fn cried() -> (World, Arc<Cried>, ActorMesh<Tool>) {
     let procs = Arc::clone(&cried) as Arc<dyn Procs>;
     let tools = soon(ActorMesh::spawn(&world.proc, &procs, tens("tools"))).await;
     (world, cried, tools.expect("they start"))
+}
+
+async fn subscribed(cried: &Cried, number: usize) {
+    soon(async {
+        while cried.n_subscribed() < number {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
 }
 
 async fn is_quiet(tools: &mut ActorMesh<Tool>, lasting: Duration) {
@@ -74,12 +85,7 @@ async fn what_a_successor_has_not_found_yet_is_what_it_was() {
     let (world, cried, mut tools) = cried().await;
     let second = Epoch::FIRST.next();
     cried.succeed(second);
-    soon(async {
-        while cried.n_subscribed() < 2 {
-            sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    subscribed(&cried, 2).await;
     cried.tell((Rank::new(0), Status::NotExist), second).await;
     sleep(Duration::from_millis(100)).await;
     let state = soon(tools.mesh_ref().state(&world.proc)).await.expect("it is answered");
@@ -101,4 +107,62 @@ async fn a_controller_that_was_deposed_is_not_believed() {
     let gone = Status::Timeout { after: Duration::from_secs(6), cause: None };
     cried.tell((Rank::new(0), gone), Epoch::FIRST).await;
     is_quiet(&mut tools, Duration::from_secs(1)).await;
+}
+
+/// K3, N9: whoever adopts processes while a mesh is spawned on them is heard as one who comes later is.
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_comes_while_a_mesh_subscribes_is_followed() {
+    let world = world("procs=3").await;
+    let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
+    cried.succeed_at_once(Epoch::FIRST.next());
+    let procs = Arc::clone(&cried) as Arc<dyn Procs>;
+    let spawned = soon(ActorMesh::spawn(&world.proc, &procs, tens("tools"))).await;
+    let mut tools = spawned.expect("they start");
+    subscribed(&cried, 2).await;
+    is_quiet(&mut tools, LONG).await;
+}
+
+/// N1, R1, C1, K3: a successor that gives up a process without having heard of it says that of its first life; it has
+/// ended in whichever it was.
+#[tokio::test(start_paused = true)]
+async fn whom_a_successor_gives_up_unheard_has_ended_in_its_second_life_too() {
+    let board = LocalTransport::default();
+    let transports = move || Arc::new(board.another()) as Arc<dyn Transport>;
+    let config = Config { restart: on_failure(), ..Config::local() };
+    let world = World::with("procs=3", config, transports).await;
+    let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
+    let procs = Arc::clone(&cried) as Arc<dyn Procs>;
+    world.procs.crash(Rank::new(1));
+    let is_first = || procs.seat(Rank::new(1)).is_none_or(|it| it.peer.life == Incarnation::FIRST);
+    soon(async {
+        while is_first() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let spawned = soon(ActorMesh::spawn(&world.proc, &procs, tens("tools"))).await;
+    let mut tools = spawned.expect("they start");
+    let second = Epoch::FIRST.next();
+    cried.succeed_unaware(second);
+    subscribed(&cried, 2).await;
+    let gone = Status::Timeout { after: Duration::from_secs(6), cause: None };
+    cried.tell((Rank::new(1), gone), second).await;
+    let failed = next_failures(&mut tools).await;
+    assert!(matches!(failed[..], [(1, _)]), "{failed:?}");
+}
+
+/// K3, N9: that all have ended is not believed of a controller that was deposed, and the next one is followed.
+#[tokio::test(start_paused = true)]
+async fn a_deposed_controller_does_not_end_the_hearing() {
+    let (_world, cried, _tools) = cried().await;
+    let second = Epoch::FIRST.next();
+    cried.succeed(second);
+    subscribed(&cried, 2).await;
+    cried.succeed(Epoch::FIRST);
+    subscribed(&cried, 3).await;
+    sleep(Duration::from_millis(100)).await;
+    cried.say(News::Closed, Epoch::FIRST).await;
+    sleep(Duration::from_millis(100)).await;
+    cried.succeed(second.next());
+    subscribed(&cried, 4).await;
 }

@@ -14,6 +14,8 @@ use mesh_shape::{Rank, RankSet, Region, ShapeError};
 pub(super) struct Crier {
     procs: Arc<dyn Procs>,
     epoch: Epoch,
+    /// It has heard of no process yet, and says nothing of any.
+    is_unaware: bool,
     told: Arc<Mutex<Vec<PortRef<MeshEvent>>>>,
 }
 
@@ -41,6 +43,9 @@ impl Handler<Subscribe> for Crier {
         let door = PortRef::<Subscribe>::of(self.procs.home().actor());
         let taken = door.call(cx, Subscribe { to: heard.port(), ..subscribe }).await?;
         lock(&self.told).push(to);
+        if self.is_unaware {
+            return Ok(taken);
+        }
         cx.attach(async move {
             loop {
                 let event = heard.recv().await;
@@ -58,13 +63,15 @@ pub(super) struct Cried {
     procs: Arc<dyn Procs>,
     now: Mutex<ActorRef<Crier>>,
     told: Arc<Mutex<Vec<PortRef<MeshEvent>>>>,
+    /// Who comes as soon as somebody has subscribed.
+    next: Mutex<Option<Epoch>>,
 }
 
 impl Cried {
     pub(super) fn new(proc: &Proc, procs: Arc<dyn Procs>) -> Self {
         let told = Arc::default();
-        let crier = crier(proc, (&procs, &told), Epoch::FIRST);
-        Self { proc: proc.clone(), procs, now: Mutex::new(crier), told }
+        let crier = crier(proc, (&procs, &told), (Epoch::FIRST, false));
+        Self { proc: proc.clone(), procs, now: Mutex::new(crier), told, next: Mutex::default() }
     }
 
     /// The controller dies.
@@ -74,7 +81,17 @@ impl Cried {
 
     /// Another one has adopted the processes, or says so.
     pub(super) fn succeed(&self, epoch: Epoch) {
-        *lock(&self.now) = crier(&self.proc, (&self.procs, &self.told), epoch);
+        *lock(&self.now) = crier(&self.proc, (&self.procs, &self.told), (epoch, false));
+    }
+
+    /// Another one has adopted the processes, and has heard of none of them.
+    pub(super) fn succeed_unaware(&self, epoch: Epoch) {
+        *lock(&self.now) = crier(&self.proc, (&self.procs, &self.told), (epoch, true));
+    }
+
+    /// Another one adopts the processes as soon as somebody has subscribed.
+    pub(super) fn succeed_at_once(&self, epoch: Epoch) {
+        *lock(&self.next) = Some(epoch);
     }
 
     pub(super) fn n_subscribed(&self) -> usize {
@@ -90,13 +107,13 @@ impl Cried {
             restart_in: None,
             age: Duration::ZERO,
         };
-        let event = MeshEvent {
-            mesh: self.procs.label().clone(),
-            reporter: epoch,
-            seq: 0,
-            waited: Duration::ZERO,
-            news: News::Changed([change].into()),
-        };
+        self.say(News::Changed([change].into()), epoch).await;
+    }
+
+    /// Tells this whoever has subscribed last.
+    pub(super) async fn say(&self, news: News, epoch: Epoch) {
+        let (mesh, waited) = (self.procs.label().clone(), Duration::ZERO);
+        let event = MeshEvent { mesh, reporter: epoch, seq: 0, waited, news };
         let to = *lock(&self.told).last().expect("somebody listens");
         to.cast(&self.proc, event).await;
     }
@@ -104,8 +121,13 @@ impl Cried {
 
 type World<'a> = (&'a Arc<dyn Procs>, &'a Arc<Mutex<Vec<PortRef<MeshEvent>>>>);
 
-fn crier(proc: &Proc, (procs, told): World<'_>, epoch: Epoch) -> ActorRef<Crier> {
-    proc.spawn::<Crier>(Crier { procs: Arc::clone(procs), epoch, told: Arc::clone(told) })
+fn crier(
+    proc: &Proc,
+    (procs, told): World<'_>,
+    (epoch, is_unaware): (Epoch, bool),
+) -> ActorRef<Crier> {
+    let (procs, told) = (Arc::clone(procs), Arc::clone(told));
+    proc.spawn::<Crier>(Crier { procs, epoch, is_unaware, told })
 }
 
 fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -126,6 +148,11 @@ impl Procs for Cried {
     }
 
     fn home(&self) -> PortRef<MeshRequest> {
+        if self.n_subscribed() > 0
+            && let Some(epoch) = lock(&self.next).take()
+        {
+            self.succeed(epoch);
+        }
         PortRef::of(lock(&self.now).id())
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Reigning {
     proc: Proc,
     controller: ControllerRef<Status>,
     tasks: Vec<JoinHandle<()>>,
+    /// Lets those know of it who live on the hosts, also when it has died by then.
+    herald: Option<JoinHandle<()>>,
 }
 
 impl Reigning {
@@ -71,18 +73,19 @@ impl Reigning {
         }));
         tasks.push(tokio::spawn(own(number, owner)));
         tasks.push(tokio::spawn(watch(number, controller.clone())));
+        let mut herald = None;
         if let Some(street) = street {
             let doors = network.listen(&Addr::Local { name: site.clone() }).await;
             let at = (proc.peer(), doors.map_err(|error| error.to_string())?);
             let desk = proc.spawn::<Desk<Status>>(controller.clone()).port();
             let (street, after) = (street.clone(), plan.known_after(number));
-            drop(tokio::spawn(async move {
+            herald = Some(tokio::spawn(async move {
                 sleep(after).await;
                 ledger::note(format_args!("it is known that {number} leads"));
                 street.is_led_by(desk, at);
             }));
         }
-        Ok(Self { site, proc, controller, tasks })
+        Ok(Self { site, proc, controller, tasks, herald })
     }
 
     pub(crate) async fn state(&self) -> Result<MeshState, String> {
@@ -108,7 +111,7 @@ impl Reigning {
 
 impl Drop for Reigning {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.tasks.iter().chain(&self.herald).for_each(JoinHandle::abort);
         self.proc.kill();
         if let Some(network) = Network::of(&self.proc) {
             network.leave();

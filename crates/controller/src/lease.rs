@@ -12,6 +12,9 @@ use mesh_core::{BeatSeq, Epoch, Timestamp};
 /// counts from a beat that it has heard ends later than the lease: there are never two live
 /// incarnations.
 ///
+/// An agent that hears another controller than before sends it a beat at once: what the one before has echoed may be
+/// old, and the lease would run out while the successor waits for a beat that it can echo (K1, K3).
+///
 /// The moments are of the agent's own clock, one that also counts suspend (`CLOCK_BOOTTIME`).
 ///
 /// # State

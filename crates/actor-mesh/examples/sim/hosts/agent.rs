@@ -143,6 +143,14 @@ impl HostAgent {
         _ = self.reporter.report(rank, incarnation, self.clock.now(), status);
     }
 
+    fn beats(&mut self, to: PortRef<Told>, cx: &Context<Self>) {
+        let (agent, life, beat) = (self.agent, Incarnation::FIRST, self.beat);
+        self.beat = beat.next();
+        self.lease.beat_sent(self.clock.now(), beat);
+        record::with(|it| it.beats(agent, beat));
+        say(to, Answer::Heard { agent, life, beat }, cx);
+    }
+
     /// Sends what is new, if there is a way; if not, it is kept.
     fn flush(&mut self, cx: &Context<Self>) {
         let Some(to) = self.controller.filter(|to| cx.proc().has_way_to(to.actor())) else {
@@ -221,6 +229,8 @@ impl Handler<Ordered> for HostAgent {
         };
         if self.controller.replace(to) != Some(to) {
             self.reporter.resend();
+            // What the one before has echoed may end soon: the next beat of its own may be too late.
+            self.beats(to, cx);
         }
         match order {
             Order::Start { ranks, incarnation, .. } if may_begin => {
@@ -247,11 +257,7 @@ impl Handler<Beat> for HostAgent {
             self.cull();
         }
         if let Some(to) = self.controller {
-            let (agent, life, beat) = (self.agent, Incarnation::FIRST, self.beat);
-            self.beat = beat.next();
-            self.lease.beat_sent(now, beat);
-            record::with(|it| it.beats(agent, beat));
-            say(to, Answer::Heard { agent, life, beat }, cx);
+            self.beats(to, cx);
             self.flush(cx);
         }
         Ok(())

@@ -242,8 +242,9 @@ const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 /// What a packet may be late.
 const LATE: Duration = Duration::from_millis(500);
 
-/// How long it may take until there is a session again.
-const DIAL: Duration = Duration::from_millis(1_500);
+/// How long it may take until there is a session again, and something has come by it: a dial that was begun too early
+/// has its time first, then there is a pause, and a controller asks once a second.
+pub(crate) const DIAL: Duration = Duration::from_millis(2_500);
 
 /// Until whoever is back has a session, or notices that the old one is of no use.
 const REPLACED_WITHIN: Duration = Duration::from_secs(20);

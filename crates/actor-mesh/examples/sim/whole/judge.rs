@@ -6,6 +6,7 @@ use mesh_core::{Reason, Status};
 
 use super::plan::Plan;
 use crate::hosts;
+use crate::hosts::judge::DIAL;
 use crate::hosts::record::{How, Life as ProcLife, Record};
 use crate::judge;
 use crate::ledger::{End, Ledger, Life};
@@ -85,7 +86,9 @@ impl<'a> Case<'a> {
         for life in self.ledger.lives.iter().filter(is_orphan) {
             let is_home = |it: &&ProcLife| it.incarnation == life.actor.life;
             let Some(home) = self.lives_of(life.rank).find(is_home) else { continue };
-            let Some((ended, how)) = home.ended else { continue };
+            // One that ended by itself before is another matter: its process ends when it is all to end.
+            let ended = home.ended.filter(|(ended, _)| *ended <= self.after.quiet_at);
+            let Some((ended, how)) = ended else { continue };
             let has_next = self.record.is_succeeded((life.rank, home.incarnation));
             let is_it = |status: &Status| match (root(status), how) {
                 (Some(Reason::Exit { code }), How::Exit(how)) => *code == how,
@@ -134,6 +137,3 @@ fn root(status: &Status) -> Option<&Reason> {
     let is_inherited = cause.reason == Reason::Inherited;
     cause.chain.last().map(|link| &link.reason).filter(|_| is_inherited)
 }
-
-/// How long it may take until there is a session with a controller that is known.
-const DIAL: Duration = Duration::from_millis(2_500);

@@ -24,7 +24,8 @@ use crate::transport::Doors;
 ///   epoch adopts the processes, it is that one from then on (K3); the epochs of what they tell never go down.
 /// - The processes live as long as what they were got from says; dropping an `Arc` of this ends none.
 ///
-/// `mesh_testkit::procs_suite` checks it.
+/// `mesh_testkit::procs_suite` checks it, but for what is said of a second controller: `cargo xtask sim --whole` lets one
+/// adopt processes that meshes live on.
 pub trait Procs: fmt::Debug + Send + Sync {
     /// Which mesh.
     fn label(&self) -> &MeshLabel;

@@ -1,11 +1,11 @@
-//! The step `sim`: whole meshes, hosts whose controllers die, and meshes on such hosts keep their word, whatever the seeds
-//! do to them, and each seed repeats.
+//! The step `sim`: whole meshes, hosts whose controllers die, and meshes on such hosts keep their word, whatever the
+//! seeds do to them, and each seed repeats.
 
 use crate::sim;
 use crate::stop::Stop;
 
-/// Runs many seeds of small meshes, some of large ones, many of hosts, some of both, and some twice, which must be the same event for
-/// event.
+/// Runs many seeds of small meshes, some of large ones, many of hosts, some of both, and some twice, which must be the
+/// same event for event.
 ///
 /// # Errors
 ///

@@ -63,7 +63,8 @@ impl<'a> Case<'a> {
                 Status::Stopped => has_ended(&|how| how == How::Exit(0)),
                 Status::Timeout { .. } => {
                     has_ended(&|how| matches!(how, How::HostDied | How::Orphaned))
-                        || self.is_unheard(rank)
+                        || self.has_died(rank, *at)
+                        || self.is_unheard(rank, *at)
                 }
                 _ => match root(status) {
                     Some(Reason::Exit { code }) => has_ended(&|how| how == How::Exit(*code)),
@@ -90,17 +91,21 @@ impl<'a> Case<'a> {
             let ended = home.ended.filter(|(ended, _)| *ended <= self.after.quiet_at);
             let Some((ended, how)) = ended else { continue };
             let has_next = self.record.is_succeeded((life.rank, home.incarnation));
-            let is_it = |status: &Status| match (root(status), how) {
+            let is_it = |End { status, at, .. }: &End| match (root(status), how) {
                 (Some(Reason::Exit { code }), How::Exit(how)) => *code == how,
                 (Some(Reason::Orphaned), How::Orphaned) => true,
                 // Its process had another life, or was to have one, before the owner heard of whoever can tell.
                 (Some(Reason::LostByAgent), _) => has_next,
-                _ => matches!(status, Status::Timeout { .. }) && self.may_be_silent(life.rank, how),
+                _ => {
+                    matches!(status, Status::Timeout { .. })
+                        && self.may_be_silent((life.rank, *at), how)
+                }
             };
             let told = self.told().filter(|(rank, end)| *rank == life.rank && end.at >= ended);
-            let told: Vec<&Status> = told.map(|(_, end)| &end.status).collect();
-            if !told.iter().any(|status| is_it(status)) {
+            let told: Vec<&End> = told.map(|(_, end)| end).collect();
+            if !told.iter().any(|end| is_it(end)) {
                 let rank = life.rank;
+                let told: Vec<&Status> = told.iter().map(|end| &end.status).collect();
                 wrong.push(format!(
                     "N1, K2: rank {rank} ended with its process at {ended:?} by {how:?}, and is told as {told:?}"
                 ));
@@ -109,25 +114,31 @@ impl<'a> Case<'a> {
     }
 
     /// Whether its end may be told by arithmetic.
-    fn may_be_silent(&self, rank: usize, how: How) -> bool {
-        let host = rank / self.plan.hosts.per_host;
-        let has_died = self.record.crashes.iter().any(|crash| crash.host == host);
-        has_died || how == How::Orphaned || self.is_unheard(rank)
+    fn may_be_silent(&self, (rank, at): (usize, Duration), how: How) -> bool {
+        self.has_died(rank, at) || how == How::Orphaned || self.is_unheard(rank, at)
     }
 
-    /// Whether nobody may have been heard who says what becomes of a process, for as long as that is waited for: there
-    /// was no controller, or none that heard its host.
-    fn is_unheard(&self, rank: usize) -> bool {
+    /// Whether its host had died by then, and with it what that knew of the end.
+    fn has_died(&self, rank: usize, at: Duration) -> bool {
+        let host = rank / self.plan.hosts.per_host;
+        self.record.crashes.iter().any(|crash| crash.host == host && crash.at <= at)
+    }
+
+    /// Whether, when an end was told, nobody may have been heard who says what becomes of a process, for as long as that
+    /// is waited for: there was no controller, or none that heard its host.
+    fn is_unheard(&self, rank: usize, at: Duration) -> bool {
         let host = rank / self.plan.hosts.per_host;
         let cuts = self.record.cuts.iter().filter(|(it, ..)| *it == host);
-        let cuts = cuts.map(|(_, from, to)| *to - *from);
+        let cuts = cuts.map(|(_, from, to)| (*from, *to));
         let next = self.record.reigns.iter().skip(1);
         let gaps = self.record.reigns.iter().zip(next).filter_map(|(one, next)| {
-            let known = next.from + self.plan.hosts.known_after(next.epoch);
-            Some(known.saturating_sub(one.to?))
+            Some((one.to?, next.from + self.plan.hosts.known_after(next.epoch)))
         });
-        cuts.chain(gaps)
-            .any(|gap| gap + self.plan.hosts.margin() + DIAL >= self.plan.hosts.times.timeout)
+        let (timeout, slack) = (self.plan.hosts.times.timeout, self.plan.hosts.margin() + DIAL);
+        cuts.chain(gaps).any(|(from, to)| {
+            let told = (from + timeout).saturating_sub(slack)..=to + slack + timeout;
+            to.saturating_sub(from) + slack >= timeout && told.contains(&at)
+        })
     }
 }
 

@@ -170,6 +170,34 @@ impl<A> ActorMeshRef<A> {
         timeout(within, begun).await.unwrap_or(Err(WatchError::Silent { within }))
     }
 
+    /// All that happens to this slice, and not its ends alone: [`subscribe`](Self::subscribe) to everything.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use actor_mesh::{ActorMeshRef, WatchError};
+    /// use mesh_core::News;
+    /// # use mesh_runtime::Proc;
+    ///
+    /// /// How many changes there are until every rank has ended.
+    /// async fn count<A>(mesh: &ActorMeshRef<A>, proc: &Proc) -> Result<usize, WatchError> {
+    ///     let (mut events, mut n) = (mesh.events(proc).await?, 0);
+    ///     while let Some(event) = events.next().await {
+    ///         if let News::Changed(changes) = event.news {
+    ///             n += changes.len();
+    ///         }
+    ///     }
+    ///     Ok(n)
+    /// }
+    /// ```
+    pub async fn events(&self, from: &(impl Sender + Sync)) -> Result<MeshEvents, WatchError> {
+        self.subscribe(from, Interest::All).await
+    }
+
     /// Stops the mesh, as its owner can: every actor ends after the message that it handles, and those that have not
     /// after `grace` are killed. Returns the state of all (C1, L8). Whoever has a ref of the whole mesh may; one of a slice
     /// stops nothing.

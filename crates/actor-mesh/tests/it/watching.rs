@@ -61,6 +61,29 @@ async fn whoever_watches_a_slice_is_told_of_its_ranks_only() {
     assert_eq!(stopped, RankSet::from_ranks([Rank::new(0), Rank::new(2)]));
 }
 
+/// L1, N6: whoever wants to know all of a slice is told of what is no end, too, each once.
+#[tokio::test]
+async fn all_events_of_a_slice_are_told() {
+    let world = world("procs=4").await;
+    let tools = world.tools().await;
+    let upper = tools.slice("procs", 2..).expect("there are two");
+    let mut events = soon(upper.events(&world.proc)).await.expect("it is taken");
+    let first = soon(events.next()).await.expect("there is a snapshot");
+    assert!(matches!(first.news, News::Snapshot(_)), "{first:?}");
+    let stopped = soon(tools.stop(Duration::from_secs(1))).await.expect("it stops");
+    assert_eq!(stopped.phase, MeshPhase::Stopped);
+    let (mut stopping, mut ended) = (RankSet::new(), RankSet::new());
+    while let Some(event) = soon(events.next()).await {
+        let News::Changed(changes) = event.news else { continue };
+        for change in changes.iter() {
+            let told = if change.status == Status::Stopped { &mut ended } else { &mut stopping };
+            let ranks = change.ranks.iter();
+            ranks.for_each(|rank| assert!(told.insert(rank), "{rank} is told twice"));
+        }
+    }
+    assert_eq!([stopping, ended], [(); 2].map(|()| RankSet::from(0..2)));
+}
+
 /// N5: whoever does not listen any more is not told, also if nothing happens.
 #[tokio::test(start_paused = true)]
 async fn events_that_are_dropped_unsubscribe() {

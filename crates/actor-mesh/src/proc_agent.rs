@@ -250,6 +250,7 @@ impl Actor for ProcAgent {
         (user, registry): (Proc, Arc<ActorRegistry>),
         cx: &mut Context<Self>,
     ) -> Result<Self, Failure> {
+        // Bound: two of each actor that is held, that it is there and that it has ended.
         let (milestones, mut lived) = mpsc::unbounded_channel();
         let (me, deputy) = (cx.me().clone(), cx.deputy());
         cx.attach(async move {

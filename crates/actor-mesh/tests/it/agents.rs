@@ -5,7 +5,7 @@ use std::time::Duration;
 use actor_mesh::agent::{GetState, WaitRankStatus};
 use actor_mesh::{ActorMesh, ActorMeshRef, Missing};
 use mesh_core::{MeshId, PortRef, Progress, RankState, Refusal, Status};
-use mesh_runtime::{LocalTransport, Port};
+use mesh_runtime::{LocalTransport, Network, Port};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -125,7 +125,7 @@ async fn a_wait_needs_no_controller() {
     let missing = soon(tools.wait(&guest, Progress::Running, SOON)).await;
     assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
 
-    board.cut(guest.id());
+    board.cut(network.proc().id());
     for rank in 0..2 {
         let seat = world.procs.procs().seat(Rank::new(rank)).expect("it is there");
         network.dial(seat.peer, &seat.doors.expect("it has some")).await.expect("it listens");
@@ -144,11 +144,9 @@ async fn a_wait_needs_no_controller() {
     assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
 }
 
-/// C1, C2: an actor whose keeper is lost is said to be ended, and killed if it does not in time.
-#[tokio::test(start_paused = true)]
-async fn an_orphan_that_does_not_end_is_killed() {
-    let board = LocalTransport::default();
-    let (world, network, _) = world_and_guest("procs=2", &board).await;
+/// A mesh of a guest on two processes, whose actors await something for ever.
+async fn guests_hang(board: &LocalTransport) -> (World, Network, ActorMesh<Tool>) {
+    let (world, network, _) = world_and_guest("procs=2", board).await;
     let (procs, guest) = (world.procs.procs(), network.proc().clone());
     for rank in 0..2 {
         let seat = procs.seat(Rank::new(rank)).expect("it is there");
@@ -157,10 +155,18 @@ async fn an_orphan_that_does_not_end_is_killed() {
     let spawned = soon(ActorMesh::<Tool>::spawn(&guest, &procs, tens("tools"))).await;
     let tools = spawned.expect("they start");
     let mut port = guest.open_port::<Began>(2);
-    assert!(soon(tools.cast(&guest, HangKnown(port.port()))).await.is_empty());
+    soon(tools.cast(&guest, HangKnown(port.port()))).await.complete().expect("it is sent");
     begun(&mut port, 2).await;
+    (world, network, tools)
+}
 
-    board.cut(guest.id());
+/// C1, C2: an actor whose keeper is lost is said to be ended, and killed if it does not in time.
+#[tokio::test(start_paused = true)]
+async fn an_orphan_that_does_not_end_is_killed() {
+    let board = LocalTransport::default();
+    let (world, network, tools) = guests_hang(&board).await;
+
+    board.cut(network.proc().id());
     let second = Duration::from_secs(1);
     sleep(3 * second).await;
     assert_eq!(known(&world, &tools).await, [(1, Status::Running)], "it may be met again");
@@ -178,18 +184,8 @@ async fn an_orphan_that_does_not_end_is_killed() {
 #[tokio::test(start_paused = true)]
 async fn who_was_asked_to_end_is_no_orphan() {
     let board = LocalTransport::default();
-    let (world, network, _) = world_and_guest("procs=2", &board).await;
-    let (procs, guest) = (world.procs.procs(), network.proc().clone());
-    for rank in 0..2 {
-        let seat = procs.seat(Rank::new(rank)).expect("it is there");
-        network.dial(seat.peer, &seat.doors.expect("it has some")).await.expect("it listens");
-    }
-    let spawned = soon(ActorMesh::<Tool>::spawn(&guest, &procs, tens("tools"))).await;
-    let owned = spawned.expect("they start");
+    let (world, network, owned) = guests_hang(&board).await;
     let tools = owned.mesh_ref().clone();
-    let mut port = guest.open_port::<Began>(2);
-    assert!(soon(tools.cast(&guest, HangKnown(port.port()))).await.is_empty());
-    begun(&mut port, 2).await;
     let minute = Duration::from_secs(60);
     let stop = tokio::spawn(async move { drop(owned.stop(minute).await) });
     let is_asked = async {
@@ -199,7 +195,7 @@ async fn who_was_asked_to_end_is_no_orphan() {
     };
     soon(is_asked).await;
 
-    board.cut(guest.id());
+    board.cut(network.proc().id());
     let has_ended = async {
         while known(&world, &tools).await == [(1, Status::Stopping)] {
             sleep(Duration::from_millis(100)).await;

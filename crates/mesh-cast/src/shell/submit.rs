@@ -37,6 +37,7 @@ struct Stay<'a> {
 impl Submit {
     pub(super) fn new(cast: Cast) -> (Self, Telling) {
         let (accepted, is_accepted) = oneshot::channel();
+        // Bound: what is told of one cast, no more than one thing of each of its ranks.
         let (told, tellings) = mpsc::unbounded_channel();
         let told = cast.kind.wants_reply().then_some(told);
         let telling = Telling { accepted: is_accepted, told: tellings };

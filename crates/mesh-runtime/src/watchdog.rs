@@ -114,12 +114,14 @@ struct LagProbe {
     of_user: Lag,
     of_control: Lag,
     on_its_way: Option<JoinHandle<()>>,
+    /// When it was given something last.
+    sent: Option<Instant>,
 }
 
 impl LagProbe {
     fn new(user: Handle) -> Self {
         let (of_user, of_control) = (Lag::of_user(), Lag::of_control());
-        Self { user, of_user, of_control, on_its_way: None }
+        Self { user, of_user, of_control, on_its_way: None, sent: None }
     }
 
     /// We ourselves were to run at this moment.
@@ -127,14 +129,19 @@ impl LagProbe {
         self.of_control.record(due.elapsed());
     }
 
-    /// Gives the runtime something to run, unless it has not run the last one yet.
+    /// Gives the runtime something to run now and then, unless it has not run the last one yet.
     fn send(&mut self) {
-        if self.on_its_way.as_ref().is_none_or(JoinHandle::is_finished) {
+        let is_due = self.sent.is_none_or(|sent| sent.elapsed() >= LAG_EVERY);
+        if is_due && self.on_its_way.as_ref().is_none_or(JoinHandle::is_finished) {
             let (sent, lag) = (Instant::now(), self.of_user.clone());
+            self.sent = Some(sent);
             self.on_its_way = Some(self.user.spawn(async move { lag.record(sent.elapsed()) }));
         }
     }
 }
+
+/// How often the lag of a runtime is measured: each time one of its threads may have to be woken for it.
+const LAG_EVERY: Duration = Duration::from_millis(500);
 
 #[cfg(target_has_atomic = "64")]
 fn threads(user: &Handle) -> Threads {

@@ -228,14 +228,18 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
         let next = link.next_write(number, std::mem::take(&mut has_waited));
         let is_written = match next {
             Write::Chunks(chunks) => write_or_leave(link, number, &mut writer, chunks).await,
-            Write::Wait | Write::WaitToAck => {
-                let owes_ack = next == Write::WaitToAck;
+            Write::Wait | Write::WaitToAck(_) => {
+                let ack_within = match next {
+                    Write::WaitToAck(within) => Some(within),
+                    _ => None,
+                };
+                let owes_ack = ack_within.is_some();
                 // Before it is parked: so it is told of all that happens then.
                 let told = link.to_write();
                 if !link.park(number, writer) {
                     return Ended::Left;
                 }
-                let patience = if owes_ack { Some(ACK_WITHIN) } else { every };
+                let patience = ack_within.or(every);
                 let is_silent = match patience {
                     None => {
                         told.await;
@@ -295,9 +299,6 @@ async fn write_all(writer: &mut Writer, mut chunks: Chunks) -> bool {
 
 /// After so many bytes those who are to handle them have their turn.
 const MUCH: usize = 64 * 1024;
-
-/// How long an acknowledgement may wait for an envelope to go with. Much less than anybody's deadline.
-const ACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// After what time without anything a large buffer is given back. Much less than anybody's deadline.
 const IDLE: Duration = Duration::from_millis(100);

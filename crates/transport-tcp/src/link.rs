@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use mesh_core::{Arrival, Envelope, Inbound, Lane, Lost, PeerId};
@@ -84,8 +85,8 @@ pub(crate) enum Write {
     Chunks(Chunks),
     /// Wait until there is something.
     Wait,
-    /// The same, but not for long: then the peer is to be told what has arrived.
-    WaitToAck,
+    /// The same, but not for longer than this: then the peer is to be told what has arrived.
+    WaitToAck(Duration),
     /// Say goodbye and close.
     Close,
     /// Another connection carries the session.
@@ -223,9 +224,10 @@ impl Link {
         let session = &state.session;
         let may_wait = !has_waited && !session.has_unwritten() && !session.is_ack_urgent();
         // Also if somebody has just answered, and taken the acknowledgement with him: more is to come.
+        let ack_within = session.ack_within();
         if may_wait && (session.owes_ack() || state.will_ack) {
             state.will_ack = true;
-            return Write::WaitToAck;
+            return Write::WaitToAck(ack_within);
         }
         state.will_ack = false;
         let chunks = state.next_chunks(&self.metrics);

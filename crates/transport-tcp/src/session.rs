@@ -4,6 +4,8 @@
 //! reconnect both sides say how far they have received, and go on from there, so that nothing is lost,
 //! repeated or reordered. Bytes come in as frames and go out as frames; there is no clock and no I/O.
 
+use std::time::Duration;
+
 use mesh_core::{Envelope, Head};
 
 use crate::chunks::Chunks;
@@ -172,6 +174,12 @@ impl Session {
         self.is_ack_urgent() || self.told.is_some_and(|told| handed > told.received)
     }
 
+    /// How long it may wait for an envelope to go with. A peer that waits for it does so when a session begins: what
+    /// it says next goes by another one, and must not overtake.
+    pub(crate) const fn ack_within(&self) -> Duration {
+        if self.received < YOUNG { ACK_SOON } else { ACK_WITHIN }
+    }
+
     /// Whether it waits no longer: the peer keeps what is not acknowledged, and needs room.
     pub(crate) fn is_ack_urgent(&self) -> bool {
         let now = self.ack();
@@ -261,6 +269,14 @@ pub(crate) fn cost(head: &Head, body: usize) -> u64 {
 /// So many times our own window may be kept until the peer acknowledges it, and one envelope and the answers to
 /// what it may still ask.
 const KEPT_WINDOWS: u64 = 8;
+
+/// How long an acknowledgement may wait: as long as Linux lets one of TCP. Whoever calls many processes in turn says
+/// something to each of them within that time, and they are not woken for less.
+const ACK_WITHIN: Duration = Duration::from_millis(40);
+
+/// The same of a session by which fewer than [`YOUNG`] envelopes have come.
+const ACK_SOON: Duration = Duration::from_millis(5);
+const YOUNG: u64 = 64;
 
 /// How many envelopes are acknowledged together at most.
 const ACKED_TOGETHER: u64 = 32;

@@ -178,7 +178,8 @@ fn the_lag_of_a_runtime_is_measured_while_it_does_something() {
         actor.cast(&proc, WaitFor(Arc::clone(&gate))).await.unwrap();
         tokio::time::sleep(Duration::from_millis(500)).await;
         let lags = metrics.read(NAME, "user");
-        assert!(!lags.is_empty() && lags.iter().all(|lag| *lag < 0.1), "{lags:?}");
+        // Each wakes a thread of it.
+        assert!((1..=2).contains(&lags.len()) && lags.iter().all(|lag| *lag < 0.1), "{lags:?}");
         assert!(!metrics.read(NAME, "control").is_empty());
         // The runtime is late by what passes before it runs what it was given.
         for _ in 0..40 {

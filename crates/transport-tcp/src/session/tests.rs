@@ -122,6 +122,22 @@ fn what_is_taken_while_two_meet_is_told() {
     assert!(sides[0].session.has_room());
 }
 
+/// At the beginning somebody may wait for it: what is said next goes by another session, and must not overtake (R2).
+/// Later it waits for longer, so that many who are called in turn are not woken for it.
+#[test]
+fn an_acknowledgement_waits_longer_once_a_session_is_in_use() {
+    let mut sides = [Side::new(), Side::new()];
+    reconnect(&mut sides).unwrap();
+    for _ in 0..YOUNG {
+        assert_eq!(sides[1].session.ack_within(), ACK_SOON);
+        sides[0].answer();
+        sides[0].write();
+        perform(&mut sides, Step::Arrive(0, usize::MAX)).unwrap();
+    }
+    assert_eq!(sides[1].session.ack_within(), ACK_WITHIN);
+    assert_eq!(sides[0].session.ack_within(), ACK_SOON, "nothing has come to it");
+}
+
 /// One that is larger than the window goes through alone.
 #[test]
 fn an_envelope_larger_than_the_window_is_sent() {

@@ -7,6 +7,7 @@ pub(crate) mod floor;
 mod lives;
 pub(crate) mod tally;
 mod tool;
+pub(crate) mod wakeups;
 
 use std::env;
 use std::process::ExitCode;

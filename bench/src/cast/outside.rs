@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use meshwarden::prelude::*;
 
 use super::inside::{PING, cast, check};
-use super::tool::{Count, Counted, Counts, Tool, here};
+use super::tool::{Count, Counted, Counts, Tool, Woken, here};
 use crate::measure::Effort;
 use crate::path::floor::Floor;
 use crate::path::tally::{Duel, Figure};
@@ -75,6 +75,7 @@ pub(crate) async fn measure(
         }
     }
     let mut found = world.records();
+    found.push(world.wakeups(n_procs).await?);
     found.extend(counts(root, &world.sides, n_procs).await?);
     Ok(found)
 }
@@ -106,6 +107,29 @@ impl World<'_> {
             duel.ours.push(started.elapsed() / n_each);
         }
         Ok(())
+    }
+
+    /// How often all processes together are woken for a call: directly, by a tree, and where plain children answer.
+    async fn wakeups(&mut self, n_procs: usize) -> Result<Vec<Record>, ClientError> {
+        let record = |by: &str, n_woken: u64| {
+            let work = format!("processes woken for a call of {n_procs}");
+            let each = Stats::of(vec![n_woken as f64 / N_WOKEN as f64]);
+            Record::new(work, by, ("wake-ups", "times"), each)
+        };
+        let mut records = Vec::new();
+        for Side { by, tools } in &self.sides {
+            let before = n_woken(self.root, tools).await?;
+            for _ in 0..N_WOKEN {
+                check(&tools.call(self.root, PING).await)?;
+            }
+            records.push(record(by, n_woken(self.root, tools).await? - before));
+        }
+        let before = self.floor.n_woken()?;
+        for _ in 0..N_WOKEN {
+            self.floor.ping_all().await?;
+        }
+        records.push(record("floor", self.floor.n_woken()? - before));
+        Ok(records)
     }
 
     fn records(&self) -> Vec<Vec<Record>> {
@@ -167,6 +191,18 @@ async fn counts(
     }
     Ok(vec![written, read])
 }
+
+/// How often all processes of a mesh have been woken.
+async fn n_woken(root: &Root, tools: &ActorMeshRef<Tool>) -> Result<u64, ClientError> {
+    let mut sum = 0;
+    for n_woken in tools.call(root, Woken).await.iter() {
+        sum += n_woken.clone()?;
+    }
+    Ok(sum)
+}
+
+/// How many calls wake-ups are counted for: so many that the one that asks for them counts for little.
+const N_WOKEN: usize = 200;
 
 /// The counts of this process and of those of a mesh, added up.
 async fn all(root: &Root, tools: &ActorMeshRef<Tool>) -> Result<Counts, ClientError> {

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use meshwarden::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::path::wakeups;
+
 /// Answers at once, or counts casts.
 pub(crate) struct Tool {
     n_casts: u64,
@@ -21,6 +23,10 @@ pub(crate) struct Count(pub(crate) [u8; 32], pub(crate) [u8; 32]);
 /// How many were counted by this actor, and how often were they written and read in its process?
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Counted;
+
+/// How often has its process been woken, in all its threads?
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Woken;
 
 /// What is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +72,7 @@ macro_rules! message {
 message!(Ping, Ping);
 message!(Count, ());
 message!(Counted, Counts);
+message!(Woken, u64);
 
 impl Actor for Tool {
     const NAME: &'static str = "tool";
@@ -76,7 +83,7 @@ impl Actor for Tool {
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
-        handlers.takes::<Ping>().takes::<Count>().takes::<Counted>();
+        handlers.takes::<Ping>().takes::<Count>().takes::<Counted>().takes::<Woken>();
     }
 }
 
@@ -96,5 +103,11 @@ impl Handler<Count> for Tool {
 impl Handler<Counted> for Tool {
     async fn handle(&mut self, _: Counted, _: &mut Context<Self>) -> Result<Counts, Failure> {
         Ok(Counts { n_casts: self.n_casts, ..here() })
+    }
+}
+
+impl Handler<Woken> for Tool {
+    async fn handle(&mut self, _: Woken, _: &mut Context<Self>) -> Result<u64, Failure> {
+        Ok(wakeups::of(std::process::id())?)
     }
 }

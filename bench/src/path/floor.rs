@@ -8,6 +8,8 @@ use futures_util::future::try_join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::wakeups;
+
 /// The first word of the command line of the other side.
 pub(crate) const ARGUMENT: &str = "floor";
 
@@ -77,6 +79,11 @@ impl Floor {
     pub(crate) async fn ping_all(&mut self) -> io::Result<()> {
         try_join_all(self.streams.iter_mut().map(ping)).await?;
         Ok(())
+    }
+
+    /// How often all of its children have been woken.
+    pub(crate) fn n_woken(&self) -> io::Result<u64> {
+        self.children.iter().map(|child| wakeups::of(child.id())).sum()
     }
 
     /// So many messages to each, and then a ping-pong.

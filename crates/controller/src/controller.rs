@@ -129,6 +129,15 @@ enum Life {
     Closed,
     /// A controller of this higher epoch has taken over: nothing is said or ordered any more.
     Replaced(Epoch),
+    /// The owner has gone: the same.
+    Abandoned,
+}
+
+impl Life {
+    /// It does nothing more.
+    const fn is_over(&self) -> bool {
+        matches!(self, Self::Closed | Self::Replaced(_) | Self::Abandoned)
+    }
 }
 
 impl<C: Controlled> Controller<C> {
@@ -196,6 +205,7 @@ impl<C: Controlled> Controller<C> {
             Event::Lagged(id) => self.on_lagged(id, &mut effects),
             Event::Asked { ask, request } => self.on_asked(ask, request, &mut effects),
             Event::Withdrawn(ask) => self.on_withdrawn(ask),
+            Event::Abandoned => self.on_abandoned(&mut effects),
             Event::Tick => self.on_tick(&mut effects),
         }
         self.close_if_ended(&mut effects);
@@ -224,7 +234,7 @@ impl<C: Controlled> Controller<C> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let watching = match &self.life {
-            Life::New | Life::Closed | Life::Replaced(_) => None,
+            Life::New | Life::Closed | Life::Replaced(_) | Life::Abandoned => None,
             Life::Open => self.watch_deadline(),
             Life::Stopping(stop) => {
                 [self.watch_deadline(), stop.next_deadline()].into_iter().flatten().min()

@@ -12,7 +12,7 @@ use mesh_core::{News, Timestamp};
 ///
 /// # State
 ///
-/// Nothing is missed before a period was promised, after [`News::Closed`], and while the controller is
+/// Nothing is missed before a period was promised, after the [last](News::is_last) message, and while the controller is
 /// taken for lost. The moments are of the subscriber's own clock.
 ///
 /// # Examples
@@ -59,10 +59,12 @@ impl Watchdog {
         let promised = match news {
             News::Snapshot(snapshot) => Some(snapshot.period),
             News::Heartbeat { period } => Some(*period),
-            News::Closed => None,
-            News::Changed(_) | News::Trouble(_) | News::Escalated(_) | News::Stopping { .. } => {
-                self.watch.map(|watch| watch.period)
-            }
+            _ if news.is_last() => None,
+            News::Closed
+            | News::Changed(_)
+            | News::Trouble(_)
+            | News::Escalated(_)
+            | News::Stopping { .. } => self.watch.map(|watch| watch.period),
         };
         let watch = |period| Watch { period, heard_at: now, looked_at: now, is_lost: false };
         self.watch = promised.map(watch);

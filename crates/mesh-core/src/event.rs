@@ -212,6 +212,15 @@ pub enum News {
     Closed,
 }
 
+impl News {
+    /// Whether nothing comes after it: every rank has ended (N4), another controller has taken over, or the owner has let go
+    /// of the mesh.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        matches!(self, Self::Closed | Self::Trouble(Trouble::Replaced { .. } | Trouble::Abandoned))
+    }
+}
+
 /// All that a new subscriber must know, and one that was too slow.
 ///
 /// It tells what each rank is in its newest life. An end that another life has followed is not in it: it
@@ -276,6 +285,9 @@ pub enum Trouble {
     },
     /// A ref has heard nothing of its controller for three stated periods (N10).
     ControllerLost,
+    /// Its owner has let go of the mesh, and with that its controller has ended: what is left of it ends (C2), and nobody
+    /// says how. Nothing comes after it.
+    Abandoned,
     /// Ranks have been killed and do not end. They are what they were; a stop does not wait for them.
     Unkillable {
         /// How many.
@@ -305,6 +317,7 @@ impl fmt::Display for Trouble {
                 write!(f, "the controller of epoch {by} has taken the mesh over")
             }
             Self::ControllerLost => f.write_str("its controller has been silent for three periods"),
+            Self::Abandoned => f.write_str("its owner has let go of it: what is left of it ends"),
             Self::Unkillable { ranks, why } => {
                 let ranks_do = if *ranks == 1 { "rank does" } else { "ranks do" };
                 write!(f, "{ranks} {ranks_do} not end although killed: {why}")

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use controller::AskId;
-use mesh_core::{MeshEvent, News, OwnerNews, Reply, SubscriberId, Trouble};
+use mesh_core::{MeshEvent, OwnerNews, Reply, SubscriberId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -77,7 +77,7 @@ impl Outlets {
 
     pub(crate) fn tell(&mut self, to: SubscriberId, event: MeshEvent) -> Told {
         let Some(queue) = self.subscribers.get(&to) else { return Told::Gone };
-        let is_last = matches!(event.news, News::Closed | News::Trouble(Trouble::Replaced { .. }));
+        let is_last = event.news.is_last();
         if self.lagging.contains(&to) {
             return Told::Behind;
         }

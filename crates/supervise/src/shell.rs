@@ -198,7 +198,7 @@ where
                 Woken::CaughtUp(id) => self.step(Event::Lagged(id)),
                 Woken::Due => self.tick(),
                 Woken::Told => (),
-                Woken::Abandoned => return,
+                Woken::Abandoned => return self.step(Event::Abandoned),
             }
         }
     }

@@ -10,7 +10,8 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::clock::{Clock, Queued};
 
-/// The events of one subscription, first a snapshot, last [`News::Closed`].
+/// The events of one subscription, first a snapshot, last [`News::Closed`], or that [the owner](Trouble::Abandoned) or
+/// [the controller](Trouble::Replaced) is another one's or nobody's.
 ///
 /// Dropping it unsubscribes; those of a port are found to be gone by the next event that nobody takes (N7), unless they
 /// [hold](Self::holding) what says so.
@@ -72,7 +73,7 @@ impl MeshEvents {
     /// The events that come to a port which was subscribed with
     /// [`Subscribe`](mesh_core::Subscribe), from a controller in this process or another.
     ///
-    /// There are no events after [`News::Closed`]; a controller that ends before it is told of by its
+    /// There are no events after the [last](News::is_last) one; a controller that ends before it is told of by its
     /// silence (N10). Whether anything is told at all, [`begun`](Self::begun) finds out.
     #[cfg(feature = "actor")]
     #[must_use]
@@ -113,8 +114,7 @@ impl MeshEvents {
         }
     }
 
-    /// The next event; `None` after the last one, if the controller ended before it, or if another one has
-    /// taken over.
+    /// The next event; `None` after the [last](News::is_last) one, or if the controller ended before it.
     ///
     /// A controller that says nothing for three of the periods it promised is told of once, as
     /// [`Trouble::ControllerLost`]; the next message clears that (N10).
@@ -143,7 +143,7 @@ impl MeshEvents {
         };
         let event = received?;
         self.watchdog.heard(clock.now(), &event.news);
-        self.is_closed = event.news == News::Closed;
+        self.is_closed = event.news.is_last();
         let news = News::Trouble(Trouble::ControllerLost);
         let (mesh, waited) = (event.mesh.clone(), Duration::ZERO);
         self.last = Some(MeshEvent { mesh, waited, news, ..event });

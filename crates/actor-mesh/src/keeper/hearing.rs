@@ -133,5 +133,8 @@ impl Hearing {
 
 /// Whether whoever said this is silent, or will be: nobody says then what becomes of the processes.
 pub(super) const fn says_nothing_more(news: &News) -> bool {
-    matches!(news, News::Trouble(Trouble::ControllerLost | Trouble::Replaced { .. }))
+    matches!(
+        news,
+        News::Trouble(Trouble::ControllerLost | Trouble::Replaced { .. } | Trouble::Abandoned)
+    )
 }

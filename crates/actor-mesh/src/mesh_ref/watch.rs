@@ -145,8 +145,10 @@ impl<A> ActorMeshRef<A> {
     }
 
     /// Subscribes to what happens to this slice, told in its ranks: first a snapshot, last
-    /// [`News::Closed`](mesh_core::News::Closed). A controller that says nothing for three of the periods that it
-    /// states is told of as well (N10). It returns when the snapshot is here (N5). Dropped, they unsubscribe.
+    /// [`News::Closed`](mesh_core::News::Closed), or that its owner has
+    /// [let go of it](mesh_core::Trouble::Abandoned): then its actors end, and nobody says how. A controller that says
+    /// nothing for three of the periods that it states is told of as well, with the number of its last event; it may come
+    /// back, and so the events do not end with that (N10). It returns when the snapshot is here (N5). Dropped, they unsubscribe.
     ///
     /// # Errors
     ///

@@ -103,7 +103,7 @@ impl Follower {
                         untold.n_events += 1;
                         continue;
                     };
-                    subscribed.is_over = matches!(followed, Followed::ToTheEnd);
+                    subscribed.is_over = matches!(followed, Followed::ToTheEnd | Followed::IsOver);
                     let has_told = untold.has_answer || self.has_told();
                     if subscribed.is_over || untold.is_some() && has_told {
                         self.publish(&known);
@@ -137,6 +137,9 @@ impl Follower {
             return Some(Followed::Lost);
         }
         known.hear(&event.news);
+        if event.news == News::Trouble(Trouble::Abandoned) {
+            return Some(Followed::IsOver);
+        }
         (event.news == News::Closed).then_some(Followed::ToTheEnd)
     }
 
@@ -197,7 +200,7 @@ impl Untold {
 enum Followed {
     /// With the mesh.
     ToTheEnd,
-    /// Its controller has ended, and what has become of its ranks is not known.
+    /// Its owner has let go of it, or its controller has ended: what has become of its ranks is not known.
     IsOver,
     /// Its controller refuses: more follow it than may.
     Refused(Refusal),

@@ -1,5 +1,7 @@
 //! refs: addresses of meshes that travel in messages.
 
+use std::time::Duration;
+
 use actor_mesh::ActorMeshRef;
 use controller::Config;
 use mesh_core::{ActorId, MeshRequest, News, Reply, Trouble};
@@ -8,8 +10,12 @@ use mesh_shape::Rank;
 use tokio::time::Instant;
 
 use crate::support::{
-    Add, AskOthers, Panic, Tool, Where, all, on_failure, sent, soon, tens, world, world_and_guest,
+    Add, AskOthers, Hang, Panic, Tool, Where, all, on_failure, sent, soon, tens, world,
+    world_and_guest,
 };
+
+/// Longer than any test.
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_ref_that_was_sent_to_an_actor_is_called_from_there() {
@@ -43,6 +49,40 @@ async fn a_ref_costs_the_same_for_few_ranks_and_for_many() {
     let size = |mesh: &ActorMeshRef<Tool>| codec::encode("ref", mesh).expect("it can be").len();
     assert_eq!(size(&few), size(&many));
     assert!(size(&many) < 256, "{}", size(&many));
+}
+
+/// C2, N10, R1: who follows a mesh by a ref is told at once that its owner has let go of it, here and elsewhere; so is
+/// who waits for an answer, however long he would wait.
+#[tokio::test(start_paused = true)]
+async fn that_an_owner_lets_go_is_told_to_who_has_a_ref() {
+    let board = LocalTransport::default();
+    let (world, network, _doors) = world_and_guest("procs=2", &board).await;
+    let (mesh, guest) = (world.tools().await, network.proc().clone());
+    let tools = sent(mesh.mesh_ref());
+    let mut followed = Vec::new();
+    for proc in [&world.proc, &guest] {
+        assert_eq!(all(&soon(tools.call(proc, Add(0))).await), [0, 10]);
+        followed.push(soon(tools.events(proc)).await.expect("it is taken"));
+    }
+    let calls = [&world.proc, &guest].map(|proc| {
+        let (tools, proc) = (tools.clone(), proc.clone());
+        tokio::spawn(async move { tools.call(&proc, Hang).within(HOUR).await })
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let dropped = Instant::now();
+    drop(mesh);
+    for mut events in followed {
+        let mut last = None;
+        while let Some(event) = soon(events.next()).await {
+            last = Some(event.news);
+        }
+        assert_eq!(last, Some(News::Trouble(Trouble::Abandoned)));
+    }
+    for call in calls {
+        let answers = soon(call).await.expect("it does not panic");
+        assert!(answers.iter().all(Result::is_err), "{answers:?}");
+    }
+    assert!(dropped.elapsed() < Duration::from_secs(1), "{:?}", dropped.elapsed());
 }
 
 /// N10, N9: that the controller is silent is told to all who wait on a ref, once for each silence, and no rank
@@ -118,7 +158,7 @@ async fn an_actor_of_a_life_that_is_over_is_named_by_its_rank() {
                 if actors.iter().all(Result::is_ok) {
                     break all(&actors);
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
         lives.push(actors.await[1]);

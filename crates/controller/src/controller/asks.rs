@@ -37,11 +37,12 @@ impl<C: Controlled> Controller<C> {
         effects.extend(reply.map(|reply| Effect::Answer { ask, reply }));
     }
 
-    /// A controller that was replaced still says what it knows, and does nothing any more.
+    /// A controller that was replaced or abandoned still says what it knows, and does nothing any more.
     const fn is_replaced(&self, request: &MeshRequest) -> Option<Reply> {
         match (&self.life, request) {
             (_, MeshRequest::GetState | MeshRequest::GetSubscriberCount) => None,
             (Life::Replaced(by), _) => Some(Reply::Refused(Refusal::Replaced { by: *by })),
+            (Life::Abandoned, _) => Some(Reply::Refused(Refusal::Closed)),
             (Life::New | Life::Open | Life::Stopping(_) | Life::Closed, _) => None,
         }
     }
@@ -168,7 +169,7 @@ impl<C: Controlled> Controller<C> {
     pub(super) fn too_many_asks(&self) -> Option<Reply> {
         let stops = match &self.life {
             Life::Stopping(stop) => stop.asked_by.len(),
-            Life::New | Life::Open | Life::Closed | Life::Replaced(_) => 0,
+            Life::New | Life::Open | Life::Closed | Life::Replaced(_) | Life::Abandoned => 0,
         };
         let limit = self.spec.config.limits.asks;
         let is_full = self.waits.len() + stops >= limit;

@@ -10,7 +10,7 @@ use crate::kind::Controlled;
 impl<C: Controlled> Controller<C> {
     pub(super) fn on_tick(&mut self, effects: &mut Vec<Effect>) {
         self.expire_waits(effects);
-        if matches!(self.life, Life::New | Life::Closed | Life::Replaced(_)) {
+        if self.life == Life::New || self.life.is_over() {
             return;
         }
         let mut changes = Changes::default();

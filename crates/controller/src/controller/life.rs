@@ -129,7 +129,7 @@ impl<C: Controlled> Controller<C> {
     /// The end: every rank has ended and none is to start again (N4, L6, RS2).
     pub(super) fn close_if_ended(&mut self, effects: &mut Vec<Effect>) {
         let asked_by = match &mut self.life {
-            Life::New | Life::Closed | Life::Replaced(_) => return,
+            Life::New | Life::Closed | Life::Replaced(_) | Life::Abandoned => return,
             _ if self.health.n_alive() > 0 || self.restarts.has_pending() => return,
             Life::Open => Vec::new(),
             Life::Stopping(stop) => std::mem::take(&mut stop.asked_by),
@@ -144,10 +144,7 @@ impl<C: Controlled> Controller<C> {
     /// since the ranks are the other's now (K3).
     pub(super) fn on_refused(&mut self, agent: AgentId, obeyed: Epoch, effects: &mut Vec<Effect>) {
         let is_none = self.roster.ranks(agent).is_none();
-        if is_none
-            || obeyed <= self.spec.epoch
-            || matches!(self.life, Life::Closed | Life::Replaced(_))
-        {
+        if is_none || obeyed <= self.spec.epoch || self.life.is_over() {
             return;
         }
         let mut asked_by: Vec<_> = self.waits.take_all().into_iter().map(|wait| wait.ask).collect();
@@ -161,6 +158,17 @@ impl<C: Controlled> Controller<C> {
             effects.push(Effect::Answer { ask, reply: Reply::Refused(why) });
         }
         effects.push(Effect::Finish);
+    }
+
+    /// The owner has gone: whoever has subscribed is not to find that out by silence (N10). Questions that wait are the
+    /// shell's, which ends with this.
+    pub(super) fn on_abandoned(&mut self, effects: &mut Vec<Effect>) {
+        if self.life == Life::New || self.life.is_over() {
+            return;
+        }
+        _ = self.waits.take_all();
+        self.rest(Life::Abandoned);
+        self.subscribers.tell_all(&News::Trouble(Trouble::Abandoned), effects);
     }
 
     /// Nothing is watched any more.

@@ -15,8 +15,7 @@ use crate::lives::Lives;
 impl<C: Controlled> Controller<C> {
     /// No rank is judged by that (H5); with the next check the agent is asked again.
     pub(super) fn on_query_failed(&mut self, agent: AgentId, effects: &mut Vec<Effect>) {
-        let is_over = matches!(self.life, Life::Closed | Life::Replaced(_));
-        if is_over || self.roster.ranks(agent).is_none() {
+        if self.life.is_over() || self.roster.ranks(agent).is_none() {
             return;
         }
         self.roster.repeat(agent);

@@ -96,7 +96,7 @@ impl<C: Controlled> Controller<C> {
         changes: &mut Changes,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        if matches!(self.life, Life::Replaced(_)) {
+        if matches!(self.life, Life::Replaced(_) | Life::Abandoned) {
             return false;
         }
         match self.roster.hear(agent, life) {

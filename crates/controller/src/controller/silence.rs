@@ -26,7 +26,7 @@ impl<C: Controlled> Controller<C> {
         (agent, life): (AgentId, Incarnation),
         effects: &mut Vec<Effect>,
     ) {
-        if matches!(self.life, Life::New | Life::Closed | Life::Replaced(_)) {
+        if self.life == Life::New || self.life.is_over() {
             return;
         }
         if self.roster.lost(agent, life) {

@@ -59,6 +59,7 @@ impl<C: Controlled> Controller<C> {
         match self.life {
             Life::Closed => Some(News::Closed),
             Life::Replaced(by) => Some(News::Trouble(Trouble::Replaced { by })),
+            Life::Abandoned => Some(News::Trouble(Trouble::Abandoned)),
             Life::New | Life::Open | Life::Stopping(_) => None,
         }
     }
@@ -72,7 +73,7 @@ impl<C: Controlled> Controller<C> {
             is_stopping: matches!(self.life, Life::Stopping(_)),
             stop_reason: match &self.life {
                 Life::Stopping(stop) => stop.reason.clone(),
-                Life::New | Life::Open | Life::Closed | Life::Replaced(_) => None,
+                Life::New | Life::Open | Life::Closed | Life::Replaced(_) | Life::Abandoned => None,
             },
             lagged,
         };

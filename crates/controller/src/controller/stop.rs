@@ -47,7 +47,9 @@ impl<C: Controlled> Controller<C> {
         let too_many = self.too_many_asks();
         match &mut self.life {
             Life::New | Life::Open => self.stop(ask, how, effects),
-            Life::Closed | Life::Replaced(_) => return Some(Reply::State(self.state().into())),
+            Life::Closed | Life::Replaced(_) | Life::Abandoned => {
+                return Some(Reply::State(self.state().into()));
+            }
             Life::Stopping(stop) if stop.killed && stop.give_up_at.is_none() => {
                 return Some(Reply::State(self.state().into()));
             }
@@ -116,8 +118,7 @@ impl<C: Controlled> Controller<C> {
         (incarnation, why): (Incarnation, String),
         effects: &mut Vec<Effect>,
     ) {
-        let is_over = matches!(self.life, Life::Closed | Life::Replaced(_));
-        let Some(own) = self.roster.ranks(agent).filter(|_| !is_over) else { return };
+        let Some(own) = self.roster.ranks(agent).filter(|_| !self.life.is_over()) else { return };
         let alive = self.health.alive(&own.intersection(ranks));
         let Some((living, _)) = alive.into_iter().find(|(_, life)| *life == incarnation) else {
             return;

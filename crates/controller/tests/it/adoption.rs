@@ -222,6 +222,24 @@ fn a_subscriber_that_lagged_over_the_replacement_loses_no_end() {
     assert_eq!(mesh.n_subscribers(), 0);
 }
 
+/// N10: who has subscribed is told, once, and nothing comes after it.
+#[test]
+fn a_mesh_that_its_owner_lets_go_of_is_over_for_all_who_have_subscribed() {
+    let mut mesh = running(2, 2, LAN);
+    _ = mesh.step(at(1), subscribe(Interest::Terminal));
+    let trouble = News::Trouble(Trouble::Abandoned);
+    assert_eq!(mesh.step(at(2), Event::Abandoned), [tell(1, trouble.clone())]);
+    let before = mesh.state();
+    for event in [Event::Abandoned, Event::Tick, beat(0, 1), crashed([0]), refused(0, 9)] {
+        assert_eq!(mesh.step(at(99), event.clone()), [], "{event:?}");
+    }
+    assert_eq!((mesh.state(), mesh.next_deadline()), (before, None));
+    let told = mesh.step(at(99), Event::Lagged(WATCHER));
+    assert_eq!(told.last(), Some(&tell(2, trouble)), "again to who may have lost it");
+    let mut new = new(1, 1, LAN);
+    assert_eq!(new.step(at(0), Event::Abandoned), [], "it had not begun");
+}
+
 /// K3: whatever comes afterwards changes nothing; what is asked is refused, or answered as it was.
 #[test]
 fn a_controller_that_was_replaced_does_nothing_any_more() {

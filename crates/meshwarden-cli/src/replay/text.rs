@@ -40,6 +40,7 @@ pub(crate) fn event<C: Controlled>(kind: &C, event: &Event<C::Report>) -> String
         Event::Lagged(id) => format!("subscriber {id} lagged behind, and has room again"),
         Event::Asked { ask, request } => format!("question {}: {}", ask.number(), asked(request)),
         Event::Withdrawn(ask) => format!("question {} is withdrawn", ask.number()),
+        Event::Abandoned => "the owner has gone".to_owned(),
         Event::Tick => "tick".to_owned(),
     })
 }

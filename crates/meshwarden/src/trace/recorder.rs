@@ -296,6 +296,7 @@ fn weight<R>(event: &Event<R>) -> usize {
         | Event::Lagged(_)
         | Event::Asked { .. }
         | Event::Withdrawn(_)
+        | Event::Abandoned
         | Event::Tick => 1,
     }
 }

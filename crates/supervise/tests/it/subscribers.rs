@@ -86,6 +86,20 @@ async fn a_slow_subscriber_loses_no_end_to_another_controller() {
     assert!(mesh.controller.subscribe(Interest::Terminal, None).await.is_err(), "and no more");
 }
 
+/// C2, N10: whoever has subscribed is told at once that the owner has let go, and not by silence; then nothing comes.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_that_its_owner_lets_go_of_is_told_as_that() {
+    let mesh = mesh(2, Config::lan()).await;
+    let mut events = mesh.controller.subscribe(Interest::All, None).await.expect("it lives");
+    assert!(matches!(events.next().await.map(|it| it.news), Some(News::Snapshot(_))));
+    let dropped = Instant::now();
+    drop(mesh.owner);
+    let last = events.next().await.expect("it is told");
+    assert_eq!((last.seq, last.news), (1, News::Trouble(Trouble::Abandoned)));
+    assert_eq!(dropped.elapsed(), Duration::ZERO);
+    assert_eq!(events.next().await, None);
+}
+
 /// N3: something comes at least once a period, also after a failure.
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_comes_once_a_period() {

@@ -198,11 +198,13 @@ impl Naive {
                     self.on_tick(mesh.check_due());
                 }
             }
+            // The last is not among the deeds: nothing comes after it.
             Event::Opened
             | Event::Adopted
             | Event::Subscribed(_)
             | Event::Unsubscribed(_)
-            | Event::Lagged(_) => (),
+            | Event::Lagged(_)
+            | Event::Abandoned => (),
         }
     }
 

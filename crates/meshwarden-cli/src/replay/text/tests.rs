@@ -146,6 +146,7 @@ fn every_event_is_one_line() {
         ),
         (asked_for(MeshRequest::GetSubscriberCount), "question 4: the number of subscribers"),
         (Event::Withdrawn(ASK), "question 4 is withdrawn"),
+        (Event::Abandoned, "the owner has gone"),
         (Event::Tick, "tick"),
     ];
     for (given, reads) in events {

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use super::super::super::table::{Book, Seat, Table};
 use super::super::walk::{Came, Effect, TestCaster, Walk, cast};
 use super::*;
-use crate::caster::Caster;
+use crate::caster::{Caster, Event};
 use crate::plan::{FanOut, Plan};
-use crate::wire::{Answer, Leg, Outcome, Progress, StreamId};
+use crate::wire::{Answer, Leg, Outcome, Progress, StreamId, Unreached};
 
 const RANKS: usize = 7;
 
@@ -47,6 +47,13 @@ enum Step {
         place: usize,
         how_far: usize,
     },
+    /// The process of that rank is lost, or gone for good.
+    Lost {
+        rank: usize,
+        why: Unreached,
+    },
+    /// Whoever called by the leg of that place waits no longer.
+    Withdrawn(usize),
     /// Another caster goes on.
     Begin,
 }
@@ -59,10 +66,14 @@ fn step(bytes: Range<usize>) -> impl Strategy<Value = Step> {
         Step::Come { from, ranks, is_call, bytes, is_ahead: chance == 0 && !is_call }
     });
     let said = (0..40_usize, 0..3_usize).prop_map(|(place, how_far)| Step::Said { place, how_far });
+    let why = prop_oneof![3 => Just(Unreached::Lost), 1 => Just(Unreached::Gone)];
+    let lost = (0..RANKS, why).prop_map(|(rank, why)| Step::Lost { rank, why });
     prop_oneof![
         40 => come,
         5 => (0..10_usize).prop_map(Step::Leave),
         50 => said,
+        3 => lost,
+        5 => (0..40_usize).prop_map(Step::Withdrawn),
         1 => Just(Step::Begin)
     ]
 }
@@ -80,7 +91,7 @@ struct Both {
 
 fn limits() -> Limits {
     let few = Limits { window: 6, window_bytes: 14, rank: 3, calls: 5, ..Limits::default() };
-    let few = Limits { open: 18, open_bytes: 40, waiting: 4, waiting_bytes: 12, ..few };
+    let few = Limits { open: 18, open_bytes: 40, waiting: 4, waiting_bytes: 12, tries: 1, ..few };
     Limits { waiting_in_all: 10, waiting_bytes_in_all: 30, ..few }
 }
 
@@ -115,11 +126,15 @@ impl Both {
                 assert!(self.crowd.leave(number).is_some());
             }
             Step::Said { place, how_far } if place < self.legs.len() => self.said(place, how_far),
+            Step::Lost { rank, why } => self.lost(rank, why),
+            Step::Withdrawn(place) if place < self.legs.len() => {
+                self.tell(Event::Withdrawn(self.legs[place].1.cast.number));
+            }
             Step::Begin => {
                 self.crowd.begin_anew();
                 self.walk.begin_anew();
             }
-            Step::Leave(_) | Step::Said { .. } => (),
+            Step::Leave(_) | Step::Said { .. } | Step::Withdrawn(_) => (),
         }
         let [ours, theirs] = &mut self.casters;
         let news = theirs.take_news();
@@ -128,17 +143,35 @@ impl Both {
             let (Came::Cast(number, _) | Came::Refused(number, _)) = came;
             self.waiting.retain(|waiting| waiting != number);
             if let Came::Cast(_, effects) = came {
-                self.legs.extend(effects.iter().filter_map(|effect| match effect {
-                    Effect::Forward { to, leg } => Some((*to, leg.clone())),
-                    Effect::PassOn { .. }
-                    | Effect::Resolved { .. }
-                    | Effect::Merged { .. }
-                    | Effect::Finished { .. }
-                    | Effect::Room => None,
-                }));
+                self.send(effects);
             }
         }
         came
+    }
+
+    /// What happened is told to both casters, which want the same done.
+    fn tell(&mut self, event: Event<PeerId, ()>) {
+        let [ours, theirs] = self.casters.each_mut().map(|caster| caster.step(event.clone()));
+        assert_eq!(ours, theirs);
+        self.send(&ours);
+    }
+
+    fn send(&mut self, effects: &[Effect]) {
+        self.legs.extend(effects.iter().filter_map(|effect| match effect {
+            Effect::Forward { to, leg } => Some((*to, leg.clone())),
+            Effect::PassOn { .. }
+            | Effect::Resolved { .. }
+            | Effect::Merged { .. }
+            | Effect::Finished { .. }
+            | Effect::Room => None,
+        }));
+    }
+
+    /// What was sent to that process is lost with it.
+    fn lost(&mut self, rank: usize, why: Unreached) {
+        let node = self.whole.members().node(rank).expect("each rank has a process");
+        self.legs.retain(|(to, _)| *to != node);
+        self.tell(Event::Lost { node, why });
     }
 
     fn said(&mut self, place: usize, how_far: usize) {
@@ -156,9 +189,7 @@ impl Both {
         let outcomes = mesh_shape::Overlay::from_range(leg.range, outcome);
         let (unreached, merged) = (mesh_shape::Overlay::new(), None);
         let answer = Answer { cast: leg.cast, leg: leg.id, progress, outcomes, unreached, merged };
-        let event = crate::caster::Event::Answered(to, answer);
-        let effects = self.casters.each_mut().map(|caster| caster.step(event.clone()));
-        assert_eq!(effects[0], effects[1]);
+        self.tell(Event::Answered(to, answer));
     }
 }
 

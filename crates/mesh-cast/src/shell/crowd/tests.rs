@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use mesh_core::{Incarnation, ProcId};
+use mesh_core::{ActorId, Incarnation, ProcId};
 
 use super::*;
 
@@ -23,6 +23,8 @@ struct Booth {
     full: RankSet,
     unreached: RankSet,
     last: u64,
+    /// How often one was looked at.
+    n_looks: usize,
 }
 
 /// What becomes of one.
@@ -34,7 +36,8 @@ enum Became {
 
 impl Booth {
     fn new(limits: Limits) -> Self {
-        Self { crowd: Crowd::new(limits), full: RankSet::new(), unreached: RankSet::new(), last: 0 }
+        let (full, unreached) = (RankSet::new(), RankSet::new());
+        Self { crowd: Crowd::new(limits), full, unreached, last: 0, n_looks: 0 }
     }
 
     fn come(&mut self, from: Option<u64>, ranks: Range<usize>, bytes: usize) -> Vec<Became> {
@@ -58,15 +61,34 @@ impl Booth {
 
     /// How many go on when some ranks have room, and how often one is looked at.
     fn looks_for(&mut self, ranks: Range<usize>) -> (usize, usize) {
-        self.crowd.n_looks = 0;
-        (self.free(ranks).len(), self.crowd.n_looks)
+        self.n_looks = 0;
+        (self.free(ranks).len(), self.n_looks)
+    }
+
+    /// How many go on when one waits no longer, and how often one is looked at.
+    fn looks_without(&mut self, number: u64) -> (usize, usize) {
+        self.n_looks = 0;
+        assert!(self.crowd.leave(number).is_some());
+        (self.look().len(), self.n_looks)
+    }
+
+    /// As [`Crowd::next`], and counts.
+    fn next(&mut self) -> Option<Turn<()>> {
+        let full = &self.full;
+        let lacks = |_, _, ranks: &RankSet| ranks.difference(full).is_empty().then(Until::default);
+        while let Some(number) = self.crowd.obstacles.next_due() {
+            self.n_looks += 1;
+            let turn = self.crowd.look_at(number, &lacks);
+            if turn.is_some() {
+                return turn;
+            }
+        }
+        None
     }
 
     fn look(&mut self) -> Vec<Became> {
         let mut became = Vec::new();
-        let lacks =
-            |_, _, ranks: &RankSet| ranks.difference(&self.full).is_empty().then(Until::default);
-        while let Some(turn) = self.crowd.next(lacks) {
+        while let Some(turn) = self.next() {
             let refused = match turn {
                 Turn::Refuse(refused) => Some((self.last, refused)),
                 Turn::Try(number, ()) => {
@@ -199,9 +221,7 @@ fn an_event_looks_at_nobody_whom_it_makes_no_room_for() {
     assert_eq!(booth.looks_for(7..8), (0, 0), "nobody waits there");
     let (_, n) = booth.looks_for(3..4);
     assert!(n <= 8, "the first that waits there, and one for each set of ranks: {n}");
-    booth.crowd.leave(500);
-    booth.crowd.n_looks = 0;
-    assert_eq!((booth.look(), booth.crowd.n_looks), (vec![], 0), "it was not the first");
+    assert_eq!(booth.looks_without(500), (0, 0), "it was not the first");
 }
 
 /// Those that wait for the same ranks do not move from one to another, whichever of these has room.
@@ -217,10 +237,7 @@ fn who_waits_for_the_same_ranks_as_one_before_him_is_not_looked_at() {
         assert!((n_cast, n_looks) <= (0, 2), "at {rank}: {n_cast} cast, {n_looks} looked at");
         booth.full.insert_range(rank..rank + 1);
     }
-    booth.crowd.leave(1);
-    booth.crowd.n_looks = 0;
-    assert_eq!(booth.look(), []);
-    assert_eq!(booth.crowd.n_looks, 1, "the next of them");
+    assert_eq!(booth.looks_without(1), (0, 1), "the next of them");
 }
 
 /// R3: a caster that fails at one leaves the others to the next, and nobody stands behind the one.

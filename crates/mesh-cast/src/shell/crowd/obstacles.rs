@@ -17,9 +17,10 @@ use crate::caster::{News, Share, Until};
 /// it was refused; and that nothing can be cast at all before some ranks are reached. Who has none of these before him is
 /// tried. If he is refused, others stand behind him until one of the ranks that refused him has room.
 ///
-/// So an event costs what it makes room for; and where one whom others stand behind at some ranks goes on, or is refused at
-/// others, one for each set of ranks that is waited for there, who may have to stand elsewhere. That is `O(log n)` for
-/// each that is looked at, of those `n` that wait.
+/// So an event costs what it makes room for; and at ranks at which one goes on whom others stand behind, or is refused no
+/// more, one for each set of ranks that is waited for there, who may have to stand elsewhere. Where one is refused again
+/// nobody else is looked at. That is `O(log n)` for each that is looked at, of those `n` that wait, and the runs of its
+/// ranks.
 #[derive(Debug)]
 pub(super) struct Obstacles {
     waiting: BTreeMap<u64, Standing>,
@@ -138,7 +139,13 @@ impl Obstacles {
     pub(super) fn before(&mut self, number: u64, who: &Who) -> Option<Behind> {
         self.step_out(number);
         let behind = self.obstacle(number, who)?;
-        self.give_way(number, behind == Behind::Unreached);
+        if behind == Behind::Unreached {
+            // Whoever stands behind it at ranks would stand behind it elsewhere.
+            self.pass(number);
+            self.age(number);
+        } else {
+            self.give_way(number);
+        }
         Some(behind)
     }
 
@@ -171,19 +178,23 @@ impl Obstacles {
         }
     }
 
-    /// One was refused at these ranks: those that came later and were refused there stand behind it.
+    /// One was refused at these ranks: those that came later and were refused there stand behind it. Where it was before,
+    /// whoever stands behind it stays there.
     pub(super) fn refuse_at(&mut self, number: u64, lack: Lack, (ranks, until): (RankSet, Until)) {
-        self.give_way(number, false);
-        for later in self.doors(lack).all_at(&ranks) {
-            let Some(refused) = self.waiting.get(&later).and_then(|it| it.refused.as_ref()) else {
-                continue;
-            };
-            let rank = refused.ranks.intersection(&ranks).first();
-            self.give_way(later, false);
-            self.step_out(later);
-            self.stand(later, Behind::Rank(lack, rank.map_or(0, |rank| rank.index())));
-        }
-        self.doors_mut(lack).refuse(number, &ranks);
+        self.pass(number);
+        let added = match self.take_refused(number) {
+            Some(before) if before.lack == lack => {
+                self.open(lack, &before.ranks.difference(&ranks));
+                ranks.difference(&before.ranks)
+            }
+            Some(before) => {
+                self.open(before.lack, &before.ranks);
+                ranks.clone()
+            }
+            None => ranks.clone(),
+        };
+        self.displace(lack, &added);
+        self.doors_mut(lack).refuse(number, &added);
         self.thresholds.add(number, &until);
         if let Some(one) = self.waiting.get_mut(&number) {
             one.refused = Some(RefusedAt { lack, ranks, until, is_old: false });
@@ -193,7 +204,7 @@ impl Obstacles {
     /// One waits no longer. Who stood behind it is looked at.
     pub(super) fn leave(&mut self, number: u64, who: &Who) {
         self.due.remove(&number);
-        self.give_way(number, false);
+        self.give_way(number);
         self.step_out(number);
         self.waiting.remove(&number);
         let next = self.lines.leave(number, who);
@@ -282,21 +293,43 @@ impl Obstacles {
         }
     }
 
-    /// Nobody stands behind one any more, but at ranks, if it `keeps` them: whoever stands there would stand behind it
-    /// elsewhere.
-    fn give_way(&mut self, number: u64, keeps: bool) {
+    /// Nobody stands behind one any more.
+    fn give_way(&mut self, number: u64) {
+        self.pass(number);
+        if let Some(refused) = self.take_refused(number) {
+            self.open(refused.lack, &refused.ranks);
+        }
+    }
+
+    /// Because of one nothing is kept from being cast at all any more.
+    fn pass(&mut self, number: u64) {
         if self.unreached.as_ref().is_some_and(|(first, _)| *first == number) {
             self.unreached = None;
             self.due.extend(self.behind_unreached.first());
         }
-        if keeps {
-            return self.age(number);
-        }
-        let refused = self.waiting.get_mut(&number).and_then(|one| one.refused.take());
-        if let Some(RefusedAt { lack, ranks, until, .. }) = refused {
-            self.thresholds.remove(number, &until);
-            let first = self.doors_mut(lack).open(&ranks);
-            self.due.extend(first);
+    }
+
+    fn take_refused(&mut self, number: u64) -> Option<RefusedAt> {
+        let refused = self.waiting.get_mut(&number)?.refused.take()?;
+        self.thresholds.remove(number, &refused.until);
+        Some(refused)
+    }
+
+    /// Whoever was refused at these ranks is not any more. Who stands behind it there is looked at.
+    fn open(&mut self, lack: Lack, ranks: &RankSet) {
+        let first = self.doors_mut(lack).open(ranks);
+        self.due.extend(first);
+    }
+
+    /// Those that were refused at these ranks stand behind another.
+    fn displace(&mut self, lack: Lack, ranks: &RankSet) {
+        for later in self.doors(lack).all_at(ranks) {
+            let refused = self.waiting.get(&later).and_then(|it| it.refused.as_ref());
+            let rank = refused.and_then(|it| it.ranks.intersection(ranks).first());
+            let Some(rank) = rank else { continue };
+            self.give_way(later);
+            self.step_out(later);
+            self.stand(later, Behind::Rank(lack, rank.index()));
         }
     }
 

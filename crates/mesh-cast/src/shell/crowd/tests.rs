@@ -240,6 +240,22 @@ fn who_waits_for_the_same_ranks_as_one_before_him_is_not_looked_at() {
     assert_eq!(booth.looks_without(1), (0, 1), "the next of them");
 }
 
+/// A thousand wait at ranks of their own behind a broadcast that is refused again each time.
+#[test]
+fn a_broadcast_that_is_refused_again_is_looked_at_alone() {
+    let mut booth = Booth::new(Limits::DEFAULT);
+    booth.full = (0..1002).into();
+    assert_eq!(booth.come(Some(0), 0..1002, 1), []);
+    for (from, rank) in (1..).zip(1..1001) {
+        assert_eq!(booth.come(Some(from), rank..rank + 1, 1), []);
+    }
+    for rank in [0, 1001, 0, 1001] {
+        assert_eq!(booth.looks_for(rank..rank + 1), (0, 1), "nobody else waits at {rank}");
+        booth.full.insert_range(rank..rank + 1);
+    }
+    assert_eq!(booth.looks_for(500..501), (1, 2), "it, and who waits there");
+}
+
 /// R3: a caster that fails at one leaves the others to the next, and nobody stands behind the one.
 #[test]
 fn what_a_caster_has_failed_at_is_in_nobodys_way() {

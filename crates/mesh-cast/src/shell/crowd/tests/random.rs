@@ -60,7 +60,8 @@ enum Step {
 
 fn step(bytes: Range<usize>) -> impl Strategy<Value = Step> {
     let from = prop_oneof![2 => Just(None), 3 => (0..4_u64).prop_map(Some)];
-    let ranks = (0..RANKS, 1..4_usize).prop_map(|(at, n)| at..(at + n).min(RANKS));
+    let n_ranks = prop_oneof![3 => 1..4_usize, 1 => Just(RANKS)];
+    let ranks = (0..RANKS, n_ranks).prop_map(|(at, n)| at..(at + n).min(RANKS));
     let come = (from, ranks, any::<bool>(), bytes, 0..8).prop_map(|it| {
         let (from, ranks, is_call, bytes, chance) = it;
         Step::Come { from, ranks, is_call, bytes, is_ahead: chance == 0 && !is_call }

@@ -19,6 +19,7 @@ use crate::wire::{
 mod event;
 mod flight;
 mod loads;
+mod owing;
 mod room;
 
 pub use event::{Effect, Event, Sent};
@@ -171,7 +172,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             self.expects.insert(run, Expect::After(number));
         }
         let branches = flight.gather.spread(&plan, 0..plan.members().len(), &mut self.at);
-        self.loads.count(number, &mut flight);
+        self.loads.begin(number, &mut flight);
         self.flights.insert(number, flight);
         self.send(number, branches, &settled, &mut effects);
         self.absorb(number, &mut effects);
@@ -207,7 +208,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
             Event::Tick => self.on_tick(&mut effects),
             Event::Withdrawn(number) => {
                 if let Some(flight) = self.flights.get_mut(&number) {
-                    let pending = flight.pending.clone();
+                    let pending = flight.pending.ranks().clone();
                     let news = flight.resolve_only(&pending, &Failure::Withdrawn);
                     tell(number, news, &mut effects);
                     self.absorb(number, &mut effects);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mesh_shape::{Overlay, Rank, RankSet};
 
 use super::loads::Counted;
+use super::owing::Owing;
 use crate::gather::{At, Branch, Gather, Way};
 use crate::plan::Plan;
 use crate::wire::{Answer, Expect, Failure, Kind, Outcome, Unreached};
@@ -25,9 +26,9 @@ pub(super) struct Flight<N, P, R> {
     /// The ranks at whose processes it has not arrived. Invariant: all of them are among `untaken`.
     pub(super) absent: RankSet,
     /// The ranks that have not taken it, and are not given up.
-    pub(super) untaken: RankSet,
+    pub(super) untaken: Owing,
     /// The ranks that have no outcome.
-    pub(super) pending: RankSet,
+    pub(super) pending: Owing,
     /// The ranks whose replies have come, merged.
     merged: RankSet,
     pub(super) gather: Gather<N, R>,
@@ -53,8 +54,8 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
             bytes,
             is_ahead: false,
             absent: ranks.clone(),
-            untaken: ranks.clone(),
-            pending: ranks,
+            untaken: Owing::new(ranks.clone()),
+            pending: Owing::new(ranks),
             merged: RankSet::new(),
             gather: Gather::new(kind),
             todo: RankSet::new(),
@@ -82,12 +83,11 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
             if outcome == Outcome::Arrived {
                 continue;
             }
-            self.untaken.remove_range(range.clone());
+            self.untaken.pay_range(range.clone());
             if self.kind.wants_reply() && outcome == Outcome::Taken {
                 continue;
             }
-            for run in self.pending.clone().runs_within(range) {
-                self.pending.remove_range(run.clone());
+            for run in self.pending.pay_range(range) {
                 news.insert(run, outcome.clone());
             }
         }
@@ -100,8 +100,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
             return false;
         }
         self.merged = self.merged.union(ranks);
-        for all in [&mut self.absent, &mut self.untaken, &mut self.pending] {
-            *all = all.difference(ranks);
+        self.absent = self.absent.difference(ranks);
+        for owing in [&mut self.untaken, &mut self.pending] {
+            owing.pay(ranks);
         }
         true
     }
@@ -113,8 +114,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
         failure: &Failure,
     ) -> Overlay<Outcome<R>> {
         let mut news = Overlay::new();
-        for run in self.pending.intersection(ranks).runs() {
-            self.pending.remove_range(run.clone());
+        for run in self.pending.pay(ranks).runs() {
             news.insert(run, Outcome::Failed(failure.clone()));
         }
         news
@@ -139,7 +139,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
     /// Whether the node at a position has ranks from which something is to come.
     fn is_wanted(&self, position: usize) -> bool {
         let ranks = self.plan.ranks(position);
-        ranks.intersects(&self.untaken) || ranks.intersects(&self.pending)
+        ranks.intersects(self.untaken.ranks()) || ranks.intersects(self.pending.ranks())
     }
 
     /// Takes what could not be reached: to be tried again, or, as is returned, given up.

@@ -43,16 +43,14 @@ pub(crate) struct News {
     pub(crate) has_arrived: bool,
 }
 
-/// What of one cast is counted.
-#[derive(Clone, Debug, Default)]
+/// What of one cast is counted, beside what each rank has of it.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
     n: usize,
     open_bytes: usize,
     kept_bytes: usize,
     n_calls: usize,
     is_absent: bool,
-    untaken: RankSet,
-    pending: RankSet,
 }
 
 impl Loads {
@@ -69,28 +67,30 @@ impl Loads {
         }
     }
 
-    /// Counts a cast as it is now.
-    pub(super) fn count<N, P, R>(&mut self, number: u64, flight: &mut Flight<N, P, R>) {
-        let now = Counted::of(flight);
-        let before = std::mem::replace(&mut flight.counted, now.clone());
-        let changed = |before: usize, now: usize, sum: usize| sum - before + now;
-        self.n = changed(before.n, now.n, self.n);
-        self.n_calls = changed(before.n_calls, now.n_calls, self.n_calls);
-        self.open_bytes = changed(before.open_bytes, now.open_bytes, self.open_bytes);
-        self.kept_bytes = changed(before.kept_bytes, now.kept_bytes, self.kept_bytes);
-        if now.is_absent {
-            self.absent.insert(number);
-        } else if self.absent.remove(&number) {
-            self.news.has_arrived = true;
-        }
+    /// Counts a cast that begins.
+    pub(super) fn begin<N, P, R>(&mut self, number: u64, flight: &mut Flight<N, P, R>) {
+        self.sum_up(number, flight);
         let bytes = flight.bytes;
-        self.shift((&before.untaken, &now.untaken), |load, is_more| {
-            load.n = if is_more { load.n + 1 } else { load.n - 1 };
-            load.bytes = if is_more { load.bytes + bytes } else { load.bytes - bytes };
-        });
-        self.shift((&before.pending, &now.pending), |load, is_more| {
-            load.n_calls = if is_more { load.n_calls + 1 } else { load.n_calls - 1 };
-        });
+        // What room was kept for takes nothing from others.
+        for run in flight.untaken.ranks().runs().filter(|_| !flight.is_ahead) {
+            self.change(run, |load| (load.n, load.bytes) = (load.n + 1, load.bytes + bytes));
+        }
+        for run in flight.pending.ranks().runs().filter(|_| flight.kind.wants_reply()) {
+            self.change(run, |load| load.n_calls += 1);
+        }
+    }
+
+    /// Counts a cast as it is now: what ranks have taken and answered since it was counted last.
+    pub(super) fn count<N, P, R>(&mut self, number: u64, flight: &mut Flight<N, P, R>) {
+        self.sum_up(number, flight);
+        let bytes = flight.bytes;
+        let (taken, answered) = (flight.untaken.take_paid(), flight.pending.take_paid());
+        for run in taken.runs().filter(|_| !flight.is_ahead) {
+            self.lessen(run, |load| (load.n, load.bytes) = (load.n - 1, load.bytes - bytes));
+        }
+        for run in answered.runs().filter(|_| flight.kind.wants_reply()) {
+            self.lessen(run, |load| load.n_calls -= 1);
+        }
     }
 
     /// What has changed since this was asked last.
@@ -111,19 +111,26 @@ impl Loads {
             .filter(|(_, load)| **load != Load::default())
     }
 
-    /// Of some ranks something has changed: at those that are new there is more, at those that are not there any more
-    /// less.
-    fn shift(&mut self, (before, now): (&RankSet, &RankSet), apply: impl Fn(&mut Load, bool)) {
-        if before == now {
-            return;
+    /// Counts what a cast amounts to in all.
+    fn sum_up<N, P, R>(&mut self, number: u64, flight: &mut Flight<N, P, R>) {
+        let now = Counted::of(flight);
+        let before = std::mem::replace(&mut flight.counted, now);
+        let changed = |before: usize, now: usize, sum: usize| sum - before + now;
+        self.n = changed(before.n, now.n, self.n);
+        self.n_calls = changed(before.n_calls, now.n_calls, self.n_calls);
+        self.open_bytes = changed(before.open_bytes, now.open_bytes, self.open_bytes);
+        self.kept_bytes = changed(before.kept_bytes, now.kept_bytes, self.kept_bytes);
+        if now.is_absent {
+            self.absent.insert(number);
+        } else if self.absent.remove(&number) {
+            self.news.has_arrived = true;
         }
-        for run in now.difference(before).runs() {
-            self.change(run, |load| apply(load, true));
-        }
-        for run in before.difference(now).runs() {
-            self.change(run.clone(), |load| apply(load, false));
-            self.news.ranks.insert_range(run);
-        }
+    }
+
+    /// There is less of something at some ranks.
+    fn lessen(&mut self, range: Range<usize>, apply: impl Fn(&mut Load)) {
+        self.change(range.clone(), apply);
+        self.news.ranks.insert_range(range);
     }
 
     fn change(&mut self, range: Range<usize>, apply: impl Fn(&mut Load)) {
@@ -154,17 +161,14 @@ impl Counted {
         if flight.untaken.is_empty() && flight.pending.is_empty() {
             return Self::default();
         }
-        let is_call = flight.kind.wants_reply();
         // What room was kept for takes nothing from others.
-        let untaken = if flight.is_ahead { RankSet::new() } else { flight.untaken.clone() };
+        let is_open = !flight.is_ahead && !flight.untaken.is_empty();
         Self {
             n: usize::from(!flight.is_ahead),
-            open_bytes: if untaken.is_empty() { 0 } else { flight.bytes },
+            open_bytes: if is_open { flight.bytes } else { 0 },
             kept_bytes: if flight.payload.is_some() { flight.bytes } else { 0 },
-            n_calls: usize::from(is_call),
+            n_calls: usize::from(flight.kind.wants_reply()),
             is_absent: !flight.absent.is_empty(),
-            untaken,
-            pending: if is_call { flight.pending.clone() } else { RankSet::new() },
         }
     }
 }

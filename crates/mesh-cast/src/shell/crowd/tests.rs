@@ -209,6 +209,17 @@ fn who_waits_is_told_which_ranks_have_no_room() {
     assert_eq!(told(&mut booth, Some(3), 0..1), Some((7..8).into()));
 }
 
+/// R2: as when nobody waits any more for a call of several ranks.
+#[test]
+fn where_several_ranks_have_room_at_once_all_go_on_who_wait_there() {
+    let mut booth = Booth::new(FEW);
+    booth.full = (3..6).into();
+    for (from, rank) in [(1, 3), (2, 4), (3, 5)] {
+        assert_eq!(booth.come(Some(from), rank..rank + 1, 1), []);
+    }
+    assert_eq!(booth.free(3..5), [Became::Cast(1), Became::Cast(2)]);
+}
+
 /// A thousand wait, and an event looks at those that it may make room for, and at nobody else.
 #[test]
 fn an_event_looks_at_nobody_whom_it_makes_no_room_for() {

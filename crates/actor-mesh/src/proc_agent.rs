@@ -63,6 +63,8 @@ pub struct ProcAgent {
     hangs: Arc<Stalls>,
     milestones: mpsc::UnboundedSender<Lived>,
     will_say_again: bool,
+    /// When the keepers were told last what they know.
+    said_again: Instant,
 }
 
 /// One life of one rank.
@@ -293,6 +295,7 @@ impl Actor for ProcAgent {
             hangs: Arc::default(),
             milestones,
             will_say_again: false,
+            said_again: Instant::now(),
         })
     }
 

@@ -15,6 +15,10 @@ use crate::report::ActorState;
 /// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then.
 const KEEPERS_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often a keeper that there is a way to is told again what it knows. That one has ended may be known by that alone:
+/// what it said last can be lost with a session that was there again before anybody looked, or for want of room.
+const SAID_AGAIN: Duration = Duration::from_secs(5);
+
 /// Of how many actors that have ended it is kept how, for keepers that there has been no way to for [`KEEPERS_WITHIN`]: those
 /// are forgotten first that were told of, and whose keeper is lost the longest.
 const ORPHANS_MAX: usize = 1_024;
@@ -32,11 +36,18 @@ pub(super) struct Cull {
 impl ProcAgent {
     /// Ends the actors whose keeper there is no way to for too long, and says what is unsaid where there is one again.
     fn look_for_keepers(&mut self, cx: &mut Context<Self>) {
-        let mut changed = Vec::new();
+        let is_time = self.said_again.elapsed() >= SAID_AGAIN;
+        if is_time {
+            self.said_again = Instant::now();
+        }
+        let (mut changed, mut asked) = (Vec::new(), None);
         for (key, held) in &mut self.held {
-            if cx.proc().has_way_to(held.keeper.actor()) {
+            let keeper = held.keeper.actor();
+            if cx.proc().has_way_to(keeper) {
                 held.found();
-                changed.extend(held.is_unsaid.then_some(*key));
+                // One of its actors is enough to learn whether it is there.
+                let is_asked = is_time && asked.replace(keeper) != Some(keeper);
+                changed.extend((held.is_unsaid || is_asked).then_some(*key));
             } else if held.is_lost_for(KEEPERS_WITHIN) && held.cull() {
                 changed.push(*key);
             }
@@ -71,9 +82,10 @@ impl Held {
         self.lost.get_or_insert_with(Instant::now).elapsed() >= within
     }
 
-    /// There is a way to its keeper, who sees to the end itself that it has asked for.
+    /// There is a way to its keeper, who sees to the end itself that it has asked for. Where there was none it may have
+    /// ended meanwhile, and said so in vain: it is told what it knows, so that it comes back if it has.
     fn found(&mut self) {
-        self.lost = None;
+        self.is_unsaid |= self.lost.take().is_some();
         self.culled = self.culled.filter(|cull| !cull.was_stopping);
     }
 

@@ -9,8 +9,8 @@ use actor_mesh::{
 };
 use async_trait::async_trait;
 use controller::Config;
-use mesh_core::{Addr, DialError, Lane, PeerId, PortRef, Status, Transport};
-use mesh_runtime::{LocalTransport, Network, Port, Proc, codec};
+use mesh_core::{Addr, DialError, Lane, PeerId, PortRef, Status, Transport, WhyUndelivered};
+use mesh_runtime::{CallError, LocalTransport, Network, Port, Proc, codec};
 use mesh_shape::Rank;
 use mesh_testkit::{Gate, Gated};
 use tokio::time::Instant;
@@ -72,6 +72,32 @@ async fn a_way_that_is_lost_for_a_moment_is_no_end() {
     assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11]);
     let state = soon(tools.stop(Duration::from_secs(1))).await.expect("it is answered");
     assert!(state.ranks.iter().all(|rank| rank.status == Status::Stopped), "{state:?}");
+}
+
+/// C2: an actor does not outlive its mesh that was let go of while there was no way to it: it ends as soon as there is one
+/// again and that was missed, and some seconds later if it was not.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_that_is_let_go_while_a_process_is_cut_off_ends_there_too() {
+    let (millis, seconds) = (Duration::from_millis, Duration::from_secs);
+    for (cut_off, within) in [(seconds(2), seconds(2)), (millis(100), seconds(7))] {
+        let (world, board) = cuttable("procs=2", Config::local()).await;
+        let (tools, others) = (world.tools().await, world.tools().await);
+        let before = all(&soon(tools.call(&world.proc, Where)).await);
+        board.cut(peer(&world, 1).proc);
+        drop(tools);
+        tokio::time::sleep(cut_off).await;
+        meet_again(&world, 1).await;
+        tokio::time::sleep(within).await;
+        for actor in before {
+            let call = PortRef::<Where>::of(actor).call(&world.proc, Where).await;
+            let why = WhyUndelivered::NoActor;
+            assert!(
+                matches!(&call, Err(CallError::Undelivered { why: it, .. }) if *it == why),
+                "after {cut_off:?}: {call:?}"
+            );
+        }
+        assert_eq!(all(&soon(others.call(&world.proc, Add(0))).await), [0, 10], "H7");
+    }
 }
 
 /// A ref in another process finds its way again.

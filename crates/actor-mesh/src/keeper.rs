@@ -248,6 +248,10 @@ impl Keeper {
         if let Some(kept) = self.ranks.get_mut(rank.index()) {
             kept.is_over = is_over;
         }
+        if is_over {
+            // It may have ended with its process, whom nobody can tell anything.
+            self.untold.remove(&rank);
+        }
         // Nobody waits at a keeper: its controller answers waits itself.
         self.reporter.report(rank, incarnation, self.clock.now(), report);
     }

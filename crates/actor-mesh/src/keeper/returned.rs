@@ -31,7 +31,8 @@ impl Keeper {
         let is_unheard_of = kept.incarnation == Some(spawn.incarnation)
             && kept.agent == Some(agent)
             && kept.actor.is_none()
-            && kept.state == ActorState::Creating;
+            && kept.state == ActorState::Creating
+            && !kept.is_over;
         if !is_unheard_of {
             return;
         }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use actor_mesh::agent::GetState;
 use actor_mesh::{ActorMesh, ActorSpec};
 use controller::Config;
-use mesh_core::{Incarnation, MeshState, PortRef, Procs, RankState, Status, Transport};
+use mesh_core::{
+    Cause, Incarnation, MeshState, PortRef, Procs, RankState, Reason, Status, Transport,
+};
 use mesh_runtime::{LocalTransport, Network, Port};
 use mesh_shape::Rank;
 use tokio::time::{Instant, sleep};
@@ -237,4 +239,23 @@ async fn a_process_without_a_way_is_looked_at_alone() {
     doubt.meet_again().await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!(is_second(doubt.truth().await), Some(Status::Initializing));
+}
+
+/// H8: what a process was to be told that has ended is not tried again for as long as its mesh is there.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_has_ended_is_told_nothing_more() {
+    let doubt = Doubt::of(Fate::Arrives, Config::local()).await;
+    let controller = doubt.tools.controller().clone();
+    let stop = tokio::spawn(async move { controller.stop(GRACE).await });
+    sleep(Duration::from_millis(100)).await;
+    let before = doubt.heralded.n_seats();
+    sleep(Duration::from_millis(100)).await;
+    assert_ne!(doubt.heralded.n_seats(), before, "it waits for a way");
+    doubt.tell(Status::failed(Cause::new(Reason::Exit { code: 1 }))).await;
+    let state = soon(stop).await.expect("it does not panic").expect("it is answered");
+    assert!(status(&state).is_failure(), "{state:?}");
+    let before = doubt.heralded.n_seats();
+    sleep(Duration::from_secs(10)).await;
+    let n_seats = doubt.heralded.n_seats() - before;
+    assert!(n_seats < 5, "it was looked at {n_seats} times");
 }

@@ -68,10 +68,15 @@ impl Waiting {
             match answer {
                 Some(Ok(waited)) => {
                     let has_ended = waited.state.is_some_and(|state| state.status.is_terminal());
-                    // Whether it begins again its controller says; then there will be news of it.
                     if !(waited.is_reached && has_ended && waited.may_restart) {
                         return waited.is_reached;
                     }
+                    // Whether it begins again its controller says; then there will be news of it. One that says nothing
+                    // more begins nothing.
+                    if table.changed().await.is_err() {
+                        return true;
+                    }
+                    continue;
                 }
                 // Others wait there, as many as may; with all ranks together this one has a deadline.
                 Some(Err(_)) => {
@@ -82,9 +87,16 @@ impl Waiting {
             }
             // Its process has gone, or has not been heard of: the same.
             if table.changed().await.is_err() {
-                return false;
+                return self.is_known_to_be(base, &table);
             }
         }
+    }
+
+    /// Whether a rank was so far when it was heard of last.
+    fn is_known_to_be(&self, base: Rank, table: &watch::Receiver<Table>) -> bool {
+        let table = table.borrow();
+        let seen = table.known.as_ref().and_then(|known| known.seen(base));
+        seen.is_some_and(|seen| seen.status.has_reached(self.until))
     }
 
     /// What the agent answers; `None` if it does not.

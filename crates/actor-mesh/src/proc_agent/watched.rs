@@ -193,7 +193,8 @@ impl<R, F: Ord> Watched<R, F> {
         let known = self.meshes.get(&mesh);
         let mut states = known.into_iter().flat_map(|mesh| mesh.reporter.known());
         let state = states.find(|(at, ..)| *at == rank).map(|it| state_of(it).1);
-        Waited { is_reached, state, may_restart: known.is_some_and(|mesh| mesh.may_restart) }
+        let may_restart = known.is_some_and(|known| self.may_follow(mesh, known));
+        Waited { is_reached, state, may_restart }
     }
 
     fn mesh(&mut self, mesh: MeshId) -> &mut Mesh {
@@ -210,10 +211,15 @@ impl<R, F: Ord> Watched<R, F> {
         self.meshes.get(&mesh).is_none_or(Mesh::has_ended)
     }
 
+    /// Whether another life may follow one that has ended.
+    fn may_follow(&self, mesh: MeshId, known: &Mesh) -> bool {
+        known.may_restart && !self.over.contains(&mesh)
+    }
+
     /// Those who follow a mesh are told that it is over, if all that was here has ended and no other life may follow.
     fn close_followers(&mut self, now: Timestamp, mesh: MeshId) {
-        let may_follow = |known: &Mesh| known.may_restart && !self.over.contains(&mesh);
-        let is_over = |known: &Mesh| known.is_known() && known.has_ended() && !may_follow(known);
+        let is_over =
+            |known: &Mesh| known.is_known() && known.has_ended() && !self.may_follow(mesh, known);
         if self.meshes.get(&mesh).is_some_and(is_over) {
             self.followers.close(now, mesh);
         }

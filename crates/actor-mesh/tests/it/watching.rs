@@ -6,8 +6,9 @@ use actor_mesh::{Missing, WatchError};
 use mesh_core::{Interest, MeshPhase, MeshRequest, News, Progress, Reply, Status};
 use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, RankSet, Slice};
+use tokio::time::sleep;
 
-use crate::support::{Panic, SOON, sent, soon, world, world_and_guest};
+use crate::support::{Panic, SOON, on_failure, sent, soon, tens, world, world_and_guest};
 
 /// H5, L7, N6: a slice is what its own ranks are.
 #[tokio::test]
@@ -153,6 +154,23 @@ async fn a_mesh_is_stopped_by_a_ref_of_all_of_it() {
     });
     assert_eq!(told.await.as_deref(), Some("it is late"));
     assert_eq!(soon(all.stop(guest, SOON)).await.map(|again| again.ranks), Ok(state.ranks));
+}
+
+/// L7: of a mesh that was stopped and dropped, whose ranks could have been started again, it is known that they have ended.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_that_is_over_has_ended() {
+    for since in [Duration::ZERO, Duration::from_secs(1)] {
+        let world = world("procs=2").await;
+        let tools = world.spawn(tens("tools").restart(on_failure())).await;
+        let left = tools.mesh_ref().clone();
+        let missing = soon(left.wait(&world.proc, Progress::Running, SOON)).await;
+        assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
+        soon(tools.stop(Duration::from_secs(1))).await.expect("it stops");
+        drop(tools);
+        sleep(since).await;
+        let missing = soon(left.wait(&world.proc, Progress::Ended, SOON / 2)).await;
+        assert_eq!(missing.map(Missing::complete), Ok(Ok(())), "{since:?} after that");
+    }
 }
 
 /// L7: a wait takes as long as it is given, whatever calls may take.

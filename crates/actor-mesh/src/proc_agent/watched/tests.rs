@@ -136,6 +136,16 @@ fn so_many_meshes_that_are_over_are_known() {
     assert_eq!(watched.meshes.len(), OVER_MAX);
 }
 
+/// L7: when its mesh is over no other life follows, whatever the rules of restarting were.
+#[test]
+fn what_is_over_is_not_started_again() {
+    let mut watched = Watched::default();
+    watched.note(life(MESH), at(0), (stopped(), true));
+    assert!(watched.waited((MESH, RANK), true).may_restart);
+    watched.close(at(1), MESH);
+    assert!(!watched.waited((MESH, RANK), true).may_restart);
+}
+
 /// However many are closed, what still ends of them is waited for.
 #[test]
 fn a_mesh_is_known_until_all_of_it_has_ended() {

@@ -8,7 +8,7 @@ use mesh_core::{ActorId, Incarnation, Progress};
 use mesh_runtime::{Deputy, Sender};
 use mesh_shape::{Rank, RankSet, Region};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 mod asking;
 mod calling;
@@ -127,6 +127,16 @@ pub(crate) async fn known(table: &mut watch::Receiver<Table>) -> Option<Arc<Know
     // The view is kept by whoever waits, so its follower goes on.
     let table = table.wait_for(Table::is_settled).await.ok()?;
     table.now()
+}
+
+/// Waits for news of a mesh, and for no longer than this; also where there will be none any more.
+pub(crate) async fn news(table: &mut watch::Receiver<Table>, within: Duration) {
+    let news = async {
+        if table.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    _ = timeout(within, news).await.is_ok();
 }
 
 /// A rank that something can be sent to.

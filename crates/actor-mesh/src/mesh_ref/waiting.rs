@@ -12,14 +12,17 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::watch::ON_ITS_WAY;
 use crate::agent::{WaitRankStatus, Waited};
-use crate::call::{deadline_after, known};
+use crate::call::{deadline_after, known, news};
 use crate::view::{Table, View};
 
 /// How long it may take to learn where ranks are, where that is not known yet.
 const KNOWN_WITHIN: Duration = Duration::from_secs(1);
 
-/// After what time an agent is asked again that had no room for another who waits.
+/// After what time an agent is asked again that had no room for another who waits, or has not answered.
 const ASKED_AGAIN: Duration = Duration::from_millis(200);
+
+/// The same for one that never answers: each time it is waited twice as long, up to this.
+const ASKED_AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A wait for the ranks of a slice.
 pub(super) struct Waiting {
@@ -57,8 +60,10 @@ impl Waiting {
         Some(missing)
     }
 
-    /// Waits for one rank: asks the agent in each life of its process in turn.
+    /// Waits for one rank: asks the agent in each life of its process in turn, and the same one again that has not
+    /// answered. With all ranks together this one has a deadline.
     async fn one(&self, base: Rank, mut table: watch::Receiver<Table>, deadline: Instant) -> bool {
+        let mut again = ASKED_AGAIN;
         loop {
             let agent = table.borrow_and_update().known.as_ref().and_then(|it| it.agent(base));
             let answer = match agent {
@@ -76,18 +81,18 @@ impl Waiting {
                     if table.changed().await.is_err() {
                         return true;
                     }
-                    continue;
                 }
-                // Others wait there, as many as may; with all ranks together this one has a deadline.
-                Some(Err(_)) => {
-                    sleep(ASKED_AGAIN).await;
-                    continue;
+                // Others wait there, as many as may.
+                Some(Err(_)) => sleep(ASKED_AGAIN).await,
+                // Its process has gone, or has not been heard of; or the session is lost by which it was asked, and of
+                // that there need be no news.
+                None => {
+                    if table.has_changed().is_err() && self.is_known_to_be(base, &table) {
+                        return true;
+                    }
+                    news(&mut table, again).await;
+                    again = (again * 2).min(ASKED_AGAIN_MAX);
                 }
-                None => (),
-            }
-            // Its process has gone, or has not been heard of: the same.
-            if table.changed().await.is_err() {
-                return self.is_known_to_be(base, &table);
             }
         }
     }

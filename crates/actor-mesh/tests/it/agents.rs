@@ -144,6 +144,37 @@ async fn a_wait_needs_no_controller() {
     assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
 }
 
+/// N10, L7: where the session is lost by which an agent was asked, it is asked again, also where nothing is heard of the
+/// mesh meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_wait_whose_session_is_lost_is_asked_again() {
+    let board = LocalTransport::default();
+    let (world, network, _) = world_and_guest("procs=2", &board).await;
+    let (mesh, guest) = (world.tools().await, network.proc().clone());
+    let tools = sent(mesh.mesh_ref());
+    let meet = async |rank| {
+        let seat = world.procs.procs().seat(Rank::new(rank)).expect("it is there");
+        network.dial(seat.peer, &seat.doors.expect("it has some")).await.expect("it listens");
+    };
+    let missing = soon(tools.wait(&guest, Progress::Running, SOON)).await;
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())));
+
+    board.cut(guest.id());
+    // That its controller is silent is told once.
+    sleep(10 * SOON).await;
+    meet(1).await;
+    let second = tools.slice("procs", 1..).expect("it is there");
+    let from = guest.clone();
+    let waits = tokio::spawn(async move { second.wait(&from, Progress::Ended, 30 * SOON).await });
+    sleep(Duration::from_secs(1)).await;
+    board.cut(guest.id());
+    sleep(Duration::from_secs(1)).await;
+    meet(1).await;
+    soon(mesh.cast(&world.proc, Panic(10))).await.complete().expect("it is sent");
+    let missing = soon(waits).await.expect("it does not panic");
+    assert_eq!(missing.map(Missing::complete), Ok(Ok(())), "it has ended");
+}
+
 /// A mesh of a guest on two processes, whose actors await something for ever.
 async fn guests_hang(board: &LocalTransport) -> (World, Network, ActorMesh<Tool>) {
     let (world, network, _) = world_and_guest("procs=2", board).await;

@@ -16,6 +16,7 @@ use crate::one_of::{Choice, OneOf, Turns};
 use crate::reducer::Reducer;
 use crate::view::{Homes, Table, View};
 
+mod caught_up;
 mod missing;
 mod waiting;
 mod watch;

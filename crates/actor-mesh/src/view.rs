@@ -18,12 +18,14 @@ use crate::rank_error::Ended;
 use crate::ways::Ways;
 use crate::wire::{GetMembers, Home, Member, Members};
 
+mod ends;
 mod follower;
 mod lines;
 mod roster;
 mod shared;
 mod subscribed;
 
+use ends::Ends;
 pub(crate) use follower::BEGUN_WITHIN;
 use follower::Follower;
 use lines::Lines;
@@ -39,6 +41,7 @@ pub(crate) struct View {
     table: watch::Receiver<Table>,
     pub(crate) ways: Ways,
     pub(crate) lines: Arc<Lines>,
+    pub(crate) ends: Ends,
     /// Of what was known when something was sent last.
     roster: Mutex<Option<Arc<Roster>>>,
     follower: AbortHandle,
@@ -118,7 +121,7 @@ impl View {
         let follower = Follower { proc, mesh, size, homes, tell };
         let follower = runtime.spawn(follower.run()).abort_handle();
         let (lines, roster, caster) = (Arc::default(), Mutex::default(), OnceLock::new());
-        Self { table, ways, lines, roster, follower, caster }
+        Self { table, ways, lines, ends: Ends::default(), roster, follower, caster }
     }
 
     /// Who casts to the mesh for this process.

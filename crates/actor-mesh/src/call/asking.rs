@@ -162,6 +162,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
     /// The next that is known; `None` when every rank is answered for.
     pub(super) async fn next(&mut self) -> Option<Next<R>> {
         loop {
+            self.target.view.ends.note(self.gathering.take_ends());
             if let Some((rank, answer)) = self.gathering.pop() {
                 return Some(Next::One(rank, answer));
             }

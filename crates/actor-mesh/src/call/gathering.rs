@@ -29,6 +29,8 @@ pub(super) struct Gathering<R> {
     n_pending: usize,
     /// What some of them will be answered with, and when, unless something better is known by then.
     given_up: BTreeMap<Rank, (Instant, RankError)>,
+    /// Lives of ranks of the mesh that have ended, as answers say that were not looked at yet.
+    ends: Vec<(Rank, Incarnation)>,
 }
 
 /// The answers that were not told yet.
@@ -62,7 +64,13 @@ struct Asked {
 
 impl<R> Gathering<R> {
     pub(super) const fn new(settled: Settled<R>) -> Self {
-        Self { settled, asked: Vec::new(), n_pending: 0, given_up: BTreeMap::new() }
+        Self {
+            settled,
+            asked: Vec::new(),
+            n_pending: 0,
+            given_up: BTreeMap::new(),
+            ends: Vec::new(),
+        }
     }
 
     /// Waits for these ranks, too, which come after all others: for that life of that rank of the mesh.
@@ -111,7 +119,12 @@ impl<R> Gathering<R> {
         }
         match outcome.map_err(judge) {
             Ok(reply) => self.settle(rank, Ok(reply)),
-            Err((error, Certainty::Known)) => self.settle(rank, Err(error)),
+            Err((error, Certainty::Known)) => {
+                if matches!(error, RankError::Ended(_)) {
+                    self.ends.extend(self.place_of(rank).map(|place| self.asked[place].of));
+                }
+                self.settle(rank, Err(error));
+            }
             // Its end may be known by now, and says more; or it will be.
             Err((error, Certainty::Symptom)) => match self.given_up.remove(&rank) {
                 Some((_, ended)) => self.settle(rank, Err(ended)),
@@ -124,6 +137,11 @@ impl<R> Gathering<R> {
                 }
             },
         }
+    }
+
+    /// What answers have said of ends since this was asked last.
+    pub(super) fn take_ends(&mut self) -> Vec<(Rank, Incarnation)> {
+        std::mem::take(&mut self.ends)
     }
 
     /// A rank was not asked, and will not be.

@@ -10,6 +10,7 @@ use mesh_shape::{Rank, RankSet, Region};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::caught_up::caught_up;
 use super::watch::ON_ITS_WAY;
 use crate::agent::{WaitRankStatus, Waited};
 use crate::call::{deadline_after, known, news};
@@ -72,8 +73,13 @@ impl Waiting {
             };
             match answer {
                 Some(Ok(waited)) => {
-                    let has_ended = waited.state.is_some_and(|state| state.status.is_terminal());
+                    let state = waited.state;
+                    let has_ended = state.as_ref().is_some_and(|it| it.status.is_terminal());
                     if !(waited.is_reached && has_ended && waited.may_restart) {
+                        let lives = state.map(|it| (base, it.incarnation));
+                        if waited.is_reached {
+                            caught_up(&mut table, lives.as_slice(), (self.until, deadline)).await;
+                        }
                         return waited.is_reached;
                     }
                     // Whether it begins again its controller says; then there will be news of it. One that says nothing

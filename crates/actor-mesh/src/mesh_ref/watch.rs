@@ -16,11 +16,13 @@ use mesh_shape::RankSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use supervise::{Clock, MeshEvents};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::ActorMeshRef;
+use super::caught_up::{caught_up, heard_of_ends};
 use super::missing::Missing;
 use super::waiting::Waiting;
+use crate::call::deadline_after;
 use crate::view::Subscribed;
 
 /// How many events may wait for whoever reads them; a slower one gets a snapshot (N7).
@@ -80,8 +82,9 @@ impl<A> ActorMeshRef<A> {
     /// when the time is over (L7). One that was never seen counts as not so far (ST1).
     ///
     /// The agents in the processes of the ranks are asked, and the controller of the mesh; whoever can say first
-    /// that all are so far is believed. So a controller that is silent holds nobody up, once it has said where the ranks
-    /// are. Only whether a rank that has ended is started again has to come from it. In a mesh of more
+    /// that all are so far is believed, and it is waited, for up to a second, until that is known in this process as
+    /// well: who is called next is called in the life that was waited for. So a controller that is silent holds nobody
+    /// up, once it has said where the ranks are. Only whether a rank that has ended is started again has to come from it. In a mesh of more
     /// processes than its [fan-out](crate::ActorSpec::fan_out) the controller alone is asked, since not everybody has
     /// a session with each.
     ///
@@ -98,6 +101,9 @@ impl<A> ActorMeshRef<A> {
         until: Progress,
         within: Duration,
     ) -> Result<Missing, WatchError> {
+        let deadline = deadline_after(within);
+        heard_of_ends(&self.view(from.origin().proc()), &self.region, deadline).await;
+        let within = deadline.saturating_duration_since(Instant::now());
         let controller = pin!(self.wait_by_controller(from, until, within));
         let agents = self.ask_agents(from, until, within);
         let agents = pin!(async { agents?.missing().await });
@@ -133,10 +139,15 @@ impl<A> ActorMeshRef<A> {
         until: Progress,
         within: Duration,
     ) -> Result<RankSet, WatchError> {
-        let ranks = self.region.ranks();
+        let (ranks, deadline) = (self.region.ranks(), deadline_after(within));
         let request = MeshRequest::WaitRankStatus { ranks, until, within };
         match self.ask(from, request, within.saturating_add(ON_ITS_WAY)).await? {
-            Reply::Waited { missing, .. } => {
+            Reply::Waited { missing, state } => {
+                let lives = self.region.iter().filter(|base| !missing.contains(*base));
+                let life = |base| Some((base, state.ranks.get(base)?.incarnation));
+                let lives: Vec<_> = lives.filter_map(life).collect();
+                let view = self.view(from.origin().proc());
+                caught_up(&mut view.watch(), &lives, (until, deadline)).await;
                 let missing = missing.iter().filter_map(|base| self.region.rank_of_base(base));
                 Ok(RankSet::from_ranks(missing))
             }

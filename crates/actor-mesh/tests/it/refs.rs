@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use actor_mesh::ActorMeshRef;
 use controller::Config;
-use mesh_core::{ActorId, MeshRequest, News, Reply, Trouble};
-use mesh_runtime::{LocalTransport, Network, codec};
+use mesh_core::{ActorId, MeshRequest, News, Progress, Reply, Trouble};
+use mesh_runtime::{ControlThread, LocalTransport, Network, Proc, ProcConfig, codec};
 use mesh_shape::Rank;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::support::{
-    Add, AskOthers, Hang, Panic, Tool, Where, all, on_failure, sent, soon, tens, world,
-    world_and_guest,
+    Add, AskOthers, Hang, Panic, SOON, Tool, Where, World, all, on_failure, sent, soon, tens,
+    world, world_and_guest,
 };
 
 /// Longer than any test.
@@ -125,6 +126,27 @@ async fn the_silence_of_a_controller_is_told_to_whoever_waits_on_a_ref() {
     let waits = lost();
     mesh.stop(config.times.check).await.expect("it is answered");
     assert!(soon(waits).await.expect("it does not panic").is_none());
+}
+
+/// L7, RS1: whoever has waited until all run calls all of them, in the lives that were waited for; also where the process
+/// that asks hears of those a little later than who answers.
+#[tokio::test]
+async fn who_has_waited_for_the_next_life_reaches_it() {
+    // What supervises has a thread of its own, as in a program.
+    let control = ControlThread::start("control").expect("it starts");
+    let config = ProcConfig { control: Some(control.handle().clone()), ..ProcConfig::local() };
+    let world = World::on(Proc::start(config, Handle::current()), "procs=3").await;
+    for _ in 0..4 {
+        let tools = world.spawn(tens("tools").restart(on_failure())).await;
+        for _ in 0..8 {
+            let failed = soon(tools.call(&world.proc, Panic(10))).await;
+            assert_eq!(failed.iter().filter(|it| it.is_err()).count(), 1, "{failed:?}");
+            let wait = tools.wait(&world.proc, Progress::Running, SOON);
+            soon(wait).await.expect("it is answered").complete().expect("all run");
+            let answers = soon(tools.call(&world.proc, Add(0))).await;
+            assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        }
+    }
 }
 
 /// R3: what comes back names its rank.

@@ -1,0 +1,44 @@
+//! `Ends`: ends that answers have told of, which their controller may hear of only later.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mesh_core::Incarnation;
+use mesh_shape::{Rank, Region};
+
+use super::{Known, Table};
+
+/// The last life of each rank that an answer has said to have ended, for as long as nobody else has. Bound: the ranks.
+#[derive(Debug, Default)]
+pub(crate) struct Ends(Mutex<BTreeMap<Rank, Incarnation>>);
+
+impl Ends {
+    /// These lives of ranks of the mesh have ended.
+    pub(crate) fn note(&self, ends: impl IntoIterator<Item = (Rank, Incarnation)>) {
+        let mut noted = self.lock();
+        for (rank, life) in ends {
+            let last = noted.entry(rank).or_insert(life);
+            *last = life.max(*last);
+        }
+    }
+
+    /// Whether all of a slice have been heard of. Those are forgotten that have.
+    pub(crate) fn are_heard(&self, table: &Table, region: &Region) -> bool {
+        let mut noted = self.lock();
+        let known = table.known.as_ref();
+        noted.retain(|rank, life| known.is_none_or(|known| !is_heard(known, *rank, *life)));
+        noted.keys().all(|rank| region.rank_of_base(*rank).is_none())
+    }
+
+    /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Rank, Incarnation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_heard(known: &Known, rank: Rank, life: Incarnation) -> bool {
+    let seen = known.seen(rank);
+    seen.is_some_and(|it| {
+        it.incarnation() > life || it.incarnation() == life && it.status.is_terminal()
+    })
+}

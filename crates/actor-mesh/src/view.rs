@@ -152,6 +152,11 @@ impl Table {
         self.known.is_some() || self.is_over || self.refusal.is_some()
     }
 
+    /// Whether what is known was told, and its controller is heard.
+    const fn holds(&self) -> bool {
+        self.known.is_some() && !self.is_over && self.refusal.is_none()
+    }
+
     /// What is known, if that still holds.
     pub(crate) fn now(&self) -> Option<Arc<Known>> {
         self.known.clone().filter(|_| !self.is_over)
@@ -246,21 +251,23 @@ impl Known {
         Self { ranks, ..self.clone() }
     }
 
-    fn hear(&mut self, news: &News) {
+    /// Returns whether something else is known now.
+    fn hear(&mut self, news: &News) -> bool {
         match news {
             News::Snapshot(all) => {
-                [&all.failed, &all.stopped, &all.alive].into_iter().for_each(|it| self.apply(it));
+                self.apply(all.failed.iter().chain(&all.stopped).chain(&all.alive))
             }
-            News::Changed(changes) => self.apply(changes),
+            News::Changed(changes) => self.apply(changes.iter()),
             News::Heartbeat { .. }
             | News::Trouble(_)
             | News::Escalated(_)
             | News::Stopping { .. }
-            | News::Closed => (),
+            | News::Closed => false,
         }
     }
 
-    fn apply(&mut self, changes: &[Change]) {
+    fn apply<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) -> bool {
+        let mut is_new = false;
         for change in changes {
             for rank in change.ranks.iter() {
                 let Some(seen) = self.ranks.get(rank) else { continue };
@@ -273,11 +280,14 @@ impl Known {
                     let end = (seen.incarnation, seen.status.clone());
                     keep(&mut Arc::make_mut(&mut before).ends, end);
                 }
-                let seen = Seen { incarnation, status, member: seen.member, before };
-                // It is there: it was found.
-                _ = self.ranks.set(rank, seen).is_ok();
+                let now = Seen { incarnation, status, member: seen.member, before };
+                if now != *seen {
+                    // It is there: it was found.
+                    is_new |= self.ranks.set(rank, now).is_ok();
+                }
             }
         }
+        is_new
     }
 
     fn learn(&mut self, members: &Members, of: (MeshId, ActorId)) {

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::down::GONE_AGAIN;
 use super::gathering::{Gathering, Settled};
 use super::letters::{Content, Letters, Unsent};
 use super::{Found, Opening, Target, deadline_after, down, known};
@@ -67,6 +68,8 @@ pub(super) struct Asking<R> {
     telling: FuturesUnordered<BoxFuture<'static, ()>>,
     /// More has changed since.
     has_more_to_tell: bool,
+    /// When the caster is told again who has ended.
+    tell_again: Option<Instant>,
     deadline: Instant,
     /// What is said with the deadline of those of which nothing is known.
     late: RankError,
@@ -140,6 +143,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         // What has changed since is looked at, too.
         table.mark_changed();
         let (telling, has_more_to_tell) = (FuturesUnordered::new(), false);
+        let tell_again = target.caster.is_some().then(|| Instant::now() + GONE_AGAIN);
         Self {
             target,
             table,
@@ -148,6 +152,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
             gathering,
             telling,
             has_more_to_tell,
+            tell_again,
             deadline,
             late,
         }
@@ -169,8 +174,8 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
             if self.gathering.is_complete() {
                 return None;
             }
-            let until = self.gathering.next_deadline();
-            let until = until.map_or(self.deadline, |at| at.min(self.deadline));
+            let first = [self.gathering.next_deadline(), self.tell_again].into_iter().flatten();
+            let until = first.fold(self.deadline, Instant::min);
             tokio::select! {
                 biased;
                 said = self.said.next(), if !self.have_all_said => match said {
@@ -197,6 +202,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 Ok(()) = self.table.changed() => self.look(),
                 () = sleep_until(until) => {
                     let now = Instant::now();
+                    self.tell_gone_again(now);
                     self.gathering.expire(now);
                     if now >= self.deadline {
                         self.gathering.end(&self.late);
@@ -218,6 +224,15 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         }
         if is_over {
             self.gathering.give_up();
+        }
+    }
+
+    /// Tells the caster once more who has ended, if it is time to.
+    fn tell_gone_again(&mut self, now: Instant) {
+        if self.tell_again.take_if(|at| *at <= now).is_some() {
+            self.tell_again = Some(now + GONE_AGAIN);
+            let known = self.table.borrow().known.clone();
+            known.iter().for_each(|known| self.tell_gone(known));
         }
     }
 

@@ -20,12 +20,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::asking::{AllSaid, Said};
 use super::letters::Messages;
-use super::{Target, find};
+use super::{Target, find, news};
 use crate::rank_error::RankError;
 use crate::view::{Known, Table};
 
 /// How many bytes of messages that differ travel together: those for a few ranks, or one large one.
 const TOGETHER_BYTES: usize = 1 << 20;
+
+/// How often a caster is told which processes have ended while something waits for it: it may have begun since to wait for
+/// one of them.
+pub(super) const GONE_AGAIN: Duration = Duration::from_secs(3);
 
 /// Sends to every rank that is there, and returns when it is on its way. It says meanwhile below which rank of the
 /// mesh all have been sent theirs.
@@ -50,7 +54,7 @@ pub(super) async fn cast<M: Message + Serialize>(
             biased;
             sent = &mut sent => return sent,
             // It may wait for room because of a process that is gone.
-            Ok(()) = table.changed() => {
+            () = news(&mut table, GONE_AGAIN) => {
                 let known = table.borrow_and_update().known.clone();
                 let gone = known.map(|known| known.gone()).unwrap_or_default();
                 if !gone.is_empty() {

@@ -90,7 +90,10 @@ impl Follower {
                 biased;
                 Some(found) = asked.next(), if !asked.is_empty() => {
                     match &found {
-                        Ok(found) => known.learn(found, (self.mesh, self.homes.keeper.actor())),
+                        Ok(found) => {
+                            known.learn(found, (self.mesh, self.homes.keeper.actor()));
+                            untold.has_news = true;
+                        }
                         // It is asked again with the next that is heard of the mesh.
                         Err(error) => {
                             tracing::debug!(%error, mesh = %self.mesh, "nobody says where ranks are");
@@ -99,14 +102,13 @@ impl Follower {
                     untold.has_answer = true;
                 }
                 event = events.next(), if untold.n_events < HEARD_AT_ONCE => {
-                    let Some(followed) = self.hear(event, &mut known) else {
-                        untold.n_events += 1;
+                    let Some(followed) = self.hear(event, &mut known, &mut untold) else {
                         continue;
                     };
                     subscribed.is_over = matches!(followed, Followed::ToTheEnd | Followed::IsOver);
                     let has_told = untold.has_answer || self.has_told();
                     if subscribed.is_over || untold.is_some() && has_told {
-                        self.publish(&known);
+                        self.publish(&known, &untold);
                     }
                     return followed;
                 }
@@ -120,7 +122,7 @@ impl Follower {
                     }
                     // At first it is not told that there is nothing, before it was asked.
                     if untold.has_answer || asked.is_empty() || self.has_told() {
-                        self.publish(&known);
+                        self.publish(&known, &untold);
                     }
                     untold = Untold::default();
                 }
@@ -129,14 +131,20 @@ impl Follower {
     }
 
     /// Hears an event, or that there are none any more; says how following has ended, if it has.
-    fn hear(&self, event: Option<MeshEvent>, known: &mut Known) -> Option<Followed> {
+    fn hear(
+        &self,
+        event: Option<MeshEvent>,
+        known: &mut Known,
+        untold: &mut Untold,
+    ) -> Option<Followed> {
         let Some(event) = event else { return Some(Followed::Lost) };
         let is_silent = event.news == News::Trouble(Trouble::ControllerLost);
         self.heard(is_silent.then(|| event.clone()));
         if is_silent {
             return Some(Followed::Lost);
         }
-        known.hear(&event.news);
+        untold.has_news |= known.hear(&event.news);
+        untold.n_events += 1;
         if event.news == News::Trouble(Trouble::Abandoned) {
             return Some(Followed::IsOver);
         }
@@ -159,8 +167,12 @@ impl Follower {
     }
 
     /// Tells what is known: of those that run only where they are known to be, so that whoever sees one can
-    /// reach it. An end is told at once, whatever else is still asked (R1).
-    fn publish(&self, known: &Known) {
+    /// reach it. An end is told at once, whatever else is still asked (R1). What was told and still holds is not told again:
+    /// whoever hears of a change looks at all ranks that it has asked, and a heartbeat is none (H8).
+    fn publish(&self, known: &Known, untold: &Untold) {
+        if !untold.has_news && self.tell.borrow().holds() {
+            return;
+        }
         #[cfg(test)]
         tests::count();
         self.tell.send_modify(|table| {
@@ -186,8 +198,10 @@ impl Follower {
 struct Untold {
     /// How many events of the mesh have come.
     n_events: usize,
-    /// Where ranks are has been answered.
+    /// It was asked where ranks are, and nothing more will come of that.
     has_answer: bool,
+    /// Something else is known than before.
+    has_news: bool,
 }
 
 impl Untold {

@@ -30,8 +30,8 @@ pub(crate) type Pair = (Option<ActorId>, Option<ActorId>);
 struct Line {
     /// By their numbers.
     casts: BTreeMap<u64, Standing>,
-    /// Of calls that wait for some of the casts, and that nobody waits for.
-    calls: Vec<Waker>,
+    /// Of calls that wait for some of the casts, and that nobody waits for; by their numbers.
+    calls: BTreeMap<u64, Waker>,
 }
 
 /// A cast in a line.
@@ -149,8 +149,7 @@ impl Line {
         let until = before.filter(|until| *until > now).min()?;
         match self.casts.get_mut(&number) {
             Some(own) => own.waker = Some(waker.clone()),
-            None if self.calls.iter().any(|known| known.will_wake(waker)) => (),
-            None => self.calls.push(waker.clone()),
+            None => self.calls.entry(number).or_insert_with(|| waker.clone()).clone_from(waker),
         }
         Some(until)
     }
@@ -173,6 +172,21 @@ impl Turn {
             let Some(until) = until else { return Poll::Ready(()) };
             // Then there is another first, or none.
             ready!(self.alarm.poll(until, cx));
+        }
+    }
+}
+
+impl Drop for Turn {
+    /// Nobody waits for it any more.
+    fn drop(&mut self) {
+        // What has looked at no line has no alarm, and is in none.
+        if self.alarm.0.is_some() {
+            let mut state = self.lines.lock();
+            let waker =
+                state.lines.get_mut(&self.pair).and_then(|it| it.calls.remove(&self.number));
+            drop(state);
+            // Outside of the lock: what a waker holds may end with it.
+            drop(waker);
         }
     }
 }
@@ -226,7 +240,7 @@ impl Drop for Place {
         }
         drop(state);
         // Outside of the lock: whoever is woken may run at once.
-        next.into_iter().chain(calls).for_each(Waker::wake);
+        next.into_iter().chain(calls.into_values()).for_each(Waker::wake);
     }
 }
 

@@ -111,6 +111,24 @@ async fn who_is_next_has_a_turn_also_behind_one_that_was_given_up() {
     drop(given_up);
 }
 
+/// R1: of a call that is given up nothing is left, however long the casts before it wait.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_given_up_leaves_nothing() {
+    let lines = Arc::<Lines>::default();
+    let kept = lines.stand(to(1), later());
+    let others = lines.turn(to(1)).expect("a cast waits");
+    let mut others = tokio::spawn(others);
+    for _ in 0..100 {
+        let call = lines.turn(to(1)).expect("a cast waits");
+        let given_up = tokio::spawn(timeout(Duration::from_millis(10), call));
+        assert!(given_up.await.is_ok_and(|call| call.is_err()));
+    }
+    assert_eq!(lines.lock().lines[&to(1)].calls.len(), 1, "one waits");
+    assert!((&mut others).now_or_never().is_none());
+    drop(kept);
+    assert!(timeout(Duration::from_millis(10), others).await.is_ok(), "it is woken");
+}
+
 /// R1: the same where that one was not the first when it was waited for.
 #[tokio::test(start_paused = true)]
 async fn whoever_may_be_the_last_before_it_is_waited_for_until_its_deadline() {

@@ -24,6 +24,7 @@ use crate::report::{ActorEnd, ActorState, HowActorEnded, how_ended};
 use crate::wire::{CloseMesh, EndRank, Said, Spawn};
 
 mod asked;
+mod closing;
 mod dying;
 mod followers;
 mod lost;
@@ -189,35 +190,6 @@ impl ProcAgent {
         }
     }
 
-    /// Ends what is kept by keepers that are gone, and forgets it; whoever follows that is told.
-    fn close_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool, cx: &mut Context<Self>) {
-        self.end_where(is_gone);
-        self.tell_followers(cx);
-    }
-
-    /// The same, and nobody is told.
-    fn end_where(&mut self, is_gone: impl Fn(MeshId, ActorId) -> bool) {
-        let held = std::mem::take(&mut self.held).into_iter();
-        let gone: BTreeMap<_, _>;
-        (gone, self.held) = held.partition(|((mesh, _), it)| is_gone(*mesh, it.keeper.actor()));
-        for ((mesh, rank), held) in gone {
-            let life = (mesh, rank, held.incarnation);
-            let now = self.clock.now();
-            if !matches!(held.state, ActorState::Ended(_)) {
-                asked::answer(self.watched.note(life, now, (ActorState::Stopping, false)));
-            }
-            self.watched.close(now, mesh);
-            let stone = held.gravestone();
-            match (held.actor, held.state) {
-                (None, _) | (_, ActorState::Ended(_)) => (),
-                (Some(actor), _) if held.killed.is_some() => {
-                    self.dying.kill(life, stone, (actor, held.killed));
-                }
-                (Some(actor), _) => self.dying.end(life, stone, actor),
-            }
-        }
-    }
-
     /// Spawns an actor, unless the process is poisoned.
     fn try_spawn(&self, spawn: &Spawn) -> Result<Box<dyn Spawned>, String> {
         let held = self.held.values().filter(|it| !matches!(it.state, ActorState::Ended(_)));
@@ -234,13 +206,6 @@ impl ProcAgent {
         let kind = (spawn.kind.as_str(), spawn.kind_hash, spawn.name.as_str());
         let spawned = self.registry.spawn(&self.user, kind, &spawn.params, Box::new(told));
         spawned.map_err(|fault| fault.to_string())
-    }
-}
-
-impl Drop for ProcAgent {
-    /// Also if it fails or is killed, what it has spawned ends with it (C2).
-    fn drop(&mut self) {
-        self.end_where(|_, _| true);
     }
 }
 
@@ -318,13 +283,13 @@ impl Actor for ProcAgent {
                 let theirs = self.held.values_mut().filter(|held| held.keeper.actor() == keeper);
                 theirs.for_each(|held| held.is_unsaid = true);
             }
-            _ => self.close_where(|_, it| it == keeper, cx),
+            _ => self.close_all_of(keeper, cx),
         }
         Ok(())
     }
 
     async fn stop(&mut self, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.close_where(|_, _| true, cx);
+        self.close(self.held.keys().copied().collect(), cx);
         Ok(())
     }
 

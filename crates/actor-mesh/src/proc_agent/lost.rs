@@ -8,6 +8,7 @@ use mesh_runtime::{Context, Failure, Handler, ReplyTo, Stop};
 use mesh_shape::Rank;
 use tokio::time::Instant;
 
+use super::closing::of_mesh;
 use super::dying::ENDED_WITHIN;
 use super::{Held, LookForKeepers, ProcAgent};
 use crate::report::ActorState;
@@ -66,8 +67,7 @@ impl ProcAgent {
         for key in forgotten {
             self.held.remove(&key);
             let (mesh, _) = key;
-            let next = self.held.range((mesh, Rank::new(0))..).next();
-            if next.is_none_or(|((it, _), _)| *it != mesh) {
+            if of_mesh(&self.held, mesh).next().is_none() {
                 self.watched.close(self.clock.now(), mesh);
             }
         }

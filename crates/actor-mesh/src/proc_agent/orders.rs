@@ -101,8 +101,9 @@ impl Handler<EndRank> for ProcAgent {
 
 impl Handler<CloseMesh> for ProcAgent {
     async fn handle(&mut self, close: CloseMesh, cx: &mut Context<Self>) -> Result<(), Failure> {
-        let from = cx.sender();
-        self.close_where(|mesh, keeper| mesh == close.mesh && from == Some(keeper), cx);
+        if let Some(keeper) = cx.sender() {
+            self.close_mesh(close.mesh, keeper, cx);
+        }
         Ok(())
     }
 }

@@ -2,25 +2,17 @@
 
 use std::time::Duration;
 
-use actor_mesh::agent::{GetState, WaitRankStatus};
-use actor_mesh::{ActorMesh, ActorMeshRef, Missing};
-use mesh_core::{MeshId, PortRef, Progress, RankState, Refusal, Status};
+use actor_mesh::agent::WaitRankStatus;
+use actor_mesh::{ActorMesh, Missing};
+use mesh_core::{MeshId, PortRef, Progress, Refusal, Status};
 use mesh_runtime::{LocalTransport, Network, Port};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{
-    Add, Began, HangKnown, Panic, SOON, Tool, World, begun, on_failure, sent, soon, tens, world,
-    world_and_guest,
+    Add, Began, HangKnown, Panic, SOON, Tool, World, begun, known, on_failure, sent, soon, tens,
+    world, world_and_guest,
 };
-
-/// What the agent of rank 1 says of a mesh.
-async fn known(world: &World, mesh: &ActorMeshRef<Tool>) -> Vec<(usize, Status)> {
-    let agent = world.procs.procs().seat(Rank::new(1)).expect("it is there").agent;
-    let (door, ask) = (PortRef::of(agent), GetState { mesh: mesh.label().id() });
-    let ranks = soon(door.call(&world.proc, ask)).await.expect("it is answered");
-    ranks.into_iter().map(|(rank, RankState { status, .. })| (rank.index(), status)).collect()
-}
 
 /// L7: an agent knows its own actors, of each mesh, also when they have ended.
 #[tokio::test]

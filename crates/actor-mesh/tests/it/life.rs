@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use actor_mesh::{ActorSpec, RankError};
 use controller::{Config, RestartConfig};
-use mesh_core::{Interest, News, PortRef, Status, Transport, WhyUndelivered};
+use mesh_core::{ActorId, Incarnation, Interest, News, PortRef, Status, Transport, WhyUndelivered};
 use mesh_runtime::{CallError, LocalTransport, Port};
 use mesh_shape::Rank;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use tokio::time::timeout;
 
 use crate::support::{
-    Add, Hang, Panic, SOON, Tool, Where, World, all, next_failures, on_failure, soon, tens, world,
+    Add, Hang, Panic, SOON, Tool, Where, World, all, known, next_failures, on_failure, soon, tens,
+    world,
 };
 
 /// RS1: the owner is told once, and the rank is there again, from its parameters.
@@ -94,34 +96,46 @@ fn a_mesh_that_is_dropped_says_nothing_to_a_process_that_has_ended() {
     assert_eq!(undelivered, []);
 }
 
-/// Without a rule to restart it, a rank stays failed when its process comes back.
-#[tokio::test]
+/// RS1: without a rule to restart it, a rank stays failed when its process comes back.
+#[tokio::test(start_paused = true)]
 async fn a_rank_that_is_not_to_be_restarted_stays_failed() {
-    let world = world("procs=2").await;
+    let board = LocalTransport::default();
+    let config = Config { restart: on_failure(), ..Config::local() };
+    let transports = move || Arc::new(board.another()) as Arc<dyn Transport>;
+    let world = World::with("procs=2", config, transports).await;
     let mut tools = world.tools().await;
+    let life_of_second = || {
+        let seat = world.procs.procs().seat(Rank::new(1));
+        seat.map(|seat| seat.peer.life)
+    };
+    assert_eq!(life_of_second(), Some(Incarnation::FIRST));
     world.procs.crash(Rank::new(1));
     assert_eq!(next_failures(&mut tools).await.len(), 1);
+    soon(until(async || life_of_second() == Some(Incarnation::FIRST.next()))).await;
+    // Whoever was to be created there again would be by then.
+    tokio::time::sleep(SOON).await;
+    assert_eq!(known(&world, &tools).await, [], "the agent of its second life was asked for none");
     let answers = soon(tools.call(&world.proc, Add(1))).await;
     assert_eq!(answers.get(Rank::new(0)), Some(&Ok(1)));
     assert!(matches!(answers.get(Rank::new(1)), Some(Err(RankError::Ended(_)))), "{answers:?}");
 }
 
 /// C2
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_mesh_ends_with_its_owner() {
     let world = world("procs=2").await;
     let tools = world.tools().await;
     let mut events = tools.subscribe(Interest::All).await.expect("it is taken");
-    let known = tools.mesh_ref().clone();
-    assert_eq!(all(&soon(known.call(&world.proc, Add(1))).await), [1, 11]);
+    let actors = all(&soon(tools.call(&world.proc, Where)).await);
     drop(tools);
-    // The controller is gone, and so are the actors.
     soon(async { while events.next().await.is_some() {} }).await;
-    let gone = until(async || {
-        let answers = known.call(&world.proc, Add(0)).within(Duration::from_secs(5)).await;
-        answers.iter().all(Result::is_err)
-    });
-    soon(gone).await;
+    // The controller is gone, and so are the actors: told, and before an agent finds out by itself.
+    let all_gone = async {
+        for actor in actors {
+            until(async || is_gone(&world, actor).await).await;
+        }
+    };
+    timeout(Duration::from_secs(1), all_gone).await.expect("they end with their owner");
     assert_eq!(world.proc.n_roots(), 1, "what is left is the desk of the processes");
 }
 
@@ -173,6 +187,13 @@ async fn one_set_of_parameters_serves_all() {
     assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [7, 7, 7]);
 }
 
+/// Whether its process runs and has no such actor.
+async fn is_gone(world: &World, actor: ActorId) -> bool {
+    let call = PortRef::<Where>::of(actor).call(&world.proc, Where).await;
+    let is_none = |why| matches!(why, CallError::Undelivered { why: WhyUndelivered::NoActor, .. });
+    call.is_err_and(is_none)
+}
+
 /// Asks until it is so.
 async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     while !is_so().await {
@@ -189,7 +210,5 @@ async fn what_hangs_ends_too_when_its_mesh_is_dropped() {
     assert!(tools.cast(&world.proc, Hang).await.is_empty());
     drop(tools);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let call = PortRef::<Where>::of(actor).call(&world.proc, Where).await;
-    let is_gone = |why| matches!(why, CallError::Undelivered { why: WhyUndelivered::NoActor, .. });
-    assert!(call.is_err_and(is_gone), "it is left over");
+    assert!(is_gone(&world, actor).await, "it is left over");
 }

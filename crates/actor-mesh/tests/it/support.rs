@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actor_mesh::agent::GetState;
 use actor_mesh::{
     ActorMesh, ActorMeshRef, ActorRegistry, ActorSpec, LocalProcs, LocalSpec, RankError,
 };
 use controller::{Config, RestartConfig};
 use mesh_cast::FanOut;
-use mesh_core::{ActorId, Doors, Message, OwnerNews, PortRef, Transport};
+use mesh_core::{ActorId, Doors, Message, OwnerNews, PortRef, RankState, Status, Transport};
 use mesh_runtime::{
     Actor, Context, Failure, Handler, Handlers, LocalTransport, Network, Port, PortReceiver, Proc,
     ReplyTo, Verdict, codec,
 };
-use mesh_shape::{Extent, ValueMesh};
+use mesh_shape::{Extent, Rank, ValueMesh};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -337,6 +338,14 @@ pub(crate) async fn begun(port: &mut PortReceiver<Began>, number: usize) {
     for _ in 0..number {
         soon(port.recv()).await;
     }
+}
+
+/// What the agent of rank 1 says of a mesh.
+pub(crate) async fn known(world: &World, mesh: &ActorMeshRef<Tool>) -> Vec<(usize, Status)> {
+    let agent = world.procs.procs().seat(Rank::new(1)).expect("it is there").agent;
+    let (door, ask) = (PortRef::of(agent), GetState { mesh: mesh.label().id() });
+    let ranks = soon(door.call(&world.proc, ask)).await.expect("it is answered");
+    ranks.into_iter().map(|(rank, RankState { status, .. })| (rank.index(), status)).collect()
 }
 
 /// The answers, where all have answered.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, LocalProcs};
+use actor_mesh::{ActorMesh, ActorRegistry, ActorSpec, LocalProcs, Reducer};
 use mesh_cast::FanOut;
 use mesh_core::Message;
 use mesh_runtime::{Actor, Context, ControlThread, Failure, Handler, Handlers, Proc, ProcConfig};
@@ -74,6 +74,18 @@ impl Handler<Ask> for Witness {
     }
 }
 
+/// Merges answers, which tells where that is done.
+struct Meet;
+
+impl Reducer<Told> for Meet {
+    const NAME: &'static str = "test.Meet";
+
+    fn merge(_: Told, other: Told) -> Told {
+        see("merge");
+        other
+    }
+}
+
 /// The control plane runs no code of a user, which may block for as long as it likes.
 #[tokio::test]
 async fn the_control_thread_runs_no_code_of_a_user() {
@@ -81,7 +93,7 @@ async fn the_control_thread_runs_no_code_of_a_user() {
     let config = ProcConfig { control: Some(control.handle().clone()), ..ProcConfig::local() };
     let proc = Proc::start(config, Handle::current());
     let mut registry = ActorRegistry::new();
-    registry.actor::<Witness>();
+    registry.actor::<Witness>().reducer(Meet);
     let procs = LocalProcs::start(&proc, "homes", extent!(procs = 7).unwrap(), registry);
     let procs = procs.await.unwrap();
 
@@ -94,12 +106,14 @@ async fn the_control_thread_runs_no_code_of_a_user() {
     for spec in [ActorSpec::per_rank("each", params), ActorSpec::new("same", &Told), tree] {
         let mesh = soon(ActorMesh::<Witness>::spawn(&proc, &procs.procs(), spec)).await.unwrap();
         all(&soon(mesh.call(&proc, Ask(Told))).await);
-        _ = soon(mesh.cast(&proc, Ask(Told))).await;
+        soon(mesh.cast(&proc, Ask(Told))).await.complete().unwrap();
+        // Down a tree it is merged by whoever it passes on its way, too.
+        assert!(soon(mesh.reduce(&proc, Ask(Told), Meet)).await.complete().unwrap().is_some());
         mesh.stop(Duration::from_secs(5)).await.unwrap();
     }
 
     let seen = SEEN.lock().unwrap().clone();
-    for what in ["params", "encode", "decode", "start", "handle"] {
+    for what in ["params", "encode", "decode", "start", "handle", "merge"] {
         assert!(seen.iter().any(|(it, _)| *it == what), "no {what} in {seen:?}");
     }
     assert!(seen.iter().all(|(_, thread)| thread != CONTROL), "{seen:?}");

@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod metrics;
 
 mod call;
 mod keeper;

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::agent::{GetState, StopStream, StreamState, Streamed, WaitRankStatus};
+use crate::metrics;
 use crate::registry::{ActorRegistry, Spawned};
 use crate::report::{ActorEnd, ActorState, HowActorEnded, how_ended};
 use crate::wire::{CloseMesh, EndRank, Said, Spawn};
@@ -195,6 +196,7 @@ impl ProcAgent {
         let held = self.held.values().filter(|it| !matches!(it.state, ActorState::Ended(_)));
         let held = held.filter_map(|it| Some((it.name.as_str(), it.killed?)));
         if let Some(poisoned) = Poisoned::by(held.chain(self.dying.killed()), &self.hangs) {
+            metrics::count_poisoned();
             return Err(poisoned.to_string());
         }
         let (mesh, rank, incarnation) = (spawn.mesh.id(), spawn.rank, spawn.incarnation);

@@ -165,7 +165,10 @@ fn install() -> Result<PrometheusHandle, ExporterError> {
     proc_mesh::metrics::describe();
     mesh_runtime::metrics::describe();
     #[cfg(feature = "actors")]
-    mesh_cast::metrics::describe();
+    {
+        mesh_cast::metrics::describe();
+        actor_mesh::metrics::describe();
+    }
     #[cfg(feature = "tcp")]
     transport_tcp::metrics::describe();
     Ok(handle)

@@ -9,6 +9,7 @@ use mesh_shape::Rank;
 use super::watched::Answered;
 use super::{Expire, ProcAgent};
 use crate::agent::{GetState, StopStream, StreamState, Streamed, WaitRankStatus, Waited};
+use crate::metrics;
 
 pub(super) type Answer = Result<Waited, Refusal>;
 
@@ -87,7 +88,11 @@ impl Handler<WaitRankStatus> for ProcAgent {
         reply: ReplyTo<Answer>,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        answer(self.watched.wait(self.clock.now(), wait, reply));
+        let at_once = self.watched.wait(self.clock.now(), wait, reply);
+        if at_once.as_ref().is_some_and(|(_, answer)| answer.is_err()) {
+            metrics::count_refusal(metrics::WAIT);
+        }
+        answer(at_once);
         self.arm(cx);
         Ok(())
     }
@@ -100,6 +105,9 @@ impl Handler<StreamState> for ProcAgent {
         cx: &mut Context<Self>,
     ) -> Result<Result<(), Refusal>, Failure> {
         let taken = self.watched.follow(self.clock.now(), mesh, to.actor());
+        if taken.is_err() {
+            metrics::count_refusal(metrics::STREAM);
+        }
         self.tell_followers(cx);
         Ok(taken)
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::closing::of_mesh;
 use super::dying::ENDED_WITHIN;
 use super::{Held, LookForKeepers, ProcAgent};
+use crate::metrics;
 use crate::report::ActorState;
 
 /// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then.
@@ -50,6 +51,7 @@ impl ProcAgent {
                 let is_asked = is_time && asked.replace(keeper) != Some(keeper);
                 changed.extend((held.is_unsaid || is_asked).then_some(*key));
             } else if held.is_lost_for(KEEPERS_WITHIN) && held.cull() {
+                metrics::count_culled();
                 changed.push(*key);
             }
             held.kill_culled();
@@ -64,6 +66,7 @@ impl ProcAgent {
         if forgotten.is_empty() {
             return;
         }
+        metrics::count_forgotten(forgotten.len());
         for key in forgotten {
             self.held.remove(&key);
             let (mesh, _) = key;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod calls;
+mod counted;
 mod doubts;
 mod ends;
 mod failures;

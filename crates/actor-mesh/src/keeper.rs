@@ -243,7 +243,9 @@ impl Keeper {
             (None, proc) if proc.will_restart => place(&Status::Initializing),
             (_, proc) => place(&proc.status),
         };
+        let is_homeless = kept.proc.has_ended_for_good();
         let report = ActorReport::new(kept.state.clone(), place);
+        let report = if is_homeless { report.homeless() } else { report };
         let is_over = ActorKind.status(&report).is_terminal();
         if let Some(kept) = self.ranks.get_mut(rank.index()) {
             kept.is_over = is_over;

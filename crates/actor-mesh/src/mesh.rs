@@ -76,7 +76,8 @@ where
         Self { name, params, config, ready_within, fan_out, of: std::marker::PhantomData }
     }
 
-    /// What happens to actors that have ended; nothing if nothing is said.
+    /// What happens to actors that have ended; nothing if nothing is said. Where a process has ended for good nothing is
+    /// started again.
     #[must_use]
     pub fn restart(mut self, restart: RestartConfig) -> Self {
         self.config.restart = restart;

@@ -39,13 +39,23 @@ use serde::{Deserialize, Serialize};
 pub struct ActorReport {
     state: ActorState,
     proc: Place,
+    /// Its process has ended, and no other life of it follows.
+    #[serde(default)]
+    is_homeless: bool,
 }
 
 impl ActorReport {
     /// The report of an actor of which its agent said `state` last, and which lives in `proc`.
     #[must_use]
     pub const fn new(state: ActorState, proc: Place) -> Self {
-        Self { state, proc }
+        Self { state, proc, is_homeless: false }
+    }
+
+    /// The same of an actor whose process has ended for good: where it was nothing is started again.
+    #[must_use]
+    pub const fn homeless(mut self) -> Self {
+        self.is_homeless = true;
+        self
     }
 
     /// What its agent said of it last.
@@ -140,6 +150,10 @@ impl Controlled for ActorKind {
     /// processes says that of the process.
     fn status(&self, report: &ActorReport) -> Status {
         said(&report.state).within(&report.proc)
+    }
+
+    fn can_begin_again(&self, report: &ActorReport) -> bool {
+        !report.is_homeless
     }
 }
 

@@ -8,8 +8,8 @@ use mesh_core::Status;
 ///
 /// # Contract
 ///
-/// - `status` is total and depends on the report alone, so that a run of equal reports of any length
-///   costs as much as one (H8).
+/// - `status` and `can_begin_again` are total and depend on the report alone, so that a run of equal
+///   reports of any length costs as much as one (H8).
 /// - It gives `Suspect`, `Unreachable` or `Timeout` only for a rank that lives in another which is so
 ///   ([`Status::within`]): of a rank's own silence the controller alone speaks.
 ///
@@ -39,4 +39,10 @@ pub trait Controlled {
 
     /// What the report means.
     fn status(&self, report: &Self::Report) -> Status;
+
+    /// Whether another life can begin where the one that is reported was, once that has ended. If not none does,
+    /// whatever the rules say, and no restart is spent on it that another rank may need (RS3).
+    fn can_begin_again(&self, _: &Self::Report) -> bool {
+        true
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Restarts {
     alone: Alone,
     round: Option<Box<Round>>,
     escalation: Escalating,
+    /// The ranks that can have no other life where their last one was, as this step has heard; `None` if all can.
+    barred: Option<Box<RankSet>>,
     /// The mesh is being stopped: nothing starts again.
     is_cancelled: bool,
     random: SplitMix,
@@ -112,9 +114,15 @@ impl Restarts {
             alone: Alone::new(),
             round: None,
             escalation: Escalating::NotNeeded,
+            barred: None,
             is_cancelled: false,
             random: SplitMix(seed),
         }
+    }
+
+    /// These ranks have nowhere to begin again, as far as the next decision is concerned.
+    pub(crate) fn bar(&mut self, ranks: RankSet) {
+        self.barred = (!ranks.is_empty()).then(|| Box::new(ranks));
     }
 
     /// Decides for every ended rank of `changes`, splitting them where ranks are treated differently.
@@ -126,6 +134,7 @@ impl Restarts {
         changes: Vec<Change>,
         can_start: impl Fn(&RankSet) -> bool,
     ) -> Vec<Change> {
+        let changes = self.apart_from_barred(changes);
         match config.strategy {
             Strategy::OneForOne => {
                 // A round that was begun under other rules goes on.
@@ -137,6 +146,21 @@ impl Restarts {
                 self.mark_round(now, changes)
             }
         }
+    }
+
+    /// The same changes, each of barred ranks alone or of none.
+    fn apart_from_barred(&self, changes: Vec<Change>) -> Vec<Change> {
+        let Some(barred) = &self.barred else { return changes };
+        let apart = changes.into_iter().flat_map(|change| {
+            let each = [change.ranks.intersection(barred), change.ranks.difference(barred)];
+            let each = each.into_iter().filter(|ranks| !ranks.is_empty());
+            each.map(move |ranks| Change { ranks, ..change.clone() })
+        });
+        apart.collect()
+    }
+
+    fn is_barred(&self, ranks: &RankSet) -> bool {
+        self.barred.as_ref().is_some_and(|barred| !barred.intersection(ranks).is_empty())
     }
 
     fn decide_each(
@@ -305,6 +329,7 @@ impl Restarts {
             && change.restart_in.is_none()
             && !self.is_cancelled
             && !is_hopeless(&change.status)
+            && !self.is_barred(&change.ranks)
     }
 
     /// Grants one restart if the intensity allows it; returns its delay.

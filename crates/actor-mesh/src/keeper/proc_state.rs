@@ -42,6 +42,11 @@ impl ProcState {
         (self.will_restart, self.told_by) = (change.restart_in.is_some(), by);
         true
     }
+
+    /// Whether it has ended, and no other life of it was announced.
+    pub(super) const fn has_ended_for_good(&self) -> bool {
+        self.status.is_terminal() && !self.will_restart
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::{ActorSpec, RankError};
+use actor_mesh::{ActorMesh, ActorSpec, RankError};
 use controller::{Config, RestartConfig};
-use mesh_core::{ActorId, Incarnation, Interest, News, PortRef, Status, Transport, WhyUndelivered};
+use mesh_core::{
+    ActorId, Incarnation, Interest, News, OwnerNews, PortRef, Status, Transport, WhyUndelivered,
+};
 use mesh_runtime::{CallError, LocalTransport, Port};
 use mesh_shape::Rank;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
@@ -69,6 +71,26 @@ async fn an_escalation_leaves_the_actors_of_a_process_that_starts_again() {
     let is_back = |answer: Option<&Result<u64, RankError>>| matches!(answer, Some(Ok(10)));
     soon(until(async || is_back(soon(tools.call(&world.proc, Add(0))).await.get(Rank::new(1)))))
         .await;
+}
+
+/// RS1, RS3, H7: where a process has ended for good nothing is started, so that others may be.
+#[tokio::test]
+async fn a_process_that_has_ended_for_good_takes_no_restart_from_the_others() {
+    let world = world("procs=3").await;
+    let mut tools = world.spawn(tens("tools").restart(RestartConfig::on_failure(1))).await;
+    world.procs.crash(Rank::new(2));
+    assert_eq!(next_restarts(&mut tools).await, [(2, false)]);
+    _ = soon(tools.call(&world.proc, Panic(10))).await;
+    assert_eq!(next_restarts(&mut tools).await, [(1, true)]);
+}
+
+/// The failed ranks that the owner is told next, and whether each is started again.
+async fn next_restarts(mesh: &mut ActorMesh<Tool>) -> Vec<(usize, bool)> {
+    let Some(OwnerNews::Failed(failures)) = soon(mesh.next()).await else {
+        panic!("there is a failure to be told")
+    };
+    assert_eq!(failures.escalation, None);
+    failures.each().map(|(rank, change)| (rank.index(), change.restart_in.is_some())).collect()
 }
 
 /// Nothing is sent to a process that has ended: it would come back to nobody, and be counted as undelivered.

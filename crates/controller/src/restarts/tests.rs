@@ -36,6 +36,25 @@ fn what_is_not_there_is_not_started_again_and_what_may_pass_is() {
     assert!(decide(LaunchProblem::Os { errno: 11, message: "try again".to_owned() }));
 }
 
+/// RS3: no restart is spent where nothing can begin.
+#[test]
+fn who_has_nowhere_to_begin_takes_no_restart_from_another() {
+    let config = RestartConfig::on_failure(1);
+    let mut restarts = Restarts::new(2, 0);
+    restarts.bar(RankSet::from(0..1));
+    let change = Change {
+        ranks: RankSet::from(0..2),
+        incarnation: Incarnation::FIRST,
+        status: Status::failed(Cause::new(Reason::Inherited)),
+        restart_in: None,
+        age: Duration::ZERO,
+    };
+    let decided = restarts.decide((Timestamp::START, &config), vec![change], |_| true);
+    let decided: Vec<_> = decided.iter().map(|it| (&it.ranks, it.restart_in.is_some())).collect();
+    assert_eq!(decided, [(&RankSet::from(0..1), false), (&RankSet::from(1..2), true)]);
+    assert_eq!(restarts.take_escalation(&config, RankSet::new), None);
+}
+
 /// H8: each is the next of a set, and none is put between others.
 #[test]
 fn restarts_that_are_due_together_come_in_rank_order() {

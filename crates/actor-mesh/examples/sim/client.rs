@@ -13,10 +13,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::plan::Death;
 use crate::probe::registry;
-use crate::world::{process, site};
+use crate::world::process;
 
 /// Its site in the network.
 pub(crate) const SITE: &str = "client";
+
+/// Where those are who only use a mesh that lives on hosts.
+pub(crate) const GUEST: &str = "guest";
 
 /// How often it looks for processes that there is no way to.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -57,11 +60,11 @@ impl Client {
         self.network.is_open(peer)
     }
 
-    /// Ends it, where there are so many other sites: nothing gets out of it any more.
-    pub(crate) fn die(&self, how: Death, net: &FaultNet, n_sites: usize) {
+    /// Ends it, where there are these other sites: nothing gets out of it any more.
+    pub(crate) fn die(&self, how: Death, net: &FaultNet, others: impl Iterator<Item = String>) {
         match how {
             Death::Told => net.crash(SITE),
-            Death::Silent => (0..n_sites).for_each(|other| net.part(SITE, &site(other))),
+            Death::Silent => others.for_each(|other| net.part(SITE, &other)),
         }
         self.ways.abort();
         self.network.proc().kill();

@@ -3,7 +3,7 @@
 //! The loop, the controller, the lease and the reporter are the real code, and so are the sessions between; the agent
 //! around lease and reporter is of the simulation, since hosts that outlive their controller are not in the library.
 
-mod agent;
+pub(crate) mod agent;
 pub(crate) mod judge;
 mod plan;
 mod reach;

@@ -9,6 +9,8 @@ use crate::ledger::{End, Kind, Ledger, Life, Number, OF_CHOSEN, OF_LIVES, Send, 
 use crate::plan::{Ending, Network, Plan};
 use crate::teller::WITHIN;
 
+mod lives;
+
 /// What there is when all is over.
 #[derive(Default)]
 pub(crate) struct After {
@@ -34,12 +36,15 @@ pub(crate) fn judge(plan: &Plan, ledger: &Ledger, after: &After) -> Vec<String> 
     }
     let case = Case::new(plan, ledger);
     case.calls(&mut wrong);
+    case.given_up(&mut wrong);
     case.order(&mut wrong);
     case.casts(&mut wrong);
     case.owner(after, &mut wrong);
     case.watchers(after, &mut wrong);
+    case.restarts(after, &mut wrong);
     case.hosts(&mut wrong);
     case.lost(&mut wrong);
+    case.orphaned(&mut wrong);
     case.state(after, &mut wrong);
     left(after, &mut wrong);
     left_running(after, &mut wrong);
@@ -65,6 +70,30 @@ impl<'a> Case<'a> {
     /// Nothing has ended it.
     fn is_healthy(&self, rank: usize) -> bool {
         !self.crashed.contains(&rank) && self.lives[rank].iter().all(|life| !life.has_failed)
+    }
+
+    /// Whether nothing has ended the rank from well before something was sent to it until so long after that was over:
+    /// neither ever, nor in the life that it was known to be in.
+    fn is_sound(&self, rank: usize, send: &Send, after: Duration) -> bool {
+        if self.is_healthy(rank) {
+            return true;
+        }
+        let (Some(over_at), Some(all)) = (send.over_at, self.ledger.watchers.get("all")) else {
+            return false;
+        };
+        let is_given_up =
+            |((it, _), end): (&(usize, _), &End)| *it == rank && is_silent(&end.status);
+        if all.ends.iter().any(is_given_up) {
+            return false;
+        }
+        let lives_on = |life: &&&Life| {
+            let known = all.running.iter().find(|(it, at)| *it == rank && *at >= life.begun);
+            let is_known = known.is_some_and(|(_, at)| *at + KNOWN_WITHIN <= send.begun);
+            is_known && life.ended.is_none_or(|ended| ended > over_at + after)
+        };
+        // The last that has begun by then is the one that is meant.
+        let there = self.lives[rank].iter().rev().find(|life| life.begun <= send.begun);
+        there.as_ref().is_some_and(lives_on)
     }
 
     /// Whether who has sent it has ended before its time; then nobody knows what has become of it.
@@ -103,9 +132,9 @@ impl<'a> Case<'a> {
                 let may_be_late = self.plan.may_be_late() || is_rough;
                 // From elsewhere also who has no way to it for a while says so, as anybody does where a link that was
                 // cut goes on to lose so much that its session is lost.
-                let may_be_unreached = number.0 >= OF_LIVES || is_rough;
+                let may_be_unreached = number.0 >= OF_LIVES || is_rough || self.plan.is_cut;
                 let is_excuse = *error == Kind::Late || *error == Kind::Other && may_be_unreached;
-                let is_right = !self.is_healthy(*rank)
+                let is_right = !self.is_sound(*rank, send, SLACK)
                     || is_excuse && may_be_late
                     || self.is_after_death(send);
                 if !is_right {
@@ -150,6 +179,7 @@ impl<'a> Case<'a> {
                 let error = send.errors.get(rank);
                 let back = returned.get(&(*number, *rank)).map_or(&[][..], Vec::as_slice);
                 let may_be_lost = self.crashed.contains(rank)
+                    && !self.is_sound(*rank, send, TAKEN_WITHIN)
                     || self.is_orphan(*number)
                     || self.is_after_death(send);
                 let what = format!("{} {number:?} to rank {rank}", send.kind);
@@ -261,7 +291,7 @@ impl<'a> Case<'a> {
         match after().next() {
             _ if half.is_closed => (),
             None => wrong.push("N10: nobody says that the controller is lost".to_owned()),
-            Some(at) if *at > died_at + LOST_WITHIN => {
+            Some(at) if *at > died_at + self.lost_within() => {
                 wrong.push(format!("N10: that the controller is lost is told after {at:?}"));
             }
             Some(_) if after().count() > 1 => {
@@ -271,13 +301,22 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Three periods, and what the last message may have been on its way.
+    fn lost_within(&self) -> Duration {
+        3 * self.plan.times.check + Duration::from_secs(5)
+    }
+
     /// H7, RS1: what is healthy runs, and what has failed and is to be started again does.
     fn state(&self, after: &After, wrong: &mut Vec<String>) {
+        let has_escalated = !self.ledger.escalations.is_empty();
         for (rank, status) in after.state.iter().enumerate() {
             let is_right = if after.homeless.contains(&rank) {
                 status.is_terminal()
-            } else if self.plan.restarts || self.is_healthy(rank) {
+            } else if self.is_healthy(rank) || self.plan.restarts && !has_escalated {
                 *status == Status::Running
+            } else if self.plan.restarts {
+                // It may have been one of those whose restart was granted.
+                *status == Status::Running || status.is_failure()
             } else {
                 status.is_failure()
             };
@@ -316,6 +355,9 @@ impl Watcher {
                 continue;
             };
             let life = (*rank, change.incarnation);
+            if change.status == Status::Running {
+                self.running.push((*rank, at));
+            }
             if change.status.is_terminal() {
                 let new = || End { status: change.status.clone(), n_told: 0, at };
                 self.ends.entry(life).or_insert_with(new).n_told += 1;
@@ -326,6 +368,11 @@ impl Watcher {
     }
 }
 
+/// Whether a rank was given up, since nobody was heard of it.
+const fn is_silent(status: &Status) -> bool {
+    matches!(status, Status::Timeout { .. })
+}
+
 /// Whether a rank has ended with its process, by a signal.
 fn is_of_crash(status: &Status) -> bool {
     let Status::Failed(cause) = status else { return false };
@@ -333,11 +380,14 @@ fn is_of_crash(status: &Status) -> bool {
     cause.reason == Reason::Inherited && matches!(root, Some(Reason::Signal { signal: 9, .. }))
 }
 
+/// When all who send have what was told of a rank.
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Longer than what was cast waits for those who hang.
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+
 /// What it may take until a death is told: the keeper may be elsewhere, and a network slow.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
-
-/// Three periods of a second each, and what the last message may have been on its way.
-const LOST_WITHIN: Duration = Duration::from_secs(8);
 
 /// What a deadline may be late by.
 pub(crate) const SLACK: Duration = Duration::from_millis(1_000);

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::time::Duration;
 
-use mesh_core::{ActorId, Incarnation, Status, WhyUndelivered};
+use mesh_core::{ActorId, Escalation, Incarnation, Status, WhyUndelivered};
 use tokio::time::Instant;
 
 thread_local! {
@@ -42,6 +42,10 @@ pub(crate) struct Ledger {
     pub(crate) died_at: Option<Duration>,
     /// Failures that the owner was told of.
     pub(crate) owner: Vec<(usize, Incarnation)>,
+    /// Whether another life was promised with each of them (RS1).
+    pub(crate) promises: BTreeMap<(usize, Incarnation), bool>,
+    /// That restarts cannot mend the mesh, as the owner was told it (RS3).
+    pub(crate) escalations: Vec<Escalation>,
     pub(crate) watchers: BTreeMap<&'static str, Watcher>,
     /// The mesh is asked to end: what ends now does so as it should.
     pub(crate) is_ending: bool,
@@ -59,6 +63,9 @@ pub(crate) struct Life {
     /// It has ended before it was asked to.
     pub(crate) has_failed: bool,
     pub(crate) has_ended: bool,
+    pub(crate) begun: Duration,
+    /// When it has ended.
+    pub(crate) ended: Option<Duration>,
 }
 
 /// Something that was sent to a mesh, or to a slice of it.
@@ -67,6 +74,7 @@ pub(crate) struct Send {
     pub(crate) kind: &'static str,
     /// To whom, by their ranks in the mesh.
     pub(crate) to: Vec<usize>,
+    pub(crate) begun: Duration,
     pub(crate) took: Option<Duration>,
     /// When it was over.
     pub(crate) over_at: Option<Duration>,
@@ -81,9 +89,9 @@ pub(crate) type Wrong = (Kind, String);
 
 impl Send {
     /// What has just been sent.
-    pub(crate) fn new(kind: &'static str, to: Vec<usize>) -> Self {
+    pub(crate) fn new((kind, begun): (&'static str, Duration), to: Vec<usize>) -> Self {
         let (took, over_at, errors) = (None, None, BTreeMap::new());
-        Self { kind, to, took, over_at, errors, complaint: None }
+        Self { kind, to, begun, took, over_at, errors, complaint: None }
     }
 }
 
@@ -100,7 +108,11 @@ pub(crate) enum Kind {
 pub(crate) struct Watcher {
     /// The ends of lives, in its own ranks.
     pub(crate) ends: BTreeMap<(usize, Incarnation), End>,
+    /// When a rank was told to run.
+    pub(crate) running: Vec<(usize, Duration)>,
     pub(crate) is_closed: bool,
+    /// How often it was told that restarts cannot mend the mesh.
+    pub(crate) n_escalated: usize,
     /// When it was told that its controller is lost.
     pub(crate) lost_at: Vec<Duration>,
     pub(crate) complaints: Vec<String>,
@@ -146,7 +158,7 @@ impl Ledger {
     }
 
     pub(crate) fn born(&mut self, rank: usize, actor: ActorId) -> usize {
-        let life = self.lives.len();
+        let (life, begun) = (self.lives.len(), self.now());
         self.lives.push(Life {
             rank,
             actor,
@@ -154,6 +166,8 @@ impl Ledger {
             is_broken: false,
             has_failed: false,
             has_ended: false,
+            begun,
+            ended: None,
         });
         _ = self.by_actor.insert(actor, life);
         self.note(format_args!("rank {rank} lives as {actor}"));
@@ -161,9 +175,10 @@ impl Ledger {
     }
 
     pub(crate) fn died(&mut self, life: usize) {
+        let now = self.now();
         // One of an earlier run that was left over is not here.
         let Some(it) = self.lives.get_mut(life) else { return };
-        it.has_ended = true;
+        (it.has_ended, it.ended) = (true, Some(now));
         it.has_failed = !self.is_ending && !self.ended_well.contains(&it.rank);
         let rank = it.rank;
         self.note(format_args!("rank {rank} is gone"));

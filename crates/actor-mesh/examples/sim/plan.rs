@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
+use controller::Times;
 use mesh_testkit::fault_net::{Faults, SplitMix64};
 
 /// What a seed is: the mesh, its network, who sends, and what goes wrong when.
@@ -17,6 +18,9 @@ pub(crate) struct Plan {
     pub(crate) fan_out: Option<usize>,
     /// Whether what fails is started again.
     pub(crate) restarts: bool,
+    /// How often at most (RS3).
+    pub(crate) max_restarts: u32,
+    pub(crate) times: Times,
     pub(crate) network: Network,
     pub(crate) n_senders: usize,
     /// The owner of the mesh lives in another process than that of the processes, and dies in the middle of it all.
@@ -24,6 +28,8 @@ pub(crate) struct Plan {
     /// How many things each sender sends.
     pub(crate) n_sends: usize,
     pub(crate) faults: Vec<(Duration, Fault)>,
+    /// Hosts or processes are silent for longer than sessions last.
+    pub(crate) is_cut: bool,
     pub(crate) ending: Ending,
 }
 
@@ -150,11 +156,14 @@ impl Plan {
             size,
             fan_out,
             restarts,
+            max_restarts: MANY,
+            times: Times::local(),
             network,
             n_senders,
             dies,
             n_sends,
             faults,
+            is_cut: false,
             ending,
         }
     }
@@ -193,9 +202,12 @@ impl Plan {
                     | Fault::HostCut(..)
             )
         };
-        self.faults.iter().any(is_slow)
+        self.is_cut || self.faults.iter().any(is_slow)
     }
 }
+
+/// More restarts than any seed needs.
+pub(crate) const MANY: u32 = 10_000;
 
 /// The names of the dims.
 pub(crate) const DIMS: [&str; 3] = ["hosts", "procs", "lanes"];
@@ -248,11 +260,11 @@ fn moment(rng: &mut SplitMix64) -> Duration {
     Duration::from_micros(500_000 + rng.below(14_000_000))
 }
 
-/// Something that goes wrong, by itself or with the network, and that ends no process.
+/// Something that goes wrong with a process, by itself or with the network, and not with a host as a whole.
 pub(crate) fn disturbance(rng: &mut SplitMix64, size: usize, n_hosts: usize) -> Fault {
     loop {
         let (_, fault) = fault(rng, size, n_hosts);
-        if !matches!(fault, Fault::Crash(_) | Fault::HostCrash(_)) {
+        if !matches!(fault, Fault::HostCrash(_)) {
             return fault;
         }
     }

@@ -33,7 +33,10 @@ pub(crate) trait Scene {
     fn site(&self, number: usize) -> String;
 
     /// The process of a rank is killed.
-    fn crash(&self, rank: Rank);
+    fn crash(&self, rank: Rank, net: &FaultNet);
+
+    /// The process of a rank is suspended for so long, which whoever looks after it sees.
+    fn suspends(&self, rank: Rank, lasting: Duration);
 
     /// The process of the owner ends, and with it all that it has.
     fn owner_dies(&self, how: Death, net: &FaultNet);
@@ -77,6 +80,7 @@ impl<S: Scene> Saboteur<'_, S> {
             Fault::Pause(rank, lasting) => {
                 let site = self.scene.site(rank + 1);
                 self.net.pause(&site);
+                self.scene.suspends(Rank::new(rank), lasting);
                 resumes.push((Instant::now() + lasting, site));
             }
             Fault::Cut(from, to, lasting) => {
@@ -93,7 +97,7 @@ impl<S: Scene> Saboteur<'_, S> {
 
     fn crash(&self, rank: usize) {
         ledger::with(|it| it.crashed.push(rank));
-        self.scene.crash(Rank::new(rank));
+        self.scene.crash(Rank::new(rank), self.net);
     }
 
     /// Cuts every way between a host and who is elsewhere.

@@ -87,7 +87,7 @@ pub(crate) async fn sends<A: Actor>(
     let to: Vec<usize> = mesh.region().iter().map(Rank::index).collect();
     ledger::with(|it| {
         it.note(format_args!("{number:?} {kind} to {} of {}", to.len(), to[0]));
-        _ = it.sends.insert(number, Send::new(kind, to.clone()));
+        _ = it.sends.insert(number, Send::new((kind, it.now()), to.clone()));
     });
     let begun = Instant::now();
     let came = send(mesh, (kind, number), &to, cx).await;
@@ -233,7 +233,7 @@ impl Teller {
         let some: Vec<usize> = mesh.region().iter().map(Rank::index).collect();
         ledger::with(|it| {
             it.note(format_args!("{number:?} to one of {}, {choice:?}", some.len()));
-            _ = it.sends.insert(number, Send::new("choose", Vec::new()));
+            _ = it.sends.insert(number, Send::new(("choose", it.now()), Vec::new()));
         });
         let begun = Instant::now();
         let one = mesh.choose(choice).within(WITHIN / 2).call(cx, Ask(number)).await;

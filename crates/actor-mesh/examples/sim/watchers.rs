@@ -53,6 +53,7 @@ async fn watch(name: &'static str, mut events: MeshEvents, to: Vec<usize>) {
                         watcher.lost_at.push(now);
                     }
                 }
+                News::Escalated(_) => watcher.n_escalated += 1,
                 News::Closed => watcher.is_closed = true,
                 _ => (),
             }

@@ -161,15 +161,18 @@ impl Scene for World {
         }
     }
 
-    fn crash(&self, rank: Rank) {
+    fn crash(&self, rank: Rank, _: &FaultNet) {
         self.procs.crash(rank);
     }
+
+    /// Nobody looks whether it is.
+    fn suspends(&self, _: Rank, _: Duration) {}
 
     fn owner_dies(&self, how: Death, net: &FaultNet) {
         let Some(client) = &self.client else { return };
         ledger::with(|it| (it.died_at, it.is_ending) = (Some(it.now()), true));
         // Those beside that of the client.
-        client.die(how, net, self.made.load(Ordering::Relaxed));
+        client.die(how, net, (0..self.made.load(Ordering::Relaxed)).map(site));
         drop(self.owned.take());
     }
 }
@@ -256,7 +259,7 @@ async fn client(
 
 pub(crate) fn probes(plan: &Plan) -> Result<ActorSpec<Probe>, String> {
     let spec = ActorSpec::<Probe>::per_rank("probes", |point| point.rank().index());
-    let spec = spec.restart(restart(plan));
+    let spec = spec.restart(restart(plan)).times(plan.times);
     let Some(fan_out) = plan.fan_out else { return Ok(spec) };
     Ok(spec.fan_out(FanOut::new(fan_out).map_err(|error| error.to_string())?))
 }
@@ -278,7 +281,7 @@ fn restart(plan: &Plan) -> RestartConfig {
         return RestartConfig::NEVER;
     }
     let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(500));
-    RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(10_000) }
+    RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(plan.max_restarts) }
 }
 
 /// Sends and breaks, waits until all is quiet, looks, and ends it all.
@@ -336,7 +339,7 @@ pub(crate) async fn last_words(tellers: &[ActorRef<Teller>], after: &mut After) 
 
 /// That a session is silent is seen after 10 s; after 7 more without a way to the keeper its actors are asked to end,
 /// and a handler hangs for 9 at most.
-const CULLED_WITHIN: Duration = Duration::from_secs(27);
+pub(crate) const CULLED_WITHIN: Duration = Duration::from_secs(27);
 
 /// Longer than a hang, a call, and what is told late of a session.
 const QUIET: Duration = Duration::from_secs(25);
@@ -365,8 +368,14 @@ pub(crate) async fn told(mesh: &mut ActorMesh<Probe>) {
         let OwnerNews::Failed(failures) = news else { break };
         ledger::with(|it| {
             for (rank, change) in failures.each() {
-                it.owner.push((rank.index(), change.incarnation));
+                let life = (rank.index(), change.incarnation);
+                it.owner.push(life);
+                _ = it.promises.insert(life, change.restart_in.is_some());
                 it.note(format_args!("owner: {rank} {} {}", change.incarnation, change.status));
+            }
+            if let Some(escalation) = failures.escalation {
+                it.note(format_args!("owner: {escalation}"));
+                it.escalations.push(escalation);
             }
         });
     }
@@ -405,7 +414,7 @@ async fn end(
 
 /// How long all may take that a sender sends. Where all who know the mesh have died with its owner nobody is told of an
 /// end, and each thing that is sent may take the time that it was given (R1): the judge looks at each of them.
-fn sent_within(plan: &Plan, is_dead: bool) -> Duration {
+pub(crate) fn sent_within(plan: &Plan, is_dead: bool) -> Duration {
     let each = teller::WITHIN + judge::SLACK + BETWEEN;
     if is_dead { each * u32::try_from(plan.n_sends).unwrap_or(u32::MAX) } else { MOST }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use controller::{Lease, Reporter};
 use mesh_core::{
     AgentId, Answer, BeatSeq, Cause, Epoch, Incarnation, Message, Order, PortRef, Reason, Request,
-    Status,
+    Stall, Status,
 };
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Port, TryCastError};
 use mesh_shape::{Rank, RankSet};
@@ -56,6 +56,15 @@ pub(crate) struct Told(pub(crate) Answer<Status>);
 /// A rank is to exit with a code.
 pub(crate) struct Exit(pub(crate) Rank, pub(crate) i32);
 
+/// The process of a rank has been killed, as the kernel tells it.
+pub(crate) struct Killed(pub(crate) Rank);
+
+/// The process of a rank is suspended, for so long.
+pub(crate) struct Suspended(pub(crate) Rank, pub(crate) Duration);
+
+/// It goes on, if it is still in this life.
+struct Resumed(Rank, Incarnation);
+
 struct Beat;
 
 impl Message for Ordered {
@@ -70,6 +79,21 @@ impl Message for Told {
 
 impl Message for Exit {
     const NAME: &'static str = "sim.Exit";
+    type Reply = ();
+}
+
+impl Message for Killed {
+    const NAME: &'static str = "sim.Killed";
+    type Reply = ();
+}
+
+impl Message for Suspended {
+    const NAME: &'static str = "sim.Suspended";
+    type Reply = ();
+}
+
+impl Message for Resumed {
+    const NAME: &'static str = "sim.Resumed";
     type Reply = ();
 }
 
@@ -279,6 +303,50 @@ impl Handler<Exit> for HostAgent {
                 code => Status::failed(Cause::new(Reason::Exit { code })),
             };
             self.report(rank, incarnation, status);
+            self.flush(cx);
+        }
+        Ok(())
+    }
+}
+
+impl Handler<Killed> for HostAgent {
+    async fn handle(
+        &mut self,
+        Killed(rank): Killed,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if let Some(incarnation) = self.ends(rank, How::Killed) {
+            let killed = Cause::new(Reason::Signal { signal: 9, core: false });
+            self.report(rank, incarnation, Status::failed(killed));
+            self.flush(cx);
+        }
+        Ok(())
+    }
+}
+
+impl Handler<Suspended> for HostAgent {
+    async fn handle(
+        &mut self,
+        Suspended(rank, lasting): Suspended,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if let Some(incarnation) = self.alive.get(&rank).map(|alive| alive.incarnation) {
+            self.report(rank, incarnation, Status::Stalled(Stall::Suspended { signal: 19 }));
+            self.flush(cx);
+            cx.send_after(lasting, Resumed(rank, incarnation));
+        }
+        Ok(())
+    }
+}
+
+impl Handler<Resumed> for HostAgent {
+    async fn handle(
+        &mut self,
+        Resumed(rank, incarnation): Resumed,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        if self.alive.get(&rank).is_some_and(|alive| alive.incarnation == incarnation) {
+            self.report(rank, incarnation, Status::Running);
             self.flush(cx);
         }
         Ok(())

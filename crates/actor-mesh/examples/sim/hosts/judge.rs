@@ -11,6 +11,8 @@ use super::record::{Crash, How, Life, Of, Record, Reign, Told};
 
 mod told;
 
+pub(crate) use told::is_kill;
+
 /// What there is when all is over.
 #[derive(Default)]
 pub(crate) struct After {

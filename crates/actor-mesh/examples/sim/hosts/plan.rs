@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) is_calm: bool,
     /// In the order of time.
     pub(crate) deeds: Vec<(Duration, Deed)>,
+    /// Until when something else may go wrong.
+    pub(crate) until: Duration,
     pub(crate) last: Last,
 }
 
@@ -80,6 +82,7 @@ impl Plan {
             network,
             is_calm,
             deeds: vec![(Duration::ZERO, Deed::Begin(1))],
+            until: Duration::ZERO,
             last,
         };
         let until = plan.draw_controllers(&mut rng);
@@ -88,9 +91,11 @@ impl Plan {
         plan
     }
 
-    /// The same, but the first controller has so long until anything else is done.
-    pub(crate) fn later(mut self, by: Duration) -> Self {
+    /// The same, but the first controller has so long until anything else is done; and for so long at least after that
+    /// something may go wrong.
+    pub(crate) fn later(mut self, by: Duration, at_least: Duration) -> Self {
         self.deeds.iter_mut().skip(1).for_each(|(at, _)| *at += by);
+        self.until = by + at_least;
         self
     }
 
@@ -185,7 +190,7 @@ impl Plan {
             Deed::HostCut(_, _, lasting) => *at + *lasting,
             _ => *at,
         };
-        self.deeds.iter().map(over).max().unwrap_or_default()
+        self.deeds.iter().map(over).fold(self.until, Duration::max)
     }
 
     /// When all is told that is waited for, also by one who takes itself for cut off.

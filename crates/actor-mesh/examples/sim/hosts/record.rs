@@ -50,6 +50,8 @@ pub(crate) struct Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Exit(i32),
+    /// By a signal, that is not of its agent.
+    Killed,
     Asked,
     Orphaned,
     HostDied,

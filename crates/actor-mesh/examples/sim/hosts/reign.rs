@@ -41,7 +41,7 @@ impl Reigning {
     /// Begins: the first starts the mesh, each other adopts it.
     pub(crate) async fn begin(town: Town<'_>, number: u64) -> Result<Self, String> {
         let Town { plan, net, hosts, street } = town;
-        let site = format!("controller-{number}");
+        let site = site(number);
         let proc = process(plan.seed, &site).on(Plane::Control);
         let network = Network::new(proc.clone(), Arc::new(net.transport(&site)), 0);
         // Whoever comes in time has found its hosts in time.
@@ -117,6 +117,11 @@ impl Drop for Reigning {
             network.leave();
         }
     }
+}
+
+/// Where the controller with this number is.
+pub(crate) fn site(number: u64) -> String {
+    format!("controller-{number}")
 }
 
 /// What the controller with this number supervises: the same, by another epoch.

@@ -14,7 +14,7 @@ use super::agent::{Exit, HostAgent, Keeping};
 use super::judge::{self, After};
 use super::plan::{Deed, Last, Plan};
 use super::record::{self, Crash, Life, Of};
-use super::reign::Reigning;
+use super::reign::{self, Reigning};
 use crate::client;
 use crate::ledger;
 use crate::plan::Way;
@@ -214,17 +214,33 @@ impl Town<'_> {
             Deed::HostCut(host, way, lasting) => {
                 let now = record::now();
                 record::with(|it| it.cuts.push((host, now, now + lasting)));
-                // Whoever is cut off for longer stays so.
-                let is_over =
-                    |number| record::with(|it| it.reign(number).is_some_and(|it| it.is_out()));
-                for number in (1..=CONTROLLERS_MAX).filter(|number| !is_over(*number)) {
-                    let (here, there) = (&hosts[host].site, format!("controller-{number}"));
-                    if way != Way::In {
-                        net.cut_for(here, &there, lasting);
-                    }
-                    if way != Way::Out {
-                        net.cut_for(&there, here, lasting);
-                    }
+                self.cut(host, way, lasting);
+            }
+        }
+    }
+
+    /// Cuts all that is on a host off from all that is not: its agent, and its processes where others live in them.
+    fn cut(&self, host: usize, way: Way, lasting: Duration) {
+        let Self { plan, net, hosts, street } = self;
+        let procs_of = |host| plan.ranks_of(host).map(|rank| world::site(rank + 1));
+        let all_on = |host: usize| {
+            let procs = street.map(|_| procs_of(host));
+            std::iter::once(hosts[host].site.clone()).chain(procs.into_iter().flatten())
+        };
+        // Whoever is cut off for longer stays so.
+        let is_over = |number| record::with(|it| it.reign(number).is_some_and(|it| it.is_out()));
+        let controllers = (1..=CONTROLLERS_MAX).filter(|number| !is_over(*number));
+        let elsewhere = (0..plan.n_hosts).filter(|other| street.is_some() && *other != host);
+        let tenants = street.map(|_| [client::SITE, client::GUEST].map(str::to_owned));
+        let outside = controllers.map(reign::site).chain(tenants.into_iter().flatten());
+        let outside: Vec<String> = outside.chain(elsewhere.flat_map(all_on)).collect();
+        for here in all_on(host) {
+            for there in &outside {
+                if way != Way::In {
+                    net.cut_for(&here, there, lasting);
+                }
+                if way != Way::Out {
+                    net.cut_for(there, &here, lasting);
                 }
             }
         }
@@ -280,4 +296,4 @@ fn over(number: u64) {
 pub(crate) const ASKED_AGAIN: usize = 10;
 
 /// More than there are.
-const CONTROLLERS_MAX: u64 = 3;
+pub(crate) const CONTROLLERS_MAX: u64 = 3;

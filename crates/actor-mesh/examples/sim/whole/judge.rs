@@ -6,7 +6,7 @@ use mesh_core::{Reason, Status};
 
 use super::plan::Plan;
 use crate::hosts;
-use crate::hosts::judge::DIAL;
+use crate::hosts::judge::{DIAL, is_kill};
 use crate::hosts::record::{How, Life as ProcLife, Record};
 use crate::judge;
 use crate::ledger::{End, Ledger, Life};
@@ -69,6 +69,7 @@ impl<'a> Case<'a> {
                 _ => match root(status) {
                     Some(Reason::Exit { code }) => has_ended(&|how| how == How::Exit(*code)),
                     Some(Reason::Orphaned) => has_ended(&|how| how == How::Orphaned),
+                    Some(reason) if is_kill(reason) => has_ended(&|how| how == How::Killed),
                     Some(_) => has_ended(&|_| true),
                     // It has ended by itself: how often is counted by the other judge.
                     None => true,
@@ -83,6 +84,10 @@ impl<'a> Case<'a> {
 
     /// N1, K2: whoever ended with its process is told as that, whichever controller has told of it.
     fn orphans(&self, wrong: &mut Vec<String>) {
+        // Whom it would be told died too, and perhaps before.
+        if self.ledger.died_at.is_some() {
+            return;
+        }
         let is_orphan = |life: &&Life| life.has_failed && !life.is_broken;
         for life in self.ledger.lives.iter().filter(is_orphan) {
             let is_home = |it: &&ProcLife| it.incarnation == life.actor.life;
@@ -94,6 +99,7 @@ impl<'a> Case<'a> {
             let is_it = |End { status, at, .. }: &End| match (root(status), how) {
                 (Some(Reason::Exit { code }), How::Exit(how)) => *code == how,
                 (Some(Reason::Orphaned), How::Orphaned) => true,
+                (Some(reason), How::Killed) if is_kill(reason) => true,
                 // Its process had another life, or was to have one, before the owner heard of whoever can tell.
                 (Some(Reason::LostByAgent), _) => has_next,
                 _ => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mesh_testkit::fault_net::SplitMix64;
 
 use crate::hosts::{self, Deed};
-use crate::plan::{self, Ending, Fault, disturbance, index, keep_sessions};
+use crate::plan::{self, Death, Ending, Fault, MANY, disturbance, index, keep_sessions};
 
 /// What a seed is: hosts and their controllers, and a mesh of actors of somebody else.
 #[derive(Clone, Debug)]
@@ -22,15 +22,26 @@ impl Plan {
     /// What the seed says, with at most so many ranks.
     pub(crate) fn draw(seed: u64, ranks_max: usize) -> Self {
         let mut rng = SplitMix64::named(seed, "whole");
-        let hosts = hosts::Plan::draw(seed, ranks_max).later(STARTED);
+        let hosts = hosts::Plan::draw(seed, ranks_max).later(STARTED, Duration::from_secs(5));
         let (size, n_hosts) = (hosts.size(), hosts.n_hosts);
-        let until = hosts.healed_at().saturating_sub(STARTED).max(Duration::from_secs(5));
-        let n_faults = index(&mut rng, 3 + size / 8);
+        let until = hosts.healed_at().saturating_sub(STARTED);
+        let n_faults = index(&mut rng, 4 + size / 4);
         let each = (0..n_faults).map(|_| {
             let at = 500 + rng.below(until.as_millis() as u64 - 500);
-            (Duration::from_millis(at), disturbance(&mut rng, size, n_hosts))
+            let fault = match disturbance(&mut rng, size, n_hosts) {
+                // Longer than any session is silent.
+                Fault::Pause(rank, lasting) if rng.chance(0.4) => Fault::Pause(rank, 3 * lasting),
+                fault => fault,
+            };
+            (Duration::from_millis(at), fault)
         });
         let mut faults: Vec<(Duration, Fault)> = each.collect();
+        let dies = rng.chance(0.2);
+        if dies {
+            let how = if rng.chance(0.5) { Death::Told } else { Death::Silent };
+            let at = 500 + rng.below(until.as_millis() as u64 - 500);
+            faults.push((Duration::from_millis(at), Fault::OwnerDies(how)));
+        }
         faults.sort_by_key(|(at, _)| *at);
         keep_sessions(&mut faults, hosts.per_host);
         let endings = [Ending::Stop, Ending::Stop, Ending::Drop, Ending::Procs];
@@ -39,12 +50,15 @@ impl Plan {
             sizes: vec![n_hosts, hosts.per_host],
             size,
             fan_out: (rng.below(4) > 0).then(|| 2 + index(&mut rng, 7)),
-            // Where hosts are lost, what lived there would be started again and again, and nowhere.
-            restarts: hosts.restarts && hosts.is_calm,
+            restarts: rng.chance(0.6),
+            max_restarts: if rng.chance(0.4) { rng.below(4) as u32 } else { MANY },
+            times: hosts.times,
             network: hosts.network,
             n_senders: 2 + index(&mut rng, 2),
-            dies: false,
+            dies,
             n_sends: 20 + index(&mut rng, 40),
+            is_cut: faults.iter().any(|(_, fault)| matches!(fault, Fault::Pause(..)))
+                || hosts.deeds.iter().any(|(_, deed)| matches!(deed, Deed::HostCut(..))),
             faults,
             ending: endings[index(&mut rng, endings.len())],
         };
@@ -63,10 +77,15 @@ impl Plan {
 
     /// In a line.
     pub(crate) fn text(&self) -> String {
-        let plan::Plan { fan_out, restarts, faults, ending, .. } = &self.actors;
+        let plan::Plan { fan_out, restarts, max_restarts, faults, ending, dies, .. } = &self.actors;
         let tree = fan_out.map_or_else(|| "no tree".to_owned(), |n| format!("fan-out {n}"));
-        let restarts = if *restarts { "restarts" } else { "no restarts" };
-        let n = faults.len();
-        format!("{}; actors: {tree}, {restarts}, {n} faults, {ending:?}", self.hosts.text())
+        let restarts = match restarts {
+            true if *max_restarts < MANY => format!("{max_restarts} restarts"),
+            true => "restarts".to_owned(),
+            false => "no restarts".to_owned(),
+        };
+        let dies = if *dies { "its owner dies" } else { "its owner lives" };
+        let (hosts, n) = (self.hosts.text(), faults.len());
+        format!("{hosts}; actors: {tree}, {restarts}, {n} faults, {dies}, {ending:?}")
     }
 }

@@ -1,5 +1,6 @@
 //! One seed of hosts with actors on them, from the first agent to the last task.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::judge::After;
 use super::plan::{Plan, STARTED};
 use super::street::Street;
-use crate::client::{self, Client};
-use crate::hosts::town::{self, Reigns, Town};
+use crate::client::{self, Client, GUEST};
+use crate::hosts::agent::{HostAgent, Killed, Suspended};
+use crate::hosts::town::{self, CONTROLLERS_MAX, Host, Reigns, Town};
 use crate::hosts::{record, reign};
+use crate::judge;
 use crate::ledger;
 use crate::plan::{Death, Ending};
 use crate::probe::Probe;
@@ -25,20 +28,33 @@ use crate::teller::Teller;
 use crate::watchers::watchers;
 use crate::world::{self, MOST, Outcome, site};
 
-/// Where those are who only use the mesh.
-const GUEST: &str = "guest";
-
 /// Those who live on the hosts, and what they have there.
-struct Tenants {
+struct Tenants<'a> {
+    hosts: &'a [Host],
     /// Whose mesh it is.
     owner: Client,
+    /// The mesh in its hands, until it dies.
+    owned: RefCell<Option<ActorMesh<Probe>>>,
     guest: Client,
     mesh: ActorMeshRef<Probe>,
     tellers: Vec<ActorRef<Teller>>,
     watchers: Vec<JoinHandle<()>>,
 }
 
-impl Scene for Tenants {
+impl Tenants<'_> {
+    /// The agent of the host that a process is on.
+    fn agent(&self, rank: Rank) -> &ActorRef<HostAgent> {
+        let per_host = self.mesh.region().size() / self.hosts.len();
+        &self.hosts[rank.index() / per_host].agent
+    }
+
+    /// Those who send from another process than that of the owner, if it dies.
+    fn survivors(&self) -> &[ActorRef<Teller>] {
+        &self.tellers[usize::from(self.owned.borrow().is_none())..]
+    }
+}
+
+impl Scene for Tenants<'_> {
     fn mesh(&self) -> &ActorMeshRef<Probe> {
         &self.mesh
     }
@@ -51,11 +67,26 @@ impl Scene for Tenants {
         if number == 0 { client::SITE.to_owned() } else { site(number) }
     }
 
-    /// Processes end by their hosts.
-    fn crash(&self, _: Rank) {}
+    /// The kernel tells its peers, and its host.
+    fn crash(&self, rank: Rank, net: &FaultNet) {
+        net.crash(&site(rank.index() + 1));
+        let agent = self.agent(rank);
+        _ = agent.try_cast(agent.proc(), Killed(rank)).is_ok();
+    }
 
-    /// It does not: that is another kind of seed.
-    fn owner_dies(&self, _: Death, _: &FaultNet) {}
+    fn suspends(&self, rank: Rank, lasting: Duration) {
+        let agent = self.agent(rank);
+        _ = agent.try_cast(agent.proc(), Suspended(rank, lasting)).is_ok();
+    }
+
+    fn owner_dies(&self, how: Death, net: &FaultNet) {
+        ledger::with(|it| (it.died_at, it.is_ending) = (Some(it.now()), true));
+        let controllers = (1..=CONTROLLERS_MAX).map(reign::site);
+        let procs = (1..=self.mesh.region().size()).map(site);
+        let others = procs.chain(controllers).chain([GUEST.to_owned()]);
+        self.owner.die(how, net, others);
+        drop(self.owned.take());
+    }
 }
 
 /// Runs a plan on a runtime of its own, in time that is only counted.
@@ -89,9 +120,8 @@ async fn live((plan, net): (&Plan, &FaultNet), after: &mut After) -> Result<(), 
     let (begun, mut reigns) = (Instant::now(), Reigns::new());
     let (first, then) = plan.hosts.deeds.split_at(1);
     town.performs(first, begun, &mut reigns).await?;
-    let settled = timeout(STARTED, settle((plan, net), &street)).await;
-    let (tenants, mut owned) =
-        settled.unwrap_or_else(|late| Err(format!("R1: it does not start: {late}")))?;
+    let settled = timeout(STARTED, settle((plan, net), (&street, &hosts))).await;
+    let tenants = settled.unwrap_or_else(|late| Err(format!("R1: it does not start: {late}")))?;
 
     sleep_until(begun + STARTED).await;
     let send = |it: &ActorRef<Teller>| world::send(&plan.actors, plan.between(), it.clone());
@@ -100,27 +130,28 @@ async fn live((plan, net): (&Plan, &FaultNet), after: &mut After) -> Result<(), 
     let healed = plan.hosts.quiet_at().saturating_sub(STARTED);
     let (done, ()) = tokio::join!(town.performs(then, begun, &mut reigns), saboteur.work(healed));
     done?;
+    let is_dead = tenants.owned.borrow().is_none();
     for sender in senders {
-        if timeout(MOST, sender).await.is_err() {
+        if timeout(world::sent_within(&plan.actors, is_dead), sender).await.is_err() {
             after.actors.complaints.push("R1: a sender hangs".to_owned());
         }
     }
     sleep_until(begun + plan.hosts.quiet_at()).await;
-    world::last_words(&tenants.tellers, &mut after.actors).await;
+    world::last_words(tenants.survivors(), &mut after.actors).await;
     town::state(&reigns, &mut after.hosts).await?;
-    look((plan, &tenants), &mut owned, after).await;
-    end((plan, town), (tenants, owned, reigns), after).await
+    look((plan, &tenants), after).await;
+    end((plan, town), (tenants, reigns), after).await
 }
 
-async fn settle(
+async fn settle<'a>(
     (plan, net): (&Plan, &FaultNet),
-    street: &Street,
-) -> Result<(Tenants, ActorMesh<Probe>), String> {
+    (street, hosts): (&Street, &'a [Host]),
+) -> Result<Tenants<'a>, String> {
     let (seed, known) = (plan.hosts.seed, street.clone());
     let (owner, doors) = Client::start(seed, (net, client::SITE), move || known.known()).await?;
     let (peer, home) = (owner.proc().peer(), (owner.proc().peer(), doors));
     let (guest, _) = Client::start(seed, (net, GUEST), move || vec![home.clone()]).await?;
-    let spec = world::probes(&plan.actors)?.times(plan.hosts.times);
+    let spec = world::probes(&plan.actors)?;
     let procs = Arc::new(street.clone()) as Arc<dyn Procs>;
     while !owner.proc().has_way_to(procs.home().actor()) || !guest.has_met(peer) {
         sleep(Duration::from_millis(100)).await;
@@ -134,22 +165,18 @@ async fn settle(
         at.proc().spawn::<Teller>((number, seed, mesh.clone()))
     };
     let tellers = (0..plan.actors.n_senders).map(teller).collect();
-    Ok((Tenants { owner, guest, mesh, tellers, watchers }, owned))
+    let owned = RefCell::new(Some(owned));
+    Ok(Tenants { hosts, owner, owned, guest, mesh, tellers, watchers })
 }
 
 /// What there is before the end.
-async fn look((plan, tenants): (&Plan, &Tenants), owned: &mut ActorMesh<Probe>, after: &mut After) {
-    for _ in 0..town::ASKED_AGAIN {
-        match tenants.mesh.state(tenants.guest.proc()).await {
-            Ok(state) => after.actors.state = town::statuses(&state),
-            Err(error) => after.actors.complaints.push(format!("L7: there is no state: {error}")),
-        }
-        if !after.actors.state.iter().any(town::is_doubted) {
-            break;
-        }
-        sleep(Duration::from_secs(1)).await;
+async fn look((plan, tenants): (&Plan, &Tenants<'_>), after: &mut After) {
+    let owned = tenants.owned.take();
+    if let Some(mut owned) = owned {
+        state(tenants, &mut after.actors).await;
+        world::told(&mut owned).await;
+        _ = tenants.owned.replace(Some(owned));
     }
-    world::told(owned).await;
     let (alive, ended) = record::with(|it| (it.alive(), it.ended()));
     ledger::with(|it| {
         // Whom nobody was heard of is given up, whether it lives or not.
@@ -162,23 +189,38 @@ async fn look((plan, tenants): (&Plan, &Tenants), owned: &mut ActorMesh<Probe>, 
     });
 }
 
+/// What the controller of the mesh says that there is.
+async fn state(tenants: &Tenants<'_>, after: &mut judge::After) {
+    for _ in 0..town::ASKED_AGAIN {
+        match tenants.mesh.state(tenants.guest.proc()).await {
+            Ok(state) => after.state = town::statuses(&state),
+            Err(error) => after.complaints.push(format!("L7: there is no state: {error}")),
+        }
+        if !after.state.iter().any(town::is_doubted) {
+            break;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
 async fn end(
     (plan, town): (&Plan, Town<'_>),
-    (tenants, mut owned, reigns): (Tenants, ActorMesh<Probe>, Reigns),
+    (tenants, reigns): (Tenants<'_>, Reigns),
     after: &mut After,
 ) -> Result<(), String> {
-    let mut left = Some(reigns);
-    match plan.actors.ending {
-        Ending::Stop => {
+    let (mut left, mut owned) = (Some(reigns), tenants.owned.take());
+    match (plan.actors.ending, &mut owned) {
+        (Ending::Stop, Some(owned)) => {
             if timeout(MOST, owned.stop(Duration::from_secs(5))).await.is_err() {
                 after.actors.complaints.push("C1: the stop is not answered".to_owned());
             }
-            world::told(&mut owned).await;
+            world::told(owned).await;
             sleep(Duration::from_secs(5)).await;
             after.actors.is_closed = true;
         }
-        Ending::Drop => (),
-        Ending::Procs => {
+        // One whose owner has died has ended.
+        (Ending::Stop, None) | (Ending::Drop, _) => (),
+        (Ending::Procs, _) => {
             if let Some(reigns) = left.take() {
                 town.ends(reigns, &mut after.hosts).await?;
             }

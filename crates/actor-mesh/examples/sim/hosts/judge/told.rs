@@ -50,6 +50,7 @@ impl Case<'_> {
             (Status::Failed(cause), Some(How::Exit(code))) => {
                 code != 0 && cause.reason == Reason::Exit { code }
             }
+            (Status::Failed(cause), Some(How::Killed)) => is_kill(&cause.reason),
             (Status::Failed(cause), Some(How::Orphaned)) => cause.reason == Reason::Orphaned,
             (Status::Failed(cause), None) => {
                 cause.reason == Reason::LostByAgent && self.is_unknown_to_agent(told)
@@ -207,6 +208,11 @@ fn once<'a>(all: &'a [Told], id: &str, wrong: &mut Vec<String>) -> BTreeMap<(u64
         }
     }
     by_life
+}
+
+/// Whether somebody has killed it.
+pub(crate) const fn is_kill(reason: &Reason) -> bool {
+    matches!(reason, Reason::Signal { signal: 9, .. })
 }
 
 fn named(Told { epoch, rank, incarnation, .. }: &Told) -> String {

@@ -1,0 +1,92 @@
+//! `lives`: whether each rank has had the lives that it was to have, and answered in no other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mesh_core::Incarnation;
+
+use super::{After, Case, KNOWN_WITHIN, is_silent};
+use crate::ledger::{Ledger, Life, OF_LIVES, Send, Watcher};
+use crate::world::CULLED_WITHIN;
+
+impl Case<'_> {
+    /// H2, R1: who was given up answers nobody who knows, and takes nothing from him, whether it lives or not.
+    pub(super) fn given_up(&self, wrong: &mut Vec<String>) {
+        let Some(all) = self.ledger.watchers.get("all") else { return };
+        let silent = all.ends.iter().filter(|(_, end)| is_silent(&end.status));
+        let silent: BTreeMap<usize, Duration> =
+            silent.map(|((rank, _), end)| (*rank, end.at)).collect();
+        // A rank that sends may be cut off with those who do not know.
+        let sends = self.ledger.sends.iter().filter(|((sender, _), _)| *sender < OF_LIVES);
+        for (number, send) in sends.filter(|(_, send)| !self.is_after_death(send)) {
+            let is_late =
+                |rank: &&usize| silent.get(rank).is_some_and(|at| *at + KNOWN_WITHIN <= send.begun);
+            let answers = send.to.iter().filter(is_late).filter(|it| !send.errors.contains_key(it));
+            for rank in answers {
+                let Send { kind, begun, .. } = send;
+                wrong.push(format!(
+                    "H2: {kind} {number:?} at {begun:?} is taken by rank {rank}, which was given up"
+                ));
+            }
+        }
+    }
+
+    /// RS1, RS3: no more begin again than may, and that it is not enough is told once, to all; if it is not, all that
+    /// can begin again do.
+    pub(super) fn restarts(&self, after: &After, wrong: &mut Vec<String>) {
+        if self.ledger.died_at.is_some() {
+            return;
+        }
+        let Ledger { promises, escalations, watchers, .. } = self.ledger;
+        let n_promised = promises.values().filter(|is_promised| **is_promised).count();
+        let n_most = if self.plan.restarts { self.plan.max_restarts as usize } else { 0 };
+        if n_promised > n_most {
+            wrong.push(format!("RS3: {n_promised} are to begin again, and {n_most} may"));
+        }
+        if escalations.len() > 1 {
+            wrong.push(format!("RS3: it is told again: {escalations:?}"));
+        }
+        for escalation in escalations {
+            if n_promised < n_most {
+                wrong.push(format!("RS3: {escalation}, and {n_promised} of {n_most} were"));
+            }
+        }
+        for (name, Watcher { n_escalated, .. }) in watchers {
+            if *n_escalated != escalations.len() {
+                let n = escalations.len();
+                wrong.push(format!("RS3: {name} is told {n_escalated} times, the owner {n}"));
+            }
+        }
+        let is_left = |((rank, _), is_promised): &(&(usize, Incarnation), &bool)| {
+            !**is_promised && !after.homeless.contains(rank)
+        };
+        if self.plan.restarts && escalations.is_empty() {
+            let left = promises.iter().filter(is_left).map(|(life, _)| life);
+            wrong.extend(left.map(|life| format!("RS1: {life:?} does not begin again")));
+        }
+    }
+
+    /// C2, K2: those whose owner has died end too, and in time; K1: nobody begins before who was there has ended.
+    pub(super) fn orphaned(&self, wrong: &mut Vec<String>) {
+        let died_at = self.ledger.died_at;
+        for (rank, lives) in self.lives.iter().enumerate() {
+            for life in lives {
+                let until = died_at.map(|died_at| died_at.max(life.begun) + CULLED_WITHIN);
+                if until.is_some_and(|until| life.ended.is_none_or(|ended| ended > until)) {
+                    let Life { begun, ended, .. } = life;
+                    wrong.push(format!(
+                        "C2, K2: rank {rank} lives from {begun:?} to {ended:?}, its owner to {died_at:?}"
+                    ));
+                }
+            }
+            for (one, next) in lives.iter().zip(lives.iter().skip(1)) {
+                if one.ended.is_none_or(|ended| ended > next.begun) {
+                    let (begun, ended) = (next.begun, one.ended);
+                    wrong.push(format!(
+                        "K1: rank {rank} begins at {begun:?}, the life before ends at {ended:?}"
+                    ));
+                }
+            }
+        }
+    }
+}

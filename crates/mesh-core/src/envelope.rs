@@ -225,7 +225,8 @@ pub enum WhyUndelivered {
         "it is larger than a message to another process may be: send less, or raise the limit there and here"
     )]
     TooLarge,
-    /// Its process is gone, or cannot be reached any more: it may have been handled before that.
+    /// Its process is gone, or cannot be reached any more: it may have been handled before that. If it was not, and its
+    /// process is met again, it comes back once more, with what has become of it there.
     #[error(
         "its process is gone or cannot be reached any more; it may have been handled before that"
     )]

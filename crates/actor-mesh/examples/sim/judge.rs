@@ -187,6 +187,9 @@ impl<'a> Case<'a> {
                     (true, None, []) | (false, Some(_), []) | (false, None, [_]) => (),
                     // It may have been handled before.
                     (true, None, [WhyUndelivered::PeerLost]) => (),
+                    // It was not, and who was to handle it is met again: then it is said what has become of it.
+                    (false, None, [WhyUndelivered::PeerLost, why])
+                        if self.plan.is_cut && *why != WhyUndelivered::PeerLost => {}
                     (false, None, []) if may_be_lost => (),
                     (false, None, []) => wrong.push(format!("R2, R3: {what} is lost")),
                     (true, Some((_, error)), _) => {

@@ -27,6 +27,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// A mesh of processes that actors can be spawned on. It is used as the [`ProcMesh`] that it dereferences
 /// to. Dropping it ends the processes, so it is dropped after the meshes of actors that live there.
+///
+/// A mesh of actors whose processes are dropped before it loses all its ranks, and ends: they are told as failed with
+/// their processes, or, where nobody says any more what became of these, as timed out after their lease. What is sent
+/// to them meanwhile comes back as not delivered.
 #[derive(Debug)]
 pub struct Homes {
     mesh: ProcMesh,

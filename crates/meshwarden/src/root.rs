@@ -174,7 +174,8 @@ impl Root {
     }
 
     /// Starts `n_hosts` hosts in this process, each with a guard. Everything that runs on them ends
-    /// with them, and they end with this process.
+    /// with them: at [`close`](HostMesh::close), and when this process ends, however it does. Dropped, they are
+    /// there until no mesh of theirs is left.
     ///
     /// # Errors
     ///

@@ -211,9 +211,9 @@ impl HostMesh {
     }
 
     /// Ends the hosts and everything they run, and waits until nothing is left. Returns whether every
-    /// guard says so.
+    /// guard says so. Meshes that are still alive end with them.
     ///
-    /// Dropping the hosts does the same without waiting.
+    /// Hosts that are dropped end later: each mesh keeps its own, so they are there until none is left.
     pub async fn close(self) -> bool {
         let mut all_closed = true;
         let mut waiting = Vec::with_capacity(self.hosts.len());

@@ -104,7 +104,9 @@ where
         self
     }
 
-    /// How long the actors may take to be created; 30 s if nothing is said.
+    /// How long the actors may take to be created; 30 s if nothing is said. If some have not been by then, all are
+    /// stopped before the spawn returns: it kills after 2 s more who has not ended, and gives up after some seconds whoever
+    /// cannot be killed.
     #[must_use]
     pub fn ready_within(mut self, within: Duration) -> Self {
         self.ready_within = within;
@@ -396,6 +398,10 @@ impl<A: Actor> ActorMesh<A> {
 
     /// Stops every actor after the message that it handles, and kills those that have not ended after
     /// `grace`. Returns the state of all (C1). Others stop it by [`ActorMeshRef::stop`].
+    ///
+    /// An actor is killed at an `await` of its handler: one that keeps its thread, as in a loop or a call that blocks,
+    /// cannot be. This then returns all the same, with such ranks and the mesh as `Stopping`, and
+    /// [`next`](Self::next) waits until they have ended; what ends them is to stop their processes.
     ///
     /// # Errors
     ///

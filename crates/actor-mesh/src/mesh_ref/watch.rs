@@ -212,8 +212,8 @@ impl<A> ActorMeshRef<A> {
     }
 
     /// Stops the mesh, as its owner can: every actor ends after the message that it handles, and those that have not
-    /// after `grace` are killed. Returns the state of all (C1, L8). Whoever has a ref of the whole mesh may; one of a slice
-    /// stops nothing.
+    /// after `grace` are killed, unless they keep their thread, as at [`ActorMesh::stop`](crate::ActorMesh::stop). Returns
+    /// the state of all (C1, L8). Whoever has a ref of the whole mesh may; one of a slice stops nothing.
     ///
     /// # Cancellation
     ///

@@ -309,6 +309,7 @@
 //! RS3 restarts::the_intensity_is_one_within_a_period
 //! RS3 restarts::the_last_restarts_go_to_the_first_ranks
 //! RS3 restarts::too_many_clean_ends_escalate_too
+//! RS3 restarts::who_has_nowhere_to_begin_takes_no_restart_from_another
 //! RS3 strategies::a_failure_outside_of_a_round_extends_it
 //! RS3 strategies::a_lost_agent_of_lower_ranks_does_not_matter_to_the_rest
 //! RS3 strategies::a_member_that_timed_out_is_not_started_when_its_agent_comes_back

@@ -129,14 +129,14 @@ pub(crate) async fn known(table: &mut watch::Receiver<Table>) -> Option<Arc<Know
     table.now()
 }
 
-/// Waits for news of a mesh, and for no longer than this; also where there will be none any more.
-pub(crate) async fn news(table: &mut watch::Receiver<Table>, within: Duration) {
+/// Waits for news of a mesh, and for no longer than this; also where there will be none any more. Whether there are some.
+pub(crate) async fn news(table: &mut watch::Receiver<Table>, within: Duration) -> bool {
     let news = async {
         if table.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     };
-    _ = timeout(within, news).await.is_ok();
+    timeout(within, news).await.is_ok()
 }
 
 /// A rank that something can be sent to.

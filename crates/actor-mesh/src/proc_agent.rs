@@ -65,8 +65,8 @@ pub struct ProcAgent {
     hangs: Arc<Stalls>,
     milestones: mpsc::UnboundedSender<Lived>,
     will_say_again: bool,
-    /// When the keepers were told last what they know.
-    said_again: Instant,
+    /// When keepers are told again what they know.
+    say_again_at: Instant,
 }
 
 /// One life of one rank.
@@ -262,7 +262,7 @@ impl Actor for ProcAgent {
             hangs: Arc::default(),
             milestones,
             will_say_again: false,
-            said_again: Instant::now(),
+            say_again_at: lost::first_said_again(cx.id()),
         })
     }
 

@@ -307,6 +307,11 @@ impl Seen {
         self.incarnation
     }
 
+    /// Whether this life of it has ended, or another one has followed it.
+    pub(crate) fn is_past(&self, life: Incarnation) -> bool {
+        self.incarnation > life || self.incarnation == life && self.status.is_terminal()
+    }
+
     /// How a life of it has ended, if that was seen.
     pub(crate) fn end_of(&self, life: Incarnation) -> Option<Ended> {
         if self.incarnation == life {

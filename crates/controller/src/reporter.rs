@@ -123,7 +123,8 @@ impl<C: Controlled> Reporter<C> {
 
     /// Something was seen of a rank. Its number is greater than that of the report before it about the
     /// same incarnation (H1). A report of an older incarnation than the newest, or of a rank of
-    /// another agent, changes nothing.
+    /// another agent, changes nothing; nor does one that says what the newest does: it would tell ranks apart that are
+    /// alike (H8).
     ///
     /// Returns the waits that are over by it.
     pub fn report(
@@ -136,6 +137,7 @@ impl<C: Controlled> Reporter<C> {
         let generation = match self.newest.get(&rank) {
             _ if !self.ranks.contains(rank) => return Vec::new(),
             Some(newest) if newest.incarnation > incarnation => return Vec::new(),
+            Some(newest) if newest.says(incarnation, &report) => return Vec::new(),
             Some(newest) if newest.incarnation == incarnation => newest.generation.next(),
             Some(_) => Generation::FIRST,
             // That it is not known was the first report, if a poll has said so: it may arrive after this one.
@@ -267,7 +269,11 @@ impl<C: Controlled> Reporter<C> {
     }
 }
 
-impl<R: Clone> Newest<R> {
+impl<R: Clone + PartialEq> Newest<R> {
+    fn says(&self, incarnation: Incarnation, report: &R) -> bool {
+        self.incarnation == incarnation && self.report == *report
+    }
+
     fn update(&self, age: Duration) -> Update<R> {
         let Self { incarnation, generation, .. } = *self;
         Update { incarnation, generation, age, report: self.report.clone() }
@@ -383,8 +389,8 @@ mod tests {
         let mut now = at(9);
         for rank in (0..8).cycle().take(800) {
             // Two, one right after the other.
-            for _ in 0..2 {
-                reporter.report(Rank::new(rank), Incarnation::FIRST, now, Status::Running);
+            for status in [Status::Initializing, Status::Running] {
+                reporter.report(Rank::new(rank), Incarnation::FIRST, now, status);
                 assert!(reporter.send_due().is_some_and(|due| due <= now));
                 _ = reporter.take_unsent(now);
             }
@@ -435,6 +441,22 @@ mod tests {
         let polled = reporter.poll(at(7));
         let ages = [0, 1, 2].map(|rank| polled.get(Rank::new(rank)).map(|it| it.age.as_secs()));
         assert_eq!(ages, [Some(2), Some(0), Some(0)]);
+    }
+
+    /// H8: whoever repeats what it has said has nothing to send, and stays like its neighbours.
+    #[test]
+    fn what_is_known_is_not_reported_again() {
+        let mut reporter = reporter(2);
+        let both = [Rank::new(0), Rank::new(1)];
+        for rank in both {
+            reporter.report(rank, Incarnation::FIRST, at(1), Status::Running);
+        }
+        assert_eq!(reporter.take_unsent(at(1)).iter().count(), 2);
+        reporter.report(both[1], Incarnation::FIRST, at(2), Status::Running);
+        assert!(!reporter.has_unsent());
+        assert_eq!(reporter.poll(at(2)).runs().count(), 1);
+        reporter.report(both[1], Incarnation::FIRST.next(), at(3), Status::Running);
+        assert!(reporter.has_unsent(), "another life is something else");
     }
 
     fn waited(ask: u64, missing: RankSet) -> Waited {

@@ -54,7 +54,7 @@ pub(super) async fn cast<M: Message + Serialize>(
             biased;
             sent = &mut sent => return sent,
             // It may wait for room because of a process that is gone.
-            () = news(&mut table, GONE_AGAIN) => {
+            _ = news(&mut table, GONE_AGAIN) => {
                 let known = table.borrow_and_update().known.clone();
                 let gone = known.map(|known| known.gone()).unwrap_or_default();
                 if !gone.is_empty() {

@@ -120,9 +120,7 @@ impl<R> Gathering<R> {
         match outcome.map_err(judge) {
             Ok(reply) => self.settle(rank, Ok(reply)),
             Err((error, Certainty::Known)) => {
-                if matches!(error, RankError::Ended(_)) {
-                    self.ends.extend(self.place_of(rank).map(|place| self.asked[place].of));
-                }
+                self.note_end(rank, &error);
                 self.settle(rank, Err(error));
             }
             // Its end may be known by now, and says more; or it will be.
@@ -202,7 +200,16 @@ impl<R> Gathering<R> {
         let over = self.given_up.iter().filter(|(_, (at, _))| *at <= now);
         let over: Vec<_> = over.map(|(rank, (_, error))| (*rank, error.clone())).collect();
         for (rank, error) in over {
+            self.note_end(rank, &error);
             self.settle(rank, Err(error));
+        }
+    }
+
+    /// Whoever asks for it is told of an end that its controller may hear of only later.
+    fn note_end(&mut self, rank: Rank, error: &RankError) {
+        let asked = self.place_of(rank).and_then(|place| self.asked.get(place));
+        if matches!(error, RankError::Ended(_)) {
+            self.ends.extend(asked.map(|asked| asked.of));
         }
     }
 

@@ -101,9 +101,6 @@ impl<A> ActorMeshRef<A> {
         until: Progress,
         within: Duration,
     ) -> Result<Missing, WatchError> {
-        let deadline = deadline_after(within);
-        heard_of_ends(&self.view(from.origin().proc()), &self.region, deadline).await;
-        let within = deadline.saturating_duration_since(Instant::now());
         let controller = pin!(self.wait_by_controller(from, until, within));
         let agents = self.ask_agents(from, until, within);
         let agents = pin!(async { agents?.missing().await });
@@ -140,13 +137,15 @@ impl<A> ActorMeshRef<A> {
         within: Duration,
     ) -> Result<RankSet, WatchError> {
         let (ranks, deadline) = (self.region.ranks(), deadline_after(within));
+        let view = self.view(from.origin().proc());
+        heard_of_ends(&view, &self.region, deadline).await;
+        let within = deadline.saturating_duration_since(Instant::now());
         let request = MeshRequest::WaitRankStatus { ranks, until, within };
         match self.ask(from, request, within.saturating_add(ON_ITS_WAY)).await? {
             Reply::Waited { missing, state } => {
                 let lives = self.region.iter().filter(|base| !missing.contains(*base));
                 let life = |base| Some((base, state.ranks.get(base)?.incarnation));
                 let lives: Vec<_> = lives.filter_map(life).collect();
-                let view = self.view(from.origin().proc());
                 caught_up(&mut view.watch(), &lives, (until, deadline)).await;
                 let missing = missing.iter().filter_map(|base| self.region.rank_of_base(base));
                 Ok(RankSet::from_ranks(missing))

@@ -1,9 +1,10 @@
 //! `lost`: keepers that there is no way to, and what becomes of their actors (C2).
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use mesh_core::MeshId;
+use mesh_core::{ActorId, MeshId};
 use mesh_runtime::{Context, Failure, Handler, ReplyTo, Stop};
 use mesh_shape::Rank;
 use tokio::time::Instant;
@@ -35,12 +36,22 @@ pub(super) struct Cull {
     was_stopping: bool,
 }
 
+/// When keepers are told again for the first time what they know: another moment for each agent, so that they do not all
+/// come at once.
+pub(super) fn first_said_again(agent: ActorId) -> Instant {
+    let mut hasher = DefaultHasher::new();
+    agent.hash(&mut hasher);
+    let every = u64::try_from(SAID_AGAIN.as_millis()).unwrap_or(u64::MAX);
+    Instant::now() + Duration::from_millis(hasher.finish() % every)
+}
+
 impl ProcAgent {
     /// Ends the actors whose keeper there is no way to for too long, and says what is unsaid where there is one again.
     fn look_for_keepers(&mut self, cx: &mut Context<Self>) {
-        let is_time = self.said_again.elapsed() >= SAID_AGAIN;
+        let now = Instant::now();
+        let is_time = now >= self.say_again_at;
         if is_time {
-            self.said_again = Instant::now();
+            self.say_again_at = now + SAID_AGAIN;
         }
         let (mut changed, mut asked) = (Vec::new(), None);
         for (key, held) in &mut self.held {

@@ -8,7 +8,8 @@ use mesh_shape::{Rank, Region};
 
 use super::{Known, Table};
 
-/// The last life of each rank that an answer has said to have ended, for as long as nobody else has. Bound: the ranks.
+/// The last life of each rank that an answer has said to have ended: those of which the controller has said so too are
+/// forgotten when somebody waits. Bound: the ranks.
 #[derive(Debug, Default)]
 pub(crate) struct Ends(Mutex<BTreeMap<Rank, Incarnation>>);
 
@@ -20,6 +21,11 @@ impl Ends {
             let last = noted.entry(rank).or_insert(life);
             *last = life.max(*last);
         }
+    }
+
+    /// Whether this life of a rank has ended, or an earlier one than one that has.
+    pub(crate) fn has_ended(&self, rank: Rank, life: Incarnation) -> bool {
+        self.lock().get(&rank).is_some_and(|last| *last >= life)
     }
 
     /// Whether all of a slice have been heard of. Those are forgotten that have.
@@ -37,8 +43,5 @@ impl Ends {
 }
 
 fn is_heard(known: &Known, rank: Rank, life: Incarnation) -> bool {
-    let seen = known.seen(rank);
-    seen.is_some_and(|it| {
-        it.incarnation() > life || it.incarnation() == life && it.status.is_terminal()
-    })
+    known.seen(rank).is_some_and(|seen| seen.is_past(life))
 }

@@ -149,6 +149,24 @@ async fn who_has_waited_for_the_next_life_reaches_it() {
     }
 }
 
+/// L7: a wait has an answer where nobody says any more what becomes of the ranks, and none of them can be asked.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_what_nobody_tells_of_ends() {
+    let board = LocalTransport::default();
+    let (world, network, _doors) = world_and_guest("procs=2", &board).await;
+    let (mesh, guest) = (world.tools().await, network.proc().clone());
+    let tools = sent(mesh.mesh_ref());
+    assert_eq!(all(&soon(tools.call(&guest, Add(0))).await), [0, 10]);
+    let waits = tokio::spawn(async move { tools.wait(&guest, Progress::Ended, HOUR).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let begun = Instant::now();
+    (0..2).for_each(|rank| world.procs.crash(Rank::new(rank)));
+    drop(mesh);
+    let missing = soon(waits).await.expect("it does not panic");
+    assert!(missing.expect("it is known where they were").len() <= 2);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
 /// R3: what comes back names its rank.
 #[tokio::test]
 async fn an_actor_is_named_by_its_rank() {

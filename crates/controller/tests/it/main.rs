@@ -100,6 +100,7 @@
 //! H8 reporter::ranks_that_ended_well_are_one_run_of_a_poll
 //! H8 reporter::what_changes_at_once_is_sent_in_few_messages
 //! H8 restarts::restarts_that_are_due_together_come_in_rank_order
+//! H8 reporter::what_is_known_is_not_reported_again
 //! H8 waits::the_next_deadline_is_that_of_a_wait_that_is_kept
 //! H9 health::no_event_troubles_the_empty_mesh
 //! H9 health::the_empty_mesh_is_stopped_and_closed_at_once

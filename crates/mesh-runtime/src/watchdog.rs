@@ -140,9 +140,6 @@ impl LagProbe {
     }
 }
 
-/// How often the lag of a runtime is measured: each time one of its threads may have to be woken for it.
-const LAG_EVERY: Duration = Duration::from_millis(500);
-
 #[cfg(target_has_atomic = "64")]
 fn threads(user: &Handle) -> Threads {
     let metrics = user.metrics();
@@ -154,3 +151,6 @@ fn threads(user: &Handle) -> Threads {
 fn threads(_: &Handle) -> Threads {
     Threads::new()
 }
+
+/// How often the lag of a runtime is measured: each time one of its threads may have to be woken for it.
+const LAG_EVERY: Duration = Duration::from_millis(500);

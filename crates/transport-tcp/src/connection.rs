@@ -228,12 +228,7 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
         let next = link.next_write(number, std::mem::take(&mut has_waited));
         let is_written = match next {
             Write::Chunks(chunks) => write_or_leave(link, number, &mut writer, chunks).await,
-            Write::Wait | Write::WaitToAck(_) => {
-                let ack_within = match next {
-                    Write::WaitToAck(within) => Some(within),
-                    _ => None,
-                };
-                let owes_ack = ack_within.is_some();
+            Write::Wait { ack_within } => {
                 // Before it is parked: so it is told of all that happens then.
                 let told = link.to_write();
                 if !link.park(number, writer) {
@@ -253,8 +248,8 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
                 }
                 let Some((back, mut rest)) = link.unpark(number) else { return Ended::Left };
                 writer = back;
-                has_waited = is_silent && owes_ack;
-                if is_silent && !owes_ack && !rest.has_remaining() {
+                has_waited = is_silent && ack_within.is_some();
+                if is_silent && ack_within.is_none() && !rest.has_remaining() {
                     rest = ping().into();
                     link.asks();
                 }

@@ -83,10 +83,11 @@ struct State {
 pub(crate) enum Write {
     /// Write these.
     Chunks(Chunks),
-    /// Wait until there is something.
-    Wait,
-    /// The same, but not for longer than this: then the peer is to be told what has arrived.
-    WaitToAck(Duration),
+    /// Wait until there is something; where the peer is to be told what has arrived, for so long at most.
+    Wait {
+        /// How long.
+        ack_within: Option<Duration>,
+    },
     /// Say goodbye and close.
     Close,
     /// Another connection carries the session.
@@ -227,11 +228,15 @@ impl Link {
         let ack_within = session.ack_within();
         if may_wait && (session.owes_ack() || state.will_ack) {
             state.will_ack = true;
-            return Write::WaitToAck(ack_within);
+            return Write::Wait { ack_within: Some(ack_within) };
         }
         state.will_ack = false;
         let chunks = state.next_chunks(&self.metrics);
-        if chunks.has_remaining() { Write::Chunks(chunks) } else { Write::Wait }
+        if chunks.has_remaining() {
+            Write::Chunks(chunks)
+        } else {
+            Write::Wait { ack_within: None }
+        }
     }
 
     /// The task of a connection waits: others may write meanwhile. `false` if another connection carries the session.

@@ -174,8 +174,9 @@ impl Session {
         self.is_ack_urgent() || self.told.is_some_and(|told| handed > told.received)
     }
 
-    /// How long it may wait for an envelope to go with. A peer that waits for it does so when a session begins: what
-    /// it says next goes by another one, and must not overtake.
+    /// How long it may wait for an envelope to go with. Less while a session is young: a peer that says something before it
+    /// has the session for that waits for the last acknowledgement by this one, so that nothing overtakes. One that goes
+    /// over later, since it has lost the other session, waits longer, once.
     pub(crate) const fn ack_within(&self) -> Duration {
         if self.received < YOUNG { ACK_SOON } else { ACK_WITHIN }
     }

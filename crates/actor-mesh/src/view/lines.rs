@@ -141,17 +141,17 @@ impl Line {
     }
 
     /// When the first of those is given up that this number waits for; `None` if it has its turn. If not, `waker` is woken
-    /// when it may have.
-    fn waits_until(&mut self, number: u64, waker: &Waker) -> Option<Instant> {
+    /// when it may have; with the one that was to be woken before.
+    fn waits_until(&mut self, number: u64, waker: &Waker) -> Option<(Instant, Option<Waker>)> {
         let now = Instant::now();
         // Whichever of them: when the others have gone it may be the only one, and nobody polls it.
         let before = self.casts.range(..number).map(|(_, it)| it.until);
         let until = before.filter(|until| *until > now).min()?;
-        match self.casts.get_mut(&number) {
-            Some(own) => own.waker = Some(waker.clone()),
-            None => self.calls.entry(number).or_insert_with(|| waker.clone()).clone_from(waker),
-        }
-        Some(until)
+        let before = match self.casts.get_mut(&number) {
+            Some(own) => own.waker.replace(waker.clone()),
+            None => self.calls.insert(number, waker.clone()),
+        };
+        Some((until, before))
     }
 
     /// Who has its turn next.
@@ -164,12 +164,13 @@ impl Line {
 impl Turn {
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let until = {
+            // What a waker holds may end with it, and be such a turn: not under the lock.
+            let waits = {
                 let mut state = self.lines.lock();
                 let line = state.lines.get_mut(&self.pair);
                 line.and_then(|line| line.waits_until(self.number, cx.waker()))
             };
-            let Some(until) = until else { return Poll::Ready(()) };
+            let Some((until, _)) = waits else { return Poll::Ready(()) };
             // Then there is another first, or none.
             ready!(self.alarm.poll(until, cx));
         }

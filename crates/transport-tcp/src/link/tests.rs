@@ -158,7 +158,10 @@ fn what_is_being_delivered_is_not_acknowledged() {
         move || link.receive((number, Side::Dialled), &mut vec![data(0)])
     });
     has_begun.recv().unwrap();
-    assert_eq!((link.next_write(number, true), link.ack().received), (Write::Wait, 0));
+    assert_eq!(
+        (link.next_write(number, true), link.ack().received),
+        (Write::Wait { ack_within: None }, 0)
+    );
     go.send(()).unwrap();
     assert_eq!(reader.join().unwrap(), Ok(true));
     assert_eq!(link.ack().received, 1);
@@ -189,9 +192,9 @@ fn a_session_may_end_while_it_delivers() {
 async fn an_old_writer_takes_no_wake_up_from_the_new_one() {
     let (link, ..) = link();
     let old = link.connected(ACK, ACK).unwrap();
-    assert_eq!(link.next_write(old, false), Write::Wait);
+    assert_eq!(link.next_write(old, false), Write::Wait { ack_within: None });
     let new = link.connected(ACK, ACK).unwrap();
-    assert_eq!(link.next_write(new, false), Write::Wait);
+    assert_eq!(link.next_write(new, false), Write::Wait { ack_within: None });
     let mut cx = Context::from_waker(Waker::noop());
     let mut waits = [Box::pin(link.to_write()), Box::pin(link.to_write())];
     assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(&mut cx).is_pending()));
@@ -208,10 +211,10 @@ async fn an_old_writer_takes_no_wake_up_from_the_new_one() {
 async fn an_old_writer_that_waits_late_takes_no_wake_up_from_the_new_one() {
     let (link, ..) = link();
     let old = link.connected(ACK, ACK).unwrap();
-    assert_eq!(link.next_write(old, false), Write::Wait);
+    assert_eq!(link.next_write(old, false), Write::Wait { ack_within: None });
     let new = link.connected(ACK, ACK).unwrap();
     link.park(old, Box::new(tokio::io::sink()));
-    assert_eq!(link.next_write(new, false), Write::Wait);
+    assert_eq!(link.next_write(new, false), Write::Wait { ack_within: None });
     let mut cx = Context::from_waker(Waker::noop());
     let mut waits = [Box::pin(link.to_write()), Box::pin(link.to_write())];
     assert!(waits.iter_mut().all(|wait| wait.as_mut().poll(&mut cx).is_pending()));
@@ -295,17 +298,21 @@ fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
     assert!(!is_woken(&link));
     link.tell_of_arrivals(Asked::Again);
     assert!(is_woken(&link), "the peer is to be told soon");
-    assert!(matches!(link.next_write(number, false), Write::WaitToAck(_)));
+    assert!(matches!(link.next_write(number, false), Write::Wait { ack_within: Some(_) }));
     receive(1);
     assert!(!link.tell_of_arrivals(Asked::First) && !is_woken(&link), "it will be");
     let mut cx = Context::from_waker(Waker::noop());
     assert!(link.poll_send(&mut cx, &mut call()).is_ready());
     let Write::Chunks(chunks) = link.next_write(number, false) else { panic!("there is a call") };
     assert!(chunks.remaining() > ACK_BYTES + 64);
-    assert_eq!(link.next_write(number, false), Write::Wait, "it was told with the call");
+    assert_eq!(
+        link.next_write(number, false),
+        Write::Wait { ack_within: None },
+        "it was told with the call"
+    );
 
     receive(2);
-    assert!(matches!(link.next_write(number, false), Write::WaitToAck(_)));
+    assert!(matches!(link.next_write(number, false), Write::Wait { ack_within: Some(_) }));
     let Write::Chunks(chunks) = link.next_write(number, true) else { panic!("it has waited") };
     assert_eq!(chunks.remaining(), ACK_BYTES);
 }
@@ -323,7 +330,7 @@ fn no_timer_is_set_for_an_acknowledgement_that_an_answer_takes_along() {
     link.tell_of_arrivals(Asked::Again);
     assert!(!is_woken(&link), "whoever writes says it as well");
     assert!(matches!(link.next_write(number, false), Write::Chunks(_)));
-    assert_eq!(link.next_write(number, false), Write::Wait);
+    assert_eq!(link.next_write(number, false), Write::Wait { ack_within: None });
 }
 
 #[test]
@@ -344,7 +351,7 @@ async fn a_ping_is_answered_whether_the_writer_waits_or_not() {
     let number = link.connected(ACK, ACK).unwrap();
     link.answer_ping(number);
     assert_eq!(link.next_write(number, false), Write::Chunks(ping().into()));
-    assert_eq!(link.next_write(number, false), Write::Wait);
+    assert_eq!(link.next_write(number, false), Write::Wait { ack_within: None });
 
     let (ours, mut theirs) = tokio::io::duplex(64);
     link.park(number, Box::new(ours));
@@ -370,7 +377,7 @@ async fn a_peer_that_only_asks_is_owed_one_answer() {
         link.answer_ping(number);
     }
     assert_eq!(link.next_write(number, false), Write::Chunks(ping().into()));
-    assert_eq!(link.next_write(number, false), Write::Wait);
+    assert_eq!(link.next_write(number, false), Write::Wait { ack_within: None });
 }
 
 /// Room that is given back little by little, while others look for room to send, is told as well: whoever
@@ -384,9 +391,9 @@ fn room_that_is_given_back_is_told_whoever_sees_it_first() {
     let mut frames =
         (0..10).map(|seq| Frame::Data { seq, head: head(), body: vec![0; 100].into() }).collect();
     assert_eq!(link.receive((number, Side::Dialled), &mut frames), Ok(true));
-    assert!(matches!(link.next_write(number, false), Write::WaitToAck(_)));
+    assert!(matches!(link.next_write(number, false), Write::Wait { ack_within: Some(_) }));
     assert!(matches!(link.next_write(number, true), Write::Chunks(_)), "it is told what has come");
-    assert_eq!(link.next_write(number, false), Write::Wait);
+    assert_eq!(link.next_write(number, false), Write::Wait { ack_within: None });
 
     let mut cx = Context::from_waker(Waker::noop());
     let mut n_told = 0;

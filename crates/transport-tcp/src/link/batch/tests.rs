@@ -122,7 +122,7 @@ async fn who_writes_does_not_wait_for_who_sends() {
     let sender = lock(&link.sending);
     let Write::Chunks(chunks) = link.next_write(number, false) else { panic!("one waits no more") };
     assert!(chunks.has_remaining());
-    assert_eq!(link.next_write(number, false), Write::Wait);
+    assert_eq!(link.next_write(number, false), Write::Wait { ack_within: None });
     drop(sender);
     link.to_write().await;
     assert_eq!(written(&link, number), numbered(1..2), "it comes again");

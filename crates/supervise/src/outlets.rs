@@ -141,6 +141,11 @@ impl Outlets {
         gone
     }
 
+    /// Nothing is answered any more, which tells whoever has asked.
+    pub(crate) fn forget_questions(&mut self) {
+        self.questions.clear();
+    }
+
     pub(crate) fn tell_owner(&mut self, news: OwnerNews) {
         self.backlog.push(self.clock.queued(news));
         self.drain_backlog();
@@ -151,6 +156,11 @@ impl Outlets {
             let Some(news) = self.backlog.pop() else { return };
             permit.send(news);
         }
+    }
+
+    /// Whether a subscriber has lost messages and has not caught up.
+    pub(crate) fn is_anybody_lagging(&self) -> bool {
+        !self.lagging.is_empty()
     }
 
     /// Waits until a queue that was full has room. The owner is told what it has missed; a subscriber

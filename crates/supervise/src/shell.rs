@@ -10,7 +10,7 @@ use mesh_core::{
     StopReason, SubscriberId, Timestamp, Update,
 };
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use crate::clock::{Clock, Queued};
@@ -24,6 +24,9 @@ const EVENTS_BEFORE_TICK: usize = 256;
 
 /// How much news may wait for the owner before the loop keeps it.
 const OWNER_NEWS: usize = 64;
+
+/// How long subscribers that lag may take to make room for the last word.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// A controller that is set up and not yet running.
 #[derive(Debug)]
@@ -94,8 +97,9 @@ pub trait Trace<R>: Send {
 /// Sets up the loop of one mesh: returns how to talk to it, and the loop itself, to be run.
 ///
 /// The loop is to be spawned on the control thread. It ends when the owner has gone; then the agents
-/// are dropped, and with them the ranks that are left. A [`ControllerRef`] keeps nothing alive, and
-/// dropping every one of them ends nothing.
+/// are dropped, and with them the ranks that are left. What is left of the loop then takes at most five seconds
+/// more, so that subscribers that lag are told. A [`ControllerRef`] keeps nothing alive, and dropping every one of
+/// them ends nothing.
 ///
 /// # Cancellation
 ///
@@ -122,7 +126,7 @@ where
         _inbox: inbox.clone(),
         outlets: Outlets::new(news, clock),
         controller,
-        agents,
+        agents: Some(agents),
         clock,
         opening,
         trace,
@@ -139,7 +143,8 @@ where
 
 struct Shell<C: Controlled, A> {
     controller: Controller<C>,
-    agents: A,
+    /// `None` once the owner has gone: then nobody is ordered anything.
+    agents: Option<A>,
     answers: Answers<C::Report>,
     /// Keeps the inbox open: the loop lives as long as the owner, not as long as those who talk to it.
     _inbox: mpsc::Sender<Inbox<C::Report>>,
@@ -198,7 +203,23 @@ where
                 Woken::CaughtUp(id) => self.step(Event::Lagged(id)),
                 Woken::Due => self.tick(),
                 Woken::Told => (),
-                Woken::Abandoned => return self.step(Event::Abandoned),
+                Woken::Abandoned => break,
+            }
+        }
+        self.step(Event::Abandoned);
+        self.agents = None;
+        self.outlets.forget_questions();
+        // From now on it has ended, for all who ask.
+        drop(messages);
+        // A subscriber that does not read holds nobody up for longer.
+        _ = timeout(CAUGHT_UP_WITHIN, self.catch_up()).await.is_ok();
+    }
+
+    /// Tells whoever lags what it has missed, and the last word (N7).
+    async fn catch_up(&mut self) {
+        while self.outlets.is_anybody_lagging() {
+            if let Some(id) = self.outlets.room().await {
+                self.step(Event::Lagged(id));
             }
         }
     }
@@ -303,7 +324,9 @@ where
                     info!(mesh = %self.mesh_name(), %ranks, %incarnation, "starting again");
                 }
                 debug!(mesh = %self.mesh_name(), agent = %request.agent, order = ?request.order, "ask");
-                self.agents.perform(request, &self.answers);
+                if let Some(agents) = &mut self.agents {
+                    agents.perform(request, &self.answers);
+                }
             }
             Effect::Tell { to, event } => self.tell(to, event),
             Effect::TellOwner(failures) => {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use controller::{Config, Controller};
-use mesh_core::{Epoch, Interest, News, Status, StatusKind, Trouble};
+use mesh_core::{Epoch, Interest, MeshRequest, News, Progress, Status, StatusKind, Trouble};
 use mesh_shape::RankSet;
-use supervise::{Clock, Setup, Supervision, supervise};
+use supervise::{AskError, Clock, MeshEvents, Setup, Supervision, supervise};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{FakeAgents, Plain, crash, mesh, settle, spec};
+use crate::support::{FakeAgents, Mesh, Plain, crash, mesh, settle, spec};
 
 /// Longer than anything takes: whoever waits for more waits for ever.
 const HANGS: Duration = Duration::from_secs(3_600);
@@ -64,16 +64,67 @@ async fn a_slow_subscriber_lags_and_loses_no_end() {
 /// N7, K3: another controller takes over, and that is the last word to whoever has lagged, too.
 #[tokio::test(start_paused = true)]
 async fn a_slow_subscriber_loses_no_end_to_another_controller() {
-    const FAILED: usize = 400;
-    let mesh = mesh(FAILED + 1, Config::lan()).await;
-    let mut slow = mesh.controller.subscribe(Interest::Terminal, None).await.expect("it lives");
-    for rank in 0..FAILED {
+    let (mesh, slow) = mesh_with_a_slow_subscriber(LOST).await;
+    assert!(mesh.agent.refuse(9));
+    let last = Some(News::Trouble(Trouble::Replaced { by: Epoch::new(9) }));
+    assert_eq!(all_that_is_told(slow).await, (RankSet::from(0..LOST), last));
+    assert!(mesh.controller.subscribe(Interest::Terminal, None).await.is_err(), "and no more");
+}
+
+/// N7, N10, C2: the owner lets go, and that is the last word to whoever has lagged, too. Nobody else waits for that.
+#[tokio::test(start_paused = true)]
+async fn a_slow_subscriber_loses_no_end_to_an_owner_that_lets_go() {
+    for n_failed in [FULL, LOST] {
+        let (mesh, slow) = mesh_with_a_slow_subscriber(n_failed).await;
+        let (ranks, within) = (RankSet::from(0..n_failed + 1), Duration::from_secs(60));
+        let wait = MeshRequest::WaitRankStatus { ranks, until: Progress::Ended, within };
+        let (controller, dropped) = (mesh.controller.clone(), Instant::now());
+        let waiting = tokio::spawn(async move { controller.ask(wait).await });
+        settle().await;
+        drop(mesh.owner);
+        mesh.controller.ended().await;
+        assert!(mesh.agent.is_dropped());
+        assert_eq!(waiting.await.expect("it does not panic"), Err(AskError::Ended));
+        assert_eq!(mesh.controller.state().await, Err(AskError::Ended));
+        let last = Some(News::Trouble(Trouble::Abandoned));
+        assert_eq!(all_that_is_told(slow).await, (RankSet::from(0..n_failed), last));
+        mesh.task.await.expect("it does not panic");
+        assert_eq!(dropped.elapsed(), Duration::ZERO);
+    }
+}
+
+/// N7, C2: who does not read is not waited for.
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_does_not_read_is_given_up_with_the_mesh() {
+    let (mesh, _slow) = mesh_with_a_slow_subscriber(LOST).await;
+    let dropped = Instant::now();
+    drop(mesh.owner);
+    mesh.task.await.expect("it does not panic");
+    let waited = dropped.elapsed();
+    assert!(waited.abs_diff(Duration::from_secs(5)) < Duration::from_millis(5), "{waited:?}");
+}
+
+/// So many ends fill a queue, with the snapshot before them.
+const FULL: usize = 255;
+
+/// So many do not find room.
+const LOST: usize = 400;
+
+/// So many ranks have failed, one has not, and the subscriber has read nothing of it.
+async fn mesh_with_a_slow_subscriber(n_failed: usize) -> (Mesh, MeshEvents) {
+    let mesh = mesh(n_failed + 1, Config::lan()).await;
+    let slow = mesh.controller.subscribe(Interest::Terminal, None).await.expect("it lives");
+    for rank in 0..n_failed {
         mesh.agent.report([rank], &crash());
         settle().await;
     }
-    assert!(mesh.agent.refuse(9));
+    (mesh, slow)
+}
+
+/// Which ranks have failed, and what was said last.
+async fn all_that_is_told(mut events: MeshEvents) -> (RankSet, Option<News>) {
     let (mut failed, mut last) = (RankSet::new(), None);
-    while let Some(event) = timeout(HANGS, slow.next()).await.expect("the last word comes") {
+    while let Some(event) = timeout(HANGS, events.next()).await.expect("the last word comes") {
         match &event.news {
             News::Snapshot(all) => failed.extend(all.failed.iter().flat_map(|it| it.ranks.iter())),
             News::Changed(all) => failed.extend(all.iter().flat_map(|it| it.ranks.iter())),
@@ -81,9 +132,7 @@ async fn a_slow_subscriber_loses_no_end_to_another_controller() {
         }
         last = Some(event.news);
     }
-    assert_eq!(failed, RankSet::from(0..FAILED));
-    assert_eq!(last, Some(News::Trouble(Trouble::Replaced { by: Epoch::new(9) })));
-    assert!(mesh.controller.subscribe(Interest::Terminal, None).await.is_err(), "and no more");
+    (failed, last)
 }
 
 /// C2, N10: whoever has subscribed is told at once that the owner has let go, and not by silence; then nothing comes.

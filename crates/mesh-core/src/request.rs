@@ -87,9 +87,8 @@ impl Message for MeshRequest {
 /// Tell this port what happens in the mesh, first a snapshot (N5). The same port twice counts once, and
 /// keeps what it asked for first.
 ///
-/// Answered when it is taken, or with why it is not. The subscription ends with
-/// [`News::Closed`](crate::News::Closed) or [`Trouble::Replaced`](crate::Trouble::Replaced), with
-/// [`Unsubscribe`], or when the port is gone (N7).
+/// Answered when it is taken, or with why it is not. The subscription ends with the
+/// [last](crate::News::is_last) event, with [`Unsubscribe`], or when the port is gone (N7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribe {
     /// Who is to be told.

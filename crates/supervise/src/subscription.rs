@@ -10,8 +10,8 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::clock::{Clock, Queued};
 
-/// The events of one subscription, first a snapshot, last [`News::Closed`], or that [the owner](Trouble::Abandoned) or
-/// [the controller](Trouble::Replaced) is another one's or nobody's.
+/// The events of one subscription, first a snapshot, last [`News::Closed`], [`Trouble::Replaced`] or
+/// [`Trouble::Abandoned`].
 ///
 /// Dropping it unsubscribes; those of a port are found to be gone by the next event that nobody takes (N7), unless they
 /// [hold](Self::holding) what says so.

@@ -4,6 +4,7 @@
 //! dropped, and with it the agents and what they have started (C2). The actor only carries messages to
 //! the loop and news from it, and waits for none of them.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -15,15 +16,19 @@ use mesh_runtime::{
     Actor, ChildFailure, Context, Failure, Handler, Handlers, Port, ReplyTo, Stop, Undelivered,
     Verdict,
 };
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
-use crate::desk::Reception;
-use crate::shell::{Setup, supervise};
+use crate::desk::{LoopEnded, Reception};
+use crate::shell::{Setup, Supervision, supervise};
 
 /// A controller that answers over ports (L8). Spawn it on the control thread.
 ///
 /// It takes [`MeshRequest`], [`Subscribe`] and [`Unsubscribe`]. However it ends, the mesh ends with it. It
 /// ends when its owner is gone (C2): within a period of checks, if the owner's port was in this process or
-/// the session with its process is over; with the next news, if it is only the port that is gone.
+/// the session with its process is over; with the next news, if it is only the port that is gone. Then subscribers are
+/// told so, as the last event, and have five seconds to read it: it is the actor that waits for them, and not the end
+/// of the mesh.
 ///
 /// # Examples
 ///
@@ -61,6 +66,8 @@ use crate::shell::{Setup, supervise};
 /// ```
 pub struct ControllerActor<C: Controlled, A> {
     reception: Reception<C::Report>,
+    /// `None` once news have come back, and the owner has gone.
+    takes_news: Option<oneshot::Sender<Infallible>>,
     agents: PhantomData<fn(A)>,
 }
 
@@ -103,31 +110,38 @@ where
         cx: &mut Context<Self>,
     ) -> Result<Self, Failure> {
         let period = setup.controller.spec().config.times.check;
-        let (supervision, run) = supervise(setup);
-        let me = cx.me().clone();
+        let (Supervision { controller, owner: mut news, .. }, run) = supervise(setup);
         cx.attach(async move {
             run.await;
-            me.stop(Stop::Now);
             Ok(())
         });
-        let (mut news, deputy) = (supervision.owner, cx.deputy());
+        let (takes_news, come_back) = oneshot::channel::<Infallible>();
+        let (proc, deputy) = (cx.proc().clone(), cx.deputy());
         cx.attach(async move {
-            while let Some(news) = news.next().await {
-                owner.cast_aging(&deputy, news, OwnerNews::hold).await;
+            let tell = async {
+                while let Some(news) = news.next().await {
+                    owner.cast_aging(&deputy, news, OwnerNews::hold).await;
+                }
+                // The mesh has ended, and can still be asked.
+                std::future::pending::<()>().await;
+            };
+            // A mesh that has no news learns all the same that nobody would hear them.
+            let look = async {
+                while proc.has_way_to(owner.actor()) {
+                    sleep(period).await;
+                }
+            };
+            tokio::select! {
+                () = tell => (),
+                () = look => (),
+                _ = come_back => (),
             }
-            // The mesh has ended, and can still be asked; who drops `news` ends the loop.
-            std::future::pending().await
-        });
-        let (me, proc) = (cx.me().clone(), cx.proc().clone());
-        cx.attach(async move {
-            // A mesh that has no news learns all the same that nobody would hear them (C2).
-            while proc.has_way_to(owner.actor()) {
-                tokio::time::sleep(period).await;
-            }
-            me.stop(Stop::Now);
+            // That tells the loop: it lets go of the mesh, and everybody hears of it (C2, N10).
+            drop(news);
             Ok(())
         });
-        Ok(Self { reception: Reception::new(supervision.controller), agents: PhantomData })
+        let reception = Reception::open(controller, cx);
+        Ok(Self { reception, takes_news: Some(takes_news), agents: PhantomData })
     }
 
     /// A subscription that fails is over, and nothing else is (H7).
@@ -143,16 +157,29 @@ where
     async fn on_undelivered(
         &mut self,
         undelivered: Undelivered,
-        cx: &mut Context<Self>,
+        _: &mut Context<Self>,
     ) -> Result<(), Failure> {
         if undelivered.name == OwnerNews::NAME {
-            cx.stop(Stop::Now);
+            self.takes_news = None;
         }
         Ok(())
     }
 
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<MeshRequest>().takes::<Subscribe>().takes::<Unsubscribe>();
+    }
+}
+
+impl<C, A> Handler<LoopEnded> for ControllerActor<C, A>
+where
+    C: Controlled + Send + 'static,
+    C::Report: Send + 'static,
+    A: Agents<Report = C::Report> + Send + 'static,
+{
+    async fn handle(&mut self, _: LoopEnded, cx: &mut Context<Self>) -> Result<(), Failure> {
+        self.reception.carry().await;
+        cx.stop(Stop::Now);
+        Ok(())
     }
 }
 
@@ -167,7 +194,7 @@ where
         request: MeshRequest,
         _: &mut Context<Self>,
     ) -> Result<Reply, Failure> {
-        self.reception.order(request).await
+        Ok(self.reception.order(request).await)
     }
 
     async fn handle_call(
@@ -176,7 +203,8 @@ where
         reply: ReplyTo<Reply>,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        self.reception.ask(request, reply, cx).await
+        self.reception.ask(request, reply, cx).await;
+        Ok(())
     }
 }
 
@@ -191,7 +219,17 @@ where
         subscribe: Subscribe,
         cx: &mut Context<Self>,
     ) -> Result<Result<(), Refusal>, Failure> {
-        self.reception.subscribe(subscribe, cx).await
+        Ok(self.reception.subscribe(subscribe, cx).await.unwrap_or(Ok(())))
+    }
+
+    async fn handle_call(
+        &mut self,
+        subscribe: Subscribe,
+        reply: ReplyTo<Result<(), Refusal>>,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.reception.subscribe_for(subscribe, reply, cx).await;
+        Ok(())
     }
 }
 

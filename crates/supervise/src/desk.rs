@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::forwarder::{Forwarder, Forwarding, GoesOn};
-use crate::handle::{ControllerRef, Inbox, SUBSCRIBER_EVENTS};
+use crate::handle::{AskError, ControllerRef, Inbox, SUBSCRIBER_EVENTS};
 
 /// How long subscribers may take to read what was said last.
 const CARRIED_WITHIN: Duration = Duration::from_secs(5);
@@ -61,14 +61,7 @@ impl<R: Send + 'static> Actor for Desk<R> {
     type Params = ControllerRef<R>;
 
     async fn start(controller: ControllerRef<R>, cx: &mut Context<Self>) -> Result<Self, Failure> {
-        let (me, deputy, ended) = (cx.me().clone(), cx.deputy(), controller.clone());
-        cx.attach(async move {
-            ended.ended().await;
-            // If it does not take that, it is about to end.
-            _ = me.cast(&deputy, LoopEnded).await.is_ok();
-            Ok(())
-        });
-        Ok(Self(Reception::new(controller)))
+        Ok(Self(Reception::open(controller, cx)))
     }
 
     /// A subscription that fails is over, and nothing else is (H7).
@@ -86,7 +79,7 @@ impl<R: Send + 'static> Actor for Desk<R> {
 }
 
 /// The loop has ended.
-struct LoopEnded;
+pub(crate) struct LoopEnded;
 
 impl Message for LoopEnded {
     const NAME: &'static str = "meshwarden.desk.LoopEnded";
@@ -95,7 +88,7 @@ impl Message for LoopEnded {
 
 impl<R: Send + 'static> Handler<LoopEnded> for Desk<R> {
     async fn handle(&mut self, _: LoopEnded, cx: &mut Context<Self>) -> Result<(), Failure> {
-        self.0.carry(CARRIED_WITHIN).await;
+        self.0.carry().await;
         cx.stop(Stop::Now);
         Ok(())
     }
@@ -107,8 +100,7 @@ impl<R: Send + 'static> Handler<MeshRequest> for Desk<R> {
         request: MeshRequest,
         _: &mut Context<Self>,
     ) -> Result<Reply, Failure> {
-        // A controller that has ended does nothing, and that is no failure of whoever is about to follow it.
-        Ok(self.0.order(request).await.unwrap_or(Reply::Taken))
+        Ok(self.0.order(request).await)
     }
 
     async fn handle_call(
@@ -117,8 +109,7 @@ impl<R: Send + 'static> Handler<MeshRequest> for Desk<R> {
         reply: ReplyTo<Reply>,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        // If it has ended, the reply is dropped, which tells that.
-        _ = self.0.ask(request, reply, cx).await.is_ok();
+        self.0.ask(request, reply, cx).await;
         Ok(())
     }
 }
@@ -138,11 +129,7 @@ impl<R: Send + 'static> Handler<Subscribe> for Desk<R> {
         reply: ReplyTo<Result<(), Refusal>>,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        // If the controller has ended, the reply is dropped, which tells that.
-        if let Ok(taken) = self.0.subscribe(subscribe, cx).await {
-            // Whoever asked may have given up meanwhile.
-            _ = reply.send(taken).is_ok();
-        }
+        self.0.subscribe_for(subscribe, reply, cx).await;
         Ok(())
     }
 }
@@ -159,6 +146,8 @@ impl<R: Send + 'static> Handler<Unsubscribe> for Desk<R> {
 }
 
 /// Takes questions and subscriptions for a loop, in the name of the actor that has it.
+///
+/// A controller that has ended does nothing, and that is no failure of the actor, which is about to follow it.
 pub(crate) struct Reception<R> {
     controller: ControllerRef<R>,
     /// One for each port that is told. Bound: the limit of the machine for subscribers.
@@ -187,15 +176,26 @@ impl Drop for Subscribed {
 }
 
 impl<R: Send + 'static> Reception<R> {
-    pub(crate) const fn new(controller: ControllerRef<R>) -> Self {
+    /// The actor is told when the loop has ended: then it is to [carry](Self::carry), and to stop.
+    pub(crate) fn open<A: Handler<LoopEnded>>(
+        controller: ControllerRef<R>,
+        cx: &mut Context<A>,
+    ) -> Self {
+        let (me, deputy, ended) = (cx.me().clone(), cx.deputy(), controller.clone());
+        cx.attach(async move {
+            ended.ended().await;
+            // If it does not take that, it is about to end.
+            _ = me.cast(&deputy, LoopEnded).await.is_ok();
+            Ok(())
+        });
         Self { controller, subscriptions: BTreeMap::new() }
     }
 
     /// Hands on a request that nobody waits for.
-    pub(crate) async fn order(&self, request: MeshRequest) -> Result<Reply, Failure> {
+    pub(crate) async fn order(&self, request: MeshRequest) -> Reply {
         let (answer, _) = oneshot::channel();
-        self.controller.send(Inbox::Ask { request, answer }).await?;
-        Ok(Reply::Taken)
+        _ = self.controller.send(Inbox::Ask { request, answer }).await.is_ok();
+        Reply::Taken
     }
 
     /// Hands the question to the loop, in the order of arrival, and does not wait for what it says (L2).
@@ -204,9 +204,12 @@ impl<R: Send + 'static> Reception<R> {
         request: MeshRequest,
         mut reply: ReplyTo<Reply>,
         cx: &mut Context<A>,
-    ) -> Result<(), Failure> {
+    ) {
         let (answer, answered) = oneshot::channel();
-        self.controller.send(Inbox::Ask { request, answer }).await?;
+        if self.controller.send(Inbox::Ask { request, answer }).await.is_err() {
+            // The reply is dropped, which tells that it has ended.
+            return;
+        }
         cx.attach(async move {
             tokio::select! {
                 biased;
@@ -222,14 +225,16 @@ impl<R: Send + 'static> Reception<R> {
             }
             Ok(())
         });
-        Ok(())
     }
 
+    /// # Errors
+    ///
+    /// [`AskError::Ended`] if the controller has ended.
     pub(crate) async fn subscribe<A: Actor>(
         &mut self,
         Subscribe { to, interest, region }: Subscribe,
         cx: &mut Context<A>,
-    ) -> Result<Result<(), Refusal>, Failure> {
+    ) -> Result<Result<(), Refusal>, AskError> {
         self.subscriptions.retain(|_, subscribed| !subscribed.carries.is_closed());
         if let Some(subscribed) = self.subscriptions.get(&to) {
             if subscribed.forwarder.call(cx, GoesOn).await.is_ok() {
@@ -242,7 +247,7 @@ impl<R: Send + 'static> Reception<R> {
         let (taken, is_taken) = oneshot::channel();
         self.controller.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
         // The loop answers at its next step.
-        if let Err(refusal) = is_taken.await? {
+        if let Err(refusal) = is_taken.await.or(Err(AskError::Ended))? {
             return Ok(Err(refusal));
         }
         let (carries, carried) = oneshot::channel();
@@ -253,15 +258,29 @@ impl<R: Send + 'static> Reception<R> {
         Ok(Ok(()))
     }
 
+    /// The same for somebody who waits.
+    pub(crate) async fn subscribe_for<A: Actor>(
+        &mut self,
+        subscribe: Subscribe,
+        reply: ReplyTo<Result<(), Refusal>>,
+        cx: &mut Context<A>,
+    ) {
+        // If the controller has ended, the reply is dropped, which tells that.
+        if let Ok(taken) = self.subscribe(subscribe, cx).await {
+            // Whoever asked may have given up meanwhile.
+            _ = reply.send(taken).is_ok();
+        }
+    }
+
     /// Waits until all that was said before the end of the loop has been carried (N4).
-    async fn carry(&mut self, within: Duration) {
+    pub(crate) async fn carry(&mut self) {
         let carried = async {
             for subscribed in self.subscriptions.values_mut() {
                 subscribed.carries.closed().await;
             }
         };
         // A subscriber that does not read holds nobody up for longer.
-        _ = timeout(within, carried).await.is_ok();
+        _ = timeout(CARRIED_WITHIN, carried).await.is_ok();
     }
 
     pub(crate) async fn unsubscribe(&mut self, from: PortRef<MeshEvent>) {

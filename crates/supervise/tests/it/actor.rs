@@ -6,7 +6,7 @@ use std::time::Duration;
 use controller::{Config, Controller};
 use mesh_core::{
     End, Interest, Lane, MeshEvent, MeshPhase, MeshRequest, MeshState, News, OwnerNews, PortRef,
-    Progress, Refusal, Reply, Status, Subscribe, Transport, Unsubscribe,
+    Progress, Refusal, Reply, Status, Subscribe, Transport, Trouble, Unsubscribe,
 };
 use mesh_runtime::{ActorRef, LocalTransport, Port, PortReceiver, Proc, Stop};
 use mesh_shape::{RankSet, Region, extent};
@@ -14,6 +14,7 @@ use supervise::{Clock, ControllerActor, ControllerParams, MeshEvents, Owner, Set
 
 use crate::support::{Fake, FakeAgents, Plain, crash, settle, spec};
 
+mod abandoned;
 mod returns;
 
 /// A mesh of fake ranks whose controller is an actor, and who talks to it.
@@ -430,7 +431,7 @@ async fn a_controller_that_falls_silent_is_told_of_by_the_port() {
     transport.cut(mesh.proc.id());
     let begun = tokio::time::Instant::now();
     let lost = events.next().await.expect("silence is told");
-    assert_eq!(lost.news, News::Trouble(mesh_core::Trouble::ControllerLost));
+    assert_eq!(lost.news, News::Trouble(Trouble::ControllerLost));
     let waited = begun.elapsed();
     assert!(
         waited.abs_diff(Config::lan().times.check * 3) < Duration::from_millis(10),

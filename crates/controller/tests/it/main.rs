@@ -378,6 +378,8 @@
 //! K3 model::no_history_breaks_an_invariant
 //! E2 agents::the_chain_of_causes_reaches_the_owner_as_it_was_said
 //! N10 adoption::a_mesh_that_its_owner_lets_go_of_is_over_for_all_who_have_subscribed
+//! N10 model::no_history_breaks_an_invariant
+//! N10 model::the_histories_get_to_an_owner_that_lets_go
 //! N10 watchdog::a_controller_is_lost_after_three_periods_that_this_side_was_awake
 //! N10 watchdog::any_message_ends_a_silence
 //! N10 watchdog::nothing_is_missed_before_a_promise_and_after_the_last_word

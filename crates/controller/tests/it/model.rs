@@ -140,10 +140,26 @@ fn the_histories_get_to_a_timeout_in_a_round() {
     assert!(n_lost >= 3, "in {n_lost} of {HISTORIES} histories");
 }
 
+/// N10: what the model says of a mesh whose owner has let go of it is said of some, and of who subscribes to them.
+#[test]
+fn the_histories_get_to_an_owner_that_lets_go() {
+    const HISTORIES: usize = 64;
+    let mut runner = TestRunner::deterministic();
+    let histories = (plan(), deeds(60));
+    let mut n_watched = 0;
+    for _ in 0..HISTORIES {
+        let (plan, deeds) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
+        let world = world_after(&plan, deeds).expect("no history breaks an invariant");
+        let is_watched = world.watches.len() > 1 && world.naive.stage == Stage::Abandoned;
+        n_watched += usize::from(is_watched);
+    }
+    assert!(n_watched >= 2, "in {n_watched} of {HISTORIES} histories");
+}
+
 proptest! {
     #![proptest_config(times(4))]
 
-    /// H1 to H7, N1 to N6, L2, L6 to L8, RS1 to RS3, C1, K1, K3: whatever happens, in whatever order.
+    /// H1 to H7, N1 to N6, N10, L2, L6 to L8, RS1 to RS3, C1, K1, K3: whatever happens, in whatever order.
     #[test]
     fn no_history_breaks_an_invariant(plan in plan(), deeds in deeds(60)) {
         let mut world = world_after(&plan, deeds)?;
@@ -151,7 +167,7 @@ proptest! {
         let grace_ms = 1_000;
         world.do_deed(Deed::Ask { ask: 99, question: Question::Stop { grace_ms } })?;
         world.pass(world.now + Duration::from_secs(120))?;
-        prop_assert!(matches!(world.naive.stage, Stage::Closed | Stage::Replaced));
+        prop_assert!(world.naive.stage.is_over());
         prop_assert_eq!(world.mesh.next_deadline(), None);
         prop_assert!(!world.naive.has_waits(), "nobody waits");
         let told = world.watches.values().all(|watch| watch.is_closed() || watch.is_let_go());

@@ -62,6 +62,8 @@ pub(super) enum Deed {
     Withdraw {
         ask: u64,
     },
+    /// The owner lets go of the mesh.
+    Abandon,
     /// At this moment, whether it is due or not.
     Tick,
     /// Time passes, and deadlines are kept.
@@ -109,8 +111,15 @@ pub(super) struct Deeds(pub(super) Vec<Deed>);
 pub(super) fn deeds(max: usize) -> impl Strategy<Value = Deeds> {
     let start =
         prop_oneof![8 => Just(Some(Deed::Open)), 3 => Just(Some(Deed::Adopt)), 1 => Just(None)];
-    (start, prop::collection::vec(deed(), 0..max))
-        .prop_map(|(start, deeds)| Deeds(start.into_iter().chain(deeds).collect()))
+    (start, prop::collection::vec(deed(), 0..max), end())
+        .prop_map(|(start, deeds, end)| Deeds(start.into_iter().chain(deeds).chain(end).collect()))
+}
+
+/// Few owners let go of their meshes; whatever happens then is to do nothing.
+fn end() -> impl Strategy<Value = Vec<Deed>> {
+    let abandoned = prop::collection::vec(deed(), 0..20)
+        .prop_map(|deeds| std::iter::once(Deed::Abandon).chain(deeds).collect());
+    prop_oneof![7 => Just(Vec::new()), 1 => abandoned]
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -263,6 +272,7 @@ impl fmt::Display for Deed {
             Self::Lag { id } => write!(f, "subscriber {id} has lagged"),
             Self::Ask { ask, question } => write!(f, "ask {ask}: {question:?}"),
             Self::Withdraw { ask } => write!(f, "ask {ask} is withdrawn"),
+            Self::Abandon => f.write_str("the owner lets go"),
             Self::Tick => f.write_str("tick"),
             Self::Pass { ms } => write!(f, "{ms} ms pass"),
             Self::Lose { rank, agent } => {

@@ -23,6 +23,18 @@ pub(super) enum Stage {
     Stopping,
     Closed,
     Replaced,
+    Abandoned,
+}
+
+impl Stage {
+    /// Another controller has taken over, or the owner has gone.
+    pub(super) const fn is_let_go(self) -> bool {
+        matches!(self, Self::Replaced | Self::Abandoned)
+    }
+
+    pub(super) const fn is_over(self) -> bool {
+        matches!(self, Self::Closed) || self.is_let_go()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -198,7 +210,7 @@ impl Naive {
                     self.on_tick(mesh.check_due());
                 }
             }
-            // The last is not among the deeds: nothing comes after it.
+            Event::Abandoned if self.is_watching() => self.rest(Stage::Abandoned),
             Event::Opened
             | Event::Adopted
             | Event::Subscribed(_)
@@ -275,14 +287,15 @@ impl Naive {
 
     /// Nothing is watched any more.
     fn rest(&mut self, stage: Stage) {
-        for ask in self.stop.take().into_iter().flat_map(|stop| stop.asked_by) {
-            let is_replaced = stage == Stage::Replaced;
-            let answer = if is_replaced { Answered::Refused } else { Answered::State };
-            self.answers.push((ask, answer));
-        }
-        if stage == Stage::Replaced {
-            let waits = std::mem::take(&mut self.waits);
-            self.answers.extend(waits.into_iter().map(|wait| (wait.ask, Answered::Refused)));
+        let stops = self.stop.take().into_iter().flat_map(|stop| stop.asked_by);
+        match stage {
+            Stage::Replaced => {
+                let waits = std::mem::take(&mut self.waits).into_iter().map(|wait| wait.ask);
+                self.answers.extend(stops.chain(waits).map(|ask| (ask, Answered::Refused)));
+            }
+            // Whoever carried the answers has gone with the owner.
+            Stage::Abandoned => self.waits.clear(),
+            _ => self.answers.extend(stops.map(|ask| (ask, Answered::State))),
         }
         (self.stage, self.poll_sent, self.settle) = (stage, None, None);
         self.restarts.cancel();

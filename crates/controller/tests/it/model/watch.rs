@@ -34,6 +34,8 @@ enum LastWord {
     Closed,
     /// Another controller has taken over.
     Replaced,
+    /// The owner has gone.
+    Abandoned,
 }
 
 /// One subscriber: what it knows from what it was told alone.
@@ -81,7 +83,7 @@ impl Watch {
     }
 
     pub(super) const fn is_let_go(&self) -> bool {
-        matches!(self.last, Some(LastWord::Replaced))
+        matches!(self.last, Some(LastWord::Replaced | LastWord::Abandoned))
     }
 
     pub(super) const fn take_heartbeat(&mut self) -> bool {
@@ -93,7 +95,7 @@ impl Watch {
         let is_snapshot = matches!(event.news, News::Snapshot(_));
         let may_hear = match self.last {
             None => true,
-            Some(LastWord::Closed | LastWord::Replaced) => self.lagging,
+            Some(LastWord::Closed | LastWord::Replaced | LastWord::Abandoned) => self.lagging,
         };
         prop_assert!(may_hear, "nothing after {:?}: {:?}", self.last, event);
         let expected = match self.seq {
@@ -123,6 +125,7 @@ impl Watch {
             News::Trouble(Trouble::Replaced { .. }) => {
                 self.last = Some(LastWord::Replaced);
             }
+            News::Trouble(Trouble::Abandoned) => self.last = Some(LastWord::Abandoned),
             News::Trouble(_) | News::Escalated(_) | News::Stopping { .. } => (),
         }
         Ok(())

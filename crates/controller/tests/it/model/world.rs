@@ -112,6 +112,7 @@ impl World {
             }
             Deed::Ask { ask, question } => asked(ask, self.request(question)),
             Deed::Withdraw { ask } => Event::Withdrawn(AskId::new(ask)),
+            Deed::Abandon => Event::Abandoned,
             Deed::Tick => Event::Tick,
             Deed::Pass { ms } => return self.pass(self.now + Duration::from_millis(ms)),
             Deed::Lose { rank, agent } => {
@@ -235,8 +236,9 @@ impl World {
             let mut watches = self.watches.values_mut();
             prop_assert!(watches.all(Watch::take_heartbeat), "a heartbeat at each check");
         }
-        let is_over = matches!(self.naive.stage, Stage::Closed | Stage::Replaced);
-        prop_assert_eq!(out.n_finishes, usize::from(is_over && stage != self.naive.stage), "L6");
+        self.check_silence(&out, stage)?;
+        let finishes = matches!(self.naive.stage, Stage::Closed | Stage::Replaced);
+        prop_assert_eq!(out.n_finishes, usize::from(finishes && stage != self.naive.stage), "L6");
         self.check_deadlines()?;
         Ok(effects)
     }
@@ -381,10 +383,19 @@ impl World {
         Ok(ranks.iter().map(|rank| (rank.index(), life)).collect())
     }
 
-    /// K3: a controller that was replaced has told everybody.
+    /// K3, N10: a controller that was replaced or has no owner has told everybody.
     fn check_let_go(&self) -> TestCaseResult {
-        if self.naive.stage == Stage::Replaced {
+        if self.naive.stage.is_let_go() {
             prop_assert!(self.watches.values().all(Watch::is_let_go));
+        }
+        Ok(())
+    }
+
+    /// C2: without an owner nothing is ordered, and nobody is told of ranks; what is asked is answered.
+    fn check_silence(&self, out: &Out, before: Stage) -> TestCaseResult {
+        if self.naive.stage == Stage::Abandoned {
+            prop_assert!(out.asks.is_empty() && out.told.is_empty(), "no orders, no failures");
+            prop_assert!(before == Stage::Abandoned || out.answers.is_empty(), "nobody waits");
         }
         Ok(())
     }

@@ -57,11 +57,10 @@ impl Naive {
         if is_waiting {
             return;
         }
-        let is_replaced = self.stage == Stage::Replaced;
         let answer = match request {
             MeshRequest::GetState => Some(Answered::State),
             MeshRequest::GetSubscriberCount => Some(Answered::Subscribers(self.n_subscribers)),
-            _ if is_replaced => Some(Answered::Refused),
+            _ if self.stage.is_let_go() => Some(Answered::Refused),
             MeshRequest::CreateOrUpdate { region, restart } => {
                 Some(self.on_update(region.size(), *restart))
             }

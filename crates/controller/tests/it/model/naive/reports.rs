@@ -13,8 +13,7 @@ impl Naive {
             }
             Answer::Lost { .. } => (),
             Answer::Refused { agent, obeyed } => {
-                let is_over = agent.index() >= self.agents.len()
-                    || matches!(self.stage, Stage::Closed | Stage::Replaced);
+                let is_over = agent.index() >= self.agents.len() || self.stage.is_over();
                 if *obeyed > mesh_core::Epoch::FIRST && !is_over {
                     self.rest(Stage::Replaced);
                 }
@@ -47,7 +46,7 @@ impl Naive {
     fn on_beat(&mut self, agent: usize, life: u64, beat: u64) {
         let is_heard = agent < self.agents.len() && self.agents[agent].life <= Some(life);
         _ = self.hear(agent, life);
-        if is_heard && !matches!(self.stage, Stage::Closed | Stage::Replaced) {
+        if is_heard && !self.stage.is_over() {
             let agent_now = &mut self.agents[agent];
             agent_now.newest_beat = agent_now.newest_beat.max(Some(beat));
             self.orders.renew = agent_now.newest_beat.map(|beat| (agent, life, beat));
@@ -57,7 +56,7 @@ impl Naive {
     /// The agent lives, if this life of it may speak; returns its ranks.
     fn hear(&mut self, agent: usize, life: u64) -> Vec<usize> {
         let is_stale = self.agents.get(agent).is_none_or(|agent| agent.life > Some(life));
-        if is_stale || self.stage == Stage::Replaced {
+        if is_stale || self.stage.is_let_go() {
             return Vec::new();
         }
         let ranks = self.agents[agent].ranks.clone();

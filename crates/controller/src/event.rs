@@ -38,8 +38,8 @@ pub enum Event<R> {
     },
     /// Who asked has gone and wants no answer. An unknown one: no change.
     Withdrawn(AskId),
-    /// The owner has gone, and with it whoever stepped this: what is left of the mesh ends by what it is held by (C2).
-    /// Everybody who has subscribed is told, and nothing happens any more.
+    /// The owner has gone: what is left of the mesh ends by what it is held by (C2), and whoever steps this ends as well.
+    /// Everybody who has subscribed is told, and nothing happens any more; only who has lagged is to be told after it.
     Abandoned,
     /// Time has passed: the deadline that [`next_deadline`](crate::Controller::next_deadline) named
     /// may have come. Earlier: no change.

@@ -161,7 +161,7 @@ impl<C: Controlled> Controller<C> {
     }
 
     /// The owner has gone: whoever has subscribed is not to find that out by silence (N10). Questions that wait are the
-    /// shell's, which ends with this.
+    /// shell's, which forgets them.
     pub(super) fn on_abandoned(&mut self, effects: &mut Vec<Effect>) {
         if self.life == Life::New || self.life.is_over() {
             return;

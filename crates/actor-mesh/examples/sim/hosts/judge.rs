@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller::Times;
-use mesh_core::{Reason, Status};
+use mesh_core::{Reason, Stall, Status};
 
 use super::plan::{Last, Plan};
 use super::record::{Crash, How, Life, Of, Record, Reign, Told};
@@ -194,13 +194,16 @@ impl Case<'_> {
 
     /// H7, RS1: what lives is said to live, and what has failed and is to be started again does.
     fn state(&self, after: &After, wrong: &mut Vec<String>) {
+        let held_back = self.record.held_back();
         for (rank, status) in after.state.iter().enumerate() {
             let last = self.record.lives.iter().rev().find(|life| life.rank == rank);
             // How it ended when it all ended is another matter.
             let ended = |life: &Life| life.ended.filter(|(at, _)| *at < self.quiet_from());
             let is_right = match last.map(ended) {
-                // Of a host that is gone every rank has ended.
-                _ if self.crash_of(rank).is_some() => status.is_terminal(),
+                // Of a host that is gone every rank has ended, or is what the kernel has said last (H4).
+                _ if self.crash_of(rank).is_some() => {
+                    status.is_terminal() || is_suspended(status) && held_back.contains(&rank)
+                }
                 Some(None) => *status == Status::Running,
                 // Of an agent that was given up nobody starts any.
                 _ if matches!(status, Status::Timeout { .. }) => true,
@@ -236,6 +239,11 @@ impl Case<'_> {
             wrong.push(format!("C2: {} tasks are left after a minute", after.n_tasks_left));
         }
     }
+}
+
+/// Whether the kernel says that it is suspended.
+pub(crate) const fn is_suspended(status: &Status) -> bool {
+    matches!(status, Status::Stalled(Stall::Suspended { .. }))
 }
 
 /// Nobody comes any more.

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
-use mesh_core::{AgentId, Answer, BeatSeq, Incarnation, Status};
+use mesh_core::{AgentId, Answer, BeatSeq, Incarnation, Stall, Status};
 
 use crate::ledger;
 
@@ -30,6 +31,9 @@ pub(crate) struct Record {
     /// Of which lives of a rank a controller knows, and since when: it has ordered or announced them, or an agent has
     /// told of them.
     pub(crate) known: BTreeMap<(u64, usize), BTreeMap<Incarnation, Duration>>,
+    /// Of which lives each controller has told that they are suspended, and not since that they go on
+    /// or have ended, if not by arithmetic.
+    suspended: BTreeSet<(u64, Of)>,
     /// When each beat was sent, by its host and number.
     beats: BTreeMap<(usize, BeatSeq), Duration>,
     n_steps: usize,
@@ -92,6 +96,8 @@ pub(crate) struct Reign {
 pub(crate) struct Crash {
     pub(crate) host: usize,
     pub(crate) at: Duration,
+    /// Those that are on it.
+    pub(crate) ranks: Range<usize>,
     /// Who lived there.
     pub(crate) lives: Vec<Of>,
 }
@@ -181,6 +187,31 @@ impl Record {
     pub(crate) fn knows(&mut self, epoch: u64, (rank, incarnation): Of) {
         let lives = self.known.entry((epoch, rank)).or_default();
         _ = lives.entry(incarnation).or_insert_with(now);
+    }
+
+    /// A controller tells how a life is.
+    pub(crate) fn tells(&mut self, epoch: u64, of: Of, status: &Status) {
+        match status {
+            Status::Stalled(Stall::Suspended { .. }) => _ = self.suspended.insert((epoch, of)),
+            Status::Running | Status::Stopped | Status::Failed(_) => {
+                _ = self.suspended.remove(&(epoch, of));
+            }
+            _ => (),
+        }
+    }
+
+    /// H4: evidence of the kernel that a process is suspended holds back that it is given up. If its host has died after
+    /// that, nobody says more of it: for this controller it stays suspended, until the mesh is stopped or let go.
+    pub(crate) fn is_held_back(&self, epoch: u64, of: Of) -> bool {
+        let has_died = self.crashes.iter().any(|crash| crash.ranks.contains(&of.0));
+        has_died && self.suspended.contains(&(epoch, of))
+    }
+
+    /// The ranks that the last controller cannot give up.
+    pub(crate) fn held_back(&self) -> BTreeSet<usize> {
+        let Some(Reign { epoch, .. }) = self.reigns.last() else { return BTreeSet::new() };
+        let last: BTreeMap<_, _> = self.lives.iter().map(Life::of).collect();
+        last.into_iter().filter(|of| self.is_held_back(*epoch, *of)).map(|(rank, _)| rank).collect()
     }
 
     /// Whether a later life of a rank has begun, or was ordered or announced by some controller.

@@ -196,12 +196,17 @@ async fn watch(epoch: u64, controller: ControllerRef<Status>) {
                     told.iter().for_each(|told| note("subscriber", told));
                     it.subscribers.extend(told);
                 }
+                for Change { ranks, incarnation, status, .. } in changes {
+                    let lives = ranks.iter().map(|rank| (rank.index(), *incarnation));
+                    lives.for_each(|of| it.tells(epoch, of, status));
+                }
             };
             match &event.news {
                 News::Changed(changes) => hear(changes),
-                News::Snapshot(Snapshot { failed, stopped, .. }) => {
+                News::Snapshot(Snapshot { failed, stopped, alive, .. }) => {
                     hear(failed);
                     hear(stopped);
+                    hear(alive);
                 }
                 News::Trouble(trouble) => {
                     ledger::note(format_args!("subscriber of {epoch}: {trouble:?}"));

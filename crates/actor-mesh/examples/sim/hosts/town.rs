@@ -273,7 +273,8 @@ impl Town<'_> {
             let is_here = |(rank, _): &Of| ranks.contains(rank);
             let alive = it.lives.iter().filter(|life| life.ended.is_none());
             let lives = alive.map(Life::of).filter(is_here).collect();
-            it.crashes.push(Crash { host: number, at: record::now(), lives });
+            let (at, ranks) = (record::now(), ranks.clone());
+            it.crashes.push(Crash { host: number, at, ranks, lives });
         });
         self.net.crash(&host.site);
         if self.street.is_some() {

@@ -7,7 +7,7 @@ use mesh_core::{Reason, Status};
 use super::plan::Plan;
 use crate::hosts;
 use crate::hosts::judge::{DIAL, is_kill};
-use crate::hosts::record::{How, Life as ProcLife, Record};
+use crate::hosts::record::{How, Life as ProcLife, Record, Reign};
 use crate::judge;
 use crate::ledger::{End, Ledger, Life};
 
@@ -82,7 +82,8 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// N1, K2: whoever ended with its process is told as that, whichever controller has told of it.
+    /// N1, K2: whoever ended with its process is told as that, whichever controller has told of it; but who cannot be
+    /// given up (H4).
     fn orphans(&self, wrong: &mut Vec<String>) {
         // Whom it would be told died too, and perhaps before.
         if self.ledger.died_at.is_some() {
@@ -92,6 +93,10 @@ impl<'a> Case<'a> {
         for life in self.ledger.lives.iter().filter(is_orphan) {
             let is_home = |it: &&ProcLife| it.incarnation == life.actor.life;
             let Some(home) = self.lives_of(life.rank).find(is_home) else { continue };
+            let of_last = |reign: &Reign| self.record.is_held_back(reign.epoch, home.of());
+            if self.record.reigns.last().is_some_and(of_last) {
+                continue;
+            }
             // One that ended by itself before is another matter: its process ends when it is all to end.
             let ended = home.ended.filter(|(ended, _)| *ended <= self.after.quiet_at);
             let Some((ended, how)) = ended else { continue };

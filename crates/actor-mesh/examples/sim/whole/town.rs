@@ -178,6 +178,7 @@ async fn look((plan, tenants): (&Plan, &Tenants<'_>), after: &mut After) {
         _ = tenants.owned.replace(Some(owned));
     }
     let (alive, ended) = record::with(|it| (it.alive(), it.ended()));
+    after.actors.held_back = record::with(|it| it.held_back());
     ledger::with(|it| {
         // Whom nobody was heard of is given up, whether it lives or not.
         let given_up = it.timed_out();

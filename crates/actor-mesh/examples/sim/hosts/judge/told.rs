@@ -118,7 +118,8 @@ impl Case<'_> {
     }
 
     /// Until when a controller must have told of an end: a while after it has heard what its host has sent since; or
-    /// when it has given up the host, if that has died, and the controller knew of the life.
+    /// when it has given up the host, if that has died, and the controller knew of the life, and not that it is suspended
+    /// (H4).
     fn due(&self, reign: &Reign, life: &Life) -> Option<Duration> {
         let (ended, _) = life.ended?;
         let is_next = |it: &&Life| it.rank == life.rank && it.incarnation > life.incarnation;
@@ -128,6 +129,7 @@ impl Case<'_> {
         let heard = heard.map(|(_, at)| at + self.told_within());
         let crash = self.crash_of(life.rank).filter(|_| next == FOR_EVER);
         let crash = crash.filter(|_| self.is_known_to(reign.epoch, life.of()));
+        let crash = crash.filter(|_| !self.record.is_held_back(reign.epoch, life.of()));
         let given_up = crash.map(|crash| self.given_up_by(reign, crash));
         heard.into_iter().chain(given_up).min()
     }
@@ -142,12 +144,14 @@ impl Case<'_> {
         !is_after_all && self.crash_of(life.rank).is_none()
     }
 
-    /// H6: all that died with their host are told in one message, by every controller that is in charge for long enough.
+    /// H6: all that died with their host are told in one message, by every controller that is in charge for long enough;
+    /// but those that it knows to be suspended (H4).
     pub(super) fn hosts(&self, wrong: &mut Vec<String>) {
         for crash in self.record.crashes.iter().filter(|crash| !crash.lives.is_empty()) {
             let is_in_charge = |it: &&Reign| it.outlasts(self.given_up_by(it, crash));
             for Reign { epoch, .. } in self.record.reigns.iter().filter(is_in_charge) {
-                let Crash { host, at, lives } = crash;
+                let Crash { host, at, lives, .. } = crash;
+                let is_held_back = |of: &&Of| self.record.is_held_back(*epoch, **of);
                 let is_it = |told: &&Told| {
                     (told.epoch, self.host_of(told.rank)) == (*epoch, *host)
                         && told.at >= *at
@@ -157,10 +161,11 @@ impl Case<'_> {
                 for told in self.record.owners.iter().filter(is_it) {
                     _ = steps.entry(told.step).or_default().insert(told.of());
                 }
+                let due = || lives.iter().filter(|of| !is_held_back(of));
                 let is_whole = |told: &BTreeSet<Of>| {
-                    lives.iter().all(|of| told.contains(&self.as_known_to(*epoch, *of)))
+                    due().all(|of| told.contains(&self.as_known_to(*epoch, *of)))
                 };
-                if !steps.values().any(is_whole) {
+                if due().next().is_some() && !steps.values().any(is_whole) {
                     wrong.push(format!(
                         "H6: host {host} died at {at:?} with {lives:?}, and {epoch} tells of {steps:?}"
                     ));

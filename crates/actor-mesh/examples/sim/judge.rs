@@ -100,7 +100,8 @@ impl<'a> Case<'a> {
         there.as_ref().is_some_and(lives_on)
     }
 
-    /// Whether who has sent it has ended before its time; then nobody knows what has become of it.
+    /// Whether who has sent it has ended before its time, be it with a process that has ended well; then nobody knows what
+    /// has become of it.
     fn is_orphan(&self, (sender, _): Number) -> bool {
         if self.ledger.died_at.is_some() && [0, OF_CHOSEN].contains(&sender) {
             return true;
@@ -108,7 +109,7 @@ impl<'a> Case<'a> {
         let life = sender.checked_sub(OF_LIVES).and_then(|life| self.ledger.lives.get(life));
         // With its owner it ends as it should, and what it has sent is nobody's any more.
         let has_owner = self.ledger.died_at.is_none();
-        life.is_some_and(|life| life.has_failed || life.has_ended && !has_owner)
+        life.is_some_and(|life| life.is_early || life.has_ended && !has_owner)
     }
 
     /// Whether the owner had died before it was over. Then its ranks end as they should, and may not be found.

@@ -61,6 +61,8 @@ pub(crate) struct Life {
     /// It was made to fail.
     pub(crate) is_broken: bool,
     /// It has ended before it was asked to.
+    pub(crate) is_early: bool,
+    /// The same, and not with a process that has ended well.
     pub(crate) has_failed: bool,
     pub(crate) has_ended: bool,
     pub(crate) begun: Duration,
@@ -164,6 +166,7 @@ impl Ledger {
             actor,
             handled: Vec::new(),
             is_broken: false,
+            is_early: false,
             has_failed: false,
             has_ended: false,
             begun,
@@ -179,7 +182,8 @@ impl Ledger {
         // One of an earlier run that was left over is not here.
         let Some(it) = self.lives.get_mut(life) else { return };
         (it.has_ended, it.ended) = (true, Some(now));
-        it.has_failed = !self.is_ending && !self.ended_well.contains(&it.rank);
+        it.is_early = !self.is_ending;
+        it.has_failed = it.is_early && !self.ended_well.contains(&it.rank);
         let rank = it.rank;
         self.note(format_args!("rank {rank} is gone"));
     }

@@ -36,6 +36,8 @@ pub(crate) struct Ledger {
     pub(crate) returned: Vec<(Number, ActorId, WhyUndelivered)>,
     /// Processes that were killed.
     pub(crate) crashed: Vec<usize>,
+    /// Which processes were suspended, from when to when; in order.
+    pauses: Vec<(usize, Duration, Duration)>,
     /// Hosts that were killed: when, and the ranks that lived there.
     pub(crate) hosts_crashed: Vec<(Duration, Vec<usize>)>,
     /// When the process of the owner has died.
@@ -200,6 +202,30 @@ impl Ledger {
         it.handled.push(number);
         let rank = it.rank;
         self.note(format_args!("rank {rank} has {number:?}"));
+    }
+
+    /// The process of a rank is suspended for so long, if it lives.
+    pub(crate) fn pauses(&mut self, rank: usize, lasting: Duration) {
+        let now = self.now();
+        self.pauses.push((rank, now, now + lasting));
+    }
+
+    /// The process of a rank is killed, and is not suspended any more.
+    pub(crate) fn crashes(&mut self, rank: usize) {
+        let now = self.now();
+        self.crashed.push(rank);
+        let own = self.pauses.iter_mut().filter(|(it, ..)| *it == rank);
+        own.for_each(|(_, _, to)| *to = now.min(*to));
+    }
+
+    /// When so much time has gone by since then for the process of a rank: what is suspended has no sense of time.
+    pub(crate) fn after(&self, rank: usize, (since, within): (Duration, Duration)) -> Duration {
+        let own = self.pauses.iter().filter(|(it, ..)| *it == rank);
+        own.fold(since + within, |at, (_, from, to)| {
+            let paused =
+                if *from < at { to.saturating_sub(since.max(*from)) } else { Duration::ZERO };
+            at + paused
+        })
     }
 
     /// All processes of a host are about to be killed, which has these ranks.

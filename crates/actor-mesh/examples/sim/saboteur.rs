@@ -80,6 +80,7 @@ impl<S: Scene> Saboteur<'_, S> {
             Fault::Pause(rank, lasting) => {
                 let site = self.scene.site(rank + 1);
                 self.net.pause(&site);
+                ledger::with(|it| it.pauses(rank, lasting));
                 self.scene.suspends(Rank::new(rank), lasting);
                 resumes.push((Instant::now() + lasting, site));
             }
@@ -96,7 +97,7 @@ impl<S: Scene> Saboteur<'_, S> {
     }
 
     fn crash(&self, rank: usize) {
-        ledger::with(|it| it.crashed.push(rank));
+        ledger::with(|it| it.crashes(rank));
         self.scene.crash(Rank::new(rank), self.net);
     }
 

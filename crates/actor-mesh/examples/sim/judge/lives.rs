@@ -66,12 +66,15 @@ impl Case<'_> {
         }
     }
 
-    /// C2, K2: those whose owner has died end too, and in time; K1: nobody begins before who was there has ended.
+    /// C2, K2: those whose owner has died end too, and in time, of which a pause of their own is no part: nobody is blamed
+    /// for it, and whoever goes on waits as long as any other until a keeper is lost. K1: nobody begins before who was there
+    /// has ended.
     pub(super) fn orphaned(&self, wrong: &mut Vec<String>) {
         let died_at = self.ledger.died_at;
         for (rank, lives) in self.lives.iter().enumerate() {
             for life in lives {
-                let until = died_at.map(|died_at| died_at.max(life.begun) + CULLED_WITHIN);
+                let since = died_at.map(|died_at| died_at.max(life.begun));
+                let until = since.map(|since| self.ledger.after(rank, (since, CULLED_WITHIN)));
                 if until.is_some_and(|until| life.ended.is_none_or(|ended| ended > until)) {
                     let Life { begun, ended, .. } = life;
                     wrong.push(format!(

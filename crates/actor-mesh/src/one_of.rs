@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mesh_core::{Message, Refusal, Status};
+use mesh_core::{Message, Refusal};
 use mesh_runtime::{Actor, Handler, Sender};
 use mesh_shape::{Rank, RankSet};
 use serde::Serialize;
@@ -63,6 +63,14 @@ pub enum OneError {
     /// The controller of the mesh refuses to say what its ranks are: more follow it than may.
     #[error("the controller of the mesh refuses to say what its ranks are: {0}")]
     Refused(Refusal),
+    /// There is no such rank. Nothing was sent.
+    #[error("there is no rank {rank}: the mesh or slice has {}", ranks_of(*size))]
+    NoSuchRank {
+        /// The one that was given.
+        rank: Rank,
+        /// How many there are.
+        size: usize,
+    },
     /// The one that was chosen has not.
     #[error("rank {rank} has not answered")]
     Rank {
@@ -204,11 +212,8 @@ impl<A: Actor> OneOf<A> {
 
     /// That one, if there is such a rank: whether it runs is found out where it is sent to.
     fn given(&self, rank: Rank) -> Result<Rank, OneError> {
-        let why = RankError::NotRunning(Status::NotExist);
-        match rank.index() < self.mesh.region().size() {
-            true => Ok(rank),
-            false => Err(OneError::Rank { rank, why }),
-        }
+        let size = self.mesh.region().size();
+        if rank.index() < size { Ok(rank) } else { Err(OneError::NoSuchRank { rank, size }) }
     }
 }
 
@@ -222,6 +227,11 @@ impl OneError {
         };
         Self::Rank { rank, why }
     }
+}
+
+/// The ranks of a mesh of so many.
+fn ranks_of(size: usize) -> String {
+    if size == 0 { "no ranks".to_owned() } else { format!("ranks 0..{size}") }
 }
 
 fn nth(some: &RankSet, number: u64) -> Option<Rank> {

@@ -26,6 +26,7 @@ mod user_code;
 mod verbs;
 mod watching;
 mod ways;
+mod words;
 
 /// None of these meshes is so large that casts go down a tree.
 const FAN_OUT: usize = 64;

@@ -363,8 +363,8 @@ async fn a_given_rank_is_sent_to_and_no_other() {
     assert_eq!(soon(rest.at(Rank::new(1)).cast(proc, Add(1))).await, Ok(Rank::new(1)));
     assert_eq!(soon(rest.at(Rank::new(1)).call(proc, Add(0))).await, Ok((Rank::new(1), 32)));
     assert_eq!(all(&soon(tools.call(proc, Add(0))).await), [0, 10, 20, 32, 40]);
-    let (rank, why) = (Rank::new(3), RankError::NotRunning(Status::NotExist));
-    let beyond = Err(OneError::Rank { rank, why });
+    let rank = Rank::new(3);
+    let beyond = Err(OneError::NoSuchRank { rank, size: 3 });
     assert_eq!(soon(rest.at(rank).call(proc, Add(1))).await, beyond);
 }
 

@@ -31,6 +31,8 @@ mod verbs;
 mod watching;
 #[path = "../it/ways.rs"]
 mod ways;
+#[path = "../it/words.rs"]
+mod words;
 
 /// The fewest: every mesh of three and more is a tree.
 const FAN_OUT: usize = 2;

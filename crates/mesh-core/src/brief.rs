@@ -9,8 +9,9 @@ use crate::event::Failures;
 /// Different ends that are named; of the others only the number is.
 const ENDS: usize = 8;
 
-/// Failures as an error message tells them: ranks that ended alike in one line, however many they are, the
-/// first eight kinds of ends, and the last lines on standard error of the first rank that has any.
+/// Failures as an error message tells them: how many ranks have failed, however often each of them, those that ended
+/// alike in one line, however many they are, the first eight kinds of ends, and the last lines on standard error of the
+/// first rank that has any.
 ///
 /// # Examples
 ///
@@ -47,10 +48,11 @@ pub struct Brief<'a>(pub &'a [Failures]);
 impl fmt::Display for Brief<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let changes = || self.0.iter().flat_map(|failures| &failures.changes);
-        let n_ranks: usize = self.0.iter().map(Failures::len).sum();
         let mut ends: Vec<(RankSet, String)> = Vec::new();
-        let mut untold = RankSet::new();
+        let (mut all, mut untold) = (RankSet::new(), RankSet::new());
         for change in changes() {
+            // A rank that was started again may have failed several times.
+            all = all.union(&change.ranks);
             let end = change.status.to_string();
             match ends.iter().position(|(_, known)| *known == end) {
                 Some(index) => ends[index].0 = ends[index].0.union(&change.ranks),
@@ -58,13 +60,16 @@ impl fmt::Display for Brief<'_> {
                 None => untold = untold.union(&change.ranks),
             }
         }
-        write!(f, "{n_ranks} {}", if n_ranks == 1 { "rank" } else { "ranks" })?;
+        write!(f, "{} {}", all.len(), if all.len() == 1 { "rank" } else { "ranks" })?;
         for (index, (ranks, end)) in ends.iter().enumerate() {
             let before = if index == 0 { ":" } else { ";" };
             write!(f, "{before} {ranks}: {end}")?;
         }
-        if !untold.is_empty() {
-            write!(f, "; and {} more", untold.len())?;
+        let more = ends.iter().fold(untold.clone(), |more, (ranks, _)| more.difference(ranks));
+        if !more.is_empty() {
+            write!(f, "; and {} more", more.len())?;
+        } else if !untold.is_empty() {
+            f.write_str("; and again in other ways")?;
         }
         let said = changes().find_map(|change| {
             let stderr = &change.status.cause()?.stderr;
@@ -128,6 +133,15 @@ mod tests {
         let text = Brief(&[all]).to_string();
         assert!(text.starts_with("20 ranks: 0: failed: exit code 1; 1: "), "{text}");
         assert!(text.ends_with("; 7: failed: exit code 8; and 12 more"), "{text}");
+    }
+
+    #[test]
+    fn a_rank_that_has_failed_several_times_counts_once() {
+        let alike = [failures([(1, 7, Vec::new())]), failures([(1, 7, Vec::new())])];
+        assert_eq!(Brief(&alike).to_string(), "1 rank: 1: failed: exit code 7");
+        let text = Brief(&[failures((1..20).map(|code| (1, code, Vec::new())))]).to_string();
+        assert!(text.starts_with("1 rank: 1: failed: exit code 1; 1: "), "{text}");
+        assert!(text.ends_with("; 1: failed: exit code 8; and again in other ways"), "{text}");
     }
 
     #[test]

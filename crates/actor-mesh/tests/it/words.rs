@@ -2,9 +2,10 @@
 
 use std::error::Error;
 
+use actor_mesh::{ActorMesh, ActorSpec};
 use mesh_shape::Rank;
 
-use crate::support::{Add, soon, world};
+use crate::support::{Add, Tool, on_failure, soon, world};
 
 #[tokio::test]
 async fn a_rank_that_does_not_exist_is_told_with_those_that_do() {
@@ -18,4 +19,17 @@ async fn a_rank_that_does_not_exist_is_told_with_those_that_do() {
     let error = soon(nobody.at(Rank::new(0)).cast(&world.proc, Add(1))).await;
     let error = error.expect_err("there is no such rank");
     assert_eq!(error.to_string(), "there is no rank 0: the mesh or slice has no ranks");
+}
+
+/// C4: a rank that was started again counts once.
+#[tokio::test(start_paused = true)]
+async fn a_spawn_counts_the_ranks_that_failed_and_not_their_lives() {
+    let world = world("procs=3").await;
+    let number = |point: mesh_shape::Point<'_>| if point.rank().index() == 1 { 13 } else { 0 };
+    let restart = controller::RestartConfig { max_restarts: 2, ..on_failure() };
+    let spec = ActorSpec::<Tool>::per_rank("tools", number).restart(restart);
+    let spawned = ActorMesh::spawn(&world.proc, &world.procs.procs(), spec).await;
+    let told = spawned.expect_err("13 is not a good number").to_string();
+    let expected = "not every rank could be created, the others were stopped: 1 rank: 1: failed: ";
+    assert!(told.starts_with(expected), "{told}");
 }

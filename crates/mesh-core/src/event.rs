@@ -11,6 +11,8 @@ use crate::ids::{Epoch, Incarnation, MeshLabel};
 use crate::status::{Status, StatusKind};
 use crate::stop_reason::StopReason;
 
+mod lines;
+
 /// One status that some ranks reached together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -97,19 +99,24 @@ impl fmt::Display for Failures {
 }
 
 fn fmt_details(change: &Change, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let cause = change.status.cause();
-    if let Some(alive) = cause.and_then(|cause| cause.alive) {
-        write!(f, ", after {:.1} s", alive.as_secs_f64())?;
-    }
-    if let Some(delay) = change.restart_in {
-        write!(f, "; it will be started again in {:.1} s", delay.as_secs_f64())?;
-    }
-    let stderr = cause.map_or(&[][..], |cause| &cause.stderr);
+    fmt_times(change, f)?;
+    let stderr = change.status.cause().map_or(&[][..], |cause| &cause.stderr);
     if !stderr.is_empty() {
         write!(f, "\n  its last lines on standard error:")?;
         for line in stderr {
             write!(f, "\n  | {line}")?;
         }
+    }
+    Ok(())
+}
+
+/// How long they lived, and when they do again.
+fn fmt_times(change: &Change, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(alive) = change.status.cause().and_then(|cause| cause.alive) {
+        write!(f, ", after {:.1} s", alive.as_secs_f64())?;
+    }
+    if let Some(delay) = change.restart_in {
+        write!(f, "; it will be started again in {:.1} s", delay.as_secs_f64())?;
     }
     Ok(())
 }
@@ -162,6 +169,8 @@ impl fmt::Display for Escalation {
 }
 
 /// One message of a controller to one subscriber.
+///
+/// Its `Display` is for people: the mesh and its news, in one line for each [`Change`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeshEvent {
     /// The mesh.

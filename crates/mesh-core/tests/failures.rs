@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use mesh_core::{
-    Cause, Change, Epoch, Escalation, Failures, Incarnation, Link, MeshId, MeshLabel, Reason,
-    Status,
+    Cause, Change, Epoch, Escalation, Failures, Incarnation, Link, MeshEvent, MeshId, MeshLabel,
+    News, Reason, Snapshot, Status, Trouble,
 };
 use mesh_shape::{Rank, RankSet, Region, extent};
 
@@ -115,4 +115,58 @@ caused by rank 1 of host mesh hosts: orphaned: killed by its agent when its leas
 caused by rank 0 of host mesh hosts: killed by the kernel: out of memory
 reported by its controller, epoch 3"
     );
+}
+
+fn event(news: News) -> String {
+    let mesh = MeshLabel::new(MeshId::from_random(1), "trainers", "proc");
+    let (reporter, waited) = (Epoch::new(3), Duration::ZERO);
+    MeshEvent { mesh, reporter, seq: 7, waited, news }.to_string()
+}
+
+/// N2, N3, N5, C1: what a subscriber is told reads as what the owner is told, without the last words.
+#[test]
+fn an_event_names_the_mesh_and_each_change() {
+    let cause = Cause::new(Reason::Exit { code: 3 })
+        .with_alive(Duration::from_millis(61_540))
+        .with_stderr(vec!["no such file".to_owned()]);
+    let mut failed = change([5], 0, Status::failed(cause));
+    failed.restart_in = Some(Duration::from_millis(1_600));
+    let (runs, stopped) = (change([0, 1, 2], 0, Status::Running), change([3], 1, Status::Stopped));
+    assert_eq!(
+        event(News::Changed([failed.clone(), stopped.clone()].into())),
+        "\
+proc mesh trainers: \
+rank 5, incarnation 0: failed: exit code 3, after 61.5 s; it will be started again in 1.6 s
+  rank 3, incarnation 1: stopped"
+    );
+    let mut snapshot = Snapshot {
+        period: Duration::from_secs(1),
+        failed: vec![failed],
+        stopped: vec![stopped],
+        alive: vec![runs],
+        is_stopping: true,
+        stop_reason: Some("it is enough".into()),
+        lagged: true,
+    };
+    assert_eq!(
+        event(News::Snapshot(snapshot.clone())),
+        "\
+proc mesh trainers: some was missed; now it is
+  rank 5, incarnation 0: failed: exit code 3, after 61.5 s; it will be started again in 1.6 s
+  rank 3, incarnation 1: stopped
+  ranks 0..3, incarnation 0: running
+  it is being stopped: it is enough"
+    );
+    snapshot = Snapshot { failed: Vec::new(), stopped: Vec::new(), alive: Vec::new(), ..snapshot };
+    snapshot = Snapshot { is_stopping: false, lagged: false, ..snapshot };
+    let rest = [
+        (News::Snapshot(snapshot), "so far: nothing has ended"),
+        (News::Heartbeat { period: Duration::from_secs(1) }, "nothing new, as is said every 1s"),
+        (News::Trouble(Trouble::QueryFailed { agent: 4 }), "agent 4 could not be asked"),
+        (News::Stopping { reason: None }, "it is being stopped"),
+        (News::Closed, "every rank has ended"),
+    ];
+    for (news, told) in rest {
+        assert_eq!(event(news), format!("proc mesh trainers: {told}"));
+    }
 }

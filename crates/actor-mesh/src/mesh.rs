@@ -50,6 +50,9 @@ where
     A: Actor<Params: Serialize + DeserializeOwned>,
 {
     /// One actor on each process, all created from the same parameters. They are encoded once.
+    ///
+    /// The name is in all reports of the mesh: a spawn is refused if it is empty, has more than
+    /// [256](MeshLabel::NAME_MAX) characters, or one that controls something.
     #[must_use]
     pub fn new(name: impl Into<String>, params: &A::Params) -> Self {
         let params = codec::encode(A::NAME, params);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mesh_core::{
-    Answer, Epoch, Incarnation, MeshLabel, MeshPhase, MeshState, RankState, Status, StatusKind,
-    Timestamp,
+    Answer, Epoch, Incarnation, MeshLabel, MeshPhase, MeshState, NameError, RankState, Status,
+    StatusKind, Timestamp,
 };
 use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,9 @@ pub enum SpecError {
     /// The configuration does not hold together.
     #[error("the configuration cannot hold")]
     Config(#[from] ConfigError),
+    /// It cannot be called so.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// It has more ranks than can be supervised.
     #[error("the mesh has {size} ranks, but at most {limit} can be supervised")]
     TooLarge {
@@ -146,11 +149,13 @@ impl<C: Controlled> Controller<C> {
     /// # Errors
     ///
     /// - [`SpecError::Config`] if times or restarts cannot hold together.
+    /// - [`SpecError::Name`] if the mesh has a name that none may have.
     /// - [`SpecError::TooLarge`] if there are more than `u32::MAX` ranks.
     /// - [`SpecError::Nobody`], [`SpecError::Twice`] or [`SpecError::Outside`] if the agents do not
     ///   answer for every rank of the region exactly once.
     pub fn new(spec: Spec, kind: C) -> Result<Self, SpecError> {
         spec.config.validate()?;
+        spec.mesh.check_name()?;
         let (size, limit) = (spec.region.size(), RANKS_MAX);
         let Ok(n_ranks) = u32::try_from(size) else {
             return Err(SpecError::TooLarge { size, limit });

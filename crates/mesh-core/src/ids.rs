@@ -43,11 +43,50 @@ struct LabelParts {
     kind: String,
 }
 
+/// Why a mesh cannot have a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// There is nothing in it.
+    #[error("the name of the mesh is empty")]
+    Empty,
+    /// It is too long for what it is in: each line that tells of the mesh.
+    #[error("the name of the mesh has {chars} characters, and {max} are allowed")]
+    TooLong {
+        /// How many it has.
+        chars: usize,
+        /// How many it may have.
+        max: usize,
+    },
+    /// It would make lines of its own in reports, or do something to a terminal.
+    #[error("the name of the mesh has the control character {0:?}")]
+    Control(char),
+}
+
 impl MeshLabel {
+    /// The most characters that the name of a mesh has.
+    pub const NAME_MAX: usize = 256;
+
     /// The label of the mesh `id` of the given kind (`proc`, `host`, `actor`, or yours).
     #[must_use]
     pub fn new(id: MeshId, name: impl Into<String>, kind: impl Into<String>) -> Self {
         Self(Arc::new(LabelParts { id, name: name.into(), kind: kind.into() }))
+    }
+
+    /// Whether a mesh may be called so: by at least one and at most [`NAME_MAX`](Self::NAME_MAX) characters, none of
+    /// which controls anything.
+    ///
+    /// # Errors
+    ///
+    /// See [`NameError`].
+    pub fn check_name(&self) -> Result<(), NameError> {
+        let (chars, max) = (self.name().chars().count(), Self::NAME_MAX);
+        match self.name().chars().find(|c| c.is_control()) {
+            _ if chars == 0 => Err(NameError::Empty),
+            _ if chars > max => Err(NameError::TooLong { chars, max }),
+            Some(control) => Err(NameError::Control(control)),
+            None => Ok(()),
+        }
     }
 
     /// The identity of the mesh.

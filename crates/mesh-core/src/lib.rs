@@ -60,7 +60,9 @@ pub use event::{
     Change, Escalation, EscalationReason, Failures, Interest, MeshEvent, MeshPhase, MeshState,
     News, RankState, Snapshot, Trouble,
 };
-pub use ids::{AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, SubscriberId};
+pub use ids::{
+    AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, NameError, SubscriberId,
+};
 pub use launch::{
     Amount, Bind, BindError, Cgroup, Command, Inherit, Launcher, OwnCgroup, OwnCgroupError,
     Resource, Rlimit, RlimitError, Seat, Surroundings, SurroundingsError, Umask, UmaskError,

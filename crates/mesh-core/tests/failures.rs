@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mesh_core::{
     Cause, Change, Epoch, Escalation, Failures, Incarnation, Link, MeshEvent, MeshId, MeshLabel,
-    News, Reason, Snapshot, Status, Trouble,
+    NameError, News, Reason, Snapshot, Status, Trouble,
 };
 use mesh_shape::{Rank, RankSet, Region, extent};
 
@@ -169,4 +169,15 @@ proc mesh trainers: some was missed; now it is
     for (news, told) in rest {
         assert_eq!(event(news), format!("proc mesh trainers: {told}"));
     }
+}
+
+/// N8: a name makes no lines of its own in a report, and fits into one.
+#[test]
+fn a_mesh_has_a_name_of_one_line() {
+    let check = |name: &str| MeshLabel::new(MeshId::from_random(1), name, "proc").check_name();
+    let (max, chars) = (MeshLabel::NAME_MAX, MeshLabel::NAME_MAX + 1);
+    assert_eq!(check(&"ü".repeat(max)), Ok(()));
+    assert_eq!(check(""), Err(NameError::Empty));
+    assert_eq!(check(&"ü".repeat(chars)), Err(NameError::TooLong { chars, max }));
+    assert_eq!(check("a\u{1b}[2J"), Err(NameError::Control('\u{1b}')));
 }

@@ -59,7 +59,8 @@ impl<'a> ProcMeshBuilder<'a> {
         Self { root, spec }
     }
 
-    /// The name in reports, metrics and the environment of the ranks; `procs` if none is given.
+    /// The name in reports, metrics and the environment of the ranks; `procs` if none is given. One that is empty, has
+    /// more than [256](mesh_core::MeshLabel::NAME_MAX) characters, or one that controls something, is refused.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.spec.name = name.into();
         self

@@ -122,6 +122,7 @@ where
     /// # Errors
     ///
     /// - [`SpecError::Config`] if times or restarts cannot hold together.
+    /// - [`SpecError::Name`] if the mesh has a name that none may have.
     pub fn local(
         name: &str,
         extent: Extent,
@@ -137,6 +138,7 @@ where
     /// # Errors
     ///
     /// - [`SpecError::Config`] if times or restarts cannot hold together.
+    /// - [`SpecError::Name`] if the mesh has a name that none may have.
     pub fn local_drawn(
         name: &str,
         extent: Extent,

@@ -1,11 +1,12 @@
 //! words: what errors say to whoever has made a mistake.
 
 use std::error::Error;
+use std::time::Duration;
 
 use actor_mesh::{ActorMesh, ActorSpec};
 use mesh_shape::Rank;
 
-use crate::support::{Add, Tool, on_failure, soon, world};
+use crate::support::{Add, Tool, on_failure, soon, tens, world};
 
 #[tokio::test]
 async fn a_rank_that_does_not_exist_is_told_with_those_that_do() {
@@ -32,4 +33,20 @@ async fn a_spawn_counts_the_ranks_that_failed_and_not_their_lives() {
     let told = spawned.expect_err("13 is not a good number").to_string();
     let expected = "not every rank could be created, the others were stopped: 1 rank: 1: failed: ";
     assert!(told.starts_with(expected), "{told}");
+}
+
+/// N8: what a mesh is called is in every report of it, and makes no lines of its own there.
+#[tokio::test]
+async fn a_name_that_forges_reports_is_refused() {
+    let world = world("procs=1").await;
+    for name in ["", "tools\nrank 0 of proc mesh p has failed", &"n".repeat(257)] {
+        let spawned =
+            ActorMesh::spawn(&world.proc, &world.procs.procs(), tens(name)).await.map(|_| ());
+        let error = spawned.expect_err("it is no name");
+        assert!(error.to_string().starts_with("the name of the mesh"), "{error}");
+    }
+    let longest = "n".repeat(256);
+    let tools = world.spawn(tens(&longest)).await;
+    assert_eq!(tools.label().name(), longest);
+    tools.stop(Duration::from_secs(1)).await.expect("it is stopped");
 }

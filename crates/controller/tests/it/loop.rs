@@ -7,8 +7,8 @@ use controller::{
     Config, ConfigError, Controller, Effect, Event, RestartConfig, Spec, SpecError, Times,
 };
 use mesh_core::{
-    BeatSeq, Echo, Incarnation, Interest, MeshPhase, MeshRequest, News, Order, Status, StatusKind,
-    Timestamp,
+    BeatSeq, Echo, Incarnation, Interest, MeshId, MeshLabel, MeshPhase, MeshRequest, NameError,
+    News, Order, Status, StatusKind, Timestamp,
 };
 use mesh_shape::{Extent, Rank, RankSet, Region};
 
@@ -267,6 +267,14 @@ fn a_mesh_of_more_ranks_than_can_be_numbered_is_refused() {
     let limit = u32::MAX as usize;
     assert_eq!(refused(limit), Ok(()));
     assert_eq!(refused(limit + 1), Err(SpecError::TooLarge { size: limit + 1, limit }));
+}
+
+/// N8: what a mesh is called is in every report of it.
+#[test]
+fn a_mesh_that_cannot_be_called_so_is_refused() {
+    let mesh = MeshLabel::new(MeshId::from_random(1), "m\nrank 0 has failed", "plain");
+    let refused = Controller::new(Spec { mesh, ..spec(1, 1, LAN) }, Plain).map(|_| ());
+    assert_eq!(refused, Err(SpecError::Name(NameError::Control('\n'))));
 }
 
 #[test]

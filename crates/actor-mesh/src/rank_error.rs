@@ -62,6 +62,16 @@ pub enum RankError {
     /// The message, or the answer to it, could not be delivered.
     #[error("not delivered: {0}")]
     Undelivered(WhyUndelivered),
+    /// The actor handles such messages, and does not take them by address, which is how a mesh sends all.
+    #[error(
+        "actor {actor} does not take {message} by address: name it in its `Actor::handlers`, as in `handlers.takes::<…>()`"
+    )]
+    NotTaken {
+        /// The name of the type of actor.
+        actor: &'static str,
+        /// The name of the message.
+        message: &'static str,
+    },
     /// It has answered, and that could not be merged with what others did, on the way or here.
     #[error("it has answered, but that was not merged: {why}")]
     NotMerged {
@@ -78,6 +88,14 @@ pub enum RankError {
 }
 
 impl RankError {
+    /// Names actor and message, where both are to blame.
+    pub(crate) fn naming(self, (actor, message): (&'static str, &'static str)) -> Self {
+        match self {
+            Self::Undelivered(WhyUndelivered::NoPort) => Self::NotTaken { actor, message },
+            error => error,
+        }
+    }
+
     /// Why something was not cast down the tree to a region within some time; `None` if its caster has ended.
     pub(crate) fn of_cast(error: &NotCast, region: &Region, within: Duration) -> Option<Self> {
         let here = |ranks: &RankSet| -> RankSet {

@@ -212,7 +212,9 @@ pub enum WhyUndelivered {
     #[error("there is no such actor here, or no longer")]
     NoActor,
     /// The actor is there, and takes no messages of that kind by address.
-    #[error("the actor takes no such message by address: name it in its handlers")]
+    #[error(
+        "the actor takes no such message by address: name it in its `Actor::handlers`, as in `handlers.takes::<…>()`"
+    )]
     NoPort,
     /// It is for another process, to which there is no way from here.
     #[error("there is no way to its process from here")]

@@ -101,7 +101,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
             }
             Telling::Each(wakes) => (wakes, Settled::InTurn(VecDeque::new())),
         };
-        let mut gathering = Gathering::new(settled);
+        let mut gathering = Gathering::new(settled, (content.actor, M::NAME));
         let known = async {
             if let Some(turn) = target.view.lines.turn(target.pair(None)) {
                 turn.await;

@@ -23,6 +23,8 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// The ranks that are still waited for, and the answers that were not told yet.
 pub(super) struct Gathering<R> {
     settled: Settled<R>,
+    /// What the actors are called, and the message.
+    names: (&'static str, &'static str),
     /// Who was asked, in the order of the ranks.
     asked: Vec<Asked>,
     /// How many of them are waited for.
@@ -63,9 +65,10 @@ struct Asked {
 }
 
 impl<R> Gathering<R> {
-    pub(super) const fn new(settled: Settled<R>) -> Self {
+    pub(super) const fn new(settled: Settled<R>, names: (&'static str, &'static str)) -> Self {
         Self {
             settled,
+            names,
             asked: Vec::new(),
             n_pending: 0,
             given_up: BTreeMap::new(),
@@ -121,6 +124,7 @@ impl<R> Gathering<R> {
             Ok(reply) => self.settle(rank, Ok(reply)),
             Err((error, Certainty::Known)) => {
                 self.note_end(rank, &error);
+                let error = error.naming(self.names);
                 self.settle(rank, Err(error));
             }
             // Its end may be known by now, and says more; or it will be.

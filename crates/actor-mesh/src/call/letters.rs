@@ -14,6 +14,8 @@ use crate::view::Way;
 pub(crate) struct Content<M: Message> {
     pub(super) messages: Messages<M>,
     post: Post<M>,
+    /// The name of the type of the actors.
+    pub(super) actor: &'static str,
 }
 
 /// What is sent.
@@ -45,12 +47,16 @@ where
 {
     /// The same for all, who are of type `A`.
     pub(crate) fn same<A: Handler<M>>(message: M) -> Self {
-        Self { messages: Messages::Same(message), post: Post::to::<A>() }
+        Self::of::<A>(Messages::Same(message))
     }
 
     /// To each rank its own, in their order, who are of type `A`.
     pub(crate) fn each<A: Handler<M>>(messages: Vec<M>) -> Self {
-        Self { messages: Messages::Each(messages), post: Post::to::<A>() }
+        Self::of::<A>(Messages::Each(messages))
+    }
+
+    fn of<A: Handler<M>>(messages: Messages<M>) -> Self {
+        Self { messages, post: Post::to::<A>(), actor: A::NAME }
     }
 }
 
@@ -58,7 +64,7 @@ impl<M> Letters<M>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
-    pub(super) fn new(Content { messages, post }: Content<M>, from: &Deputy) -> Self {
+    pub(super) fn new(Content { messages, post, .. }: Content<M>, from: &Deputy) -> Self {
         let each = match messages {
             Messages::Same(message) => Each::Same(Arc::new(Broadcast::new(message))),
             Messages::Each(each) => Each::Own(each.into_iter().map(Some).collect()),

@@ -7,19 +7,14 @@ use actor_mesh::{
     ActorMesh, ActorSpec, LocalError, LocalProcs, RankError, RegistryError, SpawnError,
 };
 use controller::Config;
-use mesh_core::{MeshRequest, PortRef, Reply, Status, Transport};
-use mesh_runtime::{Actor, Context, Failure, LocalTransport, Port, Proc};
+use mesh_core::{MeshRequest, PortRef, Reply, Status};
+use mesh_runtime::{Actor, Context, Failure, Port, Proc};
 use mesh_shape::Rank;
 use tokio::time::{Instant, timeout};
 
 use crate::support::{
-    Add, AskOthers, Nothing, Tool, Where, World, all, on_failure, registry, soon, tens, world,
+    Add, AskOthers, Nothing, Tool, Where, all, encoding, on_failure, registry, soon, tens, world,
 };
-
-async fn encoding(extent: &str, config: Config) -> World {
-    let board = LocalTransport::encoding();
-    World::with(extent, config, move || Arc::new(board.another()) as Arc<dyn Transport>).await
-}
 
 /// H9: nobody is cast to, called and sliced like anybody else.
 #[tokio::test(start_paused = true)]

@@ -258,6 +258,12 @@ pub(crate) async fn world(extent: &str) -> World {
     World::on(Proc::local().expect("there is a runtime"), extent).await
 }
 
+/// The same, where all that is sent is encoded.
+pub(crate) async fn encoding(extent: &str, config: Config) -> World {
+    let board = LocalTransport::encoding();
+    World::with(extent, config, move || Arc::new(board.another()) as Arc<dyn Transport>).await
+}
+
 pub(crate) fn on_failure() -> RestartConfig {
     let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(50));
     RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(10) }

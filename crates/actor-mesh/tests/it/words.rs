@@ -3,10 +3,14 @@
 use std::error::Error;
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, ActorSpec};
+use actor_mesh::{ActorMesh, ActorSpec, RankError};
+use controller::Config;
+use mesh_core::Message;
+use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::Rank;
+use serde::{Deserialize, Serialize};
 
-use crate::support::{Add, Tool, on_failure, soon, tens, world};
+use crate::support::{Add, Tool, all, encoding, on_failure, soon, tens, world};
 
 #[tokio::test]
 async fn a_rank_that_does_not_exist_is_told_with_those_that_do() {
@@ -49,4 +53,33 @@ async fn a_name_that_forges_reports_is_refused() {
     let tools = world.spawn(tens(&longest)).await;
     assert_eq!(tools.label().name(), longest);
     tools.stop(Duration::from_secs(1)).await.expect("it is stopped");
+}
+
+/// A message that tools handle and do not name among those that they take.
+#[derive(Clone, Serialize, Deserialize)]
+struct Forgotten;
+
+impl Message for Forgotten {
+    const NAME: &'static str = "test.Forgotten";
+    type Reply = ();
+}
+
+impl Handler<Forgotten> for Tool {
+    async fn handle(&mut self, Forgotten: Forgotten, _: &mut Context<Self>) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// R3: whoever has forgotten to name a message is told which, and where.
+#[tokio::test]
+async fn a_message_that_is_not_taken_is_named_with_the_actor() {
+    for world in [world("procs=3").await, encoding("procs=3", Config::local()).await] {
+        let tools = world.tools().await;
+        let told = "actor tool does not take test.Forgotten by address: name it in its \
+                    `Actor::handlers`, as in `handlers.takes::<…>()`";
+        for answer in soon(tools.call(&world.proc, Forgotten)).await.iter() {
+            assert_eq!(answer.as_ref().map_err(RankError::to_string), Err(told.to_owned()));
+        }
+        assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11, 21]);
+    }
 }

@@ -208,7 +208,9 @@ impl<A: Actor> ActorMeshRef<A> {
     /// Returns the ranks that it was not sent to, since they have ended, are not there yet, or had no room in time
     /// ([`NotSent`](crate::NotSent)).
     /// What is sent and cannot be delivered comes back to the actor that sent it (R3);
-    /// [`rank_of`](Self::rank_of) names its rank.
+    /// [`rank_of`](Self::rank_of) names its rank. To another process a message may have 16 MiB, encoded, if the
+    /// transport was not given another limit: a larger one is
+    /// [too large](mesh_core::WhyUndelivered::TooLarge) to be delivered.
     pub fn cast<M>(&self, from: &impl Sender, message: M) -> MeshCast<M>
     where
         A: Handler<M>,
@@ -226,6 +228,9 @@ impl<A: Actor> ActorMeshRef<A> {
     ///
     /// A rank that has failed is answered with its failure as soon as that is known, and with the deadline
     /// every rank is answered: nothing hangs. [`MeshCall::replies`] tells each answer as it comes.
+    ///
+    /// Message and answers may have 16 MiB, as what is [cast](Self::cast): a rank that was sent more, or has answered
+    /// more, is answered for with that.
     ///
     /// Of neighbours with equal answers, as their `PartialEq` says, the first is kept for all
     /// ([`ValueMesh`](mesh_shape::ValueMesh)).

@@ -222,11 +222,16 @@ pub enum WhyUndelivered {
     /// Its bytes are not those of a message of its port: the two programs differ.
     #[error("its bytes are no message of that port: are both programs of one version?")]
     Malformed,
-    /// It is larger than a message to another process may be.
+    /// It is larger than a message to another process may be, on the way that it goes.
     #[error(
-        "it is larger than a message to another process may be: send less, or raise the limit there and here"
+        "it has {bytes} bytes, and a message that goes so to another process may have {max}: send less at once"
     )]
-    TooLarge,
+    TooLarge {
+        /// How large it is; `u32::MAX` if it is larger than that.
+        bytes: u32,
+        /// What is allowed; `u32::MAX` if that is more.
+        max: u32,
+    },
     /// Its process is gone, or cannot be reached any more: it may have been handled before that. If it was not, and its
     /// process is met again, it comes back once more, with what has become of it there.
     #[error(
@@ -236,16 +241,16 @@ pub enum WhyUndelivered {
 }
 
 impl WhyUndelivered {
-    /// All of them, in the order of the variants.
-    pub const ALL: [Self; 7] = [
-        Self::Ended,
-        Self::NoActor,
-        Self::NoPort,
-        Self::NoRoute,
-        Self::Malformed,
-        Self::TooLarge,
-        Self::PeerLost,
-    ];
+    /// The [labels](Self::label) of all of them, in the order of the variants.
+    pub const LABELS: [&str; 7] =
+        ["ended", "no_actor", "no_port", "no_route", "malformed", "too_large", "peer_lost"];
+
+    /// It has so many bytes, and so many are allowed.
+    #[must_use]
+    pub fn too_large(bytes: usize, max: usize) -> Self {
+        let number = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Self::TooLarge { bytes: number(bytes), max: number(max) }
+    }
 
     /// The value of the `reason` label of metrics.
     #[must_use]
@@ -256,7 +261,7 @@ impl WhyUndelivered {
             Self::NoPort => "no_port",
             Self::NoRoute => "no_route",
             Self::Malformed => "malformed",
-            Self::TooLarge => "too_large",
+            Self::TooLarge { .. } => "too_large",
             Self::PeerLost => "peer_lost",
         }
     }

@@ -63,7 +63,7 @@ pub fn describe() {
 /// The metrics of a process. Made with it, after the recorder was installed.
 #[derive(Debug)]
 pub(crate) struct ProcMetrics {
-    undelivered: [(WhyUndelivered, Counter); WhyUndelivered::ALL.len()],
+    undelivered: [(&'static str, Counter); WhyUndelivered::LABELS.len()],
     no_room: Counter,
     lost_returns: Counter,
     deadlines: Counter,
@@ -72,8 +72,8 @@ pub(crate) struct ProcMetrics {
 impl ProcMetrics {
     pub(crate) fn new() -> Self {
         Self {
-            undelivered: WhyUndelivered::ALL
-                .map(|why| (why, counter!(UNDELIVERED_TOTAL, "reason" => why.label()))),
+            undelivered: WhyUndelivered::LABELS
+                .map(|label| (label, counter!(UNDELIVERED_TOTAL, "reason" => label))),
             no_room: counter!(UNDELIVERED_TOTAL, "reason" => "no_room"),
             lost_returns: counter!(LOST_RETURNS_TOTAL),
             deadlines: counter!(DEADLINES_TOTAL),
@@ -81,18 +81,20 @@ impl ProcMetrics {
     }
 
     pub(crate) fn undelivered(&self, why: WhyUndelivered) {
-        for (reason, counter) in &self.undelivered {
-            if *reason == why {
-                counter.increment(1);
-            }
+        if let Some(counter) = self.of(why) {
+            counter.increment(1);
         }
     }
 
     /// So many were not sent at all; for lack of room, if it is not said why.
     pub(crate) fn not_sent(&self, why: Option<WhyUndelivered>, n: usize) {
-        let of_why = |why| self.undelivered.iter().find(|(reason, _)| *reason == why);
-        let counter = why.and_then(of_why).map_or(&self.no_room, |(_, counter)| counter);
+        let counter = why.and_then(|why| self.of(why)).unwrap_or(&self.no_room);
         counter.increment(n as u64);
+    }
+
+    fn of(&self, why: WhyUndelivered) -> Option<&Counter> {
+        let mut all = self.undelivered.iter();
+        all.find(|(label, _)| *label == why.label()).map(|(_, counter)| counter)
     }
 
     pub(crate) fn lost_return(&self) {

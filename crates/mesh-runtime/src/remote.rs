@@ -258,9 +258,9 @@ impl Proc {
                 tracing::error!(%error, "a message cannot be encoded");
                 WhyUndelivered::Malformed
             }
-            WhyReturned::TooLarge { .. } => {
+            WhyReturned::TooLarge { bytes, max } => {
                 tracing::error!(%why, "a message is too large");
-                WhyUndelivered::TooLarge
+                WhyUndelivered::too_large(*bytes, *max)
             }
             // Another life of this very process.
             WhyReturned::Ended(peer) if peer.proc == self.id() => WhyUndelivered::NoActor,

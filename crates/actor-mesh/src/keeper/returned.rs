@@ -37,7 +37,9 @@ impl Keeper {
             return;
         }
         match why {
-            WhyUndelivered::TooLarge | WhyUndelivered::Malformed | WhyUndelivered::NoPort => {
+            WhyUndelivered::TooLarge { .. }
+            | WhyUndelivered::Malformed
+            | WhyUndelivered::NoPort => {
                 let message = format!("it could not be asked for: {why}");
                 self.ended_here(spawn.rank, HowActorEnded::Errored { message });
                 self.flush_soon(cx);

@@ -201,7 +201,8 @@ async fn answer(relay: ActorRef<RelayActor>, of: (CastId, Rank), (asked, mut wit
     let mut answered = pin!(async {
         match asked.answer().await {
             Ok(bytes) if bytes.len() > MESSAGE_MAX => {
-                let fault = Fault::Undelivered(WhyUndelivered::TooLarge);
+                let why = WhyUndelivered::too_large(bytes.len(), MESSAGE_MAX);
+                let fault = Fault::Undelivered(why);
                 Outcome::Failed(Failure::Fault(fault))
             }
             Ok(bytes) => Outcome::Replied(bytes),

@@ -43,7 +43,8 @@ pub(super) async fn merge(user: Proc, id: ReducerId, values: Vec<Bytes>) -> Resu
     let merged = user.runtime().spawn(async move { merge(&values) }).await;
     match merged {
         Ok(Ok(bytes)) if bytes.len() > MESSAGE_MAX => {
-            Err(Failure::Fault(Fault::Undelivered(WhyUndelivered::TooLarge)))
+            let why = WhyUndelivered::too_large(bytes.len(), MESSAGE_MAX);
+            Err(Failure::Fault(Fault::Undelivered(why)))
         }
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(MergeError(why))) => Err(failed(format!("replies cannot be merged: {why}"))),

@@ -227,7 +227,7 @@ async fn what_is_too_large_is_told_as_that() {
     let proc = Proc::local().unwrap();
     Session::new(&proc, 5, Lane::Data, Takes::Nothing);
     let answer = PortRef::<Ask>::of(far(5)).call(&proc, Ask).await;
-    let (actor, why) = (far(5).to_string(), WhyUndelivered::TooLarge);
+    let (actor, why) = (far(5).to_string(), WhyUndelivered::TooLarge { bytes: 99, max: 9 });
     assert_eq!(answer, Err(CallError::Undelivered { actor, why }));
 }
 

@@ -205,7 +205,8 @@ pub(crate) async fn parameters_that_are_too_large_are_refused_with_the_reason(
     drop(world.procs.spawn::<Heavy>("light", vec![7; 512 << 10]).await?);
     let error = world.procs.spawn::<Heavy>("heavy", vec![7; 2 << 20]).await;
     let error = error.expect_err("they are too large").to_string();
-    assert!(error.contains("larger than a message to another process may be"), "{error}");
+    let told = "and a message that goes so to another process may have 1048576";
+    assert!(error.contains("it has 2097") && error.contains(told), "{error}");
     all_answer(&root, &world.tools).await?;
     world.close().await
 }

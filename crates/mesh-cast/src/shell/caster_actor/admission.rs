@@ -108,9 +108,11 @@ impl CasterActor {
         plan: Arc<Plan<PeerId>>,
         cx: &Context<Self>,
     ) -> Option<(Submit, (Busy, Until))> {
-        if cast.payload.body.len() > MESSAGE_MAX {
+        let n_bytes = cast.payload.body.len();
+        if n_bytes > MESSAGE_MAX {
             _ = Submit::answer(accepted, Ok(()));
-            Ticket { told, cast }.refuse(&plan, WhyUndelivered::TooLarge, cx);
+            let why = WhyUndelivered::too_large(n_bytes, MESSAGE_MAX);
+            Ticket { told, cast }.refuse(&plan, why, cx);
             return None;
         }
         let plan = match cast.payload.except.is_empty() {

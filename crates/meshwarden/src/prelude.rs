@@ -4,12 +4,13 @@ pub use std::process::ExitCode;
 
 #[cfg(feature = "actors")]
 pub use actor_mesh::{
-    ActorMesh, ActorMeshRef, ActorSpec, All, Any, Choice, FanOut, Incomplete, Max, Min, Missing,
-    NotSent, OneError, OwnedMesh, RankError, Reduced, Reducer, Sum, Unsent,
+    ActorMesh, ActorMeshRef, ActorSpec, All, Any, Choice, FanOut, Incomplete, LocalProcs, Max, Min,
+    Missing, NotSent, OneError, OwnedMesh, RankError, Reduced, Reducer, Sum, Unsent,
 };
 pub use controller::{RestartConfig, Times};
 pub use mesh_core::{
-    Blob, Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Status,
+    Blob, Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Procs,
+    Progress, Status,
 };
 pub use mesh_runtime::{
     Actor, ActorRef, CallError, Context, Failure, Handler, Handlers, Sender, Verdict,

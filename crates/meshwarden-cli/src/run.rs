@@ -7,6 +7,7 @@ mod outcome;
 mod printer;
 mod rank_logs;
 mod recording;
+mod room;
 mod signals;
 mod stdin;
 mod supervision;
@@ -135,6 +136,7 @@ struct Prepared {
 
 async fn prepare(root: &Root, run_args: &RunArgs, matches: &ArgMatches) -> Result<Prepared> {
     let settings = resolve(&run_args.settings, matches)?;
+    room::check(settings.extent.size())?;
     let stdin = run_args.stdin.map(|rank| stdin::open(Rank::new(rank), &settings.extent));
     let (stdin, typed) = stdin.transpose()?.unzip();
     let exporter = match settings.metrics {

@@ -21,6 +21,8 @@
 //! failure as soon as that is known (R1).
 //!
 //! It knows where its actors live only through [`Procs`](mesh_core::Procs).
+//!
+//! What codes such as (N1) stand for is said in [`mesh_core::sentences`].
 #![forbid(unsafe_code)]
 
 pub mod agent;

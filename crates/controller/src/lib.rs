@@ -16,6 +16,8 @@
 //! The agent's side is as pure, and is here too: [`Lease`], how long ranks may live without word of
 //! their controller, and [`Reporter`], which numbers what is seen of them. So is the subscriber's:
 //! [`Watchdog`], which notices that nobody speaks any more.
+//!
+//! What codes such as (N1) stand for is said in [`mesh_core::sentences`].
 
 #![forbid(unsafe_code)]
 #![warn(

@@ -35,6 +35,8 @@
 //!   is not older than it says.
 //! - Time is the shell's: when to flush, when a call has waited long enough, when to say what is settled. A caster
 //!   that ends when nothing of it is on its way says so ([`Caster::farewell`]).
+//!
+//! What codes such as (N1) stand for is said in [`mesh_core::sentences`].
 
 #![forbid(unsafe_code)]
 #![warn(

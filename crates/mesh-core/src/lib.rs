@@ -20,6 +20,7 @@
 //! | [`restart`] | which ends lead to a restart, and how many: [`RestartConfig`] |
 //! | [`launch`] | how a process is started: the trait [`Launcher`] |
 //! | [`procs`] | what actors live on: the trait [`Procs`] |
+//! | [`sentences`] | what codes in the docs, such as (N1), stand for |
 //!
 //! There is no runtime, clock, randomness, logging or I/O here.
 
@@ -41,6 +42,7 @@ pub mod procs;
 pub mod protocol;
 pub mod request;
 pub mod restart;
+pub mod sentences;
 pub mod sheaf;
 pub mod status;
 pub mod stop_reason;

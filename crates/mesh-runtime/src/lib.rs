@@ -10,7 +10,7 @@
 //! | [`Network`] | the sessions of a process with others, over any transport; [`PeerLost`]: word of their end; [`NoWayBack`]: what can go back only by way of others |
 //! | [`ControlThread`], [`Watchdog`] | a runtime on an OS thread of its own; word of what hangs |
 //!
-//! An actor ends with its parent, who is told if it fails. Its mailbox is bounded, and stops overtake messages.
+//! An actor ends with its parent, who is told if it fails. Its mailbox is bounded, and stops overtake messages. For codes such as (N1) see [`mesh_core::sentences`].
 #![forbid(unsafe_code)]
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 #![cfg_attr(doctest, doc = include_str!("../../../docs/coming-from.md"))]

@@ -10,6 +10,8 @@
 //! | [`transport_suite`] | checks the contract of [`mesh_core::Transport`] |
 //!
 //! Whatever is in here is used from tests only.
+//!
+//! What codes such as (N1) stand for is said in [`mesh_core::sentences`].
 
 #![forbid(unsafe_code)]
 

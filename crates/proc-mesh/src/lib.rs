@@ -7,6 +7,8 @@
 //!
 //! What an end means is decided in one pure place, [`ProcKind`] ([`HostKind`] for hosts); who is told
 //! is decided by the controller.
+//!
+//! What codes such as (N1) stand for is said in [`mesh_core::sentences`].
 
 #![forbid(unsafe_code)]
 

@@ -13,6 +13,8 @@
 //!
 //! The loop decides nothing: every decision is in the controller, where it can be tested without
 //! time.
+//!
+//! What codes such as (N1) stand for is said in [`mesh_core::sentences`].
 
 #![forbid(unsafe_code)]
 

@@ -4,6 +4,8 @@
 //! handshake, whose types are the order of its messages, and the session, which numbers envelopes,
 //! acknowledges them, and goes on where it was after a reconnect. Around them is a thin shell of
 //! sockets.
+//!
+//! What codes such as (N1) stand for is said in [`mesh_core::sentences`].
 
 #![forbid(unsafe_code)]
 

@@ -109,7 +109,7 @@ impl<'a> Case<'a> {
         let life = sender.checked_sub(OF_LIVES).and_then(|life| self.ledger.lives.get(life));
         // With its owner it ends as it should, and what it has sent is nobody's any more.
         let has_owner = self.ledger.died_at.is_none();
-        life.is_some_and(|life| life.is_early || life.has_ended && !has_owner)
+        life.is_some_and(|life| life.is_early || life.ended.is_some() && !has_owner)
     }
 
     /// Whether the owner had died before it was over. Then its ranks end as they should, and may not be found.

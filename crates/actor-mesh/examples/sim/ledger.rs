@@ -66,7 +66,6 @@ pub(crate) struct Life {
     pub(crate) is_early: bool,
     /// The same, and not with a process that has ended well.
     pub(crate) has_failed: bool,
-    pub(crate) has_ended: bool,
     pub(crate) begun: Duration,
     /// When it has ended.
     pub(crate) ended: Option<Duration>,
@@ -170,7 +169,6 @@ impl Ledger {
             is_broken: false,
             is_early: false,
             has_failed: false,
-            has_ended: false,
             begun,
             ended: None,
         });
@@ -183,7 +181,7 @@ impl Ledger {
         let now = self.now();
         // One of an earlier run that was left over is not here.
         let Some(it) = self.lives.get_mut(life) else { return };
-        (it.has_ended, it.ended) = (true, Some(now));
+        it.ended = Some(now);
         it.is_early = !self.is_ending;
         it.has_failed = it.is_early && !self.ended_well.contains(&it.rank);
         let rank = it.rank;
@@ -230,7 +228,7 @@ impl Ledger {
 
     /// All processes of a host are about to be killed, which has these ranks.
     pub(crate) fn host_crashes(&mut self, ranks: Range<usize>) {
-        let alive = self.lives.iter().filter(|it| ranks.contains(&it.rank) && !it.has_ended);
+        let alive = self.lives.iter().filter(|it| ranks.contains(&it.rank) && it.ended.is_none());
         let alive = alive.map(|life| life.rank).collect();
         self.hosts_crashed.push((self.now(), alive));
     }
@@ -248,6 +246,6 @@ impl Ledger {
     }
 
     pub(crate) fn n_alive(&self) -> usize {
-        self.lives.iter().filter(|life| !life.has_ended).count()
+        self.lives.iter().filter(|life| life.ended.is_none()).count()
     }
 }

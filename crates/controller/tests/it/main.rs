@@ -155,6 +155,7 @@
 //! N7 notifications::a_subscriber_that_lagged_sees_which_ranks_began_again
 //! N7 requests::subscribers_beyond_the_limit_are_refused
 //! N8 health::evidence_is_as_old_as_the_agent_says
+//! N8 loop::a_mesh_that_cannot_be_called_so_is_refused
 //! N8 notifications::a_failure_reads_as_a_report
 //! N8 reporter::a_failure_is_as_old_in_a_poll_as_it_is
 //! N9 adoption::nothing_is_declared_dead_for_one_lease

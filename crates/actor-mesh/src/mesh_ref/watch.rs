@@ -84,9 +84,9 @@ impl<A> ActorMeshRef<A> {
     /// The agents in the processes of the ranks are asked, and the controller of the mesh; whoever can say first
     /// that all are so far is believed, and it is waited, for up to a second, until that is known in this process as
     /// well: who is called next is called in the life that was waited for. So a controller that is silent holds nobody
-    /// up, once it has said where the ranks are. Only whether a rank that has ended is started again has to come from it. In a mesh of more
-    /// processes than its [fan-out](crate::ActorSpec::fan_out) the controller alone is asked, since not everybody has
-    /// a session with each.
+    /// up, once it has said where the ranks are. Only whether a rank that has ended is started again has to come from it.
+    /// In a mesh of more processes than its [fan-out](crate::ActorSpec::fan_out) the controller alone is asked, since
+    /// not everybody has a session with each.
     ///
     /// # Cancellation
     ///

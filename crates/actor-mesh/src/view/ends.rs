@@ -15,7 +15,11 @@ pub(crate) struct Ends(Mutex<BTreeMap<Rank, Incarnation>>);
 
 impl Ends {
     /// These lives of ranks of the mesh have ended.
-    pub(crate) fn note(&self, ends: impl IntoIterator<Item = (Rank, Incarnation)>) {
+    pub(crate) fn note(&self, ends: Vec<(Rank, Incarnation)>) {
+        // As a rule: each call asks, and none has ended.
+        if ends.is_empty() {
+            return;
+        }
         let mut noted = self.lock();
         for (rank, life) in ends {
             let last = noted.entry(rank).or_insert(life);

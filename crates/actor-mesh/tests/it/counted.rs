@@ -1,7 +1,7 @@
 //! counted: what an agent refuses, ends and forgets, as a recorder of metrics has it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use actor_mesh::agent::{StreamState, Streamed, WaitRankStatus};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Handle};
 use tokio::time::{pause, resume, sleep, timeout};
 
-use crate::support::{Tool, World, soon, tens, world, world_and_guest};
+use crate::support::{SOON, Tool, World, soon, tens, world, world_and_guest};
 
 /// Every series of the crate: its name, and its label if it has one.
 const SERIES: [(&str, Option<&str>); 5] = [
@@ -118,7 +118,8 @@ struct Blocker;
 struct Block;
 
 static BLOCKS: AtomicBool = AtomicBool::new(false);
-static GOES_ON: AtomicBool = AtomicBool::new(false);
+/// Whether it may go on.
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 
 impl Message for Block {
     const NAME: &'static str = "counted.Block";
@@ -141,9 +142,10 @@ impl Actor for Blocker {
 impl Handler<Block> for Blocker {
     async fn handle(&mut self, _: Block, _: &mut Context<Self>) -> Result<(), Failure> {
         BLOCKS.store(true, Ordering::SeqCst);
-        while !GOES_ON.load(Ordering::SeqCst) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        let (may_go_on, changed) = &GATE;
+        let Ok(shut) = may_go_on.lock() else { return Ok(()) };
+        // Not for longer than the test: who waits for this thread at its end would wait for ever.
+        drop(changed.wait_timeout_while(shut, SOON, |may_go_on| !*may_go_on));
         Ok(())
     }
 }
@@ -179,7 +181,9 @@ fn what_is_not_spawned_in_a_poisoned_process_is_counted() {
         sleep(Duration::from_secs(12)).await;
         resume();
         let refused = spawn().await.err();
-        GOES_ON.store(true, Ordering::SeqCst);
+        let (may_go_on, changed) = &GATE;
+        *may_go_on.lock().unwrap() = true;
+        changed.notify_all();
         assert!(matches!(refused, Some(SpawnError::Ranks { .. })), "{refused:?}");
     });
     assert_eq!(counted, [0, 0, 0, 1, 0]);

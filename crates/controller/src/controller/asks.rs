@@ -16,7 +16,7 @@ impl<C: Controlled> Controller<C> {
         if self.waits.contains(ask) || self.is_stop_of(ask) {
             return;
         }
-        if let Some(refused) = self.is_replaced(&request) {
+        if let Some(refused) = self.refused(&request) {
             effects.push(Effect::Answer { ask, reply: refused });
             return;
         }
@@ -38,7 +38,7 @@ impl<C: Controlled> Controller<C> {
     }
 
     /// A controller that was replaced or abandoned still says what it knows, and does nothing any more.
-    const fn is_replaced(&self, request: &MeshRequest) -> Option<Reply> {
+    const fn refused(&self, request: &MeshRequest) -> Option<Reply> {
         match (&self.life, request) {
             (_, MeshRequest::GetState | MeshRequest::GetSubscriberCount) => None,
             (Life::Replaced(by), _) => Some(Reply::Refused(Refusal::Replaced { by: *by })),

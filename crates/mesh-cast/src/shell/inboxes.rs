@@ -93,6 +93,7 @@ impl Inboxes {
             withdrawn
         });
         let inbox = self.inboxes.entry(delivery.to).or_insert_with(|| {
+            // Bound: no more than the window of each caster that the relay knows.
             let (queue, items) = mpsc::unbounded_channel();
             let carrier = Carrier { user: self.user.clone(), relay: relay.clone() };
             let carrier = self.user.runtime().spawn(carrier.run(items)).abort_handle();

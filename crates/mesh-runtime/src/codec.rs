@@ -4,10 +4,12 @@
 use std::any::Any;
 
 use bytes::Bytes;
-use mesh_core::{Blob, EncodeError, Message, Payload, Pieces, Sheaf};
+use mesh_core::{Blob, Body, EncodeError, Message, Payload, Pieces, Sheaf};
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::panics::{caught, discard};
 
 /// Bytes that are no message of the type that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +35,19 @@ pub fn encode<T: Serialize>(name: &'static str, value: &T) -> Result<Bytes, Enco
     let mut pieces = Pieces::with_capacity(size_of::<T>().max(8));
     encode_into(name, value, &mut pieces)?;
     Ok(pieces.take())
+}
+
+/// The bytes of a body that was to be handled elsewhere; `None` if it cannot be encoded. A value runs code of a user as it
+/// is encoded and dropped, and a panic of that is no failure of whoever has it in hand.
+pub(crate) fn encoded(body: Body) -> Option<Bytes> {
+    match body {
+        Body::Bytes(bytes) => Some(bytes),
+        Body::Value(value) => {
+            let bytes = caught(|| value.encode());
+            discard(value);
+            bytes.ok()?.ok()
+        }
+    }
 }
 
 /// The value that the bytes are, all of them. This runs the `Deserialize` of a user's type.
@@ -147,6 +162,38 @@ mod tests {
         assert_eq!(decode::<u32>(&bytes), Err(DecodeError::LeftOver(6)));
         assert!(matches!(decode::<[u64; 9]>(&bytes), Err(DecodeError::Malformed(_))));
     }
+
+    /// Panics when it is dropped, or when it is encoded.
+    struct Mine {
+        is_bytes: bool,
+    }
+
+    impl Message for Mine {
+        const NAME: &'static str = "codec.Mine";
+        type Reply = ();
+    }
+
+    impl Serialize for Mine {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            assert!(self.is_bytes, "it has no bytes");
+            serializer.serialize_unit()
+        }
+    }
+
+    impl Drop for Mine {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "it goes off");
+        }
+    }
+
+    /// E1: whoever has a message of somebody else in hand does not fail by it.
+    #[test]
+    fn a_message_that_panics_is_no_failure_of_whoever_encodes_it() {
+        let mine = |is_bytes| Body::Value(Box::new(Outgoing(Mine { is_bytes })));
+        assert_eq!(encoded(mine(true)), Some(Bytes::new()));
+        assert_eq!(encoded(mine(false)), None);
+    }
+
     type WithBlobs = (u8, Blob, String, Blob);
 
     fn with_blobs(length: usize) -> WithBlobs {

@@ -47,7 +47,9 @@ impl Proc {
 
     /// From now on messages for its peer go through this session.
     pub fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
+        let peer = session.peer();
         self.remote().routes.connect(lane, session);
+        self.send_returns(peer);
     }
 
     fn receive(&self, sender: PeerId, Envelope { head, body }: Envelope, credit: Credit) {

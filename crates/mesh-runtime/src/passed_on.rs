@@ -8,6 +8,7 @@ use bytes::Bytes;
 use mesh_core::{ActorId, Body, CallId, Fault, Head, MeshId, Message, PortId, WhyUndelivered};
 use tokio::sync::oneshot;
 
+use crate::codec;
 use crate::endpoint::{Away, Endpoint, Rejected, Room};
 use crate::letter::AnyLetter;
 use crate::proc::Proc;
@@ -36,7 +37,7 @@ impl Asked {
         let Self { withdraw, settled } = self;
         let settled = settled.await.unwrap_or(Err(Fault::Unanswered(None)));
         drop(withdraw);
-        settled?.bytes().or(Err(Fault::Undelivered(WhyUndelivered::Malformed)))
+        codec::encoded(settled?).ok_or(Fault::Undelivered(WhyUndelivered::Malformed))
     }
 }
 

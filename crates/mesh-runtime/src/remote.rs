@@ -26,8 +26,10 @@ use crate::panics::discard;
 use crate::proc::Proc;
 use crate::undelivered::{Undelivered, log_undelivered};
 
+use self::returns::Returns;
 use self::routes::{Attempt, Routes, Sending, Way};
 
+mod returns;
 mod route;
 mod routes;
 
@@ -49,6 +51,8 @@ pub(crate) struct Remote {
     serving: Map<(PeerId, CallId), Arc<Withdrawal>>,
     /// What of ours waits for peers otherwise.
     pub(crate) gathers: Gathers,
+    /// What of theirs was not handled here, and waits for a session with them.
+    returns: Returns,
     /// What ports are called, of the messages that were sent away.
     names: Map<PortId, &'static str>,
     /// The number of the port that was learned last.
@@ -60,6 +64,13 @@ struct Pending {
     /// Who is to answer.
     by: PeerId,
     settle: oneshot::Sender<Result<Body, Fault>>,
+}
+
+/// What was not sent by any session.
+struct Unsent {
+    envelope: Envelope,
+    /// `None` if there is none.
+    why: Option<WhyReturned>,
 }
 
 /// Whether nobody waits any more for the answer to a call of a peer.
@@ -222,24 +233,41 @@ impl Proc {
 
     /// Sends it by the first session that is open; `None` if there is none.
     fn try_answer(&self, head: Head, body: Body) -> Option<Result<(), Box<Returned>>> {
-        let (peer, lane) = self.way(&head);
+        match self.offer(Envelope { head, body }) {
+            Ok(()) => Some(Ok(())),
+            Err(unsent) => {
+                let Unsent { envelope, why } = *unsent;
+                let Some(why) = why else {
+                    discard(envelope.body);
+                    return None;
+                };
+                Some(Err(Box::new(Returned { envelope, why })))
+            }
+        }
+    }
+
+    /// Gives it to the first session that is open.
+    fn offer(&self, envelope: Envelope) -> Result<(), Box<Unsent>> {
+        let (peer, lane) = self.way(&envelope.head);
         if peer == self.peer() {
-            return self.answer_here(head, body).then_some(Ok(()));
+            let Envelope { head, body } = envelope;
+            self.answer_here(head, body);
+            return Ok(());
         }
         let routes = &self.remote().routes;
-        let session = match head {
+        let session = match envelope.head {
             Head::Withdrawn { .. } => routes.for_withdrawals((peer, lane)),
             _ => routes.for_answers((peer, lane)),
         };
-        let Some(session) = session else {
-            discard(body);
-            return None;
-        };
-        let mut envelope = Some(Envelope { head, body });
+        let Some(session) = session else { return Err(Box::new(Unsent { envelope, why: None })) };
+        let mut envelope = Some(envelope);
+        // Answers never wait.
         match session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope) {
-            Poll::Ready(sent) => Some(sent),
-            // Not reached: answers never wait.
-            Poll::Pending => None,
+            Poll::Ready(Err(returned)) => {
+                let Returned { envelope, why } = *returned;
+                Err(Box::new(Unsent { envelope, why: Some(why) }))
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
     }
 
@@ -271,18 +299,13 @@ impl Proc {
     /// A cast of another process that could not be delivered goes back, counted and logged (R3).
     pub(crate) fn return_away(&self, head: Head, body: Body) {
         self.tell_returned(&head);
-        self.return_by_session(head, body);
+        self.give_back_away(head, body);
     }
 
-    /// By whatever session there is. If there is none it is lost, and that is counted and logged, too.
-    fn return_by_session(&self, head: Head, body: Body) {
-        let Head::Returned { to, of, port, why } = head else {
-            return self.answer_away(head, body);
-        };
-        let sent = self.try_answer(head, body);
-        if !matches!(sent, Some(Ok(()))) {
-            discard(sent);
-            self.lost_with_session(&Head::Returned { to, of, port, why });
+    fn give_back_away(&self, head: Head, body: Body) {
+        match head {
+            Head::Returned { .. } => self.return_by_session(head, body),
+            _ => self.answer_away(head, body),
         }
     }
 

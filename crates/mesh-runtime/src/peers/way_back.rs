@@ -8,7 +8,7 @@ use mesh_core::{ActorId, Body, Head, MeshId, Plane, PortId, WhyUndelivered};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::panics::discard;
+use crate::codec;
 use crate::proc::Proc;
 
 /// A message that came by way of others and was not handled, while its process has no session with that of its
@@ -82,11 +82,10 @@ impl Proc {
 
     /// The same of what a session was to bring back. On the control plane whoever sends deals with what is lost, and a
     /// mesh that ends well warns nobody.
-    pub(crate) fn lost_with_session(&self, head: &Head) {
+    pub(crate) fn lost_with_session(&self, head: &Head, reason: &str) {
         let Head::Returned { to, of, port, why } = head else { return };
         let what =
             format_args!("what {to} sent to port {port} of {of}, which is not handled ({why})");
-        let reason = "there is no session with its process";
         match to.plane() {
             Plane::User => self.lost_on_the_way_back(&what, reason),
             Plane::Control => {
@@ -97,14 +96,13 @@ impl Proc {
     }
 
     /// What was cast to a mesh, and came by way of others, was not handled: it goes back as it can, counted and logged.
-    pub(crate) fn return_passed_on(&self, mesh: MeshId, head: Head, mut body: Body) {
+    pub(crate) fn return_passed_on(&self, mesh: MeshId, head: Head, body: Body) {
         let Head::Returned { to, of, port, why } = head else { return };
         if to.peer() == self.peer() || self.has_way_to(to) {
             return self.return_away(head, body);
         }
         self.tell_returned(&head);
-        let Ok(bytes) = body.bytes() else {
-            discard(body);
+        let Some(bytes) = codec::encoded(body) else {
             let back = NoWayBack { to, of, mesh, port, why, bytes: Bytes::new() };
             return self.lost_on_the_way_back(&back, "it cannot be encoded");
         };

@@ -37,7 +37,7 @@ impl Routes {
         let peer = session.peer();
         self.routes.entry((peer, lane)).or_default().connect(Arc::clone(&session));
         // It is found by who leaves after this, and sees who has left before.
-        if self.has_left.load(Ordering::SeqCst) {
+        if self.has_left() {
             session.close();
         }
         // Of one that ended before it came here there is no more word.
@@ -54,6 +54,11 @@ impl Routes {
     /// From now on there is no session: each ends at once. Those that are there are to be closed by who says so.
     pub(crate) fn leave(&self) {
         self.has_left.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether there will be no session any more.
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::SeqCst)
     }
 
     fn tidy(&self, peer: PeerId) {

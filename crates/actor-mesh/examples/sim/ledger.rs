@@ -188,6 +188,18 @@ impl Ledger {
         self.note(format_args!("rank {rank} is gone"));
     }
 
+    /// Nobody has heard that it began, nor that it ended with its process, and the rank has begun again: its order was
+    /// carried out anew in the next life of that process, as the same life of the actor (N1).
+    pub(crate) fn is_unseen(&self, life: &Life) -> bool {
+        let later = self.lives.iter().filter(|it| it.rank == life.rank && it.begun > life.begun);
+        let Some(next) = later.map(|it| it.begun).min() else { return false };
+        let Some(all) = self.watchers.get("all") else { return false };
+        let is_then =
+            |rank: usize, at: Duration| rank == life.rank && (life.begun..next).contains(&at);
+        let ran = all.running.iter().any(|(rank, at)| is_then(*rank, *at));
+        !life.is_broken && !ran && !all.ends.iter().any(|((rank, _), end)| is_then(*rank, end.at))
+    }
+
     /// A life is about to fail, as it was told to.
     pub(crate) fn breaks(&mut self, life: usize) {
         if let Some(it) = self.lives.get_mut(life) {

@@ -83,13 +83,14 @@ impl<'a> Case<'a> {
     }
 
     /// N1, K2: whoever ended with its process is told as that, whichever controller has told of it; but who cannot be
-    /// given up (H4).
+    /// given up (H4), and whom nobody has seen.
     fn orphans(&self, wrong: &mut Vec<String>) {
         // Whom it would be told died too, and perhaps before.
         if self.ledger.died_at.is_some() {
             return;
         }
-        let is_orphan = |life: &&Life| life.has_failed && !life.is_broken;
+        let is_orphan =
+            |life: &&Life| life.has_failed && !life.is_broken && !self.ledger.is_unseen(life);
         for life in self.ledger.lives.iter().filter(is_orphan) {
             let is_home = |it: &&ProcLife| it.incarnation == life.actor.life;
             let Some(home) = self.lives_of(life.rank).find(is_home) else { continue };

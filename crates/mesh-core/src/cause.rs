@@ -7,6 +7,7 @@ use mesh_shape::Rank;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::MeshLabel;
+use crate::one_line::OneLine;
 
 /// Why a rank failed, with what it last said and the chain of what caused what.
 ///
@@ -121,7 +122,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rank { mesh, rank } => write!(f, "rank {rank} of {mesh}"),
-            Self::Actor { name } => write!(f, "actor {name}"),
+            Self::Actor { name } => write!(f, "actor {}", OneLine(name)),
         }
     }
 }
@@ -235,14 +236,15 @@ impl Reason {
     }
 }
 
+/// In one line: what a program says may have several, or do something to a terminal.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Panic { message, location: Some(location) } => {
-                write!(f, "panicked at {location}: {message}")
+                write!(f, "panicked at {}: {}", OneLine(location), OneLine(message))
             }
-            Self::Panic { message, location: None } => write!(f, "panicked: {message}"),
-            Self::Error { message } => write!(f, "error: {message}"),
+            Self::Panic { message, location: None } => write!(f, "panicked: {}", OneLine(message)),
+            Self::Error { message } => write!(f, "error: {}", OneLine(message)),
             Self::Exit { code } => write!(f, "exit code {code}"),
             Self::Signal { signal, core } => {
                 write!(f, "signal {signal}")?;

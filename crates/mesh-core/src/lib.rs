@@ -36,7 +36,8 @@ pub mod event;
 pub mod ids;
 pub mod launch;
 pub mod message;
-pub mod owner_news;
+pub mod one_line;
+mod owner_news;
 pub mod pieces;
 pub mod procs;
 pub mod protocol;
@@ -70,6 +71,7 @@ pub use launch::{
     Resource, Rlimit, RlimitError, Seat, Surroundings, SurroundingsError, Umask, UmaskError,
 };
 pub use message::Message;
+pub use one_line::OneLine;
 pub use owner_news::OwnerNews;
 pub use pieces::Pieces;
 pub use procs::{ProcSeat, Procs};

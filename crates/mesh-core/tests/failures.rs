@@ -161,7 +161,7 @@ proc mesh trainers: some was missed; now it is
     snapshot = Snapshot { is_stopping: false, lagged: false, ..snapshot };
     let rest = [
         (News::Snapshot(snapshot), "so far: nothing has ended"),
-        (News::Heartbeat { period: Duration::from_secs(1) }, "nothing new, as is said every 1s"),
+        (News::Heartbeat { period: Duration::from_secs(1) }, "nothing new, as is said every 1.0 s"),
         (News::Trouble(Trouble::QueryFailed { agent: 4 }), "agent 4 could not be asked"),
         (News::Stopping { reason: None }, "it is being stopped"),
         (News::Closed, "every rank has ended"),
@@ -169,6 +169,19 @@ proc mesh trainers: some was missed; now it is
     for (news, told) in rest {
         assert_eq!(event(news), format!("proc mesh trainers: {told}"));
     }
+}
+
+/// N2: what a program says makes no line of its own.
+#[test]
+fn a_change_is_one_line_whatever_an_actor_says() {
+    let message = "assertion failed\n  left: 1\n  rank 3, incarnation 1: stopped".to_owned();
+    let cause = Cause::new(Reason::Panic { message, location: None });
+    let link = Link::actor("a\u{1b}[2J", Reason::Error { message: "one\r\ntwo".to_owned() });
+    let failed = Status::failed(cause.with_chain(vec![link]));
+    assert_eq!(
+        event(News::Changed([change([5], 0, failed)].into())),
+        r"proc mesh trainers: rank 5, incarnation 0: failed: panicked: assertion failed\n  left: 1\n  rank 3, incarnation 1: stopped, caused by actor a\u{1b}[2J: error: one\r\ntwo"
+    );
 }
 
 /// N8: a name makes no lines of its own in a report, and fits into one.

@@ -20,7 +20,9 @@ impl fmt::Display for News {
         match self {
             Self::Snapshot(snapshot) => snapshot.fmt(f),
             Self::Changed(changes) => fmt_each(changes, f),
-            Self::Heartbeat { period } => write!(f, "nothing new, as is said every {period:?}"),
+            Self::Heartbeat { period } => {
+                write!(f, "nothing new, as is said every {:.1} s", period.as_secs_f64())
+            }
             Self::Trouble(trouble) => trouble.fmt(f),
             Self::Escalated(escalation) => write!(f, "it needed {escalation}"),
             Self::Stopping { reason } => fmt_stopping(reason.as_ref(), f),

@@ -9,7 +9,7 @@ use meshwarden::controller::{
 };
 use meshwarden::mesh_core::{
     Answer, Change, Failures, Incarnation, Interest, MeshPhase, MeshRequest, MeshState, News,
-    Order, Progress, Reply, Request, Snapshot, Update,
+    OneLine, Order, Progress, Reply, Request, Snapshot, Update,
 };
 use meshwarden::mesh_shape::{RankSet, Region};
 
@@ -19,19 +19,20 @@ const PARTS_MAX: usize = 16;
 /// What is supervised.
 pub(crate) fn spec(spec: &Spec) -> String {
     let Spec { mesh, region, epoch, agents, config, .. } = spec;
-    one_line(&format!(
+    let told = format!(
         "{mesh}: {}, {} ranks, {} agents, epoch {epoch}, lease {}, {}",
         shape(region),
         region.size(),
         agents.len(),
         time(config.times.lease),
         restarts(&config.restart)
-    ))
+    );
+    OneLine(&told).to_string()
 }
 
 /// What happened.
 pub(crate) fn event<C: Controlled>(kind: &C, event: &Event<C::Report>) -> String {
-    one_line(&match event {
+    let told = match event {
         Event::Opened => "opened".to_owned(),
         Event::Adopted => "adopted".to_owned(),
         Event::Answered(answer) => answered(kind, answer),
@@ -42,12 +43,13 @@ pub(crate) fn event<C: Controlled>(kind: &C, event: &Event<C::Report>) -> String
         Event::Withdrawn(ask) => format!("question {} is withdrawn", ask.number()),
         Event::Abandoned => "the owner has gone".to_owned(),
         Event::Tick => "tick".to_owned(),
-    })
+    };
+    OneLine(&told).to_string()
 }
 
 /// What was to be done.
 pub(crate) fn effect(effect: &Effect) -> String {
-    one_line(&match effect {
+    let told = match effect {
         Effect::Ask(request) => order(request),
         Effect::Tell { to, event } => {
             format!("tell subscriber {to} #{}: {}", event.seq, news(&event.news))
@@ -58,7 +60,8 @@ pub(crate) fn effect(effect: &Effect) -> String {
             format!("answer question {}: {}", ask.number(), replied(reply))
         }
         Effect::Finish => "finish".to_owned(),
-    })
+    };
+    OneLine(&told).to_string()
 }
 
 fn answered<C: Controlled>(kind: &C, answer: &Answer<C::Report>) -> String {
@@ -265,19 +268,6 @@ fn time(time: Duration) -> impl Display {
 
 fn seconds(time: Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())
-}
-
-/// The text without what would break its line, or do something to a terminal.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    line
 }
 
 #[cfg(test)]

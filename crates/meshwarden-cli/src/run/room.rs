@@ -34,7 +34,9 @@ fn fit(n_ranks: usize, limits: impl IntoIterator<Item = Limit>) -> Result<()> {
 
 /// The limits that can be read here.
 fn limits() -> Vec<Limit> {
-    let system = [PID_MAX, THREADS_MAX].map(|place| Some(Limit { most: number_in(place)?, place }));
+    let ids = |place| Some(Limit { most: number_in(place)?.saturating_sub(1), place });
+    let threads = |place| Some(Limit { most: number_in(place)?, place });
+    let system = [ids(PID_MAX), threads(THREADS_MAX)];
     let mut limits: Vec<_> = system.into_iter().flatten().collect();
     // The kernel lets root have any number.
     if !geteuid().is_root() {
@@ -48,7 +50,7 @@ fn number_in(file: &str) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
-/// Ids of processes are below this.
+/// Ids of processes are above 0 and below this.
 const PID_MAX: &str = "/proc/sys/kernel/pid_max";
 
 /// Each process has at least one thread.

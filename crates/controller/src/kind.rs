@@ -42,7 +42,8 @@ pub trait Controlled {
 
     /// Whether another life can begin where the one that is reported was, once that has ended. If not none does,
     /// whatever the rules say, and no restart is spent on it that another rank may need (RS3).
-    fn can_begin_again(&self, _: &Self::Report) -> bool {
+    fn can_begin_again(&self, report: &Self::Report) -> bool {
+        _ = report;
         true
     }
 }

@@ -30,11 +30,18 @@ pub(crate) struct Restarts {
     alone: Alone,
     round: Option<Box<Round>>,
     escalation: Escalating,
-    /// The ranks that can have no other life where their last one was, as this step has heard; `None` if all can.
-    barred: Option<Box<RankSet>>,
     /// The mesh is being stopped: nothing starts again.
     is_cancelled: bool,
     random: SplitMix,
+}
+
+/// What the decisions of one step go by.
+#[derive(Clone, Copy)]
+pub(crate) struct Step<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) config: &'a RestartConfig,
+    /// The ranks that can have no other life where their last one was, as this step has heard.
+    pub(crate) barred: &'a RankSet,
 }
 
 /// The restarts that were granted.
@@ -105,6 +112,22 @@ impl Adopted {
     }
 }
 
+impl Step<'_> {
+    /// The same changes, each of barred ranks alone or of none.
+    fn apart_from_barred(&self, changes: Vec<Change>) -> Vec<Change> {
+        if self.barred.is_empty() {
+            return changes;
+        }
+        let apart = changes.into_iter().flat_map(|change| {
+            let each =
+                [change.ranks.intersection(self.barred), change.ranks.difference(self.barred)];
+            let each = each.into_iter().filter(|ranks| !ranks.is_empty());
+            each.map(move |ranks| Change { ranks, ..change.clone() })
+        });
+        apart.collect()
+    }
+}
+
 impl Restarts {
     pub(crate) const fn new(size: u32, seed: u64) -> Self {
         Self {
@@ -114,15 +137,9 @@ impl Restarts {
             alone: Alone::new(),
             round: None,
             escalation: Escalating::NotNeeded,
-            barred: None,
             is_cancelled: false,
             random: SplitMix(seed),
         }
-    }
-
-    /// These ranks have nowhere to begin again, as far as the next decision is concerned.
-    pub(crate) fn bar(&mut self, ranks: RankSet) {
-        self.barred = (!ranks.is_empty()).then(|| Box::new(ranks));
     }
 
     /// Decides for every ended rank of `changes`, splitting them where ranks are treated differently.
@@ -130,47 +147,29 @@ impl Restarts {
     /// `can_start` says whether somebody is there to start all of these ranks.
     pub(crate) fn decide(
         &mut self,
-        (now, config): (Timestamp, &RestartConfig),
+        step: Step<'_>,
         changes: Vec<Change>,
         can_start: impl Fn(&RankSet) -> bool,
     ) -> Vec<Change> {
-        let changes = self.apart_from_barred(changes);
-        match config.strategy {
+        let changes = step.apart_from_barred(changes);
+        match step.config.strategy {
             Strategy::OneForOne => {
                 // A round that was begun under other rules goes on.
-                let changes = self.mark_round(now, changes);
-                self.decide_each((now, config), changes)
+                let changes = self.mark_round(step.now, changes);
+                self.decide_each(step, changes)
             }
             Strategy::OneForAll | Strategy::RestForOne => {
-                self.decide_together((now, config), &changes, can_start);
-                self.mark_round(now, changes)
+                self.decide_together(step, &changes, can_start);
+                self.mark_round(step.now, changes)
             }
         }
     }
 
-    /// The same changes, each of barred ranks alone or of none.
-    fn apart_from_barred(&self, changes: Vec<Change>) -> Vec<Change> {
-        let Some(barred) = &self.barred else { return changes };
-        let apart = changes.into_iter().flat_map(|change| {
-            let each = [change.ranks.intersection(barred), change.ranks.difference(barred)];
-            let each = each.into_iter().filter(|ranks| !ranks.is_empty());
-            each.map(move |ranks| Change { ranks, ..change.clone() })
-        });
-        apart.collect()
-    }
-
-    fn is_barred(&self, ranks: &RankSet) -> bool {
-        self.barred.as_ref().is_some_and(|barred| !barred.intersection(ranks).is_empty())
-    }
-
-    fn decide_each(
-        &mut self,
-        (now, config): (Timestamp, &RestartConfig),
-        changes: Vec<Change>,
-    ) -> Vec<Change> {
+    fn decide_each(&mut self, step: Step<'_>, changes: Vec<Change>) -> Vec<Change> {
+        let Step { now, config, .. } = step;
         let mut decided = Vec::with_capacity(changes.len());
         for change in changes {
-            if !self.wants(config, &change) {
+            if !self.wants(step, &change) {
                 decided.push(change);
                 continue;
             }
@@ -196,10 +195,11 @@ impl Restarts {
     /// One restart for all that ended in this step and are not yet in a round.
     fn decide_together(
         &mut self,
-        (now, config): (Timestamp, &RestartConfig),
+        step: Step<'_>,
         changes: &[Change],
         can_start: impl Fn(&RankSet) -> bool,
     ) {
+        let Step { now, config, .. } = step;
         let in_round = self.round.as_ref().map_or_else(RankSet::new, |round| round.ranks.clone());
         // Who cannot be started again keeps all from it: that is more than restarts can mend.
         let is_beyond = |change: &Change| {
@@ -208,13 +208,13 @@ impl Restarts {
         if config.strategy == Strategy::OneForAll
             && config.policy != RestartPolicy::Temporary
             && !self.is_cancelled
-            && changes.iter().any(|change| is_beyond(change) && !self.wants(config, change))
+            && changes.iter().any(|change| is_beyond(change) && !self.wants(step, change))
         {
             self.escalate(EscalationReason::CannotStart);
         }
         let first = changes
             .iter()
-            .filter(|change| self.wants(config, change))
+            .filter(|change| self.wants(step, change))
             .filter_map(|change| change.ranks.difference(&in_round).first())
             .min();
         let Some(first) = first else { return };
@@ -316,8 +316,8 @@ impl Restarts {
         }
     }
 
-    fn wants(&self, config: &RestartConfig, change: &Change) -> bool {
-        let is_wanted = match config.policy {
+    fn wants(&self, step: Step<'_>, change: &Change) -> bool {
+        let is_wanted = match step.config.policy {
             RestartPolicy::Temporary => false,
             RestartPolicy::Transient => matches!(change.status, Status::Failed(_)),
             // A rank that timed out has nobody to start it: its agent is silent.
@@ -329,7 +329,7 @@ impl Restarts {
             && change.restart_in.is_none()
             && !self.is_cancelled
             && !is_hopeless(&change.status)
-            && !self.is_barred(&change.ranks)
+            && step.barred.intersection(&change.ranks).is_empty()
     }
 
     /// Grants one restart if the intensity allows it; returns its delay.

@@ -9,11 +9,22 @@ use super::Controller;
 use crate::changes::Changes;
 use crate::event::Effect;
 use crate::kind::Controlled;
+use crate::restarts::Step;
 
 impl<C: Controlled> Controller<C> {
     /// Decides on restarts, and tells everybody. At most once in a step, so that all failures found
     /// in it are told together.
     pub(super) fn publish(&mut self, changes: Changes, effects: &mut Vec<Effect>) {
+        self.publish_barring(&RankSet::new(), changes, effects);
+    }
+
+    /// The same, where these ranks have nowhere to begin again.
+    pub(super) fn publish_barring(
+        &mut self,
+        barred: &RankSet,
+        changes: Changes,
+        effects: &mut Vec<Effect>,
+    ) {
         let changes = changes.into_changes(self.now);
         if changes.is_empty() && !self.restarts.has_escalated() && !self.waits.has_reached() {
             return;
@@ -21,8 +32,8 @@ impl<C: Controlled> Controller<C> {
         self.restarts.join_late(self.now + self.spec.config.restart.grace, &changes);
         let roster = &self.roster;
         let can_start = |ranks: &RankSet| roster.can_start(ranks);
-        let changes =
-            self.restarts.decide((self.now, &self.spec.config.restart), changes, can_start);
+        let step = Step { now: self.now, config: &self.spec.config.restart, barred };
+        let changes = self.restarts.decide(step, changes, can_start);
         self.note_for_waits(&changes);
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         let changes: Vec<Change> =

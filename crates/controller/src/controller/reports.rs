@@ -66,9 +66,7 @@ impl<C: Controlled> Controller<C> {
             }
         }
         let late = self.late_stops(&changes);
-        self.restarts.bar(barred);
-        self.publish(changes, effects);
-        self.restarts.bar(RankSet::new());
+        self.publish_barring(&barred, changes, effects);
         effects.extend(late.into_iter().map(|order| self.ask(agent, order)));
         for (ranks, incarnation) in zombies.into_vec() {
             effects.push(self.ask(agent, Order::Kill { ranks, incarnation }));

@@ -4,6 +4,12 @@ use mesh_core::Cause;
 
 use super::*;
 
+/// One in which every rank may begin again where it was.
+fn step(now: Timestamp, config: &RestartConfig) -> Step<'_> {
+    static NONE: RankSet = RankSet::new();
+    Step { now, config, barred: &NONE }
+}
+
 #[test]
 fn delays_double_up_to_their_bound_and_shrink_by_a_tenth_at_most() {
     let config =
@@ -29,7 +35,9 @@ fn what_is_not_there_is_not_started_again_and_what_may_pass_is() {
             restart_in: None,
             age: Duration::ZERO,
         };
-        restarts.decide((Timestamp::START, &config), vec![change], |_| true)[0].restart_in.is_some()
+        restarts.decide(step(Timestamp::START, &config), vec![change], |_| true)[0]
+            .restart_in
+            .is_some()
     };
     assert!(!decide(LaunchProblem::NotFound));
     assert!(!decide(LaunchProblem::NotExecutable));
@@ -41,7 +49,7 @@ fn what_is_not_there_is_not_started_again_and_what_may_pass_is() {
 fn who_has_nowhere_to_begin_takes_no_restart_from_another() {
     let config = RestartConfig::on_failure(1);
     let mut restarts = Restarts::new(2, 0);
-    restarts.bar(RankSet::from(0..1));
+    let barred = RankSet::from(0..1);
     let change = Change {
         ranks: RankSet::from(0..2),
         incarnation: Incarnation::FIRST,
@@ -49,7 +57,11 @@ fn who_has_nowhere_to_begin_takes_no_restart_from_another() {
         restart_in: None,
         age: Duration::ZERO,
     };
-    let decided = restarts.decide((Timestamp::START, &config), vec![change], |_| true);
+    let decided = restarts.decide(
+        Step { barred: &barred, ..step(Timestamp::START, &config) },
+        vec![change],
+        |_| true,
+    );
     let decided: Vec<_> = decided.iter().map(|it| (&it.ranks, it.restart_in.is_some())).collect();
     assert_eq!(decided, [(&RankSet::from(0..1), false), (&RankSet::from(1..2), true)]);
     assert_eq!(restarts.take_escalation(&config, RankSet::new), None);
@@ -68,7 +80,7 @@ fn restarts_that_are_due_together_come_in_rank_order() {
         restart_in: None,
         age: Duration::ZERO,
     };
-    _ = restarts.decide((Timestamp::START, &config), vec![change], |_| true);
+    _ = restarts.decide(step(Timestamp::START, &config), vec![change], |_| true);
     let due = restarts.due(Timestamp::START + config.backoff_max);
     let expected = (0..N_RANKS).map(|rank| (Rank::new(rank), Incarnation::FIRST.next()));
     assert_eq!(due, expected.collect::<Vec<_>>());
@@ -89,7 +101,7 @@ fn restarts_outside_the_period_are_forgotten() {
             restart_in: None,
             age: Duration::ZERO,
         };
-        let decided = restarts.decide((at(seconds), &config), vec![change], |_| true);
+        let decided = restarts.decide(step(at(seconds), &config), vec![change], |_| true);
         (decided[0].restart_in.is_some(), restarts.take_escalation(&config, RankSet::new).is_some())
     };
     assert_eq!(fail(0), (true, false));

@@ -10,8 +10,8 @@ use mesh_core::{
     ActorId, End, Incarnation, MeshId, Message, Plane, PortRef, ProcSeat, WhyUndelivered,
 };
 use mesh_runtime::{
-    Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, Port, Proc, ReplyTo, Stalls,
-    TryCastError, Undelivered,
+    Actor, ActorRef, Context, Failure, Handler, Handlers, Milestone, PeerLost, Port, Proc, ReplyTo,
+    Stalls, TryCastError, Undelivered,
 };
 use mesh_shape::Rank;
 use supervise::Clock;
@@ -65,8 +65,6 @@ pub struct ProcAgent {
     hangs: Arc<Stalls>,
     milestones: mpsc::UnboundedSender<Lived>,
     will_say_again: bool,
-    /// When keepers are told again what they know.
-    say_again_at: Instant,
 }
 
 /// One life of one rank.
@@ -249,6 +247,7 @@ impl Actor for ProcAgent {
             });
         }
         cx.send_every(KEEPERS_EVERY, || LookForKeepers);
+        cx.proc().watch_peers(cx.port());
         let relay = cx.spawn::<RelayActor>(user.clone()).id();
         Ok(Self {
             user,
@@ -262,7 +261,6 @@ impl Actor for ProcAgent {
             hangs: Arc::default(),
             milestones,
             will_say_again: false,
-            say_again_at: lost::first_said_again(cx.id()),
         })
     }
 
@@ -298,7 +296,7 @@ impl Actor for ProcAgent {
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Spawn>().takes::<EndRank>().takes::<CloseMesh>();
         handlers.takes::<GetState>().takes::<WaitRankStatus>();
-        handlers.takes::<StreamState>().takes::<StopStream>();
+        handlers.takes::<StreamState>().takes::<StopStream>().takes::<PeerLost>();
     }
 }
 

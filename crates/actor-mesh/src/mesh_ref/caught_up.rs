@@ -19,7 +19,7 @@ const NEWS_WITHIN: Duration = Duration::from_secs(1);
 pub(super) async fn heard_of_ends(view: &View, region: &Region, deadline: Instant) {
     let deadline = deadline.min(deadline_after(NEWS_WITHIN));
     let mut table = view.watch();
-    let are_heard = |table: &Table| table.is_over || view.ends.are_heard(table, region);
+    let are_heard = |table: &Table| hears_nothing(table) || view.ends.are_heard(table, region);
     _ = timeout_at(deadline, table.wait_for(are_heard)).await.is_ok();
 }
 
@@ -31,10 +31,20 @@ pub(super) async fn caught_up(
     (until, deadline): (Progress, Instant),
 ) {
     let deadline = deadline.min(deadline_after(NEWS_WITHIN));
+    // Those before this one are so far: no rank falls back.
+    let mut first_left = 0;
     let is_known = |table: &Table| {
-        table.is_over || lives.iter().all(|(base, life)| is_so_far(table, (*base, *life), until))
+        let left = lives.iter().skip(first_left);
+        first_left +=
+            left.take_while(|(base, life)| is_so_far(table, (*base, *life), until)).count();
+        hears_nothing(table) || first_left == lives.len()
     };
     _ = timeout_at(deadline, table.wait_for(is_known)).await.is_ok();
+}
+
+/// Nobody tells this process anything of the mesh: it is over, or has as many followers as it may.
+const fn hears_nothing(table: &Table) -> bool {
+    table.is_over || table.refusal.is_some()
 }
 
 /// Whether a rank is known to be so far in this life, and where it is then; or to be in a later one.

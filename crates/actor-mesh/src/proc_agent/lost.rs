@@ -1,11 +1,10 @@
 //! `lost`: keepers that there is no way to, and what becomes of their actors (C2).
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use mesh_core::{ActorId, MeshId};
-use mesh_runtime::{Context, Failure, Handler, ReplyTo, Stop};
+use mesh_core::{MeshId, PeerId};
+use mesh_runtime::{Context, Failure, Handler, PeerLost, ReplyTo, Stop};
 use mesh_shape::Rank;
 use tokio::time::Instant;
 
@@ -17,10 +16,6 @@ use crate::report::ActorState;
 
 /// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then.
 const KEEPERS_WITHIN: Duration = Duration::from_secs(5);
-
-/// How often a keeper that there is a way to is told again what it knows. That one has ended may be known by that alone:
-/// what it said last can be lost with a session that was there again before anybody looked, or for want of room.
-const SAID_AGAIN: Duration = Duration::from_secs(5);
 
 /// Of how many actors that have ended it is kept how, for keepers that there has been no way to for [`KEEPERS_WITHIN`]: those
 /// are forgotten first that were told of, and whose keeper is lost the longest.
@@ -36,31 +31,14 @@ pub(super) struct Cull {
     was_stopping: bool,
 }
 
-/// When keepers are told again for the first time what they know: another moment for each agent, so that they do not all
-/// come at once.
-pub(super) fn first_said_again(agent: ActorId) -> Instant {
-    let mut hasher = DefaultHasher::new();
-    agent.hash(&mut hasher);
-    let every = u64::try_from(SAID_AGAIN.as_millis()).unwrap_or(u64::MAX);
-    Instant::now() + Duration::from_millis(hasher.finish() % every)
-}
-
 impl ProcAgent {
     /// Ends the actors whose keeper there is no way to for too long, and says what is unsaid where there is one again.
     fn look_for_keepers(&mut self, cx: &mut Context<Self>) {
-        let now = Instant::now();
-        let is_time = now >= self.say_again_at;
-        if is_time {
-            self.say_again_at = now + SAID_AGAIN;
-        }
-        let (mut changed, mut asked) = (Vec::new(), None);
+        let mut changed = Vec::new();
         for (key, held) in &mut self.held {
-            let keeper = held.keeper.actor();
-            if cx.proc().has_way_to(keeper) {
+            if cx.proc().has_way_to(held.keeper.actor()) {
                 held.found();
-                // One of its actors is enough to learn whether it is there.
-                let is_asked = is_time && asked.replace(keeper) != Some(keeper);
-                changed.extend((held.is_unsaid || is_asked).then_some(*key));
+                changed.extend(held.is_unsaid.then_some(*key));
             } else if held.is_lost_for(KEEPERS_WITHIN) && held.cull() {
                 metrics::count_culled();
                 changed.push(*key);
@@ -69,6 +47,13 @@ impl ProcAgent {
         }
         changed.into_iter().for_each(|key| self.say(key, cx));
         self.forget_orphans(cx);
+    }
+
+    /// A session with a process is lost, and with it perhaps what a keeper there said with its end: that is told what it
+    /// knows when there is a way again, which is seen even if there always was one, so that it comes back if it has ended.
+    fn doubt_keepers(&mut self, lost: PeerId) {
+        let theirs = self.held.values_mut().filter(|held| held.keeper.actor().peer() == lost);
+        theirs.for_each(|held| held.is_unsaid = true);
     }
 
     /// Forgets actors that have ended whose keepers will most likely never ask.
@@ -96,10 +81,9 @@ impl Held {
         self.lost.get_or_insert_with(Instant::now).elapsed() >= within
     }
 
-    /// There is a way to its keeper, who sees to the end itself that it has asked for. Where there was none it may have
-    /// ended meanwhile, and said so in vain: it is told what it knows, so that it comes back if it has.
+    /// There is a way to its keeper, who sees to the end itself that it has asked for.
     fn found(&mut self) {
-        self.is_unsaid |= self.lost.take().is_some();
+        self.lost = None;
         self.culled = self.culled.filter(|cull| !cull.was_stopping);
     }
 
@@ -150,6 +134,17 @@ impl Handler<LookForKeepers> for ProcAgent {
         self.look_for_keepers(cx);
         self.dying.look();
         self.watched.withdraw(ReplyTo::is_abandoned);
+        Ok(())
+    }
+}
+
+impl Handler<PeerLost> for ProcAgent {
+    async fn handle(
+        &mut self,
+        PeerLost { peer }: PeerLost,
+        _: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.doubt_keepers(peer);
         Ok(())
     }
 }

@@ -233,14 +233,15 @@ impl Drop for Place {
         let Self(Turn { lines, pair, number, .. }) = self;
         let mut state = lines.lock();
         let Some(line) = state.lines.get_mut(pair) else { return };
-        line.casts.remove(number);
+        let own = line.casts.remove(number);
         let next = line.take_next();
         let calls = std::mem::take(&mut line.calls);
         if line.casts.is_empty() {
             state.lines.remove(pair);
         }
         drop(state);
-        // Outside of the lock: whoever is woken may run at once.
+        // Outside of the lock: what a waker holds may end with it, and whoever is woken may run at once.
+        drop(own);
         next.into_iter().chain(calls.into_values()).for_each(Waker::wake);
     }
 }

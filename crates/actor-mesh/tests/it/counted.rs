@@ -50,6 +50,41 @@ fn counted(work: impl AsyncFnOnce()) -> [u64; SERIES.len()] {
     })
 }
 
+/// How many messages keepers have handled in a minute in which nothing happened to a mesh of so many ranks.
+fn handled_by_the_keeper(extent: &str) -> u64 {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let handled = || {
+        let all = snapshotter.snapshot().into_vec().into_iter();
+        let is_keeper = |key: &metrics::Key| {
+            let mut labels = key.labels().map(|label| (label.key(), label.value()));
+            key.name() == "meshwarden_actor_messages_total"
+                && labels.any(|label| label == ("actor", "keeper"))
+        };
+        let count = |value| if let DebugValue::Counter(n) = value { n } else { 0 };
+        all.filter(|(key, ..)| is_keeper(key.key())).map(|(.., value)| count(value)).sum::<u64>()
+    };
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.expect("a runtime needs nothing").block_on(async {
+            let world = world(extent).await;
+            let _tools = world.tools().await;
+            sleep(Duration::from_secs(10)).await;
+            assert!(handled() > 0, "it has begun its ranks");
+            sleep(Duration::from_secs(60)).await;
+            handled()
+        })
+    })
+}
+
+/// H8: where nothing happens nothing is said of each rank.
+#[test]
+fn a_quiet_mesh_costs_its_keeper_nothing_for_each_rank() {
+    let [few, many] = ["procs=2", "procs=12"].map(handled_by_the_keeper);
+    // It looks after itself some ten times a second, and the minute may begin a little before or after.
+    assert!(many <= few + 2, "{few} of 2 ranks, {many} of 12");
+}
+
 fn agent(world: &World) -> ActorId {
     world.procs.procs().seat(Rank::new(0)).expect("it is there").agent
 }

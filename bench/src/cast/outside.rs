@@ -75,7 +75,7 @@ pub(crate) async fn measure(
         }
     }
     let mut found = world.records();
-    found.push(world.wakeups(n_procs).await?);
+    found.extend(world.wakeups(n_procs).await?);
     found.extend(counts(root, &world.sides, n_procs).await?);
     Ok(found)
 }
@@ -109,27 +109,34 @@ impl World<'_> {
         Ok(())
     }
 
-    /// How often all processes together are woken for a call: directly, by a tree, and where plain children answer.
-    async fn wakeups(&mut self, n_procs: usize) -> Result<Vec<Record>, ClientError> {
-        let record = |by: &str, n_woken: u64| {
-            let work = format!("processes woken for a call of {n_procs}");
+    /// How often all processes together are woken for a call, and for one of many casts in a row: directly, by a tree, and
+    /// where plain children read.
+    async fn wakeups(&mut self, n_procs: usize) -> Result<[Vec<Record>; 2], ClientError> {
+        let record = |what: &str, by: &str, n_woken: u64| {
+            let work = format!("processes woken for a {what} {n_procs}");
             let each = Stats::of(vec![n_woken as f64 / N_WOKEN as f64]);
             Record::new(work, by, ("wake-ups", "times"), each)
         };
-        let mut records = Vec::new();
+        let (mut calls, mut casts) = (Vec::new(), Vec::new());
         for Side { by, tools } in &self.sides {
-            let before = n_woken(self.root, tools).await?;
+            let first = n_woken(self.root, tools).await?;
             for _ in 0..N_WOKEN {
                 check(&tools.call(self.root, PING).await)?;
             }
-            records.push(record(by, n_woken(self.root, tools).await? - before));
+            let then = n_woken(self.root, tools).await?;
+            calls.push(record("call of", by, then - first));
+            cast(tools, self.root, N_WOKEN).await?;
+            casts.push(record("cast to", by, n_woken(self.root, tools).await? - then));
         }
-        let before = self.floor.n_woken()?;
+        let first = self.floor.n_woken()?;
         for _ in 0..N_WOKEN {
             self.floor.ping_all().await?;
         }
-        records.push(record("floor", self.floor.n_woken()? - before));
-        Ok(records)
+        let then = self.floor.n_woken()?;
+        calls.push(record("call of", "floor", then - first));
+        self.floor.cast_all(N_WOKEN).await?;
+        casts.push(record("cast to", "floor", self.floor.n_woken()? - then));
+        Ok([calls, casts])
     }
 
     fn records(&self) -> Vec<Vec<Record>> {
@@ -201,7 +208,7 @@ async fn n_woken(root: &Root, tools: &ActorMeshRef<Tool>) -> Result<u64, ClientE
     Ok(sum)
 }
 
-/// How many calls wake-ups are counted for: so many that the one that asks for them counts for little.
+/// How many calls, and casts, wake-ups are counted for: so many that the one that asks for them counts for little.
 const N_WOKEN: usize = 200;
 
 /// The counts of this process and of those of a mesh, added up.

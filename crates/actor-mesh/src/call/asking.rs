@@ -203,7 +203,8 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 () = sleep_until(until) => {
                     let now = Instant::now();
                     self.tell_gone_again(now);
-                    self.gathering.expire(now);
+                    let known = self.table.borrow().known.clone();
+                    self.gathering.expire(now, known.as_deref());
                     if now >= self.deadline {
                         self.gathering.end(&self.late);
                     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mesh_core::{Fault, Incarnation, WhyUndelivered};
+use mesh_core::{Fault, Incarnation, Stall, Status, WhyUndelivered};
 use mesh_runtime::Placed;
 use mesh_shape::{Rank, RankSet};
 use tokio::time::Instant;
@@ -200,13 +200,30 @@ impl<R> Gathering<R> {
     }
 
     /// Answers for those that were waited for long enough.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub(super) fn expire(&mut self, now: Instant, known: Option<&Known>) {
         let over = self.given_up.iter().filter(|(_, (at, _))| *at <= now);
         let over: Vec<_> = over.map(|(rank, (_, error))| (*rank, error.clone())).collect();
         for (rank, error) in over {
             self.note_end(rank, &error);
+            let error = self.out_of_reach((rank, &error), known).unwrap_or(error);
             self.settle(rank, Err(error));
         }
+    }
+
+    /// Why there is no way to a rank that has not ended, if that is known: it is suspended, or silent.
+    fn out_of_reach(
+        &self,
+        (rank, error): (Rank, &RankError),
+        known: Option<&Known>,
+    ) -> Option<RankError> {
+        let is_lost = *error == RankError::Undelivered(WhyUndelivered::PeerLost);
+        let (base, life) = self.asked.get(self.place_of(rank)?).filter(|_| is_lost)?.of;
+        let seen = known?.seen(base).filter(|seen| seen.incarnation() == life)?;
+        let is_why = matches!(
+            seen.status,
+            Status::Stalled(Stall::Suspended { .. }) | Status::Suspect | Status::Unreachable
+        );
+        is_why.then(|| RankError::OutOfReach(seen.status.clone()))
     }
 
     /// Whoever asks for it is told of an end that its controller may hear of only later.

@@ -72,6 +72,7 @@ const fn why(error: &RankError) -> Option<WhyUndelivered> {
         RankError::Ended(_) => Some(WhyUndelivered::Ended),
         RankError::NotRunning(_) => Some(WhyUndelivered::NoActor),
         RankError::Undelivered(why) => Some(*why),
+        RankError::OutOfReach(_) => Some(WhyUndelivered::PeerLost),
         RankError::NotTaken { .. } => Some(WhyUndelivered::NoPort),
         RankError::NoController | RankError::Refused(_) => Some(WhyUndelivered::NoRoute),
         RankError::Deadline { .. }

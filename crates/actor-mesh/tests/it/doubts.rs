@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actor_mesh::agent::GetState;
-use actor_mesh::{ActorMesh, ActorSpec};
+use actor_mesh::{ActorMesh, ActorSpec, RankError};
 use controller::Config;
 use mesh_core::{
-    Cause, Incarnation, MeshState, PortRef, Procs, RankState, Reason, Status, Transport,
+    Cause, Incarnation, MeshState, PortRef, Procs, RankState, Reason, Stall, Status, Transport,
 };
 use mesh_runtime::{LocalTransport, Network, Port};
 use mesh_shape::Rank;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Panic, Tool, World, next_failures, on_failure, soon};
+use crate::support::{Hang, Panic, Tool, World, next_failures, on_failure, soon};
 
 mod herald;
 mod losing;
@@ -226,6 +226,32 @@ async fn an_actor_that_is_to_end_does_not_begin_after_a_doubt() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(doubt.truth().await, None);
     assert_eq!(doubt.session.n_spawns(), 1, "nobody is asked to begin it");
+}
+
+/// R1: who is suspended for longer than its sessions live has not ended: a call that is lost with one says so.
+#[tokio::test(start_paused = true)]
+async fn a_call_of_who_is_suspended_is_told_that() {
+    let board = Arc::new(LocalTransport::encoding());
+    let transports = {
+        let board = Arc::clone(&board);
+        move || -> Arc<dyn Transport> { Arc::new(board.another()) }
+    };
+    let world = World::with("procs=2", Config::local(), transports).await;
+    let heralded = Arc::new(Heralded::new(&world.proc, world.procs.procs()));
+    let procs = Arc::clone(&heralded) as Arc<dyn Procs>;
+    let spec = ActorSpec::<Tool>::per_rank("tools", |point| 10 * point.rank().index() as u64);
+    let tools = soon(ActorMesh::spawn(&world.proc, &procs, spec)).await.expect("they start");
+    let call = tools.call(&world.proc, Hang);
+    let suspended = Status::Stalled(Stall::Suspended { signal: 19 });
+    let cut = async {
+        sleep(Duration::from_millis(100)).await;
+        heralded.tell(&world.proc, RANK, suspended.clone()).await;
+        sleep(Duration::from_millis(100)).await;
+        board.cut(world.procs.procs().seat(RANK).expect("it is there").peer.proc);
+    };
+    let (answers, ()) = soon(async { tokio::join!(call, cut) }).await;
+    assert_eq!(answers.get(RANK), Some(&Err(RankError::OutOfReach(suspended))));
+    assert!(matches!(answers.get(Rank::new(0)), Some(Err(RankError::Deadline { .. }))));
 }
 
 /// H8: to wait for a way to a process costs what waits for it, and not what the mesh has.

@@ -22,38 +22,37 @@ mod admission;
 ///
 /// The control lane has no bound of its own: each of its messages belongs to something of which there
 /// is a bounded number, or comes from somebody who waits for what becomes of it.
-// In this order, and so far apart: what senders write for each message must not hold up the reader when it asks for
-// news, as it does where both are on one line of memory.
+// In this order: first what a sender touches for each message, and as little of it as can be, since of very many mailboxes
+// no line of memory is in a cache. Then what is seldom touched; and far enough behind it what the reader asks between any
+// two messages, which must not wait for what senders write.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Mailbox<Q, C> {
-    news: News,
-    gap: Gap,
+    /// Others wait before it.
+    is_held_up: AtomicBool,
+    /// Whether the data lane has something. The reader asks without the lock, and only where it would take that next.
+    has_data: AtomicBool,
     queue: Mutex<Queue<Q, C>>,
-}
-
-/// What is before it is on another line of memory than what is behind it. To align them to such lines would make the
-/// allocation of each actor several times as expensive.
-type Gap = [u64; 7];
-
-/// What the reader asks without the lock.
-#[derive(Debug)]
-struct News {
+    gap: Gap,
     /// Whether the control lane has something: asked between any two messages.
     is_urgent: AtomicBool,
-    /// Whether the data lane has something.
-    has_data: AtomicBool,
 }
+
+/// With the control lane before it, as much as a line of memory. To align what is behind it to such lines would make the
+/// allocation of each actor several times as expensive.
+type Gap = [u64; 4];
 
 // In this order: what is seldom touched is behind what each message touches.
 #[derive(Debug)]
 #[repr(C)]
 struct Queue<Q, C> {
     state: State,
-    reader: Reader,
+    /// What the reader sleeps for, if it does.
+    waits_for: WaitFor,
+    reader: Option<Waker>,
+    data: Q,
     /// The bound of `data`.
     admission: Admission,
-    data: Q,
     control: VecDeque<C>,
 }
 
@@ -65,15 +64,6 @@ enum State {
     Closed,
     /// Nobody reads any more.
     Abandoned,
-}
-
-/// What the reader sleeps for.
-#[derive(Debug)]
-enum Reader {
-    Awake,
-    /// It handles a message, and cannot take another one.
-    Control(Waker),
-    Anything(Waker),
 }
 
 /// What messages wait in, one behind the other. Nothing that it does may panic, or run code of a user.
@@ -118,21 +108,45 @@ pub(crate) enum WaitFor {
     Anything,
 }
 
+#[cfg(test)]
+impl<Q, C> Mailbox<Q, C> {
+    /// Before so many bytes is all that a sender touches for a message.
+    pub(crate) const TOUCHED: usize = mem::offset_of!(Self, queue)
+        + (size_of::<Mutex<Queue<Q, C>>>() - size_of::<Queue<Q, C>>())
+        + mem::offset_of!(Queue<Q, C>, admission)
+        + size_of::<u64>();
+    /// Behind so many is what the reader asks between any two messages.
+    pub(crate) const ASKED: usize = mem::offset_of!(Self, is_urgent);
+}
+
 impl<Q: Line, C> Mailbox<Q, C> {
     /// An empty mailbox whose data lane takes `capacity` messages, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
         let admission = Admission::new(capacity.max(1));
         Self {
+            is_held_up: AtomicBool::new(false),
+            has_data: AtomicBool::new(false),
             queue: Mutex::new(Queue {
+                state: State::Open,
+                waits_for: WaitFor::Anything,
+                reader: None,
                 data: Q::default(),
                 admission,
                 control: VecDeque::new(),
-                reader: Reader::Awake,
-                state: State::Open,
             }),
-            news: News { is_urgent: AtomicBool::new(false), has_data: AtomicBool::new(false) },
-            gap: [0; 7],
+            gap: [0; 4],
+            is_urgent: AtomicBool::new(false),
         }
+    }
+
+    /// Letters of other processes wait before it, or do so no more.
+    pub(crate) fn hold_up(&self, is_held_up: bool) {
+        self.is_held_up.store(is_held_up, Ordering::Release);
+    }
+
+    /// Whether letters of other processes wait before it: then all others are to wait behind them.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_held_up.load(Ordering::Acquire)
     }
 
     /// Puts a message into the data lane if there is room.
@@ -178,7 +192,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         }
         self.tell_of_data(&queue.data);
         put(&mut queue.data);
-        let reader = queue.reader.wake_for(WaitFor::Anything);
+        let reader = queue.wake_for(WaitFor::Anything);
         drop(queue);
         wake(reader);
         true
@@ -216,7 +230,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
     {
         self.tell_of_data(&queue.data);
         queue.data.put(message);
-        let reader = queue.reader.wake_for(WaitFor::Anything);
+        let reader = queue.wake_for(WaitFor::Anything);
         drop(queue);
         wake(reader);
     }
@@ -228,8 +242,8 @@ impl<Q: Line, C> Mailbox<Q, C> {
             return Err(message);
         }
         queue.control.push_back(message);
-        self.news.is_urgent.store(true, Ordering::Release);
-        let reader = queue.reader.wake_for(WaitFor::Control);
+        self.is_urgent.store(true, Ordering::Release);
+        let reader = queue.wake_for(WaitFor::Control);
         drop(queue);
         wake(reader);
         Ok(())
@@ -237,7 +251,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
 
     /// Whether the control lane may have something.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.news.is_urgent.load(Ordering::Acquire)
+        self.is_urgent.load(Ordering::Acquire)
     }
 
     /// The next message of the control lane.
@@ -245,14 +259,14 @@ impl<Q: Line, C> Mailbox<Q, C> {
         let mut queue = self.lock();
         let message = queue.control.pop_front();
         if queue.control.is_empty() {
-            self.news.is_urgent.store(false, Ordering::Release);
+            self.is_urgent.store(false, Ordering::Release);
         }
         message
     }
 
     /// Whether the data lane has something. What comes at this moment is seen by who falls asleep.
     pub(crate) fn has_data(&self) -> bool {
-        self.news.has_data.load(Ordering::Acquire)
+        self.has_data.load(Ordering::Acquire)
     }
 
     /// Lets go of `n` messages that were taken before, and takes everything from the data lane into `batch`, which
@@ -261,7 +275,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
         debug_assert!(batch.is_empty(), "what was taken is handled before more is");
         let mut queue = self.lock();
         mem::swap(&mut queue.data, batch);
-        self.news.has_data.store(false, Ordering::Release);
+        self.has_data.store(false, Ordering::Release);
         let admitted = queue.admission.release(n);
         drop(queue);
         admitted.into_iter().for_each(Waker::wake);
@@ -322,8 +336,8 @@ impl<Q: Line, C> Mailbox<Q, C> {
     pub(crate) fn abandon(&self) -> (Q, VecDeque<C>) {
         let mut queue = self.lock();
         queue.state = State::Abandoned;
-        queue.reader = Reader::Awake;
-        self.news.has_data.store(false, Ordering::Release);
+        queue.reader = None;
+        self.has_data.store(false, Ordering::Release);
         let unread = (mem::take(&mut queue.data), mem::take(&mut queue.control));
         let turned_away = queue.admission.close();
         drop(queue);
@@ -345,7 +359,7 @@ impl<Q: Line, C> Mailbox<Q, C> {
     /// Under the lock, before something is put into `data`. Written once for all that is taken together.
     fn tell_of_data(&self, data: &Q) {
         if data.is_empty() {
-            self.news.has_data.store(true, Ordering::Release);
+            self.has_data.store(true, Ordering::Release);
         }
     }
 
@@ -360,17 +374,17 @@ impl<Q: Line, C> Queue<Q, C> {
         if has_data || !self.control.is_empty() {
             return true;
         }
-        self.reader = match (wait_for, mem::replace(&mut self.reader, Reader::Awake)) {
-            (WaitFor::Anything, Reader::Anything(old)) if old.will_wake(waker) => {
-                Reader::Anything(old)
-            }
-            (WaitFor::Control, Reader::Control(old)) if old.will_wake(waker) => {
-                Reader::Control(old)
-            }
-            (WaitFor::Anything, _) => Reader::Anything(waker.clone()),
-            (WaitFor::Control, _) => Reader::Control(waker.clone()),
-        };
+        self.waits_for = wait_for;
+        if !self.reader.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            self.reader = Some(waker.clone());
+        }
         false
+    }
+
+    /// The waker of the reader, if it sleeps and waits for what has arrived.
+    fn wake_for(&mut self, arrived: WaitFor) -> Option<Waker> {
+        let is_waited_for = self.waits_for == WaitFor::Anything || arrived == WaitFor::Control;
+        if is_waited_for { self.reader.take() } else { None }
     }
 }
 
@@ -425,24 +439,6 @@ impl<Q: Line, C> Drop for Room<'_, Q, C> {
             let admitted = queue.admission.give_up(number);
             drop(queue);
             admitted.into_iter().for_each(Waker::wake);
-        }
-    }
-}
-
-impl Reader {
-    /// The waker, if what has arrived is waited for.
-    fn wake_for(&mut self, arrived: WaitFor) -> Option<Waker> {
-        let is_waited_for = match self {
-            Self::Awake => false,
-            Self::Control(_) => arrived == WaitFor::Control,
-            Self::Anything(_) => true,
-        };
-        if !is_waited_for {
-            return None;
-        }
-        match mem::replace(self, Self::Awake) {
-            Self::Awake => None,
-            Self::Control(waker) | Self::Anything(waker) => Some(waker),
         }
     }
 }

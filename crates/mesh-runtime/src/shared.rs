@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -25,30 +24,29 @@ use crate::pulse::{Names, Pulse, Watched};
 use crate::undelivered::Undelivered;
 
 /// One actor, as everybody else sees it.
-// In this order: what senders read and count references by, what is seldom touched, what the actor writes for each
-// message, and what senders write. So no two of them wait for each other's lines of memory.
+// In this order: behind the counts of references what senders write for each message, what the actor writes for each, what
+// is seldom touched, and what is only read. So a message touches few lines of memory, and nobody waits for lines that others
+// write meanwhile.
 #[repr(C)]
 pub(crate) struct Shared<A: Actor> {
-    pub(crate) proc: Proc,
-    pub(crate) index: NonZeroU64,
-    /// Letters of other processes wait before its mailbox.
-    is_held_up: AtomicBool,
-    pub(crate) name: Name,
-    /// What all actors of its type share.
-    pub(crate) kind: Arc<Kind<A>>,
-    /// The actor that has no actor for a parent, and this one for a descendant; or this one itself.
-    root: NonZeroU64,
-    /// Whether it can be found by its address.
-    listing: Listing,
+    pub(crate) mailbox: Mailbox<Parcels<A>, Control>,
+    /// What it does at this moment.
+    pub(crate) pulse: Pulse,
     family: Mutex<Family>,
     ended: Notify,
     /// How it is going to end, from when it takes no more messages.
     leaving: OnceLock<End>,
     /// How it has ended.
     end: OnceLock<End>,
-    /// What it does at this moment.
-    pub(crate) pulse: Pulse,
-    pub(crate) mailbox: Mailbox<Parcels<A>, Control>,
+    /// Whether it can be found by its address.
+    listing: Listing,
+    /// The actor that has no actor for a parent, and this one for a descendant; or this one itself.
+    root: NonZeroU64,
+    pub(crate) name: Name,
+    pub(crate) index: NonZeroU64,
+    pub(crate) proc: Proc,
+    /// What all actors of its type share.
+    pub(crate) kind: Arc<Kind<A>>,
 }
 
 /// What overtakes the messages of an actor.
@@ -95,7 +93,6 @@ impl<A: Actor> Shared<A> {
             mailbox: Mailbox::new(A::MAILBOX),
             proc: proc.clone(),
             index,
-            is_held_up: AtomicBool::new(false),
             pulse: Pulse::new(proc.watch_list()),
             root: root.unwrap_or(index),
             name,
@@ -118,11 +115,6 @@ impl<A: Actor> Shared<A> {
             || self.proc.list(Arc::clone(self) as Arc<dyn Endpoint>),
             || self.proc.unlist(self.index),
         );
-    }
-
-    /// Whether letters of other processes wait before its mailbox: then all others are to wait behind them.
-    pub(crate) fn is_held_up(&self) -> bool {
-        self.is_held_up.load(Ordering::Acquire)
     }
 
     pub(crate) fn family(&self) -> MutexGuard<'_, Family> {
@@ -303,7 +295,7 @@ impl<A: Actor> Endpoint for Shared<A> {
     }
 
     fn hold_up(&self, is_held_up: bool) {
-        self.is_held_up.store(is_held_up, Ordering::Release);
+        self.mailbox.hold_up(is_held_up);
     }
 
     fn room(self: Arc<Self>) -> Pin<Box<dyn Future<Output = bool> + Send>> {

@@ -3,7 +3,6 @@
 //! It is a future of its own and not an `async fn`, so that whatever the actor awaits, the control lane
 //! is read, and a kill gets through.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use crate::actor::{Actor, Stop};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::intensity::Window;
+use crate::kind::Kind;
 use crate::letter::give_back;
 use crate::letter::parcels::Parcels;
 use crate::mailbox::{Line, WaitFor};
@@ -27,13 +27,15 @@ use crate::shared::{Control, Parent, Shared};
 
 mod asides;
 mod children;
+#[cfg(all(test, target_os = "linux", target_pointer_width = "64"))]
+mod footprint;
 mod meshes;
 mod pace;
 mod patience;
 mod row;
 mod turns;
 
-use asides::{ASIDES_MAX, Aside, Asked};
+use asides::{ASIDES_MAX, Aside, Asides, Asked};
 pub(crate) use children::Decision;
 use children::{EndingChild, Round};
 pub(crate) use meshes::is_mended;
@@ -59,45 +61,46 @@ pub(crate) struct Turn<A: Actor> {
 pub(crate) type Outcome = Result<Option<Box<Decision>>, Failure>;
 
 /// Runs one actor from its start to its end.
+// In this order: what each message touches is first, beside what tokio touches to run it, and what is seldom touched last.
+#[repr(C)]
 pub(crate) struct ActorTask<A: Actor> {
     shared: Arc<Shared<A>>,
-    parent: Arc<dyn Parent>,
-    turn: Turns<A>,
-    /// Whether a function of the actor runs in `turn`, and has its life with it.
-    is_busy: bool,
-    /// What is told of that function, as it was told last.
+    life: Option<Box<Life<A>>>,
+    /// Messages that were taken from the mailbox and are not handled yet.
+    batch: Parcels<A>,
+    /// What is told of the function that runs in `turn`, or has, as it was told last.
     word: Word,
     /// The message that was begun last, and the place of its name.
     last: (PortId, Slot),
+    /// How many messages have been begun that the mailbox has not been told of.
+    n_begun: u32,
+    /// How many steps it has made since others on its thread had their turn.
+    n_steps: u32,
+    failure: Option<Failure>,
+    /// Of the message that is handled, where spans of messages are wanted.
+    span: Option<Box<Span>>,
+    stage: Stage,
+    /// Whether a function of the actor runs in `turn`, and has its life with it.
+    is_busy: bool,
     /// It awaits something, or has not been polled yet.
     is_waiting: bool,
     /// Its constructor has returned.
     is_created: bool,
-    life: Option<Box<Life<A>>>,
-    stage: Stage,
-    /// Messages that were taken from the mailbox and are not handled yet.
-    batch: Parcels<A>,
-    /// How many messages have been begun that the mailbox has not been told of.
-    n_begun: usize,
-    /// After how many it is told, and others on its thread have their turn.
-    pace: Pace,
-    /// Whether it lingers before it sleeps.
-    patience: Patience,
-    /// How many steps it has made since others on its thread had their turn.
-    n_steps: usize,
-    /// How many of the next messages are not timed.
-    untimed: u8,
-    /// When the message that is timed was begun.
-    timed: Option<Instant>,
-    /// Of the message that is handled, where spans of messages are wanted.
-    span: Option<Box<Span>>,
-    /// What the actor is told before its next message. Bound: [`ASIDES_MAX`] and one for each child.
-    asides: VecDeque<Aside>,
-    /// What it is asked about now.
-    asked: Option<Asked>,
     /// How it has been asked to end; the strictest counts.
     stop: Option<Stop>,
-    failure: Option<Failure>,
+    /// How many of the next messages are not timed.
+    untimed: u8,
+    /// Whether it lingers before it sleeps.
+    patience: Patience,
+    /// When the message that is timed was begun.
+    timed: Option<Instant>,
+    /// After how many it is told, and others on its thread have their turn.
+    pace: Pace,
+    /// What all actors of its type share.
+    kind: Arc<Kind<A>>,
+    asides: Asides,
+    turn: Turns<A>,
+    parent: Arc<dyn Parent>,
     /// The restarts of its children; made for the first.
     restarts: Option<Box<Window>>,
     born: Instant,
@@ -142,28 +145,28 @@ impl<A: Actor> ActorTask<A> {
             }
         });
         Self {
-            shared,
-            parent,
-            turn,
-            is_busy: true,
+            life: None,
+            batch: Parcels::default(),
             word: Word::IDLE.begin(Slot::START),
             last: (PortId::named(""), Slot::OTHER),
+            n_begun: 0,
+            n_steps: 0,
+            failure: None,
+            span: None,
+            stage: Stage::Serving,
+            is_busy: true,
             is_waiting: true,
             is_created: false,
-            life: None,
-            stage: Stage::Serving,
-            batch: Parcels::default(),
-            n_begun: 0,
-            pace: Pace::NEW,
-            patience: Patience::NEW,
-            n_steps: 0,
-            untimed: 0,
-            timed: None,
-            span: None,
-            asides: VecDeque::new(),
-            asked: None,
             stop: None,
-            failure: None,
+            untimed: 0,
+            patience: Patience::NEW,
+            timed: None,
+            pace: Pace::NEW,
+            kind: Arc::clone(&shared.kind),
+            asides: Asides::default(),
+            turn,
+            shared,
+            parent,
             restarts: None,
             born: Instant::now(),
             alive,
@@ -227,9 +230,9 @@ impl<A: Actor> ActorTask<A> {
         self.is_busy = false;
         self.life = life;
         self.span = None;
-        self.asked = None;
+        drop(self.asides.take_asked());
         if let Some(begun) = self.timed.take() {
-            self.shared.kind.metrics().handled_in(begun.elapsed());
+            self.kind.metrics().handled_in(begun.elapsed());
         }
         // The first turn is that of its constructor.
         if !self.is_created && outcome.is_ok() {
@@ -305,7 +308,7 @@ impl<A: Actor> ActorTask<A> {
     /// The place of the name of a message; most follow one of their kind.
     fn slot(&mut self, port: PortId, name: &'static str) -> Slot {
         if self.last.0 != port {
-            self.last = (port, self.shared.kind.names().slot(port, name));
+            self.last = (port, self.kind.names().slot(port, name));
         }
         self.last.1
     }
@@ -328,9 +331,9 @@ impl<A: Actor> ActorTask<A> {
 
     /// How many messages have been begun that the mailbox is to be told of, so that there is room.
     fn begun(&mut self) -> usize {
-        let n = std::mem::take(&mut self.n_begun);
+        let n = std::mem::take(&mut self.n_begun) as usize;
         if n > 0 {
-            self.shared.kind.metrics().begun(n);
+            self.kind.metrics().begun(n);
         }
         n
     }
@@ -348,7 +351,7 @@ impl<A: Actor> ActorTask<A> {
     /// Takes no more messages; those that wait go back to who sent them.
     fn leave(&mut self) -> Next {
         // What it was not told any more is not handled by it (E2).
-        for aside in std::mem::take(&mut self.asides) {
+        for aside in self.asides.take_waiting() {
             match aside {
                 Aside::ChildFailed(_, failure) => self.unhandled(&failure),
                 Aside::MeshFailed(failures, told) if !told.is_closed() => {
@@ -473,7 +476,7 @@ impl<A: Actor> ActorTask<A> {
         if how == Stop::Kill {
             self.shared.leave(&self.how_it_ends());
             self.drop_turn();
-            match self.asked.take() {
+            match self.asides.take_asked() {
                 Some(Asked::Child(failure)) => self.unhandled(&failure),
                 Some(Asked::Mesh(failures)) => self.unhandled_of_mesh(&failures),
                 None => (),

@@ -193,7 +193,7 @@ fn cast<M: Message, A: Handler<M>>(to: &dyn Endpoint, cast: Cast<M>) -> Result<(
 
 fn open<A: Actor>(to: &dyn Endpoint) -> Option<&Shared<A>> {
     let any: &dyn Any = to;
-    any.downcast_ref::<Shared<A>>().filter(|actor| !actor.is_held_up())
+    any.downcast_ref::<Shared<A>>().filter(|actor| !actor.mailbox.is_held_up())
 }
 
 /// Which messages a type of actor takes is the same in every process.

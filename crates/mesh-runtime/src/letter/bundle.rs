@@ -1,12 +1,11 @@
 //! Casts of another process that have come together: [`Bundle`].
 
 use std::any::Any;
-use std::collections::VecDeque;
 
 use bytes::Bytes;
 use mesh_core::{ActorId, Message, PortId, Sheaf};
 
-use super::parcels::{AnyStack, take_first};
+use super::parcels::{AnyStack, Stack};
 use super::{AnyLetter, Back, Letter, Sealed};
 use crate::actor::Handler;
 use crate::codec::DecodeError;
@@ -52,7 +51,7 @@ impl<M: Message> Bundle<M> {
     }
 }
 
-impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Bundle<M>> {
+impl<M: Message, A: Handler<M>> AnyStack<A> for Stack<Bundle<M>> {
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
@@ -62,13 +61,13 @@ impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Bundle<M>> {
     }
 
     fn pop(&mut self) -> Option<Box<dyn AnyLetter>> {
-        let sealed = self.front_mut()?.pop()?;
+        let sealed = self.first_mut()?.pop()?;
         drop_empty(self);
         Some(Box::new(sealed))
     }
 
     fn begin(&mut self, life: Box<Life<A>>, turn: &mut Turns<A>) -> Option<Box<Life<A>>> {
-        let unsealed = self.front_mut().and_then(Bundle::unseal);
+        let unsealed = self.first_mut().and_then(Bundle::unseal);
         drop_empty(self);
         match unsealed {
             Some(Ok(letter)) => letter.begin_by(life, turn),
@@ -79,8 +78,8 @@ impl<M: Message, A: Handler<M>> AnyStack<A> for VecDeque<Bundle<M>> {
 }
 
 /// Lets go of the first bundle if nothing is left in it.
-fn drop_empty<M: Message>(bundles: &mut VecDeque<Bundle<M>>) {
-    if bundles.front().is_some_and(|first| first.bodies.is_empty()) {
-        drop(take_first(bundles));
+fn drop_empty<M: Message>(bundles: &mut Stack<Bundle<M>>) {
+    if bundles.first().is_some_and(|first| first.bodies.is_empty()) {
+        drop(bundles.take_first());
     }
 }

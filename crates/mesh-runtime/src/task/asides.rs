@@ -1,5 +1,6 @@
 //! What an actor is told that is no message: of its children, of its meshes, and of what it has sent.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::pin::pin;
 
@@ -15,6 +16,18 @@ use crate::panics::caught_async;
 use crate::pulse::Slot;
 use crate::undelivered::Undelivered;
 
+/// What an actor is to be told before its next message, and is asked about now. Bound: [`ASIDES_MAX`] and one for each
+/// child.
+// Made for the first: most actors are told nothing, and it is asked for with each message.
+#[derive(Default)]
+pub(super) struct Asides(Option<Box<Told>>);
+
+#[derive(Default)]
+struct Told {
+    waiting: VecDeque<Aside>,
+    asked: Option<Asked>,
+}
+
 /// Something the actor is told that is no message.
 pub(super) enum Aside {
     /// The child in this place.
@@ -28,6 +41,38 @@ pub(super) enum Aside {
 pub(super) enum Asked {
     Child(Box<ChildFailure>),
     Mesh(Box<Failures>),
+}
+
+impl Asides {
+    pub(super) fn push_back(&mut self, aside: Aside) {
+        self.0.get_or_insert_default().waiting.push_back(aside);
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Aside> {
+        self.0.as_mut()?.waiting.pop_front()
+    }
+
+    pub(super) fn take_waiting(&mut self) -> VecDeque<Aside> {
+        self.0.as_mut().map(|told| std::mem::take(&mut told.waiting)).unwrap_or_default()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |told| told.waiting.len())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The actor is asked about it now.
+    fn ask(&mut self, asked: Asked) {
+        self.0.get_or_insert_default().asked = Some(asked);
+    }
+
+    /// It is asked no more.
+    pub(super) fn take_asked(&mut self) -> Option<Asked> {
+        self.0.as_mut()?.asked.take()
+    }
 }
 
 impl<A: Actor> ActorTask<A> {
@@ -45,7 +90,7 @@ impl<A: Actor> ActorTask<A> {
         }));
         match aside {
             Aside::ChildFailed(place, failure) => {
-                self.asked = Some(Asked::Child(Box::new(failure.clone())));
+                self.asides.ask(Asked::Child(Box::new(failure.clone())));
                 let could_restart = self.shared.family().can_restart(place);
                 let case = Case { place, could_restart, failure };
                 self.turn.set_once(async move {
@@ -60,7 +105,7 @@ impl<A: Actor> ActorTask<A> {
                 Turn { life: Some(life), outcome: outcome.map(|()| None) }
             }),
             Aside::MeshFailed(failures, told) => {
-                self.asked = Some(Asked::Mesh(failures.clone()));
+                self.asides.ask(Asked::Mesh(failures.clone()));
                 self.turn.set_once(async move {
                     let Life { actor, cx } = &mut *life;
                     let outcome = on_mesh_failure(actor, *failures, cx).await;

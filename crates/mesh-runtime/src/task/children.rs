@@ -126,7 +126,7 @@ impl<A: Actor> ActorTask<A> {
         let seat = self.shared.family().let_go(place);
         let Some(seat) = seat else { return };
         discard(seat);
-        for aside in std::mem::take(&mut self.asides) {
+        for aside in self.asides.take_waiting() {
             match aside {
                 Aside::ChildFailed(its, failure) if its == place => self.was_let_go(&failure),
                 aside => self.asides.push_back(aside),
@@ -232,7 +232,7 @@ impl<A: Actor> ActorTask<A> {
         round.starting = Some(Starting { left: left.clone(), current: None });
         // Whatever else had happened to them before is mended with this.
         let is_mended = |place| left.contains(&place);
-        for aside in std::mem::take(&mut self.asides) {
+        for aside in self.asides.take_waiting() {
             match aside {
                 Aside::ChildFailed(place, failure) if is_mended(place) => self.mended(&failure),
                 aside => self.asides.push_back(aside),

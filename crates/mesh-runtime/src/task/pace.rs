@@ -43,13 +43,14 @@ impl Pace {
 
     /// After how many messages to tell a mailbox of so much room: after no more than a quarter of it, so that little of
     /// it is neither free nor has a message in it.
-    pub(super) fn told_together(&self, capacity: usize) -> usize {
-        usize::from(self.n_within).min(capacity / 4).max(1)
+    pub(super) fn told_together(&self, capacity: usize) -> u32 {
+        let quarter = u32::try_from(capacity / 4).unwrap_or(u32::MAX);
+        u32::from(self.n_within).min(quarter).max(1)
     }
 
     /// After how many steps others on the thread have their turn.
-    pub(super) fn steps_in_turn(&self) -> usize {
-        usize::from(self.n_within.clamp(1, STEPS_MAX))
+    pub(super) fn steps_in_turn(&self) -> u32 {
+        u32::from(self.n_within.clamp(1, STEPS_MAX))
     }
 }
 

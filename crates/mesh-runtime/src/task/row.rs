@@ -19,8 +19,8 @@ pub(crate) struct Row<'a, 'b, A: Actor> {
     word: Word,
     slot: Slot,
     /// How many were taken out of the stack.
-    n_begun: usize,
-    n_max: usize,
+    n_begun: u8,
+    n_max: u8,
 }
 
 /// What a row has come to.
@@ -61,7 +61,7 @@ impl<A: Actor> ActorTask<A> {
         }
         let Some((stack, n_alike)) = self.batch.first_run() else { return Next::Step };
         let Some(life) = self.life.take() else { return Next::Step };
-        let n_max = n_max.min(n_alike);
+        let n_max = n_max.min(u8::try_from(n_alike).unwrap_or(u8::MAX));
         let (shared, word) = (&*self.shared, self.word);
         let mut row = Row { cx, shared, word, slot, n_begun: 0, n_max };
         let ran = caught(|| stack.go_on(life, &mut self.turn, &mut row));
@@ -81,21 +81,21 @@ impl<A: Actor> ActorTask<A> {
     }
 
     /// How many messages may be handled in a row: none where something is to be done for each.
-    fn n_in_row(&self) -> usize {
+    fn n_in_row(&self) -> u8 {
         let is_serving = matches!(self.stage, Stage::Serving) && self.asides.is_empty();
         let is_ending = self.failure.is_some() || self.stop >= Some(Stop::Now);
         if !is_serving || is_ending || tracing::enabled!(tracing::Level::TRACE) {
             return 0;
         }
         let until_released = (self.pace.told_together(A::MAILBOX) - 1).saturating_sub(self.n_begun);
-        until_released.min(usize::from(self.untimed))
+        u8::try_from(until_released).unwrap_or(u8::MAX).min(self.untimed)
     }
 
-    fn begun_in_row(&mut self, n: usize) {
-        self.batch.taken(n);
-        self.n_begun += n;
-        self.n_steps += n;
+    fn begun_in_row(&mut self, n: u8) {
+        self.batch.taken(n.into());
+        self.n_begun += u32::from(n);
+        self.n_steps += u32::from(n);
         // Not cut: there are no more in a row than are not timed.
-        self.untimed = self.untimed.saturating_sub(u8::try_from(n).unwrap_or(u8::MAX));
+        self.untimed = self.untimed.saturating_sub(n);
     }
 }

@@ -10,12 +10,14 @@ use crate::actor::Actor;
 
 /// One function runs at a time. Those that handle messages run in memory that is used again, by one actor after the
 /// other on each thread: so most messages take none, and the memory is in the caches of its processor.
+// In this order: what messages do not touch is last.
+#[repr(C)]
 pub(crate) struct Turns<A: Actor> {
     /// Where the last message was handled, or is, if no function runs once. None is kept by an actor that rests.
     home: Option<Box<dyn AnyHome<A>>>,
+    runs_once: bool,
     /// What has run stays until the next function begins: to free it at once would make each spawn slower.
     once: Option<Once<A>>,
-    runs_once: bool,
 }
 
 type Once<A> = Pin<Box<dyn Future<Output = Turn<A>> + Send>>;

@@ -166,15 +166,27 @@ proptest! {
 /// Small messages stand in the memory of those before them; of very many, not all of that is kept.
 #[test]
 fn the_memory_of_small_messages_is_used_again() {
-    let mut stack = VecDeque::new();
-    (0..100).for_each(|number| push_first_exact(&mut stack, cast(Small(number))));
-    let capacity = stack.capacity();
-    while take_first(&mut stack).is_some() {}
-    assert_eq!(stack.capacity(), capacity);
+    let mut stack = Stack::new();
+    (0..100).for_each(|number| stack.push(cast(Small(number))));
+    let capacity = stack.others.capacity();
+    while stack.take_first().is_some() {}
+    assert_eq!(stack.others.capacity(), capacity);
 
-    (0..100_000).for_each(|number| push_first_exact(&mut stack, cast(Small(number))));
-    while take_first(&mut stack).is_some() {}
-    assert!(stack.capacity() * size_of::<Cast<Small>>() <= KEPT);
+    (0..100_000).for_each(|number| stack.push(cast(Small(number))));
+    while stack.take_first().is_some() {}
+    assert!(stack.others.capacity() * size_of::<Cast<Small>>() <= KEPT);
+}
+
+/// Many an actor is never sent two at once, nor messages of two types.
+#[test]
+fn one_message_needs_no_memory_but_that_of_its_stack() {
+    let mut parcels = Parcels::<Nobody>::default();
+    for number in 0..3 {
+        parcels.put(cast(Small(number)));
+        let stack = parcels.stack_of::<Cast<Small>>(0).unwrap();
+        assert_eq!((stack.first.is_some(), stack.others.capacity()), (true, 0));
+        assert!(parcels.pop().is_some() && parcels.more.is_none());
+    }
 }
 
 /// Nor is all of the memory for their order kept, where each follows one of another type.
@@ -186,5 +198,6 @@ fn the_memory_for_the_order_of_very_many_is_not_kept() {
         parcels.put(cast(Other(number, !number)));
     }
     while parcels.pop().is_some() {}
-    assert!(parcels.order.more.capacity() * size_of::<Run>() <= KEPT);
+    let runs = &parcels.more.unwrap().runs;
+    assert!(runs.capacity() * size_of::<Run>() <= KEPT);
 }

@@ -222,6 +222,7 @@ impl OneError {
     fn of_rank(rank: Rank, why: RankError, within: Duration) -> Self {
         let why = match why {
             RankError::Deadline { .. } => RankError::Deadline { within },
+            RankError::Stalled { status, .. } => RankError::Stalled { within, status },
             RankError::NoRoom { ranks, .. } => RankError::NoRoom { ranks, within },
             why => why,
         };

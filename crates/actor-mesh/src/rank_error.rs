@@ -25,6 +25,15 @@ pub enum RankError {
         /// How long the call was given.
         within: Duration,
     },
+    /// The deadline has passed, and the rank is stalled, so: a handler of it runs for too long, or its process is suspended.
+    /// The message may have been handled, or may still be.
+    #[error("no answer within {within:?}: what was told of the rank last is that it is {status}")]
+    Stalled {
+        /// How long the call was given.
+        within: Duration,
+        /// In what way, as it was told last.
+        status: Status,
+    },
     /// The deadline of a reduction by a tree has passed before a reply of the rank has come up it: what the processes below
     /// one reply goes up together, when all of them have answered. So the rank may have answered in time, and another one
     /// below the same process has not; which one is not known here.

@@ -156,9 +156,10 @@ fn errors(of: &Overlay<RankError>, to: &[usize]) -> BTreeMap<usize, ledger::Wron
 fn wrong(error: &RankError) -> ledger::Wrong {
     let kind = match error {
         RankError::Ended(_) => Kind::Ended,
-        RankError::Deadline { .. } | RankError::Withheld { .. } | RankError::NoRoom { .. } => {
-            Kind::Late
-        }
+        RankError::Deadline { .. }
+        | RankError::Stalled { .. }
+        | RankError::Withheld { .. }
+        | RankError::NoRoom { .. } => Kind::Late,
         _ => Kind::Other,
     };
     (kind, error.to_string())

@@ -206,7 +206,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                     let known = self.table.borrow().known.clone();
                     self.gathering.expire(now, known.as_deref());
                     if now >= self.deadline {
-                        self.gathering.end(&self.late);
+                        self.gathering.end(&self.late, known.as_deref());
                     }
                 }
             }

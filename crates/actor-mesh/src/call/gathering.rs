@@ -217,13 +217,12 @@ impl<R> Gathering<R> {
         known: Option<&Known>,
     ) -> Option<RankError> {
         let is_lost = *error == RankError::Undelivered(WhyUndelivered::PeerLost);
-        let (base, life) = self.asked.get(self.place_of(rank)?).filter(|_| is_lost)?.of;
-        let seen = known?.seen(base).filter(|seen| seen.incarnation() == life)?;
+        let status = self.status_of(rank, known?).filter(|_| is_lost)?;
         let is_why = matches!(
-            seen.status,
+            status,
             Status::Stalled(Stall::Suspended { .. }) | Status::Suspect | Status::Unreachable
         );
-        is_why.then(|| RankError::OutOfReach(seen.status.clone()))
+        is_why.then(|| RankError::OutOfReach(status.clone()))
     }
 
     /// Whoever asks for it is told of an end that its controller may hear of only later.
@@ -235,11 +234,31 @@ impl<R> Gathering<R> {
     }
 
     /// The deadline has passed, and this is said of those of which nothing better is known.
-    pub(super) fn end(&mut self, late: &RankError) {
+    pub(super) fn end(&mut self, late: &RankError, known: Option<&Known>) {
         for rank in self.pending().map(|it| it.rank).collect::<Vec<_>>() {
             let given_up = self.given_up.remove(&rank).map(|(_, error)| error);
-            self.settle(rank, Err(given_up.unwrap_or_else(|| late.clone())));
+            let error = given_up.or_else(|| self.stalled((rank, late), known));
+            self.settle(rank, Err(error.unwrap_or_else(|| late.clone())));
         }
+    }
+
+    /// Why a rank has not answered in time, if that is known.
+    fn stalled(
+        &self,
+        (rank, late): (Rank, &RankError),
+        known: Option<&Known>,
+    ) -> Option<RankError> {
+        let RankError::Deadline { within } = *late else { return None };
+        let status = self.status_of(rank, known?)?;
+        let is_why = matches!(status, Status::Stalled(_));
+        is_why.then(|| RankError::Stalled { within, status: status.clone() })
+    }
+
+    /// What the rank is, in the life that was called.
+    fn status_of<'a>(&self, rank: Rank, known: &'a Known) -> Option<&'a Status> {
+        let (base, life) = self.asked.get(self.place_of(rank)?)?.of;
+        let seen = known.seen(base).filter(|seen| seen.incarnation() == life)?;
+        Some(&seen.status)
     }
 
     pub(super) fn settle(&mut self, rank: Rank, answer: Result<R, RankError>) {

@@ -76,6 +76,7 @@ const fn why(error: &RankError) -> Option<WhyUndelivered> {
         RankError::NotTaken { .. } => Some(WhyUndelivered::NoPort),
         RankError::NoController | RankError::Refused(_) => Some(WhyUndelivered::NoRoute),
         RankError::Deadline { .. }
+        | RankError::Stalled { .. }
         | RankError::Withheld { .. }
         | RankError::NoRoom { .. }
         | RankError::TooManyWait { .. }

@@ -228,7 +228,8 @@ async fn an_actor_that_is_to_end_does_not_begin_after_a_doubt() {
     assert_eq!(doubt.session.n_spawns(), 1, "nobody is asked to begin it");
 }
 
-/// R1: who is suspended for longer than its sessions live has not ended: a call that is lost with one says so.
+/// R1: who is suspended for longer than its sessions live has not ended: a call that is lost with one says so, as one says that
+/// is late which handler runs.
 #[tokio::test(start_paused = true)]
 async fn a_call_of_who_is_suspended_is_told_that() {
     let board = Arc::new(LocalTransport::encoding());
@@ -251,7 +252,12 @@ async fn a_call_of_who_is_suspended_is_told_that() {
     };
     let (answers, ()) = soon(async { tokio::join!(call, cut) }).await;
     assert_eq!(answers.get(RANK), Some(&Err(RankError::OutOfReach(suspended))));
-    assert!(matches!(answers.get(Rank::new(0)), Some(Err(RankError::Deadline { .. }))));
+    let late = answers.get(Rank::new(0)).and_then(|answer| answer.as_ref().err());
+    let Some(RankError::Stalled { status: Status::Stalled(Stall::Handler(handler)), .. }) = late
+    else {
+        panic!("it says which handler it waits for: {late:?}")
+    };
+    assert_eq!(handler.actor, "tools[0]");
 }
 
 /// H8: to wait for a way to a process costs what waits for it, and not what the mesh has.

@@ -85,7 +85,11 @@ pub(crate) async fn a_suspended_process_is_left_to_the_deadline_and_answers_late
     let within = Duration::from_millis(500);
     let answers = world.tools.call(&*root, Add(1)).within(within).await;
     assert_eq!(answers.get(Rank::new(0)), Some(&Ok(1)));
-    assert_eq!(answers.get(Rank::new(1)), Some(&Err(RankError::Deadline { within })));
+    let late = answers.get(Rank::new(1)).and_then(|answer| answer.as_ref().err());
+    let Some(RankError::Stalled { within: it, status }) = late else {
+        return Err(format!("it says why: {late:?}").into());
+    };
+    assert!(*it == within && status.to_string().contains("suspended"), "{late:?}");
     let state = world.tools.controller().state().await?;
     let stalled = state.ranks.get(Rank::new(1)).map(|rank| rank.status.to_string());
     assert!(stalled.as_deref().is_some_and(|it| it.contains("suspended")), "{stalled:?}");

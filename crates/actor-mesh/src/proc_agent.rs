@@ -77,6 +77,8 @@ struct Held {
     state: ActorState,
     /// Its keeper has not been told the newest.
     is_unsaid: bool,
+    /// It is not known whether its keeper is still there, who is told again to learn that.
+    is_doubted: bool,
     /// Since when no way to its keeper is seen.
     lost: Option<Instant>,
     /// It was ended because of that.
@@ -182,7 +184,7 @@ impl ProcAgent {
             return;
         }
         let is_full = matches!(held.keeper.try_cast(cx, said), Err(TryCastError::Full { .. }));
-        held.is_unsaid = is_full;
+        (held.is_unsaid, held.is_doubted) = (is_full, held.is_doubted && is_full);
         if is_full && !self.will_say_again {
             self.will_say_again = true;
             cx.send_after(AGAIN, SayAgain);

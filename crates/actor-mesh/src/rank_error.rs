@@ -71,10 +71,10 @@ pub enum RankError {
     /// The message, or the answer to it, could not be delivered.
     #[error("not delivered: {0}")]
     Undelivered(WhyUndelivered),
-    /// The session with its process was lost while it was asked, and the rank is this, as one that is suspended is; it has not
+    /// The way to its process was lost while it was asked, and the rank is this, as one that is suspended is; it has not
     /// ended, as far as is known. It may have handled the message, or may still.
     #[error(
-        "the session with its process is lost, and the rank is {0}: it may have handled the message, or may still"
+        "the way to its process is lost, and the rank is {0}: it may have handled the message, or may still"
     )]
     OutOfReach(Status),
     /// The actor handles such messages, and does not take them by address, which is how a mesh sends all.

@@ -260,7 +260,7 @@ impl fmt::Display for Reason {
             Self::NotReady { within } => write!(f, "not ready within {within:?}"),
             Self::Inherited => f.write_str("ended with what it lived in"),
             Self::Child { actor } => {
-                write!(f, "the failure of its child {actor} was not handled")
+                write!(f, "the failure of its child {} was not handled", OneLine(actor))
             }
         }
     }
@@ -303,7 +303,7 @@ impl fmt::Display for LaunchProblem {
                 "not executable (permission denied; try chmod +x, or run it by its interpreter)",
             ),
             Self::WorkingDirectory => f.write_str("its working directory cannot be entered"),
-            Self::Os { errno, message } => write!(f, "{message} (errno {errno})"),
+            Self::Os { errno, message } => write!(f, "{} (errno {errno})", OneLine(message)),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
+use crate::one_line::OneLine;
 
 /// The status of one rank.
 ///
@@ -276,6 +277,7 @@ pub struct StalledHandler {
 impl fmt::Display for StalledHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { actor, message, age } = self;
+        let (message, actor) = (OneLine(message), OneLine(actor));
         write!(f, "handler of {message} in actor {actor} has run for {:.1} s", age.as_secs_f64())
     }
 }

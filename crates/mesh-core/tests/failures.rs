@@ -161,7 +161,7 @@ proc mesh trainers: some was missed; now it is
     snapshot = Snapshot { is_stopping: false, lagged: false, ..snapshot };
     let rest = [
         (News::Snapshot(snapshot), "so far: nothing has ended"),
-        (News::Heartbeat { period: Duration::from_secs(1) }, "nothing new, as is said every 1.0 s"),
+        (News::Heartbeat { period: Duration::from_secs(1) }, "nothing new, as is said every 1s"),
         (News::Trouble(Trouble::QueryFailed { agent: 4 }), "agent 4 could not be asked"),
         (News::Stopping { reason: None }, "it is being stopped"),
         (News::Closed, "every rank has ended"),
@@ -177,10 +177,11 @@ fn a_change_is_one_line_whatever_an_actor_says() {
     let message = "assertion failed\n  left: 1\n  rank 3, incarnation 1: stopped".to_owned();
     let cause = Cause::new(Reason::Panic { message, location: None });
     let link = Link::actor("a\u{1b}[2J", Reason::Error { message: "one\r\ntwo".to_owned() });
-    let failed = Status::failed(cause.with_chain(vec![link]));
+    let child = Link::actor("b", Reason::Child { actor: "c\nd".to_owned() });
+    let failed = Status::failed(cause.with_chain(vec![link, child]));
     assert_eq!(
         event(News::Changed([change([5], 0, failed)].into())),
-        r"proc mesh trainers: rank 5, incarnation 0: failed: panicked: assertion failed\n  left: 1\n  rank 3, incarnation 1: stopped, caused by actor a\u{1b}[2J: error: one\r\ntwo"
+        r"proc mesh trainers: rank 5, incarnation 0: failed: panicked: assertion failed\n  left: 1\n  rank 3, incarnation 1: stopped, caused by actor a\u{1b}[2J: error: one\r\ntwo, caused by actor b: the failure of its child c\nd was not handled"
     );
 }
 

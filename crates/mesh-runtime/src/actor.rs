@@ -125,7 +125,7 @@ pub trait Actor: Sized + Send + 'static {
 
     /// Is told of a message of its own that could not be delivered (R3). By default nothing comes of it:
     /// it has been counted and logged already. Where a session with another process was lost meanwhile it may be told
-    /// twice: nobody knows what has arrived by that.
+    /// twice, since nobody knows what has arrived by that; and up to a minute after the two have lost each other.
     ///
     /// # Errors
     ///

@@ -124,6 +124,7 @@ impl Network {
         for session in self.proc.remote().routes.sessions_with(peer) {
             session.close();
         }
+        self.proc.lose_returns_to(peer);
     }
 
     /// Ends all sessions of the process, as if it were gone. From then on it has none: one that somebody opens with it,
@@ -132,6 +133,7 @@ impl Network {
         let routes = &self.proc.remote().routes;
         routes.leave();
         routes.all_sessions().iter().for_each(|session| session.close());
+        self.proc.lose_returns();
     }
 
     async fn listen_at(&self, at: Addr, plane: Plane) -> Result<Addr, ListenError> {

@@ -312,17 +312,21 @@ impl Proc {
     }
 
     /// Ends every actor, the youngest first of those that have the process for a parent; those that
-    /// have not ended after `grace` are killed.
+    /// have not ended after `grace` are killed. What they had not handled, and is to go back to processes that there is no
+    /// session with, is counted as lost.
     ///
     /// # Errors
     ///
     /// [`StillRunning`] if even that did not end all of them within another `grace`: a handler that
     /// blocks its thread cannot be ended.
     pub async fn stop(&self, grace: Duration) -> Result<(), StillRunning> {
-        if self.end_roots(Stop::Now, grace).await.is_ok() {
-            return Ok(());
+        let mut ended = self.end_roots(Stop::Now, grace).await;
+        if ended.is_err() {
+            ended = self.end_roots(Stop::Kill, grace).await;
         }
-        self.end_roots(Stop::Kill, grace).await
+        // Whoever ends its actors is about to end itself.
+        self.lose_returns();
+        ended
     }
 
     /// Ends every actor at its next await, without waiting for that.
@@ -517,6 +521,16 @@ impl Proc {
                 Some(_) => (),
                 None => ended.await,
             }
+        }
+    }
+}
+
+impl Drop for Inner {
+    /// What waits for sessions is not dropped silently (R3).
+    fn drop(&mut self) {
+        for head in self.remote.returns.take_all() {
+            self.metrics.lost_return();
+            tracing::warn!(?head, "lost on its way back to who sent it: this process has ended");
         }
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Remote {
     /// What of ours waits for peers otherwise.
     pub(crate) gathers: Gathers,
     /// What of theirs was not handled here, and waits for a session with them.
-    returns: Returns,
+    pub(crate) returns: Returns,
     /// What ports are called, of the messages that were sent away.
     names: Map<PortId, &'static str>,
     /// The number of the port that was learned last.
@@ -69,8 +69,16 @@ struct Pending {
 /// What was not sent by any session.
 struct Unsent {
     envelope: Envelope,
-    /// `None` if there is none.
-    why: Option<WhyReturned>,
+    why: WhyUnsent,
+}
+
+/// Why not.
+enum WhyUnsent {
+    NoSession,
+    /// The session has given it back.
+    Returned(WhyReturned),
+    /// The session would have it wait, as none should where nothing is to wait.
+    NoRoom,
 }
 
 /// Whether nobody waits any more for the answer to a call of a peer.
@@ -237,7 +245,7 @@ impl Proc {
             Ok(()) => Some(Ok(())),
             Err(unsent) => {
                 let Unsent { envelope, why } = *unsent;
-                let Some(why) = why else {
+                let WhyUnsent::Returned(why) = why else {
                     discard(envelope.body);
                     return None;
                 };
@@ -259,15 +267,20 @@ impl Proc {
             Head::Withdrawn { .. } => routes.for_withdrawals((peer, lane)),
             _ => routes.for_answers((peer, lane)),
         };
-        let Some(session) = session else { return Err(Box::new(Unsent { envelope, why: None })) };
+        let Some(session) = session else {
+            return Err(Box::new(Unsent { envelope, why: WhyUnsent::NoSession }));
+        };
         let mut envelope = Some(envelope);
-        // Answers never wait.
         match session.poll_send(&mut Context::from_waker(Waker::noop()), &mut envelope) {
+            Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(returned)) => {
                 let Returned { envelope, why } = *returned;
-                Err(Box::new(Unsent { envelope, why: Some(why) }))
+                Err(Box::new(Unsent { envelope, why: WhyUnsent::Returned(why) }))
             }
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+            Poll::Pending => {
+                let unsent = |envelope| Box::new(Unsent { envelope, why: WhyUnsent::NoRoom });
+                envelope.map_or(Ok(()), |envelope| Err(unsent(envelope)))
+            }
         }
     }
 

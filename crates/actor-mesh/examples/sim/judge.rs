@@ -369,6 +369,7 @@ impl Watcher {
                 continue;
             };
             let life = (*rank, change.incarnation);
+            self.lives.entry(life).or_insert(at);
             if change.status == Status::Running {
                 self.running.push((*rank, at));
             }

@@ -113,6 +113,8 @@ pub(crate) struct Watcher {
     pub(crate) ends: BTreeMap<(usize, Incarnation), End>,
     /// When a rank was told to run.
     pub(crate) running: Vec<(usize, Duration)>,
+    /// When a life of a rank was told of first.
+    pub(crate) lives: BTreeMap<(usize, Incarnation), Duration>,
     pub(crate) is_closed: bool,
     /// How often it was told that restarts cannot mend the mesh.
     pub(crate) n_escalated: usize,
@@ -197,7 +199,11 @@ impl Ledger {
         let is_then =
             |rank: usize, at: Duration| rank == life.rank && (life.begun..next).contains(&at);
         let ran = all.running.iter().any(|(rank, at)| is_then(*rank, *at));
-        !life.is_broken && !ran && !all.ends.iter().any(|((rank, _), end)| is_then(*rank, end.at))
+        let is_next = all.lives.iter().any(|((rank, _), at)| is_then(*rank, *at));
+        !life.is_broken
+            && !ran
+            && !is_next
+            && !all.ends.iter().any(|((rank, _), end)| is_then(*rank, end.at))
     }
 
     /// A life is about to fail, as it was told to.

@@ -237,7 +237,8 @@ impl<R> Gathering<R> {
     pub(super) fn end(&mut self, late: &RankError, known: Option<&Known>) {
         for rank in self.pending().map(|it| it.rank).collect::<Vec<_>>() {
             let given_up = self.given_up.remove(&rank).map(|(_, error)| error);
-            let error = given_up.or_else(|| self.stalled((rank, late), known));
+            let better = given_up.as_ref().and_then(|it| self.out_of_reach((rank, it), known));
+            let error = better.or(given_up).or_else(|| self.stalled((rank, late), known));
             self.settle(rank, Err(error.unwrap_or_else(|| late.clone())));
         }
     }

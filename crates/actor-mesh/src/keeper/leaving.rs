@@ -1,5 +1,7 @@
 //! `leaving`: what a keeper does when it ends.
 
+use std::time::Duration;
+
 use mesh_core::PortRef;
 use mesh_runtime::{Port, Sender, TryCastError};
 use mesh_shape::Rank;
@@ -7,6 +9,9 @@ use tokio::time::timeout;
 
 use super::Keeper;
 use crate::wire::CloseMesh;
+
+/// How long an agent may have no room for word of that. While it has none its session lives, or it asks by itself.
+const TOLD_WITHIN: Duration = Duration::from_secs(60);
 
 /// However the keeper ends, what is left of the mesh ends (C2).
 impl Drop for Keeper {
@@ -24,9 +29,9 @@ impl Drop for Keeper {
             let door = PortRef::<CloseMesh>::of(seat.agent);
             let close = CloseMesh { mesh: self.label.id() };
             if let Err(TryCastError::Full { message, .. }) = door.try_cast(&self.deputy, close) {
-                let (deputy, within) = (self.deputy.clone(), proc.call_within());
+                let deputy = self.deputy.clone();
                 drop(proc.runtime().spawn(async move {
-                    timeout(within, door.cast(&deputy, message)).await.is_ok()
+                    timeout(TOLD_WITHIN, door.cast(&deputy, message)).await.is_ok()
                 }));
             }
         }

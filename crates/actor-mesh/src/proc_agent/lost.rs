@@ -38,7 +38,7 @@ impl ProcAgent {
         for (key, held) in &mut self.held {
             if cx.proc().has_way_to(held.keeper.actor()) {
                 held.found();
-                changed.extend(held.is_unsaid.then_some(*key));
+                changed.extend((held.is_unsaid || held.is_doubted).then_some(*key));
             } else if held.is_lost_for(KEEPERS_WITHIN) && held.cull() {
                 metrics::count_culled();
                 changed.push(*key);
@@ -53,7 +53,7 @@ impl ProcAgent {
     /// knows when there is a way again, which is seen even if there always was one, so that it comes back if it has ended.
     fn doubt_keepers(&mut self, lost: PeerId) {
         let theirs = self.held.values_mut().filter(|held| held.keeper.actor().peer() == lost);
-        theirs.for_each(|held| held.is_unsaid = true);
+        theirs.for_each(|held| held.is_doubted = true);
     }
 
     /// Forgets actors that have ended whose keepers will most likely never ask.
@@ -170,6 +170,7 @@ mod tests {
             actor: None,
             state,
             is_unsaid: true,
+            is_doubted: false,
             lost: lost.map(|seconds| now - Duration::from_secs(seconds)),
             culled: None,
             may_restart: false,
@@ -179,8 +180,9 @@ mod tests {
         ((MeshId::from_random(u128::from(mesh)), Rank::new(0)), held)
     }
 
+    /// Also if its keeper is to be told again, to learn whether it is there.
     fn told((key, held): (Key, Held)) -> (Key, Held) {
-        (key, Held { is_unsaid: false, ..held })
+        (key, Held { is_unsaid: false, is_doubted: true, ..held })
     }
 
     fn ended() -> ActorState {

@@ -21,7 +21,7 @@ impl fmt::Display for News {
             Self::Snapshot(snapshot) => snapshot.fmt(f),
             Self::Changed(changes) => fmt_each(changes, f),
             Self::Heartbeat { period } => {
-                write!(f, "nothing new, as is said every {:.1} s", period.as_secs_f64())
+                write!(f, "nothing new, as is said every {period:?}")
             }
             Self::Trouble(trouble) => trouble.fmt(f),
             Self::Escalated(escalation) => write!(f, "it needed {escalation}"),

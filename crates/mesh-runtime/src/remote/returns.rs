@@ -10,6 +10,7 @@ use mesh_core::{Body, Envelope, Head, Incarnation, PeerId, Plane, WhyReturned};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::WhyUnsent;
 use crate::codec;
 use crate::panics::discard;
 use crate::proc::{Proc, WeakProc};
@@ -24,33 +25,55 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How many bytes may wait in a process.
 const BYTES_MAX: usize = 16 << 20;
 
+/// How many may wait for one peer: one that never comes takes no room from those that do.
+const BYTES_EACH: usize = BYTES_MAX / 4;
+
 /// What surrounds the bytes of a message, about.
 const HEAD_BYTES: usize = 256;
 
 /// What waits to go back.
 #[derive(Default)]
-pub(crate) struct Returns(Mutex<Waiting>);
+pub(crate) struct Returns(Mutex<Store>);
 
-/// Pure: time comes in as an argument.
 #[derive(Default)]
-struct Waiting {
-    /// In the order in which it came, for each peer.
-    by_peer: BTreeMap<PeerId, Vec<Kept>>,
-    n_bytes: usize,
+struct Store {
+    waiting: Waiting,
     /// Who looks for what has waited too long, as long as anything waits.
     sweeper: Option<AbortHandle>,
 }
 
+/// Pure: time comes in as an argument.
+#[derive(Default)]
+struct Waiting {
+    by_peer: BTreeMap<PeerId, Share>,
+    n_bytes: usize,
+}
+
+/// What waits for one peer.
+#[derive(Default)]
+struct Share {
+    /// In the order in which it came.
+    all: Vec<Kept>,
+    n_bytes: usize,
+}
+
 struct Kept {
     head: Head,
+    /// A copy of its own: it may have come in a buffer that is much larger.
     bytes: Bytes,
     until: Instant,
 }
 
 impl Returns {
     /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Store> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that waits, which does so in vain.
+    pub(crate) fn take_all(&self) -> Vec<Head> {
+        let all = mem::take(&mut self.lock().waiting);
+        all.by_peer.into_values().flat_map(|share| share.all).map(|kept| kept.head).collect()
     }
 }
 
@@ -65,20 +88,23 @@ impl Drop for Returns {
 impl Waiting {
     /// Whether there was room for it.
     fn keep(&mut self, peer: PeerId, kept: Kept) -> bool {
-        let n_bytes = self.n_bytes + kept.size();
-        let fits = n_bytes <= BYTES_MAX;
+        let n_before = self.by_peer.get(&peer).map_or(0, |share| share.n_bytes);
+        let (n_each, n_bytes) = (n_before + kept.size(), self.n_bytes + kept.size());
+        let fits = n_each <= BYTES_EACH && n_bytes <= BYTES_MAX;
         if fits {
             self.n_bytes = n_bytes;
-            self.by_peer.entry(peer).or_default().push(kept);
+            let share = self.by_peer.entry(peer).or_default();
+            share.n_bytes = n_each;
+            share.all.push(kept);
         }
         fits
     }
 
     /// All that waits for a peer.
     fn take(&mut self, peer: PeerId) -> Vec<Kept> {
-        let taken = self.by_peer.remove(&peer).unwrap_or_default();
-        self.n_bytes -= taken.iter().map(Kept::size).sum::<usize>();
-        taken
+        let Share { all, n_bytes } = self.by_peer.remove(&peer).unwrap_or_default();
+        self.n_bytes -= n_bytes;
+        all
     }
 
     /// All that waits for earlier lives of a peer: nobody meets those again.
@@ -91,14 +117,24 @@ impl Waiting {
     /// All that has waited for too long, and when to look again; `None` if nothing waits.
     fn overdue(&mut self, now: Instant) -> (Vec<Kept>, Option<Instant>) {
         let mut overdue = Vec::new();
-        self.by_peer.retain(|_, all| {
-            let (over, rest) = mem::take(all).into_iter().partition(|kept| kept.until <= now);
-            *all = rest;
-            overdue.extend::<Vec<Kept>>(over);
+        self.by_peer.retain(|_, Share { all, n_bytes }| {
+            let before = overdue.len();
+            overdue.extend(all.extract_if(.., |kept| kept.until <= now));
+            let over = overdue.get(before..).into_iter().flatten();
+            let n_over = over.map(Kept::size).sum::<usize>();
+            *n_bytes -= n_over;
+            self.n_bytes -= n_over;
             !all.is_empty()
         });
-        self.n_bytes -= overdue.iter().map(Kept::size).sum::<usize>();
-        (overdue, self.by_peer.values().flatten().map(|kept| kept.until).min())
+        let left = self.by_peer.values().flat_map(|share| &share.all);
+        let next = left.map(|kept| kept.until).min();
+        (overdue, next)
+    }
+
+    /// This process was paused for so long: that is not taken from anybody's time.
+    fn put_off(&mut self, pause: Duration) {
+        let all = self.by_peer.values_mut().flat_map(|share| &mut share.all);
+        all.for_each(|kept| kept.until += pause);
     }
 }
 
@@ -113,49 +149,65 @@ impl Proc {
     /// suspended for longer than its sessions live, is met again (R3). It may arrive twice, as when a session is lost
     /// nobody knows what has arrived by it.
     pub(super) fn return_by_session(&self, head: Head, body: Body) {
-        self.return_until(Instant::now() + PATIENCE, head, body);
-    }
-
-    fn return_until(&self, until: Instant, head: Head, body: Body) {
-        let Err(unsent) = self.offer(Envelope { head, body }) else { return };
-        let Envelope { head, body } = unsent.envelope;
-        if !matches!(unsent.why, None | Some(WhyReturned::Ended(_))) {
-            discard(body);
-            return self.lost_with_session(&head, "it cannot be sent to its process");
-        }
-        let Some(bytes) = codec::encoded(body) else {
-            return self.lost_with_session(&head, "it cannot be encoded");
-        };
-        self.keep_return(Kept { head, bytes, until });
-    }
-
-    /// On the control plane whoever sends deals with what does not come back: that does not wait.
-    fn keep_return(&self, kept: Kept) {
-        let (peer, head) = (kept.head.peer(), kept.head.clone());
-        if self.remote().routes.has_left() || plane_of(&head) == Plane::Control {
-            return self.lost_with_session(&head, "there is no session with its process");
-        }
-        let mut waiting = self.remote().returns.lock();
-        let fits = waiting.keep(peer, kept);
-        if fits && waiting.sweeper.is_none() {
-            let sweep = self.runtime().spawn(sweep(self.downgrade()));
-            waiting.sweeper = Some(sweep.abort_handle());
-        }
-        drop(waiting);
-        if !fits {
-            return self.lost_with_session(&head, "too much waits for sessions already");
-        }
-        // One may have come just before it was put there.
-        if self.remote().routes.for_answers(self.way(&head)).is_some() {
+        let peer = head.peer();
+        let is_kept = self.return_until(Instant::now() + PATIENCE, head, body);
+        // A session may have come just before it was put there.
+        if is_kept && self.remote().routes.is_reached(peer) {
             self.send_returns(peer);
         }
     }
 
+    /// Whether it waits now.
+    fn return_until(&self, until: Instant, head: Head, body: Body) -> bool {
+        let Err(unsent) = self.offer(Envelope { head, body }) else { return false };
+        let Envelope { head, body } = unsent.envelope;
+        let lost = match unsent.why {
+            WhyUnsent::NoSession | WhyUnsent::Returned(WhyReturned::Ended(_)) => None,
+            WhyUnsent::NoRoom | WhyUnsent::Returned(_) => Some("it cannot be sent to its process"),
+        };
+        // On the control plane whoever sends deals with what does not come back.
+        let is_to_wait = !self.remote().routes.has_left() && plane_of(&head) == Plane::User;
+        let lost = lost.or_else(|| (!is_to_wait).then_some(NO_SESSION));
+        if let Some(reason) = lost {
+            discard(body);
+            self.lost_with_session(&head, reason);
+            return false;
+        }
+        let Some(bytes) = codec::encoded(body) else {
+            self.lost_with_session(&head, "it cannot be encoded");
+            return false;
+        };
+        let bytes = Bytes::copy_from_slice(&bytes);
+        self.keep_return(Kept { head, bytes, until })
+    }
+
+    fn keep_return(&self, kept: Kept) -> bool {
+        let (peer, head) = (kept.head.peer(), kept.head.clone());
+        let mut store = self.remote().returns.lock();
+        // Under the lock: who leaves takes all that is here by then, and whoever comes later sees that it has left.
+        let lost = if self.remote().routes.has_left() {
+            Some(NO_SESSION)
+        } else if !store.waiting.keep(peer, kept) {
+            Some("there is no room for it to wait for a session with its process")
+        } else {
+            None
+        };
+        if lost.is_none() && store.sweeper.is_none() {
+            let sweep = self.on(Plane::Control).runtime().spawn(sweep(self.downgrade()));
+            store.sweeper = Some(sweep.abort_handle());
+        }
+        drop(store);
+        if let Some(reason) = lost {
+            self.lost_with_session(&head, reason);
+        }
+        lost.is_none()
+    }
+
     /// There is a session with a peer: what has waited for it goes there.
     pub(crate) fn send_returns(&self, peer: PeerId) {
-        let mut waiting = self.remote().returns.lock();
-        let (kept, before) = (waiting.take(peer), waiting.take_before(peer));
-        drop(waiting);
+        let mut store = self.remote().returns.lock();
+        let (kept, before) = (store.waiting.take(peer), store.waiting.take_before(peer));
+        drop(store);
         for Kept { head, .. } in before {
             self.lost_with_session(&head, "another life of its process is there now");
         }
@@ -164,20 +216,41 @@ impl Proc {
         }
     }
 
-    /// When to look again for what has waited too long; `None` if nothing waits.
-    fn sweep_returns(&self) -> Option<Instant> {
-        let mut waiting = self.remote().returns.lock();
-        let (overdue, next) = waiting.overdue(Instant::now());
-        if next.is_none() {
-            waiting.sweeper = None;
+    /// A peer is known to have ended: nothing comes back to it.
+    pub(crate) fn lose_returns_to(&self, peer: PeerId) {
+        let kept = self.remote().returns.lock().waiting.take(peer);
+        for Kept { head, .. } in kept {
+            self.lost_with_session(&head, "its process has ended");
         }
-        drop(waiting);
+    }
+
+    /// This process has left: it meets nobody again.
+    pub(crate) fn lose_returns(&self) {
+        for head in self.remote().returns.take_all() {
+            self.lost_with_session(&head, NO_SESSION);
+        }
+    }
+
+    /// When to look again for what has waited too long; `None` if nothing waits.
+    fn sweep_returns(&self, paused: Duration) -> Option<Instant> {
+        let mut store = self.remote().returns.lock();
+        if paused >= LOOK {
+            store.waiting.put_off(paused);
+        }
+        let (overdue, next) = store.waiting.overdue(Instant::now());
+        if next.is_none() {
+            store.sweeper = None;
+        }
+        drop(store);
         for Kept { head, .. } in overdue {
             self.lost_with_session(&head, "its process was not met again in time");
         }
         next
     }
 }
+
+/// Why something is lost at once.
+const NO_SESSION: &str = "there is no session with its process";
 
 /// On which plane whoever sent it lives.
 fn plane_of(head: &Head) -> Plane {
@@ -188,8 +261,12 @@ fn plane_of(head: &Head) -> Plane {
 }
 
 async fn sweep(proc: WeakProc) {
-    while let Some(next) = proc.upgrade().and_then(|proc| proc.sweep_returns()) {
-        sleep_until(next.max(Instant::now() + LOOK)).await;
+    let mut paused = Duration::ZERO;
+    while let Some(next) = proc.upgrade().and_then(|proc| proc.sweep_returns(paused)) {
+        let next = next.max(Instant::now() + LOOK);
+        sleep_until(next).await;
+        // Who wakes much later was suspended, and so was what was to open the sessions.
+        paused = next.elapsed();
     }
 }
 
@@ -244,13 +321,14 @@ mod tests {
     #[tokio::test]
     async fn what_waits_has_a_bound() {
         let (mut waiting, later) = (Waiting::default(), Instant::now() + PATIENCE);
-        let size = BYTES_MAX / 2 - HEAD_BYTES;
-        assert!(waiting.keep(peer(1), kept(size, later)));
-        assert!(!waiting.keep(peer(2), kept(size + 1, later)));
-        assert!(waiting.keep(peer(2), kept(size, later)));
-        assert!(!waiting.keep(peer(2), kept(0, later)));
+        let size = BYTES_EACH - HEAD_BYTES;
+        assert!(!waiting.keep(peer(0), kept(size + 1, later)));
+        assert!((0..4).all(|life| waiting.keep(peer(life), kept(size, later))));
+        assert!(!waiting.keep(peer(3), kept(0, later)), "it has its share");
+        assert!(!waiting.keep(peer(4), kept(0, later)), "all have theirs");
         waiting.take(peer(1));
-        assert!(waiting.keep(peer(2), kept(size, later)));
+        assert!(waiting.keep(peer(4), kept(0, later)));
+        assert!(!waiting.keep(peer(3), kept(0, later)));
     }
 
     /// Each by its own deadline.
@@ -265,7 +343,9 @@ mod tests {
         assert_eq!((over.len(), next), (0, Some(at(1))));
         let (over, next) = waiting.overdue(at(2));
         assert_eq!((over.len(), next), (2, Some(at(3))));
-        let (over, next) = waiting.overdue(at(3));
+        waiting.put_off(Duration::from_secs(1));
+        assert_eq!(waiting.overdue(at(3)).1, Some(at(4)));
+        let (over, next) = waiting.overdue(at(4));
         assert_eq!((over.len(), next, waiting.n_bytes), (1, None, 0));
     }
 }

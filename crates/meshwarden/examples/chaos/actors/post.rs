@@ -46,7 +46,10 @@ impl Answer {
         match answer {
             Ok(n) => Self::Value(*n),
             Err(
-                why @ (RankError::Ended(_) | RankError::NotRunning(_) | RankError::Undelivered(_)),
+                why @ (RankError::Ended(_)
+                | RankError::NotRunning(_)
+                | RankError::OutOfReach(_)
+                | RankError::Undelivered(_)),
             ) => Self::Failure(why.to_string()),
             Err(why) => Self::None(why.to_string()),
         }

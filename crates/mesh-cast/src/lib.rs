@@ -26,7 +26,7 @@
 //!   those before it. An [`Answer`] goes to the one that its leg names ([`LegId::sender`]).
 //! - Whoever loses a session tells its relay and its casters ([`relay::Event::Lost`],
 //!   [`caster::Event::Lost`]), after what has arrived on it, and at both ends. A message that comes back
-//!   is a [`relay::Event::LegFailed`] if it is a leg, and is dropped if it is anything else.
+//!   is a [`relay::Event::LegFailed`] if it is a leg, is sent again if it is an answer, and is dropped if it is anything else.
 //! - Supervision tells casters of ended processes ([`Unreached::Gone`]); later plans leave those out
 //!   ([`Plan::without`]). That a rank has failed whose process lives its relay says, with what it had not handled; a
 //!   shell that hears of it sooner may say so itself ([`caster::Event::Failed`]), which [`shell`] does not.

@@ -24,8 +24,10 @@
 //! **Loss.** When a child is lost, its parent names its position as unreached and sends the rest of its
 //! range to other nodes: its children are adopted. When a parent is lost, what it asked for is dropped, and
 //! it is told so, if it is there: whoever adopts asks again. What was unreached goes up to the caster, which tries it
-//! directly and
-//! through other nodes, [`Limits::tries`] times, and then gives it up.
+//! directly and through other nodes, [`Limits::tries`] times, and then gives it up. The two may hear of a loss at
+//! different times: one that was suspended hears what its parent asks by the next session before it finds out that the last
+//! one is lost, and answers by that. So an answer that comes back is sent again, and one that was not sent yet is sent all
+//! the same.
 //!
 //! **Slow nodes.** Whoever has a leg open that has not arrived everywhere says so with every [`Event::Tick`]; and
 //! where it has, and others are below, now and then, for it may keep what they say. A child that has said nothing for

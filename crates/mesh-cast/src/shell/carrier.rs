@@ -1,6 +1,8 @@
 //! `Carrier`: sends what is in the queue of one process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mesh_core::{ActorId, MeshId, Message, PortRef};
@@ -34,8 +36,17 @@ impl<A: Handler<NotSent>> Carrier<A> {
         Self { me, deputy, queue, told: BTreeMap::new() }
     }
 
-    pub(super) async fn run(mut self, mut parcels: mpsc::UnboundedReceiver<Posted>) {
+    /// Until the queue is dropped, or all is sent that answers, once it `is_lost`.
+    pub(super) async fn run(
+        mut self,
+        mut parcels: mpsc::UnboundedReceiver<Posted>,
+        is_lost: Arc<AtomicBool>,
+    ) {
+        let is_wanted = |parcel: &Parcel| parcel.is_answer() || !is_lost.load(Ordering::Acquire);
         while let Some(Posted { parcel, _busy }) = parcels.recv().await {
+            if !is_wanted(&parcel) {
+                continue;
+            }
             let Err(refused) = self.carry(parcel).await else { continue };
             // For what has come meanwhile and needs the same way there is none, either, and looking for one takes
             // its time. An answer goes by the session of whoever waits for it, if there is one.
@@ -43,6 +54,9 @@ impl<A: Handler<NotSent>> Carrier<A> {
             self.not_sent(refused).await;
             for _ in 0..n_queued {
                 let Ok(Posted { parcel, _busy }) = parcels.try_recv() else { break };
+                if !is_wanted(&parcel) {
+                    continue;
+                }
                 let is_away = parcel.way().is_some_and(|way| !self.proc().has_way_to(way.relay));
                 let carried = if is_away { Err(parcel) } else { self.carry(parcel).await };
                 if let Err(refused) = carried {

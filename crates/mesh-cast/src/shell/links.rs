@@ -10,7 +10,7 @@ use mesh_runtime::{Context, Handler, PeerLost, Undelivered, codec};
 use serde::de::DeserializeOwned;
 
 use super::downs::{Downs, Due};
-use super::message::{Back, Down, Forgot, LegName, Payload, Up};
+use super::message::{Back, BackIsOver, Down, Forgot, LegName, Payload, Up};
 use super::pieces::{Piece, Pieces, Queue};
 use super::posts::{NotSent, Parcel, Posts, Way};
 use crate::plan::Plan;
@@ -102,9 +102,26 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
         let (to, why) = (undelivered.to, undelivered.why);
         match came_back(undelivered) {
             CameBack::Legs(legs) => self.legs_failed(legs, cx),
+            CameBack::Up(up) => self.say_again(Parcel::Answer(to, Box::new(up)), (to, why), cx),
+            CameBack::Over(number) => {
+                self.say_again(Parcel::BackIsOver(to, number), (to, why), cx);
+            }
             // Of a session that is lost there is word whether or not anything comes back.
             CameBack::Back if is_lost(why) => (),
             CameBack::Back => self.backs_refused(to, cx),
+        }
+    }
+
+    /// Answers were in a session that is lost. Whoever has lost it before may have asked again by the next one, and then
+    /// that is lost to nobody but us: there is no other word of what we said. What nobody waits for changes nothing.
+    fn say_again(
+        &mut self,
+        answer: Parcel,
+        (to, why): (ActorId, WhyUndelivered),
+        cx: &Context<Self>,
+    ) {
+        if is_lost(why) && cx.proc().has_way_to(to) {
+            self.links().posts.send(to.peer(), answer, cx);
         }
     }
 
@@ -146,6 +163,10 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
 enum CameBack {
     /// Some, a part of some, or anything that nobody misses.
     Legs(Vec<LegName>),
+    /// Answers.
+    Up(Up),
+    /// Word that what somebody has passed on by that number is over.
+    Over(u64),
     /// Something that goes back, or a part of it.
     Back,
 }
@@ -159,6 +180,10 @@ fn came_back(undelivered: Undelivered) -> CameBack {
             Err(_) => nothing,
         },
         Back::NAME => CameBack::Back,
+        Up::NAME => undelivered.decode::<Up>().map_or(nothing, CameBack::Up),
+        BackIsOver::NAME => undelivered
+            .decode::<BackIsOver>()
+            .map_or(nothing, |BackIsOver { number }| CameBack::Over(number)),
         Down::NAME => undelivered
             .decode::<Down>()
             .map_or(nothing, |down| CameBack::Legs(down.legs.iter().map(Leg::name).collect())),

@@ -3,11 +3,13 @@
 //! A machine never waits for a peer: two that waited for each other's room would wait for ever. So a queue has
 //! no bound of its own. It holds no more than the windows of the casters that send by it, one answer for each
 //! of their legs, and what is new of these; and it is dropped with the session, which every peer that does not
-//! read loses.
+//! read loses. But not what answers: whoever waits for it may have lost the session before, and have asked again by the next
+//! one; then there is no other word of it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mesh_core::{ActorId, MeshId, Message, PeerId};
 use mesh_runtime::{Context, Handler, Proc};
@@ -44,6 +46,11 @@ impl Parcel {
             Self::Back(_, way, _) => way.as_ref(),
             Self::Answer(..) | Self::Forgot(..) | Self::BackIsOver(..) | Self::TellAgain(_) => None,
         }
+    }
+
+    /// Whether somebody may wait for it who has lost the session long since.
+    pub(super) const fn is_answer(&self) -> bool {
+        matches!(self, Self::Answer(..) | Self::BackIsOver(..))
     }
 
     const fn to(&self) -> Option<ActorId> {
@@ -83,11 +90,16 @@ impl Message for NotSent {
 pub(super) struct Posts {
     queue: Queue,
     posts: BTreeMap<PeerId, Post>,
+    /// Those that were lost, and have answers that are not sent yet. Each of these is sent, or comes back, at once or when
+    /// another session is lost.
+    lost: Vec<Post>,
 }
 
 struct Post {
     queue: mpsc::UnboundedSender<Posted>,
     carrier: AbortHandle,
+    /// Only what answers is still to be sent.
+    is_lost: Arc<AtomicBool>,
     /// A clone for each parcel that is not sent yet.
     busy: Arc<()>,
     /// To whom something was sent last.
@@ -108,7 +120,7 @@ impl Drop for Post {
 
 impl Posts {
     pub(super) const fn new(queue: Queue) -> Self {
-        Self { queue, posts: BTreeMap::new() }
+        Self { queue, posts: BTreeMap::new(), lost: Vec::new() }
     }
 
     /// Sends something to a process, behind all that was sent there before.
@@ -118,9 +130,11 @@ impl Posts {
     {
         let post = self.posts.entry(to).or_insert_with(|| {
             let (queue, parcels) = mpsc::unbounded_channel();
+            let is_lost = Arc::<AtomicBool>::default();
             let carrier = Carrier::new(cx.me().clone(), cx.deputy(), self.queue);
-            let carrier = cx.proc().runtime().spawn(carrier.run(parcels)).abort_handle();
-            Post { queue, carrier, busy: Arc::default(), to: None }
+            let carry = carrier.run(parcels, Arc::clone(&is_lost));
+            let carrier = cx.proc().runtime().spawn(carry).abort_handle();
+            Post { queue, carrier, is_lost, busy: Arc::default(), to: None }
         });
         post.to = parcel.to().or(post.to);
         let posted = Posted { parcel, _busy: Arc::clone(&post.busy) };
@@ -136,14 +150,19 @@ impl Posts {
         }
     }
 
-    /// The session with a process was lost. What was to be sent by it is not sent.
+    /// The session with a process was lost. What was to be sent by it is not sent, unless it answers something.
     pub(super) fn lose(&mut self, peer: PeerId) {
-        self.posts.remove(&peer);
+        self.lost.retain(|post| !post.is_idle());
+        if let Some(post) = self.posts.remove(&peer).filter(|post| !post.is_idle()) {
+            post.is_lost.store(true, Ordering::Release);
+            self.lost.push(post);
+        }
     }
 
     /// Forgets the processes that there is no way to any more, and nothing to be sent: of those that have ended
     /// nobody says so again.
     pub(super) fn sweep(&mut self, proc: &Proc) {
+        self.lost.retain(|post| !post.is_idle());
         self.posts
             .retain(|_, post| !post.is_idle() || post.to.is_some_and(|to| proc.has_way_to(to)));
     }

@@ -24,8 +24,9 @@ pub(crate) struct Net {
     dead: BTreeMap<usize, Unreached>,
     /// Pairs that can never have a session again.
     cut: BTreeSet<(usize, usize)>,
-    /// What the first sends to the second is gone, because it does not know yet that the session is.
-    stale: BTreeSet<(usize, usize)>,
+    /// What the first sends to the second is gone, because it does not know yet that the session is; it comes back when
+    /// that is known.
+    stale: BTreeMap<(usize, usize), Vec<Heard>>,
 }
 
 impl Net {
@@ -34,7 +35,9 @@ impl Net {
             self.push(to, from, Heard::Lost(*why));
         } else if self.cut.contains(&(from.min(to), from.max(to))) {
             self.push(to, from, Heard::Lost(Unreached::Lost));
-        } else if !self.stale.contains(&(from, to)) {
+        } else if let Some(back) = self.stale.get_mut(&(from, to)) {
+            back.push(what);
+        } else {
             self.push(from, to, what);
         }
     }
@@ -44,16 +47,23 @@ impl Net {
         self.queues.keys().copied()
     }
 
-    pub(crate) fn take(&mut self, from: usize, to: usize) -> Option<Heard> {
+    /// What is heard next, and if that is a loss, what comes back with it. A process that was suspended may hear what
+    /// comes by the next session before it finds out that the last one is lost.
+    pub(crate) fn take(
+        &mut self,
+        (from, to): (usize, usize),
+        dice: &mut Dice,
+    ) -> Option<(Heard, Vec<Heard>)> {
+        let is_word = |heard: &Heard| matches!(heard, Heard::Lost(_));
         let queue = self.queues.get_mut(&(from, to))?;
-        let heard = queue.pop_front();
+        let next = queue.iter().position(|heard| !is_word(heard));
+        let late = next.filter(|_| queue.front().is_some_and(is_word) && dice.one_in(2));
+        let heard = queue.remove(late.unwrap_or(0))?;
         if queue.is_empty() {
             self.queues.remove(&(from, to));
         }
-        if matches!(heard, Some(Heard::Lost(_))) {
-            self.stale.remove(&(to, from));
-        }
-        heard
+        let back = if is_word(&heard) { self.stale.remove(&(to, from)) } else { None };
+        Some((heard, back.unwrap_or_default()))
     }
 
     /// A process ends: some of what it has sent arrives, and then everybody hears that it is lost.
@@ -74,7 +84,7 @@ impl Net {
         }
         for (from, to) in [(one, other), (other, one)] {
             self.lose_half(from, to, Unreached::Lost, dice);
-            self.stale.insert((from, to));
+            self.stale.entry((from, to)).or_default();
         }
         if for_good {
             self.cut.insert((one.min(other), one.max(other)));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mesh_cast::{
-    CastId, Caster, Kind, LegId, Outcome, Part, Plan, Relay, Sender, StreamId, Unreached, caster,
-    relay,
+    CastId, Caster, Kind, Leg, LegId, Outcome, Part, Plan, Relay, Sender, StreamId, Unreached,
+    caster, relay,
 };
 use mesh_core::{ActorId, Incarnation, MeshId, ProcId};
 use mesh_shape::{Overlay, RankSet};
@@ -241,8 +241,9 @@ impl World {
     fn make(&mut self, next: Move) {
         match next {
             Move::Hear(from, to) => {
-                if let Some(heard) = self.net.take(from, to) {
+                if let Some((heard, back)) = self.net.take((from, to), &mut self.dice) {
                     self.hear(from, to, heard);
+                    back.into_iter().for_each(|it| self.came_back((to, from), it));
                 }
             }
             Move::Flush(node) => self.tell(node, relay::Event::Flush),
@@ -360,6 +361,26 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// What the first had sent to the second, by a session that was lost.
+    fn came_back(&mut self, (from, to): (usize, usize), what: Heard) {
+        let why = Unreached::Lost;
+        match what {
+            Heard::Leg(Leg { cast, id: LegId { sender: Sender::Relay, number: leg }, .. }) => {
+                self.tell(from, relay::Event::LegFailed { cast, leg, why });
+            }
+            Heard::Leg(Leg { cast, id, .. }) => {
+                let asked = self.clients.iter().position(|client| client.stream == cast.stream);
+                let index = asked.expect("it has cast that");
+                let event = caster::Event::LegFailed { number: cast.number, leg: id.number, why };
+                let effects = self.clients[index].caster.step(event);
+                self.obey_caster(index, effects);
+            }
+            // Whoever has asked by the next session still waits for it.
+            Heard::Answer(answer) => self.net.send(from, to, Heard::Answer(answer)),
+            Heard::Settlement(_) | Heard::Lost(_) => (),
         }
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use mesh_core::{Incarnation, ProcId};
 use mesh_runtime::{Actor, Failure, Proc};
 use mesh_shape::Overlay;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::wire::{Answer, CastId, LegId, Progress, Sender, StreamId};
@@ -15,6 +16,14 @@ struct Send(u128);
 
 /// Looks around.
 struct Sweep;
+
+/// Sends an answer to that actor, and loses its process at once.
+struct SendAndLose(ActorId);
+
+impl Message for SendAndLose {
+    const NAME: &'static str = "test.SendAndLose";
+    type Reply = ();
+}
 
 impl Message for Send {
     const NAME: &'static str = "test.Send";
@@ -43,6 +52,62 @@ impl Handler<NotSent> for Clerk {
     }
 }
 
+/// That a leg is done.
+fn answer(caster: ActorId) -> Parcel {
+    let stream = StreamId { caster, mesh: MeshId::from_random(1) };
+    let (cast, leg) = (CastId { stream, number: 1 }, LegId { sender: Sender::Caster, number: 1 });
+    let (outcomes, unreached) = (Overlay::<crate::wire::Outcome<Bytes>>::new(), Overlay::new());
+    let progress = Progress::Done;
+    let answer = Answer { cast, leg, progress, outcomes, unreached, merged: None };
+    Parcel::Answer(caster, Box::new(Up { answers: vec![answer] }))
+}
+
+impl Handler<SendAndLose> for Clerk {
+    async fn handle(
+        &mut self,
+        SendAndLose(to): SendAndLose,
+        cx: &mut Context<Self>,
+    ) -> Result<(), Failure> {
+        self.0.send(to.peer(), answer(to), cx);
+        self.0.lose(to.peer());
+        Ok(())
+    }
+}
+
+/// Counts the answers that come.
+struct Asker(mpsc::UnboundedSender<usize>);
+
+impl Actor for Asker {
+    const NAME: &'static str = "asker";
+    type Params = mpsc::UnboundedSender<usize>;
+
+    async fn start(told: Self::Params, _: &mut Context<Self>) -> Result<Self, Failure> {
+        Ok(Self(told))
+    }
+
+    fn handlers(handlers: &mut mesh_runtime::Handlers<Self>) {
+        handlers.takes::<Up>();
+    }
+}
+
+impl Handler<Up> for Asker {
+    async fn handle(&mut self, up: Up, _: &mut Context<Self>) -> Result<(), Failure> {
+        _ = self.0.send(up.answers.len()).is_ok();
+        Ok(())
+    }
+}
+
+/// R1, R2: whoever waits for it may have lost the session before, and have asked again by the next one.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_sent_also_if_a_session_is_lost_meanwhile() {
+    let proc = Proc::local().expect("there is a runtime");
+    let (told, mut answers) = mpsc::unbounded_channel();
+    let (asker, clerk) = (proc.spawn::<Asker>(told), proc.spawn::<Clerk>(()));
+    assert_eq!(clerk.call(&proc, SendAndLose(asker.id())).await, Ok(()));
+    let answered = tokio::time::timeout(Duration::from_secs(10), answers.recv()).await;
+    assert_eq!(answered, Ok(Some(1)));
+}
+
 impl Handler<Send> for Clerk {
     async fn handle(
         &mut self,
@@ -51,14 +116,7 @@ impl Handler<Send> for Clerk {
     ) -> Result<usize, Failure> {
         let (proc, life) = (ProcId::from_random(number), Incarnation::FIRST);
         let caster = ActorId { proc, life, index: 1 };
-        let stream = StreamId { caster, mesh: MeshId::from_random(1) };
-        let (cast, leg) =
-            (CastId { stream, number: 1 }, LegId { sender: Sender::Caster, number: 1 });
-        let (outcomes, unreached) = (Overlay::<crate::wire::Outcome<Bytes>>::new(), Overlay::new());
-        let progress = Progress::Done;
-        let answer = Answer { cast, leg, progress, outcomes, unreached, merged: None };
-        let up = Box::new(Up { answers: vec![answer] });
-        self.0.send(caster.peer(), Parcel::Answer(caster, up), cx);
+        self.0.send(caster.peer(), answer(caster), cx);
         self.0.sweep(cx.proc());
         Ok(self.0.posts.len())
     }

@@ -17,6 +17,7 @@ mod down;
 mod gathering;
 mod letters;
 mod not_sent;
+mod pauses;
 mod reducing;
 
 pub use calling::{MeshCall, MeshReplies};

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::down::GONE_AGAIN;
 use super::gathering::{Gathering, Settled};
 use super::letters::{Content, Letters, Unsent};
+use super::pauses::{Pauses, turn_of_others};
 use super::{Found, Opening, Target, deadline_after, down, known};
 use crate::rank_error::RankError;
 use crate::view::{Called, Known, Roster, Table, Turn, Way};
@@ -125,7 +126,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                     Some(caster) => {
                         down::call(&target, caster, &known, (kind, content.messages), within)
                     }
-                    None => directly(&target, (&roster, &found), content, wakes),
+                    None => directly(&target, (&roster, &found), content, (wakes, deadline)).await,
                 }
             }
         };
@@ -253,11 +254,11 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
 }
 
 /// Calls each rank by a message of its own, in the order of `found`.
-fn directly<M>(
+async fn directly<M>(
     target: &Arc<Target>,
     (roster, found): (&Arc<Roster>, &[Found<'_>]),
     content: Content<M>,
-    wakes: Wakes,
+    (wakes, deadline): (Wakes, Instant),
 ) -> AllSaid<M::Reply>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
@@ -265,7 +266,9 @@ where
     let (ways, seats) = target.ways(found);
     let mut letters = Letters::new(content, &target.from);
     let place = |(it, way): (&Found<'_>, &Way<'_>)| letters.can_give(*way).then_some(it.base);
-    let places = found.iter().zip(&ways).map(place).collect();
+    let places: Vec<_> = found.iter().zip(&ways).map(place).collect();
+    let n_given = places.iter().flatten().count();
+    let mut pauses = Pauses::of(if wakes == Wakes::AtTheEnd { n_given } else { 0 }, deadline);
     let called = Arc::new(Called { roster: Arc::clone(roster), places });
     let mut answers = Answers::new(&target.from, called, wakes);
     let legs = FuturesUnordered::new();
@@ -274,6 +277,9 @@ where
             let turn = target.view.lines.turn(target.pair(Some(to.seated)));
             let opening = Opening::new(*to, way, seats.as_ref());
             legs.push(leg(Arc::clone(target), turn, opening, unsent));
+        }
+        if pauses.is_due() {
+            turn_of_others().await;
         }
     }
     let mut legs = legs;

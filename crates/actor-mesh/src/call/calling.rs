@@ -23,6 +23,9 @@ use crate::rank_error::RankError;
 /// A call of many that is sent when it is first polled, and ends with one answer for each rank. As they come
 /// they are told by [`replies`](Self::replies).
 ///
+/// Of thousands in one program it is sent to some at a time, and others have their turn in between: to all of them once it
+/// was polled for as long as that takes.
+///
 /// # Cancellation
 ///
 /// Dropped, the actors that have not begun to handle the message need not.

@@ -208,7 +208,8 @@ impl<A: Actor> ActorMeshRef<A> {
     /// Returns the ranks that it was not sent to, since they have ended, are not there yet, or had no room in time
     /// ([`NotSent`](crate::NotSent)).
     /// What is sent and cannot be delivered comes back to the actor that sent it (R3);
-    /// [`rank_of`](Self::rank_of) names its rank. To another process a message may have 16 MiB, encoded, if the
+    /// [`rank_of`](Self::rank_of) names its rank. What waits in the mailbox of an actor whose process is killed ends with
+    /// that: the end of the rank is all that is told. To another process a message may have 16 MiB, encoded, if the
     /// transport was not given another limit: a larger one is
     /// [too large](mesh_core::WhyUndelivered::TooLarge) to be delivered.
     pub fn cast<M>(&self, from: &impl Sender, message: M) -> MeshCast<M>

@@ -232,10 +232,10 @@ pub enum WhyUndelivered {
         /// What is allowed; `u32::MAX` if that is more.
         max: u32,
     },
-    /// Its process is gone, or cannot be reached any more: it may have been handled before that. If it was not, and its
+    /// Its process is gone, or cannot be reached any more: it may have been handled, or may still be. If it is not, and its
     /// process is met again, it comes back once more, with what has become of it there.
     #[error(
-        "its process is gone or cannot be reached any more; it may have been handled before that"
+        "its process is gone or cannot be reached any more; it may have been handled, or may still be"
     )]
     PeerLost,
 }

@@ -207,3 +207,6 @@ where
     let decoded = codec::decode(bytes);
     decoded.inspect_err(|error| tracing::warn!(%error, "a message in pieces is none")).ok()
 }
+
+#[cfg(test)]
+mod tests;

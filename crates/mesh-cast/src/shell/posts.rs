@@ -179,6 +179,7 @@ impl Posts {
 
     /// Forgets all that have nothing to send.
     pub(super) fn sweep_idle(&mut self) {
+        self.lost.retain(|post| !post.is_idle());
         self.posts.retain(|_, post| !post.is_idle());
     }
 }

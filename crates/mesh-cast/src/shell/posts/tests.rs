@@ -135,7 +135,10 @@ async fn nothing_is_kept_for_a_process_that_there_is_no_way_to() {
     let proc = Proc::local().expect("there is a runtime");
     let clerk = proc.spawn::<Clerk>(());
     assert_eq!(clerk.call(&proc, Send(7)).await, Ok(1), "it is not sent yet");
-    while clerk.call(&proc, Sweep).await != Ok(0) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let forgotten = async {
+        while clerk.call(&proc, Sweep).await != Ok(0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), forgotten).await.expect("none is kept");
 }

@@ -7,6 +7,8 @@ mod show;
 mod tool;
 
 use std::env;
+use std::fmt;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use meshwarden::prelude::*;
@@ -21,24 +23,13 @@ pub(crate) use show::show;
 /// The program that measures: it is its own guards and workers, the other side of the floors, and the one process of
 /// what is measured within one.
 pub(crate) fn main(print: fn(&[Vec<Record>])) -> ExitCode {
-    let words: Vec<String> = env::args().skip(1).collect();
-    let is_quick = words.iter().any(|word| Effort::Quick.words().contains(&word.as_str()));
-    let effort = if is_quick { Effort::Quick } else { Effort::Full };
-    match words.first().map(String::as_str) {
+    match env::args().nth(1).as_deref() {
         Some(floor::ARGUMENT) => floor::serve(),
-        Some(INSIDE) => match inside::measure(effort) {
-            Ok(found) => {
-                print(&found);
-                ExitCode::SUCCESS
-            }
-            Err(why) => {
-                complain(&why);
-                ExitCode::FAILURE
-            }
-        },
+        Some(INSIDE) => within(print, None),
         _ => meshwarden::main(
             |registry| _ = registry.actor::<tool::Tool>(),
             async move |root| {
+                let effort = effort();
                 let mut found = within_one_process(effort)?;
                 let hosts = root.hosts(1).await?;
                 for &n_procs in sizes(effort) {
@@ -52,13 +43,43 @@ pub(crate) fn main(print: fn(&[Vec<Record>])) -> ExitCode {
     }
 }
 
-/// What is measured within one process, which is there for nothing else and has two threads for actors.
+/// The program that is the one process. The figures bear the name of its allocator, if that is not the system's.
+pub(crate) fn within(print: fn(&[Vec<Record>]), allocator: Option<&str>) -> ExitCode {
+    match inside::measure(effort(), allocator) {
+        Ok(found) => {
+            print(&found);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            complain(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// As the command line of this program says.
+fn effort() -> Effort {
+    let is_quick = env::args().any(|word| Effort::Quick.words().contains(&word.as_str()));
+    if is_quick { Effort::Quick } else { Effort::Full }
+}
+
+/// What is measured within one process, which is there for nothing else and has two threads for actors: with the
+/// allocator of the system, and with another one.
 fn within_one_process(effort: Effort) -> Result<Vec<Vec<Record>>, ClientError> {
-    let mut command = Command::new(env::current_exe()?);
+    let own = env::current_exe()?;
+    let mut found = inside_of(&own, effort)?;
+    let with_other = inside_of(&own.with_file_name(WITH_MIMALLOC), effort)?;
+    found.iter_mut().zip(with_other).for_each(|(records, other)| records.extend(other));
+    Ok(found)
+}
+
+fn inside_of(program: &Path, effort: Effort) -> Result<Vec<Vec<Record>>, ClientError> {
+    let failed = |why: &dyn fmt::Display| format!("{}: {why}", program.display());
+    let mut command = Command::new(program);
     command.arg(INSIDE).args(effort.words()).stderr(Stdio::inherit());
-    let output = command.output()?;
+    let output = command.output().map_err(|error| failed(&error))?;
     if !output.status.success() {
-        return Err(format!("what is measured within one process: {}", output.status).into());
+        return Err(failed(&output.status).into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
@@ -73,6 +94,9 @@ const fn sizes(effort: Effort) -> &'static [usize] {
 
 /// The first word on the command line of the program that is one process.
 const INSIDE: &str = "inside";
+
+/// The same program with another allocator, beside this one.
+const WITH_MIMALLOC: &str = "meshwarden-bench-cast-mimalloc";
 
 #[expect(clippy::print_stderr, reason = "people are to see it")]
 fn complain(why: &Failed) {

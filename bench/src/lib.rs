@@ -1,6 +1,6 @@
 //! Measures the parts of Meshwarden beside floors and peers.
 //!
-//! A library, because it is seven programs: one that reads the clock, one that counts bytes, and five
+//! A library, because it is eight programs: one that reads the clock, one that counts bytes, and six
 //! that are the processes which they measure.
 #![forbid(unsafe_code)]
 
@@ -17,5 +17,6 @@ mod shape;
 mod transport;
 
 pub use program::{
-    count, measure, measure_actors, measure_cast, measure_path, measure_procs, measure_transport,
+    count, measure, measure_actors, measure_cast, measure_cast_within, measure_path, measure_procs,
+    measure_transport,
 };

@@ -103,6 +103,12 @@ pub fn measure_cast() -> ExitCode {
     cast::main(print)
 }
 
+/// The same of meshes within one process alone, for a program with an allocator of this name, which the figures bear.
+#[must_use]
+pub fn measure_cast_within(allocator: &str) -> ExitCode {
+    cast::within(print, Some(allocator))
+}
+
 fn print(found: &[Vec<Record>]) {
     println!("{}", serde_json::to_string(found).expect("figures are plain data"));
 }

@@ -114,6 +114,11 @@ impl Record {
         Self { work: work.into(), by: by.into(), metric: metric.into(), unit: unit.into(), stats }
     }
 
+    /// The same by somebody who has this besides.
+    pub(crate) fn with(self, what: &str) -> Self {
+        Self { by: format!("{}, {what}", self.by), ..self }
+    }
+
     /// What it is a figure of.
     pub(crate) fn work(&self) -> &str {
         &self.work

@@ -17,10 +17,10 @@ use crate::path::tally::{Duel, Figure};
 use crate::report::Record;
 
 /// Everything, on two threads.
-pub(crate) fn measure(effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
+pub(crate) fn measure(effort: Effort, allocator: Option<&str>) -> Result<Vec<Vec<Record>>, Failed> {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     // A task: what is blocked on runs on no thread of the runtime.
-    runtime.block_on(async move {
+    let found = runtime.block_on(async move {
         let all = tokio::spawn(async move {
             let mut found = Vec::new();
             for &n_actors in sizes(effort) {
@@ -29,7 +29,12 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
             Ok::<_, Failed>(found)
         });
         all.await?
-    })
+    })?;
+    let renamed = found.into_iter().map(|records| match allocator {
+        Some(name) => records.into_iter().map(|record| record.with(name)).collect(),
+        None => records,
+    });
+    Ok(renamed.collect())
 }
 
 /// How many actors a mesh has.
@@ -37,6 +42,28 @@ const fn sizes(effort: Effort) -> &'static [usize] {
     match effort {
         Effort::Full => &[10, 100, 1_000, 10_000],
         Effort::Quick => &[10],
+    }
+}
+
+/// How much is done in a round.
+///
+/// As many calls follow each other, and as many casts, at each size: the first of a slice finds what others have left in
+/// the caches, and the call that ends a row of casts counts as part of each, so sizes could not be compared otherwise.
+#[derive(Clone, Copy)]
+struct Amount {
+    n_calls: usize,
+    n_slices: usize,
+    n_casts: usize,
+}
+
+impl Amount {
+    const fn of(n_actors: usize, effort: Effort) -> Self {
+        match effort {
+            Effort::Quick => Self { n_calls: 2, n_slices: 1, n_casts: 2 },
+            Effort::Full if n_actors > 1_000 => Self { n_calls: 8, n_slices: 2, n_casts: 200 },
+            Effort::Full if n_actors > 100 => Self { n_calls: 8, n_slices: 8, n_casts: 200 },
+            Effort::Full => Self { n_calls: 8, n_slices: 50, n_casts: 200 },
+        }
     }
 }
 
@@ -51,31 +78,31 @@ async fn of_size(n: usize, effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
     let floor = Floor::start(n);
     let mut calls = Duel::new(format!("call of {n} actors in one process and gather"));
     let mut casts = Duel::new(format!("cast to {n} actors in one process"));
-    // As many messages at each size.
-    let n_times = match effort {
-        Effort::Full => (40_000 / n).clamp(8, 400),
-        Effort::Quick => 2,
-    };
+    let amount = Amount::of(n, effort);
     for _ in 0..=effort.rounds() {
         [&mut calls, &mut casts].into_iter().for_each(Duel::begin_round);
-        for _ in 0..n_times {
-            let started = Instant::now();
-            floor.call().await?;
-            calls.floor.push(started.elapsed());
-            let started = Instant::now();
-            check(&tools.call(&proc, PING).await)?;
-            calls.ours.push(started.elapsed());
+        for _ in 0..amount.n_slices {
+            for _ in 0..amount.n_calls {
+                let started = Instant::now();
+                floor.call().await?;
+                calls.floor.push(started.elapsed());
+            }
+            for _ in 0..amount.n_calls {
+                let started = Instant::now();
+                check(&tools.call(&proc, PING).await)?;
+                calls.ours.push(started.elapsed());
+            }
         }
-        let n_each = u32::try_from(n_times)?;
+        let n_casts = u32::try_from(amount.n_casts)?;
         let started = Instant::now();
-        for _ in 0..n_times {
+        for _ in 0..n_casts {
             floor.cast().await?;
         }
         floor.call().await?;
-        casts.floor.push(started.elapsed() / n_each);
+        casts.floor.push(started.elapsed() / n_casts);
         let started = Instant::now();
-        cast(&tools, &proc, n_times).await?;
-        casts.ours.push(started.elapsed() / n_each);
+        cast(&tools, &proc, amount.n_casts).await?;
+        casts.ours.push(started.elapsed() / n_casts);
     }
     _ = homes.stop(std::time::Duration::from_secs(10)).await?;
     Ok(vec![

@@ -21,6 +21,9 @@ struct Side {
 }
 
 /// How much is done in a slice of a round.
+///
+/// As many casts follow each other at each size: the call that ends them counts as part of each, so sizes could not be
+/// compared otherwise.
 #[derive(Clone, Copy)]
 struct Amount {
     n_calls: usize,
@@ -32,9 +35,9 @@ impl Amount {
     const fn of(n_procs: usize, effort: Effort) -> Self {
         match effort {
             Effort::Quick => Self { n_calls: 2, n_casts: 10, n_slices: 2 },
-            Effort::Full if n_procs > 64 => Self { n_calls: 4, n_casts: 20, n_slices: 6 },
-            Effort::Full if n_procs > 8 => Self { n_calls: 10, n_casts: 50, n_slices: 10 },
-            Effort::Full => Self { n_calls: 50, n_casts: 250, n_slices: 10 },
+            Effort::Full if n_procs > 64 => Self { n_calls: 12, n_casts: 200, n_slices: 2 },
+            Effort::Full if n_procs > 8 => Self { n_calls: 20, n_casts: 200, n_slices: 5 },
+            Effort::Full => Self { n_calls: 50, n_casts: 200, n_slices: 10 },
         }
     }
 }

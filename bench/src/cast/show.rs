@@ -77,10 +77,10 @@ enum Is {
 
 fn judge(Target { work, is }: &Target, records: &[Record], report: &mut Report) {
     let ours = records.iter().filter(|record| record.by().starts_with("ours"));
-    let floor = records.iter().find(|record| record.by() == "floor");
     let peers = records.iter().filter(|record| is_peer(record.by()));
     let best = peers.min_by(|a, b| a.median().total_cmp(&b.median()));
     for record in ours {
+        let floor = records.iter().find(|it| it.by() == floor_of(record.by()));
         let what = match record.by() {
             "ours" => (*work).to_owned(),
             by => format!("{work} ({by})"),
@@ -92,6 +92,8 @@ fn judge(Target { work, is }: &Target, records: &[Record], report: &mut Report) 
                 let ratio = record.median() / floor.median();
                 report.judge(&format!("{what}, ÷ floor"), ratio, (*max, "×"));
             }
+            // Those have the allocator of the system.
+            (Is::AheadOfPeers, ..) if record.by() != "ours" => (),
             (Is::AheadOfPeers, _, Some(best)) => {
                 let ratio = record.median() / best.median();
                 report.judge(&format!("{what}, ÷ {}", best.by()), ratio, (1.0, "×"));
@@ -103,13 +105,19 @@ fn judge(Target { work, is }: &Target, records: &[Record], report: &mut Report) 
     }
 }
 
+/// The floor beside somebody: what has the same allocator.
+fn floor_of(by: &str) -> &'static str {
+    if by.ends_with("mimalloc") { "floor, mimalloc" } else { "floor" }
+}
+
 /// The same work for few and for many: what one rank of many costs, beside one of few.
 struct Growth {
     few: (usize, &'static str),
     many: (usize, &'static str),
 }
 
-/// Of the time for each rank: it is not to grow more than that of the floor, which has as many tasks or sockets.
+/// Of the time for each rank: it is not to grow, or no more than that of the floor, which has as many tasks or sockets.
+/// Where that of the floor shrinks, since few wake threads that sleep, ours need not.
 fn grows(Growth { few, many }: &Growth, found: &[Vec<Record>], report: &mut Report) {
     let of = |work: &str| found.iter().find(|records| is_of(records, work));
     let (Some(few_records), Some(many_records)) = (of(few.1), of(many.1)) else { return };
@@ -118,12 +126,12 @@ fn grows(Growth { few, many }: &Growth, found: &[Vec<Record>], report: &mut Repo
         let each = (one(few_records)? / few.0 as f64, one(many_records)? / many.0 as f64);
         Some(each.1 / each.0)
     };
-    let Some(floor) = growth("floor") else { return };
-    for by in ["ours", "ours, tree"] {
-        let Some(ours) = growth(by) else { continue };
+    for by in ["ours", "ours, tree", "ours, mimalloc"] {
+        let (Some(ours), Some(floor)) = (growth(by), growth(floor_of(by))) else { continue };
         let what = format!("{}: {by}, for each rank, ÷ the same of {}", many.1, few.0);
         report.note(&format!("        {what}: {ours:.2} × (the floor's: {floor:.2} ×)"));
-        report.judge(&format!("{what}, ÷ the floor's"), ours / floor, (1.25, "×"));
+        let grown = ours / floor.max(1.0);
+        report.judge(&format!("{what}, ÷ the floor's if that grows"), grown, (1.25, "×"));
     }
 }
 

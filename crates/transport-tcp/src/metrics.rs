@@ -29,7 +29,7 @@ const RETRANSMITS_TOTAL: &str = "meshwarden_retransmits_total";
 /// Bytes that are kept until they are acknowledged, by `lane`.
 const UNACKED_BYTES: &str = "meshwarden_unacked_bytes";
 /// From a write until it is acknowledged, or from a ping until it is answered, by `lane`. Where nothing is said in
-/// return, an acknowledgement waits for up to 40 ms.
+/// return, an acknowledgement waits for up to 40 ms, and for twice that if others went meanwhile.
 const ROUND_TRIP_SECONDS: &str = "meshwarden_round_trip_seconds";
 /// Sessions that were lost, by `lane`.
 const LOST_TOTAL: &str = "meshwarden_sessions_lost_total";

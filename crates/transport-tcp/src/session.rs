@@ -174,7 +174,12 @@ impl Session {
         self.is_ack_urgent() || self.told.is_some_and(|told| handed > told.received)
     }
 
-    /// How long it may wait for an envelope to go with. Less while a session is young: a peer that says something before it
+    /// How many envelopes the peer was told of on this connection, if it was told anything.
+    pub(crate) fn acked(&self) -> Option<u64> {
+        self.told.map(|told| told.received)
+    }
+
+    /// How long it may wait for an envelope to go with, and once more where the peer was told of others meanwhile. Less while a session is young: a peer that says something before it
     /// has the session for that waits for the last acknowledgement by this one, so that nothing overtakes. One that goes
     /// over later, since it has lost the other session, waits longer, once.
     pub(crate) const fn ack_within(&self) -> Duration {

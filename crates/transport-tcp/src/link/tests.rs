@@ -165,6 +165,7 @@ fn what_is_being_delivered_is_not_acknowledged() {
     go.send(()).unwrap();
     assert_eq!(reader.join().unwrap(), Ok(true));
     assert_eq!(link.ack().received, 1);
+    assert!(matches!(link.next_write(number, false), Write::Wait { ack_within: Some(_) }));
     assert!(matches!(link.next_write(number, true), Write::Chunks(_)));
 }
 
@@ -315,6 +316,27 @@ fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
     assert!(matches!(link.next_write(number, false), Write::Wait { ack_within: Some(_) }));
     let Write::Chunks(chunks) = link.next_write(number, true) else { panic!("it has waited") };
     assert_eq!(chunks.remaining(), ACK_BYTES);
+}
+
+/// Whoever calls many in turn says something to each before the answer of each has waited for long, and wakes nobody else.
+#[tokio::test]
+async fn what_came_after_the_peer_was_told_of_others_waits_anew() {
+    let (link, _ear, _begun, go) = link();
+    let number = link.connected(ACK, ACK).unwrap();
+    let receive = |seq| {
+        go.send(()).unwrap();
+        assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
+    };
+    let waits = Write::Wait { ack_within: Some(link.state().session.ack_within()) };
+    receive(0);
+    assert_eq!(link.next_write(number, false), waits);
+    let (n_read, _) = send_to_parked(&link, number, 1 << 10).await;
+    assert!(n_read > ACK_BYTES + 64, "it is told with the call");
+    receive(1);
+    assert_eq!(link.next_write(number, true), waits, "this has not waited for so long");
+    let Write::Chunks(chunks) = link.next_write(number, true) else { panic!("it has waited") };
+    assert_eq!(chunks.remaining(), ACK_BYTES);
+    assert_eq!(link.next_write(number, true), Write::Wait { ack_within: None });
 }
 
 /// Where what has arrived is answered before it is asked for a second time.

@@ -84,6 +84,6 @@ pub use stop_reason::StopReason;
 pub use time::Timestamp;
 pub use transport::{
     Addr, AddrError, Credit, DialError, Distrust, Doors, FarEnd, GiveBack, Identity, Inbound, Lane,
-    ListenError, Lost, Outbound, Returned, Transport, WhyReturned,
+    Lasting, ListenError, Lost, Outbound, Returned, SessionEnd, Transport, WhyReturned,
 };
 pub use within::{Health, Place};

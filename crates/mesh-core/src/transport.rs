@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +15,10 @@ use crate::address::ProcId;
 use crate::arrival::Arrival;
 use crate::envelope::{Envelope, Head, Payload, PeerId};
 use crate::ids::Incarnation;
+
+mod far_end;
+
+pub use far_end::{FarEnd, Lasting, SessionEnd};
 
 /// Opens sessions between processes. It spawns its tasks on the runtime that it is called from.
 ///
@@ -116,15 +119,6 @@ pub trait Outbound: Send + Sync {
     fn far_end(&self) -> Option<FarEnd<'_>> {
         None
     }
-}
-
-/// The other end of a session within one program.
-#[derive(Clone, Copy)]
-pub struct FarEnd<'a> {
-    /// Who is there.
-    pub into: &'a dyn Inbound,
-    /// Whether the session has ended: so before that is told to anybody ([`Inbound::lost`]).
-    pub has_ended: &'a Arc<AtomicBool>,
 }
 
 /// The receiving end of all sessions of a process.
@@ -247,12 +241,6 @@ impl Drop for Credit {
             Room::Call(give_back) => give_back(),
             Room::Shared(to, bytes) => to.give_back(bytes),
         }
-    }
-}
-
-impl fmt::Debug for FarEnd<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FarEnd").field("has_ended", &self.has_ended).finish_non_exhaustive()
     }
 }
 

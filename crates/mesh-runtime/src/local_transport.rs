@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use mesh_core::{
     Addr, Credit, DialError, Envelope, FarEnd, Inbound, Lane, ListenError, Lost, Outbound, PeerId,
-    ProcId, Returned, Transport, WhyReturned,
+    ProcId, Returned, SessionEnd, Transport, WhyReturned,
 };
 
 /// Carries envelopes between [`Proc`](crate::Proc)s of one OS process, at addresses `local://name`.
@@ -32,6 +32,8 @@ struct Board {
     listeners: Mutex<BTreeMap<(String, Lane), Listener>>,
     /// To be ended with one of their transports; those that have ended are gone.
     sessions: Mutex<Vec<Weak<Session>>>,
+    /// Of which there is another one for each session.
+    ends: SessionEnd,
 }
 
 struct Listener {
@@ -132,14 +134,14 @@ impl Transport for LocalTransport {
         let session = Arc::new(Session {
             lane,
             encodes: self.board.encodes,
-            has_ended: Arc::default(),
+            end: self.board.ends.another(),
             dialler: Half::new(self.number, here_id.peer, into),
             listener: Half::new(transport, there_id.peer, Arc::clone(&there)),
         });
         lock(&self.board.sessions).push(Arc::downgrade(&session));
         there.joined(lane, Arc::new(End { session: Arc::clone(&session), is_dialler: false }));
         // A process that has left takes none, however long its transport is kept.
-        if session.has_ended.load(Ordering::SeqCst) {
+        if session.end.has_ended() {
             let kind = std::io::ErrorKind::ConnectionRefused;
             return Err(DialError::Os { to: to.clone(), kind });
         }
@@ -165,7 +167,7 @@ struct Session {
     lane: Lane,
     encodes: bool,
     /// Asked by both sides before each message, which most often take no lock otherwise.
-    has_ended: Arc<AtomicBool>,
+    end: SessionEnd,
     dialler: Half,
     listener: Half,
 }
@@ -198,7 +200,7 @@ impl Session {
 
     /// Both sides are told, once.
     fn end(&self, why: Lost) {
-        if self.has_ended.swap(true, Ordering::SeqCst) {
+        if !self.end.end() {
             return;
         }
         self.halves().for_each(Half::end);
@@ -254,7 +256,7 @@ impl Outbound for End {
     }
 
     fn is_open(&self) -> bool {
-        !self.session.has_ended.load(Ordering::SeqCst)
+        !self.session.end.has_ended()
     }
 
     fn close(&self) {
@@ -299,8 +301,8 @@ impl Outbound for End {
     }
 
     fn far_end(&self) -> Option<FarEnd<'_>> {
-        let Session { encodes, has_ended, .. } = &*self.session;
-        (!encodes).then(|| FarEnd { into: &*self.receiver().into, has_ended })
+        let Session { encodes, end, .. } = &*self.session;
+        (!encodes).then(|| FarEnd { into: &*self.receiver().into, session: end })
     }
 }
 

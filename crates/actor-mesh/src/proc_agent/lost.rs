@@ -117,7 +117,7 @@ impl Held {
 }
 
 /// Those of the actors that have ended, and whose keepers are lost, that are more than so many.
-fn too_many(held: &BTreeMap<Key, Held>, max: usize) -> Vec<Key> {
+fn too_many(held: &BTreeMap<Key, Box<Held>>, max: usize) -> Vec<Key> {
     let ended = held.iter().filter(|(_, it)| matches!(it.state, ActorState::Ended(_)));
     let is_lost = |it: &Held| it.lost.filter(|lost| lost.elapsed() >= KEEPERS_WITHIN);
     let mut lost: Vec<_> =
@@ -159,11 +159,11 @@ mod tests {
     use crate::report::{ActorEnd, HowActorEnded};
 
     /// A rank of the mesh with this number, whose keeper was lost so many seconds ago.
-    fn held(mesh: u8, lost: Option<u64>, state: ActorState) -> (Key, Held) {
+    fn held(mesh: u8, lost: Option<u64>, state: ActorState) -> (Key, Box<Held>) {
         let (proc, life) = (ProcId::from_random(1), Incarnation::FIRST);
         let keeper = PortRef::of(ActorId { proc, life, index: u64::from(mesh) });
         let now = Instant::now();
-        let held = Held {
+        let held = Box::new(Held {
             incarnation: life,
             name: format!("actor-{mesh}"),
             keeper,
@@ -176,13 +176,13 @@ mod tests {
             may_restart: false,
             killed: None,
             born: now,
-        };
+        });
         ((MeshId::from_random(u128::from(mesh)), Rank::new(0)), held)
     }
 
     /// Also if its keeper is to be told again, to learn whether it is there.
-    fn told((key, held): (Key, Held)) -> (Key, Held) {
-        (key, Held { is_unsaid: false, is_doubted: true, ..held })
+    fn told((key, held): (Key, Box<Held>)) -> (Key, Box<Held>) {
+        (key, Box::new(Held { is_unsaid: false, is_doubted: true, ..*held }))
     }
 
     fn ended() -> ActorState {

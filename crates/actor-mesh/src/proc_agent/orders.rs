@@ -26,7 +26,7 @@ impl ProcAgent {
 
     /// Keeps a life of a rank, and ends the one before it: that has ended, for all that its controller knows.
     fn hold(&mut self, (mesh, rank): (MeshId, Rank), held: Held, cx: &mut Context<Self>) {
-        if let Some(mut before) = self.held.insert((mesh, rank), held)
+        if let Some(mut before) = self.held.insert((mesh, rank), Box::new(held))
             && let Some(actor) = before.actor.take()
             && !matches!(before.state, ActorState::Ended(_))
         {

@@ -25,7 +25,8 @@ const WAITS_MAX: usize = 1_024;
 /// `F` where a follower is told.
 pub(super) struct Watched<R, F> {
     /// Those that have actors here, or had, or are waited for.
-    meshes: BTreeMap<MeshId, Mesh>,
+    // In boxes: a map has room for many entries in each of its nodes, and most agents have one.
+    meshes: BTreeMap<MeshId, Box<Mesh>>,
     followers: Followers<F>,
     waiting: BTreeMap<AskId, Wait<R>>,
     n_asked: u64,
@@ -203,12 +204,12 @@ impl<R, F: Ord> Watched<R, F> {
             let all = RankSet::from(0..usize::MAX);
             let absent = ActorReport::new(ActorState::Absent, Place::HEALTHY);
             let reporter = Reporter::new(ActorKind, all, absent);
-            Mesh { reporter, may_restart: false, replaced: BTreeMap::new() }
+            Box::new(Mesh { reporter, may_restart: false, replaced: BTreeMap::new() })
         })
     }
 
     fn has_ended(&self, mesh: MeshId) -> bool {
-        self.meshes.get(&mesh).is_none_or(Mesh::has_ended)
+        self.meshes.get(&mesh).is_none_or(|known| known.has_ended())
     }
 
     /// Whether another life may follow one that has ended.
@@ -220,7 +221,7 @@ impl<R, F: Ord> Watched<R, F> {
     fn close_followers(&mut self, now: Timestamp, mesh: MeshId) {
         let is_over =
             |known: &Mesh| known.is_known() && known.has_ended() && !self.may_follow(mesh, known);
-        if self.meshes.get(&mesh).is_some_and(is_over) {
+        if self.meshes.get(&mesh).is_some_and(|known| is_over(known)) {
             self.followers.close(now, mesh);
         }
     }
@@ -229,7 +230,7 @@ impl<R, F: Ord> Watched<R, F> {
     fn forget_unknown(&mut self, mesh: MeshId) {
         let is_unknown =
             |known: &Mesh| !known.is_known() && known.reporter.next_deadline().is_none();
-        if self.meshes.get(&mesh).is_some_and(is_unknown) {
+        if self.meshes.get(&mesh).is_some_and(|known| is_unknown(known)) {
             self.meshes.remove(&mesh);
         }
     }

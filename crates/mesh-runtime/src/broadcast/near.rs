@@ -3,10 +3,11 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use mesh_core::{ActorId, Message, PeerId, PortId};
+#[cfg(test)]
+use mesh_core::SessionEnd;
+use mesh_core::{ActorId, Lasting, Message, PeerId, PortId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,8 +31,7 @@ use crate::shared::Shared;
 pub struct Near {
     peer: PeerId,
     actor: Weak<dyn Endpoint>,
-    /// The session has.
-    has_ended: Arc<AtomicBool>,
+    session: Lasting,
 }
 
 /// Whether an actor can be sent something from a process.
@@ -79,7 +79,7 @@ impl Proc {
         let end = stretch.session().far_end()?;
         let there = proc_of(end.into).filter(|there| there.peer() == peer)?;
         let actor = Arc::downgrade(&there.find(to)?);
-        Some(Near { peer, actor, has_ended: Arc::clone(end.has_ended) })
+        Some(Near { peer, actor, session: end.session.watch() })
     }
 }
 
@@ -88,7 +88,7 @@ impl Near {
     /// the ordinary way, where that shows.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.has_ended.load(Ordering::SeqCst)
+        self.session.is_open()
     }
 
     /// In which life of which process it lives.
@@ -97,11 +97,11 @@ impl Near {
         self.peer
     }
 
-    /// One that nothing can be given to, by a session that lasts until `has_ended`.
+    /// One that nothing can be given to, by this session.
     #[cfg(test)]
-    pub(crate) fn of_nobody<A: Actor>(peer: PeerId, has_ended: &Arc<AtomicBool>) -> Self {
+    pub(crate) fn of_nobody<A: Actor>(peer: PeerId, session: &SessionEnd) -> Self {
         let nobody = Weak::<Shared<A>>::new();
-        Self { peer, actor: nobody, has_ended: Arc::clone(has_ended) }
+        Self { peer, actor: nobody, session: session.watch() }
     }
 
     /// The actor, if something may be given to it now.
@@ -218,10 +218,7 @@ impl<M: Message> fmt::Debug for Post<M> {
 
 impl fmt::Debug for Near {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { peer, has_ended, .. } = self;
-        f.debug_struct("Near")
-            .field("peer", peer)
-            .field("has_ended", has_ended)
-            .finish_non_exhaustive()
+        let Self { peer, session, .. } = self;
+        f.debug_struct("Near").field("peer", peer).field("session", session).finish_non_exhaustive()
     }
 }

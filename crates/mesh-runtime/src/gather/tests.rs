@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::task::Wake;
 use std::time::Duration;
 
-use mesh_core::{Incarnation, ProcId};
+use mesh_core::{Incarnation, ProcId, SessionEnd};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -88,16 +88,13 @@ fn who_waits_for_each_is_woken_by_each_once_it_has_looked() {
 }
 
 /// Some who are near, by the sessions with their peers, which last until they are told to end.
-fn near(peers: [Option<u128>; 4]) -> (Arc<dyn Callees>, [Arc<AtomicBool>; 4]) {
-    let sessions = [(); 4].map(|()| Arc::default());
+fn near(peers: [Option<u128>; 4]) -> (Arc<dyn Callees>, [SessionEnd; 4]) {
+    let of_transport = SessionEnd::default();
+    let sessions = [(); 4].map(|()| of_transport.another());
     let near = peers.iter().zip(&sessions).map(|(number, session)| {
         number.map(|number| Near::of_nobody::<Nobody>(peer(number), session))
     });
     (Arc::new(near.collect::<Vec<_>>()), sessions)
-}
-
-fn end(session: &AtomicBool) {
-    session.store(true, Ordering::SeqCst);
 }
 
 /// R1. What a peer that was lost says later is not heard.
@@ -110,7 +107,7 @@ fn a_lost_peer_settles_what_it_has_not_answered_and_nothing_else() {
     gather.slot(2).unwrap().settle(Ok(2)).unwrap();
     gather.lost(peer(1));
     assert_eq!(count.n(), 0, "another session with it has ended");
-    [0, 2].iter().for_each(|place| end(&sessions[*place]));
+    assert!([0, 2].iter().all(|place| sessions[*place].end()));
     gather.lost(peer(1));
     assert_eq!(count.n(), 1);
     assert_eq!(gather.poll_some(&waker), Poll::Ready(Some(vec![(2, Ok(2)), (0, Err(lost()))])));
@@ -128,7 +125,7 @@ fn what_is_said_past_a_session_that_has_ended_is_not_heard_before_the_loss_is_to
     let (callees, sessions) = near([Some(1), Some(2), Some(3), None]);
     let gather = Gather::<u8>::of_callees(callees, Wakes::AtTheEnd);
     assert!(gather.poll_some(&waker).is_pending());
-    sessions.iter().for_each(|session| end(session));
+    assert!(sessions.iter().all(SessionEnd::end));
     gather.slot(2).unwrap().goes_by_session();
     assert_eq!(gather.slot(0).unwrap().settle(Ok(0)), Err(Ok(0)));
     assert_eq!(count.n(), 1);

@@ -68,8 +68,7 @@ fn effort() -> Effort {
 fn within_one_process(effort: Effort) -> Result<Vec<Vec<Record>>, ClientError> {
     let own = env::current_exe()?;
     let mut found = inside_of(&own, effort)?;
-    let with_other = inside_of(&own.with_file_name(WITH_MIMALLOC), effort)?;
-    found.iter_mut().zip(with_other).for_each(|(records, other)| records.extend(other));
+    found.extend(inside_of(&own.with_file_name(WITH_MIMALLOC), effort)?);
     Ok(found)
 }
 

@@ -114,9 +114,9 @@ impl Record {
         Self { work: work.into(), by: by.into(), metric: metric.into(), unit: unit.into(), stats }
     }
 
-    /// The same by somebody who has this besides.
+    /// The same of the work with this besides.
     pub(crate) fn with(self, what: &str) -> Self {
-        Self { by: format!("{}, {what}", self.by), ..self }
+        Self { work: format!("{}, {what}", self.work), ..self }
     }
 
     /// What it is a figure of.

@@ -79,8 +79,8 @@ fn judge(Target { work, is }: &Target, records: &[Record], report: &mut Report) 
     let ours = records.iter().filter(|record| record.by().starts_with("ours"));
     let peers = records.iter().filter(|record| is_peer(record.by()));
     let best = peers.min_by(|a, b| a.median().total_cmp(&b.median()));
+    let floor = records.iter().find(|record| record.by() == "floor");
     for record in ours {
-        let floor = records.iter().find(|it| it.by() == floor_of(record.by()));
         let what = match record.by() {
             "ours" => (*work).to_owned(),
             by => format!("{work} ({by})"),
@@ -92,8 +92,6 @@ fn judge(Target { work, is }: &Target, records: &[Record], report: &mut Report) 
                 let ratio = record.median() / floor.median();
                 report.judge(&format!("{what}, ÷ floor"), ratio, (*max, "×"));
             }
-            // Those have the allocator of the system.
-            (Is::AheadOfPeers, ..) if record.by() != "ours" => (),
             (Is::AheadOfPeers, _, Some(best)) => {
                 let ratio = record.median() / best.median();
                 report.judge(&format!("{what}, ÷ {}", best.by()), ratio, (1.0, "×"));
@@ -103,11 +101,6 @@ fn judge(Target { work, is }: &Target, records: &[Record], report: &mut Report) 
             }
         }
     }
-}
-
-/// The floor beside somebody: what has the same allocator.
-fn floor_of(by: &str) -> &'static str {
-    if by.ends_with("mimalloc") { "floor, mimalloc" } else { "floor" }
 }
 
 /// The same work for few and for many: what one rank of many costs, beside one of few.
@@ -126,8 +119,9 @@ fn grows(Growth { few, many }: &Growth, found: &[Vec<Record>], report: &mut Repo
         let each = (one(few_records)? / few.0 as f64, one(many_records)? / many.0 as f64);
         Some(each.1 / each.0)
     };
-    for by in ["ours", "ours, tree", "ours, mimalloc"] {
-        let (Some(ours), Some(floor)) = (growth(by), growth(floor_of(by))) else { continue };
+    let Some(floor) = growth("floor") else { return };
+    for by in ["ours", "ours, tree"] {
+        let Some(ours) = growth(by) else { continue };
         let what = format!("{}: {by}, for each rank, ÷ the same of {}", many.1, few.0);
         report.note(&format!("        {what}: {ours:.2} × (the floor's: {floor:.2} ×)"));
         let grown = ours / floor.max(1.0);
@@ -144,6 +138,7 @@ const fn target(work: &'static str, is: Is) -> Target {
 const TARGETS: &[Target] = &[
     target(BROADCAST, Is::AheadOfPeers),
     target(BROADCAST, Is::AtMostOfFloor(2.0)),
+    target("call of 1000 actors in one process and gather; p50, mimalloc", Is::AtMostOfFloor(2.0)),
     target("call of 8 processes and gather, 64 B; p50", Is::Nanos(0.5 * MILLI)),
     target("call of 8 processes and gather, 64 B; p99", Is::Nanos(2.0 * MILLI)),
     // 10,000 in a second.
@@ -161,6 +156,14 @@ const GROWTHS: &[Growth] = &[
     Growth {
         few: (100, "cast to 100 actors in one process"),
         many: (10_000, "cast to 10000 actors in one process"),
+    },
+    Growth {
+        few: (100, "call of 100 actors in one process and gather; p50, mimalloc"),
+        many: (10_000, "call of 10000 actors in one process and gather; p50, mimalloc"),
+    },
+    Growth {
+        few: (100, "cast to 100 actors in one process, mimalloc"),
+        many: (10_000, "cast to 10000 actors in one process, mimalloc"),
     },
     Growth {
         few: (8, "call of 8 processes and gather, 64 B; p50"),

@@ -56,7 +56,7 @@ pub struct ProcAgent {
     /// Relays what is cast to meshes that have actors here.
     relay: ActorId,
     /// By mesh, so that one can be closed without a look at the others.
-    // In boxes: a map has room for many entries in each of its nodes, and most agents have one.
+    // In boxes, as its meshes: a map has room for many entries in each of its nodes, and most agents have one.
     held: BTreeMap<(MeshId, Rank), Box<Held>>,
     dying: Dying,
     watched: Watched<ReplyTo<Answer>, ActorId>,

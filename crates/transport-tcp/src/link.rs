@@ -68,8 +68,6 @@ struct State {
     parked: Option<Parked>,
     /// The task of the connection will acknowledge by itself, if nobody does before.
     will_ack: bool,
-    /// How many envelopes the peer had been told of when that began to wait.
-    acked_before: Option<u64>,
     /// The peer has asked whether we are here, and was not answered.
     owes_ping: bool,
     ended: Option<Lost>,
@@ -111,7 +109,6 @@ impl Link {
             connection: 0,
             parked: None,
             will_ack: false,
-            acked_before: None,
             owes_ping: false,
             ended: None,
             untold: None,
@@ -225,10 +222,12 @@ impl Link {
             self.metrics.wrote(1, PING_BYTES);
             return Write::Chunks(ping().into());
         }
-        state.will_ack = state.acks_later(has_waited);
+        // Also if somebody has just answered, and taken the acknowledgement with him: more is to come.
+        let begun = state.will_ack.then_some(has_waited);
+        let ack_within = state.session.ack_later(begun);
+        state.will_ack = ack_within.is_some();
         if state.will_ack {
-            state.acked_before = state.session.acked();
-            return Write::Wait { ack_within: Some(state.session.ack_within()) };
+            return Write::Wait { ack_within };
         }
         let chunks = state.next_chunks(&self.metrics);
         if chunks.has_remaining() {
@@ -327,20 +326,6 @@ impl State {
     fn take_acknowledged(&mut self) -> impl Iterator<Item = Waker> {
         let n_acknowledged = self.session.first_unacked();
         self.awaiting.extract_if(.., move |(n, _)| *n <= n_acknowledged).map(|(_, waker)| waker)
-    }
-
-    /// Whether the task of the connection is to wait, or to wait on, with something for the peer to be told at the end.
-    fn acks_later(&self, has_waited: bool) -> bool {
-        let session = &self.session;
-        if session.has_unwritten() || session.is_ack_urgent() {
-            return false;
-        }
-        match has_waited {
-            // Also if somebody has just answered, and taken the acknowledgement with him: more is to come.
-            false => session.owes_ack() || self.will_ack,
-            // If the peer was told of others meanwhile, what is owed has come since, and did not wait for so long.
-            true => session.owes_ack() && session.acked() > self.acked_before,
-        }
     }
 
     /// What is to be written next, up to some size. The acknowledgement, if one is owed, and frames as they

@@ -38,6 +38,8 @@ pub(crate) struct Session {
     promised: u64,
     /// What the peer was told last on this connection.
     told: Option<Ack>,
+    /// How many envelopes it had been told of when whoever writes began to wait with others.
+    told_before: u64,
 }
 
 /// The peer does what no peer may do.
@@ -65,6 +67,7 @@ impl Session {
             released: 0,
             promised: 0,
             told: None,
+            told_before: 0,
         }
     }
 
@@ -174,15 +177,28 @@ impl Session {
         self.is_ack_urgent() || self.told.is_some_and(|told| handed > told.received)
     }
 
-    /// How many envelopes the peer was told of on this connection, if it was told anything.
-    pub(crate) fn acked(&self) -> Option<u64> {
-        self.told.map(|told| told.received)
+    /// How long whoever writes is to wait before it tells what is owed; `None` if it is to be told now, or nothing is. For
+    /// who waits for that already, `begun` is whether it has waited for so long.
+    ///
+    /// If the peer was told of others meanwhile, what is owed has come since, and waits anew: twice as long at most.
+    pub(crate) fn ack_later(&mut self, begun: Option<bool>) -> Option<Duration> {
+        let told = self.told.map_or(0, |told| told.received);
+        let will_tell = match begun {
+            Some(true) => self.owes_ack() && told > self.told_before,
+            Some(false) => true,
+            None => self.owes_ack(),
+        };
+        if !will_tell || self.has_unwritten() || self.is_ack_urgent() {
+            return None;
+        }
+        self.told_before = told;
+        Some(self.ack_within())
     }
 
-    /// How long it may wait for an envelope to go with, and once more where the peer was told of others meanwhile. Less while a session is young: a peer that says something before it
-    /// has the session for that waits for the last acknowledgement by this one, so that nothing overtakes. One that goes
-    /// over later, since it has lost the other session, waits longer, once.
-    pub(crate) const fn ack_within(&self) -> Duration {
+    /// How long that is. Less while a session is young: a peer that says something before it has the session for that waits
+    /// for the last acknowledgement by this one, so that nothing overtakes. One that goes over later, since it has lost the
+    /// other session, waits longer, once.
+    const fn ack_within(&self) -> Duration {
         if self.received < YOUNG { ACK_SOON } else { ACK_WITHIN }
     }
 

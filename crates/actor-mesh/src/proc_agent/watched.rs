@@ -25,7 +25,6 @@ const WAITS_MAX: usize = 1_024;
 /// `F` where a follower is told.
 pub(super) struct Watched<R, F> {
     /// Those that have actors here, or had, or are waited for.
-    // In boxes: a map has room for many entries in each of its nodes, and most agents have one.
     meshes: BTreeMap<MeshId, Box<Mesh>>,
     followers: Followers<F>,
     waiting: BTreeMap<AskId, Wait<R>>,

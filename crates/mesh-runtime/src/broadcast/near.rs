@@ -5,8 +5,6 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-#[cfg(test)]
-use mesh_core::SessionEnd;
 use mesh_core::{ActorId, Lasting, Message, PeerId, PortId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,7 +77,7 @@ impl Proc {
         let end = stretch.session().far_end()?;
         let there = proc_of(end.into).filter(|there| there.peer() == peer)?;
         let actor = Arc::downgrade(&there.find(to)?);
-        Some(Near { peer, actor, session: end.session.watch() })
+        Some(Near { peer, actor, session: end.session.lasting() })
     }
 }
 
@@ -99,9 +97,9 @@ impl Near {
 
     /// One that nothing can be given to, by this session.
     #[cfg(test)]
-    pub(crate) fn of_nobody<A: Actor>(peer: PeerId, session: &SessionEnd) -> Self {
+    pub(crate) fn of_nobody<A: Actor>(peer: PeerId, session: &mesh_core::SessionEnd) -> Self {
         let nobody = Weak::<Shared<A>>::new();
-        Self { peer, actor: nobody, session: session.watch() }
+        Self { peer, actor: nobody, session: session.lasting() }
     }
 
     /// The actor, if something may be given to it now.

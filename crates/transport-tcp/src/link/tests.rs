@@ -318,7 +318,7 @@ fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
     assert_eq!(chunks.remaining(), ACK_BYTES);
 }
 
-/// Whoever calls many in turn says something to each before the answer of each has waited for long, and wakes nobody else.
+/// Whoever calls many in turn says something to each before its answer has waited for long, and wakes nobody else.
 #[tokio::test]
 async fn what_came_after_the_peer_was_told_of_others_waits_anew() {
     let (link, _ear, _begun, go) = link();
@@ -327,9 +327,9 @@ async fn what_came_after_the_peer_was_told_of_others_waits_anew() {
         go.send(()).unwrap();
         assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
     };
-    let waits = Write::Wait { ack_within: Some(link.state().session.ack_within()) };
     receive(0);
-    assert_eq!(link.next_write(number, false), waits);
+    let waits = link.next_write(number, false);
+    assert!(matches!(waits, Write::Wait { ack_within: Some(_) }));
     let (n_read, _) = send_to_parked(&link, number, 1 << 10).await;
     assert!(n_read > ACK_BYTES + 64, "it is told with the call");
     receive(1);

@@ -46,7 +46,8 @@ use supervision::{Scene, Supervised, supervise};
 /// lines are prefixed with its point.
 ///
 /// The exit code is 0 if all ranks ended well, else that of the first one that failed (128+n for
-/// signal n); 2 if nothing could be started; 128+n if the run itself was ended by signal n.
+/// signal n); 2 if nothing could be started; 128+n if the run itself was ended by signal n. It is 1
+/// instead of 0 if output is missing, which is said.
 #[expect(clippy::doc_markdown, reason = "it is what --help prints, for people")]
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {

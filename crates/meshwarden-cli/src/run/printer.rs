@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::console::{Console, Port, Voice};
 use crate::run::fold::{Fold, Folded};
-use crate::run::rank_logs::RankLogs;
+use crate::run::rank_logs::{Loss, Losses, RankLogs};
 
 /// Messages that may wait for a printer; then the ranks wait, as they would for a full pipe.
 const WAITING: usize = 64;
@@ -40,6 +40,8 @@ pub(crate) struct Shown {
 pub(crate) struct Printers {
     /// What each has to say at its end: whether all was printed.
     ends: [oneshot::Receiver<bool>; 2],
+    logs: Option<Arc<RankLogs>>,
+    voice: Voice,
 }
 
 impl Printers {
@@ -62,17 +64,26 @@ impl Printers {
             spawn("meshwarden-stdout", move || out.run(out_lines))?,
             spawn("meshwarden-stderr", move || err.run(err_lines))?,
         ];
-        Ok((Self { ends }, OutputSinks { stdout: Some(stdout), stderr: Some(stderr) }))
+        let (logs, voice) = (shown.logs.clone(), console.voice.clone());
+        Ok((Self { ends, logs, voice }, OutputSinks { stdout: Some(stdout), stderr: Some(stderr) }))
     }
 
-    /// Waits until all is printed; the sinks must have been dropped. Returns whether all of it was.
+    /// Waits until all is printed; the sinks must have been dropped. Says what is not in the logs. Returns
+    /// whether all of it was printed, and logged.
     ///
     /// # Cancellation
     ///
     /// The threads go on, and end with this process.
     pub(crate) async fn finish(self) -> bool {
         let [out, err] = self.ends;
-        tokio::join!(out, err) == (Ok(true), Ok(true))
+        let is_printed = tokio::join!(out, err) == (Ok(true), Ok(true));
+        let losses = self.logs.and_then(|logs| logs.finish());
+        if let Some(Losses { ranks, n_bytes }) = &losses {
+            self.voice.say(format_args!(
+                "meshwarden: output is missing: {n_bytes} bytes are not in the logs of these ranks: {ranks}"
+            ));
+        }
+        is_printed && losses.is_none()
     }
 }
 
@@ -104,7 +115,6 @@ struct Printer<W> {
     /// Lines that wait to be written together.
     gathered: Vec<u8>,
     has_lost: bool,
-    has_lost_logs: bool,
 }
 
 /// What a printer has to do next.
@@ -129,7 +139,6 @@ impl<W: Fn(&[u8]) -> io::Result<()>> Printer<W> {
             fold: shown.folds.then(|| Fold::new(shown.extent.size())),
             gathered: Vec::with_capacity(GATHERED_BYTES),
             has_lost: false,
-            has_lost_logs: false,
         }
     }
 
@@ -138,7 +147,7 @@ impl<W: Fn(&[u8]) -> io::Result<()>> Printer<W> {
     /// A reader that has gone is for the ranks to see: the sink closes, and with it their pipes. A
     /// full disk is not: it is said once, and they go on.
     fn run(mut self, mut lines: mpsc::Receiver<Output>) -> bool {
-        self.print_all(&mut lines).is_ok() && !self.has_lost && !self.has_lost_logs
+        self.print_all(&mut lines).is_ok() && !self.has_lost
     }
 
     fn print_all(&mut self, lines: &mut mpsc::Receiver<Output>) -> Result<(), ReaderGone> {
@@ -180,14 +189,14 @@ impl<W: Fn(&[u8]) -> io::Result<()>> Printer<W> {
     /// Adds the lines to the file of their rank.
     fn log(&mut self, output: &Output) {
         let Some(logs) = &self.logs else { return };
-        let Err(error) = logs.write(output) else { return };
-        if !self.has_lost_logs {
+        let Err(Loss { error, is_first }) = logs.write(output) else { return };
+        if is_first {
             let rank = output.rank;
             self.voice.say(format_args!(
-                "meshwarden: output is lost, the log of rank {rank} cannot be written: {error}"
+                "meshwarden: output is lost, the log of rank {rank} cannot be written: {error}; \
+                 what is lost of all ranks is said at the end"
             ));
         }
-        self.has_lost_logs = true;
     }
 
     /// Adds the lines to what waits to be written, or to be folded before that.

@@ -76,7 +76,7 @@ fn a_log_whose_disk_is_full_has_whole_lines() -> Outcome {
     let dir = temporary("logs");
     let line = format!("of $i {}", "x".repeat(90));
     let script = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo {line}; sleep 0.02; done");
-    let args = format!("run --extent procs=1 --log-dir {} -- sh -c", dir.display());
+    let args = format!("run --extent procs=2 --log-dir {} -- sh -c", dir.display());
     let shell = r#"trap "" XFSZ; ulimit -f 1; exec "$@""#;
     let mut run = meshwarden(args.split_ascii_whitespace().chain([script.as_str()]));
     let mut command = Command::new("sh");
@@ -84,10 +84,14 @@ fn a_log_whose_disk_is_full_has_whole_lines() -> Outcome {
     command.stdin(Stdio::null()).env(MARK, &run.mark);
     run.command = command;
     let ended = run.finish()?.must_be(1)?;
-    assert_eq!(ended.lines_of("procs=0").len(), 12, "{}", ended.stdout);
-    let log = fs::read_to_string(dir.join("rank-0.log"))?;
-    assert!(log.lines().count() >= 4 && log.ends_with("x\n"), "{log}");
-    assert!(log.lines().all(|line| line.ends_with(&"x".repeat(90))), "{log}");
+    for rank in 0..2 {
+        assert_eq!(ended.lines_of(&format!("procs={rank}")).len(), 12, "{}", ended.stdout);
+        let log = fs::read_to_string(dir.join(format!("rank-{rank}.log")))?;
+        assert!(log.lines().count() >= 4 && log.ends_with('\n'), "{log}");
+        let is_whole = |line: &str| line.ends_with(&"x".repeat(90)) || line.ends_with(" here ---");
+        assert!(log.lines().all(is_whole), "{log}");
+    }
+    assert!(ended.stderr.ends_with("the logs of these ranks: 0..2\n"), "{}", ended.stderr);
     fs::remove_dir_all(dir)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod certs;
 mod config;
 mod fixture;
+mod full_disk;
 mod hardship;
 mod leftovers;
 mod logs;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         bad_input::trials(),
         certs::trials(),
         config::trials(),
+        full_disk::trials(),
         hardship::trials(),
         leftovers::trials(),
         logs::trials(),

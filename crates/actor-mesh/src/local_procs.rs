@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use supervise::{
     supervise,
 };
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::proc_agent::ProcAgent;
 use crate::registry::{ActorRegistry, RegistryError};
@@ -27,6 +29,12 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long the processes may take to be there: they are tasks.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long processes that are let go of are waited for.
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Why they end.
+const LET_GO_OF: &str = "the owner of the processes has let go of them";
+
 /// A mesh of processes within this one: each rank is a [`Proc`] of its own, with sessions to the others in
 /// memory. They are supervised as real ones are, can fail, and are started again if that is asked for.
 ///
@@ -34,7 +42,11 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 /// ([`ActorSpec::fan_out`](crate::ActorSpec::fan_out)), and what transports are to encode
 /// ([`LocalTransport::encoding`]).
 ///
-/// For tests, and for programs that need no other processes. Dropping it ends them (C2).
+/// For tests, and for programs that need no other processes. Dropping it ends them (C2): at once, without a grace. Each
+/// rank of the meshes of actors that still live there is then told as failed, once: it ended with its process, whose
+/// owner has let go of it (ST2, ST3). Calls that wait are answered with that (R1), and nothing more can be spawned. Who
+/// means to end all in good order drops the meshes of actors first, or [stops](Self::stop) the processes: then what
+/// lives there is told as stopped.
 ///
 /// # Thousands of ranks
 ///
@@ -48,7 +60,8 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 pub struct LocalProcs {
     homes: Homes,
     controller: ControllerRef<Status>,
-    owner: Owner,
+    /// `None` once it is dropped.
+    owner: Option<Owner>,
 }
 
 /// Why there is no such mesh.
@@ -103,6 +116,8 @@ struct Town {
     seats: Mutex<BTreeMap<Rank, ProcSeat>>,
     /// How often each rank was told to crash.
     crashes: watch::Sender<BTreeMap<Rank, Incarnation>>,
+    /// Their owner wants none of them any more, and has asked nobody to end.
+    is_let_go: AtomicBool,
 }
 
 impl LocalProcs {
@@ -145,6 +160,7 @@ impl LocalProcs {
             transports,
             seats: Mutex::default(),
             crashes: watch::Sender::default(),
+            is_let_go: AtomicBool::new(false),
         });
         let live = {
             let town = Arc::clone(&town);
@@ -170,7 +186,7 @@ impl LocalProcs {
             Some((index, rank)) => {
                 Err(LocalError::Rank { rank: Rank::new(index), status: rank.status.clone() })
             }
-            None => Ok(Self { homes, controller, owner }),
+            None => Ok(Self { homes, controller, owner: Some(owner) }),
         }
     }
 
@@ -195,7 +211,7 @@ impl LocalProcs {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<OwnerNews> {
-        self.owner.next().await
+        self.owner.as_mut()?.next().await
     }
 
     /// Talks to the controller of the mesh.
@@ -222,7 +238,7 @@ impl Town {
         };
         let (rank, incarnation) = (life.rank(), life.incarnation());
         let peer = PeerId::of_rank(label.id(), rank, incarnation);
-        let (failed, mut unhandled) = mpsc::channel::<ChildFailure>(1);
+        let (tell, mut unhandled) = mpsc::channel::<ChildFailure>(1);
         let user = self.owner.proc().on(Plane::User);
         let config = ProcConfig {
             id: peer.proc,
@@ -231,7 +247,7 @@ impl Town {
             call_within: user.call_within(),
             stalled_handler: None,
             // One is enough: the first ends the process.
-            on_failure: Box::new(move |it| _ = failed.try_send(it.clone()).is_ok()),
+            on_failure: Box::new(move |it| _ = tell.try_send(it.clone()).is_ok()),
             seed: self.owner.proc().draw_seed(),
         };
         let proc = self.owner.proc().start_beside(config, user.runtime().clone(), &watchdog);
@@ -240,11 +256,11 @@ impl Town {
         let at = Addr::Local { name: format!("{}-{rank}-{incarnation}", label.id()) };
         let doors = match running.network.listen(&at).await {
             Ok(doors) => doors,
-            Err(error) => return failed_to_start(&error),
+            Err(error) => return failed(error),
         };
         let agent = ProcAgent::start(running.network.proc(), Arc::clone(&self.registry));
         if let Err(error) = self.owner.dial(peer, &doors).await {
-            return failed_to_start(&error);
+            return failed(error);
         }
         self.seats().insert(rank, ProcAgent::seat(&agent, Some(doors)));
         let mut crashes = self.crashes.subscribe();
@@ -255,6 +271,9 @@ impl Town {
                 Status::failed(Cause::new(Reason::Signal { signal: 9, core: false }))
             }
             order = life.ordered() => {
+                if order == RankOrder::Kill && self.is_let_go.load(Ordering::Relaxed) {
+                    return failed(LET_GO_OF);
+                }
                 if order == RankOrder::Stop {
                     // A kill that comes meanwhile ends it at once.
                     tokio::select! {
@@ -266,8 +285,7 @@ impl Town {
             }
             Some(failure) = unhandled.recv() => {
                 // As a program that nobody's handler saves: it ends (E2).
-                let message = failure.report().to_string();
-                Status::failed(Cause::new(Reason::Error { message }))
+                failed(failure.report())
             }
         }
     }
@@ -290,8 +308,8 @@ async fn told(
     }
 }
 
-fn failed_to_start(error: &(dyn std::error::Error + 'static)) -> Status {
-    Status::failed(Cause::new(Reason::Error { message: error.to_string() }))
+fn failed(why: impl fmt::Display) -> Status {
+    Status::failed(Cause::new(Reason::Error { message: why.to_string() }))
 }
 
 /// A process that runs. However its life ends, its actors end and its sessions are cut.
@@ -303,6 +321,22 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.network.proc().kill();
         self.network.leave();
+    }
+}
+
+impl Drop for LocalProcs {
+    /// The processes are killed (C2); and only then does their controller end, so that whoever follows them hears how
+    /// they have ended, and need not find out by silence.
+    fn drop(&mut self) {
+        let Self { homes, controller, owner } = self;
+        let (town, controller, owner) = (&homes.town, controller.clone(), owner.take());
+        town.is_let_go.store(true, Ordering::Relaxed);
+        let control = town.owner.proc().on(Plane::Control);
+        drop(control.runtime().spawn(async move {
+            // One that is just being started takes no order: it ends with the owner.
+            _ = timeout(KILLED_WITHIN, controller.kill()).await.is_ok();
+            drop(owner);
+        }));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, ActorSpec, RankError};
+use actor_mesh::{ActorMesh, ActorSpec, RankError, SpawnError};
 use controller::{Config, RestartConfig};
 use mesh_core::{
     ActorId, Incarnation, Interest, News, OwnerNews, PortRef, Status, Transport, WhyUndelivered,
@@ -11,11 +11,11 @@ use mesh_core::{
 use mesh_runtime::{CallError, LocalTransport, Port};
 use mesh_shape::Rank;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::support::{
-    Add, Hang, Panic, SOON, Tool, Where, World, all, known, next_failures, on_failure, soon, tens,
-    world,
+    Add, Began, Hang, HangKnown, Panic, SOON, Tool, Where, World, all, begun, known, next_failures,
+    on_failure, soon, tens, world,
 };
 
 /// RS1: the owner is told once, and the rank is there again, from its parameters.
@@ -161,22 +161,50 @@ async fn a_mesh_ends_with_its_owner() {
     assert_eq!(world.proc.n_roots(), 1, "what is left is the desk of the processes");
 }
 
-/// H4, ST3: nobody says any more what becomes of the processes; that is silence, and no evidence of an end.
+/// C2, N1, N2, ST2, ST3, R1: processes whose owner lets go of them end, and who lived there is told why: at once, and once.
 #[tokio::test(start_paused = true)]
-async fn a_mesh_whose_processes_nobody_watches_times_out() {
-    let world = world("procs=2").await;
-    let mut tools = world.tools().await;
-    assert_eq!(all(&tools.call(&world.proc, Add(1)).await), [1, 11]);
-    let dropped = tokio::time::Instant::now();
-    drop(world.procs);
-    let failures = next_failures(&mut tools).await;
-    assert_eq!(failures.len(), 2, "both, together: {failures:?}");
-    assert!(failures.iter().all(|(_, told)| told.contains("timed out")), "{failures:?}");
-    let lease = Config::local().times.lease;
-    assert!(dropped.elapsed() > lease, "not before its time: {:?}", dropped.elapsed());
-    let answers = tools.call(&world.proc, Add(1)).await;
-    assert!(answers.iter().all(|it| matches!(it, Err(RankError::Ended(_)))), "{answers:?}");
+async fn a_mesh_whose_processes_are_dropped_is_told_why_it_ends() {
+    let World { proc, procs } = world("procs=2").await;
+    let homes = procs.procs();
+    let mut tools = soon(ActorMesh::spawn(&proc, &homes, tens("tools"))).await.expect("they start");
+    let mut events = tools.subscribe(Interest::Terminal).await.expect("it is taken");
+    let mut port = proc.open_port::<Began>(2);
+    let call = tokio::spawn(tools.call(&proc, HangKnown(port.port())));
+    begun(&mut port, 2).await;
+    let dropped = Instant::now();
+    drop(procs);
+
+    let mut failed = Vec::new();
+    let mut next = soon(tools.next()).await;
+    while let Some(OwnerNews::Failed(failures)) = next {
+        failed.extend(failures.each().map(|(rank, it)| (rank.index(), it.status.to_string())));
+        next = soon(tools.next()).await;
+    }
+    assert!(matches!(next, Some(OwnerNews::Finished(_))), "{next:?}");
+    let told = [0, 1].map(|rank| (rank, format!("{LET_GO_OF} rank {rank} of {WHY}")));
+    failed.sort();
+    assert_eq!(failed, told);
+    assert!(dropped.elapsed() < Duration::from_secs(1), "{:?}", dropped.elapsed());
+
+    let mut ended = Vec::new();
+    while let Some(event) = soon(events.next()).await {
+        let News::Changed(changes) = event.news else { continue };
+        ended.extend(changes.iter().flat_map(|it| it.ranks.iter().collect::<Vec<_>>()));
+    }
+    ended.sort();
+    assert_eq!(ended, [Rank::new(0), Rank::new(1)]);
+    let hung = soon(call).await.expect("it is answered");
+    assert!(hung.iter().all(|it| matches!(it, Err(RankError::Ended(_)))), "{hung:?}");
+    let late = soon(tools.call(&proc, Add(1))).await;
+    assert!(late.iter().all(|it| matches!(it, Err(RankError::Ended(_)))), "{late:?}");
+    let again = soon(ActorMesh::<Tool>::spawn(&proc, &homes, tens("again"))).await;
+    assert!(matches!(again, Err(SpawnError::Procs(_))), "{again:?}");
+    drop(tools);
+    soon(until(async || proc.n_roots() == 0)).await;
 }
+
+const LET_GO_OF: &str = "failed: ended with what it lived in, caused by";
+const WHY: &str = "local mesh homes: error: the owner of the processes has let go of them";
 
 /// C1, N4: subscribers are told before any rank is touched, and that it is over.
 #[tokio::test]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::ActorMesh;
+use actor_mesh::{ActorMesh, RankError};
 use controller::Config;
 use mesh_core::{Epoch, Incarnation, News, Procs, Status, Transport};
 use mesh_runtime::LocalTransport;
 use mesh_shape::Rank;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Add, Tool, World, all, next_failures, on_failure, soon, tens, world};
 
@@ -60,6 +60,21 @@ async fn a_mesh_follows_the_next_controller_of_its_processes() {
     assert_eq!(all(&soon(others.call(&world.proc, Add(1))).await), [1]);
     let state = soon(tools.mesh_ref().state(&world.proc)).await.expect("it is answered");
     assert_eq!(state.ranks.get(Rank::new(2)).map(|it| it.status.clone()), Some(Status::Running));
+}
+
+/// H4, ST3: nobody says any more what becomes of the processes; that is silence, and no evidence of an end.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_whose_processes_nobody_watches_times_out() {
+    let (world, cried, mut tools) = cried().await;
+    let silent = Instant::now();
+    cried.die();
+    let failures = next_failures(&mut tools).await;
+    assert_eq!(failures.len(), 3, "all, together: {failures:?}");
+    assert!(failures.iter().all(|(_, told)| told.contains("timed out")), "{failures:?}");
+    let lease = Config::local().times.lease;
+    assert!(silent.elapsed() > lease, "not before its time: {:?}", silent.elapsed());
+    let answers = tools.call(&world.proc, Add(1)).await;
+    assert!(answers.iter().all(|it| matches!(it, Err(RankError::Ended(_)))), "{answers:?}");
 }
 
 /// R1, H4, K3: whoever comes to know a mesh while nobody says what its processes are can reach it all the same.

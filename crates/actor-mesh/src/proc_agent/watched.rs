@@ -29,7 +29,7 @@ pub(super) struct Watched<R, F> {
     followers: Followers<F>,
     waiting: BTreeMap<AskId, Wait<R>>,
     n_asked: u64,
-    /// Those that are over, the newest last.
+    /// Those that are over, the newest last. Bound: [`OVER_MAX`], and those that have actors which do not end.
     over: VecDeque<MeshId>,
 }
 
@@ -58,8 +58,8 @@ impl<R, F> Default for Watched<R, F> {
 }
 
 impl<R, F: Ord> Watched<R, F> {
-    /// Takes note of what an actor is, and of whether its rank may be started again. Returns who has waited for that;
-    /// who follows it is to be told.
+    /// Takes note of what an actor is that somebody asks for, and of whether its rank may be started again: a mesh that
+    /// was over here is not any more. Returns who has waited for that; who follows it is to be told.
     pub(super) fn note(
         &mut self,
         life: Life,
@@ -67,6 +67,8 @@ impl<R, F: Ord> Watched<R, F> {
         (state, may_restart): (ActorState, bool),
     ) -> Vec<Answered<R>> {
         self.mesh(life.0).may_restart = may_restart;
+        // Its keeper was given up, and is met again.
+        self.over.retain(|over| *over != life.0);
         self.note_last(life, now, state)
     }
 

@@ -280,3 +280,46 @@ fn a_stream_is_not_closed_before_the_last_life_has_ended() {
     let told = [(1, state(0, 2, Status::Stopped)), (1, StateNews::Closed)];
     assert_eq!(watched.streamed(3), told);
 }
+
+/// RS2, N4, L7: whoever is given up may be met again; then a mesh that was over is not, and its ranks may begin again.
+#[test]
+fn a_mesh_that_begins_again_is_over_no_more() {
+    let mut watched = Watched::default();
+    watched.note(life(MESH), at(0), (stopped(), true));
+    watched.close(at(0), MESH);
+    let next = (MESH, RANK, Incarnation::FIRST.next());
+    watched.note(next, at(1), (ActorState::Running, true));
+    assert_eq!(watched.follow(at(1), MESH, 1), Ok(()));
+    assert_eq!(watched.streamed(1), [(1, state(1, 0, Status::Running))]);
+    watched.note(next, at(2), (stopped(), true));
+    assert_eq!(watched.streamed(2), [(1, state(1, 1, Status::Stopped))], "and not that it is over");
+    assert!(watched.waited((MESH, RANK), true).may_restart);
+    for number in 0..2 * OVER_MAX as u128 {
+        let mesh = MeshId::from_random(number + 100);
+        watched.says(life(mesh), 2, stopped());
+        watched.close(at(2), mesh);
+    }
+    assert_eq!(watched.states(MESH).len(), 1, "nobody forgets what is not over");
+}
+
+/// O3: a rank may have any number of lives, and a mesh be over any number of times.
+#[test]
+fn what_is_kept_does_not_grow_with_the_lives() {
+    let mut watched = Watched::default();
+    for number in 0..1_000 {
+        let [before, this] = [number, number + 1].map(|it| (MESH, RANK, Incarnation::new(it)));
+        watched.note(this, at(number), (ActorState::Running, true));
+        watched.note_last(before, at(number), stopped());
+        watched.close(at(number), MESH);
+        let known = &watched.meshes[&MESH];
+        assert!(known.replaced.is_empty(), "of life {number}: {:?}", known.replaced);
+    }
+    assert_eq!((watched.over.len(), watched.meshes.len()), (1, 1));
+    for number in 0..1_000 {
+        let other = MeshId::from_random(number + 100);
+        watched.says(life(other), 1_000, stopped());
+        watched.close(at(1_000), other);
+    }
+    assert_eq!((watched.over.len(), watched.meshes.len()), (OVER_MAX, OVER_MAX));
+    assert!(watched.over.contains(&MESH), "it has not ended");
+}

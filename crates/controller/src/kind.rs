@@ -41,7 +41,8 @@ pub trait Controlled {
     fn status(&self, report: &Self::Report) -> Status;
 
     /// Whether another life can begin where the one that is reported was, once that has ended. If not none does,
-    /// whatever the rules say, and no restart is spent on it that another rank may need (RS3).
+    /// whatever the rules say, and no restart is spent on it that another rank may need (RS3). Its failure is then told
+    /// as an end for good; and where ranks start together it escalates, see [`Strategy`](mesh_core::Strategy).
     fn can_begin_again(&self, report: &Self::Report) -> bool {
         _ = report;
         true

@@ -126,6 +126,12 @@ impl Step<'_> {
         });
         apart.collect()
     }
+
+    /// Whether nobody can start these ranks again, who have failed. They are barred together, or not at all.
+    fn is_loss(&self, change: &Change) -> bool {
+        let is_barred = || !change.ranks.intersection(self.barred).is_empty();
+        matches!(change.status, Status::Timeout { .. }) || change.status.is_failure() && is_barred()
+    }
 }
 
 impl Restarts {
@@ -155,12 +161,12 @@ impl Restarts {
         match step.config.strategy {
             Strategy::OneForOne => {
                 // A round that was begun under other rules goes on.
-                let changes = self.mark_round(step.now, changes);
+                let changes = self.mark_round(step, changes);
                 self.decide_each(step, changes)
             }
             Strategy::OneForAll | Strategy::RestForOne => {
                 self.decide_together(step, &changes, can_start);
-                self.mark_round(step.now, changes)
+                self.mark_round(step, changes)
             }
         }
     }
@@ -201,14 +207,19 @@ impl Restarts {
     ) {
         let Step { now, config, .. } = step;
         let in_round = self.round.as_ref().map_or_else(RankSet::new, |round| round.ranks.clone());
-        // Who cannot be started again keeps all from it: that is more than restarts can mend.
-        let is_beyond = |change: &Change| {
-            change.status.is_failure() && !change.ranks.difference(&in_round).is_empty()
+        // Who cannot be started again keeps all from it who start together with it: that is more than restarts can mend.
+        let is_beyond = |change: &&Change| {
+            let is_needed = match config.strategy {
+                Strategy::OneForAll => change.status.is_failure(),
+                // Whoever may still live, and is only silent, the rest may go on without.
+                Strategy::RestForOne => matches!(change.status, Status::Failed(_)),
+                Strategy::OneForOne => false,
+            };
+            is_needed && !change.ranks.difference(&in_round).is_empty()
         };
-        if config.strategy == Strategy::OneForAll
-            && config.policy != RestartPolicy::Temporary
+        if config.policy != RestartPolicy::Temporary
             && !self.is_cancelled
-            && changes.iter().any(|change| is_beyond(change) && !self.wants(step, change))
+            && changes.iter().filter(is_beyond).any(|change| !self.wants(step, change))
         {
             self.escalate(EscalationReason::CannotStart);
         }
@@ -261,16 +272,18 @@ impl Restarts {
         }
     }
 
-    /// Marks the ends of ranks that will be started again (RS1). A timeout is none of them.
-    fn mark_round(&mut self, now: Timestamp, changes: Vec<Change>) -> Vec<Change> {
+    /// Marks the ends of ranks that will be started again (RS1). A timeout is none of them, nor is the failure of who
+    /// has nowhere to begin: then the round is lost.
+    fn mark_round(&mut self, step: Step<'_>, changes: Vec<Change>) -> Vec<Change> {
         let Some(round) = &mut self.round else { return changes };
-        let mut timeouts =
-            changes.iter().filter(|change| matches!(change.status, Status::Timeout { .. }));
-        round.is_lost |= timeouts.any(|change| !change.ranks.intersection(&round.ranks).is_empty());
-        let restart_in = Some(round.due.since(now));
+        let mut losses = changes.iter().filter(|change| step.is_loss(change));
+        round.is_lost |= losses.any(|change| !change.ranks.intersection(&round.ranks).is_empty());
+        let restart_in = Some(round.due.since(step.now));
         let mut marked = Vec::with_capacity(changes.len());
         for change in changes {
-            if !matches!(change.status, Status::Failed(_) | Status::Stopped) {
+            if step.is_loss(&change)
+                || !matches!(change.status, Status::Failed(_) | Status::Stopped)
+            {
                 marked.push(change);
                 continue;
             }

@@ -142,8 +142,8 @@ pub struct Escalation {
 pub enum EscalationReason {
     /// More were needed than are allowed.
     Intensity,
-    /// Ranks are started again together, and one of them cannot be: its agent is gone, or what is to be
-    /// started is not there.
+    /// Ranks are started again together, and one of them cannot be: its agent is gone, what is to be
+    /// started is not there, or there is nowhere to start it.
     CannotStart,
 }
 

@@ -95,13 +95,19 @@ pub enum RestartPolicy {
 ///
 /// Ranks that live are stopped first, and nothing starts before all of them have ended. Ranks that
 /// had ended well before begin again with the others.
+///
+/// Where ranks start together, one that has failed and cannot be started again (nothing is there to be started, or
+/// nowhere to begin) keeps the others from it. As an OTP supervisor then gives up, that escalates
+/// ([`CannotStart`](crate::EscalationReason::CannotStart)): once, and from then on nothing is started again, whatever
+/// fails. Whoever lives goes on, which is for the owner to judge (H7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Strategy {
     /// That rank only.
     OneForOne,
-    /// All ranks of the mesh.
+    /// All ranks of the mesh. One that times out cannot be started again either: its agent is gone.
     OneForAll,
-    /// That rank, and all of higher rank.
+    /// That rank, and all of higher rank. When one times out the others go on: it escalates only if a lower rank is to
+    /// be started again together with it.
     RestForOne,
 }
 

@@ -83,6 +83,7 @@
 //! H6 health::all_failures_of_one_step_are_told_together_each_with_its_cause
 //! H6 model::no_history_breaks_an_invariant
 //! H6 reporter::what_changes_at_once_is_sent_in_few_messages
+//! H7 barred::who_has_nowhere_to_begin_keeps_nobody_from_it_who_starts_alone
 //! H7 health::one_failure_ends_neither_checks_nor_renewals_nor_reports
 //! H7 honest::all_is_well_when_the_world_has_healed
 //! H7 killers::every_rank_is_what_it_said_last_however_often_all_change
@@ -106,6 +107,7 @@
 //! H9 health::the_empty_mesh_is_stopped_and_closed_at_once
 //! H9 stop::a_mesh_that_was_never_opened_stops_at_once
 //! N1 adoption::an_end_before_the_adoption_is_told_once
+//! N1 barred::who_has_nowhere_to_begin_keeps_nobody_from_it_who_starts_alone
 //! N1 health::the_end_of_each_life_is_told
 //! N1 honest::a_stop_while_the_world_fails_ends_every_rank
 //! N1 honest::all_is_well_when_the_world_has_healed
@@ -260,6 +262,7 @@
 //! RS1 adoption::restarts_of_an_adopted_mesh_go_on_with_the_next_life
 //! RS1 agents::a_life_that_never_began_ends_with_the_stop
 //! RS1 agents::a_reported_timeout_is_a_failure_and_is_not_restarted
+//! RS1 barred::a_member_that_has_nowhere_to_begin_ends_the_round
 //! RS1 honest::all_is_well_when_the_world_has_healed
 //! RS1 killers::a_life_that_turns_up_in_a_round_ends_with_it
 //! RS1 killers::a_pause_of_ours_does_not_use_up_the_grace_of_a_round
@@ -303,6 +306,10 @@
 //! RS3 adoption::restarts_of_an_adopted_mesh_count_once
 //! RS3 adoption::restarts_of_the_controller_before_count
 //! RS3 adoption::restarts_of_the_controller_before_count_from_the_first_moment
+//! RS3 barred::a_member_that_has_nowhere_to_begin_ends_the_round
+//! RS3 barred::what_is_not_there_to_be_started_keeps_the_rest_from_it
+//! RS3 barred::who_has_nowhere_to_begin_keeps_nobody_from_it_who_starts_alone
+//! RS3 barred::who_has_nowhere_to_begin_keeps_the_rest_from_it
 //! RS3 killers::a_lost_agent_of_higher_ranks_prevents_a_round_of_the_rest
 //! RS3 model::no_history_breaks_an_invariant
 //! RS3 restarts::more_than_the_intensity_escalates_once_naming_all_that_failed
@@ -388,6 +395,7 @@
 
 mod adoption;
 mod agents;
+mod barred;
 mod health;
 mod killers;
 mod r#loop;

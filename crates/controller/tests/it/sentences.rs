@@ -14,9 +14,10 @@ const ELSEWHERE: [(&str, &str); 3] = [
 ];
 
 /// The tests, by the module that has them.
-const SOURCES: [(&str, &str); 20] = [
+const SOURCES: [(&str, &str); 21] = [
     ("adoption", include_str!("adoption.rs")),
     ("agents", include_str!("agents.rs")),
+    ("barred", include_str!("barred.rs")),
     ("costs", include_str!("../../src/controller/costs.rs")),
     ("health", include_str!("health.rs")),
     ("lease", include_str!("../../src/lease/tests.rs")),

@@ -260,12 +260,12 @@ pub(crate) fn of_incarnation(incarnation: u64, change: Change) -> Change {
     Change { incarnation: Incarnation::new(incarnation), ..change }
 }
 
-pub(crate) fn tell_owner(mesh: &Mesh, changes: Vec<Change>) -> Effect {
+pub(crate) fn tell_owner<C: Controlled>(mesh: &Controller<C>, changes: Vec<Change>) -> Effect {
     escalate(mesh, changes, None)
 }
 
-pub(crate) fn escalate(
-    mesh: &Mesh,
+pub(crate) fn escalate<C: Controlled>(
+    mesh: &Controller<C>,
     changes: Vec<Change>,
     escalation: Option<Escalation>,
 ) -> Effect {

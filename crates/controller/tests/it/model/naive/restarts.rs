@@ -140,13 +140,15 @@ impl Naive {
         ends: &[(usize, u64, Status)],
         told: &impl Fn(usize) -> Option<Duration>,
     ) -> TestCaseResult {
-        let is_beyond = |(rank, _, status): &(usize, u64, Status)| {
-            status.is_failure() && !self.wants(status) && !self.restarts.is_in_round(*rank)
-        };
         let is_all = self.config.restart.strategy == Strategy::OneForAll;
+        let is_beyond = |(rank, _, status): &(usize, u64, Status)| {
+            let is_needed = is_all || !matches!(status, Status::Timeout { .. });
+            let is_end = status.is_failure() && is_needed;
+            is_end && !self.wants(status) && !self.restarts.is_in_round(*rank)
+        };
         let can_restart =
             self.config.restart.policy != RestartPolicy::Temporary && !self.restarts.is_cancelled;
-        if is_all && can_restart && ends.iter().any(is_beyond) {
+        if can_restart && ends.iter().any(is_beyond) {
             self.restarts.escalate();
         }
         let is_wanted = |(rank, _, status): &&(usize, u64, Status)| {

@@ -1,0 +1,116 @@
+//! barred: ranks that can have no other life, since there is nowhere to begin one, or nothing to be started (RS1, RS3).
+
+use std::time::Duration;
+
+use controller::{Config, Controlled, Controller, Event, RestartConfig, RestartPolicy};
+use mesh_core::{Cause, Escalation, EscalationReason, LaunchProblem, Reason, Status, Strategy};
+
+use crate::support::{
+    LAN, Ranks, ask_stop, at, change, crash, crashed, ended, escalate, exit, lost, nth_report,
+    report, running, spec, start, tell_owner,
+};
+
+/// So short that a tenth of it is nothing: the delay is exact.
+const DELAY: Duration = Duration::from_nanos(9);
+
+/// Ranks that are lost with their place, which is not there any more.
+#[derive(Clone, Debug)]
+struct Tenant;
+
+impl Controlled for Tenant {
+    type Report = Status;
+    const KIND: &'static str = "plain";
+
+    fn status(&self, report: &Status) -> Status {
+        report.clone()
+    }
+
+    fn can_begin_again(&self, report: &Status) -> bool {
+        *report != lost() && *report != Status::Stopped
+    }
+}
+
+fn rules(strategy: Strategy, policy: RestartPolicy) -> Config {
+    let restart =
+        RestartConfig { strategy, policy, backoff_min: DELAY, ..RestartConfig::on_failure(9) };
+    Config { restart, ..LAN }
+}
+
+/// Three ranks of one agent that run.
+fn tenants(config: Config) -> Controller<Tenant> {
+    let mut mesh = Controller::new(spec(3, 1, config), Tenant).expect("the spec holds together");
+    _ = mesh.step(at(0), Event::Opened);
+    assert_eq!(mesh.step(at(0), report(0, 0..3, Status::Running)), []);
+    mesh
+}
+
+fn lost_with_its_place(rank: usize) -> Event<Status> {
+    nth_report(0, [rank], (0, 2), lost())
+}
+
+fn cannot_start(failed: impl Ranks) -> Escalation {
+    Escalation {
+        reason: EscalationReason::CannotStart,
+        failed: failed.set(),
+        starting: [].set(),
+        max_restarts: 9,
+        period: None,
+    }
+}
+
+/// RS3: whoever starts together with a rank that cannot is not mended by restarts. That is told at once, and once; no
+/// round begins.
+#[test]
+fn who_has_nowhere_to_begin_keeps_the_rest_from_it() {
+    for strategy in [Strategy::RestForOne, Strategy::OneForAll] {
+        let mut mesh = tenants(rules(strategy, RestartPolicy::Transient));
+        let told = escalate(&mesh, vec![change([1], lost())], Some(cannot_start([1])));
+        assert_eq!(mesh.step(at(1), lost_with_its_place(1)), [told], "{strategy:?}: nobody stops");
+        for rank in [2, 0] {
+            let told = tell_owner(&mesh, vec![change([rank], crash())]);
+            assert_eq!(mesh.step(at(2), crashed([rank]))[..1], [told], "{strategy:?}: no more");
+        }
+    }
+}
+
+/// RS3: nor is a rank of which nothing is there to be started.
+#[test]
+fn what_is_not_there_to_be_started_keeps_the_rest_from_it() {
+    let problem = LaunchProblem::NotFound;
+    let missing = Cause::new(Reason::Launch { program: "it".to_owned(), problem });
+    let missing = Status::failed(missing);
+    let mut mesh = running(3, 1, rules(Strategy::RestForOne, RestartPolicy::Transient));
+    let told = escalate(&mesh, vec![change([1], missing.clone())], Some(cannot_start([1])));
+    assert_eq!(mesh.step(at(1), nth_report(0, [1], (0, 2), missing)), [told]);
+}
+
+/// H7, RS3, N1: where each starts alone, where none does, and where it ended well, it is an end as any other.
+#[test]
+fn who_has_nowhere_to_begin_keeps_nobody_from_it_who_starts_alone() {
+    let mut mesh = tenants(rules(Strategy::OneForOne, RestartPolicy::Transient));
+    let told = tell_owner(&mesh, vec![change([1], lost())]);
+    assert_eq!(mesh.step(at(1), lost_with_its_place(1)), [told]);
+    _ = mesh.step(at(1), crashed([2]));
+    assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, [2], 1)]);
+
+    let mut mesh = tenants(rules(Strategy::RestForOne, RestartPolicy::Temporary));
+    let told = tell_owner(&mesh, vec![change([1], lost())]);
+    assert_eq!(mesh.step(at(1), lost_with_its_place(1)), [told]);
+
+    let mut mesh = tenants(rules(Strategy::RestForOne, RestartPolicy::Permanent));
+    assert_eq!(mesh.step(at(1), ended([1])), [], "its place was stopped as asked");
+}
+
+/// RS1, RS3: a member of a round that is lost with its place is promised nothing, and the round is given up.
+#[test]
+fn a_member_that_has_nowhere_to_begin_ends_the_round() {
+    let mut mesh = tenants(rules(Strategy::RestForOne, RestartPolicy::Transient));
+    let effects = mesh.step(at(1), crashed([1]));
+    assert_eq!(effects[1..], [ask_stop(0, [2])]);
+    let told = tell_owner(&mesh, vec![change([2], lost())]);
+    assert_eq!(mesh.step(at(1), lost_with_its_place(2)), [told], "for good");
+    let told = escalate(&mesh, vec![], Some(cannot_start([1, 2])));
+    assert_eq!(mesh.step(at(1), Event::Tick), [told], "nobody is started");
+    let told = tell_owner(&mesh, vec![change([0], exit(2))]);
+    assert_eq!(mesh.step(at(2), nth_report(0, [0], (0, 2), exit(2)))[..1], [told]);
+}

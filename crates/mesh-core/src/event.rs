@@ -199,8 +199,8 @@ impl MeshEvent {
 pub enum News {
     /// The answer to a subscription, and to having lagged behind: all that is (N5, N7).
     Snapshot(Snapshot),
-    /// Ranks that changed, in one step. Terminal changes come exactly once (N2). Shared by all who
-    /// are told the same.
+    /// Ranks that changed, in one step. An end is told so once, or not at all to whoever lags as it comes: then it is in
+    /// the snapshot that follows (N2, N7). Shared by all who are told the same.
     Changed(Arc<[Change]>),
     /// Nothing else happened: the controller is alive (N3).
     Heartbeat {
@@ -233,10 +233,19 @@ impl News {
 /// All that a new subscriber must know, and one that was too slow.
 ///
 /// It tells what each rank is in its newest life. An end that another life has followed is not in it: it
-/// was told when it came, and a failure that a restart has mended is told once (RS1). To a
-/// subscriber that has [lagged](Self::lagged) it may be lost, and then the life that followed is here:
-/// whoever sees a rank in a later life than it knows has missed the ends of the lives between, and only
-/// their causes. These the owner has, who loses nothing (N1).
+/// was told when it came, and a failure that a restart has mended is told once (RS1).
+///
+/// A subscriber that has no room is told nothing, no heartbeat either, until it has read half of what waits for it.
+/// Then it is told that it has [lagged](Self::lagged) (N7), and this is all that it hears of what came meanwhile:
+///
+/// - Each rank that has ended is here, with its cause; those too of whose ends it had heard before. Whoever counts ends
+///   counts a rank and an incarnation once.
+/// - That a life has ended which another one has followed is seen by that: whoever sees a rank in a later life than it
+///   knows has missed the ends of the lives between. How they ended is not told any more. The owner knows, who loses
+///   nothing (N1).
+/// - What was no rank's state is not told again: a [`Trouble`], an [`Escalation`]. That no more restarts are granted
+///   shows in failed ranks that have no [`restart_in`](Change::restart_in).
+/// - The last word is told again: [`News::Closed`], or who says nothing more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// At least so often something is sent while any rank is alive.

@@ -34,7 +34,8 @@ pub(crate) enum Inbox<R> {
 /// they have to say.
 pub(crate) const INBOX_MESSAGES: usize = 4096;
 
-/// The number of events that may wait for one subscriber; one that is slower gets a snapshot (N7).
+/// The number of events that may wait for one subscriber; one that is slower gets a snapshot, when it has read half of
+/// them (N7).
 pub(crate) const SUBSCRIBER_EVENTS: usize = 256;
 
 /// Talks to the controller of one mesh. Cheap to clone; keeps nothing alive.
@@ -77,7 +78,8 @@ impl<R: Send + 'static> ControllerRef<R> {
     }
 
     /// Subscribes to what happens in the mesh, or in `region` of it, in whose ranks the events are
-    /// then told (H5, N6). The first event is a snapshot.
+    /// then told (H5, N6). The first event is a snapshot. Whoever is too slow for what happens gets another one in the
+    /// place of that, see [`Snapshot`](mesh_core::Snapshot) (N7).
     ///
     /// # Errors
     ///

@@ -11,7 +11,8 @@ use tokio::time::{timeout, timeout_at};
 use crate::clock::{Clock, Queued};
 
 /// The events of one subscription, first a snapshot, last [`News::Closed`], [`Trouble::Replaced`] or
-/// [`Trouble::Abandoned`].
+/// [`Trouble::Abandoned`]. Whoever does not read them in time misses some, and gets a snapshot that says so:
+/// [`Snapshot`](mesh_core::Snapshot) tells what is in it and what is lost (N7).
 ///
 /// Dropping it unsubscribes; those of a port are found to be gone by the next event that nobody takes (N7), unless they
 /// [hold](Self::holding) what says so.

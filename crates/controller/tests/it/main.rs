@@ -121,6 +121,7 @@
 //! N2 model::no_history_breaks_an_invariant
 //! N2 notifications::a_later_life_is_told_as_such
 //! N2 notifications::a_subscriber_gets_each_end_once_clean_ones_too
+//! N2 notifications::a_subscriber_that_lagged_is_told_what_ranks_are_and_not_what_was_said
 //! N2 notifications::only_who_wants_all_hears_of_what_is_no_end
 //! N3 model::no_history_breaks_an_invariant
 //! N3 notifications::heartbeats_go_on_after_the_first_failure
@@ -153,6 +154,7 @@
 //! N6 requests::a_view_of_the_same_base_hears_of_the_ranks_that_both_have
 //! N7 adoption::a_subscriber_that_lagged_over_the_replacement_loses_no_end
 //! N7 notifications::a_subscriber_that_lagged_gets_all_that_is
+//! N7 notifications::a_subscriber_that_lagged_is_told_what_ranks_are_and_not_what_was_said
 //! N7 notifications::a_subscriber_that_lagged_over_the_end_is_told_closed_again
 //! N7 notifications::a_subscriber_that_lagged_sees_which_ranks_began_again
 //! N7 requests::subscribers_beyond_the_limit_are_refused

@@ -242,6 +242,23 @@ fn a_subscriber_that_lagged_sees_which_ranks_began_again() {
     assert_eq!(alive_in(Event::Subscribed(new)), []);
 }
 
+/// N2, N7: whoever has lagged is told once more of an end that it knows, and of what was no rank's state nothing.
+#[test]
+fn a_subscriber_that_lagged_is_told_what_ranks_are_and_not_what_was_said() {
+    let mut mesh = running(2, 1, Config { restart: RestartConfig::on_failure(0), ..LAN });
+    _ = mesh.step(at(0), subscribe(Interest::Terminal));
+    let told = mesh.step(at(1), crashed([0]));
+    assert!(
+        matches!(&told[0], Effect::Tell { event, .. } if matches!(event.news, News::Changed(_)))
+    );
+    assert!(
+        matches!(&told[1], Effect::Tell { event, .. } if matches!(event.news, News::Escalated(_)))
+    );
+    let failed = vec![aged(secs(1), change([0], crash()))];
+    let ends = Snapshot { failed, lagged: true, ..snapshot() };
+    assert_eq!(mesh.step(at(2), Event::Lagged(WATCHER)), [tell(2, News::Snapshot(ends))]);
+}
+
 /// N4, N7: closed may be among what was lost.
 #[test]
 fn a_subscriber_that_lagged_over_the_end_is_told_closed_again() {

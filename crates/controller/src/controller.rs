@@ -155,7 +155,7 @@ impl<C: Controlled> Controller<C> {
     ///   answer for every rank of the region exactly once.
     pub fn new(spec: Spec, kind: C) -> Result<Self, SpecError> {
         spec.config.validate()?;
-        spec.mesh.check_name()?;
+        spec.mesh.check()?;
         let (size, limit) = (spec.region.size(), RANKS_MAX);
         let Ok(n_ranks) = u32::try_from(size) else {
             return Err(SpecError::TooLarge { size, limit });

@@ -32,8 +32,10 @@ impl fmt::Display for MeshId {
 
 /// What messages say about the mesh they are about: its id, the name its user gave it, its kind.
 ///
-/// Shared, because every message carries one.
+/// Shared, because every message carries one. One that is decoded is [checked](Self::check): whoever sends it may have
+/// made up anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "LabelParts")]
 pub struct MeshLabel(Arc<LabelParts>);
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +45,7 @@ struct LabelParts {
     kind: String,
 }
 
-/// Why a mesh cannot have a name.
+/// Why a mesh cannot have a name, or a kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -61,10 +63,13 @@ pub enum NameError {
     /// It would make lines of its own in reports, or do something to a terminal.
     #[error("the name of the mesh has the control character {0:?}")]
     Control(char),
+    /// Each line that tells of the mesh has its kind, too.
+    #[error("the kind of the mesh is empty, too long, or has control characters")]
+    Kind,
 }
 
 impl MeshLabel {
-    /// The most characters that the name of a mesh has.
+    /// The most characters that the name of a mesh has, and its kind.
     pub const NAME_MAX: usize = 256;
 
     /// The label of the mesh `id` of the given kind (`proc`, `host`, `actor`, or yours).
@@ -74,19 +79,14 @@ impl MeshLabel {
     }
 
     /// Whether a mesh may be called so: by at least one and at most [`NAME_MAX`](Self::NAME_MAX) characters, none of
-    /// which controls anything.
+    /// which controls anything; and whether its kind may.
     ///
     /// # Errors
     ///
     /// See [`NameError`].
-    pub fn check_name(&self) -> Result<(), NameError> {
-        let (chars, max) = (self.name().chars().count(), Self::NAME_MAX);
-        match self.name().chars().find(|c| c.is_control()) {
-            _ if chars == 0 => Err(NameError::Empty),
-            _ if chars > max => Err(NameError::TooLong { chars, max }),
-            Some(control) => Err(NameError::Control(control)),
-            None => Ok(()),
-        }
+    pub fn check(&self) -> Result<(), NameError> {
+        check_word(self.name())?;
+        check_word(self.kind()).or(Err(NameError::Kind))
     }
 
     /// The identity of the mesh.
@@ -108,9 +108,29 @@ impl MeshLabel {
     }
 }
 
+impl TryFrom<LabelParts> for MeshLabel {
+    type Error = NameError;
+
+    fn try_from(parts: LabelParts) -> Result<Self, NameError> {
+        let label = Self(Arc::new(parts));
+        label.check()?;
+        Ok(label)
+    }
+}
+
 impl fmt::Display for MeshLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} mesh {}", self.0.kind, self.0.name)
+    }
+}
+
+fn check_word(word: &str) -> Result<(), NameError> {
+    let (chars, max) = (word.chars().count(), MeshLabel::NAME_MAX);
+    match word.chars().find(|c| c.is_control()) {
+        _ if chars == 0 => Err(NameError::Empty),
+        _ if chars > max => Err(NameError::TooLong { chars, max }),
+        Some(control) => Err(NameError::Control(control)),
+        None => Ok(()),
     }
 }
 

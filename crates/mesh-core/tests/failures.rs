@@ -7,6 +7,8 @@ use mesh_core::{
     NameError, News, Reason, Snapshot, Status, Trouble,
 };
 use mesh_shape::{Rank, RankSet, Region, extent};
+use serde::Deserialize;
+use serde::de::value::{self, MapDeserializer};
 
 fn failures(changes: Vec<Change>) -> Failures {
     Failures {
@@ -185,10 +187,34 @@ fn a_change_is_one_line_whatever_an_actor_says() {
     );
 }
 
+/// N8: nor does a label that comes from elsewhere.
+#[test]
+fn a_label_that_is_decoded_has_a_name_and_a_kind_of_one_line() {
+    let decode = |name: &str, kind: &str| {
+        let parts =
+            [("id", "00000000-0000-4000-8000-000000000001"), ("name", name), ("kind", kind)];
+        let parts = MapDeserializer::<_, value::Error>::new(parts.into_iter());
+        MeshLabel::deserialize(parts).map_err(|error| error.to_string())
+    };
+    let label = MeshLabel::new(MeshId::from_random(1), "trainers", "proc");
+    assert_eq!(decode("trainers", "proc"), Ok(label));
+    let long = "x".repeat(MeshLabel::NAME_MAX + 1);
+    let refused = [
+        ("", "proc", NameError::Empty),
+        ("a\nrank 3 failed", "proc", NameError::Control('\n')),
+        ("trainers", "", NameError::Kind),
+        ("trainers", "proc\u{1b}[2J", NameError::Kind),
+        ("trainers", long.as_str(), NameError::Kind),
+    ];
+    for (name, kind, why) in refused {
+        assert_eq!(decode(name, kind), Err(why.to_string()));
+    }
+}
+
 /// N8: a name makes no lines of its own in a report, and fits into one.
 #[test]
 fn a_mesh_has_a_name_of_one_line() {
-    let check = |name: &str| MeshLabel::new(MeshId::from_random(1), name, "proc").check_name();
+    let check = |name: &str| MeshLabel::new(MeshId::from_random(1), name, "proc").check();
     let (max, chars) = (MeshLabel::NAME_MAX, MeshLabel::NAME_MAX + 1);
     assert_eq!(check(&"ü".repeat(max)), Ok(()));
     assert_eq!(check(""), Err(NameError::Empty));

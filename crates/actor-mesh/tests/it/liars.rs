@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::{ActorEnd, ActorMesh, ActorRegistry, ActorSpec, ActorState, HowActorEnded};
+use actor_mesh::{
+    ActorEnd, ActorMesh, ActorMeshRef, ActorRegistry, ActorSpec, ActorState, HowActorEnded,
+};
 use controller::Config;
 use mesh_core::{
     ActorId, Incarnation, MeshId, MeshLabel, MeshRequest, Message, PortRef, ProcSeat, Transport,
@@ -14,7 +16,7 @@ use mesh_runtime::{
 use mesh_shape::{Rank, Region};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Add, Panic, Tool, World, all, next_failures, soon, tens};
+use crate::support::{Add, Panic, Tool, World, all, next_failures, soon, tens, world};
 
 /// A report of an agent, as it travels.
 #[derive(Serialize, Deserialize)]
@@ -129,4 +131,24 @@ async fn a_process_that_reports_for_the_rank_of_another_is_not_believed() {
     assert_eq!(failures.iter().map(|(rank, _)| *rank).collect::<Vec<_>>(), [2], "{failures:?}");
     let others = tools.slice("procs", ..2).expect("there are two");
     assert_eq!(all(&soon(others.call(&world.proc, Add(1))).await), [1, 11]);
+}
+
+/// N8: a ref whose label would make lines of its own in reports is none, whoever sends it.
+#[tokio::test]
+async fn a_ref_with_a_label_that_no_mesh_has_is_refused() {
+    let world = world("procs=2").await;
+    let tools = world.tools().await;
+    let bytes = codec::encode("ref", tools.mesh_ref()).expect("it can be");
+    let (label, region, home, keeper, fan_out) = codec::decode::<Ref>(&bytes).expect("it is one");
+    let is_taken = |name: &str, kind: &str| {
+        let label = MeshLabel::new(label.id(), name, kind);
+        let forged = (label, &region, &home, &keeper, fan_out);
+        let bytes = codec::encode("ref", &forged).expect("it can be");
+        codec::decode::<ActorMeshRef<Tool>>(&bytes).is_ok()
+    };
+    assert!(is_taken(label.name(), label.kind()), "this one is true");
+    let forged = [("tools\nrank 1 failed", "actor"), ("", "actor"), ("tools", "\u{1b}[2J")];
+    for (name, kind) in forged {
+        assert!(!is_taken(name, kind), "{name:?}, {kind:?}");
+    }
 }

@@ -26,6 +26,7 @@ pub(crate) use letters::Content;
 pub use not_sent::{NotSent, Unsent};
 pub use reducing::{Incomplete, MeshReduce, Reduced};
 
+use crate::no_controller::NoController;
 use crate::rank_error::{Ended, RankError};
 use crate::view::{Known, Pair, Place, Roster, Seated, Table, View, Way};
 use crate::ways::Seats;
@@ -65,7 +66,7 @@ impl Target {
         (self.from.origin().actor(), to.map(|to| to.actor))
     }
 
-    /// What is known of the mesh, as [`known`] says, for a cast; and its place, if it had to wait, which it keeps until it
+    /// What is known of the mesh, as [`View::known`] says, for a cast; and its place, if it had to wait, which it keeps until it
     /// has begun with each rank.
     async fn known_in_line(
         &self,
@@ -80,7 +81,7 @@ impl Target {
         }
         let mut place = lines.stand(pair, until);
         place.first().await;
-        (known(table).await, Some(place))
+        (self.view.known(table).await, Some(place))
     }
 
     /// Why nothing was sent to any rank: nobody says where they are, or all the time went by in a line.
@@ -89,7 +90,7 @@ impl Target {
         match (table.now(), &table.refusal) {
             (Some(_), _) => RankError::Deadline { within },
             (None, Some(why)) => RankError::Refused(why.clone()),
-            (None, None) => RankError::NoController,
+            (None, None) => RankError::NoController(self.view.no_controller(&table, within)),
         }
     }
 
@@ -111,7 +112,9 @@ pub(crate) fn deadline_after(within: Duration) -> Instant {
 
 /// Where a rank is, in which life, or why nothing can be sent there.
 pub(crate) fn find(known: &Known, base: Rank) -> Result<(ActorId, Incarnation), RankError> {
-    let Some(seen) = known.seen(base) else { return Err(RankError::NoController) };
+    let Some(seen) = known.seen(base) else {
+        return Err(RankError::NoController(NoController::Ended));
+    };
     if let Some(ended) = Ended::of(&seen.status) {
         return Err(RankError::Ended(ended));
     }
@@ -121,13 +124,6 @@ pub(crate) fn find(known: &Known, base: Rank) -> Result<(ActorId, Incarnation), 
     });
     let actor = actor.ok_or_else(|| RankError::NotRunning(seen.status.clone()))?;
     Ok((actor, seen.incarnation()))
-}
-
-/// Waits until something is known of the mesh; `None` if nobody says anything of it any more.
-pub(crate) async fn known(table: &mut watch::Receiver<Table>) -> Option<Arc<Known>> {
-    // The view is kept by whoever waits, so its follower goes on.
-    let table = table.wait_for(Table::is_settled).await.ok()?;
-    table.now()
 }
 
 /// Waits for news of a mesh, and for no longer than this; also where there will be none any more. Whether there are some.

@@ -13,7 +13,7 @@
 //! | [`MeshCast`], [`MeshCall`], [`MeshReplies`], [`MeshReduce`], [`OneOf`] | what is sent, each with a deadline |
 //! | [`Reducer`], [`Sum`], [`Min`], [`Max`], [`All`], [`Any`] | how the replies of many become one |
 //! | [`NotSent`], [`Missing`] | who was not sent a cast, or is not so far as was waited for: to be looked at |
-//! | [`RankError`] | why a rank has not answered |
+//! | [`RankError`], [`NoController`] | why a rank has not answered, or nobody says where it is |
 //! | [`ActorKind`], [`ActorReport`] | what a report about an actor means |
 //!
 //! An actor never shows as healthier than the process it lives in: a report cannot be made without
@@ -34,6 +34,7 @@ mod local_procs;
 mod members;
 mod mesh;
 mod mesh_ref;
+mod no_controller;
 mod one_of;
 mod owned;
 mod proc_agent;
@@ -51,6 +52,7 @@ pub use mesh::{ActorMesh, ActorSpec, SpawnError};
 /// How a mesh is cast to: see [`ActorSpec::fan_out`].
 pub use mesh_cast::FanOut;
 pub use mesh_ref::{ActorMeshRef, Missing, NotSoFar, WatchError};
+pub use no_controller::NoController;
 pub use one_of::{Choice, OneError, OneOf};
 pub use owned::OwnedMesh;
 pub use proc_agent::ProcAgent;

@@ -228,7 +228,9 @@ impl<A: Actor> ActorMeshRef<A> {
     /// It is encoded once, and not for ranks in this program, which have a clone each.
     ///
     /// A rank that has failed is answered with its failure as soon as that is known, and with the deadline
-    /// every rank is answered: nothing hangs. [`MeshCall::replies`] tells each answer as it comes.
+    /// every rank is answered: nothing hangs. Where nobody can be asked where the ranks are all are answered with that
+    /// ([`NoController`](crate::NoController)), as soon as it is certain: not while a session with the process of the
+    /// controller is being opened, or was lost less than five seconds ago. [`MeshCall::replies`] tells each answer as it comes.
     ///
     /// Message and answers may have 16 MiB, as what is [cast](Self::cast): a rank that was sent more, or has answered
     /// more, is answered for with that.

@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
-use crate::call::{Content, MeshCall, MeshCast, Target, known};
+use crate::call::{Content, MeshCall, MeshCast, Target};
 use crate::mesh_ref::ActorMeshRef;
+use crate::no_controller::NoController;
 use crate::rank_error::RankError;
 
 /// How one of many is chosen: among those that run, or, if none does, among those that hang or are silent. What is
@@ -57,9 +58,9 @@ pub enum OneError {
     /// There is none that anything could be sent to.
     #[error("none of the ranks runs: wait until one does")]
     NoneRuns,
-    /// Nobody says where the ranks are.
-    #[error("the controller of the mesh has ended, or cannot be reached from here")]
-    NoController,
+    /// Nobody says where the ranks are, for this reason. Nothing was sent.
+    #[error(transparent)]
+    NoController(NoController),
     /// The controller of the mesh refuses to say what its ranks are: more follow it than may.
     #[error("the controller of the mesh refuses to say what its ranks are: {0}")]
     Refused(Refusal),
@@ -185,10 +186,11 @@ impl<A: Actor> OneOf<A> {
 
     async fn choose(&self, target: &Target, within: Duration) -> Result<Rank, OneError> {
         let mut table = target.view.watch();
-        let known = timeout(within, known(&mut table)).await;
+        let known = timeout(within, target.view.known(&mut table)).await;
         let Some(known) = known.ok().flatten() else {
-            let refusal = table.borrow().refusal.clone();
-            return Err(refusal.map_or(OneError::NoController, OneError::Refused));
+            let table = table.borrow();
+            let unknown = || OneError::NoController(target.view.no_controller(&table, within));
+            return Err(table.refusal.clone().map_or_else(unknown, OneError::Refused));
         };
         if let Choice::Rank(rank) = self.choice {
             return self.given(rank);

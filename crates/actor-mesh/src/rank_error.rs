@@ -7,6 +7,8 @@ use mesh_cast::shell::NotCast;
 use mesh_core::{Cause, End, Fault, Reason, Refusal, Status, WhyUndelivered};
 use mesh_shape::{RankSet, Region};
 
+use crate::no_controller::NoController;
+
 /// Why a rank has not answered a call, or was not sent a cast.
 ///
 /// Where the rank has failed, that is what is told (R1), and not what was noticed of it first.
@@ -93,9 +95,10 @@ pub enum RankError {
         /// Why not.
         why: Arc<str>,
     },
-    /// Nobody says where the ranks are: the controller of the mesh has ended, or cannot be reached.
-    #[error("the controller of the mesh has ended, or cannot be reached from here")]
-    NoController,
+    /// Nobody says where the ranks are, or any more what becomes of them, for this reason. Where the controller has ended
+    /// meanwhile the message may have been handled; otherwise nothing was sent.
+    #[error(transparent)]
+    NoController(NoController),
     /// Nobody says where the ranks are: the controller of the mesh refuses to tell this process, since more follow it than
     /// may. Nothing was sent; it is asked again, more and more seldom.
     #[error("the controller of the mesh refuses to say what its ranks are: {0}")]

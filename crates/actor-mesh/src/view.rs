@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mesh_cast::shell::{CasterRef, Seat, Table as CastTable};
 use mesh_core::{
-    ActorId, Change, Incarnation, MeshEvent, MeshId, MeshRequest, News, PeerId, Plane, PortRef,
-    Progress, Refusal, Status, Subject,
+    ActorId, Change, Incarnation, MeshId, MeshRequest, News, PeerId, Plane, PortRef, Progress,
+    Status, Subject,
 };
 use mesh_runtime::Proc;
 use mesh_shape::{Rank, RankSet, Region, ValueMesh};
@@ -24,6 +24,7 @@ mod lines;
 mod roster;
 mod shared;
 mod subscribed;
+mod table;
 
 use ends::Ends;
 pub(crate) use follower::BEGUN_WITHIN;
@@ -33,6 +34,7 @@ pub(crate) use lines::{Pair, Place, Turn};
 use roster::Open;
 pub(crate) use roster::{Called, Roster, Seated, Way};
 pub(crate) use subscribed::Subscribed;
+pub(crate) use table::Table;
 
 /// What a process knows of a mesh, kept up to date by a task on its control plane for as long as a ref there
 /// uses it.
@@ -56,19 +58,6 @@ pub(crate) struct Homes {
     pub(crate) controller: PortRef<MeshRequest>,
     /// Where they are.
     pub(crate) keeper: PortRef<GetMembers>,
-}
-
-/// What is known of a mesh.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    /// `None` until the controller has answered.
-    pub(crate) known: Option<Arc<Known>>,
-    /// The controller has ended, and nobody says any more what becomes of the ranks.
-    pub(crate) is_over: bool,
-    /// Why the controller does not take this process for a subscriber, for as long as it does not.
-    pub(crate) refusal: Option<Refusal>,
-    /// What is told of its silence, for as long as that lasts (N10).
-    pub(crate) silence: Option<MeshEvent>,
 }
 
 /// What is known of the ranks of a mesh.
@@ -143,23 +132,6 @@ impl View {
 
     pub(crate) fn watch(&self) -> watch::Receiver<Table> {
         self.table.clone()
-    }
-}
-
-impl Table {
-    /// Whether there is nothing to wait for before something is sent, or cannot be.
-    pub(crate) const fn is_settled(&self) -> bool {
-        self.known.is_some() || self.is_over || self.refusal.is_some()
-    }
-
-    /// Whether what is known was told, and its controller is heard.
-    const fn holds(&self) -> bool {
-        self.known.is_some() && !self.is_over && self.refusal.is_none()
-    }
-
-    /// What is known, if that still holds.
-    pub(crate) fn now(&self) -> Option<Arc<Known>> {
-        self.known.clone().filter(|_| !self.is_over)
     }
 }
 

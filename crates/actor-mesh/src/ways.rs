@@ -47,6 +47,11 @@ impl Ways {
         }
     }
 
+    /// The way to who knows where the processes are, which is in the process of the controller, too.
+    pub(crate) fn to_keeper(&self) -> WayTo {
+        self.to(self.keeper)
+    }
+
     /// A process has another session than is known of it.
     pub(crate) fn met_again(&self) {
         self.has_met_again.store(true, Ordering::Relaxed);

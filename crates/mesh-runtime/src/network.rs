@@ -119,6 +119,13 @@ impl Network {
         planes.into_iter().all(|plane| self.proc.remote().routes.is_connected(peer, plane.lane()))
     }
 
+    /// Whether there may well be a session with `peer` in a moment, where there is none: one is being
+    /// [dialled](Self::dial), or the last one was lost less than five seconds ago, and whoever opened it may do so again.
+    #[must_use]
+    pub fn may_meet(&self, peer: PeerId) -> bool {
+        self.proc.remote().may_meet(peer)
+    }
+
     /// Ends the sessions with one life of a peer: it is known to be dead. Whoever waits for it is told now.
     pub fn hang_up(&self, peer: PeerId) {
         for session in self.proc.remote().routes.sessions_with(peer) {

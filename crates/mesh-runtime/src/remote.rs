@@ -26,9 +26,11 @@ use crate::panics::discard;
 use crate::proc::Proc;
 use crate::undelivered::{Undelivered, log_undelivered};
 
+use self::parted::Parted;
 use self::returns::Returns;
 use self::routes::{Attempt, Routes, Sending, Way};
 
+mod parted;
 mod returns;
 mod route;
 mod routes;
@@ -44,6 +46,8 @@ pub(crate) struct Remote {
     pub(crate) routes: Routes,
     /// Who is being dialled: one after the other.
     dialling: Map<(PeerId, Lane), Arc<Mutex<()>>>,
+    /// Who was lost, and may be met again.
+    parted: Parted,
     pub(crate) next_call: AtomicU64,
     /// Calls of ours that wait for an answer.
     pending: Map<CallId, Pending>,
@@ -104,6 +108,15 @@ impl Remote {
         turn.lock_owned().await
     }
 
+    /// Whether a session with a peer is being opened from here, or one was lost a short while ago.
+    pub(crate) fn may_meet(&self, peer: PeerId) -> bool {
+        let is_dialled = |lane| {
+            let turn = self.dialling.get(&(peer, lane));
+            turn.is_some_and(|turn| Arc::strong_count(&turn) > 1)
+        };
+        [Lane::Control, Lane::Data].into_iter().any(is_dialled) || self.parted.is_recent(peer)
+    }
+
     /// A session has ended. Calls that were given past it get no answer; nor do those that wait for the peer otherwise,
     /// if nothing else leads there.
     pub(crate) fn disconnect(&self, peer: PeerId) {
@@ -112,6 +125,7 @@ impl Remote {
         if self.routes.is_reached(peer) {
             return;
         }
+        self.parted.note(peer);
         // In the order in which they were made, so that the same run goes the same way again.
         let pending = self.pending.iter().filter(|call| call.by == peer);
         let mut lost: Vec<CallId> = pending.map(|call| *call.key()).collect();

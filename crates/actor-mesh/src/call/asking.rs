@@ -21,7 +21,7 @@ use super::down::GONE_AGAIN;
 use super::gathering::{Gathering, Settled};
 use super::letters::{Content, Letters, Unsent};
 use super::pauses::{Pauses, turn_of_others};
-use super::{Found, Opening, Target, deadline_after, down, known};
+use super::{Found, Opening, Target, deadline_after, down};
 use crate::rank_error::RankError;
 use crate::view::{Called, Known, Roster, Table, Turn, Way};
 
@@ -107,7 +107,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
             if let Some(turn) = target.view.lines.turn(target.pair(None)) {
                 turn.await;
             }
-            known(&mut table).await
+            target.view.known(&mut table).await
         };
         let known = timeout_at(deadline, known).await;
         let said = match known.ok().flatten() {

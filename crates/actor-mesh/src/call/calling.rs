@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use super::Target;
 use super::asking::{Asking, Next, Telling};
 use super::letters::Content;
+use crate::no_controller::NoController;
 use crate::rank_error::RankError;
 
 /// A call of many that is sent when it is first polled, and ends with one answer for each rank. As they come
@@ -121,7 +122,7 @@ fn each<R>(
 
 /// Of a rank of which nothing is known nobody said what it is.
 fn known<R>(answer: Option<Result<R, RankError>>) -> Result<R, RankError> {
-    answer.unwrap_or(Err(RankError::NoController))
+    answer.unwrap_or(Err(RankError::NoController(NoController::Ended)))
 }
 
 async fn next<R: DeserializeOwned + Send + 'static>(

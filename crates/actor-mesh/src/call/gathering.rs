@@ -8,6 +8,7 @@ use mesh_runtime::Placed;
 use mesh_shape::{Rank, RankSet};
 use tokio::time::Instant;
 
+use crate::no_controller::NoController;
 use crate::rank_error::{Certainty, RankError, judge};
 use crate::view::Known;
 
@@ -191,7 +192,9 @@ impl<R> Gathering<R> {
     pub(super) fn give_up(&mut self) {
         let at = Instant::now() + EXPLAINED_WITHIN;
         for Asked { rank, .. } in self.asked.iter().filter(|it| it.is_pending) {
-            self.given_up.entry(*rank).or_insert((at, RankError::NoController));
+            self.given_up
+                .entry(*rank)
+                .or_insert((at, RankError::NoController(NoController::Ended)));
         }
     }
 

@@ -74,7 +74,7 @@ const fn why(error: &RankError) -> Option<WhyUndelivered> {
         RankError::Undelivered(why) => Some(*why),
         RankError::OutOfReach(_) => Some(WhyUndelivered::PeerLost),
         RankError::NotTaken { .. } => Some(WhyUndelivered::NoPort),
-        RankError::NoController | RankError::Refused(_) => Some(WhyUndelivered::NoRoute),
+        RankError::NoController(_) | RankError::Refused(_) => Some(WhyUndelivered::NoRoute),
         RankError::Deadline { .. }
         | RankError::Stalled { .. }
         | RankError::Withheld { .. }

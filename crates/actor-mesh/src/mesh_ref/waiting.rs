@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::caught_up::caught_up;
 use super::watch::ON_ITS_WAY;
 use crate::agent::{WaitRankStatus, Waited};
-use crate::call::{deadline_after, known, news};
+use crate::call::{deadline_after, news};
 use crate::view::{BEGUN_WITHIN, Table, View};
 
 /// How long it may take to learn where ranks are, where that is not known yet.
@@ -44,7 +44,7 @@ impl Waiting {
         let deadline = deadline_after(self.within);
         let mut table = self.view.watch();
         let soon = deadline.min(deadline_after(KNOWN_WITHIN));
-        timeout_at(soon, known(&mut table)).await.ok().flatten()?;
+        timeout_at(soon, self.view.known(&mut table)).await.ok().flatten()?;
         let ranks = self.region.iter().enumerate();
         let waits = ranks.map(|(index, base)| {
             let (waiting, table) = (&self, table.clone());

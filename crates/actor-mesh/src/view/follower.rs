@@ -8,11 +8,11 @@ use mesh_core::{
     Incarnation, Interest, MeshEvent, MeshId, News, PortRef, Refusal, Status, Subscribe, Trouble,
     WhyUndelivered,
 };
-use mesh_runtime::{CallError, Port, Proc};
+use mesh_runtime::{CallError, Network, Port, Proc};
 use mesh_shape::ValueMesh;
 use supervise::{Clock, MeshEvents};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Homes, Known, Seen, Subscribed, Table};
 use crate::members::members;
@@ -30,6 +30,10 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// met again by then.
 pub(crate) const BEGUN_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a process that was given a ref may have no way to the controller, before it is told that it has none: who gives
+/// it that may be about to open a session.
+const MET_WITHIN: Duration = Duration::from_secs(1);
+
 /// The same for one that refuses, once it has for a while: each time it is waited twice as long, up to this.
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
@@ -45,9 +49,13 @@ pub(super) struct Follower {
 
 impl Follower {
     pub(super) async fn run(self) {
-        let mut again = AGAIN;
+        let (mut again, mut apart) = (AGAIN, None);
         loop {
-            match self.follow().await {
+            let followed = self.follow().await;
+            if !matches!(followed, Followed::NoWay) {
+                apart = None;
+            }
+            match followed {
                 Followed::ToTheEnd => return,
                 Followed::IsOver => {
                     self.tell.send_modify(|table| table.is_over = true);
@@ -58,6 +66,10 @@ impl Follower {
                     again = (again * 2).min(REFUSED_AGAIN);
                 }
                 Followed::Lost => again = AGAIN,
+                Followed::NoWay => {
+                    self.no_way(*apart.get_or_insert_with(Instant::now));
+                    again = AGAIN;
+                }
             }
             sleep(again).await;
         }
@@ -76,6 +88,9 @@ impl Follower {
             Err(CallError::Undelivered { why: WhyUndelivered::NoActor, .. }) => {
                 subscribed.is_over = true;
                 return Followed::IsOver;
+            }
+            Err(CallError::Undelivered { why: WhyUndelivered::NoRoute, .. }) => {
+                return Followed::NoWay;
             }
             Ok(Err(why)) => return Followed::Refused(why),
             Err(_) => return Followed::Lost,
@@ -181,6 +196,18 @@ impl Follower {
         });
     }
 
+    /// Tells that there is no way to the controller, where there has been none since then, and none may be there in a
+    /// moment: who waits for the first word of the mesh need not. Where something is known nobody does.
+    fn no_way(&self, since: Instant) {
+        let peer = self.homes.controller.actor().peer();
+        let may_meet = Network::of(&self.proc).is_some_and(|network| network.may_meet(peer));
+        let is_away = !may_meet && since.elapsed() >= MET_WITHIN;
+        self.tell.send_if_modified(|table| {
+            table.is_away = is_away;
+            is_away && table.known.is_none()
+        });
+    }
+
     /// Tells whether the controller is silent, if that has changed: whatever it says ends its silence (N10).
     fn heard(&self, silence: Option<MeshEvent>) {
         self.tell.send_if_modified(|table| {
@@ -220,6 +247,8 @@ enum Followed {
     Refused(Refusal),
     /// Its controller cannot be reached, or not any more.
     Lost,
+    /// There is no session with the process of its controller.
+    NoWay,
 }
 
 #[cfg(test)]

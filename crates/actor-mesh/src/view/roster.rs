@@ -8,6 +8,7 @@ use mesh_shape::{Rank, RankSet, Region};
 
 use super::Known;
 use crate::call::find;
+use crate::no_controller::NoController;
 use crate::rank_error::RankError;
 use crate::ways::Ways;
 
@@ -107,7 +108,7 @@ impl Roster {
     /// Where a rank is, in which life, or why nothing can be sent there.
     pub(crate) fn find(&self, base: Rank) -> Result<&Seated, &RankError> {
         let Some(found) = self.ranks.get(base.index()) else {
-            return Err(&RankError::NoController);
+            return Err(&RankError::NoController(NoController::Ended));
         };
         found.get_or_init(|| look(&self.known, base)).as_ref()
     }

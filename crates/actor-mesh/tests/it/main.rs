@@ -19,6 +19,7 @@ mod places;
 mod procs;
 mod refs;
 mod storm;
+mod strangers;
 mod streams;
 mod successors;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actor_mesh::{
-    ActorMesh, ActorMeshRef, ActorSpec, LocalProcs, LocalSpec, RankError, SpawnError,
+    ActorMesh, ActorMeshRef, ActorSpec, LocalProcs, LocalSpec, NoController, RankError, SpawnError,
 };
 use async_trait::async_trait;
 use controller::Config;
@@ -221,7 +221,10 @@ async fn a_ref_of_a_mesh_that_has_ended_is_answered_at_once() {
     let late: ActorMeshRef<Tool> = codec::decode(&bytes).expect("it is one");
     let asked = Instant::now();
     let answers = late.call(&world.proc, Add(1)).within(Duration::from_secs(60)).await;
-    assert!(answers.iter().all(|it| *it == Err(RankError::NoController)), "{answers:?}");
+    assert!(
+        answers.iter().all(|it| *it == Err(RankError::NoController(NoController::Ended))),
+        "{answers:?}"
+    );
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     assert_eq!(late.cast(&world.proc, Add(1)).await.len(), 2);
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());

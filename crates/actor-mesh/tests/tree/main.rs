@@ -23,6 +23,8 @@ mod places;
 mod procs;
 #[path = "../it/refs.rs"]
 mod refs;
+#[path = "../it/strangers.rs"]
+mod strangers;
 #[path = "../it/support.rs"]
 mod support;
 #[path = "../it/verbs.rs"]

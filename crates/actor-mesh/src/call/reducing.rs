@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use mesh_cast::Kind;
 use mesh_core::Message;
-use mesh_runtime::Wakes;
+use mesh_runtime::{Wakes, caught};
 use mesh_shape::{Overlay, RankSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -146,12 +145,15 @@ where
     }
     parts.sort_by_key(|(first, _)| *first);
     let merge = || parts.into_iter().map(|(_, value)| value).reduce(R::merge);
-    let Ok(value) = catch_unwind(AssertUnwindSafe(merge)) else {
-        let why: Arc<str> = "the reducer has panicked".into();
-        for run in ranks.runs() {
-            failed.insert(run, RankError::NotMerged { why: Arc::clone(&why) });
+    let value = match caught(merge) {
+        Ok(value) => value,
+        Err(panicked) => {
+            let why: Arc<str> = panicked.to_string().into();
+            for run in ranks.runs() {
+                failed.insert(run, RankError::NotMerged { why: Arc::clone(&why) });
+            }
+            return Reduced { value: None, ranks: RankSet::new(), failed };
         }
-        return Reduced { value: None, ranks: RankSet::new(), failed };
     };
     // What is merged cannot be taken apart, whatever was said of a rank before.
     let is_out =

@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use mesh_core::{Fault, WhyUndelivered};
-use mesh_runtime::Proc;
+use mesh_runtime::{Proc, caught};
 
 use super::pieces::MESSAGE_MAX;
 use crate::wire::{Failure, ReducerId};
@@ -40,15 +40,17 @@ pub(super) async fn merge(user: Proc, id: ReducerId, values: Vec<Bytes>) -> Resu
         let unknown = "a process on the way knows no such reducer: register it in every program";
         return Err(failed(unknown.to_owned()));
     };
-    let merged = user.runtime().spawn(async move { merge(&values) }).await;
+    let merged = user.runtime().spawn(async move { caught(|| merge(&values)) }).await;
     match merged {
-        Ok(Ok(bytes)) if bytes.len() > MESSAGE_MAX => {
+        Ok(Ok(Ok(bytes))) if bytes.len() > MESSAGE_MAX => {
             let why = WhyUndelivered::too_large(bytes.len(), MESSAGE_MAX);
             Err(Failure::Fault(Fault::Undelivered(why)))
         }
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(MergeError(why))) => Err(failed(format!("replies cannot be merged: {why}"))),
-        Err(error) => Err(failed(format!("a reducer has panicked, or was cancelled: {error}"))),
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(MergeError(why)))) => Err(failed(format!("replies cannot be merged: {why}"))),
+        // As it is told where replies are merged that have come directly.
+        Ok(Err(panicked)) => Err(failed(panicked.to_string())),
+        Err(error) => Err(failed(format!("a reducer was cancelled: {error}"))),
     }
 }
 

@@ -205,8 +205,9 @@ impl<A: Actor> ActorMeshRef<A> {
     /// the ranks has not taken too much of what was cast before. Either way what one sender casts to a mesh and its slices
     /// arrives in the order in which it was begun, and what it calls after what it has cast before (R2).
     ///
-    /// Returns the ranks that it was not sent to, since they have ended, are not there yet, or had no room in time
-    /// ([`NotSent`](crate::NotSent)).
+    /// Returns the ranks that it was not sent to, since they have ended, are not there yet, had no room in time, or do not
+    /// take such a message; directly also those that it is too large for, or to which there is no way
+    /// ([`NotSent`](crate::NotSent)). That does not come back besides.
     /// What is sent and cannot be delivered comes back to the actor that sent it (R3);
     /// [`rank_of`](Self::rank_of) names its rank. What waits in the mailbox of an actor whose process is killed ends with
     /// that: the end of the rank is all that is told. To another process a message may have 16 MiB, encoded, if the

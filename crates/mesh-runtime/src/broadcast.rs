@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{self, Outgoing};
-use crate::port::{call_here, cast_here};
+use crate::port::{call_here, cast_here, cast_here_told};
 use crate::sender::{Origin, Sender};
 use crate::undelivered::Undelivered;
 
@@ -108,6 +108,27 @@ where
                     proc.give_back(Undelivered::here((from, to.actor()), M::NAME, why, message));
                 }
             }
+        }
+    }
+
+    /// Sends it to one of the many, as [`cast`](Self::cast) does; but what cannot be sent comes back to nobody: it is for
+    /// whoever sends it to count, to log, and to tell of (R3). What is sent and not handled then comes back as ever.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not sent.
+    pub fn cast_told<S: Sender>(
+        &self,
+        from: &S,
+        to: PortRef<M>,
+    ) -> impl Future<Output = Result<(), WhyUndelivered>> + Send + use<'_, M, S> {
+        let Origin { proc, actor } = from.origin();
+        let proc = proc.clone();
+        async move {
+            if to.actor().peer() == proc.peer() {
+                return cast_here_told(&proc, to, actor, self.message.clone()).await;
+            }
+            proc.cast_away_told(to, actor, self.body()?).await
         }
     }
 

@@ -18,6 +18,7 @@ use crate::endpoint::{Endpoint, Rejected, Room};
 use crate::error::{CallError, TryCastError};
 use crate::handlers::downcast;
 use crate::letter::{AnyLetter, Back, Letter};
+use crate::panics::discard;
 use crate::proc::Proc;
 use crate::reply::ReplyTo;
 use crate::sender::{Origin, Sender};
@@ -197,6 +198,20 @@ pub(crate) async fn cast_here<M: Message>(
     if let Err((why, letter)) = send(proc, to, letter, age).await {
         letter.undelivered(proc, to.actor(), why, Fault::Undelivered(why));
     }
+}
+
+/// Casts to a port of this process. What cannot be delivered comes back to nobody: whoever sends it is told why.
+pub(crate) async fn cast_here_told<M: Message>(
+    proc: &Proc,
+    to: PortRef<M>,
+    from: Option<NonZeroU64>,
+    message: M,
+) -> Result<(), WhyUndelivered> {
+    let letter = Box::new(Letter { message, back: Back::here(from) });
+    send(proc, to, letter, |_, _| ()).await.map_err(|(why, letter)| {
+        discard(letter);
+        why
+    })
 }
 
 /// Calls a port of this process, for as long as it takes.

@@ -2,7 +2,6 @@
 //! answers to theirs.
 
 use std::future::poll_fn;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -20,16 +19,16 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 
 use crate::broadcast::Gathers;
-use crate::codec::{self, Outgoing, OutgoingReply};
-use crate::error::TryCastError;
+use crate::codec::{self, OutgoingReply};
 use crate::panics::discard;
 use crate::proc::Proc;
 use crate::undelivered::{Undelivered, log_undelivered};
 
 use self::parted::Parted;
 use self::returns::Returns;
-use self::routes::{Attempt, Routes, Sending, Way};
+use self::routes::{Routes, Sending, Way};
 
+mod casting;
 mod parted;
 mod returns;
 mod route;
@@ -195,8 +194,25 @@ impl Proc {
     async fn send_away_aging(
         &self,
         envelope: Envelope,
-        mut age: impl FnMut(Body, Duration) -> Body,
+        age: impl FnMut(Body, Duration) -> Body,
     ) -> Result<(), Box<Returned>> {
+        let Err(unsent) = self.send_or_unsent(envelope, age).await else { return Ok(()) };
+        let Unsent { envelope, why } = *unsent;
+        match why {
+            WhyUnsent::Returned(why) => Err(Box::new(Returned { envelope, why })),
+            WhyUnsent::NoSession | WhyUnsent::NoRoom => {
+                self.no_route(Some(envelope));
+                Ok(())
+            }
+        }
+    }
+
+    /// The same; what is not sent comes back, also where there is no way.
+    async fn send_or_unsent(
+        &self,
+        envelope: Envelope,
+        mut age: impl FnMut(Body, Duration) -> Body,
+    ) -> Result<(), Box<Unsent>> {
         let mut sending = Sending::new(&self.remote().routes, self.way(&envelope.head));
         let (mut envelope, mut since) = (Some(envelope), None::<Instant>);
         let send = |cx: &mut Context<'_>| {
@@ -212,11 +228,17 @@ impl Proc {
             }
             sent
         };
-        let sent = poll_fn(send).await;
-        sent.unwrap_or_else(|| {
-            self.no_route(envelope);
-            Ok(())
-        })
+        match poll_fn(send).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(returned)) => {
+                let Returned { envelope, why } = *returned;
+                Err(Box::new(Unsent { envelope, why: WhyUnsent::Returned(why) }))
+            }
+            None => {
+                let unsent = |envelope| Box::new(Unsent { envelope, why: WhyUnsent::NoSession });
+                envelope.map_or(Ok(()), |envelope| Err(unsent(envelope)))
+            }
+        }
     }
 
     /// Whom an envelope is for, and by which lane it goes: by that of the actor that it is for, and an
@@ -301,9 +323,14 @@ impl Proc {
     /// There is no way to the process that an envelope is for.
     fn no_route(&self, envelope: Option<Envelope>) {
         let Some(Envelope { head, body }) = envelope else { return };
-        let is_us = head.peer().proc == self.id();
-        let why = if is_us { WhyUndelivered::NoActor } else { WhyUndelivered::NoRoute };
+        let why = self.why_no_route(head.peer());
         self.not_sent(head, body, why);
+    }
+
+    /// Why nothing goes to a process that there is no way to: of this one it is another life.
+    fn why_no_route(&self, peer: PeerId) -> WhyUndelivered {
+        let is_us = peer.proc == self.id();
+        if is_us { WhyUndelivered::NoActor } else { WhyUndelivered::NoRoute }
     }
 
     /// Why an envelope that came back was not delivered.
@@ -342,91 +369,6 @@ impl Proc {
             self.metrics().undelivered(*why);
             let what = format_args!("port {port} of actor {of}, which returns: {why}");
             log_undelivered(*of, &what);
-        }
-    }
-
-    /// Casts a message to another process.
-    pub(crate) async fn cast_away<M: Message>(
-        &self,
-        to: PortRef<M>,
-        from: Option<NonZeroU64>,
-        body: Body,
-    ) {
-        let head = self.cast_head(to, from);
-        if let Err(returned) = self.send_away(Envelope { head, body }).await {
-            self.came_back(*returned);
-        }
-    }
-
-    /// Casts to another process a message that grows older while there is no room for it.
-    pub(crate) async fn cast_away_aging<M: Message + Serialize>(
-        &self,
-        to: PortRef<M>,
-        from: Option<NonZeroU64>,
-        (message, age): (M, fn(&mut M, Duration)),
-    ) {
-        let (head, outgoing) = (self.cast_head(to, from), Outgoing(message));
-        // So it is almost always, and then there is nothing to keep it in.
-        if self.remote().routes.send_now(self.way(&head), &head, &outgoing) {
-            return;
-        }
-        let body = Body::Value(Box::new(outgoing));
-        let older = |body, waited| match body {
-            // What waits for room has not been encoded.
-            Body::Value(value) => match value.into_any().downcast::<M>() {
-                Ok(mut message) => {
-                    age(&mut message, waited);
-                    Body::Value(Box::new(Outgoing(*message)))
-                }
-                Err(_) => unreachable!("what waits is what was sent"),
-            },
-            bytes @ Body::Bytes(_) => bytes,
-        };
-        if let Err(returned) = self.send_away_aging(Envelope { head, body }, older).await {
-            self.came_back(*returned);
-        }
-    }
-
-    fn cast_head<M: Message>(&self, to: PortRef<M>, from: Option<NonZeroU64>) -> Head {
-        self.remote().learn_name::<M>();
-        let from = from.map(|from| self.actor_id(from));
-        Head::Cast { to: to.actor(), port: to.port(), from }
-    }
-
-    /// Casts a message to another process if there is room for it now, and nothing before it that is on its way by
-    /// another session.
-    pub(crate) fn try_cast_away<M: Message + Serialize>(
-        &self,
-        to: PortRef<M>,
-        from: Option<NonZeroU64>,
-        message: M,
-    ) -> Result<(), TryCastError<M>> {
-        self.remote().learn_name::<M>();
-        let from = from.map(|from| self.actor_id(from));
-        let head = Head::Cast { to: to.actor(), port: to.port(), from };
-        let mut envelope = Some(Envelope { head, body: Body::Value(Box::new(Outgoing(message))) });
-        let way = (to.actor().peer(), to.actor().plane().lane());
-        match self.remote().routes.try_send(way, &mut envelope) {
-            Attempt::Over(Ok(())) => Ok(()),
-            Attempt::Over(Err(returned)) => {
-                self.came_back(*returned);
-                Ok(())
-            }
-            Attempt::Nowhere => {
-                self.no_route(envelope);
-                Ok(())
-            }
-            Attempt::Waits { .. } => match envelope.map(|envelope| envelope.body) {
-                Some(Body::Value(value)) => match value.into_any().downcast() {
-                    Ok(message) => {
-                        let actor = to.actor().to_string();
-                        Err(TryCastError::Full { actor, message: *message })
-                    }
-                    Err(_) => unreachable!("what comes back is what was sent"),
-                },
-                // Not reached: what waits for room has not been encoded.
-                Some(Body::Bytes(_)) | None => Ok(()),
-            },
         }
     }
 

@@ -97,6 +97,11 @@ where
     };
     let roster = target.view.roster(&known);
     let (found, mut not_sent) = target.find(&roster);
+    if !content.is_taken(&target.from) {
+        let not_taken = RankError::NotTaken { actor: content.actor, message: M::NAME };
+        not_sent.extend(found.into_iter().map(|it| (it.rank, not_taken.clone())));
+        return NotSent::told::<M>(not_sent, &target.from);
+    }
     if let Some(caster) = &target.caster {
         // Below this rank of the mesh all have been sent theirs.
         let n_sent = AtomicUsize::new(0);
@@ -121,17 +126,26 @@ where
         let (target, opening) = (&target, Opening::new(to, way, seats.as_ref()));
         let sent = async move {
             target.open(&opening).await;
-            letter.cast(&target.from, PortRef::of(opening.actor)).await;
+            letter.cast_told(&target.from, PortRef::of(opening.actor)).await
         };
         let until = (target.pair(Some(to.seated)), deadline);
-        if let Err(waits) = target.view.lines.cast(until, sent).await {
-            legs.push(async move { timeout_at(deadline, waits).await.err().map(|_| to.rank) });
+        match target.view.lines.cast(until, sent).await {
+            Ok(sent) => {
+                not_sent.extend(sent.err().map(|why| (to.rank, RankError::Undelivered(why))))
+            }
+            Err(waits) => {
+                legs.push(async move { (to.rank, timeout_at(deadline, waits).await) });
+            }
         }
     }
     // What comes behind it finds with each rank what still waits.
     drop(place);
-    while let Some(late) = legs.next().await {
-        not_sent.extend(late.map(|rank| (rank, RankError::Deadline { within })));
+    while let Some((rank, sent)) = legs.next().await {
+        let error = match sent {
+            Ok(sent) => sent.err().map(RankError::Undelivered),
+            Err(_late) => Some(RankError::Deadline { within }),
+        };
+        not_sent.extend(error.map(|error| (rank, error)));
     }
     NotSent::told::<M>(not_sent, &target.from)
 }

@@ -55,6 +55,11 @@ where
         Self::of::<A>(Messages::Each(messages))
     }
 
+    /// Whether the actors take such messages by address: it is the same in every process.
+    pub(super) fn is_taken(&self, from: &Deputy) -> bool {
+        self.post.is_taken(from.origin().proc())
+    }
+
     fn of<A: Handler<M>>(messages: Messages<M>) -> Self {
         Self { messages, post: Post::to::<A>(), actor: A::NAME }
     }

@@ -9,9 +9,11 @@ use mesh_shape::{Overlay, Rank};
 use super::reducing::first;
 use crate::rank_error::RankError;
 
-/// The ranks that a cast was not sent to, each with why: they have ended, are not there yet, or had no room in time. They
-/// are counted and logged, and nobody else has them (R3): so they are looked at, or [`complete`](Self::complete) makes an
-/// error of them.
+/// The ranks that a cast was not sent to, each with why: they have ended, are not there yet, had no room in time, or it was
+/// known here that the message cannot be delivered, as one that is too large ([`RankError::Undelivered`]), or that their
+/// actor does not take ([`RankError::NotTaken`]). They are counted and logged, and nobody else has them (R3): so they are
+/// looked at, or [`complete`](Self::complete) makes an error of them. What is found only on the way down a tree comes back
+/// to the actor that has cast it.
 ///
 /// It is read as the [`Overlay`] that it dereferences to.
 #[must_use = "some ranks may not have been sent the message: look, or let `complete` say so"]

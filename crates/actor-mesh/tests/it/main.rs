@@ -23,6 +23,7 @@ mod strangers;
 mod streams;
 mod successors;
 mod support;
+mod unsent;
 mod user_code;
 mod verbs;
 mod watching;

@@ -27,6 +27,8 @@ mod refs;
 mod strangers;
 #[path = "../it/support.rs"]
 mod support;
+#[path = "../it/unsent.rs"]
+mod unsent;
 #[path = "../it/verbs.rs"]
 mod verbs;
 #[path = "../it/watching.rs"]

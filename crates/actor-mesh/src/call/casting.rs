@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
 
 use super::letters::{Content, Letters};
-use super::not_sent::NotSent;
+use super::not_sent::{NotSent, SoFar};
 use super::{Opening, Target, deadline_after, down};
 use crate::rank_error::RankError;
 
@@ -96,11 +96,12 @@ where
         return NotSent::told::<M>(all, &target.from);
     };
     let roster = target.view.roster(&known);
-    let (found, mut not_sent) = target.find(&roster);
+    let (found, missing) = target.find(&roster);
+    let mut not_sent = SoFar::<M>::new(missing, &target.from);
     if !content.is_taken(&target.from) {
         let not_taken = RankError::NotTaken { actor: content.actor, message: M::NAME };
         not_sent.extend(found.into_iter().map(|it| (it.rank, not_taken.clone())));
-        return NotSent::told::<M>(not_sent, &target.from);
+        return not_sent.all();
     }
     if let Some(caster) = &target.caster {
         // Below this rank of the mesh all have been sent theirs.
@@ -116,7 +117,7 @@ where
             let unsent = found.into_iter().filter(|it| it.base.index() >= n_sent);
             not_sent.extend(unsent.map(|it| (it.rank, error.clone())));
         }
-        return NotSent::told::<M>(not_sent, &target.from);
+        return not_sent.all();
     }
     let (ways, seats) = target.ways(&found);
     let mut letters = Letters::new(content, &target.from);
@@ -131,7 +132,7 @@ where
         let until = (target.pair(Some(to.seated)), deadline);
         match target.view.lines.cast(until, sent).await {
             Ok(sent) => {
-                not_sent.extend(sent.err().map(|why| (to.rank, RankError::Undelivered(why))))
+                not_sent.extend(sent.err().map(|why| (to.rank, RankError::Undelivered(why))));
             }
             Err(waits) => {
                 legs.push(async move { (to.rank, timeout_at(deadline, waits).await) });
@@ -147,7 +148,7 @@ where
         };
         not_sent.extend(error.map(|error| (rank, error)));
     }
-    NotSent::told::<M>(not_sent, &target.from)
+    not_sent.all()
 }
 
 impl<M: Message> fmt::Debug for MeshCast<M> {

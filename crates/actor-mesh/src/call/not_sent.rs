@@ -1,5 +1,7 @@
 //! `NotSent`: who was not sent a cast.
 
+use std::marker::PhantomData;
+use std::mem;
 use std::ops::Deref;
 
 use mesh_core::{Message, WhyUndelivered};
@@ -57,6 +59,40 @@ impl NotSent {
     /// [`Unsent`] names those that were not.
     pub fn complete(self) -> Result<(), Unsent> {
         if self.0.is_empty() { Ok(()) } else { Err(Unsent { ranks: self.0 }) }
+    }
+}
+
+/// The ranks that a cast of `M` was not sent to so far. They are counted and logged at its end, also where whoever casts lets
+/// go of it before (R3).
+pub(super) struct SoFar<'a, M: Message> {
+    ranks: Vec<(Rank, RankError)>,
+    from: &'a Deputy,
+    of: PhantomData<fn(M)>,
+}
+
+impl<'a, M: Message> SoFar<'a, M> {
+    pub(super) const fn new(ranks: Vec<(Rank, RankError)>, from: &'a Deputy) -> Self {
+        Self { ranks, from, of: PhantomData }
+    }
+
+    pub(super) fn extend(&mut self, more: impl IntoIterator<Item = (Rank, RankError)>) {
+        self.ranks.extend(more);
+    }
+
+    /// There are no others.
+    pub(super) fn all(mut self) -> NotSent {
+        self.take()
+    }
+
+    fn take(&mut self) -> NotSent {
+        NotSent::told::<M>(mem::take(&mut self.ranks), self.from)
+    }
+}
+
+impl<M: Message> Drop for SoFar<'_, M> {
+    fn drop(&mut self) {
+        // Nobody looks at it any more.
+        _ = self.take().is_empty();
     }
 }
 

@@ -1,10 +1,12 @@
 //! unsent: casts of which the sender knows at once that they cannot be delivered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actor_mesh::{ActorMeshRef, NotSent, OneError, RankError};
 use async_trait::async_trait;
 use controller::Config;
+use futures_util::FutureExt;
 use mesh_core::{Lane, Message, Transport, WhyUndelivered};
 use mesh_runtime::{Actor, Context, Failure, Handler, LocalTransport, Undelivered};
 use mesh_shape::{Rank, RankSet};
@@ -13,7 +15,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::support::{Crate, Heard, Say, Tool, World, all, soon};
+use crate::support::{Crate, Hang, Heard, Say, Tool, World, all, soon};
 
 /// What of the user's may be sent at most.
 const MOST_BYTES: usize = 1_000;
@@ -177,6 +179,25 @@ fn who_can_be_sent_its_message_is_sent_it() {
         assert_eq!((rank, is_too_large(&why)), (Rank::new(0), true));
         assert_eq!(counted(snapshotter), [2, 0]);
         assert_eq!(all(&soon(tools.call(proc, Heard)).await), [[1], [1]]);
+    });
+}
+
+/// R3: also of a cast that is let go of while it waits for others.
+#[test]
+fn who_was_not_sent_what_nobody_waits_for_is_counted() {
+    run(async |snapshotter| {
+        let world = narrow("procs=2").await;
+        let (tools, proc) = (world.tools().await, &world.proc);
+        let first = tools.slice("procs", 0..1).expect("there is one");
+        soon(first.cast(proc, Hang)).await.complete().expect("it is sent");
+        let within = Duration::from_millis(50);
+        while first.cast(proc, Say(1)).within(within).await.is_empty() {}
+        counted(snapshotter);
+        let sizes = [1, 2 * MOST_BYTES];
+        let mut waits = tools.scatter(proc, |point| Crate(vec![7; sizes[point.rank().index()]]));
+        assert!((&mut waits).now_or_never().is_none(), "there is no room");
+        drop(waits);
+        assert_eq!(counted(snapshotter), [1, 0]);
     });
 }
 

@@ -44,12 +44,17 @@ pub enum RankError {
         /// How long the reduction was given.
         within: Duration,
     },
-    /// Down a tree a cast goes to all or to nobody, and these had no room for it before its deadline. Nothing was sent.
-    #[error("not sent within {within:?}: there is no room at ranks {ranks}")]
+    /// The deadline has passed while it waited for room, or behind what the same sender has cast before. Nothing was sent:
+    /// down a tree to no rank, since there a cast or a call goes to all or to nobody; directly, to this rank.
+    #[error("not sent within {within:?}: {} have not taken what was cast before", room_at(ranks))]
     NoRoom {
-        /// Those that have not taken what was sent to them before, in the ranks of the mesh or slice that was cast to.
+        /// Those that have not taken what was cast to them before, for all that is known here, in the ranks of the mesh or
+        /// slice that was sent to. Down a tree it is known by word that comes up it: while a process on the way that passes
+        /// casts on is suspended, or cut off, and is not given up, these are all ranks below it, and not its own alone,
+        /// though the others may be healthy. None if it waited behind casts of its sender for ranks that are not of that
+        /// mesh or slice.
         ranks: RankSet,
-        /// How long the cast was given.
+        /// How long the cast, or the call, was given.
         within: Duration,
     },
     /// As much of this sender as may wait down a tree waits for room already (`mesh_cast::Limits::waiting`). Nothing was sent: send
@@ -124,11 +129,9 @@ impl RankError {
             NotCast::TooManyTogether { ranks } => {
                 Some(Self::TooManyWaitTogether { ranks: here(ranks) })
             }
-            NotCast::Late { ranks } => Some(match here(ranks) {
-                // It waited behind another of the same sender, for ranks that are not among these.
-                ranks if ranks.is_empty() => Self::Deadline { within },
-                ranks => Self::NoRoom { ranks, within },
-            }),
+            // The caster has not come to look at it.
+            NotCast::Late { ranks } if ranks.is_empty() => Some(Self::Deadline { within }),
+            NotCast::Late { ranks } => Some(Self::NoRoom { ranks: here(ranks), within }),
             _ => None,
         }
     }
@@ -216,6 +219,22 @@ pub(crate) enum Certainty {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// R1: what waited behind a cast to others of the mesh was not sent either, and does not say that there was no answer.
+    #[test]
+    fn what_has_found_no_room_says_which_ranks_have_none() {
+        let all = Region::all(mesh_shape::Extent::new([("r", 8)]).unwrap());
+        let half = all.slice("r", ..4).unwrap();
+        let within = Duration::from_secs(1);
+        let of = |ranks| RankError::of_cast(&NotCast::Late { ranks }, &half, within);
+        let no_room = |ranks| Some(RankError::NoRoom { ranks, within });
+        assert_eq!(of((2..6).into()), no_room((2..4).into()));
+        assert_eq!(of((5..6).into()), no_room(RankSet::new()));
+        assert_eq!(of(RankSet::new()), Some(RankError::Deadline { within }));
+        let text = |ranks| RankError::NoRoom { ranks, within }.to_string();
+        let told = "not sent within 1s: ranks 2..4 have not taken what was cast before";
+        assert_eq!(text((2..4).into()), told);
+    }
 
     #[test]
     fn too_many_that_wait_for_ranks_of_no_slice_say_so() {

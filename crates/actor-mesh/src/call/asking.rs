@@ -88,7 +88,7 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         M: Message<Reply = R> + Clone + Serialize + DeserializeOwned + Sync,
         R: Serialize,
     {
-        let deadline = deadline_after(within);
+        let until @ (_, deadline) = (within, deadline_after(within));
         let late = match (kind, &target.caster) {
             (Kind::Reduce(_), Some(_)) => RankError::Withheld { within },
             _ => RankError::Deadline { within },
@@ -124,9 +124,9 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
                 gathering.expect(found.iter().map(|it| (it.rank, (it.base, it.seated.life))));
                 match &target.caster {
                     Some(caster) => {
-                        down::call(&target, caster, &known, (kind, content.messages), within)
+                        down::call(&target, caster, &known, (kind, content.messages), until)
                     }
-                    None => directly(&target, (&roster, &found), content, (wakes, deadline)).await,
+                    None => directly(&target, (&roster, &found), content, wakes, until).await,
                 }
             }
         };
@@ -258,7 +258,8 @@ async fn directly<M>(
     target: &Arc<Target>,
     (roster, found): (&Arc<Roster>, &[Found<'_>]),
     content: Content<M>,
-    (wakes, deadline): (Wakes, Instant),
+    wakes: Wakes,
+    (within, deadline): (Duration, Instant),
 ) -> AllSaid<M::Reply>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
@@ -275,8 +276,9 @@ where
     for (place, (to, way)) in (0..).zip(found.iter().zip(ways)) {
         if let Some(unsent) = letters.call((to.rank, way), answers.reply_to(place)) {
             let turn = target.view.lines.turn(target.pair(Some(to.seated)));
-            let opening = Opening::new(*to, way, seats.as_ref());
-            legs.push(leg(Arc::clone(target), turn, opening, unsent));
+            let (rank, opening) = (to.rank, Opening::new(*to, way, seats.as_ref()));
+            let leg = leg(Arc::clone(target), (turn, deadline), opening, unsent);
+            legs.push(async move { leg.await.map_or(Some(rank), |()| None) });
         }
         if pauses.is_due() {
             turn_of_others().await;
@@ -284,20 +286,31 @@ where
     }
     let mut legs = legs;
     let said = stream::poll_fn(move |cx| {
-        while let Poll::Ready(Some(())) = legs.poll_next_unpin(cx) {}
+        while let Poll::Ready(Some(unsent)) = legs.poll_next_unpin(cx) {
+            if let Some(rank) = unsent {
+                let ranks = RankSet::from_ranks([rank]);
+                return Poll::Ready(Some(Said::NotSent(rank, RankError::NoRoom { ranks, within })));
+            }
+        }
         answers.poll(cx.waker()).map(|some| some.map(Said::Several))
     });
     said.boxed()
 }
 
-/// Calls a rank by a session, when it is its turn.
-async fn leg<M>(target: Arc<Target>, turn: Option<Turn>, to: Opening, (letter, reply): Unsent<M>)
+/// Calls a rank by a session, when it is its turn; `None` if the deadline comes before: then nothing was sent.
+async fn leg<M>(
+    target: Arc<Target>,
+    (turn, deadline): (Option<Turn>, Instant),
+    to: Opening,
+    (letter, reply): Unsent<M>,
+) -> Option<()>
 where
     M: Message<Reply: Serialize + DeserializeOwned> + Clone + Serialize + DeserializeOwned + Sync,
 {
     if let Some(turn) = turn {
-        turn.await;
+        timeout_at(deadline, turn).await.ok()?;
     }
     target.open(&to).await;
     reply.settle(letter.call(&target.from, PortRef::of(to.actor)).await);
+    Some(())
 }

@@ -65,13 +65,14 @@ pub(super) async fn cast<M: Message + Serialize>(
     }
 }
 
-/// Calls every rank that is there. What they say comes as it is known.
+/// Calls every rank that is there. What they say comes as it is known; and of those for whom there was no room before the
+/// deadline, that they were not called.
 pub(super) fn call<M>(
     target: &Arc<Target>,
     caster: &Arc<CasterRef>,
     known: &Known,
     (kind, content): (Kind, Messages<M>),
-    within: Duration,
+    (within, deadline): (Duration, Instant),
 ) -> AllSaid<M::Reply>
 where
     M: Message<Reply: DeserializeOwned + Send> + Serialize,
@@ -83,11 +84,19 @@ where
     };
     let caster = Arc::clone(caster);
     // One after the other, each when there is room for it.
-    let sent = stream::iter(casts).then(move |cast| {
+    let sent = stream::unfold((casts.into_iter(), None), move |(mut casts, late)| {
         let caster = Arc::clone(&caster);
         async move {
+            let cast = casts.next()?;
             let range = cast.range.clone();
-            (range, caster.cast(cast).await)
+            let sent = match &late {
+                None => caster.cast_until(cast, deadline).await,
+                // Then there is none for those after it either.
+                Some(late) => Err(NotCast::clone(late)),
+            };
+            let is_late = |error: &&NotCast| matches!(error, NotCast::Late { .. });
+            let late = sent.as_ref().err().filter(is_late).cloned();
+            Some(((range, sent), (casts, late)))
         }
     });
     let target = Arc::clone(target);

@@ -103,6 +103,34 @@ async fn a_cast_ends_with_its_deadline() {
     assert_eq!(*not_sent, Overlay::from_range(late.0, late.1));
 }
 
+/// R1: a call that waits behind casts of its sender until its deadline says that there was no room, and was not sent.
+#[tokio::test]
+async fn a_call_that_finds_no_room_behind_casts_says_that() {
+    let (world, tools) = tools(4).await;
+    let first = tools.slice("procs", 0..1).expect("there is one");
+    soon(first.cast(&world.proc, Hang)).await.complete().expect("it is sent");
+    let (within, mut n_sent) = (Duration::from_millis(50), 0);
+    while tools.cast(&world.proc, Add(1)).within(within).await.is_empty() {
+        n_sent += 1;
+    }
+    let mut waits = tools.cast(&world.proc, Add(1)).within(crate::support::SOON);
+    assert!((&mut waits).now_or_never().is_none(), "there is no room");
+    let answers = soon(tools.call(&world.proc, Add(1_000)).within(within)).await;
+    let no_room = Err(RankError::NoRoom { ranks: (0..1).into(), within });
+    let is_tree = crate::FAN_OUT < 4;
+    for (rank, answer) in answers.iter().enumerate() {
+        let is_right = if rank == 0 || is_tree { *answer == no_room } else { answer.is_ok() };
+        assert!(is_right, "rank {rank}: {answer:?}");
+    }
+    world.procs.crash(Rank::new(0));
+    _ = soon(waits).await.complete().is_ok();
+    let rest = tools.slice("procs", 1..).expect("there are three");
+    let sums = all(&soon(rest.call(&world.proc, Add(0))).await);
+    // Directly it was sent to them, and so was the cast before that found no room at the first.
+    let more = if is_tree { 1 } else { 1_002 };
+    assert_eq!(sums, [10, 20, 30].map(|number| number + n_sent + more));
+}
+
 /// R2: to each its own, in order with what is cast to all; in the order of the slice.
 #[tokio::test]
 async fn each_rank_is_sent_its_own_message_in_order() {

@@ -96,7 +96,8 @@ pub enum NotCast {
     #[error("there was no room for it in time: ranks {ranks} have not taken what was sent before")]
     Late {
         /// The ranks, of the mesh as it was created, that had no room for it, or for what the same sender has cast
-        /// before.
+        /// before: they have not taken what was cast to them, for all that the caster is told. Of those below a process that
+        /// does not pass on what it was sent, as one that is suspended, it is told nothing: so they are among them.
         ranks: RankSet,
     },
     /// As many casts of its sender wait for room as may ([`Limits::waiting`](crate::Limits::waiting)): cast less, or wait

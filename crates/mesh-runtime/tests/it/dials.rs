@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use mesh_core::{Addr, DialError, Doors, Lane};
 use mesh_runtime::{LocalTransport, Network, Proc};
 use mesh_testkit::{Gate, Gated};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Takes its time to open a session, and counts them.
 #[derive(Default)]
@@ -18,7 +18,7 @@ struct Slow(AtomicUsize);
 impl Gate for Slow {
     async fn dial(&self, _: &Addr, _: Lane) -> Result<(), DialError> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
         Ok(())
     }
 }
@@ -51,6 +51,27 @@ async fn a_dial_that_nobody_waits_for_is_waited_for_by_the_next() {
     assert!(dropped.is_err(), "it takes longer");
     assert_eq!(here.dial(peer, &doors).await, Ok(()));
     assert_eq!(slow.0.load(Ordering::Relaxed), 2, "once for each lane");
+}
+
+/// R1: whoever waits for a session knows whether one may well come.
+#[tokio::test(start_paused = true)]
+async fn a_session_may_come_while_it_is_dialled_and_for_a_while_after_it_was_lost() {
+    let (here, there, doors, _) = two().await;
+    let peer = there.proc().peer();
+    assert!(!here.may_meet(peer), "nobody dials it");
+    let meanwhile = async {
+        sleep(Duration::from_millis(100)).await;
+        here.may_meet(peer)
+    };
+    let dialled = tokio::join!(here.dial(peer, &doors), meanwhile);
+    assert_eq!(dialled, (Ok(()), true));
+    there.leave();
+    let mut may_meet = Vec::new();
+    for _ in 0..2 {
+        sleep(Duration::from_secs(4)).await;
+        may_meet.push(here.may_meet(peer));
+    }
+    assert_eq!(may_meet, [true, false]);
 }
 
 /// Who has left is gone, however long somebody keeps a hand on its process or its transport.

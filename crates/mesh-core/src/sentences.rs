@@ -32,12 +32,12 @@
 //! | code | what holds |
 //! |---|---|
 //! | N1 | The owner is told each failure exactly once, and nothing of a clean stop. |
-//! | N2 | A subscriber that keeps up is told each end exactly once, clean ones too. |
+//! | N2 | A subscriber is told each end exactly once, clean ones too. |
 //! | N3 | While anybody lives a subscriber is told something in each period, and be it that nothing happened. |
 //! | N4 | With the last end a subscriber is told that all have ended, and then nothing. |
 //! | N5 | Who subscribes is first told all that is, with a number from which all that follows is counted. |
 //! | N6 | Who subscribes to a part is told what happens there, and what concerns the mesh as one. |
-//! | N7 | A subscriber that has gone is let go of; a slow one costs bounded memory: it is told that it has lagged and what each rank is by then, its end too. How lives ended that others have followed it is not told, but that they did. |
+//! | N7 | A subscriber that has gone is let go of; a slow one costs bounded memory, is told that it has lagged and what each rank is by then, and loses no rank's end; of lives that others have followed it sees that they ended. |
 //! | N8 | Each failure names its mesh, ranks, coordinates, cause, and who reports it. |
 //! | N9 | Nothing invents the failure of a healthy rank: no lost question, no slow link, no step of a clock. |
 //! | N10 | Who hears nothing for three periods is told that the controller is lost; no rank is marked, and its next word ends it. |

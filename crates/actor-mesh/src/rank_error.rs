@@ -21,7 +21,8 @@ pub enum RankError {
     /// It is not there, or not yet again. Nothing was sent.
     #[error("the rank is {0}: wait until it runs")]
     NotRunning(Status),
-    /// The deadline has passed. The message may have been handled, or may still be.
+    /// The deadline has passed. The message may have been handled, or may still be; one that was cast was not sent to this
+    /// rank.
     #[error("no answer within {within:?}")]
     Deadline {
         /// How long the call was given.
@@ -44,8 +45,8 @@ pub enum RankError {
         /// How long the reduction was given.
         within: Duration,
     },
-    /// The deadline has passed while it waited for room, or behind what the same sender has cast before. Nothing was sent:
-    /// down a tree to no rank, since there a cast or a call goes to all or to nobody; directly, to this rank.
+    /// The deadline has passed while it waited for room down a tree, where a cast or a call goes to all or to nobody, or, of
+    /// a call, directly behind what the same sender has cast to the rank before. Nothing was sent.
     #[error("not sent within {within:?}: {} have not taken what was cast before", room_at(ranks))]
     NoRoom {
         /// Those that have not taken what was cast to them before, for all that is known here, in the ranks of the mesh or

@@ -52,6 +52,13 @@ impl Ways {
         self.to(self.keeper)
     }
 
+    /// Whether there is no way to it, and none may be there in a moment.
+    pub(crate) fn is_apart(&self) -> bool {
+        let peer = self.keeper.peer();
+        let may_meet = || Network::of(&self.proc).is_some_and(|network| network.may_meet(peer));
+        matches!(self.to_keeper(), WayTo::Missing) && !may_meet()
+    }
+
     /// A process has another session than is known of it.
     pub(crate) fn met_again(&self) {
         self.has_met_again.store(true, Ordering::Relaxed);

@@ -32,7 +32,7 @@
 //! | code | what holds |
 //! |---|---|
 //! | N1 | The owner is told each failure exactly once, and nothing of a clean stop. |
-//! | N2 | A subscriber is told each end exactly once, clean ones too. |
+//! | N2 | A subscriber is told each end exactly once, clean ones too; of one that lags see N7. |
 //! | N3 | While anybody lives a subscriber is told something in each period, and be it that nothing happened. |
 //! | N4 | With the last end a subscriber is told that all have ended, and then nothing. |
 //! | N5 | Who subscribes is first told all that is, with a number from which all that follows is counted. |

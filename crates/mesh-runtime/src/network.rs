@@ -128,6 +128,7 @@ impl Network {
 
     /// Ends the sessions with one life of a peer: it is known to be dead. Whoever waits for it is told now.
     pub fn hang_up(&self, peer: PeerId) {
+        self.proc.remote().part_for_good(peer);
         for session in self.proc.remote().routes.sessions_with(peer) {
             session.close();
         }

@@ -113,7 +113,14 @@ impl Remote {
             let turn = self.dialling.get(&(peer, lane));
             turn.is_some_and(|turn| Arc::strong_count(&turn) > 1)
         };
-        [Lane::Control, Lane::Data].into_iter().any(is_dialled) || self.parted.is_recent(peer)
+        !self.routes.has_left()
+            && ([Lane::Control, Lane::Data].into_iter().any(is_dialled)
+                || self.parted.is_recent(peer))
+    }
+
+    /// The life of a peer is known to be over: there will be no session with it.
+    pub(crate) fn part_for_good(&self, peer: PeerId) {
+        self.parted.note_for_good(peer);
     }
 
     /// A session has ended. Calls that were given past it get no answer; nor do those that wait for the peer otherwise,

@@ -25,6 +25,9 @@ use super::{Found, Opening, Target, deadline_after, down};
 use crate::rank_error::RankError;
 use crate::view::{Called, Known, Roster, Table, Turn, Way};
 
+/// What timers tell apart.
+const TICK: Duration = Duration::from_millis(1);
+
 /// What comes from the ranks.
 pub(super) enum Said<R> {
     /// What one of them says, once.
@@ -88,7 +91,9 @@ impl<R: DeserializeOwned + Send + 'static> Asking<R> {
         M: Message<Reply = R> + Clone + Serialize + DeserializeOwned + Sync,
         R: Serialize,
     {
-        let until @ (_, deadline) = (within, deadline_after(within));
+        let deadline = deadline_after(within);
+        // Sooner: whoever is told that there was no room is told that, and not that it is late.
+        let until = (within, deadline.checked_sub(TICK).unwrap_or(deadline));
         let late = match (kind, &target.caster) {
             (Kind::Reduce(_), Some(_)) => RankError::Withheld { within },
             _ => RankError::Deadline { within },

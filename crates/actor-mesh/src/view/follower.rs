@@ -8,7 +8,7 @@ use mesh_core::{
     Incarnation, Interest, MeshEvent, MeshId, News, PortRef, Refusal, Status, Subscribe, Trouble,
     WhyUndelivered,
 };
-use mesh_runtime::{CallError, Network, Port, Proc};
+use mesh_runtime::{CallError, Port, Proc};
 use mesh_shape::ValueMesh;
 use supervise::{Clock, MeshEvents};
 use tokio::sync::watch;
@@ -54,6 +54,7 @@ impl Follower {
             let followed = self.follow().await;
             if !matches!(followed, Followed::NoWay) {
                 apart = None;
+                self.meets();
             }
             match followed {
                 Followed::ToTheEnd => return,
@@ -196,15 +197,21 @@ impl Follower {
         });
     }
 
-    /// Tells that there is no way to the controller, where there has been none since then, and none may be there in a
-    /// moment: who waits for the first word of the mesh need not. Where something is known nobody does.
+    /// Tells that there is no way to the controller, where there has been none since then: who waits for the first word of
+    /// the mesh need not, unless there may be one in a moment. Where something is known nobody does.
     fn no_way(&self, since: Instant) {
-        let peer = self.homes.controller.actor().peer();
-        let may_meet = Network::of(&self.proc).is_some_and(|network| network.may_meet(peer));
-        let is_away = !may_meet && since.elapsed() >= MET_WITHIN;
+        let is_away = since.elapsed() >= MET_WITHIN;
         self.tell.send_if_modified(|table| {
             table.is_away = is_away;
             is_away && table.known.is_none()
+        });
+    }
+
+    /// There is a way to the controller, or was a moment ago. Nobody waits for that word.
+    fn meets(&self) {
+        self.tell.send_if_modified(|table| {
+            table.is_away = false;
+            false
         });
     }
 

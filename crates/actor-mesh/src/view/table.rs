@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::{MeshEvent, Refusal};
-use mesh_runtime::WayTo;
 use tokio::sync::watch;
 
 use super::{Known, View};
@@ -61,8 +60,8 @@ impl View {
         }
     }
 
-    /// Whether the controller cannot be asked. Where there is a way by now it is about to be.
+    /// Whether the controller cannot be asked. Where there is a way by now, or may be in a moment, it is about to be.
     fn is_out_of_reach(&self, table: &Table) -> bool {
-        table.is_away && matches!(self.ways.to_keeper(), WayTo::Missing)
+        table.is_away && self.ways.is_apart()
     }
 }

@@ -102,6 +102,10 @@ async fn a_session_that_is_being_opened_is_waited_for() {
         let (mesh, proc) = (world.tools().await, Proc::local().expect("there is a runtime"));
         let slow = Gated::new(Arc::new(board.another()), Arc::new(Slow(time)));
         let network = Network::new(proc.clone(), Arc::new(slow), 0);
+        // Also if there was none for long enough to be told so.
+        let answers = sent(mesh.mesh_ref()).call(&proc, Add(0)).await;
+        let none = Err(RankError::NoController(NoController::NoSession));
+        assert!(answers.iter().all(|it| *it == none), "{answers:?}");
         let peer = world.proc.peer();
         drop(tokio::spawn(async move { network.dial(peer, &doors).await.is_ok() }));
         sleep(Duration::from_millis(10)).await;

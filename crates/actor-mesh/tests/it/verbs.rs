@@ -104,7 +104,7 @@ async fn a_cast_ends_with_its_deadline() {
 }
 
 /// R1: a call that waits behind casts of its sender until its deadline says that there was no room, and was not sent.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_that_finds_no_room_behind_casts_says_that() {
     let (world, tools) = tools(4).await;
     let first = tools.slice("procs", 0..1).expect("there is one");

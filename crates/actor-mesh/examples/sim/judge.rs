@@ -227,7 +227,9 @@ impl<'a> Case<'a> {
             let may_fail_unborn = self.plan.restarts || after.homeless.contains(&rank);
             let n_most = if may_fail_unborn { n_failed + n_crashes } else { n_failed };
             let n_held_back = usize::from(after.held_back.contains(&rank));
-            let is_unseen = |life: &&&Life| life.has_failed && self.ledger.is_unseen(life);
+            let is_unseen = |life: &&&Life| {
+                life.has_failed && (self.ledger.is_unseen(life) || self.ledger.is_unheard(life))
+            };
             let n_untold = n_held_back + self.lives[rank].iter().filter(is_unseen).count();
             if n_told + n_untold < n_failed && self.ledger.died_at.is_none() {
                 wrong.push(format!("N1: rank {rank} failed {n_failed} times, {n_told} are told"));

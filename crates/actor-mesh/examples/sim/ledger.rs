@@ -26,6 +26,9 @@ pub(crate) const OF_CHOSEN: usize = 500_000;
 /// Senders from here on are lives of ranks, by their numbers.
 pub(crate) const OF_LIVES: usize = 1_000_000;
 
+/// How long word is on its way, or what has not been lost yet is said again.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 pub(crate) struct Ledger {
     begun: Option<Instant>,
@@ -38,6 +41,8 @@ pub(crate) struct Ledger {
     pub(crate) crashed: Vec<usize>,
     /// Which processes were suspended, from when to when; in order.
     pauses: Vec<(usize, Duration, Duration)>,
+    /// Ranks that nothing was heard of where the owner is, from when to when.
+    silenced: Vec<(Range<usize>, Duration, Duration)>,
     /// Hosts that were killed: when, and the ranks that lived there.
     pub(crate) hosts_crashed: Vec<(Duration, Vec<usize>)>,
     /// When the process of the owner has died.
@@ -204,6 +209,27 @@ impl Ledger {
             && !ran
             && !is_next
             && !all.ends.iter().any(|((rank, _), end)| is_then(*rank, end.at))
+    }
+
+    /// Its process was cut off as it failed, and had ended well before anything was heard of it again: so of the failure
+    /// nobody can know, and the end of the process is told (N1).
+    pub(crate) fn is_unheard(&self, life: &Life) -> bool {
+        let (Some(ended), Some(all)) = (life.ended, self.watchers.get("all")) else { return false };
+        let is_silenced = |told: Duration| {
+            let mut own = self.silenced.iter().filter(|(ranks, ..)| ranks.contains(&life.rank));
+            own.any(|(_, from, to)| {
+                *from <= ended + ON_ITS_WAY && (ended..=*to + ON_ITS_WAY).contains(&told)
+            })
+        };
+        let own = all.ends.iter().filter(|((rank, _), _)| *rank == life.rank);
+        let mut stopped = own.filter(|(_, end)| end.status == Status::Stopped);
+        self.ended_well.contains(&life.rank) && stopped.any(|(_, end)| is_silenced(end.at))
+    }
+
+    /// What processes of these ranks say is not heard where the owner is, for so long.
+    pub(crate) fn silences(&mut self, ranks: Range<usize>, lasting: Duration) {
+        let now = self.now();
+        self.silenced.push((ranks, now, now + lasting));
     }
 
     /// A life is about to fail, as it was told to.

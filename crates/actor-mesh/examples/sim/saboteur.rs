@@ -104,6 +104,9 @@ impl<S: Scene> Saboteur<'_, S> {
     /// Cuts every way between a host and who is elsewhere.
     fn cut_off(&self, host: usize, way: Way, lasting: Duration) {
         let inside = self.plan.ranks_of(host);
+        if way != Way::In {
+            ledger::with(|it| it.silences(inside.clone(), lasting));
+        }
         for rank in inside.clone() {
             let outside = (0..=self.plan.size).filter(|it| *it == 0 || !inside.contains(&(it - 1)));
             for other in outside {

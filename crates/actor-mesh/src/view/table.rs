@@ -20,8 +20,8 @@ pub(crate) struct Table {
     pub(crate) refusal: Option<Refusal>,
     /// What is told of its silence, for as long as that lasts (N10).
     pub(crate) silence: Option<MeshEvent>,
-    /// When it was tried last to ask the controller there was no way to it, as there had been none for a while, and none
-    /// was about to be opened.
+    /// When it was tried last to ask the controller there was no way to it, as there had been none for a while. Whether one
+    /// is about to be opened is asked when it matters.
     pub(crate) is_away: bool,
 }
 

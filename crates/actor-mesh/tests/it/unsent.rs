@@ -54,8 +54,8 @@ impl Handler<Unnamed> for Tool {
     }
 }
 
-/// Casts what cannot be sent, and says what comes back.
-struct Teller(mpsc::UnboundedSender<Undelivered>);
+/// Casts what it is told to, and says what comes back.
+pub(crate) struct Teller(mpsc::UnboundedSender<Undelivered>);
 
 struct CastInVain(ActorMeshRef<Tool>);
 

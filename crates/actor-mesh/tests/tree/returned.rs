@@ -4,38 +4,18 @@ use std::time::Duration;
 
 use actor_mesh::ActorMeshRef;
 use mesh_core::{Message, WhyUndelivered};
-use mesh_runtime::{Actor, Context, Failure, Handler, Undelivered};
+use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::Rank;
 use tokio::sync::mpsc;
 
 use crate::support::{Add, Began, HangBefore, Tool, all, begun, soon, world};
-
-/// Casts what it is told to, and says what comes back.
-struct Teller(mpsc::UnboundedSender<Undelivered>);
+use crate::unsent::Teller;
 
 struct CastAdd(ActorMeshRef<Tool>);
 
 impl Message for CastAdd {
     const NAME: &'static str = "test.CastAdd";
     type Reply = usize;
-}
-
-impl Actor for Teller {
-    const NAME: &'static str = "teller";
-    type Params = mpsc::UnboundedSender<Undelivered>;
-
-    async fn start(back: Self::Params, _: &mut Context<Self>) -> Result<Self, Failure> {
-        Ok(Self(back))
-    }
-
-    async fn on_undelivered(
-        &mut self,
-        undelivered: Undelivered,
-        _: &mut Context<Self>,
-    ) -> Result<(), Failure> {
-        self.0.send(undelivered).expect("the test listens");
-        Ok(())
-    }
 }
 
 impl Handler<CastAdd> for Teller {

@@ -248,6 +248,12 @@ async fn send_to_parked(link: &Link, number: u64, capacity: usize) -> (usize, us
     (n_read.map_or(0, |n_read| n_read.expect("it is open")), rest.remaining())
 }
 
+/// An envelope arrives, and is handed over at once.
+fn receive(link: &Link, (number, seq): (u64, u8), go: &mpsc::Sender<()>) {
+    go.send(()).unwrap();
+    assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
+}
+
 fn is_woken(link: &Link) -> bool {
     let wait = std::pin::pin!(link.to_write());
     wait.poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -290,10 +296,7 @@ async fn the_writer_of_an_old_connection_is_dropped() {
 fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
     let (link, _ear, _begun, go) = link();
     let number = link.connected(ACK, ACK).unwrap();
-    let receive = |seq| {
-        go.send(()).unwrap();
-        assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
-    };
+    let receive = |seq| receive(&link, (number, seq), &go);
     receive(0);
     assert!(link.tell_of_arrivals(Asked::First), "it may be told with an answer");
     assert!(!is_woken(&link));
@@ -323,10 +326,7 @@ fn what_has_arrived_is_acknowledged_together_with_what_is_sent() {
 async fn what_came_after_the_peer_was_told_of_others_waits_anew() {
     let (link, _ear, _begun, go) = link();
     let number = link.connected(ACK, ACK).unwrap();
-    let receive = |seq| {
-        go.send(()).unwrap();
-        assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
-    };
+    let receive = |seq| receive(&link, (number, seq), &go);
     receive(0);
     let waits = link.next_write(number, false);
     assert!(matches!(waits, Write::Wait { ack_within: Some(_) }));
@@ -344,8 +344,7 @@ async fn what_came_after_the_peer_was_told_of_others_waits_anew() {
 fn no_timer_is_set_for_an_acknowledgement_that_an_answer_takes_along() {
     let (link, _ear, _begun, go) = link();
     let number = link.connected(ACK, ACK).unwrap();
-    go.send(()).unwrap();
-    assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(0)]), Ok(true));
+    receive(&link, (number, 0), &go);
     assert!(link.tell_of_arrivals(Asked::First));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(link.poll_send(&mut cx, &mut call()).is_ready() && is_woken(&link));
@@ -360,8 +359,7 @@ fn many_envelopes_are_acknowledged_without_waiting() {
     let (link, _ear, _begun, go) = link();
     let number = link.connected(ACK, ACK).unwrap();
     for seq in 0..40 {
-        go.send(()).unwrap();
-        assert_eq!(link.receive((number, Side::Dialled), &mut vec![data(seq)]), Ok(true));
+        receive(&link, (number, seq), &go);
     }
     assert!(matches!(link.next_write(number, false), Write::Chunks(_)));
 }

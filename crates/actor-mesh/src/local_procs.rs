@@ -17,7 +17,7 @@ use supervise::{
     AskError, ControllerRef, Desk, Life, Local, LocalRanks, Owner, RankOrder, Setup, Supervision,
     supervise,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::proc_agent::ProcAgent;
@@ -233,36 +233,12 @@ impl LocalProcs {
 impl Town {
     /// One life of the process of one rank.
     async fn live(self: Arc<Self>, mut life: Life<Local>) -> Status {
-        let (Some(label), Some(watchdog)) = (self.label.get(), self.watchdog.upgrade()) else {
-            return Status::NotExist;
-        };
         let (rank, incarnation) = (life.rank(), life.incarnation());
-        let peer = PeerId::of_rank(label.id(), rank, incarnation);
-        let (tell, mut unhandled) = mpsc::channel::<ChildFailure>(1);
-        let user = self.owner.proc().on(Plane::User);
-        let config = ProcConfig {
-            id: peer.proc,
-            life: incarnation,
-            control: Some(self.owner.proc().on(Plane::Control).runtime().clone()),
-            call_within: user.call_within(),
-            stalled_handler: None,
-            // One is enough: the first ends the process.
-            on_failure: Box::new(move |it| _ = tell.try_send(it.clone()).is_ok()),
-            seed: self.owner.proc().draw_seed(),
+        // In a box: what is needed to begin is not to take room for as long as it lives.
+        let (running, unhandled) = match Box::pin(self.begin(rank, incarnation)).await {
+            Ok(begun) => begun,
+            Err(status) => return status,
         };
-        let proc = self.owner.proc().start_beside(config, user.runtime().clone(), &watchdog);
-        let running =
-            Running { network: Network::new(proc, (self.transports)(), self.registry.hash()) };
-        let at = Addr::Local { name: format!("{}-{rank}-{incarnation}", label.id()) };
-        let doors = match running.network.listen(&at).await {
-            Ok(doors) => doors,
-            Err(error) => return failed(error),
-        };
-        let agent = ProcAgent::start(running.network.proc(), Arc::clone(&self.registry));
-        if let Err(error) = self.owner.dial(peer, &doors).await {
-            return failed(error);
-        }
-        self.seats().insert(rank, ProcAgent::seat(&agent, Some(doors)));
         let mut crashes = self.crashes.subscribe();
         life.report(Status::Running);
         tokio::select! {
@@ -277,22 +253,69 @@ impl Town {
                 if order == RankOrder::Stop {
                     // A kill that comes meanwhile ends it at once.
                     tokio::select! {
-                        _ = running.network.proc().stop(GRACE) => (),
+                        _ = Box::pin(running.network.proc().stop(GRACE)) => (),
                         _ = life.ordered() => (),
                     }
                 }
                 Status::Stopped
             }
-            Some(failure) = unhandled.recv() => {
+            Ok(failure) = unhandled => {
                 // As a program that nobody's handler saves: it ends (E2).
                 failed(failure.report())
             }
         }
     }
 
+    /// Starts a life of the process of one rank. Who is given with it tells of what no actor of it has handled.
+    ///
+    /// # Errors
+    ///
+    /// What the rank then is.
+    async fn begin(
+        &self,
+        rank: Rank,
+        incarnation: Incarnation,
+    ) -> Result<(Running, oneshot::Receiver<ChildFailure>), Status> {
+        let (Some(label), Some(watchdog)) = (self.label.get(), self.watchdog.upgrade()) else {
+            return Err(Status::NotExist);
+        };
+        let peer = PeerId::of_rank(label.id(), rank, incarnation);
+        let (tell, unhandled) = once();
+        let user = self.owner.proc().on(Plane::User);
+        let config = ProcConfig {
+            id: peer.proc,
+            life: incarnation,
+            control: Some(self.owner.proc().on(Plane::Control).runtime().clone()),
+            call_within: user.call_within(),
+            stalled_handler: None,
+            on_failure: Box::new(tell),
+            seed: self.owner.proc().draw_seed(),
+        };
+        let proc = self.owner.proc().start_beside(config, user.runtime().clone(), &watchdog);
+        let running =
+            Running { network: Network::new(proc, (self.transports)(), self.registry.hash()) };
+        let at = Addr::Local { name: format!("{}-{rank}-{incarnation}", label.id()) };
+        let doors = running.network.listen(&at).await.map_err(failed)?;
+        let agent = ProcAgent::start(running.network.proc(), Arc::clone(&self.registry));
+        self.owner.dial(peer, &doors).await.map_err(failed)?;
+        self.seats().insert(rank, ProcAgent::seat(&agent, Some(doors)));
+        Ok((running, unhandled))
+    }
+
     fn seats(&self) -> MutexGuard<'_, BTreeMap<Rank, ProcSeat>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Hears of one failure. One is enough: the first ends the process.
+fn once() -> (impl Fn(&ChildFailure) + Send + Sync, oneshot::Receiver<ChildFailure>) {
+    let (tell, told) = oneshot::channel();
+    let tell = Mutex::new(Some(tell));
+    let hear = move |failure: &ChildFailure| {
+        let first = tell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.into_iter().for_each(|first| _ = first.send(failure.clone()).is_ok());
+    };
+    (hear, told)
 }
 
 /// Waits until this life of a rank is told to crash.

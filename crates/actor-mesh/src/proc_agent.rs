@@ -64,7 +64,7 @@ pub struct ProcAgent {
     alarm: Option<Alarm>,
     /// What hangs in the process.
     hangs: Arc<Stalls>,
-    milestones: mpsc::UnboundedSender<Lived>,
+    milestones: mpsc::UnboundedSender<Box<Lived>>,
     will_say_again: bool,
 }
 
@@ -204,7 +204,8 @@ impl ProcAgent {
         let milestones = self.milestones.clone();
         let told = move |milestone| {
             // An agent that is gone has ended what it had spawned.
-            _ = milestones.send(Lived { mesh, rank, incarnation, milestone }).is_ok();
+            let lived = Box::new(Lived { mesh, rank, incarnation, milestone });
+            _ = milestones.send(lived).is_ok();
         };
         let kind = (spawn.kind.as_str(), spawn.kind_hash, spawn.name.as_str());
         let spawned = self.registry.spawn(&self.user, kind, &spawn.params, Box::new(told));
@@ -221,11 +222,11 @@ impl Actor for ProcAgent {
         cx: &mut Context<Self>,
     ) -> Result<Self, Failure> {
         // Bound: two of each actor that is held, that it is there and that it has ended.
-        let (milestones, mut lived) = mpsc::unbounded_channel();
+        let (milestones, mut lived) = mpsc::unbounded_channel::<Box<Lived>>();
         let (me, deputy) = (cx.me().clone(), cx.deputy());
         cx.attach(async move {
             while let Some(lived) = lived.recv().await {
-                if me.cast(&deputy, lived).await.is_err() {
+                if me.cast(&deputy, *lived).await.is_err() {
                     break;
                 }
             }

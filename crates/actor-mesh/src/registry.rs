@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use mesh_cast::ReducerId;
@@ -44,6 +45,8 @@ pub struct ActorRegistry {
     types: BTreeMap<&'static str, Type>,
     reducers: BTreeMap<&'static str, (TypeId, ReducerId, Merge)>,
     conflict: Option<RegistryError>,
+    /// All reducers, once a process was to know them.
+    all: OnceLock<Reducers>,
 }
 
 /// Why a program cannot be asked to spawn what it has registered.
@@ -120,7 +123,12 @@ impl ActorRegistry {
     /// Nothing is registered.
     #[must_use]
     pub const fn new() -> Self {
-        Self { types: BTreeMap::new(), reducers: BTreeMap::new(), conflict: None }
+        Self {
+            types: BTreeMap::new(),
+            reducers: BTreeMap::new(),
+            conflict: None,
+            all: OnceLock::new(),
+        }
     }
 
     /// Actors of type `A` can be spawned, from parameters that travel. The same type twice counts once.
@@ -158,6 +166,7 @@ impl ActorRegistry {
         if is_known && name.starts_with(BUILT_IN) {
             return self;
         }
+        self.all.take();
         let (first, ..) = self.reducers.entry(name).or_insert_with(|| (is, id, merge_of::<R, T>()));
         if *first != is || is_known {
             self.conflict = self.conflict.or(Some(RegistryError::SameReducer(name)));
@@ -167,8 +176,8 @@ impl ActorRegistry {
 
     /// Makes all reducers known to a process.
     pub(crate) fn install_reducers(&self, proc: &Proc) {
-        known().for_each(|(id, merge)| Reducers::add(proc, id, merge));
-        self.reducers.values().for_each(|(_, id, merge)| Reducers::add(proc, *id, *merge));
+        let ours = || self.reducers.values().map(|(_, id, merge)| (*id, *merge));
+        self.all.get_or_init(|| known().chain(ours()).collect()).install(proc);
     }
 
     /// The names, in order.

@@ -56,7 +56,8 @@ pub struct Reporter<C: Controlled> {
     ranks: RankSet,
     /// What is said of a rank that is not known.
     unknown: C::Report,
-    newest: BTreeMap<Rank, Newest<C::Report>>,
+    /// In boxes: an agent of thousands of meshes has a rank or two of each, and a map has room for eleven.
+    newest: BTreeMap<Rank, Box<Newest<C::Report>>>,
     unsent: BTreeSet<Rank>,
     /// When all that was taken would have been, if each had waited for [`TOGETHER`](Self::TOGETHER) after the
     /// one before.
@@ -144,7 +145,8 @@ impl<C: Controlled> Reporter<C> {
             None => Generation::FIRST.next(),
         };
         let status = self.kind.status(&report);
-        self.newest.insert(rank, Newest { incarnation, generation, evidence, report });
+        let newest = Newest { incarnation, generation, evidence, report };
+        self.newest.insert(rank, Box::new(newest));
         self.unsent.insert(rank);
         self.waits.note(&RankSet::from_iter([rank]), &status);
         self.waits.take_reached().into_iter().map(Waited::from).collect()

@@ -62,6 +62,7 @@ mod shared;
 mod slots;
 mod stalls;
 mod sync;
+mod table;
 mod task;
 mod undelivered;
 mod watchdog;

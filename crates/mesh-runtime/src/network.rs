@@ -104,7 +104,7 @@ impl Network {
             if remote.routes.is_connected(peer, lane) {
                 continue;
             }
-            let turn = remote.turn_to_dial(peer, lane).await;
+            let turn = remote.dialling.turn((peer, lane)).await;
             if !remote.routes.is_connected(peer, lane) {
                 self.dial_at(door, peer.proc, (plane, turn)).await?;
             }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use dashmap::DashMap;
 use mesh_core::{ActorId, End, Incarnation, Lane, PeerId, Plane, ProcId, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -34,6 +33,7 @@ use crate::sender::{Origin, Sender};
 use crate::shared::{Parent, Shared};
 use crate::slots::Slots;
 use crate::stalls::Stalls;
+use crate::table::{Of, Table};
 use crate::task::ActorTask;
 use crate::undelivered::{Undelivered, log_undelivered};
 use crate::watchdog::Watchdog;
@@ -123,7 +123,7 @@ struct Inner {
     next_number: AtomicU64,
     draws: Draws,
     /// Whoever can be found by an address.
-    listed: DashMap<NonZeroU64, Arc<dyn Endpoint>, foldhash::fast::RandomState>,
+    listed: Table<NonZeroU64, Arc<dyn Endpoint>>,
     /// Whoever can be found by a name.
     registry: Registry,
     kinds: Arc<Kinds>,
@@ -141,7 +141,7 @@ struct Inner {
 }
 
 /// One [`Kind`] for each type of actor.
-type Kinds = DashMap<TypeId, Arc<dyn Any + Send + Sync>, foldhash::fast::RandomState>;
+type Kinds = Table<TypeId, Arc<dyn Any + Send + Sync>>;
 
 /// In the order in which they were spawned.
 type Roots = BTreeMap<NonZeroU64, Arc<dyn Endpoint>>;
@@ -210,7 +210,7 @@ impl Proc {
             let control = config.control.as_ref().unwrap_or(&runtime);
             Arc::new(Watchdog::start(threshold, &runtime, control))
         });
-        Self::start_with(config, runtime, (watchdog, Arc::default()))
+        Self::start_with(config, runtime, (watchdog, Arc::default(), Of::One))
     }
 
     /// The same, of one of many processes that live in one program with this one. What their actors of one type have
@@ -223,14 +223,14 @@ impl Proc {
         runtime: Handle,
         watchdog: &Arc<Watchdog>,
     ) -> Self {
-        let shared = (Some(Arc::clone(watchdog)), Arc::clone(&self.inner.kinds));
+        let shared = (Some(Arc::clone(watchdog)), Arc::clone(&self.inner.kinds), Of::Many);
         Self::start_with(config, runtime, shared)
     }
 
     fn start_with(
         config: ProcConfig,
         runtime: Handle,
-        (watchdog, kinds): (Option<Arc<Watchdog>>, Arc<Kinds>),
+        (watchdog, kinds, of): (Option<Arc<Watchdog>>, Arc<Kinds>, Of),
     ) -> Self {
         panics::install_hook();
         let user = Floor::new(runtime, config.control.as_ref());
@@ -245,13 +245,13 @@ impl Proc {
             watchdog,
             next_number: AtomicU64::new(1),
             draws: Draws::new(config.seed),
-            listed: DashMap::default(),
+            listed: of.table(),
             registry: Registry::default(),
             kinds,
             roots: Mutex::default(),
             root_ended: Notify::new(),
             metrics: ProcMetrics::new(),
-            remote: Remote::default(),
+            remote: Remote::new(of),
             overflow: Overflow::default(),
             watchers: Watchers::default(),
             detour: Detour::default(),

@@ -7,57 +7,53 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use dashmap::DashMap;
-use foldhash::fast::RandomState;
 use mesh_core::{
-    ActorId, Body, CallId, Envelope, Fault, Head, Lane, Message, PeerId, PortId, PortRef, Returned,
+    ActorId, Body, CallId, Envelope, Fault, Head, Message, PeerId, PortId, PortRef, Returned,
     WhyReturned, WhyUndelivered,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::broadcast::Gathers;
 use crate::codec::{self, OutgoingReply};
 use crate::panics::discard;
 use crate::proc::Proc;
+use crate::table::{Of, Table};
 use crate::undelivered::{Undelivered, log_undelivered};
 
+use self::dialling::Dialling;
 use self::parted::Parted;
 use self::returns::Returns;
 use self::routes::{Routes, Sending, Way};
 
 mod casting;
+mod dialling;
 mod parted;
 mod returns;
 mod route;
 mod routes;
 
-/// Most are asked for each message, so the hash is a fast one. It is seeded, and only those who have proved that they
-/// belong to the mesh choose keys.
-type Map<K, V> = DashMap<K, V, RandomState>;
-
 /// What a process knows of others.
-#[derive(Default)]
 pub(crate) struct Remote {
     /// The sessions with each peer, and by which of them messages go.
     pub(crate) routes: Routes,
-    /// Who is being dialled: one after the other.
-    dialling: Map<(PeerId, Lane), Arc<Mutex<()>>>,
+    /// Who is being dialled.
+    pub(crate) dialling: Dialling,
     /// Who was lost, and may be met again.
     parted: Parted,
     pub(crate) next_call: AtomicU64,
     /// Calls of ours that wait for an answer.
-    pending: Map<CallId, Pending>,
+    pending: Table<CallId, Pending>,
     /// Calls of others that are not answered yet: dropped or told when they are withdrawn.
-    serving: Map<(PeerId, CallId), Arc<Withdrawal>>,
+    serving: Table<(PeerId, CallId), Arc<Withdrawal>>,
     /// What of ours waits for peers otherwise.
     pub(crate) gathers: Gathers,
     /// What of theirs was not handled here, and waits for a session with them.
     pub(crate) returns: Returns,
     /// What ports are called, of the messages that were sent away.
-    names: Map<PortId, &'static str>,
+    names: Table<PortId, &'static str>,
     /// The number of the port that was learned last.
     last_name: AtomicU64,
 }
@@ -99,23 +95,24 @@ impl Withdrawal {
 }
 
 impl Remote {
-    /// Waits for one's turn to dial a peer. A listener takes a second session of the same process for the
-    /// successor of the first, which would end with all that is on its way by it.
-    pub(crate) async fn turn_to_dial(&self, peer: PeerId, lane: Lane) -> OwnedMutexGuard<()> {
-        self.dialling.retain(|_, turn| Arc::strong_count(turn) > 1);
-        let turn = Arc::clone(&*self.dialling.entry((peer, lane)).or_default());
-        turn.lock_owned().await
+    pub(crate) fn new(of: Of) -> Self {
+        Self {
+            routes: Routes::new(of),
+            dialling: Dialling::default(),
+            parted: Parted::default(),
+            next_call: AtomicU64::default(),
+            pending: of.table(),
+            serving: of.table(),
+            gathers: Gathers::default(),
+            returns: Returns::default(),
+            names: of.table(),
+            last_name: AtomicU64::default(),
+        }
     }
 
     /// Whether a session with a peer is being opened from here, or one was lost a short while ago.
     pub(crate) fn may_meet(&self, peer: PeerId) -> bool {
-        let is_dialled = |lane| {
-            let turn = self.dialling.get(&(peer, lane));
-            turn.is_some_and(|turn| Arc::strong_count(&turn) > 1)
-        };
-        !self.routes.has_left()
-            && ([Lane::Control, Lane::Data].into_iter().any(is_dialled)
-                || self.parted.is_recent(peer))
+        !self.routes.has_left() && (self.dialling.is_on(peer) || self.parted.is_recent(peer))
     }
 
     /// The life of a peer is known to be over: there will be no session with it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mesh_core::{Fault, WhyUndelivered};
@@ -18,14 +19,21 @@ pub type Merge = fn(&[Bytes]) -> Result<Bytes, MergeError>;
 #[error("replies cannot be merged")]
 pub struct MergeError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// The ways to merge that a process knows.
-#[derive(Default)]
-pub struct Reducers(BTreeMap<ReducerId, Merge>);
+/// Ways to merge. A clone costs nothing: so one of many processes in a program knows them.
+#[derive(Clone, Default)]
+pub struct Reducers(Arc<BTreeMap<ReducerId, Merge>>);
 
 impl Reducers {
     /// Replies of casts that pass `proc` can be merged so. The same one twice counts once.
-    pub fn add(proc: &Proc, id: ReducerId, merge: Merge) {
-        proc.with_slot(|Self(known)| known.insert(id, merge));
+    pub fn install(&self, proc: &Proc) {
+        proc.with_slot(|Self(known)| {
+            if known.is_empty() {
+                known.clone_from(&self.0);
+            } else {
+                let each = self.0.iter().map(|(id, merge)| (*id, *merge));
+                Arc::make_mut(known).extend(each);
+            }
+        });
     }
 
     /// What merges replies, if `proc` knows it.
@@ -56,6 +64,12 @@ pub(super) async fn merge(user: Proc, id: ReducerId, values: Vec<Bytes>) -> Resu
 
 fn failed(message: String) -> Failure {
     Failure::NotMerged(message.into())
+}
+
+impl FromIterator<(ReducerId, Merge)> for Reducers {
+    fn from_iter<I: IntoIterator<Item = (ReducerId, Merge)>>(each: I) -> Self {
+        Self(Arc::new(each.into_iter().collect()))
+    }
 }
 
 impl fmt::Debug for Reducers {

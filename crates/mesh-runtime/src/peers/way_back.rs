@@ -42,11 +42,11 @@ impl fmt::Display for NoWayBack {
 
 /// Who is told.
 #[derive(Default)]
-pub(crate) struct Detour(Mutex<Option<mpsc::UnboundedSender<NoWayBack>>>);
+pub(crate) struct Detour(Mutex<Option<mpsc::UnboundedSender<Box<NoWayBack>>>>);
 
 impl Detour {
     /// A lock that is poisoned is as good as any: nothing that can panic runs under it.
-    fn watcher(&self) -> Option<mpsc::UnboundedSender<NoWayBack>> {
+    fn watcher(&self) -> Option<mpsc::UnboundedSender<Box<NoWayBack>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -55,7 +55,7 @@ impl Proc {
     /// From now on what has no way back goes to `watcher`; whoever was it before gets no more. What waits there was
     /// in the mailboxes of this process before, which have bounds: a watcher takes it out as it comes, and bounds what
     /// it keeps itself.
-    pub fn watch_ways_back(&self, watcher: mpsc::UnboundedSender<NoWayBack>) {
+    pub fn watch_ways_back(&self, watcher: mpsc::UnboundedSender<Box<NoWayBack>>) {
         *self.detour().0.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
     }
 
@@ -108,7 +108,7 @@ impl Proc {
         };
         let back = NoWayBack { to, of, mesh, port, why, bytes };
         let lost = match self.detour().watcher() {
-            Some(watcher) => watcher.send(back).err().map(|unsent| unsent.0),
+            Some(watcher) => watcher.send(Box::new(back)).err().map(|unsent| *unsent.0),
             None => Some(back),
         };
         if let Some(lost) = lost {

@@ -9,8 +9,8 @@ use mesh_core::{Envelope, Head, Lane, Outbound, Payload, PeerId, Returned, WhyRe
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::Map;
 use super::route::{Route, Step, Stretch};
+use crate::table::{Of, Table};
 
 /// Every lane.
 const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
@@ -22,9 +22,8 @@ const FOR_OTHERS: [Lane; 2] = [Lane::Data, Lane::Control];
 pub(crate) type Way = (PeerId, Lane);
 
 /// The ways to all peers.
-#[derive(Default)]
 pub(crate) struct Routes {
-    routes: Map<Way, Route>,
+    routes: Table<Way, Route>,
     /// There is a session more, or less.
     changed: Notify,
     /// The process is gone, as far as others are concerned.
@@ -32,6 +31,11 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
+    pub(crate) fn new(of: Of) -> Self {
+        let (changed, has_left) = (Notify::new(), AtomicBool::new(false));
+        Self { routes: of.table(), changed, has_left }
+    }
+
     /// From now on messages for the peer go this way.
     pub(crate) fn connect(&self, lane: Lane, session: Arc<dyn Outbound>) {
         let peer = session.peer();

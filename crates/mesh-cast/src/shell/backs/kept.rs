@@ -166,9 +166,9 @@ mod tests {
     fn what_waits_for_a_relay_that_ends_is_counted() {
         let waits = |proc: &Proc, _: &Room| {
             let (watcher, unhandled) = mpsc::unbounded_channel();
-            assert!((0..3).all(|_| watcher.send(back(1)).is_ok()));
+            assert!((0..3).all(|_| watcher.send(Box::new(back(1))).is_ok()));
             drop(Unread::new(unhandled, proc));
-            assert!(watcher.send(back(1)).is_err(), "whoever sends it counts it");
+            assert!(watcher.send(Box::new(back(1))).is_err(), "whoever sends it counts it");
         };
         assert_eq!(n_lost(waits), 3);
     }

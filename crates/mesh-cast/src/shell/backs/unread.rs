@@ -10,7 +10,7 @@ use super::kept::{ENDED, Kept, Room};
 /// counted and logged.
 pub(super) struct Unread {
     /// It holds no more than mailboxes did that have ended: what is read from it must find room.
-    unhandled: mpsc::UnboundedReceiver<NoWayBack>,
+    unhandled: mpsc::UnboundedReceiver<Box<NoWayBack>>,
     proc: Proc,
 }
 
@@ -22,14 +22,14 @@ impl Unread {
         Self::new(unhandled, proc)
     }
 
-    pub(super) fn new(unhandled: mpsc::UnboundedReceiver<NoWayBack>, proc: &Proc) -> Self {
+    pub(super) fn new(unhandled: mpsc::UnboundedReceiver<Box<NoWayBack>>, proc: &Proc) -> Self {
         Self { unhandled, proc: proc.clone() }
     }
 
     /// Brings it to whoever passes it on, as far as there is room for it.
     pub(super) async fn read<A: Handler<Unhandled>>(mut self, to: ActorRef<A>, room: Room) {
         while let Some(back) = self.unhandled.recv().await {
-            if let Some(kept) = Kept::new(back, &self.proc, &room) {
+            if let Some(kept) = Kept::new(*back, &self.proc, &room) {
                 // What is not taken is dropped, which is counted.
                 _ = to.cast(&self.proc, Unhandled(kept)).await.is_ok();
             }
@@ -41,7 +41,7 @@ impl Drop for Unread {
     fn drop(&mut self) {
         self.unhandled.close();
         while let Ok(back) = self.unhandled.try_recv() {
-            self.proc.lost_on_the_way_back(&back, ENDED);
+            self.proc.lost_on_the_way_back(&*back, ENDED);
         }
     }
 }

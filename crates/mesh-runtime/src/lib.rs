@@ -62,7 +62,6 @@ mod shared;
 mod slots;
 mod stalls;
 mod sync;
-mod table;
 mod task;
 mod undelivered;
 mod watchdog;

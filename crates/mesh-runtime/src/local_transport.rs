@@ -1,9 +1,7 @@
 //! Sessions between processes that live in one: nothing is serialised.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
@@ -11,6 +9,10 @@ use mesh_core::{
     Addr, Credit, DialError, Envelope, FarEnd, Inbound, Lane, ListenError, Lost, Outbound, PeerId,
     ProcId, Returned, SessionEnd, Transport, WhyReturned,
 };
+
+use self::board::Board;
+
+mod board;
 
 /// Carries envelopes between [`Proc`](crate::Proc)s of one OS process, at addresses `local://name`.
 ///
@@ -21,24 +23,6 @@ pub struct LocalTransport {
     board: Arc<Board>,
     /// Which transport of the board it is.
     number: u64,
-}
-
-/// Where the transports of one program find each other.
-#[derive(Default)]
-struct Board {
-    /// Whether messages are encoded, as between machines.
-    encodes: bool,
-    n_transports: AtomicU64,
-    listeners: Mutex<BTreeMap<(String, Lane), Listener>>,
-    /// To be ended with one of their transports; those that have ended are gone.
-    sessions: Mutex<Vec<Weak<Session>>>,
-    /// Of which there is another one for each session.
-    ends: SessionEnd,
-}
-
-struct Listener {
-    transport: u64,
-    into: Arc<dyn Inbound>,
 }
 
 impl Default for LocalTransport {
@@ -55,7 +39,7 @@ impl LocalTransport {
     /// is to work there.
     #[must_use]
     pub fn encoding() -> Self {
-        Self::on(Arc::new(Board { encodes: true, ..Board::default() }))
+        Self::on(Arc::new(Board::encoding()))
     }
 
     /// One for another process, that reaches this one and every other.
@@ -65,27 +49,13 @@ impl LocalTransport {
     }
 
     fn on(board: Arc<Board>) -> Self {
-        let number = board.n_transports.fetch_add(1, Ordering::Relaxed);
+        let number = board.next_transport();
         Self { board, number }
     }
 
     /// Ends every session of the process, as if it had died.
     pub fn cut(&self, process: ProcId) {
         self.board.end(|session| session.halves().any(|half| half.peer.proc == process));
-    }
-}
-
-impl Board {
-    /// Ends the sessions that are chosen.
-    fn end(&self, is_chosen: impl Fn(&Session) -> bool) {
-        let mut sessions = lock(&self.sessions);
-        let alive = sessions.drain(..).filter_map(|session| session.upgrade());
-        let (chosen, rest): (Vec<_>, Vec<_>) = alive.partition(|session| is_chosen(session));
-        sessions.extend(rest.iter().map(Arc::downgrade));
-        drop(sessions);
-        for session in chosen {
-            session.end(Lost::Closed);
-        }
     }
 }
 
@@ -98,12 +68,7 @@ impl Transport for LocalTransport {
         into: Arc<dyn Inbound>,
     ) -> Result<Addr, ListenError> {
         let Addr::Local { name } = at else { return Err(ListenError::Scheme(at.clone())) };
-        let mut listeners = lock(&self.board.listeners);
-        let key = (name.clone(), lane);
-        if listeners.contains_key(&key) {
-            return Err(ListenError::Os { at: at.clone(), kind: std::io::ErrorKind::AddrInUse });
-        }
-        listeners.insert(key, Listener { transport: self.number, into });
+        self.board.listen(self.number, (name, lane), into)?;
         Ok(at.clone())
     }
 
@@ -115,10 +80,7 @@ impl Transport for LocalTransport {
         into: Arc<dyn Inbound>,
     ) -> Result<Arc<dyn Outbound>, DialError> {
         let Addr::Local { name } = to else { return Err(DialError::Scheme(to.clone())) };
-        let found = lock(&self.board.listeners)
-            .get(&(name.clone(), lane))
-            .map(|listener| (listener.transport, Arc::clone(&listener.into)));
-        let Some((transport, there)) = found else {
+        let Some((transport, there)) = self.board.find(name, lane) else {
             let kind = std::io::ErrorKind::ConnectionRefused;
             return Err(DialError::Os { to: to.clone(), kind });
         };
@@ -132,13 +94,14 @@ impl Transport for LocalTransport {
             return Err(DialError::OtherProgram(to.clone()));
         }
         let session = Arc::new(Session {
+            board: Arc::clone(&self.board),
+            number: self.board.next_session(),
             lane,
-            encodes: self.board.encodes,
             end: self.board.ends.another(),
             dialler: Half::new(self.number, here_id.peer, into),
             listener: Half::new(transport, there_id.peer, Arc::clone(&there)),
         });
-        lock(&self.board.sessions).push(Arc::downgrade(&session));
+        self.board.keep(&session);
         there.joined(lane, Arc::new(End { session: Arc::clone(&session), is_dialler: false }));
         // A process that has left takes none, however long its transport is kept.
         if session.end.has_ended() {
@@ -151,8 +114,7 @@ impl Transport for LocalTransport {
 
 impl Drop for LocalTransport {
     fn drop(&mut self) {
-        lock(&self.board.listeners).retain(|_, listener| listener.transport != self.number);
-        self.board.end(|session| session.halves().any(|half| half.transport == self.number));
+        self.board.leave(self.number);
     }
 }
 
@@ -164,8 +126,9 @@ impl fmt::Debug for LocalTransport {
 
 /// Two processes that talk.
 struct Session {
+    board: Arc<Board>,
+    number: u64,
     lane: Lane,
-    encodes: bool,
     /// Asked by both sides before each message, which most often take no lock otherwise.
     end: SessionEnd,
     dialler: Half,
@@ -206,6 +169,12 @@ impl Session {
         self.halves().for_each(Half::end);
         self.dialler.into.lost(self.listener.peer, self.lane, why, Vec::new());
         self.listener.into.lost(self.dialler.peer, self.lane, why, Vec::new());
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.board.forget(self);
     }
 }
 
@@ -284,7 +253,7 @@ impl Outbound for End {
         // Ended, a session takes nothing, though one of its windows may still be open.
         match credit.filter(|_| self.is_open()) {
             Some(credit) => {
-                if self.session.encodes
+                if self.session.board.encodes
                     && let Err(error) = taken.body.bytes()
                 {
                     let why = WhyReturned::Encode(error);
@@ -301,8 +270,8 @@ impl Outbound for End {
     }
 
     fn far_end(&self) -> Option<FarEnd<'_>> {
-        let Session { encodes, end, .. } = &*self.session;
-        (!encodes).then(|| FarEnd { into: &*self.receiver().into, session: end })
+        let Session { board, end, .. } = &*self.session;
+        (!board.encodes).then(|| FarEnd { into: &*self.receiver().into, session: end })
     }
 }
 

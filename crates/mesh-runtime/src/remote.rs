@@ -20,7 +20,6 @@ use crate::broadcast::Gathers;
 use crate::codec::{self, OutgoingReply};
 use crate::panics::discard;
 use crate::proc::Proc;
-use crate::table::{Of, Table};
 use crate::undelivered::{Undelivered, log_undelivered};
 
 use self::dialling::Dialling;
@@ -34,6 +33,9 @@ mod parted;
 mod returns;
 mod route;
 mod routes;
+mod table;
+
+pub(crate) use table::{Of, Table};
 
 /// What a process knows of others.
 pub(crate) struct Remote {

@@ -11,7 +11,7 @@ use mesh_core::{
     Agents, Answer, Answers, Epoch, Incarnation, MeshId, MeshLabel, Order, Request, Status,
 };
 use mesh_shape::{Extent, Rank, RankSet, Region};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
@@ -104,6 +104,8 @@ pub struct LocalAgent<C: Controlled, F> {
     lives: JoinSet<()>,
     /// One task once the first request has come.
     beats: JoinSet<()>,
+    /// Something waits to be said with them.
+    waits: Arc<Notify>,
 }
 
 /// The present life of a rank, and what was ordered of it last.
@@ -169,6 +171,7 @@ where
             present: BTreeMap::new(),
             lives: JoinSet::new(),
             beats: JoinSet::new(),
+            waits: Arc::default(),
         };
         Ok(Self::new(controller, agent, clock))
     }
@@ -186,7 +189,8 @@ where
     fn perform(&mut self, request: Request, answers: &Answers<C::Report>) {
         let Request { agent, epoch, order, .. } = request;
         let (reporter, answers) = (Arc::clone(&self.reporter), answers.clone());
-        let voice = Voice { agent, reporter, clock: self.clock, answers };
+        let waits = Arc::clone(&self.waits);
+        let voice = Voice { agent, reporter, clock: self.clock, answers, waits };
         if epoch < self.epoch {
             voice.say(Answer::Refused { agent, obeyed: self.epoch });
             return;

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::route::{Route, Step, Stretch};
-use crate::table::{Of, Table};
+use super::table::{Of, Table};
 
 /// Every lane.
 const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];

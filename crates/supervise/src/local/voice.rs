@@ -6,7 +6,8 @@ use std::time::Duration;
 use controller::{Controlled, Reporter};
 use mesh_core::{AgentId, Answer, Answers, BeatSeq, Incarnation, Undelivered};
 use mesh_shape::Rank;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::clock::Clock;
 
@@ -16,14 +17,24 @@ pub(super) struct Voice<C: Controlled> {
     pub(super) reporter: Arc<Mutex<Reporter<C>>>,
     pub(super) clock: Clock,
     pub(super) answers: Answers<C::Report>,
+    /// Something waits to be said, see [`due`](Self::due).
+    pub(super) waits: Arc<Notify>,
 }
 
 impl<C: Controlled> Voice<C> {
-    /// Something was seen of a rank just now.
+    /// Something was seen of a rank just now. It is said at once; where much is, soon, together with all else.
     pub(super) fn report(&self, rank: Rank, incarnation: Incarnation, report: C::Report) {
-        // Nobody waits at this agent, so no wait is over: its controller answers waits itself.
-        self.reporter().report(rank, incarnation, self.clock.now(), report);
-        self.flush();
+        let is_due = {
+            let (mut reporter, now) = (self.reporter(), self.clock.now());
+            // Nobody waits at this agent, so no wait is over: its controller answers waits itself.
+            reporter.report(rank, incarnation, now, report);
+            reporter.send_due().is_none_or(|due| due <= now)
+        };
+        if is_due {
+            self.flush();
+        } else {
+            self.waits.notify_one();
+        }
     }
 
     pub(super) fn answer_poll(&self) {
@@ -37,13 +48,20 @@ impl<C: Controlled> Voice<C> {
         !matches!(self.answers.send(answer), Err(Undelivered::Closed(_)))
     }
 
-    /// Says every `period` that the agent lives, until its controller has ended.
+    /// Says every `period` that the agent lives, and in between what was to wait, until its controller has ended.
     pub(super) async fn beat(self, period: Duration) {
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (agent, life, mut beat) = (self.agent, Incarnation::FIRST, BeatSeq::FIRST);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => (),
+                () = self.due() => {
+                    self.flush();
+                    continue;
+                }
+            }
             if !self.say(Answer::Heard { agent, life, beat }) {
                 return;
             }
@@ -52,7 +70,18 @@ impl<C: Controlled> Voice<C> {
         }
     }
 
-    /// Sends what is new. What the controller has no room for is kept until the next beat.
+    /// Waits until something is to be said that had to wait.
+    async fn due(&self) {
+        loop {
+            let due = self.reporter().send_due();
+            match due {
+                Some(due) => return sleep_until(self.clock.instant(due)).await,
+                None => self.waits.notified().await,
+            }
+        }
+    }
+
+    /// Sends what is new. What the controller has no room for is kept for a while.
     fn flush(&self) {
         let mut reporter = self.reporter();
         let reports = reporter.take_unsent(self.clock.now());
@@ -63,6 +92,7 @@ impl<C: Controlled> Voice<C> {
         if let Err(Undelivered::Full(Answer::Reported { reports, .. })) = self.answers.send(answer)
         {
             reporter.keep(&reports);
+            self.waits.notify_one();
         }
     }
 
@@ -73,8 +103,8 @@ impl<C: Controlled> Voice<C> {
 
 impl<C: Controlled> Clone for Voice<C> {
     fn clone(&self) -> Self {
-        let Self { agent, reporter, clock, answers } = self;
-        let (reporter, answers) = (Arc::clone(reporter), answers.clone());
-        Self { agent: *agent, reporter, clock: *clock, answers }
+        let Self { agent, reporter, clock, answers, waits } = self;
+        let (reporter, waits) = (Arc::clone(reporter), Arc::clone(waits));
+        Self { agent: *agent, reporter, clock: *clock, answers: answers.clone(), waits }
     }
 }

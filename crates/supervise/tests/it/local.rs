@@ -5,12 +5,13 @@ use std::time::Duration;
 use controller::{Config, RestartConfig};
 use mesh_core::{
     AgentId, Agents, Answer, Answers, Epoch, Incarnation, MeshId, MeshPhase, Order, Reason,
-    Request, Status,
+    Request, Status, Undelivered,
 };
 use mesh_shape::{RankSet, extent};
 use mesh_testkit::{AgentsSuite, agents_suite};
 use supervise::{Life, Local, LocalRanks, OwnerNews, RankOrder, Setup, Supervision, supervise};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::support::settle;
 
@@ -137,4 +138,53 @@ async fn a_lower_epoch_is_refused_and_starts_nothing() {
     assert!(got.contains(&refused), "{got:?}");
     let is_report = |answer: &&Answer<Status>| matches!(answer, Answer::Reported { .. });
     assert_eq!(got.iter().filter(is_report).count(), 1, "the answer to the poll: {got:?}");
+}
+
+/// What an agent of so many ranks says that all begin at once, within a second: each message with the ranks in it, and how
+/// often one was refused. A controller has no room before `from`.
+async fn said_by(n: usize, from: Duration) -> (Vec<usize>, usize) {
+    let (sent, mut said) = mpsc::unbounded_channel();
+    let begun = Instant::now();
+    let answers = Answers::new(move |answer| match answer {
+        Answer::Reported { .. } if begun.elapsed() < from => {
+            sent.send(None).expect("the test listens");
+            Err(Undelivered::Full(answer))
+        }
+        Answer::Reported { reports, .. } => {
+            sent.send(Some(reports.len())).expect("the test listens");
+            Ok(())
+        }
+        _ => Ok(()),
+    });
+    let ranks = LocalRanks { kind: Local, unknown: Status::NotExist, live: obey };
+    let extent = extent!(ranks = n).expect("it is small");
+    let mut agent = Setup::local("test", extent, Config::local(), ranks).expect("it holds").agents;
+    let (agent_id, mesh) = (AgentId::new(0), MeshId::from_random(1));
+    let order =
+        Order::Start { ranks: RankSet::from(0..n), incarnation: Incarnation::FIRST, echoed: None };
+    agent.perform(Request { mesh, agent: agent_id, epoch: Epoch::FIRST, order }, &answers);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (mut taken, mut n_refused) = (Vec::new(), 0);
+    while let Ok(said) = said.try_recv() {
+        taken.extend(said);
+        n_refused += usize::from(said.is_none());
+    }
+    (taken, n_refused)
+}
+
+/// H6: few are told one by one, and of many that change at once is told in few messages.
+#[tokio::test(start_paused = true)]
+async fn of_many_ranks_at_once_is_told_in_few_messages() {
+    assert_eq!(said_by(3, Duration::ZERO).await, (vec![1; 3], 0));
+    let (taken, _) = said_by(5_000, Duration::ZERO).await;
+    assert_eq!(taken.iter().sum::<usize>(), 5_000, "each once");
+    assert!(taken.len() < 100, "{} messages", taken.len());
+}
+
+/// N1: nothing is lost to a controller that is behind, and it is not asked again for each rank.
+#[tokio::test(start_paused = true)]
+async fn a_controller_without_room_is_asked_now_and_then() {
+    let (taken, n_refused) = said_by(5_000, Duration::from_millis(500)).await;
+    assert_eq!(taken.iter().sum::<usize>(), 5_000, "each once");
+    assert!((1..50).contains(&n_refused), "{n_refused} times");
 }

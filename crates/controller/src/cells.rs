@@ -14,6 +14,8 @@ pub(crate) struct Cell {
     pub(crate) generation: Generation,
     /// Whether its agent has spoken of this life: the order to start it has arrived.
     pub(crate) is_begun: bool,
+    /// Whether no other life can begin where this one was, as its agent said last.
+    pub(crate) is_barred: bool,
     /// When the evidence of its failure was seen; the start of time if it has not failed, so that
     /// ranks which end well at different times are alike.
     pub(crate) failed_at: Timestamp,
@@ -27,6 +29,7 @@ impl Cell {
         incarnation: Incarnation::FIRST,
         generation: Generation::FIRST,
         is_begun: false,
+        is_barred: false,
         failed_at: Timestamp::START,
     };
 
@@ -91,6 +94,7 @@ struct Life {
     generation: Generation,
     contact: Contact,
     is_begun: bool,
+    is_barred: bool,
     n_users: u32,
 }
 
@@ -110,6 +114,7 @@ impl Cells {
             incarnation: life.incarnation,
             generation: life.generation,
             is_begun: life.is_begun,
+            is_barred: life.is_barred,
             failed_at: seen.failed_at,
         }
     }
@@ -124,8 +129,9 @@ impl Cells {
 
     /// The number of a cell that equals this one, for one more user.
     pub(crate) fn take(&mut self, cell: Cell) -> CellId {
-        let Cell { status, contact, incarnation, generation, is_begun, failed_at } = cell;
-        let life = Life { incarnation, generation, contact, is_begun, n_users: 0 };
+        let Cell { status, contact, incarnation, generation, is_begun, is_barred, failed_at } =
+            cell;
+        let life = Life { incarnation, generation, contact, is_begun, is_barred, n_users: 0 };
         let life = self.lives.take(life);
         let id = self.seen.take(Seen { status, failed_at, life, n_users: 0 });
         let is_new = self.seen.get(id).n_users == 1;
@@ -167,6 +173,7 @@ impl Pooled for Life {
         generation: Generation::FIRST,
         contact: Contact::Heard,
         is_begun: false,
+        is_barred: false,
         n_users: 0,
     };
 
@@ -175,7 +182,8 @@ impl Pooled for Life {
     }
 
     fn is_like(&self, other: &Self) -> bool {
-        let parts = |life: &Self| (life.incarnation, life.generation, life.contact, life.is_begun);
+        let words = |life: &Self| (life.is_begun, life.is_barred);
+        let parts = |life: &Self| (life.incarnation, life.generation, life.contact, words(life));
         parts(self) == parts(other)
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Reported {
     pub(crate) incarnation: Incarnation,
     pub(crate) generation: Generation,
     pub(crate) status: Status,
+    /// No other life can begin where this one is or was.
+    pub(crate) is_barred: bool,
     pub(crate) evidence: Timestamp,
 }
 
@@ -38,6 +40,8 @@ struct Awaited {
     ranks: RankSet,
     /// How many of them have not ended.
     n_alive: usize,
+    /// How many of them can have no other life.
+    n_barred: usize,
 }
 
 impl Health {
@@ -116,7 +120,7 @@ impl Health {
         let (old, new) = (self.cells.get(old), self.cells.get(new));
         let (before, after) = (old.view(), new.view());
         if let Some(awaited) = &mut self.awaited {
-            awaited.note(ranks, (old.status.is_terminal(), new.status.is_terminal()));
+            awaited.note(ranks, (&old, &new));
         }
         // The end of each life is told, also if it is the same end again (N1, N2).
         let is_new_end = after.is_terminal() && old.incarnation != new.incarnation;
@@ -203,12 +207,26 @@ impl Health {
         alive.into_vec()
     }
 
-    /// From now on it is known how many of `ranks` have not ended, whatever becomes of them.
+    /// The ranks of these runs that can have no other life where their last one was.
+    pub(crate) fn barred(&self, runs: impl Iterator<Item = Range<usize>>) -> RankSet {
+        let mut barred = RankSet::new();
+        for (range, cell) in runs.flat_map(|range| self.runs_in(range)) {
+            if cell.is_barred {
+                barred.insert_range(range);
+            }
+        }
+        barred
+    }
+
+    /// From now on it is known how many of `ranks` have not ended, and how many can have no other life, whatever becomes
+    /// of them.
     pub(crate) fn await_ends(&mut self, ranks: RankSet) {
-        let runs = ranks.runs().flat_map(|range| self.runs_in(range));
-        let alive = runs.filter(|(_, cell)| !cell.status.is_terminal());
-        let n_alive = alive.map(|(range, _)| range.len()).sum();
-        self.awaited = Some(Box::new(Awaited { ranks, n_alive }));
+        let (mut n_alive, mut n_barred) = (0, 0);
+        for (range, cell) in ranks.runs().flat_map(|range| self.runs_in(range)) {
+            n_alive += if cell.status.is_terminal() { 0 } else { range.len() };
+            n_barred += if cell.is_barred { range.len() } else { 0 };
+        }
+        self.awaited = Some(Box::new(Awaited { ranks, n_alive, n_barred }));
     }
 
     /// Nobody waits for ends any more.
@@ -219,6 +237,11 @@ impl Health {
     /// Whether any of the ranks that are waited for has not ended.
     pub(crate) fn has_awaited(&self) -> bool {
         self.awaited.as_ref().is_some_and(|awaited| awaited.n_alive > 0)
+    }
+
+    /// Whether any of them can have no other life where its last one was.
+    pub(crate) fn awaits_barred(&self) -> bool {
+        self.awaited.as_ref().is_some_and(|awaited| awaited.n_barred > 0)
     }
 
     /// Those of `ranks` that live are now being stopped. Returns them.
@@ -240,16 +263,18 @@ impl Health {
 }
 
 impl Awaited {
-    /// These ranks, of which some may not be waited for, had ended or not, and now have or have not.
-    fn note(&mut self, ranks: &Range<usize>, (had_ended, have_ended): (bool, bool)) {
-        if had_ended == have_ended {
-            return;
-        }
-        let n: usize = self.ranks.runs_within(ranks.clone()).map(|run| run.len()).sum();
-        if have_ended {
-            self.n_alive -= n;
-        } else {
-            self.n_alive += n;
+    /// These ranks, of which some may not be waited for, were the one and are the other now.
+    fn note(&mut self, ranks: &Range<usize>, (old, new): (&Cell, &Cell)) {
+        let has_ended = |cell: &Cell| cell.status.is_terminal();
+        let changes = [
+            (&mut self.n_alive, !has_ended(old), !has_ended(new)),
+            (&mut self.n_barred, old.is_barred, new.is_barred),
+        ];
+        for (count, was, is) in changes {
+            if was != is {
+                let n: usize = self.ranks.runs_within(ranks.clone()).map(|run| run.len()).sum();
+                *count = if is { *count + n } else { *count - n };
+            }
         }
     }
 }
@@ -283,8 +308,9 @@ fn after_report(cell: &Cell, report: &Reported) -> Option<Cell> {
     };
     let is_same = report.incarnation == cell.incarnation;
     let is_begun = report.status != Status::NotExist || (is_same && cell.is_begun);
-    let Reported { incarnation, generation, .. } = *report;
-    Some(Cell { status, contact: cell.contact, incarnation, generation, is_begun, failed_at })
+    let Reported { incarnation, generation, is_barred, .. } = *report;
+    let contact = cell.contact;
+    Some(Cell { status, contact, incarnation, generation, is_begun, is_barred, failed_at })
 }
 
 /// What a status becomes when its own incarnation is reported as `reported`.

@@ -40,9 +40,10 @@ pub trait Controlled {
     /// What the report means.
     fn status(&self, report: &Self::Report) -> Status;
 
-    /// Whether another life can begin where the one that is reported was, once that has ended. If not none does,
-    /// whatever the rules say, and no restart is spent on it that another rank may need (RS3). Its failure is then told
-    /// as an end for good; and where ranks start together it escalates, see [`Strategy`](mesh_core::Strategy).
+    /// Whether another life can begin where the one that is reported was, once that has ended: what is said last of a
+    /// life counts. If not none does, whatever the rules say, and no restart is spent on it that another rank may need
+    /// (RS3). Its end is then told as one for good; and where ranks start together its failure escalates, and so does the
+    /// failure of any that would start together with it, see [`Strategy`](mesh_core::Strategy).
     fn can_begin_again(&self, report: &Self::Report) -> bool {
         _ = report;
         true

@@ -40,7 +40,7 @@ pub(crate) struct Restarts {
 pub(crate) struct Step<'a> {
     pub(crate) now: Timestamp,
     pub(crate) config: &'a RestartConfig,
-    /// The ranks that can have no other life where their last one was, as this step has heard.
+    /// The ranks that have ended in this step and can have no other life where that one was.
     pub(crate) barred: &'a RankSet,
 }
 
@@ -127,10 +127,11 @@ impl Step<'_> {
         apart.collect()
     }
 
-    /// Whether nobody can start these ranks again, who have failed. They are barred together, or not at all.
+    /// Whether these ranks have ended and nobody can start them again, however they have ended. They are barred
+    /// together, or not at all.
     fn is_loss(&self, change: &Change) -> bool {
         let is_barred = || !change.ranks.intersection(self.barred).is_empty();
-        matches!(change.status, Status::Timeout { .. }) || change.status.is_failure() && is_barred()
+        matches!(change.status, Status::Timeout { .. }) || is_barred()
     }
 }
 
@@ -150,7 +151,7 @@ impl Restarts {
 
     /// Decides for every ended rank of `changes`, splitting them where ranks are treated differently.
     ///
-    /// `can_start` says whether somebody is there to start all of these ranks.
+    /// `can_start` says whether somebody is there to start all of these ranks, and each has somewhere to begin.
     pub(crate) fn decide(
         &mut self,
         step: Step<'_>,
@@ -272,8 +273,8 @@ impl Restarts {
         }
     }
 
-    /// Marks the ends of ranks that will be started again (RS1). A timeout is none of them, nor is the failure of who
-    /// has nowhere to begin: then the round is lost.
+    /// Marks the ends of ranks that will be started again (RS1). A timeout is none of them, nor is the end of who has
+    /// nowhere to begin: then the round is lost.
     fn mark_round(&mut self, step: Step<'_>, changes: Vec<Change>) -> Vec<Change> {
         let Some(round) = &mut self.round else { return changes };
         let mut losses = changes.iter().filter(|change| step.is_loss(change));

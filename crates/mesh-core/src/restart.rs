@@ -99,7 +99,8 @@ pub enum RestartPolicy {
 /// Where ranks start together, one that has failed and cannot be started again (nothing is there to be started, or
 /// nowhere to begin) keeps the others from it. As an OTP supervisor then gives up, that escalates
 /// ([`CannotStart`](crate::EscalationReason::CannotStart)): from then on no restart is granted, whatever fails; one that
-/// was promised goes on. Whoever lives does, too, which is for the owner to judge (H7).
+/// was promised goes on. Whoever lives does, too, which is for the owner to judge (H7). One that has ended well where
+/// nothing can begin any more is no failure, and escalates when others are to start together with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Strategy {
     /// That rank only.

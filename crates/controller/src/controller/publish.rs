@@ -8,6 +8,7 @@ use mesh_shape::RankSet;
 use super::Controller;
 use crate::changes::Changes;
 use crate::event::Effect;
+use crate::health::Health;
 use crate::kind::Controlled;
 use crate::restarts::Step;
 
@@ -15,24 +16,17 @@ impl<C: Controlled> Controller<C> {
     /// Decides on restarts, and tells everybody. At most once in a step, so that all failures found
     /// in it are told together.
     pub(super) fn publish(&mut self, changes: Changes, effects: &mut Vec<Effect>) {
-        self.publish_barring(&RankSet::new(), changes, effects);
-    }
-
-    /// The same, where these ranks have nowhere to begin again.
-    pub(super) fn publish_barring(
-        &mut self,
-        barred: &RankSet,
-        changes: Changes,
-        effects: &mut Vec<Effect>,
-    ) {
         let changes = changes.into_changes(self.now);
         if changes.is_empty() && !self.restarts.has_escalated() && !self.waits.has_reached() {
             return;
         }
         self.restarts.join_late(self.now + self.spec.config.restart.grace, &changes);
-        let roster = &self.roster;
-        let can_start = |ranks: &RankSet| roster.can_start(ranks);
-        let step = Step { now: self.now, config: &self.spec.config.restart, barred };
+        let (roster, health) = (&self.roster, &self.health);
+        let can_start =
+            |ranks: &RankSet| roster.can_start(ranks) && health.barred(ranks.runs()).is_empty();
+        let ends = changes.iter().filter(|change| change.status.is_terminal());
+        let barred = health.barred(ends.flat_map(|change| change.ranks.runs()));
+        let step = Step { now: self.now, config: &self.spec.config.restart, barred: &barred };
         let changes = self.restarts.decide(step, changes, can_start);
         self.note_for_waits(&changes);
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
@@ -77,7 +71,7 @@ impl<C: Controlled> Controller<C> {
     }
 }
 
-fn failed_ranks(health: &crate::health::Health) -> RankSet {
+fn failed_ranks(health: &Health) -> RankSet {
     let mut failed = RankSet::new();
     for (range, _) in health.runs().filter(|(_, cell)| cell.status.is_failure()) {
         failed.insert_range(range);

@@ -31,21 +31,18 @@ impl<C: Controlled> Controller<C> {
         }
         let (agent, _) = from;
         let Some(own) = self.roster.ranks(agent) else { return };
-        let (mut zombies, mut barred) = (Lives::default(), RankSet::new());
+        let mut zombies = Lives::default();
         let doubted = self.roster.settle_doubt(agent, &reports.ranks());
         for (range, update) in reports.into_runs() {
             let reported = Reported {
                 incarnation: update.incarnation,
                 generation: update.generation,
                 status: self.while_stopping(self.kind.status(&update.report)),
+                is_barred: !self.kind.can_begin_again(&update.report),
                 evidence: self.now.before(update.age),
             };
-            let is_barred = !self.kind.can_begin_again(&update.report);
             // An agent answers for its own ranks only.
             for range in own.runs_within(range) {
-                if is_barred {
-                    barred.insert_range(range.clone());
-                }
                 zombies.add(&self.zombies(range.clone(), &reported), reported.incarnation);
                 self.note_life(reported.incarnation);
                 if reported.status == Status::NotExist {
@@ -66,7 +63,7 @@ impl<C: Controlled> Controller<C> {
             }
         }
         let late = self.late_stops(&changes);
-        self.publish_barring(&barred, changes, effects);
+        self.publish(changes, effects);
         effects.extend(late.into_iter().map(|order| self.ask(agent, order)));
         for (ranks, incarnation) in zombies.into_vec() {
             effects.push(self.ask(agent, Order::Kill { ranks, incarnation }));

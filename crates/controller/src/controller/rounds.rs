@@ -77,13 +77,14 @@ impl<C: Controlled> Controller<C> {
     }
 
     /// A round begins when all its ranks have ended; if somebody is there to start each of them, and was
-    /// since it began.
+    /// since it began, and each has somewhere to begin.
     fn begin_together(&mut self, changes: &mut Changes, starts: &mut Lives) {
         let Some(round) = self.restarts.round() else { return };
         if self.health.has_awaited() {
             return;
         }
-        if round.is_lost || !self.roster.can_start(&round.ranks) {
+        let is_lost = round.is_lost || self.health.awaits_barred();
+        if is_lost || !self.roster.can_start(&round.ranks) {
             self.restarts.abandon_round();
             self.health.await_nothing();
             self.recheck_waits();
@@ -108,8 +109,8 @@ impl<C: Controlled> Controller<C> {
         self.health.update(range, self.now, changes, |cell| {
             let (status, contact) = (status.clone(), cell.contact);
             let (incarnation, generation) = (cell.incarnation.next(), Generation::FIRST);
-            let is_begun = false;
-            Some(Cell { status, contact, incarnation, generation, is_begun, failed_at })
+            let (is_begun, is_barred) = (false, false);
+            Some(Cell { status, contact, incarnation, generation, is_begun, is_barred, failed_at })
         });
     }
 }

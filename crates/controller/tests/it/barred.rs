@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use controller::{Config, Controlled, Controller, Event, RestartConfig, RestartPolicy};
-use mesh_core::{Cause, Escalation, EscalationReason, LaunchProblem, Reason, Status, Strategy};
+use mesh_core::{
+    Cause, Escalation, EscalationReason, Interest, LaunchProblem, News, Reason, Status, Strategy,
+};
 
 use crate::support::{
-    LAN, Ranks, ask_stop, at, change, crash, crashed, ended, escalate, exit, lost, nth_report,
-    report, running, spec, start, tell_owner,
+    LAN, Ranks, ask_stop, at, change, changed, crash, crashed, ended, escalate, exit, lost,
+    nth_report, report, running, spec, start, subscribe, tell, tell_owner,
 };
 
 /// So short that a tenth of it is nothing: the delay is exact.
 const DELAY: Duration = Duration::from_nanos(9);
 
-/// Ranks that are lost with their place, which is not there any more.
+/// Ranks that are lost with their place, or stop with it, which is not there any more.
 #[derive(Clone, Debug)]
 struct Tenant;
 
@@ -26,7 +28,7 @@ impl Controlled for Tenant {
     }
 
     fn can_begin_again(&self, report: &Status) -> bool {
-        *report != lost() && *report != Status::Stopped
+        *report != lost() && !matches!(report, Status::Stopping | Status::Stopped)
     }
 }
 
@@ -113,4 +115,58 @@ fn a_member_that_has_nowhere_to_begin_ends_the_round() {
     assert_eq!(mesh.step(at(1), Event::Tick), [told], "nobody is started");
     let told = tell_owner(&mesh, vec![change([0], exit(2))]);
     assert_eq!(mesh.step(at(2), nth_report(0, [0], (0, 2), exit(2)))[..1], [told]);
+}
+
+/// RS1, RS3, N2: nor is one promised anything that stops well together with its place.
+#[test]
+fn a_member_that_stops_with_its_place_ends_the_round() {
+    for strategy in [Strategy::RestForOne, Strategy::OneForAll] {
+        let mut mesh = tenants(rules(strategy, RestartPolicy::Transient));
+        _ = mesh.step(at(1), crashed([0]));
+        _ = mesh.step(at(1), nth_report(0, [2], (0, 2), exit(2)));
+        _ = mesh.step(at(1), subscribe(Interest::Terminal));
+        let told = tell(1, changed(vec![change([1], Status::Stopped)]));
+        assert_eq!(mesh.step(at(1), ended([1])), [told], "{strategy:?}: for good");
+        let escalation = cannot_start([0, 2]);
+        let effects = mesh.step(at(1) + DELAY, Event::Tick);
+        let told = [
+            tell(2, News::Escalated(escalation.clone())),
+            escalate(&mesh, vec![], Some(escalation)),
+        ];
+        assert_eq!(effects[..2], told, "{strategy:?}: nobody is started");
+    }
+}
+
+/// RS1, RS3: a member whose place is gone after it has ended was promised a start that it cannot have.
+#[test]
+fn a_member_whose_place_follows_it_ends_the_round() {
+    let mut mesh = tenants(rules(Strategy::RestForOne, RestartPolicy::Transient));
+    _ = mesh.step(at(1), crashed([1]));
+    _ = mesh.step(at(1), nth_report(0, [2], (0, 2), exit(2)));
+    assert_eq!(mesh.step(at(1), nth_report(0, [2], (0, 3), lost())), [], "it ended before");
+    let told = escalate(&mesh, vec![], Some(cannot_start([1, 2])));
+    assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [told], "nobody is started");
+}
+
+/// RS3: where one that can have no other life is needed, because it has ended before or is about to, no round begins.
+#[test]
+fn no_round_begins_with_who_has_nowhere_to_begin() {
+    for status in [Status::Stopped, Status::Stopping] {
+        let mut mesh = tenants(rules(Strategy::RestForOne, RestartPolicy::Transient));
+        assert_eq!(mesh.step(at(1), nth_report(0, [1], (0, 2), status)), [], "no loss by itself");
+        _ = mesh.step(at(2), nth_report(0, [2], (0, 2), exit(2)));
+        assert_eq!(mesh.step(at(2) + DELAY, Event::Tick), [start(0, [2], 1)], "none of it");
+        let told = escalate(&mesh, vec![change([0], crash())], Some(cannot_start([0])));
+        assert_eq!(mesh.step(at(3), crashed([0])), [told], "nobody stops");
+    }
+}
+
+/// RS3: the last word of an agent on the life that it is in counts.
+#[test]
+fn who_has_somewhere_to_begin_again_is_started() {
+    let mut mesh = tenants(rules(Strategy::RestForOne, RestartPolicy::Transient));
+    _ = mesh.step(at(1), nth_report(0, [2], (0, 3), Status::Stopping));
+    _ = mesh.step(at(1), nth_report(0, [2], (0, 4), exit(2)));
+    assert_eq!(mesh.step(at(1), nth_report(0, [2], (0, 3), Status::Stopping)), [], "it is late");
+    assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, [2], 1)]);
 }

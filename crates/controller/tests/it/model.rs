@@ -4,6 +4,7 @@ mod budget;
 mod deeds;
 mod honest;
 mod naive;
+mod said;
 mod watch;
 mod world;
 
@@ -16,9 +17,10 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::support::{Mesh, Plain, label};
+use crate::support::label;
 use deeds::{Deed, Deeds, Question, deeds};
 use naive::Stage;
+use said::{Guests, Mesh};
 use world::World;
 
 /// What a mesh of the model is made of.
@@ -108,7 +110,7 @@ fn mesh_of(plan: &Plan) -> Mesh {
         config,
         seed: plan.seed,
     };
-    Controller::new(spec, Plain).expect("every rank has one agent")
+    Controller::new(spec, Guests).expect("every rank has one agent")
 }
 
 fn world_after(plan: &Plan, deeds: Deeds) -> Result<World, TestCaseError> {
@@ -125,35 +127,44 @@ fn times(factor: u32) -> ProptestConfig {
     ProptestConfig { cases: usual.cases * factor, failure_persistence: None, ..usual }
 }
 
+/// In how many of some histories, the same each time, something is so.
+fn n_histories(is_so: impl Fn(&World) -> bool) -> usize {
+    const HISTORIES: usize = 192;
+    let mut runner = TestRunner::deterministic();
+    let histories = (plan(), deeds(60));
+    let worlds = (0..HISTORIES).map(|_| {
+        let (plan, deeds) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
+        world_after(&plan, deeds).expect("no history breaks an invariant")
+    });
+    worlds.filter(is_so).count()
+}
+
 /// RS1: what the model says of a rank that times out in a round is said of some.
 #[test]
 fn the_histories_get_to_a_timeout_in_a_round() {
-    const HISTORIES: usize = 64;
-    let mut runner = TestRunner::deterministic();
-    let histories = (plan(), deeds(60));
-    let mut n_lost = 0;
-    for _ in 0..HISTORIES {
-        let (plan, deeds) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
-        let world = world_after(&plan, deeds).expect("no history breaks an invariant");
-        n_lost += usize::from(world.naive.n_lost_in_rounds() > 0);
-    }
-    assert!(n_lost >= 3, "in {n_lost} of {HISTORIES} histories");
+    let n_lost = n_histories(|world| world.naive.rounds().n_lost > 0);
+    assert!(n_lost >= 3, "in {n_lost} histories");
+}
+
+/// RS1, RS3: what it says of who has nowhere to begin is said of some: of a member that ends, however it does, of one
+/// that has ended before, and of one without whom no round begins.
+#[test]
+fn the_histories_get_to_who_has_nowhere_to_begin() {
+    let counts = [
+        n_histories(|world| world.naive.rounds().n_stopped_barred > 0),
+        n_histories(|world| world.naive.rounds().n_failed_barred > 0),
+        n_histories(|world| world.naive.rounds().n_barred_late > 0),
+        n_histories(|world| world.naive.rounds().n_refused_for_barred > 0),
+    ];
+    assert!(counts.iter().all(|n| *n >= 2), "in {counts:?} histories");
 }
 
 /// N10: what the model says of a mesh whose owner has let go of it is said of some, and of who subscribes to them.
 #[test]
 fn the_histories_get_to_an_owner_that_lets_go() {
-    const HISTORIES: usize = 64;
-    let mut runner = TestRunner::deterministic();
-    let histories = (plan(), deeds(60));
-    let mut n_watched = 0;
-    for _ in 0..HISTORIES {
-        let (plan, deeds) = histories.new_tree(&mut runner).expect("nothing is filtered").current();
-        let world = world_after(&plan, deeds).expect("no history breaks an invariant");
-        let is_watched = world.watches.len() > 1 && world.naive.stage == Stage::Abandoned;
-        n_watched += usize::from(is_watched);
-    }
-    assert!(n_watched >= 2, "in {n_watched} of {HISTORIES} histories");
+    let n_watched =
+        n_histories(|world| world.watches.len() > 1 && world.naive.stage == Stage::Abandoned);
+    assert!(n_watched >= 2, "in {n_watched} histories");
 }
 
 proptest! {

@@ -118,13 +118,13 @@ pub(crate) fn nth_report(
     reports(agent, ranks.set().iter().map(|rank| (rank, update.clone())).collect())
 }
 
-pub(crate) fn reports(agent: usize, reports: Overlay<Update<Status>>) -> Event<Status> {
+pub(crate) fn reports<R>(agent: usize, reports: Overlay<Update<R>>) -> Event<R> {
     let (agent, life) = (AgentId::new(agent), Incarnation::FIRST);
     Event::Answered(Answer::Reported { agent, life, reports })
 }
 
 /// The same, said by this life of the agent.
-pub(crate) fn of_life(life: u64, event: Event<Status>) -> Event<Status> {
+pub(crate) fn of_life<R>(life: u64, event: Event<R>) -> Event<R> {
     let life = Incarnation::new(life);
     match event {
         Event::Answered(Answer::Reported { agent, reports, .. }) => {
@@ -138,7 +138,7 @@ pub(crate) fn of_life(life: u64, event: Event<Status>) -> Event<Status> {
 }
 
 /// The agent obeys the controller of this epoch.
-pub(crate) fn refused(agent: usize, obeyed: u64) -> Event<Status> {
+pub(crate) fn refused<R>(agent: usize, obeyed: u64) -> Event<R> {
     let (agent, obeyed) = (AgentId::new(agent), Epoch::new(obeyed));
     Event::Answered(Answer::Refused { agent, obeyed })
 }
@@ -152,7 +152,7 @@ pub(crate) fn ended<const N: usize>(ranks: [usize; N]) -> Event<Status> {
     nth_report(0, ranks, (0, 2), Status::Stopped)
 }
 
-pub(crate) fn beat(agent: usize, seq: u64) -> Event<Status> {
+pub(crate) fn beat<R>(agent: usize, seq: u64) -> Event<R> {
     Event::Answered(Answer::Heard {
         agent: AgentId::new(agent),
         life: Incarnation::FIRST,
@@ -170,7 +170,7 @@ pub(crate) fn resist<const N: usize>(ranks: [usize; N], incarnation: u64) -> Eve
     })
 }
 
-pub(crate) fn query_failed(agent: usize) -> Event<Status> {
+pub(crate) fn query_failed<R>(agent: usize) -> Event<R> {
     Event::Answered(Answer::QueryFailed { agent: AgentId::new(agent) })
 }
 
@@ -187,7 +187,7 @@ pub(crate) fn subscribe_to(region: &str, mesh: &Mesh) -> Event<Status> {
     })
 }
 
-pub(crate) fn stop(ask: u64, grace: Duration) -> Event<Status> {
+pub(crate) fn stop<R>(ask: u64, grace: Duration) -> Event<R> {
     asked(ask, MeshRequest::Stop { grace, reason: None })
 }
 
@@ -195,7 +195,7 @@ pub(crate) fn kill_all(ask: u64) -> Event<Status> {
     asked(ask, MeshRequest::Kill)
 }
 
-pub(crate) fn asked(ask: u64, request: MeshRequest) -> Event<Status> {
+pub(crate) fn asked<R>(ask: u64, request: MeshRequest) -> Event<R> {
     Event::Asked { ask: AskId::new(ask), request }
 }
 

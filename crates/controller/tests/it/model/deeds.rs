@@ -11,6 +11,7 @@ use mesh_shape::Overlay;
 use proptest::prelude::*;
 
 use super::rules;
+use super::said::Said;
 use crate::support::{crash, exit};
 
 /// One thing that happens.
@@ -75,6 +76,13 @@ pub(super) enum Deed {
         rank: usize,
         agent: usize,
     },
+    /// A rank crashes, and then the place of another one is gone: at once, or after that has ended by itself.
+    Evict {
+        rank: usize,
+        other: usize,
+        status: Status,
+        has_ended: bool,
+    },
     /// Time passes, and this side sleeps through it.
     Sleep {
         ms: u64,
@@ -101,7 +109,7 @@ pub(super) struct Run {
     len: usize,
     incarnation: u64,
     generation: u64,
-    status: Status,
+    said: Said,
 }
 
 /// A history, which reads as one line per step.
@@ -144,8 +152,16 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => Just(Deed::Tick),
         9 => prop_oneof![3 => 0_u64..1_500, 1 => 0_u64..6_000].prop_map(|ms| Deed::Pass { ms }),
         1 => (0_usize..9, 0_usize..5).prop_map(|(rank, agent)| Deed::Lose { rank, agent }),
+        4 => evict(),
         1 => (0_u64..30_000).prop_map(|ms| Deed::Sleep { ms }),
     ]
+}
+
+/// Of low ranks, so that the other one starts together with the first in most meshes.
+fn evict() -> impl Strategy<Value = Deed> {
+    let status = prop_oneof![Just(Status::Stopped), Just(exit(2))];
+    (0_usize..3, 0_usize..6, status, any::<bool>())
+        .prop_map(|(rank, other, status, has_ended)| Deed::Evict { rank, other, status, has_ended })
 }
 
 fn question() -> impl Strategy<Value = Question> {
@@ -170,15 +186,20 @@ fn question() -> impl Strategy<Value = Question> {
 fn run() -> impl Strategy<Value = Run> {
     let start = prop_oneof![8 => 0_usize..9, 1 => 9_usize..33];
     let len = prop_oneof![8 => 0_usize..5, 1 => 5_usize..33];
-    (start, len, 0_u64..3, 0_u64..5, status()).prop_map(
-        |(start, len, incarnation, generation, status)| Run {
+    (start, len, 0_u64..3, 0_u64..5, said()).prop_map(
+        |(start, len, incarnation, generation, said)| Run {
             start,
             len,
             incarnation,
             generation,
-            status,
+            said,
         },
     )
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    (status(), prop::bool::weighted(0.02))
+        .prop_map(|(status, is_barred)| Said { status, is_barred })
 }
 
 fn status() -> impl Strategy<Value = Status> {
@@ -200,23 +221,23 @@ fn status() -> impl Strategy<Value = Status> {
     ]
 }
 
-pub(super) fn overlay(runs: &[Run]) -> Overlay<Update<Status>> {
+pub(super) fn overlay(runs: &[Run]) -> Overlay<Update<Said>> {
     let mut overlay = Overlay::new();
     for run in runs {
         let update = Update {
             incarnation: Incarnation::new(run.incarnation),
             generation: Generation::new(run.generation),
             age: Duration::ZERO,
-            report: run.status.clone(),
+            report: run.said.clone(),
         };
         overlay.insert(run.start..run.start + run.len, update);
     }
     overlay
 }
 
-/// A crash of this life of one rank.
-pub(super) fn crash_of(rank: usize, (incarnation, generation): (u64, u64)) -> Run {
-    Run { start: rank, len: 1, incarnation, generation, status: crash() }
+/// This is said of this life of one rank.
+pub(super) fn said_of(rank: usize, (incarnation, generation): (u64, u64), said: Said) -> Run {
+    Run { start: rank, len: 1, incarnation, generation, said }
 }
 
 impl fmt::Debug for Deeds {
@@ -278,6 +299,13 @@ impl fmt::Display for Deed {
             Self::Lose { rank, agent } => {
                 write!(f, "rank {rank} crashes, and agent {agent} is silent until it is given up")
             }
+            Self::Evict { rank, other, status, has_ended } => {
+                let order = if *has_ended { "after" } else { "with" };
+                write!(
+                    f,
+                    "rank {rank} crashes, and the place of rank {other} is gone {order} {status}"
+                )
+            }
             Self::Sleep { ms } => write!(f, "this side sleeps for {ms} ms"),
         }
     }
@@ -285,8 +313,8 @@ impl fmt::Display for Deed {
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { start, len, incarnation, generation, status } = self;
+        let Self { start, len, incarnation, generation, said } = self;
         let end = start + len;
-        write!(f, "{start}..{end} {status} (inc {incarnation}, gen {generation})")
+        write!(f, "{start}..{end} {said} (inc {incarnation}, gen {generation})")
     }
 }

@@ -7,14 +7,15 @@ mod silence;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use controller::{Config, Event};
+use controller::Config;
 use mesh_core::{Stall, Status, StatusKind, Timestamp};
 use proptest::test_runner::TestCaseError;
 
-use crate::support::Mesh;
+use super::said::{Event, Mesh};
 pub(super) use asks::Answered;
 use asks::{Stop, Wait};
 use restarts::Restarts;
+pub(super) use restarts::Rounds;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -52,6 +53,8 @@ struct Cell {
     generation: u64,
     /// Its agent has spoken of this life.
     is_begun: bool,
+    /// It has nowhere to begin again.
+    is_barred: bool,
     failed_at: Timestamp,
 }
 
@@ -116,9 +119,9 @@ impl Naive {
         self.cells.get(rank).map(|cell| (cell.life, cell.generation.saturating_add(1)))
     }
 
-    /// How often a rank of a round has timed out.
-    pub(super) const fn n_lost_in_rounds(&self) -> usize {
-        self.restarts.n_lost
+    /// What has become of rounds.
+    pub(super) const fn rounds(&self) -> &Rounds {
+        &self.restarts.rounds
     }
 
     pub(super) fn new(mesh: &Mesh) -> Self {
@@ -129,6 +132,7 @@ impl Naive {
             life: 0,
             generation: 0,
             is_begun: false,
+            is_barred: false,
             failed_at: Timestamp::START,
         };
         let agent = |ranks: &mesh_shape::RankSet| Agent {
@@ -193,7 +197,7 @@ impl Naive {
     }
 
     /// What an event does, up to the restarts that it leads to.
-    pub(super) fn begin(&mut self, now: Timestamp, event: &Event<Status>, mesh: &Mesh) {
+    pub(super) fn begin(&mut self, now: Timestamp, event: &Event, mesh: &Mesh) {
         self.advance(now, mesh.next_deadline());
         self.before = self.cells.clone();
         self.orders = Orders::default();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use controller::{AskId, Effect, Event, Subscription};
+use controller::{AskId, Effect, Subscription};
 use mesh_core::{
     Epoch, Failures, Interest, MeshRequest, News, Order, Request, Status, SubscriberId, Timestamp,
 };
@@ -12,10 +12,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 
 use super::budget::Budget;
-use super::deeds::{ANY, Deed, Question, crash_of, overlay};
+use super::deeds::{ANY, Deed, Question, overlay, said_of};
 use super::naive::{Answered, Naive, Stage, ends};
+use super::said::{Event, Mesh, Said};
 use super::watch::{Told, Watch};
-use crate::support::{Mesh, asked, beat, of_life, query_failed, refused, reports};
+use crate::support::{asked, beat, crash, of_life, query_failed, refused, reports};
 
 pub(super) struct World {
     pub(super) mesh: Mesh,
@@ -32,7 +33,7 @@ pub(super) struct World {
     /// In which life each agent is.
     lives: BTreeMap<usize, u64>,
     /// Everything that agents ever said.
-    said: Vec<Event<Status>>,
+    said: Vec<Event>,
 }
 
 /// Watches from the first moment to the last, so that nothing is missed.
@@ -116,13 +117,15 @@ impl World {
             Deed::Tick => Event::Tick,
             Deed::Pass { ms } => return self.pass(self.now + Duration::from_millis(ms)),
             Deed::Lose { rank, agent } => {
-                let n_agents = self.mesh.spec().agents.len();
-                if let Some(life) = self.naive.next_report(rank) {
-                    let crash = overlay(&[crash_of(rank, life)]);
-                    let event = self.say(rank % n_agents, 0, reports(rank % n_agents, crash));
-                    self.step(event)?;
-                }
+                self.say_of(rank, crash().into())?;
                 return self.lose(agent);
+            }
+            Deed::Evict { rank, other, status, has_ended } => {
+                self.say_of(rank, crash().into())?;
+                if has_ended {
+                    self.say_of(other, status.clone().into())?;
+                }
+                return self.say_of(other, Said { status, is_barred: true });
             }
             Deed::Sleep { ms } => {
                 self.now = self.now + Duration::from_millis(ms);
@@ -147,8 +150,17 @@ impl World {
         Ok(())
     }
 
+    /// The agent of a rank has news of the life that the rank is in.
+    fn say_of(&mut self, rank: usize, said: Said) -> TestCaseResult {
+        let Some(life) = self.naive.next_report(rank) else { return Ok(()) };
+        let agent = rank % self.mesh.spec().agents.len();
+        let said = overlay(&[said_of(rank, life, said)]);
+        let event = self.say(agent, 0, reports(agent, said));
+        self.step(event).map(|_| ())
+    }
+
     /// Said by the life of the agent that is so much later than the one that it is in.
-    fn say(&mut self, agent: usize, later: u64, event: Event<Status>) -> Event<Status> {
+    fn say(&mut self, agent: usize, later: u64, event: Event) -> Event {
         let life = self.lives.entry(agent).or_default();
         *life += later;
         let event = of_life(*life, event);
@@ -217,7 +229,7 @@ impl World {
     }
 
     /// One step of everything, and every invariant after it.
-    pub(super) fn step(&mut self, event: Event<Status>) -> Result<Vec<Effect>, TestCaseError> {
+    pub(super) fn step(&mut self, event: Event) -> Result<Vec<Effect>, TestCaseError> {
         let is_check = event == Event::Tick && self.naive.is_check_due(self.now, &self.mesh);
         let (before, stage) = (self.naive.views(), self.naive.stage);
         self.naive.n_subscribers = self.watches.len();

@@ -10,6 +10,8 @@ use mesh_core::{
 };
 use mesh_shape::{Overlay, Rank, RankSet};
 
+use super::super::said::Said;
+
 /// One agent, with the ranks that run beside it.
 #[derive(Debug)]
 pub(super) struct SimAgent {
@@ -34,7 +36,7 @@ pub(super) struct Proc {
 }
 
 /// What an agent says at once of an order, and what then happens to which lives of ranks.
-type Obeyed = (Option<Answer<Status>>, Vec<(usize, u64, Fate)>);
+type Obeyed = (Option<Answer<Said>>, Vec<(usize, u64, Fate)>);
 
 /// What happens to a rank, some time after the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,7 @@ impl SimAgent {
         (self.is_up, self.life, self.next_beat) = (true, self.life + 1, 0);
     }
 
-    pub(super) fn beat(&mut self, now: Timestamp) -> Answer<Status> {
+    pub(super) fn beat(&mut self, now: Timestamp) -> Answer<Said> {
         let beat = BeatSeq::new(self.next_beat);
         self.next_beat += 1;
         self.lease.beat_sent(now, beat);
@@ -101,7 +103,7 @@ impl SimAgent {
     }
 
     /// Kills its ranks if its lease has run out (K2).
-    pub(super) fn expire(&mut self, now: Timestamp) -> Option<Answer<Status>> {
+    pub(super) fn expire(&mut self, now: Timestamp) -> Option<Answer<Said>> {
         if !self.is_up || !self.lease.expire(now) {
             return None;
         }
@@ -172,7 +174,7 @@ impl SimAgent {
     }
 
     /// Something happens to a rank. Returns what is said of it.
-    pub(super) fn befall(&mut self, rank: usize, life: u64, fate: Fate) -> Option<Answer<Status>> {
+    pub(super) fn befall(&mut self, rank: usize, life: u64, fate: Fate) -> Option<Answer<Said>> {
         let proc = self.proc(rank).filter(|proc| proc.life == life)?;
         let status = match (fate, &proc.status) {
             (_, status) if status.is_terminal() => return None,
@@ -191,7 +193,7 @@ impl SimAgent {
         }
     }
 
-    fn report(&self, ranks: Vec<usize>) -> Answer<Status> {
+    fn report(&self, ranks: Vec<usize>) -> Answer<Said> {
         let reports = ranks.into_iter().map(|rank| (Rank::new(rank), self.update(rank)));
         Answer::Reported {
             agent: self.id,
@@ -200,12 +202,12 @@ impl SimAgent {
         }
     }
 
-    fn poll(&self) -> Answer<Status> {
+    fn poll(&self) -> Answer<Said> {
         self.report(self.own.iter().map(Rank::index).collect())
     }
 
-    fn update(&self, rank: usize) -> Update<Status> {
-        let (life, generation, report) = match self.ranks.get(&rank) {
+    fn update(&self, rank: usize) -> Update<Said> {
+        let (life, generation, status) = match self.ranks.get(&rank) {
             Some(proc) => (proc.life, proc.generation, proc.status.clone()),
             None => (0, 0, Status::NotExist),
         };
@@ -213,7 +215,7 @@ impl SimAgent {
             incarnation: Incarnation::new(life),
             generation: Generation::new(generation),
             age: Duration::ZERO,
-            report,
+            report: status.into(),
         }
     }
 }

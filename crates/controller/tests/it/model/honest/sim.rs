@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use controller::{Effect, Event};
+use controller::Effect;
 use mesh_core::{Answer, Epoch, Request, Status, Timestamp, Update};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 
 use super::super::naive::Stage;
+use super::super::said::{Event, Mesh, Said};
 use super::super::world::World;
 use super::agents::{Fate, SimAgent};
 use super::{Fault, Harm};
-use crate::support::{Mesh, crash, query_failed, stop};
+use crate::support::{crash, query_failed, stop};
 
 pub(super) struct Sim {
     world: World,
@@ -42,7 +43,7 @@ pub(super) struct Sim {
 enum Happening {
     Harm(Harm),
     /// Said by this life of an agent.
-    Said(Answer<Status>),
+    Said(Answer<Said>),
     Ordered {
         to_life: u64,
         request: Request,
@@ -255,7 +256,7 @@ impl Sim {
     }
 
     /// Agents speak with a delay, so that what they say may come in another order.
-    fn say(&mut self, answer: Option<Answer<Status>>) {
+    fn say(&mut self, answer: Option<Answer<Said>>) {
         let Some(answer) = answer else { return };
         let (Answer::Reported { agent, .. } | Answer::Heard { agent, .. }) = &answer else {
             return;
@@ -268,7 +269,7 @@ impl Sim {
     }
 
     /// The controller is told something, and what it orders goes on its way.
-    fn tell(&mut self, event: Event<Status>) -> TestCaseResult {
+    fn tell(&mut self, event: Event) -> TestCaseResult {
         let is_beat = matches!(event, Event::Tick | Event::Answered(Answer::Heard { .. }));
         if !is_beat {
             self.note(&heard(&event));
@@ -398,7 +399,7 @@ impl Sim {
 }
 
 /// What the controller is told, in few words.
-fn heard(event: &Event<Status>) -> String {
+fn heard(event: &Event) -> String {
     let Event::Answered(Answer::Reported { agent, life, reports }) = event else {
         return format!("{event:?}");
     };

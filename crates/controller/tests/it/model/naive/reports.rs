@@ -3,10 +3,11 @@
 use mesh_core::{Answer, Cause, Reason, Status};
 use mesh_shape::Rank;
 
+use super::super::said::Said;
 use super::{Contact, Naive, Stage, is_alive};
 
 impl Naive {
-    pub(super) fn on_answer(&mut self, answer: &Answer<Status>) {
+    pub(super) fn on_answer(&mut self, answer: &Answer<Said>) {
         match answer {
             Answer::Heard { agent, life, beat } => {
                 self.on_beat(agent.index(), life.number(), beat.number());
@@ -27,9 +28,10 @@ impl Naive {
                         if self.settle.is_some() {
                             self.highest = self.highest.max(pair.0);
                         }
-                        self.kill_zombie(rank, pair, &update.report);
-                        self.lose_forgotten(rank, &update.report);
-                        self.end_unbegun(rank, pair.0, &update.report);
+                        let reported = &update.report.status;
+                        self.kill_zombie(rank, pair, reported);
+                        self.lose_forgotten(rank, reported);
+                        self.end_unbegun(rank, pair.0, reported);
                         self.on_report(rank, pair, &update.report);
                     }
                 }
@@ -109,7 +111,8 @@ impl Naive {
         }
     }
 
-    fn on_report(&mut self, rank: usize, (life, generation): (u64, u64), reported: &Status) {
+    fn on_report(&mut self, rank: usize, (life, generation): (u64, u64), said: &Said) {
+        let reported = &said.status;
         let is_stopping = self.stage == Stage::Stopping;
         if *reported == Status::NotExist
             && let Some((_, unknown)) = &mut self.settle
@@ -127,7 +130,7 @@ impl Naive {
             self.restarts.found.extend(self.is_adopted.then_some(life));
         }
         let was_begun = cell.is_begun && !is_new_life;
-        (cell.life, cell.generation) = (life, generation);
+        (cell.life, cell.generation, cell.is_barred) = (life, generation, said.is_barred);
         cell.is_begun = was_begun || *reported != Status::NotExist;
         let reported =
             if is_stopping && is_alive(reported) { Status::Stopping } else { reported.clone() };

@@ -18,11 +18,24 @@ pub(super) struct Restarts {
     /// Restarts that were promised: when, which rank, which life.
     alone: Vec<(Timestamp, usize, u64)>,
     round: Option<Round>,
-    /// How often a rank ended for good in a round, that is by a timeout.
-    pub(super) n_lost: usize,
+    pub(super) rounds: Rounds,
     has_escalated: bool,
     is_escalating: bool,
     is_cancelled: bool,
+}
+
+/// How often a round met with what it cannot mend.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Rounds {
+    /// Ranks that timed out in it.
+    pub(in super::super) n_lost: usize,
+    /// Ranks that stopped in it and had nowhere to begin again; and those that failed.
+    pub(in super::super) n_stopped_barred: usize,
+    pub(in super::super) n_failed_barred: usize,
+    /// Rounds of which no rank had been told to be lost, but one had nowhere to begin.
+    pub(in super::super) n_barred_late: usize,
+    /// Rounds that did not begin, since one of their ranks had nowhere to.
+    pub(in super::super) n_refused_for_barred: usize,
 }
 
 /// All ranks from `first` on begin again together.
@@ -98,6 +111,18 @@ impl Restarts {
     }
 }
 
+impl Rounds {
+    fn count_end(&mut self, status: &Status, is_barred: bool) {
+        let count = match status {
+            Status::Timeout { .. } => &mut self.n_lost,
+            Status::Stopped => &mut self.n_stopped_barred,
+            _ => &mut self.n_failed_barred,
+        };
+        let is_lost = is_barred || matches!(status, Status::Timeout { .. });
+        *count += usize::from(is_lost);
+    }
+}
+
 impl Naive {
     /// What is started again of the ranks that ended in this step. Only the delays are taken from
     /// what was told: they are drawn at random within bounds.
@@ -113,18 +138,19 @@ impl Naive {
         }
         for (rank, life, status) in ends {
             let delay = told(*rank);
-            let is_startable = matches!(status, Status::Failed(_) | Status::Stopped);
+            let is_barred = self.cells[*rank].is_barred;
+            let is_startable = !is_barred && !matches!(status, Status::Timeout { .. });
             if self.restarts.is_in_round(*rank) {
                 let due = self.restarts.round.as_ref().map(|round| round.due.since(self.now));
                 prop_assert_eq!(delay, due.filter(|_| is_startable), "rank {} in its round", rank);
                 if let Some(round) = &mut self.restarts.round {
                     round.is_lost |= !is_startable;
-                    self.restarts.n_lost += usize::from(!is_startable);
                 }
+                self.restarts.rounds.count_end(status, is_barred);
                 continue;
             }
             let is_alone = self.config.restart.strategy == Strategy::OneForOne;
-            if is_alone && self.wants(status) && self.grant(delay)? {
+            if is_alone && self.wants(*rank, status) && self.grant(delay)? {
                 let at = self.now + delay.unwrap_or_default();
                 self.restarts.alone.push((at, *rank, life + 1));
             } else {
@@ -144,7 +170,7 @@ impl Naive {
         let is_beyond = |(rank, _, status): &(usize, u64, Status)| {
             let is_needed = is_all || !matches!(status, Status::Timeout { .. });
             let is_end = status.is_failure() && is_needed;
-            is_end && !self.wants(status) && !self.restarts.is_in_round(*rank)
+            is_end && !self.wants(*rank, status) && !self.restarts.is_in_round(*rank)
         };
         let can_restart =
             self.config.restart.policy != RestartPolicy::Temporary && !self.restarts.is_cancelled;
@@ -152,7 +178,7 @@ impl Naive {
             self.restarts.escalate();
         }
         let is_wanted = |(rank, _, status): &&(usize, u64, Status)| {
-            self.wants(status) && !self.restarts.is_in_round(*rank)
+            self.wants(*rank, status) && !self.restarts.is_in_round(*rank)
         };
         let Some((ended, ..)) = ends.iter().find(is_wanted) else { return Ok(()) };
         let first = if is_all { 0 } else { *ended };
@@ -164,6 +190,7 @@ impl Naive {
                 "nobody is there to start rank {} or one behind it",
                 first
             );
+            self.restarts.rounds.n_refused_for_barred += usize::from(self.is_any_barred(first));
             self.restarts.escalate();
             return Ok(());
         }
@@ -188,7 +215,7 @@ impl Naive {
         Ok(())
     }
 
-    fn wants(&self, status: &Status) -> bool {
+    fn wants(&self, rank: usize, status: &Status) -> bool {
         let is_hopeless = |reason: &Reason| {
             matches!(reason, Reason::Launch { problem: LaunchProblem::NotFound, .. })
         };
@@ -198,7 +225,8 @@ impl Naive {
             RestartPolicy::Transient => matches!(status, Status::Failed(_)),
             RestartPolicy::Permanent => matches!(status, Status::Failed(_) | Status::Stopped),
         };
-        is_wanted && !is_hopeless && !self.restarts.is_cancelled
+        let can_begin = !is_hopeless && !self.cells[rank].is_barred;
+        is_wanted && can_begin && !self.restarts.is_cancelled
     }
 
     /// Whether the intensity allows one more; if it does, a delay within bounds must have been told.
@@ -225,10 +253,15 @@ impl Naive {
         Ok(true)
     }
 
-    /// Whether somebody is there to start the ranks from `first` on.
+    /// Whether somebody is there to start the ranks from `first` on, and each has somewhere to begin.
     fn can_start(&self, first: usize) -> bool {
         let mut given_up = self.agents.iter().filter(|agent| agent.given_up);
-        given_up.all(|agent| agent.ranks.iter().all(|rank| *rank < first))
+        let is_anybody_there = given_up.all(|agent| agent.ranks.iter().all(|rank| *rank < first));
+        is_anybody_there && !self.is_any_barred(first)
+    }
+
+    fn is_any_barred(&self, first: usize) -> bool {
+        self.cells[first..].iter().any(|cell| cell.is_barred)
     }
 
     /// Who lives in the round and was not told to end, since nobody knew of it, has a grace again.
@@ -294,6 +327,8 @@ impl Naive {
             return;
         }
         if round.is_lost || !self.can_start(round.first) {
+            let is_barred_late = !round.is_lost && self.is_any_barred(round.first);
+            self.restarts.rounds.n_barred_late += usize::from(is_barred_late);
             self.restarts.round = None;
             (self.restarts.has_escalated, self.restarts.is_escalating) = (true, true);
             return;
@@ -307,7 +342,7 @@ impl Naive {
     fn begin_rank(&mut self, rank: usize, life: u64) {
         let cell = &mut self.cells[rank];
         (cell.life, cell.generation, cell.status) = (life, 0, Status::Initializing);
-        cell.is_begun = false;
+        (cell.is_begun, cell.is_barred) = (false, false);
         self.heard[rank] = true;
         self.orders.starts.insert((rank, life));
     }

@@ -408,3 +408,6 @@ const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a deadline may be late by.
 pub(crate) const SLACK: Duration = Duration::from_millis(1_000);
+
+#[cfg(test)]
+mod tests;

@@ -226,6 +226,13 @@ impl Ledger {
         self.ended_well.contains(&life.rank) && stopped.any(|(_, end)| is_silenced(end.at))
     }
 
+    /// What one process sends to another is lost for so long; the first is that of the owner.
+    pub(crate) fn cuts(&mut self, (from, to): (usize, usize), lasting: Duration) {
+        if let (Some(rank), 0) = (from.checked_sub(1), to) {
+            self.silences(rank..rank + 1, lasting);
+        }
+    }
+
     /// What processes of these ranks say is not heard where the owner is, for so long.
     pub(crate) fn silences(&mut self, ranks: Range<usize>, lasting: Duration) {
         let now = self.now();

@@ -85,6 +85,7 @@ impl<S: Scene> Saboteur<'_, S> {
                 resumes.push((Instant::now() + lasting, site));
             }
             Fault::Cut(from, to, lasting) => {
+                ledger::with(|it| it.cuts((from, to), lasting));
                 self.net.cut_for(&self.scene.site(from), &self.scene.site(to), lasting);
             }
             Fault::HostCrash(host) => {

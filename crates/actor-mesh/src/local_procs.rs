@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use mesh_core::{
     ProcSeat, Procs, Progress, Reason, Status, Transport,
 };
 use mesh_runtime::{ChildFailure, LocalTransport, Network, Proc, ProcConfig, Watchdog};
-use mesh_shape::{Extent, Rank, Region, ShapeError};
+use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
 use supervise::{
     AskError, ControllerRef, Desk, Life, Local, LocalRanks, Owner, RankOrder, Setup, Supervision,
     supervise,
@@ -44,7 +43,7 @@ const LET_GO_OF: &str = "the owner of the processes has let go of them";
 ///
 /// For tests, and for programs that need no other processes. Dropping it ends them (C2): at once, without a grace. Each
 /// rank of the meshes of actors that still live there is then told as failed, once: it ended with its process, whose
-/// owner has let go of it (ST2, ST3). Calls that wait are answered with that (R1), and nothing more can be spawned. Who
+/// owner has let go of it (ST2, ST3), unless he had asked for the end before (ST4). Calls that wait are answered with that (R1), and nothing more can be spawned. Who
 /// means to end all in good order drops the meshes of actors first, or [stops](Self::stop) the processes: then what
 /// lives there is told as stopped.
 ///
@@ -116,8 +115,8 @@ struct Town {
     seats: Mutex<BTreeMap<Rank, ProcSeat>>,
     /// How often each rank was told to crash.
     crashes: watch::Sender<BTreeMap<Rank, Incarnation>>,
-    /// Their owner wants none of them any more, and has asked nobody to end.
-    is_let_go: AtomicBool,
+    /// Those that their owner had not asked to end when he wanted none of them any more; nothing before that.
+    let_go: OnceLock<RankSet>,
 }
 
 impl LocalProcs {
@@ -160,7 +159,7 @@ impl LocalProcs {
             transports,
             seats: Mutex::default(),
             crashes: watch::Sender::default(),
-            is_let_go: AtomicBool::new(false),
+            let_go: OnceLock::new(),
         });
         let live = {
             let town = Arc::clone(&town);
@@ -234,8 +233,13 @@ impl Town {
     /// One life of the process of one rank.
     async fn live(self: Arc<Self>, mut life: Life<Local>) -> Status {
         let (rank, incarnation) = (life.rank(), life.incarnation());
-        // In a box: what is needed to begin is not to take room for as long as it lives.
-        let (running, unhandled) = match Box::pin(self.begin(rank, incarnation)).await {
+        let begun = tokio::select! {
+            biased;
+            // In a box: what is needed to begin is not to take room for as long as it lives.
+            begun = Box::pin(self.begin(rank, incarnation)) => begun,
+            order = life.ordered() => Err(self.ended(rank, order)),
+        };
+        let (running, unhandled) = match begun {
             Ok(begun) => begun,
             Err(status) => return status,
         };
@@ -247,17 +251,10 @@ impl Town {
                 Status::failed(Cause::new(Reason::Signal { signal: 9, core: false }))
             }
             order = life.ordered() => {
-                if order == RankOrder::Kill && self.is_let_go.load(Ordering::Relaxed) {
-                    return failed(LET_GO_OF);
-                }
                 if order == RankOrder::Stop {
-                    // A kill that comes meanwhile ends it at once.
-                    tokio::select! {
-                        _ = Box::pin(running.network.proc().stop(GRACE)) => (),
-                        _ = life.ordered() => (),
-                    }
+                    stopped(&running, &mut life).await;
                 }
-                Status::Stopped
+                self.ended(rank, order)
             }
             Ok(failure) = unhandled => {
                 // As a program that nobody's handler saves: it ends (E2).
@@ -302,8 +299,34 @@ impl Town {
         Ok((running, unhandled))
     }
 
+    /// Kills all; of those who had not been asked to end it is told why.
+    async fn kill_all(&self, controller: &ControllerRef<Status>) {
+        let Ok(state) = controller.state().await else { return };
+        let unasked = state.ranks.ranks_where(|rank| rank.status != Status::Stopping);
+        _ = self.let_go.set(unasked).is_ok();
+        _ = controller.kill().await.is_ok();
+    }
+
+    /// What a rank is that ends as it is ordered (ST4).
+    fn ended(&self, rank: Rank, order: RankOrder) -> Status {
+        match order {
+            RankOrder::Kill if self.let_go.get().is_some_and(|it| it.contains(rank)) => {
+                failed(LET_GO_OF)
+            }
+            RankOrder::Stop | RankOrder::Kill => Status::Stopped,
+        }
+    }
+
     fn seats(&self) -> MutexGuard<'_, BTreeMap<Rank, ProcSeat>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops a process in good order. A kill that comes meanwhile ends it at once.
+async fn stopped(running: &Running, life: &mut Life<Local>) {
+    tokio::select! {
+        _ = Box::pin(running.network.proc().stop(GRACE)) => (),
+        _ = life.ordered() => (),
     }
 }
 
@@ -349,15 +372,13 @@ impl Drop for Running {
 
 impl Drop for LocalProcs {
     /// The processes are killed (C2); and only then does their controller end, so that whoever follows them hears how
-    /// they have ended, and need not find out by silence.
+    /// they have ended, and need not find out by silence. Before that it is asked who was to end anyway.
     fn drop(&mut self) {
         let Self { homes, controller, owner } = self;
-        let (town, controller, owner) = (&homes.town, controller.clone(), owner.take());
-        town.is_let_go.store(true, Ordering::Relaxed);
+        let (town, controller, owner) = (Arc::clone(&homes.town), controller.clone(), owner.take());
         let control = town.owner.proc().on(Plane::Control);
         drop(control.runtime().spawn(async move {
-            // One that is just being started takes no order: it ends with the owner.
-            _ = timeout(KILLED_WITHIN, controller.kill()).await.is_ok();
+            _ = timeout(KILLED_WITHIN, town.kill_all(&controller)).await.is_ok();
             drop(owner);
         }));
     }
@@ -414,3 +435,6 @@ impl fmt::Debug for LocalSpec {
         f.debug_struct("LocalSpec").field("name", &self.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

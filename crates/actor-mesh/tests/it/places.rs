@@ -1,13 +1,19 @@
 //! places: meshes on some of the processes, on none, and on those that are let go of again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actor_mesh::{ActorMesh, ActorSpec, RankError};
-use mesh_core::OwnerNews;
+use async_trait::async_trait;
+use controller::{Config, RestartConfig};
+use mesh_core::{Addr, DialError, Lane, OwnerNews, Transport};
+use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, Slice};
-use tokio::time::timeout;
+use mesh_testkit::{Gate, Gated};
+use tokio::time::{Instant, timeout};
 
-use crate::support::{Add, Tool, all, next_failures, soon, tens, world};
+use crate::support::{Add, Tool, World, all, next_failures, on_failure, soon, tens, world};
 
 /// H5, N8, ST2: a rank of a mesh on some of the processes is counted in that mesh, by everybody; and a process in the
 /// mesh that it was made in.
@@ -74,4 +80,65 @@ async fn a_spawn_that_is_dropped_leaves_nothing() {
     .await;
     let tools = world.tools().await;
     assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11]);
+}
+
+/// C2, N1, ST4: processes that were asked to end, and are dropped before they have, have stopped as asked.
+#[tokio::test(start_paused = true)]
+async fn processes_that_were_asked_to_end_and_are_dropped_have_stopped() {
+    let World { proc, procs } = world("procs=2").await;
+    let mut tools = soon(ActorMesh::<Tool>::spawn(&proc, &procs.procs(), tens("tools"))).await;
+    let tools = tools.as_mut().expect("they start");
+    let controller = procs.controller().clone();
+    tokio::select! {
+        biased;
+        state = controller.kill() => panic!("it is asked, and not answered yet: {state:?}"),
+        () = std::future::ready(()) => drop(procs),
+    }
+    let next = soon(tools.next()).await;
+    assert!(matches!(next, Some(OwnerNews::Finished(_))), "nobody has failed: {next:?}");
+}
+
+/// No session is opened any more, and none is refused, once it is shut.
+#[derive(Default)]
+struct Shut(AtomicBool);
+
+#[async_trait]
+impl Gate for Shut {
+    async fn dial(&self, _: &Addr, _: Lane) -> Result<(), DialError> {
+        if self.0.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
+/// C2, N1, R1: who waits for a process that is just being started is told at once that it is dropped.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_dropped_while_it_starts_is_told_at_once() {
+    let (board, gate) = (LocalTransport::default(), Arc::new(Shut::default()));
+    let shut = Arc::clone(&gate);
+    let transports = move || {
+        let gate = Arc::clone(&gate) as Arc<dyn Gate>;
+        Arc::new(Gated::new(Arc::new(board.another()), gate)) as Arc<dyn Transport>
+    };
+    let config = Config { restart: on_failure(), ..Config::local() };
+    let World { proc, procs } = World::with("procs=2", config, transports).await;
+    let spec = tens("tools").restart(RestartConfig::on_failure(9));
+    let mut tools = soon(ActorMesh::<Tool>::spawn(&proc, &procs.procs(), spec)).await;
+    let tools = tools.as_mut().expect("they start");
+    shut.0.store(true, Ordering::Relaxed);
+    procs.crash(Rank::new(1));
+    assert_eq!(next_failures(tools).await.len(), 1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    let dropped = Instant::now();
+    drop(procs);
+    let mut failed = Vec::new();
+    while let Some(OwnerNews::Failed(failures)) = soon(tools.next()).await {
+        failed.extend(failures.each().map(|(rank, it)| (rank.index(), it.status.to_string())));
+    }
+    failed.sort();
+    let is_why = |(_, why): &(usize, String)| why.contains("has let go of them");
+    assert!(failed.len() == 2 && failed.iter().all(is_why), "{failed:?}");
+    assert!(dropped.elapsed() < Duration::from_secs(1), "{:?}", dropped.elapsed());
 }

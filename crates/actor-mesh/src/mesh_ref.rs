@@ -3,9 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mesh_cast::FanOut;
-use mesh_core::{ActorId, MeshEvent, MeshLabel, MeshRequest, Message, PeerId, PortRef};
+use mesh_core::{
+    ActorId, Epoch, MeshEvent, MeshLabel, MeshRequest, Message, News, PeerId, PortRef, Trouble,
+};
 use mesh_runtime::{Actor, Handler, Proc, Sender};
 use mesh_shape::{Extent, Point, Rank, Region, ShapeError, Slice};
 use serde::de::DeserializeOwned;
@@ -14,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::{Content, MeshCall, MeshCast, MeshReduce, MeshReplies, Target};
 use crate::one_of::{Choice, OneOf, Turns};
 use crate::reducer::Reducer;
-use crate::view::{Homes, Table, View};
+use crate::view::{Homes, View};
 
 mod caught_up;
 mod missing;
@@ -143,6 +146,10 @@ impl<A> ActorMeshRef<A> {
     /// However many wait, each is told; one that comes later, at once. The next word of the controller ends it.
     /// `None` once the mesh has ended, or is known to be over.
     ///
+    /// The same is told where there is no session with the process of the controller, and none is about to be opened
+    /// ([`NoController::NoSession`](crate::NoController::NoSession)): it has the number 0 then and names the first epoch,
+    /// since which controller it is nobody can say.
+    ///
     /// The ranks are what they were, and may well answer: so a call goes on, and all that it lacks is word of
     /// those that fail meanwhile. Whoever does not want to wait for its deadline then waits for both.
     ///
@@ -175,12 +182,11 @@ impl<A> ActorMeshRef<A> {
         from: &S,
     ) -> impl Future<Output = Option<MeshEvent>> + Send + use<A, S> {
         // Whoever waits keeps the view, and so it is kept up to date.
-        let view = self.view(from.origin().proc());
+        let (view, mesh) = (self.view(from.origin().proc()), self.label.clone());
         async move {
             let mut table = view.watch();
-            let is_told = |table: &Table| table.silence.is_some() || table.is_over;
-            let told = table.wait_for(is_told).await.ok()?;
-            told.silence.clone().filter(|_| !told.is_over)
+            let told = table.wait_for(|table| table.is_over || view.is_lost(table)).await.ok()?;
+            (!told.is_over).then(|| told.silence.clone().unwrap_or_else(|| unheard(mesh)))
         }
     }
 
@@ -481,4 +487,10 @@ impl<A> fmt::Display for ActorMeshRef<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.label, self.extent())
     }
+}
+
+/// What is told of the silence of a controller that cannot be heard, and may never have been.
+fn unheard(mesh: MeshLabel) -> MeshEvent {
+    let (reporter, news) = (Epoch::FIRST, News::Trouble(Trouble::ControllerLost));
+    MeshEvent { mesh, reporter, seq: 0, waited: Duration::ZERO, news }
 }

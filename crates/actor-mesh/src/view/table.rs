@@ -60,6 +60,11 @@ impl View {
         }
     }
 
+    /// Whether nothing is heard of the controller any more (N10), or nothing can be.
+    pub(crate) fn is_lost(&self, table: &Table) -> bool {
+        table.silence.is_some() || self.is_out_of_reach(table)
+    }
+
     /// Whether the controller cannot be asked. Where there is a way by now, or may be in a moment, it is about to be.
     fn is_out_of_reach(&self, table: &Table) -> bool {
         table.is_away && self.ways.is_apart()

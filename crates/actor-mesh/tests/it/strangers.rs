@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use actor_mesh::{Choice, NoController, OneError, RankError, Sum};
 use async_trait::async_trait;
-use mesh_core::{Addr, DialError, Doors, Lane, Status};
+use mesh_core::{Addr, DialError, Doors, Lane, News, Status, Trouble};
 use mesh_runtime::{LocalTransport, Network, Proc};
 use mesh_testkit::{Gate, Gated};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{Add, World, all, sent, soon, world_and_guest};
 
@@ -60,6 +60,43 @@ async fn who_has_no_way_to_the_controller_is_told_so() {
     let doors = listening(&network, "local://stranger").await;
     owner(&world).dial(proc.peer(), &doors).await.expect("it listens");
     assert_eq!(all(&soon(tools.call(proc, Add(1))).await), [1, 11, 21], "nothing was sent before");
+}
+
+/// N10: so is who waits for word that the controller is lost, each of them; until there is a session.
+#[tokio::test(start_paused = true)]
+async fn who_has_no_way_to_the_controller_is_told_that_it_is_lost() {
+    let board = LocalTransport::default();
+    let (world, _guest, _) = world_and_guest("procs=2", &board).await;
+    let (mesh, network) = (world.tools().await, stranger(&board));
+    let (tools, proc) = (sent(mesh.mesh_ref()), network.proc());
+    let begun = Instant::now();
+    for told in [tools.controller_lost(proc), tools.controller_lost(proc)] {
+        let told = soon(told).await.expect("it is told");
+        assert_eq!(told.news, News::Trouble(Trouble::ControllerLost));
+        assert_eq!(&told.mesh, tools.label());
+    }
+    // The first to ask gives one who is about to be met a moment.
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+
+    let doors = listening(&network, "local://stranger").await;
+    owner(&world).dial(proc.peer(), &doors).await.expect("it listens");
+    let is_told = timeout(LONG, tools.controller_lost(proc)).await;
+    assert!(is_told.is_err(), "it is heard: {is_told:?}");
+}
+
+/// N9, N10: who is met a moment after he was given a ref is not told so.
+#[tokio::test(start_paused = true)]
+async fn who_is_met_in_a_moment_is_not_told_that_the_controller_is_lost() {
+    let board = LocalTransport::default();
+    let (world, _guest, _) = world_and_guest("procs=2", &board).await;
+    let (mesh, network) = (world.tools().await, stranger(&board));
+    let doors = listening(&network, "local://stranger").await;
+    let (tools, proc) = (sent(mesh.mesh_ref()), network.proc().clone());
+    let lost = tokio::spawn(tools.controller_lost(&proc));
+    sleep(Duration::from_millis(500)).await;
+    owner(&world).dial(proc.peer(), &doors).await.expect("it listens");
+    let is_told = timeout(LONG, lost).await;
+    assert!(is_told.is_err(), "it was never lost: {is_told:?}");
 }
 
 /// R1: a process that is met a moment after it was given a ref sends what it was asked to before.

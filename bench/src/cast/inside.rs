@@ -1,6 +1,6 @@
 //! Meshes of 10 to 10,000 actors in one process, and as many tasks that read channels.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use meshwarden::actor_mesh::{ActorRegistry, LocalProcs};
 use meshwarden::mesh_runtime::{Proc, ProcConfig, Sender};
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::tool::{Count, Counted, Ping, Tool};
 use crate::measure::Effort;
@@ -70,11 +71,7 @@ impl Amount {
 /// A mesh of so many actors, and as many tasks; in turn, in each round.
 async fn of_size(n: usize, effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
     let proc = Proc::start(ProcConfig::local(), Handle::current());
-    let mut registry = ActorRegistry::new();
-    registry.actor::<Tool>();
-    let homes = LocalProcs::start(&proc, "homes", extent!(procs = n)?, registry).await?;
-    let spec = ActorSpec::<Tool>::new("tools", &());
-    let tools = ActorMesh::<Tool>::spawn(&proc, &homes.procs(), spec).await?;
+    let (homes, tools) = start(&proc, n).await?;
     let floor = Floor::start(n);
     let mut calls = Duel::new(format!("call of {n} actors in one process and gather"));
     let mut casts = Duel::new(format!("cast to {n} actors in one process"));
@@ -104,13 +101,44 @@ async fn of_size(n: usize, effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
         cast(&tools, &proc, amount.n_casts).await?;
         casts.ours.push(started.elapsed() / n_casts);
     }
-    _ = homes.stop(std::time::Duration::from_secs(10)).await?;
+    _ = homes.stop(GRACE).await?;
+    floor.end().await?;
     let mut found = vec![calls.records(Figure::P50, "; p50")];
     if amount.n_calls * amount.n_slices >= 100 {
         found.push(calls.records(Figure::P99, "; p99"));
     }
     found.push(casts.records(Figure::P50, ""));
+    found.push(lives(&proc, n, effort).await?);
     Ok(found)
+}
+
+/// So many processes in this one, with an actor each.
+async fn start(proc: &Proc, n: usize) -> Result<(LocalProcs, ActorMesh<Tool>), Failed> {
+    let mut registry = ActorRegistry::new();
+    registry.actor::<Tool>();
+    let homes = LocalProcs::start(proc, "homes", extent!(procs = n)?, registry).await?;
+    let spec = ActorSpec::<Tool>::new("tools", &());
+    let tools = ActorMesh::<Tool>::spawn(proc, &homes.procs(), spec).await?;
+    Ok((homes, tools))
+}
+
+/// Meshes that come, are called once, and go; and as many tasks that do.
+async fn lives(proc: &Proc, n: usize, effort: Effort) -> Result<Vec<Record>, Failed> {
+    let mut lives = Duel::new(format!("start of {n} actors in one process, and their end"));
+    for _ in 0..=effort.rounds() {
+        lives.begin_round();
+        let started = Instant::now();
+        let floor = Floor::start(n);
+        floor.call().await?;
+        floor.end().await?;
+        lives.floor.push(started.elapsed());
+        let started = Instant::now();
+        let (homes, tools) = start(proc, n).await?;
+        check(&tools.call(proc, PING).await)?;
+        _ = homes.stop(GRACE).await?;
+        lives.ours.push(started.elapsed());
+    }
+    Ok(lives.records(Figure::P50, ""))
 }
 
 /// Casts one after another, and a call that comes after them: then all were handled.
@@ -139,11 +167,15 @@ where
     }
 }
 
+/// How long a mesh may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+
 pub(crate) const PING: Ping = Ping([1; 32], [2; 32]);
 
 /// What anybody needs for the same: a task of tokio for each, that reads a channel of tokio.
 struct Floor {
     tasks: Vec<mpsc::Sender<Word>>,
+    ended: Vec<JoinHandle<u64>>,
 }
 
 enum Word {
@@ -153,9 +185,10 @@ enum Word {
 
 impl Floor {
     fn start(n: usize) -> Self {
+        let mut ended = Vec::with_capacity(n);
         let start = |_| {
             let (task, mut words) = mpsc::channel(1024);
-            drop(tokio::spawn(async move {
+            ended.push(tokio::spawn(async move {
                 let mut n_casts = 0_u64;
                 while let Some(word) = words.recv().await {
                     match word {
@@ -167,7 +200,18 @@ impl Floor {
             }));
             task
         };
-        Self { tasks: (0..n).map(start).collect() }
+        let tasks = (0..n).map(start).collect();
+        Self { tasks, ended }
+    }
+
+    /// Waits until all have ended.
+    async fn end(self) -> Result<(), Failed> {
+        let Self { tasks, ended } = self;
+        drop(tasks);
+        for one in ended {
+            _ = one.await?;
+        }
+        Ok(())
     }
 
     async fn call(&self) -> Result<(), Failed> {

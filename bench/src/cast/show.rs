@@ -158,6 +158,14 @@ const GROWTHS: &[Growth] = &[
         many: (10_000, "cast to 10000 actors in one process"),
     },
     Growth {
+        few: (100, "start of 100 actors in one process, and their end"),
+        many: (10_000, "start of 10000 actors in one process, and their end"),
+    },
+    Growth {
+        few: (100, "start of 100 actors in one process, and their end, mimalloc"),
+        many: (10_000, "start of 10000 actors in one process, and their end, mimalloc"),
+    },
+    Growth {
         few: (100, "call of 100 actors in one process and gather; p50, mimalloc"),
         many: (10_000, "call of 10000 actors in one process and gather; p50, mimalloc"),
     },

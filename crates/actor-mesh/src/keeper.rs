@@ -290,7 +290,7 @@ impl Keeper {
         }
     }
 
-    /// Sends what the controller has not had. What it has no room for is kept until the next beat.
+    /// Sends what the controller has not had. What it has no room for is kept for a while.
     fn flush(&mut self) {
         let Some(answers) = &self.answers else { return };
         let reports = self.reporter.take_unsent(self.clock.now());

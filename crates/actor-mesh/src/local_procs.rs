@@ -336,7 +336,9 @@ fn once() -> (impl Fn(&ChildFailure) + Send + Sync, oneshot::Receiver<ChildFailu
     let tell = Mutex::new(Some(tell));
     let hear = move |failure: &ChildFailure| {
         let first = tell.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.into_iter().for_each(|first| _ = first.send(failure.clone()).is_ok());
+        if let Some(first) = first {
+            _ = first.send(failure.clone()).is_ok();
+        }
     };
     (hear, told)
 }

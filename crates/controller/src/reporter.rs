@@ -56,7 +56,7 @@ pub struct Reporter<C: Controlled> {
     ranks: RankSet,
     /// What is said of a rank that is not known.
     unknown: C::Report,
-    /// In boxes: an agent of thousands of meshes has a rank or two of each, and a map has room for eleven.
+    /// In boxes: each of thousands of agents in a program has a rank or two of a mesh, and a map has room for eleven.
     newest: BTreeMap<Rank, Box<Newest<C::Report>>>,
     unsent: BTreeSet<Rank>,
     /// When all that was taken would have been, if each had waited for [`TOGETHER`](Self::TOGETHER) after the
@@ -187,6 +187,12 @@ impl<C: Controlled> Reporter<C> {
     pub fn send_due(&self) -> Option<Timestamp> {
         let due = Timestamp::from_start(self.paced.since_start().saturating_sub(Self::AHEAD));
         self.has_unsent().then_some(due)
+    }
+
+    /// Whether something is to be sent now: see [`send_due`](Self::send_due).
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.send_due().is_some_and(|due| due <= now)
     }
 
     /// Whether there is something that the controller has not had.
@@ -371,7 +377,7 @@ mod tests {
         let (mut now, mut sent) = (at(9), Vec::new());
         for rank in 0..1_000 {
             reporter.report(Rank::new(rank), Incarnation::FIRST, now, Status::Stopped);
-            if reporter.send_due().is_some_and(|due| due <= now) {
+            if reporter.is_due(now) {
                 sent.push(reporter.take_unsent(now).len());
             }
             now = now + Duration::from_micros(100);
@@ -393,7 +399,7 @@ mod tests {
             // Two, one right after the other.
             for status in [Status::Initializing, Status::Running] {
                 reporter.report(Rank::new(rank), Incarnation::FIRST, now, status);
-                assert!(reporter.send_due().is_some_and(|due| due <= now));
+                assert!(reporter.is_due(now));
                 _ = reporter.take_unsent(now);
             }
             now = now + 2 * Reporter::<Plain>::TOGETHER;

@@ -101,10 +101,12 @@ impl Transport for LocalTransport {
             dialler: Half::new(self.number, here_id.peer, into),
             listener: Half::new(transport, there_id.peer, Arc::clone(&there)),
         });
-        self.board.keep(&session);
-        there.joined(lane, Arc::new(End { session: Arc::clone(&session), is_dialler: false }));
+        let is_kept = self.board.keep(&session, (name, lane));
+        if is_kept {
+            there.joined(lane, Arc::new(End { session: Arc::clone(&session), is_dialler: false }));
+        }
         // A process that has left takes none, however long its transport is kept.
-        if session.end.has_ended() {
+        if !is_kept || session.end.has_ended() {
             let kind = std::io::ErrorKind::ConnectionRefused;
             return Err(DialError::Os { to: to.clone(), kind });
         }

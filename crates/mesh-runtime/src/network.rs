@@ -7,9 +7,10 @@ use mesh_core::{
     Addr, DialError, Doors, Inbound, Lane, ListenError, Outbound, PeerId, Plane, ProcId, Transport,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::oneshot;
 
 use crate::proc::Proc;
+use crate::remote::Turn;
 
 /// The sessions of one process over one transport, a control and a data session with each peer: what
 /// supervises travels and is read on the control thread, so that it never waits behind a user's data.
@@ -155,7 +156,7 @@ impl Network {
         &self,
         to: &Addr,
         peer: ProcId,
-        (plane, turn): (Plane, OwnedMutexGuard<()>),
+        (plane, turn): (Plane, Turn),
     ) -> Result<(), DialError> {
         let (transport, into) = (Arc::clone(&self.transport), Arc::clone(&self.inbound));
         let refused = DialError::Os { to: to.clone(), kind: std::io::ErrorKind::Interrupted };

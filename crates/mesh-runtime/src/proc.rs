@@ -28,7 +28,7 @@ use crate::panics;
 use crate::peers::{Detour, Watchers};
 use crate::pulse::WatchList;
 use crate::registry::Registry;
-use crate::remote::{Of, Remote, Table};
+use crate::remote::{Company, Remote, Table};
 use crate::sender::{Origin, Sender};
 use crate::shared::{Parent, Shared};
 use crate::slots::Slots;
@@ -209,7 +209,7 @@ impl Proc {
             let control = config.control.as_ref().unwrap_or(&runtime);
             Arc::new(Watchdog::start(threshold, &runtime, control))
         });
-        Self::start_with(config, runtime, (watchdog, Arc::default(), Of::One))
+        Self::start_with(config, runtime, (watchdog, Arc::default(), Company::Alone))
     }
 
     /// The same, of one of many processes that live in one program with this one. What their actors of one type have
@@ -222,14 +222,14 @@ impl Proc {
         runtime: Handle,
         watchdog: &Arc<Watchdog>,
     ) -> Self {
-        let shared = (Some(Arc::clone(watchdog)), Arc::clone(&self.inner.kinds), Of::Many);
+        let shared = (Some(Arc::clone(watchdog)), Arc::clone(&self.inner.kinds), Company::OfMany);
         Self::start_with(config, runtime, shared)
     }
 
     fn start_with(
         config: ProcConfig,
         runtime: Handle,
-        (watchdog, kinds, of): (Option<Arc<Watchdog>>, Arc<Kinds>, Of),
+        (watchdog, kinds, company): (Option<Arc<Watchdog>>, Arc<Kinds>, Company),
     ) -> Self {
         panics::install_hook();
         let user = Floor::new(runtime, config.control.as_ref());
@@ -244,13 +244,13 @@ impl Proc {
             watchdog,
             next_number: AtomicU64::new(1),
             draws: Draws::new(config.seed),
-            listed: of.table(),
+            listed: company.table(),
             registry: Registry::default(),
             kinds,
             roots: Mutex::default(),
             root_ended: Notify::new(),
             metrics: ProcMetrics::new(),
-            remote: Remote::new(of),
+            remote: Remote::new(company),
             overflow: Overflow::default(),
             watchers: Watchers::default(),
             detour: Detour::default(),

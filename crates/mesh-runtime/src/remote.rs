@@ -35,7 +35,8 @@ mod route;
 mod routes;
 mod table;
 
-pub(crate) use table::{Of, Table};
+pub(crate) use dialling::Turn;
+pub(crate) use table::{Company, Table};
 
 /// What a process knows of others.
 pub(crate) struct Remote {
@@ -97,17 +98,17 @@ impl Withdrawal {
 }
 
 impl Remote {
-    pub(crate) fn new(of: Of) -> Self {
+    pub(crate) fn new(company: Company) -> Self {
         Self {
-            routes: Routes::new(of),
+            routes: Routes::new(company),
             dialling: Dialling::default(),
             parted: Parted::default(),
             next_call: AtomicU64::default(),
-            pending: of.table(),
-            serving: of.table(),
+            pending: company.table(),
+            serving: company.table(),
             gathers: Gathers::default(),
             returns: Returns::default(),
-            names: of.table(),
+            names: company.table(),
             last_name: AtomicU64::default(),
         }
     }

@@ -84,13 +84,19 @@ impl Board {
         Some((listener.transport, Arc::clone(&listener.into)))
     }
 
-    /// A session is to end with either of its transports.
-    pub(super) fn keep(&self, session: &Arc<Session>) {
+    /// A session by a door is to end with either of its transports. `false` if the one that listened there has gone since
+    /// it was found: then there is to be none.
+    pub(super) fn keep(&self, session: &Arc<Session>, (name, lane): (&str, Lane)) -> bool {
         let mut notes = lock(&self.notes);
+        let listener = notes.listeners.get(&(name.to_owned(), lane));
+        if listener.is_none_or(|it| it.transport != session.listener.transport) {
+            return false;
+        }
         for half in session.halves() {
             let held = notes.held.entry(half.transport).or_default();
             held.sessions.insert(session.number, Arc::downgrade(session));
         }
+        true
     }
 
     /// Nobody has the session any more.
@@ -136,7 +142,7 @@ fn end(sessions: impl Iterator<Item = Arc<Session>>) {
 mod tests {
     use mesh_core::Doors;
 
-    use crate::local_transport::LocalTransport;
+    use crate::local_transport::{Half, LocalTransport};
     use crate::{Network, Proc};
 
     use super::*;
@@ -179,6 +185,34 @@ mod tests {
         drop(ranks);
         tokio::task::yield_now().await;
         assert_eq!(held(&board), (1, 0), "the owner listens still");
+    }
+
+    /// R1: who is dialled as it goes has no session that would never end.
+    #[tokio::test]
+    async fn who_has_gone_since_it_was_found_has_no_session() {
+        let all = LocalTransport::default();
+        let (one, doors) = start(all.another(), "one").await;
+        let Addr::Local { name } = doors.control else { panic!("it is local") };
+        let door = (name.as_str(), Lane::Control);
+        let (transport, into) = all.board.find(door.0, door.1).unwrap();
+        let session = |into: &Arc<dyn Inbound>| {
+            Arc::new(Session {
+                board: Arc::clone(&all.board),
+                number: all.board.next_session(),
+                lane: Lane::Control,
+                end: all.board.ends.another(),
+                dialler: Half::new(all.number, one.proc().peer(), Arc::clone(into)),
+                listener: Half::new(transport, one.proc().peer(), Arc::clone(into)),
+            })
+        };
+        let there = session(&into);
+        assert!(all.board.keep(&there, door));
+        all.board.leave(transport);
+        assert!(there.end.has_ended());
+        let late = session(&into);
+        assert!(!all.board.keep(&late, door));
+        let (_another, _) = start(all.another(), "one").await;
+        assert!(!all.board.keep(&late, door), "another one listens there");
     }
 
     #[tokio::test]

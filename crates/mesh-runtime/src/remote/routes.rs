@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::route::{Route, Step, Stretch};
-use super::table::{Of, Table};
+use super::table::{Company, Table};
 
 /// Every lane.
 const LANES: [Lane; 3] = [Lane::Control, Lane::Liveness, Lane::Data];
@@ -31,9 +31,9 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    pub(crate) fn new(of: Of) -> Self {
+    pub(crate) fn new(company: Company) -> Self {
         let (changed, has_left) = (Notify::new(), AtomicBool::new(false));
-        Self { routes: of.table(), changed, has_left }
+        Self { routes: company.table(), changed, has_left }
     }
 
     /// From now on messages for the peer go this way.

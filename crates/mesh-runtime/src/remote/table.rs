@@ -10,20 +10,21 @@ use foldhash::fast::RandomState;
 pub(crate) type Table<K, V> = DashMap<K, V, RandomState>;
 
 /// Whose tables they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Of {
+#[derive(Clone, Copy)]
+pub(crate) enum Company {
     /// Of a process that has a program to itself.
-    One,
-    /// Of one of many in one program: what is ready for many threads at once takes a KiB for each table, empty or not.
-    Many,
+    Alone,
+    /// Of one of many in one program: what is ready for many threads at once takes half a KiB for each processor of the
+    /// machine and for each table, empty or not.
+    OfMany,
 }
 
-impl Of {
+impl Company {
     /// An empty one.
     pub(crate) fn table<K: Eq + Hash, V>(self) -> Table<K, V> {
         match self {
-            Self::One => DashMap::default(),
-            Self::Many => DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
+            Self::Alone => DashMap::default(),
+            Self::OfMany => DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
         }
     }
 }

@@ -331,8 +331,7 @@ impl Hosted {
     /// Sends what the controller has not had, but what was seen right after something was sent: of many processes that
     /// end at once it hears together (H6).
     pub(crate) fn flush_if_due(&mut self) {
-        let is_due = |due: Timestamp| due.since_start() <= boot_time();
-        if self.reporter.send_due().is_some_and(is_due) {
+        if self.reporter.is_due(Timestamp::from_start(boot_time())) {
             self.flush();
         }
     }

@@ -24,17 +24,9 @@ pub(super) struct Voice<C: Controlled> {
 impl<C: Controlled> Voice<C> {
     /// Something was seen of a rank just now. It is said at once; where much is, soon, together with all else.
     pub(super) fn report(&self, rank: Rank, incarnation: Incarnation, report: C::Report) {
-        let is_due = {
-            let (mut reporter, now) = (self.reporter(), self.clock.now());
-            // Nobody waits at this agent, so no wait is over: its controller answers waits itself.
-            reporter.report(rank, incarnation, now, report);
-            reporter.send_due().is_none_or(|due| due <= now)
-        };
-        if is_due {
-            self.flush();
-        } else {
-            self.waits.notify_one();
-        }
+        // Nobody waits at this agent, so no wait is over: its controller answers waits itself.
+        self.reporter().report(rank, incarnation, self.clock.now(), report);
+        self.flush_soon();
     }
 
     pub(super) fn answer_poll(&self) {
@@ -58,14 +50,13 @@ impl<C: Controlled> Voice<C> {
                 biased;
                 _ = ticks.tick() => (),
                 () = self.due() => {
-                    self.flush();
+                    self.flush_soon();
                     continue;
                 }
             }
             if !self.say(Answer::Heard { agent, life, beat }) {
                 return;
             }
-            self.flush();
             beat = beat.next();
         }
     }
@@ -75,19 +66,24 @@ impl<C: Controlled> Voice<C> {
         loop {
             let due = self.reporter().send_due();
             match due {
-                Some(due) => return sleep_until(self.clock.instant(due)).await,
+                Some(due) if due <= self.clock.now() => return,
+                // Something else may be said meanwhile, so it is looked again.
+                Some(due) => sleep_until(self.clock.instant(due)).await,
                 None => self.waits.notified().await,
             }
         }
     }
 
-    /// Sends what is new. What the controller has no room for is kept for a while.
-    fn flush(&self) {
-        let mut reporter = self.reporter();
-        let reports = reporter.take_unsent(self.clock.now());
-        if reports.is_empty() {
+    /// Says what is new, if it is time to; else it waits. What the controller has no room for is kept for a while.
+    fn flush_soon(&self) {
+        let (mut reporter, now) = (self.reporter(), self.clock.now());
+        if !reporter.is_due(now) {
+            if reporter.has_unsent() {
+                self.waits.notify_one();
+            }
             return;
         }
+        let reports = reporter.take_unsent(now);
         let answer = Answer::Reported { agent: self.agent, life: Incarnation::FIRST, reports };
         if let Err(Undelivered::Full(Answer::Reported { reports, .. })) = self.answers.send(answer)
         {

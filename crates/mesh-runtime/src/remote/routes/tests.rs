@@ -109,7 +109,7 @@ impl Routes {
 /// the route was left meanwhile.
 #[test]
 fn who_sends_as_the_route_ends_is_waited_for() {
-    let routes = Arc::new(Routes::new(Of::One));
+    let routes = Arc::new(Routes::new(Company::Alone));
     let other = routes.open(Lane::Control);
     assert!(routes.sends());
     other.acknowledge_all();
@@ -136,7 +136,7 @@ fn who_sends_as_the_route_ends_is_waited_for() {
 /// Of a session that ended before it came here nothing is kept: its end was told before.
 #[test]
 fn a_session_that_ended_before_it_came_leaves_nothing() {
-    let routes = Routes::new(Of::One);
+    let routes = Routes::new(Company::Alone);
     let session = Arc::new(Fake::default());
     routes.end(&session);
     routes.connect(WAY, Arc::clone(&session) as Arc<dyn Outbound>);
@@ -147,7 +147,7 @@ fn a_session_that_ended_before_it_came_leaves_nothing() {
 /// Nor of a route whose sessions end as somebody sends by one of them.
 #[test]
 fn a_message_that_is_late_for_a_session_that_has_ended_leaves_nothing() {
-    let routes = Arc::new(Routes::new(Of::One));
+    let routes = Arc::new(Routes::new(Company::Alone));
     let other = routes.open(Lane::Control);
     let meanwhile = {
         let (routes, other) = (Arc::clone(&routes), Arc::clone(&other));

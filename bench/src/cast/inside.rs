@@ -77,29 +77,8 @@ async fn of_size(n: usize, effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
     let mut casts = Duel::new(format!("cast to {n} actors in one process"));
     let amount = Amount::of(n, effort);
     for _ in 0..=effort.rounds() {
-        [&mut calls, &mut casts].into_iter().for_each(Duel::begin_round);
-        for _ in 0..amount.n_slices {
-            for _ in 0..amount.n_calls {
-                let started = Instant::now();
-                floor.call().await?;
-                calls.floor.push(started.elapsed());
-            }
-            for _ in 0..amount.n_calls {
-                let started = Instant::now();
-                check(&tools.call(&proc, PING).await)?;
-                calls.ours.push(started.elapsed());
-            }
-        }
-        let n_casts = u32::try_from(amount.n_casts)?;
-        let started = Instant::now();
-        for _ in 0..n_casts {
-            floor.cast().await?;
-        }
-        floor.call().await?;
-        casts.floor.push(started.elapsed() / n_casts);
-        let started = Instant::now();
-        cast(&tools, &proc, amount.n_casts).await?;
-        casts.ours.push(started.elapsed() / n_casts);
+        call_round((&tools, &proc), &floor, (amount, &mut calls)).await?;
+        cast_round((&tools, &proc), &floor, (amount, &mut casts)).await?;
     }
     _ = homes.stop(GRACE).await?;
     floor.end().await?;
@@ -110,6 +89,48 @@ async fn of_size(n: usize, effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
     found.push(casts.records(Figure::P50, ""));
     found.push(lives(&proc, n, effort).await?);
     Ok(found)
+}
+
+/// Slices of calls, in turn.
+async fn call_round(
+    (tools, proc): (&ActorMesh<Tool>, &Proc),
+    floor: &Floor,
+    (amount, calls): (Amount, &mut Duel),
+) -> Result<(), Failed> {
+    calls.begin_round();
+    for _ in 0..amount.n_slices {
+        for _ in 0..amount.n_calls {
+            let started = Instant::now();
+            floor.call().await?;
+            calls.floor.push(started.elapsed());
+        }
+        for _ in 0..amount.n_calls {
+            let started = Instant::now();
+            check(&tools.call(proc, PING).await)?;
+            calls.ours.push(started.elapsed());
+        }
+    }
+    Ok(())
+}
+
+/// A row of casts, and a call, each.
+async fn cast_round(
+    (tools, proc): (&ActorMesh<Tool>, &Proc),
+    floor: &Floor,
+    (amount, casts): (Amount, &mut Duel),
+) -> Result<(), Failed> {
+    casts.begin_round();
+    let n_casts = u32::try_from(amount.n_casts)?;
+    let started = Instant::now();
+    for _ in 0..n_casts {
+        floor.cast().await?;
+    }
+    floor.call().await?;
+    casts.floor.push(started.elapsed() / n_casts);
+    let started = Instant::now();
+    cast(tools, proc, amount.n_casts).await?;
+    casts.ours.push(started.elapsed() / n_casts);
+    Ok(())
 }
 
 /// So many processes in this one, with an actor each.

@@ -11,7 +11,7 @@ use mesh_cast::shell::GetSeats;
 use mesh_core::{
     ActorId, AgentId, Answer, Answers, BeatSeq, Cause, Change, Epoch, Incarnation, MeshEvent,
     MeshLabel, MeshRequest, Message, Place, PortRef, ProcSeat, Procs, Progress, Reason, Request,
-    Status, Undelivered,
+    Status, Timestamp, Undelivered,
 };
 use mesh_runtime::{Actor, Context, Deputy, Failure, Handlers, Port, TryCastError};
 use mesh_shape::{Rank, RankSet};
@@ -235,7 +235,7 @@ impl Keeper {
             // Its process has a later life. The end of the one that it lived in was told, unless we lagged.
             (Some(agent), proc) if agent.life < proc.incarnation => {
                 if kept.is_over {
-                    return;
+                    return self.has_a_home_again(rank, incarnation);
                 }
                 place(&Status::failed(Cause::new(Reason::LostByAgent)))
             }
@@ -256,6 +256,16 @@ impl Keeper {
         }
         // Nobody waits at a keeper: its controller answers waits itself.
         self.reporter.report(rank, incarnation, self.clock.now(), report);
+    }
+
+    /// The process of a rank that has ended has a later life: how it has ended stays (H2), but it can be started again.
+    fn has_a_home_again(&mut self, rank: Rank, incarnation: Incarnation) {
+        let now = self.clock.now();
+        if let Some(told) = self.reporter.newest(rank, now) {
+            // What there is to report is as old as it was.
+            let seen = Timestamp::from_start(now.since_start().saturating_sub(told.age));
+            self.reporter.report(rank, incarnation, seen, told.report.with_a_home());
+        }
     }
 
     /// A process has changed.

@@ -43,9 +43,9 @@ const LET_GO_OF: &str = "the owner of the processes has let go of them";
 ///
 /// For tests, and for programs that need no other processes. Dropping it ends them (C2): at once, without a grace. Each
 /// rank of the meshes of actors that still live there is then told as failed, once: it ended with its process, whose
-/// owner has let go of it (ST2, ST3), unless he had asked for the end before (ST4). Calls that wait are answered with that (R1), and nothing more can be spawned. Who
-/// means to end all in good order drops the meshes of actors first, or [stops](Self::stop) the processes: then what
-/// lives there is told as stopped.
+/// owner has let go of it (ST2, ST3), unless that was being stopped already (ST4). Calls that wait are answered with that
+/// (R1), and nothing more can be spawned. Who means to end all in good order drops the meshes of actors first, or
+/// [stops](Self::stop) the processes: then what lives there is told as stopped.
 ///
 /// # Thousands of ranks
 ///

@@ -58,6 +58,13 @@ impl ActorReport {
         self
     }
 
+    /// The same of an actor whose process has a later life: where it was something can be started again.
+    #[must_use]
+    pub const fn with_a_home(mut self) -> Self {
+        self.is_homeless = false;
+        self
+    }
+
     /// What its agent said of it last.
     #[must_use]
     pub const fn state(&self) -> &ActorState {

@@ -86,8 +86,8 @@ impl Controlled for Local {
 /// The agent of [`LocalRanks`].
 ///
 /// It beats, so that it is not silent; it answers polls, numbers the reports, tells what many ranks do at once in few
-/// messages (H6), and sends again what the controller had no room for; it refuses a lower epoch, and swallows orders that were performed
-/// before or are about another life than the present one. It keeps no lease: its ranks end with it.
+/// messages (H6), and sends again what the controller had no room for; it refuses a lower epoch, and swallows orders that
+/// were performed before or are about another life than the present one. It keeps no lease: its ranks end with it.
 ///
 /// # Bounds
 ///

@@ -193,7 +193,7 @@ impl Follower {
         tests::count();
         self.tell.send_modify(|table| {
             (table.known, table.is_over) = (Some(Arc::new(known.reachable())), false);
-            table.refusal = None;
+            (table.refusal, table.is_away) = (None, false);
         });
     }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use actor_mesh::{ActorMesh, RankError};
 use controller::Config;
-use mesh_core::{Epoch, Incarnation, News, Procs, Status, Transport};
+use mesh_core::{
+    Change, Epoch, Incarnation, News, OwnerNews, Procs, RestartConfig, Status, Strategy, Transport,
+};
 use mesh_runtime::LocalTransport;
-use mesh_shape::Rank;
+use mesh_shape::{Rank, RankSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Add, Tool, World, all, next_failures, on_failure, soon, tens, world};
+use crate::support::{Add, Panic, Tool, World, all, next_failures, on_failure, soon, tens, world};
 
 mod crier;
 
@@ -164,6 +166,35 @@ async fn whom_a_successor_gives_up_unheard_has_ended_in_its_second_life_too() {
     cried.tell((Rank::new(1), gone), second).await;
     let failed = next_failures(&mut tools).await;
     assert!(matches!(failed[..], [(1, _)]), "{failed:?}");
+}
+
+/// RS1, RS2: processes that are started again all together come back also where one of them had ended well, and then
+/// actors can be started there again with the others.
+#[tokio::test(start_paused = true)]
+async fn where_a_process_has_ended_well_and_come_back_there_is_a_place_for_a_round() {
+    let world = world("procs=2").await;
+    let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
+    let procs = Arc::clone(&cried) as Arc<dyn Procs>;
+    let restart = RestartConfig { strategy: Strategy::OneForAll, ..on_failure() };
+    let spawned = soon(ActorMesh::spawn(&world.proc, &procs, tens("tools").restart(restart))).await;
+    let mut tools = spawned.expect("they start");
+    cried.tell((Rank::new(1), Status::Stopped), Epoch::FIRST).await;
+    sleep(Duration::from_secs(1)).await;
+    let back = Change {
+        ranks: RankSet::from_iter([Rank::new(1)]),
+        incarnation: Incarnation::FIRST.next(),
+        status: Status::Running,
+        restart_in: None,
+        age: Duration::ZERO,
+    };
+    cried.say(News::Changed([back].into()), Epoch::FIRST).await;
+    sleep(Duration::from_secs(1)).await;
+    _ = soon(tools.slice("procs", ..1).expect("there is one").call(&world.proc, Panic(0))).await;
+    let Some(OwnerNews::Failed(failures)) = soon(tools.next()).await else { panic!("one failed") };
+    assert_eq!(failures.escalation, None, "there is a place for each");
+    let told: Vec<_> =
+        failures.each().map(|(rank, change)| (rank.index(), change.restart_in.is_some())).collect();
+    assert_eq!(told, [(0, true)]);
 }
 
 /// K3, N9: that all have ended is not believed of a controller that was deposed, and the next one is followed.

@@ -140,9 +140,12 @@ fn end(sessions: impl Iterator<Item = Arc<Session>>) {
 
 #[cfg(test)]
 mod tests {
-    use mesh_core::Doors;
+    use mesh_core::{
+        Credit, DialError, Doors, Envelope, Identity, Incarnation, Outbound, PeerId, ProcId,
+        Transport,
+    };
 
-    use crate::local_transport::{Half, LocalTransport};
+    use crate::local_transport::LocalTransport;
     use crate::{Network, Proc};
 
     use super::*;
@@ -187,32 +190,38 @@ mod tests {
         assert_eq!(held(&board), (1, 0), "the owner listens still");
     }
 
+    /// Its transport goes when it is asked who it is, which is between those that it is found and that it has a session.
+    struct Leaves(PeerId, Mutex<Option<LocalTransport>>);
+
+    impl Inbound for Leaves {
+        fn identity(&self) -> Identity {
+            drop(lock(&self.1).take());
+            Identity { peer: self.0, registry: 0 }
+        }
+
+        fn joined(&self, _: Lane, _: Arc<dyn Outbound>) {
+            unreachable!("it has gone");
+        }
+
+        fn deliver(&self, _: PeerId, _: Envelope, _: Credit) {}
+
+        fn lost(&self, _: PeerId, _: Lane, _: Lost, _: Vec<Envelope>) {}
+    }
+
     /// R1: who is dialled as it goes has no session that would never end.
     #[tokio::test]
-    async fn who_has_gone_since_it_was_found_has_no_session() {
+    async fn who_goes_as_it_is_dialled_has_no_session() {
         let all = LocalTransport::default();
-        let (one, doors) = start(all.another(), "one").await;
-        let Addr::Local { name } = doors.control else { panic!("it is local") };
-        let door = (name.as_str(), Lane::Control);
-        let (transport, into) = all.board.find(door.0, door.1).unwrap();
-        let session = |into: &Arc<dyn Inbound>| {
-            Arc::new(Session {
-                board: Arc::clone(&all.board),
-                number: all.board.next_session(),
-                lane: Lane::Control,
-                end: all.board.ends.another(),
-                dialler: Half::new(all.number, one.proc().peer(), Arc::clone(into)),
-                listener: Half::new(transport, one.proc().peer(), Arc::clone(into)),
-            })
-        };
-        let there = session(&into);
-        assert!(all.board.keep(&there, door));
-        all.board.leave(transport);
-        assert!(there.end.has_ended());
-        let late = session(&into);
-        assert!(!all.board.keep(&late, door));
-        let (_another, _) = start(all.another(), "one").await;
-        assert!(!all.board.keep(&late, door), "another one listens there");
+        let peer = PeerId { proc: ProcId::from_random(1), life: Incarnation::FIRST };
+        let (listener, at) = (all.another(), Addr::Local { name: "it".to_owned() });
+        let leaves = Arc::new(Leaves(peer, Mutex::default()));
+        listener.listen(&at, Lane::Data, leaves.clone()).await.unwrap();
+        *lock(&leaves.1) = Some(listener);
+        let other = Arc::new(Leaves(PeerId { life: peer.life.next(), ..peer }, Mutex::default()));
+        let dialled = all.another().dial(&at, peer.proc, Lane::Data, other).await;
+        let refused = DialError::Os { to: at, kind: ErrorKind::ConnectionRefused };
+        assert_eq!(dialled.err(), Some(refused));
+        assert_eq!(held(&all.board), (0, 0));
     }
 
     #[tokio::test]

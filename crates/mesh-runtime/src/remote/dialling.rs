@@ -82,6 +82,11 @@ mod tests {
         drop(second.await);
         assert!(!dialling.is_on(peer));
         assert!(lock(&dialling.0).is_empty());
-        drop(dialling.turn(way).await);
+        let first = dialling.turn(way).await;
+        let mut second = Box::pin(dialling.turn(way));
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        drop(first);
+        drop(second);
+        assert!(lock(&dialling.0).is_empty(), "who waited was the last");
     }
 }

@@ -268,6 +268,20 @@ impl Keeper {
         }
     }
 
+    /// Of the processes that have ended only these begin again, whatever was promised.
+    fn none_starts_but(&mut self, starting: &RankSet) {
+        let was_promised = |(_, kept): &(usize, &mut Kept)| kept.proc.will_restart;
+        let promised = self.ranks.iter_mut().enumerate().filter(was_promised);
+        let broken: Vec<Rank> = promised
+            .filter(|(rank, _)| !starting.contains(Rank::new(*rank)))
+            .map(|(rank, kept)| {
+                kept.proc.will_restart = false;
+                Rank::new(rank)
+            })
+            .collect();
+        broken.into_iter().for_each(|rank| self.report(rank));
+    }
+
     /// A process has changed.
     fn proc_changed(&mut self, rank: Rank, change: &Change, cx: &mut Context<Self>) {
         let Some(kept) = self.ranks.get_mut(rank.index()) else { return };

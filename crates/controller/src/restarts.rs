@@ -305,17 +305,17 @@ impl Restarts {
         self.escalation = Escalating::NotNeeded;
     }
 
-    /// The escalation that is to be told now, with the ranks that have failed. Once.
+    /// The escalation that is to be told now, given which ranks have failed, and which have stopped. Once.
     pub(crate) fn take_escalation(
         &mut self,
         config: &RestartConfig,
-        failed: impl FnOnce() -> RankSet,
+        ended: impl FnOnce() -> (RankSet, RankSet),
     ) -> Option<Escalation> {
         let Escalating::Due(reason) = self.escalation else { return None };
         self.escalation = Escalating::Told;
         let RestartConfig { max_restarts, period, .. } = *config;
-        let failed = failed();
-        let starting = self.starting(0..self.size as usize).intersection(&failed);
+        let (failed, stopped) = ended();
+        let starting = self.starting(0..self.size as usize).intersection(&failed.union(&stopped));
         Some(Escalation { reason, failed, starting, max_restarts, period })
     }
 

@@ -129,7 +129,8 @@ pub struct Escalation {
     pub reason: EscalationReason,
     /// Every rank that has failed, those that will still be restarted too.
     pub failed: RankSet,
-    /// Those of them that will: what was promised is kept.
+    /// Every rank that has ended and begins again all the same, also those that ended well: what was promised is kept.
+    /// No other rank that has ended will.
     pub starting: RankSet,
     /// The restarts allowed (OTP: intensity).
     pub max_restarts: u32,
@@ -161,8 +162,9 @@ impl fmt::Display for Escalation {
             }
         }
         write!(f, ": no more are granted; failed ranks: {}", self.failed)?;
-        if !self.starting.is_empty() {
-            write!(f, ", of which start again: {}", self.starting)?;
+        let starting = self.starting.intersection(&self.failed);
+        if !starting.is_empty() {
+            write!(f, ", of which start again: {starting}")?;
         }
         Ok(())
     }
@@ -209,8 +211,7 @@ pub enum News {
     },
     /// Something is wrong that is no rank's failure (H5).
     Trouble(Trouble),
-    /// No more restarts are granted: the failed ranks that it names stay failed, but for those that it names
-    /// as starting (RS3).
+    /// No more restarts are granted: what has ended stays so, but for the ranks that it names as starting (RS3).
     Escalated(Escalation),
     /// The mesh is being stopped. Comes before any rank is touched (C1).
     Stopping {

@@ -114,7 +114,9 @@ fn merge(first: &mut Failures, next: Failures) {
     first.changes.extend(next.changes);
     first.escalation = match (first.escalation.take(), next.escalation) {
         (Some(before), Some(newest)) => {
-            let starting = before.starting.difference(&newest.failed).union(&newest.starting);
+            // What is said last holds, but for those that have failed before, and have begun again.
+            let begun = before.starting.intersection(&before.failed).difference(&newest.failed);
+            let starting = begun.union(&newest.starting);
             let failed = before.failed.union(&newest.failed);
             Some(Escalation { failed, starting, ..newest })
         }

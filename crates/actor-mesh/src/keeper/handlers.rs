@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mesh_cast::shell::GetSeats;
 use mesh_core::{ActorId, Answer, Change, Incarnation, News, Order, ProcSeat};
 use mesh_runtime::{Context, Failure, Handler};
-use mesh_shape::Rank;
+use mesh_shape::{Rank, RankSet};
 
 use super::hearing::says_nothing_more;
 use super::{Beat, Flush, Keeper, Kept, Making, Perform, ProcsSaid, TryAgain, Unheard, Untold};
@@ -108,19 +108,15 @@ impl Handler<ProcsSaid> for Keeper {
         let changes: Vec<Change> = match event.news {
             News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat(),
             News::Changed(changes) => changes.to_vec(),
-            // The ranks that it names stay as they are, but for those that start again all the same.
             News::Escalated(escalation) => {
-                for rank in escalation.failed.difference(&escalation.starting).iter() {
-                    if let Some(kept) = self.ranks.get_mut(rank.index()) {
-                        kept.proc.will_restart = false;
-                        self.report(rank);
-                    }
-                }
+                self.none_starts_but(&escalation.starting);
                 Vec::new()
             }
-            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping { .. } | News::Closed => {
+            News::Stopping { .. } => {
+                self.none_starts_but(&RankSet::new());
                 Vec::new()
             }
+            News::Heartbeat { .. } | News::Trouble(_) | News::Closed => Vec::new(),
         };
         for change in &changes {
             change.ranks.iter().for_each(|rank| self.proc_changed(rank, change, cx));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use actor_mesh::{ActorMesh, RankError};
 use controller::Config;
 use mesh_core::{
-    Change, Epoch, Incarnation, News, OwnerNews, Procs, RestartConfig, Status, Strategy, Transport,
+    Change, Epoch, Escalation, EscalationReason, Incarnation, News, OwnerNews, Procs,
+    RestartConfig, RestartPolicy, Status, Strategy, Transport,
 };
 use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, RankSet};
@@ -195,6 +196,50 @@ async fn where_a_process_has_ended_well_and_come_back_there_is_a_place_for_a_rou
     let told: Vec<_> =
         failures.each().map(|(rank, change)| (rank.index(), change.restart_in.is_some())).collect();
     assert_eq!(told, [(0, true)]);
+}
+
+/// RS2, RS3: a process that has ended well, and was to begin again, does not any more where restarts cannot mend the
+/// mesh, or where that is asked to end; who waits to live there has ended then.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_process_that_was_to_begin_again_ends_when_it_will_not() {
+    let escalation = Escalation {
+        reason: EscalationReason::CannotStart,
+        failed: RankSet::from_iter([Rank::new(0)]),
+        starting: RankSet::new(),
+        max_restarts: 3,
+        period: None,
+    };
+    let of_others =
+        Escalation { starting: RankSet::from_iter([Rank::new(1)]), ..escalation.clone() };
+    for news in [News::Escalated(escalation), News::Stopping { reason: None }] {
+        let world = world("procs=2").await;
+        let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
+        let procs = Arc::clone(&cried) as Arc<dyn Procs>;
+        let restart = RestartConfig { policy: RestartPolicy::Permanent, ..on_failure() };
+        let spawned =
+            soon(ActorMesh::spawn(&world.proc, &procs, tens("tools").restart(restart))).await;
+        let tools = spawned.expect("they start");
+        let is_second = async || {
+            let state = soon(tools.mesh_ref().state(&world.proc)).await.expect("it is answered");
+            state.ranks.get(Rank::new(1)).map(|rank| rank.status.clone())
+        };
+        let to_begin_again = Change {
+            ranks: RankSet::from_iter([Rank::new(1)]),
+            incarnation: Incarnation::FIRST,
+            status: Status::Stopped,
+            restart_in: Some(LONG),
+            age: Duration::ZERO,
+        };
+        cried.say(News::Changed([to_begin_again].into()), Epoch::FIRST).await;
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(is_second().await, Some(Status::Initializing), "it waits for its process");
+        cried.say(News::Escalated(of_others.clone()), Epoch::FIRST).await;
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(is_second().await, Some(Status::Initializing), "what was promised is kept");
+        cried.say(news, Epoch::FIRST).await;
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(is_second().await, Some(Status::Stopped), "as its process");
+    }
 }
 
 /// K3, N9: that all have ended is not believed of a controller that was deposed, and the next one is followed.

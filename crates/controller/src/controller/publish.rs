@@ -33,7 +33,7 @@ impl<C: Controlled> Controller<C> {
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| change.status.is_failure()).collect();
         let escalation =
-            self.restarts.take_escalation(&self.spec.config.restart, || failed_ranks(&self.health));
+            self.restarts.take_escalation(&self.spec.config.restart, || ended(&self.health));
         if !changes.is_empty() || escalation.is_some() {
             if let Some(escalation) = &escalation {
                 self.subscribers.tell_all(&News::Escalated(escalation.clone()), effects);
@@ -71,10 +71,12 @@ impl<C: Controlled> Controller<C> {
     }
 }
 
-fn failed_ranks(health: &Health) -> RankSet {
-    let mut failed = RankSet::new();
-    for (range, _) in health.runs().filter(|(_, cell)| cell.status.is_failure()) {
-        failed.insert_range(range);
+/// The ranks that have failed, and those that have stopped.
+fn ended(health: &Health) -> (RankSet, RankSet) {
+    let (mut failed, mut stopped) = (RankSet::new(), RankSet::new());
+    for (range, cell) in health.runs().filter(|(_, cell)| cell.status.is_terminal()) {
+        let ended = if cell.status.is_failure() { &mut failed } else { &mut stopped };
+        ended.insert_range(range);
     }
-    failed
+    (failed, stopped)
 }

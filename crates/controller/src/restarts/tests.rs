@@ -64,7 +64,7 @@ fn who_has_nowhere_to_begin_takes_no_restart_from_another() {
     );
     let decided: Vec<_> = decided.iter().map(|it| (&it.ranks, it.restart_in.is_some())).collect();
     assert_eq!(decided, [(&RankSet::from(0..1), false), (&RankSet::from(1..2), true)]);
-    assert_eq!(restarts.take_escalation(&config, RankSet::new), None);
+    assert_eq!(restarts.take_escalation(&config, <(RankSet, RankSet)>::default), None);
 }
 
 /// H8: each is the next of a set, and none is put between others.
@@ -102,7 +102,10 @@ fn restarts_outside_the_period_are_forgotten() {
             age: Duration::ZERO,
         };
         let decided = restarts.decide(step(at(seconds), &config), vec![change], |_| true);
-        (decided[0].restart_in.is_some(), restarts.take_escalation(&config, RankSet::new).is_some())
+        (
+            decided[0].restart_in.is_some(),
+            restarts.take_escalation(&config, <(RankSet, RankSet)>::default).is_some(),
+        )
     };
     assert_eq!(fail(0), (true, false));
     assert_eq!(fail(11), (true, false));

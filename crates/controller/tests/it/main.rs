@@ -300,6 +300,7 @@
 //! RS1 strategies::the_orders_of_a_round_are_repeated_where_they_did_not_arrive
 //! RS1 strategies::what_is_left_of_a_round_after_the_grace_is_killed
 //! RS1 strategies::who_joins_a_round_late_has_a_grace_of_its_own
+//! RS1 strategies::who_stopped_for_a_round_is_named_among_those_that_start
 //! RS2 agents::a_life_that_never_began_does_not_hold_up_a_round
 //! RS2 honest::all_is_well_when_the_world_has_healed
 //! RS2 model::no_history_breaks_an_invariant
@@ -339,6 +340,7 @@
 //! RS3 strategies::a_round_of_the_rest_that_is_given_up_escalates
 //! RS3 strategies::a_round_that_is_given_up_after_an_escalation_is_told
 //! RS3 strategies::a_round_without_an_agent_is_given_up_at_once
+//! RS3 strategies::who_stopped_for_a_round_is_named_among_those_that_start
 //! RS3 waits::a_wait_ends_with_a_restart_that_is_cancelled
 //! K1 agents::a_closed_mesh_kills_who_still_lives_and_renews_nothing
 //! K1 agents::a_renewal_echoes_the_beats_of_the_life_that_speaks

@@ -296,6 +296,30 @@ fn a_round_that_is_given_up_after_an_escalation_is_told() {
     assert_eq!(pass(&mut mesh, (at(2), at(30)), &[0, 1]), [(gone, broken)]);
 }
 
+/// RS1, RS3: who has ended well for a round was promised a start as well, which is kept, or told to be off.
+#[test]
+fn who_stopped_for_a_round_is_named_among_those_that_start() {
+    let restart =
+        RestartConfig { backoff_min: secs(20), backoff_max: secs(20), ..rest_for_one(1).restart };
+    let mut mesh = running(3, 3, Config { restart, ..LAN });
+    let of = |reason, starting: &[usize]| Escalation {
+        reason,
+        failed: [0, 1].set(),
+        starting: starting.iter().copied().map(mesh_shape::Rank::new).collect(),
+        max_restarts: 1,
+        period: None,
+    };
+    _ = mesh.step(at(1), nth_report(1, [1], (0, 2), crash()));
+    _ = mesh.step(at(1), nth_report(2, [2], (0, 2), Status::Stopped));
+    let promised = of(EscalationReason::Intensity, &[1, 2]);
+    let told = escalate(&mesh, vec![change([0], crash())], Some(promised));
+    assert_eq!(mesh.step(at(2), crashed([0])), [told]);
+    let gone = at(1) + LAN.times.timeout;
+    let broken = escalate(&mesh, vec![], Some(of(EscalationReason::CannotStart, &[])));
+    let ended = [(gone, broken), (gone, Effect::Finish)];
+    assert_eq!(pass(&mut mesh, (at(2), at(30)), &[0, 1]), ended);
+}
+
 /// RS1, RS3, N1: what was told as an end is one, also if its agent comes back before the others have ended.
 #[test]
 fn a_member_that_timed_out_is_not_started_when_its_agent_comes_back() {

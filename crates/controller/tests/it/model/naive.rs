@@ -316,11 +316,11 @@ impl Naive {
         each.filter(|(_, cell)| cell.status.is_failure()).map(|(rank, _)| rank).collect()
     }
 
-    /// Those of them that will begin another life.
-    pub(super) fn failed_and_starting(&self) -> Vec<usize> {
-        let mut failed = self.failed();
-        failed.retain(|rank| self.restarts.is_starting(*rank));
-        failed
+    /// The ranks that have ended, in whichever way, and will begin another life.
+    pub(super) fn ended_and_starting(&self) -> Vec<usize> {
+        let has_ended = |rank: &usize| self.cells[*rank].status.is_terminal();
+        let ended = (0..self.cells.len()).filter(has_ended);
+        ended.filter(|rank| self.restarts.is_starting(*rank)).collect()
     }
 
     /// Whether this life of a rank may be ordered to start now: it is the one that begins.

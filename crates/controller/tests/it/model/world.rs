@@ -298,7 +298,7 @@ impl World {
             let failed: Vec<usize> = escalation.failed.iter().map(|rank| rank.index()).collect();
             prop_assert_eq!(failed, self.naive.failed(), "all that failed are named");
             let starting: Vec<usize> = escalation.starting.iter().map(|it| it.index()).collect();
-            prop_assert_eq!(starting, self.naive.failed_and_starting(), "what was promised");
+            prop_assert_eq!(starting, self.naive.ended_and_starting(), "what was promised");
         }
         Ok(())
     }

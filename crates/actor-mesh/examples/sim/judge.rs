@@ -46,6 +46,7 @@ pub(crate) fn judge(plan: &Plan, ledger: &Ledger, after: &After) -> Vec<String> 
     case.owner(after, &mut wrong);
     case.watchers(after, &mut wrong);
     case.restarts(after, &mut wrong);
+    case.rounds(&mut wrong);
     case.hosts(&mut wrong);
     case.lost(&mut wrong);
     case.orphaned(&mut wrong);
@@ -73,7 +74,8 @@ impl<'a> Case<'a> {
 
     /// Nothing has ended it.
     fn is_healthy(&self, rank: usize) -> bool {
-        !self.crashed.contains(&rank) && self.lives[rank].iter().all(|life| !life.has_failed)
+        let has_ended = |life: &&Life| life.has_failed || life.is_let_go;
+        !self.crashed.contains(&rank) && !self.lives[rank].iter().any(has_ended)
     }
 
     /// Whether nothing has ended the rank from well before something was sent to it until so long after that was over:
@@ -118,6 +120,11 @@ impl<'a> Case<'a> {
         died_at.is_some_and(|died_at| send.over_at.is_none_or(|over_at| over_at >= died_at))
     }
 
+    /// How long after it takes nothing more a rank may live.
+    fn ends_within(&self) -> Duration {
+        if self.plan.is_together() { SLACK + GRACE } else { SLACK }
+    }
+
     /// R1: whoever was called is answered for, in time, and nobody healthy is said to be dead (N9).
     fn calls(&self, wrong: &mut Vec<String>) {
         for (number, send) in &self.ledger.sends {
@@ -139,7 +146,7 @@ impl<'a> Case<'a> {
                 // cut goes on to lose so much that its session is lost.
                 let may_be_unreached = number.0 >= OF_LIVES || is_rough || self.plan.is_cut;
                 let is_excuse = *error == Kind::Late || *error == Kind::Other && may_be_unreached;
-                let is_right = !self.is_sound(*rank, send, SLACK)
+                let is_right = !self.is_sound(*rank, send, self.ends_within())
                     || is_excuse && may_be_late
                     || self.is_after_death(send);
                 if !is_right {
@@ -212,7 +219,7 @@ impl<'a> Case<'a> {
     }
 
     /// N1, N9: the owner is told of each life that failed, once, and of no other; but of one that nobody has seen, if the
-    /// next has its place.
+    /// next has its place. Of one that may have been let go somebody is told what has become of it.
     fn owner(&self, after: &After, wrong: &mut Vec<String>) {
         let mut told: BTreeMap<usize, BTreeSet<Incarnation>> = BTreeMap::new();
         for (rank, incarnation) in &self.ledger.owner {
@@ -225,14 +232,20 @@ impl<'a> Case<'a> {
             let n_failed = self.lives[rank].iter().filter(|life| life.has_failed).count();
             let n_crashes = self.ledger.crashed.iter().filter(|it| **it == rank).count();
             let may_fail_unborn = self.plan.restarts || after.homeless.contains(&rank);
-            let n_most = if may_fail_unborn { n_failed + n_crashes } else { n_failed };
+            let n_let_go = self.lives[rank].iter().filter(|life| life.is_let_go).count();
+            let n_most = n_failed + n_let_go + if may_fail_unborn { n_crashes } else { 0 };
             let n_held_back = usize::from(after.held_back.contains(&rank));
             let is_unseen = |life: &&&Life| {
                 life.has_failed && (self.ledger.is_unseen(life) || self.ledger.is_unheard(life))
             };
             let n_untold = n_held_back + self.lives[rank].iter().filter(is_unseen).count();
+            let all = self.ledger.watchers.get("all").into_iter().flat_map(|all| &all.ends);
+            let n_ends = all.filter(|((it, _), _)| *it == rank).count();
             if n_told + n_untold < n_failed && self.ledger.died_at.is_none() {
                 wrong.push(format!("N1: rank {rank} failed {n_failed} times, {n_told} are told"));
+            } else if n_ends + n_untold < n_failed + n_let_go && self.ledger.died_at.is_none() {
+                let n_ended = n_failed + n_let_go;
+                wrong.push(format!("N2: rank {rank} ended {n_ended} times, {n_ends} are told"));
             } else if n_told > n_most {
                 let what = format!("rank {rank} failed {n_failed} times");
                 wrong.push(format!("N1, N9: {what}, {n_told} are told"));
@@ -331,8 +344,10 @@ impl<'a> Case<'a> {
             } else if self.is_healthy(rank) || self.plan.restarts && !has_escalated {
                 *status == Status::Running
             } else if self.plan.restarts {
-                // It may have been one of those whose restart was granted.
-                *status == Status::Running || status.is_failure()
+                // It may have been one of those whose restart was granted, or have ended for one that was given up.
+                let has_ended =
+                    status.is_failure() || self.plan.is_together() && status.is_terminal();
+                *status == Status::Running || has_ended
             } else {
                 status.is_failure()
             };
@@ -396,6 +411,9 @@ fn is_of_crash(status: &Status) -> bool {
     let root = cause.chain.last().map(|link| &link.reason);
     cause.reason == Reason::Inherited && matches!(root, Some(Reason::Signal { signal: 9, .. }))
 }
+
+/// How long one that is asked to end has for it, before it is killed.
+const GRACE: Duration = Duration::from_secs(6);
 
 /// When all who send have what was told of a rank.
 const KNOWN_WITHIN: Duration = Duration::from_secs(2);

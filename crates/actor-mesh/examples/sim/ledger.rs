@@ -29,9 +29,14 @@ pub(crate) const OF_LIVES: usize = 1_000_000;
 /// How long word is on its way, or what has not been lost yet is said again.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
+/// Until all has arrived that was sent while nothing could, also by a session that has to begin anew.
+const SAID_AGAIN: Duration = Duration::from_secs(5);
+
 #[derive(Default)]
 pub(crate) struct Ledger {
     begun: Option<Instant>,
+    /// Whoever is healthy is asked to end where another one has failed.
+    is_together: bool,
     pub(crate) log: Vec<String>,
     pub(crate) lives: Vec<Life>,
     by_actor: BTreeMap<ActorId, usize>,
@@ -43,6 +48,8 @@ pub(crate) struct Ledger {
     pauses: Vec<(usize, Duration, Duration)>,
     /// Ranks that nothing was heard of where the owner is, from when to when.
     silenced: Vec<(Range<usize>, Duration, Duration)>,
+    /// Ranks that heard nothing from where the owner is, from when to when.
+    deaf: Vec<(Range<usize>, Duration, Duration)>,
     /// Hosts that were killed: when, and the ranks that lived there.
     pub(crate) hosts_crashed: Vec<(Duration, Vec<usize>)>,
     /// When the process of the owner has died.
@@ -69,8 +76,15 @@ pub(crate) struct Life {
     pub(crate) is_broken: bool,
     /// It has ended before it was asked to.
     pub(crate) is_early: bool,
-    /// The same, and not with a process that has ended well.
+    /// The same, and neither with a process that has ended well, nor perhaps since it was asked to.
     pub(crate) has_failed: bool,
+    /// The same, and it was asked to, or was so busy or deaf that it may have been killed for that: together with one that
+    /// failed, or since it was given up.
+    pub(crate) is_let_go: bool,
+    /// It has ended as one does that is asked to.
+    pub(crate) is_asked: bool,
+    /// Its handler does not return.
+    is_busy: bool,
     pub(crate) begun: Duration,
     /// When it has ended.
     pub(crate) ended: Option<Duration>,
@@ -142,8 +156,8 @@ pub(crate) fn with<T>(work: impl FnOnce(&mut Ledger) -> T) -> T {
 }
 
 /// Begins a new one.
-pub(crate) fn begin() {
-    with(|it| *it = Ledger { begun: Some(Instant::now()), ..Ledger::default() });
+pub(crate) fn begin(is_together: bool) {
+    with(|it| *it = Ledger { begun: Some(Instant::now()), is_together, ..Ledger::default() });
 }
 
 /// Takes what was written.
@@ -176,6 +190,9 @@ impl Ledger {
             is_broken: false,
             is_early: false,
             has_failed: false,
+            is_let_go: false,
+            is_asked: false,
+            is_busy: false,
             begun,
             ended: None,
         });
@@ -186,13 +203,17 @@ impl Ledger {
 
     pub(crate) fn died(&mut self, life: usize) {
         let now = self.now();
+        let is_deaf = self.lives.get(life).is_some_and(|it| self.is_deaf(it.rank, now));
         // One of an earlier run that was left over is not here.
         let Some(it) = self.lives.get_mut(life) else { return };
         it.ended = Some(now);
         it.is_early = !self.is_ending;
-        it.has_failed = it.is_early && !self.ended_well.contains(&it.rank);
-        let rank = it.rank;
-        self.note(format_args!("rank {rank} is gone"));
+        let is_gone = it.is_early && !self.ended_well.contains(&it.rank);
+        let may_be_let_go =
+            self.is_together && !it.is_broken && (it.is_asked || it.is_busy || is_deaf);
+        (it.has_failed, it.is_let_go) = (is_gone && !may_be_let_go, is_gone && may_be_let_go);
+        let (rank, how) = (it.rank, if it.is_asked { ", as it was asked to be" } else { "" });
+        self.note(format_args!("rank {rank} is gone{how}"));
     }
 
     /// Nobody has heard that it began, nor that it ended with its process, and the rank has begun again: its order was
@@ -226,17 +247,48 @@ impl Ledger {
         self.ended_well.contains(&life.rank) && stopped.any(|(_, end)| is_silenced(end.at))
     }
 
+    /// Whether what it was asked may have come together with its end.
+    fn is_deaf(&self, rank: usize, now: Duration) -> bool {
+        let paused = self.pauses.iter().map(|(it, from, to)| (*it..it + 1, *from, *to));
+        let mut own = paused.chain(self.deaf.iter().cloned());
+        own.any(|(ranks, from, to)| {
+            ranks.contains(&rank) && (from..=to + SAID_AGAIN).contains(&now)
+        })
+    }
+
     /// What one process sends to another is lost for so long; the first is that of the owner.
     pub(crate) fn cuts(&mut self, (from, to): (usize, usize), lasting: Duration) {
-        if let (Some(rank), 0) = (from.checked_sub(1), to) {
-            self.silences(rank..rank + 1, lasting);
+        match (from.checked_sub(1), to.checked_sub(1)) {
+            (Some(rank), None) => self.silences(rank..rank + 1, lasting),
+            (None, Some(rank)) => self.deafens(rank..rank + 1, lasting),
+            (None, None) | (Some(_), Some(_)) => (),
         }
+    }
+
+    /// Processes of these ranks hear nothing from where the owner is, for so long.
+    pub(crate) fn deafens(&mut self, ranks: Range<usize>, lasting: Duration) {
+        let now = self.now();
+        self.deaf.push((ranks, now, now + lasting));
     }
 
     /// What processes of these ranks say is not heard where the owner is, for so long.
     pub(crate) fn silences(&mut self, ranks: Range<usize>, lasting: Duration) {
         let now = self.now();
         self.silenced.push((ranks, now, now + lasting));
+    }
+
+    /// A life is about to end, as it is asked to.
+    pub(crate) fn asked(&mut self, life: usize) {
+        if let Some(it) = self.lives.get_mut(life) {
+            it.is_asked = true;
+        }
+    }
+
+    /// A life does nothing else for now, or does again.
+    pub(crate) fn is_busy(&mut self, life: usize, is_busy: bool) {
+        if let Some(it) = self.lives.get_mut(life) {
+            it.is_busy = is_busy;
+        }
     }
 
     /// A life is about to fail, as it was told to.

@@ -15,6 +15,7 @@ mod saboteur;
 mod teller;
 #[cfg(test)]
 mod tests;
+mod warnings;
 mod watchers;
 mod whole;
 mod world;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
             println!("{panic}");
         }
     }));
+    // Nobody else has set one.
+    _ = tracing::subscriber::set_global_default(warnings::Warnings).is_ok();
     let (begun, total) = (Instant::now(), Mutex::new(Total::default()));
     let next = AtomicU64::new(options.from);
     std::thread::scope(|scope| {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use controller::Times;
+use mesh_core::Strategy;
 use mesh_testkit::fault_net::{Faults, SplitMix64};
 
 /// What a seed is: the mesh, its network, who sends, and what goes wrong when.
@@ -18,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) fan_out: Option<usize>,
     /// Whether what fails is started again.
     pub(crate) restarts: bool,
+    /// With whom together (RS1).
+    pub(crate) strategy: Strategy,
     /// How often at most (RS3).
     pub(crate) max_restarts: u32,
     pub(crate) times: Times,
@@ -146,6 +149,9 @@ impl Plan {
         }
         faults.sort_by_key(|(at, _)| *at);
         keep_sessions(&mut faults, size / sizes[0]);
+        if network == Network::Rough {
+            faults.iter_mut().for_each(|(_, fault)| fault.shorten(ROUGH_MOST));
+        }
         // There is one who sends from elsewhere, where the owner dies.
         let n_senders = 1 + index(&mut rng, 3) + usize::from(dies);
         let endings = [Ending::Stop, Ending::Stop, Ending::Drop, Ending::Procs];
@@ -156,6 +162,7 @@ impl Plan {
             size,
             fan_out,
             restarts,
+            strategy: strategy(seed),
             max_restarts: MANY,
             times: Times::local(),
             network,
@@ -183,11 +190,26 @@ impl Plan {
     /// In a line.
     pub(crate) fn text(&self) -> String {
         let tree = self.fan_out.map_or_else(|| "no tree".to_owned(), |n| format!("fan-out {n}"));
-        let restarts = if self.restarts { "restarts" } else { "no restarts" };
+        let restarts = if self.restarts { strategy_name(self.strategy) } else { "no restarts" };
         let (extent, n_faults) = (self.extent(), self.faults.len());
         let (network, ending) = (self.network, self.ending);
         let dies = if self.dies { "its owner dies" } else { "its owner lives" };
         format!("{extent}, {tree}, {restarts}, {network:?}, {n_faults} faults, {dies}, {ending:?}")
+    }
+
+    /// Whether ranks that are healthy are asked to end, and begin again, since another one has failed.
+    pub(crate) fn is_together(&self) -> bool {
+        self.restarts && self.strategy != Strategy::OneForOne
+    }
+
+    /// Whether a rank begins again when this one, or another, has failed.
+    pub(crate) fn begins_again(&self, rank: usize, failed: usize) -> bool {
+        self.restarts
+            && match self.strategy {
+                Strategy::OneForOne => rank == failed,
+                Strategy::OneForAll => true,
+                Strategy::RestForOne => rank >= failed,
+            }
     }
 
     /// Whether a healthy rank may answer too late.
@@ -206,6 +228,23 @@ impl Plan {
     }
 }
 
+impl Fault {
+    /// It cuts the owner off from processes for no longer than that.
+    fn shorten(&mut self, most: Duration) {
+        if let Self::Pause(_, lasting)
+        | Self::Cut(0, _, lasting)
+        | Self::Cut(_, 0, lasting)
+        | Self::HostCut(_, _, lasting) = self
+        {
+            *lasting = most.min(*lasting);
+        }
+    }
+}
+
+/// Where a packet in ten is lost, a session that says something once a second, and may be silent for ten, lasts through
+/// this and what is lost after it.
+const ROUGH_MOST: Duration = Duration::from_secs(3);
+
 /// More restarts than any seed needs.
 pub(crate) const MANY: u32 = 10_000;
 
@@ -214,6 +253,24 @@ pub(crate) const DIMS: [&str; 3] = ["hosts", "procs", "lanes"];
 
 pub(crate) fn index(rng: &mut SplitMix64, below: usize) -> usize {
     rng.below(below as u64) as usize
+}
+
+/// With whom ranks are started again, where they are. It is drawn by itself: all else of a seed stays what it is.
+pub(crate) fn strategy(seed: u64) -> Strategy {
+    match SplitMix64::named(seed, "strategy").below(4) {
+        0 => Strategy::OneForAll,
+        1 => Strategy::RestForOne,
+        _ => Strategy::OneForOne,
+    }
+}
+
+/// As it is read.
+pub(crate) const fn strategy_name(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::OneForOne => "restarts",
+        Strategy::OneForAll => "restarts of all",
+        Strategy::RestForOne => "restarts of the rest",
+    }
 }
 
 fn sizes(rng: &mut SplitMix64, ranks: Ranks) -> Vec<usize> {

@@ -87,6 +87,11 @@ impl Actor for Probe {
         teller::came_back(undelivered)
     }
 
+    async fn stop(&mut self, _: &mut Context<Self>) -> Result<(), Failure> {
+        ledger::with(|it| it.asked(self.life));
+        Ok(())
+    }
+
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<Say>().takes::<Ask>().takes::<Break>().takes::<Tell>();
     }
@@ -115,29 +120,27 @@ impl Handler<Ask> for Probe {
 impl Handler<Break> for Probe {
     async fn handle(&mut self, how: Break, _: &mut Context<Self>) -> Result<(), Failure> {
         let rank = self.rank;
+        if let Break::Hang(lasting) | Break::HangAndPanic(lasting) = how {
+            ledger::note(format_args!("rank {rank} hangs for {lasting:?}"));
+            ledger::with(|it| it.is_busy(self.life, true));
+            tokio::time::sleep(lasting).await;
+            ledger::with(|it| it.is_busy(self.life, false));
+        }
         if !matches!(how, Break::Hang(_)) {
             ledger::with(|it| it.breaks(self.life));
         }
         match how {
-            Break::Panic => {
-                ledger::note(format_args!("rank {rank} panics"));
-                panic!("as planned");
+            Break::Hang(_) => {
+                ledger::note(format_args!("rank {rank} goes on"));
+                Ok(())
             }
             Break::Fail => {
                 ledger::note(format_args!("rank {rank} fails"));
                 Err(Failure::new("as planned"))
             }
-            Break::HangAndPanic(lasting) => {
-                ledger::note(format_args!("rank {rank} hangs for {lasting:?}"));
-                tokio::time::sleep(lasting).await;
+            Break::Panic | Break::HangAndPanic(_) => {
                 ledger::note(format_args!("rank {rank} panics"));
                 panic!("as planned");
-            }
-            Break::Hang(lasting) => {
-                ledger::note(format_args!("rank {rank} hangs for {lasting:?}"));
-                tokio::time::sleep(lasting).await;
-                ledger::note(format_args!("rank {rank} goes on"));
-                Ok(())
             }
         }
     }
@@ -147,7 +150,10 @@ impl Handler<Tell> for Probe {
     async fn handle(&mut self, Tell(mesh): Tell, cx: &mut Context<Self>) -> Result<(), Failure> {
         let number = (OF_LIVES + self.life, self.n_told);
         self.n_told += 1;
+        // It may wait for those who begin again when it has ended.
+        ledger::with(|it| it.is_busy(self.life, true));
         teller::sends(&mesh, ("cast", number), cx).await;
+        ledger::with(|it| it.is_busy(self.life, false));
         Ok(())
     }
 }

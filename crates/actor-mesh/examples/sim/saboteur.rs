@@ -108,6 +108,9 @@ impl<S: Scene> Saboteur<'_, S> {
         if way != Way::In {
             ledger::with(|it| it.silences(inside.clone(), lasting));
         }
+        if way != Way::Out {
+            ledger::with(|it| it.deafens(inside.clone(), lasting));
+        }
         for rank in inside.clone() {
             let outside = (0..=self.plan.size).filter(|it| *it == 0 || !inside.contains(&(it - 1)));
             for other in outside {

@@ -31,7 +31,7 @@ async fn watch(name: &'static str, mut events: MeshEvents, to: Vec<usize>) {
     ledger::with(|it| _ = it.watchers.insert(name, Watcher::default()));
     while let Some(event) = events.next().await {
         ledger::with(|it| {
-            let now = it.now();
+            let (now, is_ending) = (it.now(), it.is_ending);
             let watcher = it.watchers.entry(name).or_default();
             let mut lines = Vec::new();
             if watcher.is_closed {
@@ -53,6 +53,8 @@ async fn watch(name: &'static str, mut events: MeshEvents, to: Vec<usize>) {
                         watcher.lost_at.push(now);
                     }
                 }
+                // What the end of all is too much for is no news.
+                News::Escalated(_) if is_ending => (),
                 News::Escalated(_) => watcher.n_escalated += 1,
                 News::Closed => watcher.is_closed = true,
                 _ => (),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, FanOut, LocalProcs, LocalSpec};
 use controller::{Config, RestartConfig};
-use mesh_core::{OwnerNews, ProcId, Procs, Transport};
+use mesh_core::{OwnerNews, ProcId, Procs, Strategy, Transport};
 use mesh_runtime::{ActorRef, Network, Proc, ProcConfig, Stop};
 use mesh_shape::Rank;
 use mesh_testkit::fault_net::{Event, FaultNet, Faults, SessionConfig, SplitMix64};
@@ -178,7 +178,7 @@ impl Scene for World {
 }
 
 async fn live(plan: &Plan, net: &FaultNet) -> After {
-    ledger::begin();
+    ledger::begin(plan.is_together());
     let n_tasks = n_tasks();
     let mut after = After::default();
     match timeout(MOST, settle(plan, net)).await {
@@ -217,7 +217,8 @@ async fn settle(plan: &Plan, net: &FaultNet) -> Result<World, String> {
         Arc::new(of_net.transport(&site)) as Arc<dyn Transport>
     });
     let extent = plan.extent().parse().map_err(|error| format!("{error}"))?;
-    let restart = restart(plan);
+    // What becomes of the processes is not the concern of those who live there.
+    let restart = RestartConfig { strategy: Strategy::OneForOne, ..restart(plan) };
     let spec = LocalSpec {
         name: "homes".to_owned(),
         extent,
@@ -281,7 +282,8 @@ fn restart(plan: &Plan) -> RestartConfig {
         return RestartConfig::NEVER;
     }
     let (backoff_min, backoff_max) = (Duration::from_millis(10), Duration::from_millis(500));
-    RestartConfig { backoff_min, backoff_max, ..RestartConfig::on_failure(plan.max_restarts) }
+    let (strategy, max_restarts) = (plan.strategy, plan.max_restarts);
+    RestartConfig { strategy, backoff_min, backoff_max, ..RestartConfig::on_failure(max_restarts) }
 }
 
 /// Sends and breaks, waits until all is quiet, looks, and ends it all.

@@ -132,9 +132,18 @@ impl Book {
     }
 
     /// Whether somebody may say what becomes of messages to an actor: the relays of a mesh may, of what lives in its
-    /// processes. Not only of the ranks: there may be another table by now, with their successors.
+    /// processes. Not only of the ranks: there may be another table by now, with their successors. And whoever is in a later
+    /// life of a process what its relay was, since the table that has that one may not be known here yet.
     pub(super) fn vouches(&self, from: ActorId, of: ActorId) -> bool {
-        self.has_relay(from) && of.plane() == Plane::User && self.is_home(of)
+        let may_say = self.has_relay(from) || self.succeeds_relay(from);
+        may_say && of.plane() == Plane::User && self.is_home(of)
+    }
+
+    /// Processes begin alike in all their lives, and so do their relays.
+    fn succeeds_relay(&self, actor: ActorId) -> bool {
+        let is_before =
+            |it: &ActorId| (it.proc, it.index) == (actor.proc, actor.index) && it.life < actor.life;
+        self.relays().any(|it| is_before(&it))
     }
 
     /// Whether somebody relays for the mesh.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh_core::Incarnation;
+use mesh_core::{Escalation, Incarnation};
 
 use super::{After, Case, KNOWN_WITHIN, is_silent};
 use crate::ledger::{Ledger, Life, OF_LIVES, Send, Watcher};
@@ -38,17 +38,26 @@ impl Case<'_> {
             return;
         }
         let Ledger { promises, escalations, watchers, .. } = self.ledger;
-        let n_promised = promises.values().filter(|is_promised| **is_promised).count();
+        let is_together = self.plan.is_together();
+        let n_restarts = if is_together {
+            // All that begin together are one restart: whoever is in each has had as many.
+            let lives = watchers.get("all").into_iter().flat_map(|all| all.lives.keys());
+            lives.map(|(_, life)| life.number() as usize).max().unwrap_or(0)
+        } else {
+            promises.values().filter(|is_promised| **is_promised).count()
+        };
         let n_most = if self.plan.restarts { self.plan.max_restarts as usize } else { 0 };
-        if n_promised > n_most {
-            wrong.push(format!("RS3: {n_promised} are to begin again, and {n_most} may"));
+        if n_restarts > n_most {
+            wrong.push(format!("RS3: {n_restarts} are to begin again, and {n_most} may"));
         }
-        if escalations.len() > 1 {
+        // Whom the first has promised a start may turn out not to be able to: that is told, too.
+        let is_broken = |it: &Escalation| is_together && !it.starting.is_empty();
+        if escalations.len() > 1 + usize::from(escalations.first().is_some_and(is_broken)) {
             wrong.push(format!("RS3: it is told again: {escalations:?}"));
         }
-        for escalation in escalations {
-            if n_promised < n_most {
-                wrong.push(format!("RS3: {escalation}, and {n_promised} of {n_most} were"));
+        for escalation in escalations.iter().filter(|_| !is_together) {
+            if n_restarts < n_most {
+                wrong.push(format!("RS3: {escalation}, and {n_restarts} of {n_most} were"));
             }
         }
         for (name, Watcher { n_escalated, .. }) in watchers {
@@ -63,6 +72,45 @@ impl Case<'_> {
         if self.plan.restarts && escalations.is_empty() {
             let left = promises.iter().filter(is_left).map(|(life, _)| life);
             wrong.extend(left.map(|life| format!("RS1: {life:?} does not begin again")));
+        }
+    }
+
+    /// RS1, N9: ranks are let go only where another one has failed with which they begin again, and then all of them end
+    /// before any of them begins.
+    pub(super) fn rounds(&self, wrong: &mut Vec<String>) {
+        if !self.plan.is_together() {
+            return;
+        }
+        let all = &self.ledger.lives;
+        let owner = &self.ledger.owner;
+        for (rank, lives) in self.lives.iter().enumerate() {
+            for life in lives.iter().filter(|life| life.is_let_go) {
+                let has_failed = |it: &&Life| {
+                    let is_before = it.ended.is_some_and(|ended| Some(ended) <= life.ended);
+                    (it.has_failed || it.is_let_go) && is_before && it.rank != rank
+                };
+                // Of who began and ended unseen, or never began, it is told.
+                let is_so = all.iter().filter(has_failed).map(|it| it.rank);
+                let is_so = is_so.chain(owner.iter().map(|(rank, _)| *rank));
+                if !is_so.into_iter().any(|failed| self.plan.begins_again(rank, failed)) {
+                    let ended = life.ended;
+                    wrong.push(format!("N9, RS1: rank {rank} ends at {ended:?} for nothing"));
+                }
+            }
+            for (one, next) in lives.iter().zip(lives.iter().skip(1)) {
+                if self.ledger.is_unseen(one) {
+                    continue;
+                }
+                let is_in_both = |it: &&Life| {
+                    self.plan.begins_again(it.rank, rank)
+                        && Some(it.begun) < one.ended
+                        && it.ended.is_none_or(|ended| ended > next.begun)
+                };
+                for other in all.iter().filter(is_in_both) {
+                    let (begun, other) = (next.begun, other.rank);
+                    wrong.push(format!("RS1: rank {rank} begins at {begun:?}, {other} lives on"));
+                }
+            }
         }
     }
 

@@ -60,6 +60,8 @@ impl<'a> Case<'a> {
             let mut has_ended =
                 |is_it: &dyn Fn(How) -> bool| ended.any(|(ended, how)| ended <= *at && is_it(how));
             let is_so = match status {
+                // Or it was let go.
+                Status::Stopped if self.plan.actors.is_together() => true,
                 Status::Stopped => has_ended(&|how| how == How::Exit(0)),
                 Status::Timeout { .. } => {
                     has_ended(&|how| matches!(how, How::HostDied | How::Orphaned))

@@ -5,7 +5,9 @@ use std::time::Duration;
 use mesh_testkit::fault_net::SplitMix64;
 
 use crate::hosts::{self, Deed};
-use crate::plan::{self, Death, Ending, Fault, MANY, disturbance, index, keep_sessions};
+use crate::plan::{
+    self, Death, Ending, Fault, MANY, disturbance, index, keep_sessions, strategy, strategy_name,
+};
 
 /// What a seed is: hosts and their controllers, and a mesh of actors of somebody else.
 #[derive(Clone, Debug)]
@@ -51,6 +53,7 @@ impl Plan {
             size,
             fan_out: (rng.below(4) > 0).then(|| 2 + index(&mut rng, 7)),
             restarts: rng.chance(0.6),
+            strategy: strategy(seed),
             max_restarts: if rng.chance(0.4) { rng.below(4) as u32 } else { MANY },
             times: hosts.times,
             network: hosts.network,
@@ -77,11 +80,13 @@ impl Plan {
 
     /// In a line.
     pub(crate) fn text(&self) -> String {
-        let plan::Plan { fan_out, restarts, max_restarts, faults, ending, dies, .. } = &self.actors;
+        let plan::Plan { fan_out, restarts, strategy, max_restarts, .. } = &self.actors;
+        let plan::Plan { faults, ending, dies, .. } = &self.actors;
+        let name = strategy_name(*strategy);
         let tree = fan_out.map_or_else(|| "no tree".to_owned(), |n| format!("fan-out {n}"));
         let restarts = match restarts {
-            true if *max_restarts < MANY => format!("{max_restarts} restarts"),
-            true => "restarts".to_owned(),
+            true if *max_restarts < MANY => format!("{max_restarts} {name}"),
+            true => name.to_owned(),
             false => "no restarts".to_owned(),
         };
         let dies = if *dies { "its owner dies" } else { "its owner lives" };

@@ -106,6 +106,19 @@ async fn who_is_no_relay_of_the_mesh_says_nothing_of_it() {
     assert!(!book.vouches(relay(&book, 2), ActorId { index: 2, ..stranger() }), "elsewhere");
 }
 
+/// R3: a process that has passed a message on has another life by the time that this comes back by way of it, and whoever
+/// sent it has had no word of that yet.
+#[tokio::test]
+async fn who_relays_in_a_later_life_of_a_process_is_believed() {
+    let book = book();
+    let (rank, two) = (ActorId { index: 2, ..relay(&book, 3) }, relay(&book, 2));
+    let next = ActorId { life: two.life.next(), ..two };
+    assert!(book.vouches(next, rank));
+    assert!(!book.vouches(ActorId { index: 3, ..next }, rank), "another actor there");
+    assert!(!book.vouches(ActorId { life: Incarnation::FIRST, ..two }, rank), "an earlier life");
+    assert!(!book.vouches(ActorId { life: two.life.next(), ..stranger() }, rank));
+}
+
 /// R3: an actor that has ended, or its process, has a successor by the time that what it had not handled is on its way.
 #[tokio::test]
 async fn what_was_for_a_rank_before_it_was_started_again_is_believed() {

@@ -74,7 +74,7 @@ impl<'a> Case<'a> {
 
     /// Nothing has ended it.
     fn is_healthy(&self, rank: usize) -> bool {
-        let has_ended = |life: &&Life| life.has_failed || life.is_let_go;
+        let has_ended = |life: &&Life| life.has_failed() || life.is_let_go();
         !self.crashed.contains(&rank) && !self.lives[rank].iter().any(has_ended)
     }
 
@@ -111,7 +111,7 @@ impl<'a> Case<'a> {
         let life = sender.checked_sub(OF_LIVES).and_then(|life| self.ledger.lives.get(life));
         // With its owner it ends as it should, and what it has sent is nobody's any more.
         let has_owner = self.ledger.died_at.is_none();
-        life.is_some_and(|life| life.is_early || life.ended.is_some() && !has_owner)
+        life.is_some_and(|life| life.is_early() || life.ended.is_some() && !has_owner)
     }
 
     /// Whether the owner had died before it was over. Then its ranks end as they should, and may not be found.
@@ -229,14 +229,14 @@ impl<'a> Case<'a> {
         }
         for rank in 0..self.plan.size {
             let n_told = told.get(&rank).map_or(0, BTreeSet::len);
-            let n_failed = self.lives[rank].iter().filter(|life| life.has_failed).count();
+            let n_failed = self.lives[rank].iter().filter(|life| life.has_failed()).count();
             let n_crashes = self.ledger.crashed.iter().filter(|it| **it == rank).count();
             let may_fail_unborn = self.plan.restarts || after.homeless.contains(&rank);
-            let n_let_go = self.lives[rank].iter().filter(|life| life.is_let_go).count();
+            let n_let_go = self.lives[rank].iter().filter(|life| life.is_let_go()).count();
             let n_most = n_failed + n_let_go + if may_fail_unborn { n_crashes } else { 0 };
             let n_held_back = usize::from(after.held_back.contains(&rank));
             let is_unseen = |life: &&&Life| {
-                life.has_failed && (self.ledger.is_unseen(life) || self.ledger.is_unheard(life))
+                life.has_failed() && (self.ledger.is_unseen(life) || self.ledger.is_unheard(life))
             };
             let n_untold = n_held_back + self.lives[rank].iter().filter(is_unseen).count();
             let all = self.ledger.watchers.get("all").into_iter().flat_map(|all| &all.ends);

@@ -72,22 +72,56 @@ pub(crate) struct Life {
     pub(crate) rank: usize,
     pub(crate) actor: ActorId,
     pub(crate) handled: Vec<Number>,
-    /// It was made to fail.
-    pub(crate) is_broken: bool,
-    /// It has ended before it was asked to.
-    pub(crate) is_early: bool,
-    /// The same, and neither with a process that has ended well, nor perhaps since it was asked to.
-    pub(crate) has_failed: bool,
-    /// The same, and it was asked to, or was so busy or deaf that it may have been killed for that: together with one that
-    /// failed, or since it was given up.
-    pub(crate) is_let_go: bool,
-    /// It has ended as one does that is asked to.
-    pub(crate) is_asked: bool,
-    /// Its handler does not return.
-    is_busy: bool,
+    pub(crate) doing: Doing,
+    pub(crate) early: Option<Early>,
     pub(crate) begun: Duration,
     /// When it has ended.
     pub(crate) ended: Option<Duration>,
+}
+
+/// What a life was at last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Well,
+    /// Its handler does not return.
+    Busy,
+    /// It ends as one does that is asked to.
+    Asked,
+    /// It was made to fail.
+    Broken,
+}
+
+/// How a life has ended before its mesh was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Early {
+    /// With a process that has ended well.
+    Well,
+    /// It was asked to, or was so busy or deaf that it may have been killed for that: together with one that failed, or since
+    /// it was given up.
+    LetGo,
+    Failed,
+}
+
+impl Life {
+    pub(crate) fn is_broken(&self) -> bool {
+        self.doing == Doing::Broken
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
+        self.doing == Doing::Asked
+    }
+
+    pub(crate) const fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.early == Some(Early::Failed)
+    }
+
+    pub(crate) fn is_let_go(&self) -> bool {
+        self.early == Some(Early::LetGo)
+    }
 }
 
 /// Something that was sent to a mesh, or to a slice of it.
@@ -187,12 +221,8 @@ impl Ledger {
             rank,
             actor,
             handled: Vec::new(),
-            is_broken: false,
-            is_early: false,
-            has_failed: false,
-            is_let_go: false,
-            is_asked: false,
-            is_busy: false,
+            doing: Doing::Well,
+            early: None,
             begun,
             ended: None,
         });
@@ -207,12 +237,15 @@ impl Ledger {
         // One of an earlier run that was left over is not here.
         let Some(it) = self.lives.get_mut(life) else { return };
         it.ended = Some(now);
-        it.is_early = !self.is_ending;
-        let is_gone = it.is_early && !self.ended_well.contains(&it.rank);
-        let may_be_let_go =
-            self.is_together && !it.is_broken && (it.is_asked || it.is_busy || is_deaf);
-        (it.has_failed, it.is_let_go) = (is_gone && !may_be_let_go, is_gone && may_be_let_go);
-        let (rank, how) = (it.rank, if it.is_asked { ", as it was asked to be" } else { "" });
+        let is_easy = matches!(it.doing, Doing::Asked | Doing::Busy);
+        let may_be_let_go = self.is_together && (is_easy || is_deaf && !it.is_broken());
+        it.early = match (self.is_ending, self.ended_well.contains(&it.rank)) {
+            (true, _) => None,
+            (false, true) => Some(Early::Well),
+            (false, false) if may_be_let_go => Some(Early::LetGo),
+            (false, false) => Some(Early::Failed),
+        };
+        let (rank, how) = (it.rank, if it.is_asked() { ", as it was asked to be" } else { "" });
         self.note(format_args!("rank {rank} is gone{how}"));
     }
 
@@ -226,7 +259,7 @@ impl Ledger {
             |rank: usize, at: Duration| rank == life.rank && (life.begun..next).contains(&at);
         let ran = all.running.iter().any(|(rank, at)| is_then(*rank, *at));
         let is_next = all.lives.iter().any(|((rank, _), at)| is_then(*rank, *at));
-        !life.is_broken
+        !life.is_broken()
             && !ran
             && !is_next
             && !all.ends.iter().any(|((rank, _), end)| is_then(*rank, end.at))
@@ -277,24 +310,10 @@ impl Ledger {
         self.silenced.push((ranks, now, now + lasting));
     }
 
-    /// A life is about to end, as it is asked to.
-    pub(crate) fn asked(&mut self, life: usize) {
-        if let Some(it) = self.lives.get_mut(life) {
-            it.is_asked = true;
-        }
-    }
-
-    /// A life does nothing else for now, or does again.
-    pub(crate) fn is_busy(&mut self, life: usize, is_busy: bool) {
-        if let Some(it) = self.lives.get_mut(life) {
-            it.is_busy = is_busy;
-        }
-    }
-
-    /// A life is about to fail, as it was told to.
-    pub(crate) fn breaks(&mut self, life: usize) {
-        if let Some(it) = self.lives.get_mut(life) {
-            it.is_broken = true;
+    /// What a life does from now on, but for one that is about to fail.
+    pub(crate) fn does(&mut self, life: usize, doing: Doing) {
+        if let Some(it) = self.lives.get_mut(life).filter(|it| !it.is_broken()) {
+            it.doing = doing;
         }
     }
 

@@ -7,7 +7,7 @@ use mesh_core::Message;
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Undelivered};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{self, Number, OF_LIVES};
+use crate::ledger::{self, Doing, Number, OF_LIVES};
 use crate::teller;
 
 pub(crate) struct Probe {
@@ -88,7 +88,7 @@ impl Actor for Probe {
     }
 
     async fn stop(&mut self, _: &mut Context<Self>) -> Result<(), Failure> {
-        ledger::with(|it| it.asked(self.life));
+        ledger::with(|it| it.does(self.life, Doing::Asked));
         Ok(())
     }
 
@@ -122,12 +122,12 @@ impl Handler<Break> for Probe {
         let rank = self.rank;
         if let Break::Hang(lasting) | Break::HangAndPanic(lasting) = how {
             ledger::note(format_args!("rank {rank} hangs for {lasting:?}"));
-            ledger::with(|it| it.is_busy(self.life, true));
+            ledger::with(|it| it.does(self.life, Doing::Busy));
             tokio::time::sleep(lasting).await;
-            ledger::with(|it| it.is_busy(self.life, false));
+            ledger::with(|it| it.does(self.life, Doing::Well));
         }
         if !matches!(how, Break::Hang(_)) {
-            ledger::with(|it| it.breaks(self.life));
+            ledger::with(|it| it.does(self.life, Doing::Broken));
         }
         match how {
             Break::Hang(_) => {
@@ -151,9 +151,9 @@ impl Handler<Tell> for Probe {
         let number = (OF_LIVES + self.life, self.n_told);
         self.n_told += 1;
         // It may wait for those who begin again when it has ended.
-        ledger::with(|it| it.is_busy(self.life, true));
+        ledger::with(|it| it.does(self.life, Doing::Busy));
         teller::sends(&mesh, ("cast", number), cx).await;
-        ledger::with(|it| it.is_busy(self.life, false));
+        ledger::with(|it| it.does(self.life, Doing::Well));
         Ok(())
     }
 }

@@ -8,7 +8,6 @@ use mesh_core::{ActorId, Body, Head, MeshId, Plane, PortId, WhyUndelivered};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::codec;
 use crate::proc::Proc;
 
 /// A message that came by way of others and was not handled, while its process has no session with that of its
@@ -95,24 +94,28 @@ impl Proc {
         }
     }
 
-    /// What was cast to a mesh, and came by way of others, was not handled: it goes back as it can, counted and logged.
+    /// What was cast to a mesh, and came by way of others, was not handled: it goes back as it can, counted and logged. By a
+    /// session first: where that is lost already, and nobody knows it yet, it can still go by others.
     pub(crate) fn return_passed_on(&self, mesh: MeshId, head: Head, body: Body) {
-        let Head::Returned { to, of, port, why } = head else { return };
-        if to.peer() == self.peer() || self.has_way_to(to) {
-            return self.return_away(head, body);
+        if let Head::Returned { to, of, .. } = head {
+            self.remote().returns.note_detour((to, of), mesh);
         }
-        self.tell_returned(&head);
-        let Some(bytes) = codec::encoded(body) else {
-            let back = NoWayBack { to, of, mesh, port, why, bytes: Bytes::new() };
-            return self.lost_on_the_way_back(&back, "it cannot be encoded");
+        self.return_away(head, body);
+    }
+
+    /// Gives what goes back to whoever passes it on here; it comes back if nobody does.
+    pub(crate) fn detour_by(
+        &self,
+        mesh: MeshId,
+        head: Head,
+        bytes: Bytes,
+    ) -> Option<(Head, Bytes)> {
+        let (Some(watcher), &Head::Returned { to, of, port, why }) =
+            (self.detour().watcher(), &head)
+        else {
+            return Some((head, bytes));
         };
-        let back = NoWayBack { to, of, mesh, port, why, bytes };
-        let lost = match self.detour().watcher() {
-            Some(watcher) => watcher.send(Box::new(back)).err().map(|unsent| *unsent.0),
-            None => Some(back),
-        };
-        if let Some(lost) = lost {
-            self.lost_on_the_way_back(&lost, "nobody here passes it on");
-        }
+        let back = Box::new(NoWayBack { to, of, mesh, port, why, bytes });
+        watcher.send(back).err().map(|unsent| (head, unsent.0.bytes))
     }
 }

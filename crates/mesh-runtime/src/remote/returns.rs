@@ -1,12 +1,12 @@
 //! `Returns`: what goes back to its sender, while there is no session with that one's process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{Body, Envelope, Head, Incarnation, PeerId, Plane, WhyReturned};
+use mesh_core::{ActorId, Body, Envelope, Head, Incarnation, MeshId, PeerId, Plane, WhyReturned};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -28,6 +28,9 @@ const BYTES_MAX: usize = 16 << 20;
 /// How many may wait for one peer: one that never comes takes no room from those that do.
 const BYTES_EACH: usize = BYTES_MAX / 4;
 
+/// For how many senders and actors it is known by which mesh the one was passed something on of the other.
+const DETOURS_MAX: usize = 256;
+
 /// What surrounds the bytes of a message, about.
 const HEAD_BYTES: usize = 256;
 
@@ -38,9 +41,14 @@ pub(crate) struct Returns(Mutex<Store>);
 #[derive(Default)]
 struct Store {
     waiting: Waiting,
+    detours: Detours,
     /// Who looks for what has waited too long, as long as anything waits.
     sweeper: Option<AbortHandle>,
 }
+
+/// By way of which mesh something has come that was not handled, by who has sent it and whom it was for, the newest last.
+#[derive(Default)]
+struct Detours(VecDeque<(ActorId, ActorId, MeshId)>);
 
 /// Pure: time comes in as an argument.
 #[derive(Default)]
@@ -70,6 +78,15 @@ impl Returns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What goes back to `to` by a session, which had sent it to `of`, came by way of others, and can go back by them too.
+    pub(crate) fn note_detour(&self, (to, of): (ActorId, ActorId), mesh: MeshId) {
+        self.lock().detours.note((to, of), mesh);
+    }
+
+    fn detour(&self, head: &Head) -> Option<MeshId> {
+        self.lock().detours.mesh(head)
+    }
+
     /// All that waits, which does so in vain.
     pub(crate) fn take_all(&self) -> Vec<Head> {
         let all = mem::take(&mut self.lock().waiting);
@@ -82,6 +99,24 @@ impl Drop for Returns {
         if let Some(sweeper) = self.lock().sweeper.take() {
             sweeper.abort();
         }
+    }
+}
+
+impl Detours {
+    fn note(&mut self, (to, of): (ActorId, ActorId), mesh: MeshId) {
+        if self.0.back() == Some(&(to, of, mesh)) {
+            return;
+        }
+        self.0.retain(|known| (known.0, known.1) != (to, of));
+        if self.0.len() >= DETOURS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((to, of, mesh));
+    }
+
+    fn mesh(&self, head: &Head) -> Option<MeshId> {
+        let Head::Returned { to, of, .. } = head else { return None };
+        self.0.iter().find_map(|known| ((known.0, known.1) == (*to, *of)).then_some(known.2))
     }
 }
 
@@ -145,9 +180,9 @@ impl Kept {
 }
 
 impl Proc {
-    /// Sends something back by whatever session there is. While there is none it waits: whoever was cut off, or
-    /// suspended for longer than its sessions live, is met again (R3). It may arrive twice, as when a session is lost
-    /// nobody knows what has arrived by it.
+    /// Sends something back by whatever session there is. While there is none it goes by way of others, if it has come so;
+    /// if not, it waits: whoever was cut off, or suspended for longer than its sessions live, is met again (R3). It may
+    /// arrive twice, as when a session is lost nobody knows what has arrived by it.
     pub(super) fn return_by_session(&self, head: Head, body: Body) {
         let peer = head.peer();
         let is_kept = self.return_until(Instant::now() + PATIENCE, head, body);
@@ -177,8 +212,17 @@ impl Proc {
             self.lost_with_session(&head, "it cannot be encoded");
             return false;
         };
+        let Some((head, bytes)) = self.return_by_others(head, bytes) else { return false };
         let bytes = Bytes::copy_from_slice(&bytes);
         self.keep_return(Kept { head, bytes, until })
+    }
+
+    /// Gives it to whoever passes on what has come by way of others. It comes back if that is not so, or nobody does.
+    fn return_by_others(&self, head: Head, bytes: Bytes) -> Option<(Head, Bytes)> {
+        match self.remote().returns.detour(&head) {
+            Some(mesh) => self.detour_by(mesh, head, bytes),
+            None => Some((head, bytes)),
+        }
     }
 
     fn keep_return(&self, kept: Kept) -> bool {
@@ -315,6 +359,26 @@ mod tests {
         let left = [peer(1), peer(2), peer(3), peer(4), other].map(|life| waiting.take(life).len());
         assert_eq!(left, [0, 0, 1, 1, 1]);
         assert_eq!(waiting.n_bytes, 0);
+    }
+
+    /// Of the actors that it was noted of last, and of each sender by itself.
+    #[test]
+    fn what_came_by_way_of_others_is_known_of_few_actors() {
+        let actor = |index| {
+            let PeerId { proc, life } = peer(1);
+            ActorId { proc, life, index }
+        };
+        let (mesh, max) = (MeshId::from_random(3), DETOURS_MAX as u64);
+        let (port, why) = (PortId::named("test"), WhyUndelivered::Ended);
+        let head = |to, of| Head::Returned { to: actor(to), of: actor(of), port, why };
+        let mut detours = Detours::default();
+        (0..max).chain([0, 0]).for_each(|of| detours.note((actor(1), actor(of)), mesh));
+        assert!((0..max).all(|of| detours.mesh(&head(1, of)) == Some(mesh)));
+        assert_eq!(detours.mesh(&head(2, 0)), None, "of another sender");
+        detours.note((actor(1), actor(max)), mesh);
+        assert_eq!(detours.mesh(&head(1, 1)), None, "the one that was noted first");
+        assert_eq!(detours.mesh(&head(1, 0)), Some(mesh));
+        assert_eq!((detours.mesh(&head(1, max + 1)), detours.0.len()), (None, DETOURS_MAX));
     }
 
     /// No more is kept than there is room for.

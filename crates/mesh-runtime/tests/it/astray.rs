@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mesh_core::{Doors, Message, PortRef};
+use bytes::Bytes;
+use mesh_core::{ActorId, Doors, MeshId, Message, PortRef};
 use mesh_runtime::{
     Actor, ActorRef, Context, Failure, Handler, Handlers, Network, Port, Proc, Stop, Undelivered,
 };
@@ -77,6 +78,7 @@ struct Scene {
     /// The sender's first.
     networks: [Network; 2],
     doors: Doors,
+    from: ActorId,
     to: ActorRef<Clerk>,
     /// How many letters have come back.
     came_back: Arc<AtomicUsize>,
@@ -107,7 +109,19 @@ impl Scene {
         let [from, to] = [here, there].map(clerk);
         from.call(here.proc(), Write(to.port(), 3)).await.expect("it sends them");
         sleep(Duration::from_secs(1)).await;
-        Self { net, networks, doors, to, came_back, snapshotter }
+        let from = from.id();
+        Self { net, networks, doors, from, to, came_back, snapshotter }
+    }
+
+    /// Two more, that others pass on to the one who hangs.
+    async fn pass_on(&self) {
+        let port = self.to.port::<Letter>();
+        let of = (Some(self.from), MeshId::from_random(7));
+        for _ in 0..2 {
+            let proc = self.networks[1].proc();
+            let taken = proc.cast_passed_on((port.actor(), port.port()), of, Bytes::new()).await;
+            taken.expect("there is room");
+        }
     }
 
     /// The sender opens a session again.
@@ -190,6 +204,40 @@ fn what_is_on_its_way_back_by_a_session_that_is_lost_goes_by_the_next() {
         sleep(Duration::from_secs(10)).await;
         scene.meet_again().await;
         assert_eq!(scene.after(100).await, (2, 0));
+    });
+}
+
+/// R3: what others have passed on goes back by way of others where the session is lost by which it was to, and with it what
+/// the same sender has sent to the same actor by that.
+#[test]
+fn what_came_by_way_of_others_goes_back_so_when_its_session_is_lost() {
+    recorded(async |scene| {
+        scene.pass_on().await;
+        let (watcher, mut passes_on) = tokio::sync::mpsc::unbounded_channel();
+        scene.networks[1].proc().watch_ways_back(watcher);
+        scene.net.part("here", "there");
+        scene.to.stop(Stop::Kill);
+        assert_eq!(scene.after(10).await, (0, 0));
+        // Two that were passed on, of which none has begun, and the two that were there before.
+        for _ in 0..4 {
+            let back = passes_on.try_recv().expect("it goes this way");
+            assert_eq!((back.to, back.of), (scene.from, scene.to.id()));
+            assert_eq!(back.mesh, MeshId::from_random(7));
+        }
+        assert!(passes_on.try_recv().is_err(), "nothing twice");
+    });
+}
+
+/// R3: where nobody passes anything on it waits as well.
+#[test]
+fn what_came_by_way_of_others_waits_for_a_session_where_nobody_passes_it_on() {
+    recorded(async |scene| {
+        scene.pass_on().await;
+        scene.net.part("here", "there");
+        scene.to.stop(Stop::Kill);
+        sleep(Duration::from_secs(10)).await;
+        scene.meet_again().await;
+        assert_eq!(scene.after(100).await, (4, 0));
     });
 }
 

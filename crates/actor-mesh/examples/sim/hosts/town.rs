@@ -214,6 +214,9 @@ impl Town<'_> {
             Deed::HostCut(host, way, lasting) => {
                 let now = record::now();
                 record::with(|it| it.cuts.push((host, now, now + lasting)));
+                if way != Way::Out {
+                    ledger::with(|it| it.deafens(self.plan.ranks_of(host), lasting));
+                }
                 self.cut(host, way, lasting);
             }
         }

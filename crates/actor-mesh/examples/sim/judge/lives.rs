@@ -84,10 +84,10 @@ impl Case<'_> {
         let all = &self.ledger.lives;
         let owner = &self.ledger.owner;
         for (rank, lives) in self.lives.iter().enumerate() {
-            for life in lives.iter().filter(|life| life.is_let_go) {
+            for life in lives.iter().filter(|life| life.is_let_go() && life.is_asked()) {
                 let has_failed = |it: &&Life| {
                     let is_before = it.ended.is_some_and(|ended| Some(ended) <= life.ended);
-                    (it.has_failed || it.is_let_go) && is_before && it.rank != rank
+                    (it.has_failed() || it.is_let_go()) && is_before && it.rank != rank
                 };
                 // Of who began and ended unseen, or never began, it is told.
                 let is_so = all.iter().filter(has_failed).map(|it| it.rank);

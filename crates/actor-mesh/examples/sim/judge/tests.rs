@@ -3,6 +3,7 @@
 use mesh_core::{ActorId, ProcId};
 
 use super::*;
+use crate::ledger::{Doing, Early};
 use crate::plan::Ranks;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -14,7 +15,7 @@ fn exited(told_at: Duration) -> Ledger {
     let (proc, life) = (ProcId::from_random(0), Incarnation::FIRST);
     _ = ledger.born(0, ActorId { proc, life, index: 0 });
     let life = ledger.lives.last_mut().expect("it was born");
-    (life.is_broken, life.is_early, life.has_failed) = (true, true, true);
+    (life.doing, life.early) = (Doing::Broken, Some(Early::Failed));
     life.ended = Some(2 * SECOND);
     _ = ledger.ended_well.insert(0);
     let mut all = Watcher::default();

@@ -92,7 +92,7 @@ impl<'a> Case<'a> {
             return;
         }
         let is_orphan =
-            |life: &&Life| life.has_failed && !life.is_broken && !self.ledger.is_unseen(life);
+            |life: &&Life| life.has_failed() && !life.is_broken() && !self.ledger.is_unseen(life);
         for life in self.ledger.lives.iter().filter(is_orphan) {
             let is_home = |it: &&ProcLife| it.incarnation == life.actor.life;
             let Some(home) = self.lives_of(life.rank).find(is_home) else { continue };

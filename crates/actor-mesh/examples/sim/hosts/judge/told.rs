@@ -137,11 +137,17 @@ impl Case<'_> {
     /// Whether somebody can tell of an end, now or later. Nobody can if there is no controller any more. Nor if its host
     /// has died since, unless a controller has heard of it before: what was culled while there was none is lost with its
     /// host if the successor comes too late to find it. That it ends, it tells: with the life that it knows, or the first.
+    /// Nor if the last controller has given up all that it had before it heard of it: then it listens no more (L6).
     fn can_be_known(&self, life: &Life) -> bool {
         let ended = life.ended.map(|(at, _)| at);
         let last = self.record.reigns.last();
         let is_after_all = last.is_some_and(|last| ended.is_some_and(|at| last.is_over(at)));
-        !is_after_all && self.crash_of(life.rank).is_none()
+        let is_closed = last.is_some_and(|last| {
+            let mut heard = self.heard(last.epoch, life.rank);
+            let mut is_heard = |closed| heard.any(|(sent, at)| Some(sent) > ended && at <= closed);
+            last.closed.is_some_and(|closed| !is_heard(closed))
+        });
+        !is_after_all && !is_closed && self.crash_of(life.rank).is_none()
     }
 
     /// H6: all that died with their host are told in one message, by every controller that is in charge for long enough;

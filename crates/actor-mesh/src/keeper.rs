@@ -268,17 +268,16 @@ impl Keeper {
         }
     }
 
-    /// Of the processes that have ended only these begin again, whatever was promised.
-    fn none_starts_but(&mut self, starting: &RankSet) {
-        let was_promised = |(_, kept): &(usize, &mut Kept)| kept.proc.will_restart;
-        let promised = self.ranks.iter_mut().enumerate().filter(was_promised);
-        let broken: Vec<Rank> = promised
-            .filter(|(rank, _)| !starting.contains(Rank::new(*rank)))
-            .map(|(rank, kept)| {
-                kept.proc.will_restart = false;
-                Rank::new(rank)
-            })
-            .collect();
+    /// Of the processes that have ended only these begin again, whatever was promised `by` this controller, or by any. Of one
+    /// whose end it has not heard of itself a successor breaks no promise (K3).
+    fn none_starts_but(&mut self, starting: &RankSet, by: Option<Epoch>) {
+        let mut broken = Vec::new();
+        for (rank, kept) in self.ranks.iter_mut().enumerate() {
+            let rank = Rank::new(rank);
+            if !starting.contains(rank) && kept.proc.break_promise(by) {
+                broken.push(rank);
+            }
+        }
         broken.into_iter().for_each(|rank| self.report(rank));
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{Change, Epoch, Interest, MeshEvent, MeshLabel, News, SubscriberId};
+use mesh_core::{Change, Epoch, Escalation, Interest, MeshEvent, MeshLabel, News, SubscriberId};
 use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
 
 use crate::event::{Effect, Subscription};
@@ -86,6 +86,22 @@ impl Subscribers {
                 let from = (&self.mesh, self.reporter);
                 effects.push(subscriber.next(*id, from, News::Changed(mine)));
             }
+        }
+    }
+
+    /// Tells every subscriber, whatever its region, that restarts cannot mend the mesh; each of the ranks of its region, as
+    /// it counts them (N6).
+    pub(crate) fn tell_escalation(
+        &mut self,
+        escalation: &Escalation,
+        whole: &Region,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (id, subscriber) in &mut self.by_id {
+            let own = |ranks: &RankSet| subscriber.view.ranks(ranks, whole);
+            let (failed, starting) = (own(&escalation.failed), own(&escalation.starting));
+            let news = News::Escalated(Escalation { failed, starting, ..*escalation });
+            effects.push(subscriber.next(*id, (&self.mesh, self.reporter), news));
         }
     }
 

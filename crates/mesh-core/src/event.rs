@@ -121,16 +121,16 @@ fn fmt_times(change: &Change, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// Restarts cannot mend the mesh: no more are granted, and what has failed stays failed, but for the ranks
-/// whose restart was granted before (RS3).
+/// Restarts cannot mend the mesh: no more are granted, and what has ended stays so, but for the ranks whose restart was
+/// granted before (RS3). A subscriber of a region is told of the ranks of that, as it counts them (N6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
     /// What was too much.
     pub reason: EscalationReason,
     /// Every rank that has failed, those that will still be restarted too.
     pub failed: RankSet,
-    /// Every rank that has ended and begins again all the same, also those that ended well: what was promised is kept.
-    /// No other rank that has ended will.
+    /// Every rank that has ended by then and begins again all the same, also those that ended well: what was promised is
+    /// kept. No other rank that has ended will.
     pub starting: RankSet,
     /// The restarts allowed (OTP: intensity).
     pub max_restarts: u32,
@@ -245,7 +245,7 @@ impl News {
 ///   knows has missed the ends of the lives between. How they ended is not told any more. The owner knows, who loses
 ///   nothing (N1).
 /// - What was no rank's state is not told again: a [`Trouble`], an [`Escalation`]. That no more restarts are granted
-///   shows in failed ranks that have no [`restart_in`](Change::restart_in).
+///   shows in ranks that have ended and have no [`restart_in`](Change::restart_in).
 /// - The last word is told again: [`News::Closed`], or who says nothing more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {

@@ -111,6 +111,17 @@ fn age(changes: &mut [Change], earlier: &[(usize, Timestamp)], now: Timestamp) {
 
 /// Makes `first` tell of `next` as well.
 fn merge(first: &mut Failures, next: Failures) {
+    if let (Some(before), None) = (&mut first.escalation, &next.escalation) {
+        let Escalation { failed, starting, .. } = before;
+        // What is promised later is promised, too.
+        for Change { ranks, restart_in, .. } in &next.changes {
+            *failed = failed.union(ranks);
+            *starting = match restart_in {
+                Some(_) => starting.union(ranks),
+                None => starting.difference(ranks),
+            };
+        }
+    }
     first.changes.extend(next.changes);
     first.escalation = match (first.escalation.take(), next.escalation) {
         (Some(before), Some(newest)) => {
@@ -140,7 +151,7 @@ mod tests {
     use std::time::Duration;
 
     use mesh_core::{Epoch, EscalationReason, Incarnation, MeshId, MeshLabel, Reason};
-    use mesh_shape::{Extent, RankSet, Region};
+    use mesh_shape::{Extent, Rank, RankSet, Region};
 
     use super::*;
 
@@ -150,6 +161,10 @@ mod tests {
 
     /// Life `n` of rank 0 has failed, and this was said at second `n`.
     fn failed(n: u64, escalation: Option<Escalation>) -> Queued<OwnerNews> {
+        Queued { since: at(n), item: OwnerNews::Failed(failures(n, escalation)) }
+    }
+
+    fn failures(n: u64, escalation: Option<Escalation>) -> Failures {
         let cause = Cause::new(Reason::Exit { code: 1 }).with_stderr(vec!["words".to_owned()]);
         let change = Change {
             ranks: RankSet::from(0..1),
@@ -159,15 +174,14 @@ mod tests {
             age: Duration::ZERO,
         };
         let extent = Extent::new(vec![("ranks", 1)]).expect("the size is small");
-        let failures = Failures {
+        Failures {
             mesh: MeshLabel::new(MeshId::from_random(1), "loops", "proc"),
             region: Region::all(extent).into(),
             reporter: Epoch::FIRST,
             changes: vec![change],
             waited: Duration::ZERO,
             escalation,
-        };
-        Queued { since: at(n), item: OwnerNews::Failed(failures) }
+        }
     }
 
     fn escalation() -> Option<Escalation> {
@@ -257,6 +271,39 @@ mod tests {
         assert_eq!((told.len(), n_with_words(&told)), (2, FAILURES_WITH_WORDS));
         backlog.push(failed(3, None));
         assert_eq!(n_with_words(&all(&mut backlog)), 1, "what was read counts no more");
+    }
+
+    /// RS1, RS3: of what is told together that holds which was said last, but for those that have begun again meanwhile.
+    #[test]
+    fn who_begins_again_is_told_as_it_was_said_last() {
+        let ranks = |ranks: &[usize]| -> RankSet { ranks.iter().copied().map(Rank::new).collect() };
+        let of = |failed: &[usize], starting: &[usize]| {
+            let (failed, starting) = (ranks(failed), ranks(starting));
+            escalation().map(|it| Escalation { failed, starting, ..it })
+        };
+        let merged = |first: Option<Escalation>, next: Failures| {
+            let mut before = failures(0, first);
+            let first = &mut before;
+            merge(first, next);
+            before.escalation.map(|it| (it.failed, it.starting))
+        };
+        let later = |escalation, rank, restart_in| {
+            let mut next = failures(1, escalation);
+            next.changes.iter_mut().for_each(|it| {
+                (it.ranks, it.restart_in) = (ranks(&[rank]), restart_in);
+            });
+            next
+        };
+        let soon = Some(Duration::from_secs(1));
+        let first = of(&[0, 1], &[1]);
+        let promised = merged(first.clone(), later(None, 2, soon));
+        assert_eq!(promised, Some((ranks(&[0, 1, 2]), ranks(&[1, 2]))));
+        let refused = merged(first.clone(), later(None, 1, None));
+        assert_eq!(refused, Some((ranks(&[0, 1]), ranks(&[]))), "it has failed again");
+        let begun = merged(first.clone(), later(of(&[0, 2], &[2, 3]), 2, soon));
+        assert_eq!(begun, Some((ranks(&[0, 1, 2]), ranks(&[1, 2, 3]))), "1 lives again");
+        let given_up = merged(of(&[0, 1], &[1, 3]), later(of(&[0, 1], &[]), 0, None));
+        assert_eq!(given_up, Some((ranks(&[0, 1]), ranks(&[]))), "3 had ended well");
     }
 
     /// RS3: however often the rules were changed, and were not enough.

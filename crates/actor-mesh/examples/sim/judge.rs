@@ -199,9 +199,12 @@ impl<'a> Case<'a> {
                     (true, None, []) | (false, Some(_), []) | (false, None, [_]) => (),
                     // It may have been handled before.
                     (true, None, [WhyUndelivered::PeerLost]) => (),
-                    // It was not, and who was to handle it is met again: then it is said what has become of it.
-                    (false, None, [WhyUndelivered::PeerLost, why])
-                        if self.plan.is_cut && *why != WhyUndelivered::PeerLost => {}
+                    // It was not, and a session is lost, with nobody knowing what has arrived by it: what has become of it
+                    // is said again, by the next one or by way of others.
+                    (false, None, [WhyUndelivered::PeerLost, WhyUndelivered::PeerLost]) => {
+                        wrong.push(format!("R3: {what}: its process is lost twice"));
+                    }
+                    (false, None, [_, _]) if self.plan.may_be_late() => (),
                     (false, None, []) if may_be_lost => (),
                     (false, None, []) => wrong.push(format!("R2, R3: {what} is lost")),
                     (true, Some((_, error)), _) => {
@@ -338,7 +341,9 @@ impl<'a> Case<'a> {
     /// H7, RS1: what is healthy runs, and what has failed and is to be started again does.
     fn state(&self, after: &After, wrong: &mut Vec<String>) {
         let has_escalated = !self.ledger.escalations.is_empty();
-        for (rank, status) in after.state.iter().enumerate() {
+        // Who is held back from an end holds back all that are to begin again with it (H4).
+        let waits = self.plan.is_together() && !after.held_back.is_empty();
+        for (rank, status) in after.state.iter().enumerate().filter(|_| !waits) {
             let is_right = if after.homeless.contains(&rank) {
                 status.is_terminal() || is_suspended(status) && after.held_back.contains(&rank)
             } else if self.is_healthy(rank) || self.plan.restarts && !has_escalated {

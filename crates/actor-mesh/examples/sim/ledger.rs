@@ -32,11 +32,19 @@ const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// Until all has arrived that was sent while nothing could, also by a session that has to begin anew.
 const SAID_AGAIN: Duration = Duration::from_secs(5);
 
+/// What a ledger is told of the plan.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Begun {
+    /// Whoever is healthy is asked to end where another one has failed.
+    pub(crate) is_together: bool,
+    /// Whatever is sent may come late, and what was sent after it with it.
+    pub(crate) is_lossy: bool,
+}
+
 #[derive(Default)]
 pub(crate) struct Ledger {
     begun: Option<Instant>,
-    /// Whoever is healthy is asked to end where another one has failed.
-    is_together: bool,
+    plan: Begun,
     pub(crate) log: Vec<String>,
     pub(crate) lives: Vec<Life>,
     by_actor: BTreeMap<ActorId, usize>,
@@ -190,8 +198,8 @@ pub(crate) fn with<T>(work: impl FnOnce(&mut Ledger) -> T) -> T {
 }
 
 /// Begins a new one.
-pub(crate) fn begin(is_together: bool) {
-    with(|it| *it = Ledger { begun: Some(Instant::now()), is_together, ..Ledger::default() });
+pub(crate) fn begin(plan: Begun) {
+    with(|it| *it = Ledger { begun: Some(Instant::now()), plan, ..Ledger::default() });
 }
 
 /// Takes what was written.
@@ -238,7 +246,7 @@ impl Ledger {
         let Some(it) = self.lives.get_mut(life) else { return };
         it.ended = Some(now);
         let is_easy = matches!(it.doing, Doing::Asked | Doing::Busy);
-        let may_be_let_go = self.is_together && (is_easy || is_deaf && !it.is_broken());
+        let may_be_let_go = self.plan.is_together && (is_easy || is_deaf && !it.is_broken());
         it.early = match (self.is_ending, self.ended_well.contains(&it.rank)) {
             (true, _) => None,
             (false, true) => Some(Early::Well),
@@ -282,6 +290,9 @@ impl Ledger {
 
     /// Whether what it was asked may have come together with its end.
     fn is_deaf(&self, rank: usize, now: Duration) -> bool {
+        if self.plan.is_lossy {
+            return true;
+        }
         let paused = self.pauses.iter().map(|(it, from, to)| (*it..it + 1, *from, *to));
         let mut own = paused.chain(self.deaf.iter().cloned());
         own.any(|(ranks, from, to)| {

@@ -15,7 +15,7 @@ cargo xtask sim [--seeds N] [--ranks M] [--exactly] [--from SEED] [--jobs J] [--
   --whole       the same hosts, and a mesh of actors of somebody else on them
   --twice       runs each seed twice, and compares what happened
   --verbose     says of each seed what it is
-  --log         prints all that happened";
+  --log         prints all that happened, and what was warned of";
 
 /// What was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,8 @@ use controller::Times;
 use mesh_core::Strategy;
 use mesh_testkit::fault_net::{Faults, SplitMix64};
 
+use crate::ledger::Begun;
+
 /// What a seed is: the mesh, its network, who sends, and what goes wrong when.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -200,6 +202,11 @@ impl Plan {
     /// Whether ranks that are healthy are asked to end, and begin again, since another one has failed.
     pub(crate) fn is_together(&self) -> bool {
         self.restarts && self.strategy != Strategy::OneForOne
+    }
+
+    /// What of it the ledger goes by.
+    pub(crate) fn begun(&self) -> Begun {
+        Begun { is_together: self.is_together(), is_lossy: self.network == Network::Rough }
     }
 
     /// Whether a rank begins again when this one, or another, has failed.

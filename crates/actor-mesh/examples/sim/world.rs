@@ -178,7 +178,7 @@ impl Scene for World {
 }
 
 async fn live(plan: &Plan, net: &FaultNet) -> After {
-    ledger::begin(plan.is_together());
+    ledger::begin(plan.begun());
     let n_tasks = n_tasks();
     let mut after = After::default();
     match timeout(MOST, settle(plan, net)).await {

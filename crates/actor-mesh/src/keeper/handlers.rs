@@ -109,11 +109,11 @@ impl Handler<ProcsSaid> for Keeper {
             News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat(),
             News::Changed(changes) => changes.to_vec(),
             News::Escalated(escalation) => {
-                self.none_starts_but(&escalation.starting);
+                self.none_starts_but(&escalation.starting, Some(event.reporter));
                 Vec::new()
             }
             News::Stopping { .. } => {
-                self.none_starts_but(&RankSet::new());
+                self.none_starts_but(&RankSet::new(), None);
                 Vec::new()
             }
             News::Heartbeat { .. } | News::Trouble(_) | News::Closed => Vec::new(),

@@ -7,7 +7,7 @@ use mesh_core::{Change, Epoch, Incarnation, Status};
 pub(super) struct ProcState {
     pub(super) incarnation: Incarnation,
     pub(super) status: Status,
-    /// It has failed, and is started again.
+    /// It has ended, and is started again.
     pub(super) will_restart: bool,
     /// Which controller has said so.
     told_by: Epoch,
@@ -43,6 +43,13 @@ impl ProcState {
         true
     }
 
+    /// It is not started again, if it was to be and that was said `by` this controller. Returns whether that is so.
+    pub(super) fn break_promise(&mut self, by: Option<Epoch>) -> bool {
+        let is_broken = self.will_restart && by.is_none_or(|by| by == self.told_by);
+        self.will_restart &= !is_broken;
+        is_broken
+    }
+
     /// Whether it has ended, and no other life of it was announced.
     pub(super) const fn has_ended_for_good(&self) -> bool {
         self.status.is_terminal() && !self.will_restart
@@ -65,6 +72,23 @@ mod tests {
     fn change(incarnation: Incarnation, status: Status) -> Change {
         let (restart_in, age) = (None, Duration::ZERO);
         Change { ranks: RankSet::from_iter([Rank::new(0)]), incarnation, status, restart_in, age }
+    }
+
+    /// RS3, K3: what another controller has promised is not broken by one that has not heard of that end.
+    #[test]
+    fn a_promise_is_broken_by_whoever_has_made_it() {
+        let mut proc = ProcState::UNHEARD;
+        let to_begin_again = Change {
+            restart_in: Some(Duration::from_secs(1)),
+            ..change(Incarnation::FIRST, Status::Stopped)
+        };
+        assert!(!proc.break_promise(None), "there is none");
+        assert!(proc.take(&to_begin_again, Epoch::FIRST));
+        assert!(!proc.break_promise(Some(SUCCESSOR)));
+        assert!(!proc.has_ended_for_good());
+        assert!(proc.break_promise(Some(Epoch::FIRST)) && proc.has_ended_for_good());
+        assert!(!proc.break_promise(Some(Epoch::FIRST)), "once");
+        assert!(proc.take(&to_begin_again, Epoch::FIRST) && proc.break_promise(None));
     }
 
     fn in_its_second_life() -> ProcState {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_core::{Change, Failures, News, Order};
+use mesh_core::{Change, Failures, Order};
 use mesh_shape::RankSet;
 
 use super::Controller;
@@ -36,7 +36,7 @@ impl<C: Controlled> Controller<C> {
             self.restarts.take_escalation(&self.spec.config.restart, || ended(&self.health));
         if !changes.is_empty() || escalation.is_some() {
             if let Some(escalation) = &escalation {
-                self.subscribers.tell_all(&News::Escalated(escalation.clone()), effects);
+                self.subscribers.tell_escalation(escalation, &self.spec.region, effects);
             }
             let (mesh, region) = (self.spec.mesh.clone(), self.spec.region.clone());
             let reporter = self.spec.epoch;

@@ -80,6 +80,7 @@
 //! H5 requests::a_sliced_mesh_tells_each_view_its_own_ranks
 //! H5 requests::a_view_of_the_same_base_hears_of_the_ranks_that_both_have
 //! H5 requests::the_owner_of_a_sliced_mesh_is_told_its_own_ranks
+//! H5 strategies::an_escalation_names_the_ranks_of_a_slice_as_the_slice_counts_them
 //! H6 health::all_failures_of_one_step_are_told_together_each_with_its_cause
 //! H6 model::no_history_breaks_an_invariant
 //! H6 reporter::what_changes_at_once_is_sent_in_few_messages
@@ -153,6 +154,7 @@
 //! N6 requests::a_region_of_another_base_is_refused
 //! N6 requests::a_sliced_mesh_tells_each_view_its_own_ranks
 //! N6 requests::a_view_of_the_same_base_hears_of_the_ranks_that_both_have
+//! N6 strategies::an_escalation_names_the_ranks_of_a_slice_as_the_slice_counts_them
 //! N7 adoption::a_subscriber_that_lagged_over_the_replacement_loses_no_end
 //! N7 notifications::a_subscriber_that_lagged_gets_all_that_is
 //! N7 notifications::a_subscriber_that_lagged_is_told_what_ranks_are_and_not_what_was_said
@@ -340,6 +342,7 @@
 //! RS3 strategies::a_round_of_the_rest_that_is_given_up_escalates
 //! RS3 strategies::a_round_that_is_given_up_after_an_escalation_is_told
 //! RS3 strategies::a_round_without_an_agent_is_given_up_at_once
+//! RS3 strategies::an_escalation_names_the_ranks_of_a_slice_as_the_slice_counts_them
 //! RS3 strategies::who_stopped_for_a_round_is_named_among_those_that_start
 //! RS3 waits::a_wait_ends_with_a_restart_that_is_cancelled
 //! K1 agents::a_closed_mesh_kills_who_still_lives_and_renews_nothing

@@ -11,7 +11,7 @@ use mesh_core::{
 use crate::support::{
     LAN, Mesh, Ranks, answer, ask, ask_kill, ask_stop, at, at_ms, beat, change, changed, crash,
     crashed, ended, escalate, exit, is_routine, nth_report, of_incarnation, pass, query_failed,
-    running, secs, start, statuses, stop, subscribe, tell, tell_owner, unechoed,
+    running, secs, start, statuses, stop, subscribe, subscribe_to, tell, tell_owner, unechoed,
 };
 
 /// So short that a tenth of it is nothing: the delay is exact.
@@ -318,6 +318,34 @@ fn who_stopped_for_a_round_is_named_among_those_that_start() {
     let broken = escalate(&mesh, vec![], Some(of(EscalationReason::CannotStart, &[])));
     let ended = [(gone, broken), (gone, Effect::Finish)];
     assert_eq!(pass(&mut mesh, (at(2), at(30)), &[0, 1]), ended);
+}
+
+/// RS3, N6, H5: a subscriber of a slice hears of its own ranks, as it counts them; and that of a mesh in which none of its
+/// ranks is concerned.
+#[test]
+fn an_escalation_names_the_ranks_of_a_slice_as_the_slice_counts_them() {
+    let restart =
+        RestartConfig { backoff_min: secs(20), backoff_max: secs(20), ..rest_for_one(1).restart };
+    let slices: [(_, &[usize], &[usize]); 3] =
+        [("hosts=1:", &[0], &[0, 1]), ("hosts=2", &[], &[0]), ("hosts=0", &[0], &[])];
+    for (slice, failed, starting) in slices {
+        let mut mesh = running(3, 3, Config { restart, ..LAN });
+        let subscribe = subscribe_to(slice, &mesh);
+        _ = mesh.step(at(0), subscribe);
+        _ = mesh.step(at(1), nth_report(1, [1], (0, 2), crash()));
+        _ = mesh.step(at(1), nth_report(2, [2], (0, 2), Status::Stopped));
+        let effects = mesh.step(at(2), crashed([0]));
+        let told = effects.iter().find_map(|effect| match effect {
+            Effect::Tell { event, .. } => match &event.news {
+                News::Escalated(escalation) => Some(escalation),
+                _ => None,
+            },
+            _ => None,
+        });
+        let told = told.map(|it| (it.failed.clone(), it.starting.clone()));
+        let ranks = |ranks: &[usize]| ranks.iter().copied().map(mesh_shape::Rank::new).collect();
+        assert_eq!(told, Some((ranks(failed), ranks(starting))), "{slice}");
+    }
 }
 
 /// RS1, RS3, N1: what was told as an end is one, also if its agent comes back before the others have ended.

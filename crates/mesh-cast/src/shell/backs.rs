@@ -10,7 +10,9 @@
 //! that is looked up in what this process has cast by itself ([`rolls`](super::rolls)). It never holds up what goes down
 //! and up the tree: it has queues of its own, and no more room than [`Limits::back_bytes`](crate::Limits::back_bytes).
 //!
-//! What a relay does not pass on is counted and logged as lost, once, by the one that gives up; and what was not handled
+//! A relay that can pass nothing on says so to who has passed it on to there, and so on, until it is stuck in the process
+//! that it is of; there it waits for a minute, for a way or for a session with its sender. What is not passed on is counted
+//! and logged as lost, once, by the one that gives up; and what was not handled
 //! in its own process and has not arrived when it ends. Nobody counts what a process had that is killed, as nobody
 //! counts what is in the mailboxes there.
 
@@ -24,7 +26,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::books::Books;
-use super::message::Back;
+use super::message::{Back, BackIsOver};
 use super::pieces::Queue;
 use super::posts::{NotSent, Parcel, Posts, Way};
 
@@ -39,11 +41,17 @@ pub(super) use home::give_back;
 
 use custody::{Again, Custody, Id};
 use kept::{Kept, Room};
-use route::{Station, route};
+use route::{Nowhere, Station, route};
 use unread::Unread;
 
 /// How long somebody may take to say what became of something: longer than a way is looked for in vain.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it is looked for a way for what is stuck, since it was not handled.
+const STUCK_MOST: Duration = Duration::from_secs(60);
+
+/// When it is looked again.
+const STUCK_FOR: Duration = Duration::from_secs(3);
 
 /// What one relay passes back.
 pub(super) struct Backs {
@@ -51,6 +59,8 @@ pub(super) struct Backs {
     room: Room,
     reader: AbortHandle,
     custody: Custody<Held>,
+    /// What was not handled in this process, and is passed on by nobody for now.
+    stuck: Vec<Held>,
 }
 
 /// What was not handled in this process and has no way back.
@@ -68,7 +78,8 @@ pub(super) struct Held {
     n_hops: u8,
     /// Who has passed it on to here, each by which number; if it is of this process, nobody but who passes it back.
     sources: BTreeMap<ActorId, u64>,
-    /// When it came here, or was passed on.
+    born: Instant,
+    /// When it came here, or was passed on, or was stuck.
     since: Instant,
     kept: Kept,
 }
@@ -83,7 +94,8 @@ impl Backs {
         let room = Room::new(bytes_max);
         let read = Unread::of(cx.proc()).read(cx.me().clone(), room.clone());
         let reader = cx.proc().runtime().spawn(read).abort_handle();
-        Self { posts: Posts::new(Queue::Backs), room, reader, custody: Custody::new() }
+        let (posts, custody) = (Posts::new(Queue::Backs), Custody::new());
+        Self { posts, room, reader, custody, stuck: Vec::new() }
     }
 
     /// Takes what somebody passes on, if that may say so, and gives it back if its sender is here. `None` if it is not to
@@ -135,7 +147,8 @@ impl Backs {
     ) -> Option<Held> {
         let kept = Kept::for_others(back, proc, &self.room)?;
         let sources = [(source.0, source.1)].into();
-        Some(Held { id, n_hops, sources, since: Instant::now(), kept })
+        let now = Instant::now();
+        Some(Held { id, n_hops, sources, born: now, since: now, kept })
     }
 
     /// Sends it on its way from here; `parent` and `avoid` as in a station.
@@ -148,7 +161,7 @@ impl Backs {
     ) {
         let proc = cx.proc();
         let Some(book) = books.get(held.mesh()) else {
-            return self.lose(held, "its mesh is not known here", cx);
+            return self.is_stuck(held, "its mesh is not known here", cx);
         };
         let station = Station { me: proc.peer(), book, parent, avoid };
         match route((held.to().peer(), held.n_hops), &station, |to| proc.has_way_to(to)) {
@@ -162,20 +175,56 @@ impl Backs {
                 let back = Box::new(Back { back, id, number, n_hops });
                 self.posts.send(to.peer(), Parcel::Back(to, way, back), cx);
             }
-            Err(reason) => self.lose(held, reason, cx),
+            Err(Nowhere::Over) => {
+                let reason = "the process that has sent it is over: another life of it has begun";
+                self.lose(held, reason, cx);
+            }
+            Err(Nowhere::Stuck(reason)) => self.is_stuck(held, reason, cx),
         }
     }
 
-    /// Somebody says that nothing is left to do about what was passed on to it.
+    /// Somebody says that nothing is left to do about what was passed on to it, or that it can do nothing.
     pub(super) fn over<A: Handler<NotSent>>(
         &mut self,
         from: ActorId,
-        number: u64,
+        BackIsOver { number, is_stuck }: BackIsOver,
         cx: &Context<A>,
     ) {
-        let Some(Held { sources, kept, .. }) = self.custody.take(from, number) else { return };
-        kept.done();
-        self.tell_all_over(sources, cx);
+        let Some(held) = self.custody.take(from, number) else { return };
+        if is_stuck {
+            return self.is_stuck(held, "nobody it was passed on to could pass it on", cx);
+        }
+        held.kept.done();
+        self.tell_all_over(held.sources, cx);
+    }
+
+    /// Nobody passes something on from here. Whoever has passed it on to here has it still; what is of this process waits,
+    /// as there may be a way, or a session with its sender, before long.
+    fn is_stuck<A: Handler<NotSent>>(&mut self, held: Held, reason: &'static str, cx: &Context<A>) {
+        if !held.kept.is_own() {
+            held.kept.done();
+            let told = held.sources.into_iter();
+            return told.for_each(|(to, number)| self.tell(to, number, true, cx));
+        }
+        if held.born.elapsed() >= STUCK_MOST {
+            return self.lose(held, reason, cx);
+        }
+        // It has come round to here, and nobody else need keep it.
+        self.tell_all_over(held.sources, cx);
+        let (sources, since) = (BTreeMap::new(), Instant::now());
+        self.stuck.push(Held { n_hops: 0, sources, since, ..held });
+    }
+
+    /// What is stuck and is to be passed on anew; what has a session by now goes by that.
+    pub(super) fn stuck_for_long(&mut self, proc: &Proc) -> Vec<Held> {
+        let is_long = |held: &mut Held| held.since.elapsed() >= STUCK_FOR;
+        let (met, others): (Vec<_>, Vec<_>) =
+            self.stuck.extract_if(.., is_long).partition(|held| proc.has_way_to(held.to()));
+        for held in met {
+            proc.send_back(held.kept.back.clone());
+            held.kept.done();
+        }
+        others
     }
 
     /// What could not be sent to somebody.
@@ -237,7 +286,18 @@ impl Backs {
 
     /// Whoever has passed something on to here need not keep it any more.
     fn tell_over<A: Handler<NotSent>>(&mut self, Source(to, number): Source, cx: &Context<A>) {
-        self.posts.send(to.peer(), Parcel::BackIsOver(to, number), cx);
+        self.tell(to, number, false, cx);
+    }
+
+    fn tell<A: Handler<NotSent>>(
+        &mut self,
+        to: ActorId,
+        number: u64,
+        is_stuck: bool,
+        cx: &Context<A>,
+    ) {
+        let over = BackIsOver { number, is_stuck };
+        self.posts.send(to.peer(), Parcel::BackIsOver(to, over), cx);
     }
 }
 
@@ -250,8 +310,8 @@ impl Drop for Backs {
 impl Unhandled {
     /// Its way begins.
     pub(super) fn begin(self, proc: &Proc) -> Held {
-        let (id, n_hops, since) = (proc.draw(), 0, Instant::now());
-        Held { id, n_hops, sources: BTreeMap::new(), since, kept: self.0 }
+        let (id, n_hops, now) = (proc.draw(), 0, Instant::now());
+        Held { id, n_hops, sources: BTreeMap::new(), born: now, since: now, kept: self.0 }
     }
 }
 

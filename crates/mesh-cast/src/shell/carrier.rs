@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::message::{Back, BackIsOver, Down, Forgot, GetSeats, LegName, Word};
+use super::message::{Back, Down, Forgot, GetSeats, LegName, Word};
 use super::pieces::{PIECE_BYTES, Piece, Queue};
 use super::posts::{NotSent, Parcel, Posted, Way};
 use super::table::Table;
@@ -102,9 +102,9 @@ impl<A: Handler<NotSent>> Carrier<A> {
                 }
             }
             // Where there is no way, whoever has passed it on has lost us, and passes it on again.
-            Parcel::BackIsOver(to, number) => {
+            Parcel::BackIsOver(to, over) => {
                 if self.proc().has_way_to(to) {
-                    _ = self.send(to, BackIsOver { number }, &[]).await;
+                    _ = self.send(to, over, &[]).await;
                 }
             }
             Parcel::TellAgain(mesh) => _ = self.told.remove(&mesh),

@@ -103,9 +103,7 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
         match came_back(undelivered) {
             CameBack::Legs(legs) => self.legs_failed(legs, cx),
             CameBack::Up(up) => self.say_again(Parcel::Answer(to, Box::new(up)), (to, why), cx),
-            CameBack::Over(number) => {
-                self.say_again(Parcel::BackIsOver(to, number), (to, why), cx);
-            }
+            CameBack::Over(over) => self.say_again(Parcel::BackIsOver(to, over), (to, why), cx),
             // Of a session that is lost there is word whether or not anything comes back.
             CameBack::Back if is_lost(why) => (),
             CameBack::Back => self.backs_refused(to, cx),
@@ -165,8 +163,8 @@ enum CameBack {
     Legs(Vec<LegName>),
     /// Answers.
     Up(Up),
-    /// Word that what somebody has passed on by that number is over.
-    Over(u64),
+    /// Word that what somebody has passed on by that number is over, or stuck.
+    Over(BackIsOver),
     /// Something that goes back, or a part of it.
     Back,
 }
@@ -181,9 +179,7 @@ fn came_back(undelivered: Undelivered) -> CameBack {
         },
         Back::NAME => CameBack::Back,
         Up::NAME => undelivered.decode::<Up>().map_or(nothing, CameBack::Up),
-        BackIsOver::NAME => undelivered
-            .decode::<BackIsOver>()
-            .map_or(nothing, |BackIsOver { number }| CameBack::Over(number)),
+        BackIsOver::NAME => undelivered.decode::<BackIsOver>().map_or(nothing, CameBack::Over),
         Down::NAME => undelivered
             .decode::<Down>()
             .map_or(nothing, |down| CameBack::Legs(down.legs.iter().map(Leg::name).collect())),

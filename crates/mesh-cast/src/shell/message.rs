@@ -136,10 +136,12 @@ pub(super) struct Back {
 }
 
 /// Something that was passed on has come back to who sent it, or was given up, which was counted and logged: it need not
-/// be kept any more.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// be kept any more. Or it is stuck, and whoever has passed it on has it still.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct BackIsOver {
     pub(super) number: u64,
+    /// Nobody is left there who could pass it on, and nothing was counted.
+    pub(super) is_stuck: bool,
 }
 
 macro_rules! message {

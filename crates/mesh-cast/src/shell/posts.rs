@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::carrier::Carrier;
-use super::message::{Back, LegName, Payload, Up};
+use super::message::{Back, BackIsOver, LegName, Payload, Up};
 use super::pieces::Queue;
 use super::table::Table;
 use crate::wire::{Leg, Settlement};
@@ -34,8 +34,8 @@ pub(super) enum Parcel {
     TellAgain(MeshId),
     /// Something goes back: to a relay, by a way, or to a caster.
     Back(ActorId, Option<Way>, Box<Back>),
-    /// What somebody has passed on by that number is over.
-    BackIsOver(ActorId, u64),
+    /// What somebody has passed on by that number is over, or stuck.
+    BackIsOver(ActorId, BackIsOver),
 }
 
 impl Parcel {

@@ -220,11 +220,44 @@ async fn what_goes_round_among_relays_is_given_up() {
     sleep(Duration::from_secs(1)).await;
     world.tallies[1].stop(Stop::Kill);
     sleep(SOON).await;
+    assert_eq!(n_lost(&lost), 0, "who has sent it may come back");
+    sleep(2 * SOON).await;
     assert_eq!(n_lost(&lost), 1);
     // What any of them still keeps is counted when it ends.
     drop(world);
     sleep(SOON).await;
     assert_eq!(n_lost(&lost), 0, "since then");
+}
+
+/// R3: who has sent it is no rank of the mesh and was cut off from all of it for longer than any session lives: nobody can
+/// pass it on, and it comes back when the two are met again.
+#[tokio::test(start_paused = true)]
+async fn what_is_stuck_goes_back_when_its_sender_is_met_again() {
+    let recorder = DebuggingRecorder::new();
+    let (_recorded, lost) =
+        (metrics::set_default_local_recorder(&recorder), recorder.snapshotter());
+    let net = FaultNet::with_config(1, Faults::none(), impatient());
+    let mut world = World::new(&net, 3, 2).await;
+    let (tell, mut returned) = mpsc::unbounded_channel();
+    let teller = world.caller().spawn::<Teller>(tell);
+    world.caller().will_pass_on::<Tell>();
+    world.from = Some(teller.id());
+    drop(world.post(Kind::Cast, &Later(LONG), None).await);
+    drop(world.post(Kind::Cast, &Tell(1), None).await);
+    sleep(Duration::from_secs(1)).await;
+    (0..3).for_each(|rank| net.part("caller", &site(rank)));
+    sleep(Duration::from_secs(5)).await;
+    world.tallies[1].stop(Stop::Kill);
+    sleep(SOON).await;
+    assert!(returned.try_recv().is_err(), "there is no way");
+    (0..3).for_each(|rank| net.join("caller", &site(rank)));
+    world.meet_again(1).await;
+    sleep(Duration::from_secs(5)).await;
+    let undelivered = returned.try_recv().expect("it has come back");
+    assert_eq!(undelivered.to, world.tallies[1].id());
+    sleep(3 * SOON).await;
+    assert!(returned.try_recv().is_err(), "once");
+    assert_eq!(n_lost(&lost), 0);
 }
 
 /// How many are counted as lost since that was asked last.

@@ -10,7 +10,7 @@ use mesh_cast::shell::{
     Body, Cast, CasterRef, GetSeats, NotCast, Payload, RelayActor, Seat, Table, Tellings, Told,
 };
 use mesh_cast::{Failure, FanOut, Kind, Outcome};
-use mesh_core::{ActorId, Addr, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
+use mesh_core::{ActorId, Addr, Doors, Incarnation, MeshId, Message, PortId, ProcId, ProcSeat};
 use mesh_runtime::{
     Actor, ActorRef, Context, Handler, Handlers, Network, Proc, ProcConfig, ReplyTo, codec,
 };
@@ -171,6 +171,8 @@ pub(crate) struct World {
     pub(crate) from: Option<ActorId>,
     /// Those of the ranks, and that of the caller; they live as long as the world.
     pub(crate) networks: Vec<Network>,
+    /// Where the ranks listen.
+    doors: Vec<Doors>,
     /// The actors of the ranks.
     pub(crate) tallies: Vec<ActorRef<Tally>>,
 }
@@ -181,7 +183,7 @@ impl World {
         let transport = Arc::new(net.transport("caller"));
         let caller = Network::new(Proc::local().expect("there is a runtime"), transport, 0);
         let (mut networks, mut seats, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        let mut tallies = Vec::new();
+        let (mut tallies, mut all_doors) = (Vec::new(), Vec::new());
         for rank in 0..size {
             let id = ProcId::of_rank(procs, Rank::new(rank));
             let config = ProcConfig { id, ..ProcConfig::local() };
@@ -191,6 +193,7 @@ impl World {
             let at = Addr::Local { name: format!("home-{rank}") };
             let doors = network.listen(&at).await.expect("nobody listens there");
             caller.dial(proc.peer(), &doors).await.expect("it listens");
+            all_doors.push(doors.clone());
             let (relay, actor) = (RelayActor::start(&proc), proc.spawn::<Tally>(()));
             tallies.push(actor.clone());
             let (relay, actor) = (relay.id(), actor.id());
@@ -207,7 +210,14 @@ impl World {
         let seats = seats.into_iter().collect();
         let fan_out = FanOut::new(fan_out).expect("at least two");
         let table = Arc::new(Table { mesh, version: 1, fan_out, procs, region, seats, directory });
-        Self { caster, table, from: None, networks, tallies }
+        Self { caster, table, from: None, networks, doors: all_doors, tallies }
+    }
+
+    /// The caller opens a session with the process of a rank.
+    pub(crate) async fn meet_again(&self, rank: usize) {
+        let caller = self.networks.last().expect("it is the last");
+        let peer = self.networks[rank].proc().peer();
+        caller.dial(peer, &self.doors[rank]).await.expect("it listens");
     }
 
     /// The process that casts.

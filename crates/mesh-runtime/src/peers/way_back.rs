@@ -8,10 +8,11 @@ use mesh_core::{ActorId, Body, Head, MeshId, Plane, PortId, WhyUndelivered};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::codec;
 use crate::proc::Proc;
 
-/// A message that came by way of others and was not handled, while its process has no session with that of its
-/// sender: it can only go back by way of others, too (R3).
+/// A message that was not handled and whose sender has sent by way of others, while its process has no session with that
+/// one's: it can only go back by way of others, too (R3).
 ///
 /// It is no message that an actor takes, so that nobody can send one: whoever has
 /// [asked for these](Proc::watch_ways_back) gets them within the process, and whoever passes them on says so in words
@@ -73,6 +74,12 @@ impl Proc {
         Ok(())
     }
 
+    /// Sends it by a session with the process of its sender, where there is one again (R3).
+    pub fn send_back(&self, back: NoWayBack) {
+        let NoWayBack { to, of, port, why, bytes, .. } = back;
+        self.return_by_session(Head::Returned { to, of, port, why }, Body::Bytes(bytes));
+    }
+
     /// Counts and logs what does not come back to who sent it, and why that is so: nothing is dropped silently (R3).
     pub fn lost_on_the_way_back(&self, what: &impl fmt::Display, reason: &str) {
         self.metrics().lost_return();
@@ -94,13 +101,29 @@ impl Proc {
         }
     }
 
-    /// What was cast to a mesh, and came by way of others, was not handled: it goes back as it can, counted and logged. By a
-    /// session first: where that is lost already, and nobody knows it yet, it can still go by others.
+    /// What was cast to a mesh, and came by way of others, was not handled: it goes back as it can, counted and logged.
     pub(crate) fn return_passed_on(&self, mesh: MeshId, head: Head, body: Body) {
-        if let Head::Returned { to, of, .. } = head {
-            self.remote().returns.note_detour((to, of), mesh);
+        let Head::Returned { to, of, .. } = head else { return };
+        if to.peer() == self.peer() {
+            return self.return_away(head, body);
         }
-        self.return_away(head, body);
+        if self.has_way_to(to) {
+            // Their session may be lost already, with nobody knowing: whoever was suspended for long finds that out later.
+            self.remote().returns.note_detour((to, of), mesh);
+            return self.return_away(head, body);
+        }
+        self.tell_returned(&head);
+        let Some(bytes) = codec::encoded(body) else {
+            return self.lost_with_session(&head, "it cannot be encoded");
+        };
+        if let Some((head, _)) = self.detour_by(mesh, head, bytes) {
+            self.lost_with_session(&head, "nobody here passes it on");
+        }
+    }
+
+    /// Whether somebody passes on here what has no way back.
+    pub(crate) fn detours(&self) -> bool {
+        self.detour().watcher().is_some()
     }
 
     /// Gives what goes back to whoever passes it on here; it comes back if nobody does.

@@ -1,6 +1,6 @@
 //! `Returns`: what goes back to its sender, while there is no session with that one's process.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,9 @@ use crate::proc::{Proc, WeakProc};
 /// other once both of them run and the network carries.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The same where it can go by way of others.
+const DETOUR_AFTER: Duration = Duration::from_secs(10);
+
 /// No more often is it looked for what has waited too long.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -28,8 +31,9 @@ const BYTES_MAX: usize = 16 << 20;
 /// How many may wait for one peer: one that never comes takes no room from those that do.
 const BYTES_EACH: usize = BYTES_MAX / 4;
 
-/// For how many senders and actors it is known by which mesh the one was passed something on of the other.
-const DETOURS_MAX: usize = 256;
+/// Of how many pairs of a sender and an actor it is known that the one was passed something on of the other: where there
+/// are more, of those that it was noted of last.
+const DETOURS_MAX: usize = 4_096;
 
 /// What surrounds the bytes of a message, about.
 const HEAD_BYTES: usize = 256;
@@ -46,9 +50,10 @@ struct Store {
     sweeper: Option<AbortHandle>,
 }
 
-/// By way of which mesh something has come that was not handled, by who has sent it and whom it was for, the newest last.
+/// By way of which mesh something has come that was not handled, by who has sent it and whom it was for; and when that was
+/// noted last. It is asked as soon as a session is lost.
 #[derive(Default)]
-struct Detours(VecDeque<(ActorId, ActorId, MeshId)>);
+struct Detours(BTreeMap<(ActorId, ActorId), (MeshId, Instant)>);
 
 /// Pure: time comes in as an argument.
 #[derive(Default)]
@@ -70,6 +75,8 @@ struct Kept {
     /// A copy of its own: it may have come in a buffer that is much larger.
     bytes: Bytes,
     until: Instant,
+    /// By way of which mesh it can go if no session comes.
+    mesh: Option<MeshId>,
 }
 
 impl Returns {
@@ -80,17 +87,25 @@ impl Returns {
 
     /// What goes back to `to` by a session, which had sent it to `of`, came by way of others, and can go back by them too.
     pub(crate) fn note_detour(&self, (to, of): (ActorId, ActorId), mesh: MeshId) {
-        self.lock().detours.note((to, of), mesh);
-    }
-
-    fn detour(&self, head: &Head) -> Option<MeshId> {
-        self.lock().detours.mesh(head)
+        self.lock().detours.note((to, of), mesh, Instant::now());
     }
 
     /// All that waits, which does so in vain.
     pub(crate) fn take_all(&self) -> Vec<Head> {
         let all = mem::take(&mut self.lock().waiting);
         all.by_peer.into_values().flat_map(|share| share.all).map(|kept| kept.head).collect()
+    }
+}
+
+impl Store {
+    /// Whether there was room for it.
+    fn keep(&mut self, peer: PeerId, mut kept: Kept, may_detour: bool) -> bool {
+        if may_detour && kept.mesh.is_none() {
+            kept.mesh = self.detours.mesh(&kept.head);
+            let until = kept.mesh.map(|_| Instant::now() + DETOUR_AFTER);
+            kept.until = until.map_or(kept.until, |until| until.min(kept.until));
+        }
+        self.waiting.keep(peer, kept)
     }
 }
 
@@ -103,20 +118,27 @@ impl Drop for Returns {
 }
 
 impl Detours {
-    fn note(&mut self, (to, of): (ActorId, ActorId), mesh: MeshId) {
-        if self.0.back() == Some(&(to, of, mesh)) {
-            return;
+    fn note(&mut self, pair: (ActorId, ActorId), mesh: MeshId, now: Instant) {
+        if self.0.len() >= DETOURS_MAX && !self.0.contains_key(&pair) {
+            self.0.retain(|_, (_, noted)| now.duration_since(*noted) < PATIENCE);
+            let oldest = self.0.iter().min_by_key(|(_, (_, noted))| *noted).map(|(pair, _)| *pair);
+            if let Some(oldest) = oldest.filter(|_| self.0.len() >= DETOURS_MAX) {
+                self.0.remove(&oldest);
+            }
         }
-        self.0.retain(|known| (known.0, known.1) != (to, of));
-        if self.0.len() >= DETOURS_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back((to, of, mesh));
+        self.0.insert(pair, (mesh, now));
     }
 
     fn mesh(&self, head: &Head) -> Option<MeshId> {
         let Head::Returned { to, of, .. } = head else { return None };
-        self.0.iter().find_map(|known| ((known.0, known.1) == (*to, *of)).then_some(known.2))
+        self.0.get(&(*to, *of)).map(|(mesh, _)| *mesh)
+    }
+
+    /// What goes back is about to go by way of others: what comes back from another session after that goes by none.
+    fn forget(&mut self, head: &Head) {
+        if let Head::Returned { to, of, .. } = head {
+            self.0.remove(&(*to, *of));
+        }
     }
 }
 
@@ -180,12 +202,12 @@ impl Kept {
 }
 
 impl Proc {
-    /// Sends something back by whatever session there is. While there is none it goes by way of others, if it has come so;
-    /// if not, it waits: whoever was cut off, or suspended for longer than its sessions live, is met again (R3). It may
-    /// arrive twice, as when a session is lost nobody knows what has arrived by it.
-    pub(super) fn return_by_session(&self, head: Head, body: Body) {
+    /// Sends something back by whatever session there is. While there is none it waits: whoever was cut off, or suspended
+    /// for longer than its sessions live, is met again (R3). It may arrive twice, as when a session is lost nobody knows
+    /// what has arrived by it. What can go by way of others does so after a while.
+    pub(crate) fn return_by_session(&self, head: Head, body: Body) {
         let peer = head.peer();
-        let is_kept = self.return_until(Instant::now() + PATIENCE, head, body);
+        let is_kept = self.return_until((Instant::now() + PATIENCE, None), head, body);
         // A session may have come just before it was put there.
         if is_kept && self.remote().routes.is_reached(peer) {
             self.send_returns(peer);
@@ -193,7 +215,12 @@ impl Proc {
     }
 
     /// Whether it waits now.
-    fn return_until(&self, until: Instant, head: Head, body: Body) -> bool {
+    fn return_until(
+        &self,
+        (until, mesh): (Instant, Option<MeshId>),
+        head: Head,
+        body: Body,
+    ) -> bool {
         let Err(unsent) = self.offer(Envelope { head, body }) else { return false };
         let Envelope { head, body } = unsent.envelope;
         let lost = match unsent.why {
@@ -212,26 +239,18 @@ impl Proc {
             self.lost_with_session(&head, "it cannot be encoded");
             return false;
         };
-        let Some((head, bytes)) = self.return_by_others(head, bytes) else { return false };
         let bytes = Bytes::copy_from_slice(&bytes);
-        self.keep_return(Kept { head, bytes, until })
-    }
-
-    /// Gives it to whoever passes on what has come by way of others. It comes back if that is not so, or nobody does.
-    fn return_by_others(&self, head: Head, bytes: Bytes) -> Option<(Head, Bytes)> {
-        match self.remote().returns.detour(&head) {
-            Some(mesh) => self.detour_by(mesh, head, bytes),
-            None => Some((head, bytes)),
-        }
+        self.keep_return(Kept { head, bytes, until, mesh })
     }
 
     fn keep_return(&self, kept: Kept) -> bool {
         let (peer, head) = (kept.head.peer(), kept.head.clone());
+        let may_detour = self.detours();
         let mut store = self.remote().returns.lock();
         // Under the lock: who leaves takes all that is here by then, and whoever comes later sees that it has left.
         let lost = if self.remote().routes.has_left() {
             Some(NO_SESSION)
-        } else if !store.waiting.keep(peer, kept) {
+        } else if !store.keep(peer, kept, may_detour) {
             Some("there is no room for it to wait for a session with its process")
         } else {
             None
@@ -255,8 +274,8 @@ impl Proc {
         for Kept { head, .. } in before {
             self.lost_with_session(&head, "another life of its process is there now");
         }
-        for Kept { head, bytes, until } in kept {
-            self.return_until(until, head, Body::Bytes(bytes));
+        for Kept { head, bytes, until, mesh } in kept {
+            self.return_until((until, mesh), head, Body::Bytes(bytes));
         }
     }
 
@@ -282,12 +301,20 @@ impl Proc {
             store.waiting.put_off(paused);
         }
         let (overdue, next) = store.waiting.overdue(Instant::now());
+        let detours = overdue.iter().filter(|kept| kept.mesh.is_some());
+        detours.for_each(|kept| store.detours.forget(&kept.head));
         if next.is_none() {
             store.sweeper = None;
         }
         drop(store);
-        for Kept { head, .. } in overdue {
-            self.lost_with_session(&head, "its process was not met again in time");
+        for Kept { head, bytes, mesh, .. } in overdue {
+            let left = match mesh {
+                Some(mesh) => self.detour_by(mesh, head, bytes),
+                None => Some((head, bytes)),
+            };
+            if let Some((head, _)) = left {
+                self.lost_with_session(&head, "its process was not met again in time");
+            }
         }
         next
     }
@@ -329,7 +356,7 @@ mod tests {
         let actor = ActorId { proc, life, index: 2 };
         let (port, why) = (PortId::named("test"), WhyUndelivered::Ended);
         let head = Head::Returned { to: actor, of: actor, port, why };
-        Kept { head, bytes: vec![0; size].into(), until }
+        Kept { head, bytes: vec![0; size].into(), until, mesh: None }
     }
 
     fn sizes(all: &[Kept]) -> Vec<usize> {
@@ -361,9 +388,9 @@ mod tests {
         assert_eq!(waiting.n_bytes, 0);
     }
 
-    /// Of the actors that it was noted of last, and of each sender by itself.
-    #[test]
-    fn what_came_by_way_of_others_is_known_of_few_actors() {
+    /// Of those that it was noted of last, and of each sender by itself.
+    #[tokio::test(start_paused = true)]
+    async fn what_came_by_way_of_others_is_known_of_so_many() {
         let actor = |index| {
             let PeerId { proc, life } = peer(1);
             ActorId { proc, life, index }
@@ -372,13 +399,19 @@ mod tests {
         let (port, why) = (PortId::named("test"), WhyUndelivered::Ended);
         let head = |to, of| Head::Returned { to: actor(to), of: actor(of), port, why };
         let mut detours = Detours::default();
-        (0..max).chain([0, 0]).for_each(|of| detours.note((actor(1), actor(of)), mesh));
+        for of in (0..max).chain([0, 0]) {
+            detours.note((actor(1), actor(of)), mesh, Instant::now());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
         assert!((0..max).all(|of| detours.mesh(&head(1, of)) == Some(mesh)));
         assert_eq!(detours.mesh(&head(2, 0)), None, "of another sender");
-        detours.note((actor(1), actor(max)), mesh);
+        detours.note((actor(1), actor(max)), mesh, Instant::now());
         assert_eq!(detours.mesh(&head(1, 1)), None, "the one that was noted first");
         assert_eq!(detours.mesh(&head(1, 0)), Some(mesh));
         assert_eq!((detours.mesh(&head(1, max + 1)), detours.0.len()), (None, DETOURS_MAX));
+        tokio::time::advance(PATIENCE).await;
+        detours.note((actor(1), actor(1)), mesh, Instant::now());
+        assert_eq!(detours.0.len(), 1, "of the others no session is lost any more");
     }
 
     /// No more is kept than there is room for.

@@ -207,17 +207,19 @@ fn what_is_on_its_way_back_by_a_session_that_is_lost_goes_by_the_next() {
     });
 }
 
-/// R3: what others have passed on goes back by way of others where the session is lost by which it was to, and with it what
-/// the same sender has sent to the same actor by that.
+/// R3: what others have passed on goes back by way of others where the session is lost by which it was to, and no other one
+/// comes soon; and so does what the same sender has sent to the same actor by that.
 #[test]
-fn what_came_by_way_of_others_goes_back_so_when_its_session_is_lost() {
+fn what_came_by_way_of_others_goes_back_so_when_no_session_comes() {
     recorded(async |scene| {
         scene.pass_on().await;
         let (watcher, mut passes_on) = tokio::sync::mpsc::unbounded_channel();
         scene.networks[1].proc().watch_ways_back(watcher);
         scene.net.part("here", "there");
         scene.to.stop(Stop::Kill);
-        assert_eq!(scene.after(10).await, (0, 0));
+        assert_eq!(scene.after(8).await, (0, 0), "they may meet again");
+        assert!(passes_on.try_recv().is_err());
+        assert_eq!(scene.after(4).await, (0, 0));
         // Two that were passed on, of which none has begun, and the two that were there before.
         for _ in 0..4 {
             let back = passes_on.try_recv().expect("it goes this way");
@@ -228,16 +230,31 @@ fn what_came_by_way_of_others_goes_back_so_when_its_session_is_lost() {
     });
 }
 
-/// R3: where nobody passes anything on it waits as well.
+/// R3: by a session, if one comes.
 #[test]
-fn what_came_by_way_of_others_waits_for_a_session_where_nobody_passes_it_on() {
+fn what_came_by_way_of_others_goes_back_by_the_next_session() {
+    recorded(async |scene| {
+        scene.pass_on().await;
+        let (watcher, mut passes_on) = tokio::sync::mpsc::unbounded_channel();
+        scene.networks[1].proc().watch_ways_back(watcher);
+        scene.net.part("here", "there");
+        scene.to.stop(Stop::Kill);
+        sleep(Duration::from_secs(5)).await;
+        scene.meet_again().await;
+        assert_eq!(scene.after(100).await, (4, 0));
+        assert!(passes_on.try_recv().is_err(), "nothing twice");
+    });
+}
+
+/// R3: where nobody passes anything on it is counted as lost then.
+#[test]
+fn what_came_by_way_of_others_is_lost_where_nobody_passes_it_on() {
     recorded(async |scene| {
         scene.pass_on().await;
         scene.net.part("here", "there");
         scene.to.stop(Stop::Kill);
-        sleep(Duration::from_secs(10)).await;
-        scene.meet_again().await;
-        assert_eq!(scene.after(100).await, (4, 0));
+        assert_eq!(scene.after(55).await, (0, 0));
+        assert_eq!(scene.after(10).await, (0, 4));
     });
 }
 

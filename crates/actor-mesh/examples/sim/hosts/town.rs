@@ -45,7 +45,7 @@ pub(crate) type Reigns = BTreeMap<u64, Reigning>;
 /// Runs a plan on a runtime of its own, in time that is only counted.
 pub(crate) fn run(plan: &Plan) -> Outcome {
     let live = async |net: FaultNet| {
-        ledger::begin(false);
+        ledger::begin(ledger::Begun::default());
         drop(record::take());
         let n_tasks = world::n_tasks();
         let mut after = After::default();

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh_core::{Escalation, Incarnation};
+use mesh_core::{Escalation, EscalationReason, Incarnation};
 
 use super::{After, Case, KNOWN_WITHIN, is_silent};
 use crate::ledger::{Ledger, Life, OF_LIVES, Send, Watcher};
+use crate::plan::MANY;
 use crate::world::CULLED_WITHIN;
 
 impl Case<'_> {
@@ -60,6 +61,17 @@ impl Case<'_> {
                 wrong.push(format!("RS3: {escalation}, and {n_restarts} of {n_most} were"));
             }
         }
+        // Restarts that begin together are fewer than those that are granted: one may join another.
+        let is_enough = |it: &&Escalation| {
+            is_together
+                && it.reason == EscalationReason::Intensity
+                && self.plan.max_restarts == MANY
+        };
+        let is_whole = self.crashed.is_empty() && after.homeless.is_empty();
+        let can_start = |it: &&Escalation| is_whole && it.reason == EscalationReason::CannotStart;
+        for escalation in escalations.iter().filter(|it| is_enough(it) || can_start(it)) {
+            wrong.push(format!("RS3: {escalation}, for no reason"));
+        }
         for (name, Watcher { n_escalated, .. }) in watchers {
             if *n_escalated != escalations.len() {
                 let n = escalations.len();
@@ -82,16 +94,18 @@ impl Case<'_> {
             return;
         }
         let all = &self.ledger.lives;
-        let owner = &self.ledger.owner;
+        let told = self.ledger.watchers.get("all").into_iter().flat_map(|all| &all.ends);
+        let told: Vec<_> = told.filter(|(_, end)| end.status.is_failure()).collect();
         for (rank, lives) in self.lives.iter().enumerate() {
             for life in lives.iter().filter(|life| life.is_let_go() && life.is_asked()) {
                 let has_failed = |it: &&Life| {
                     let is_before = it.ended.is_some_and(|ended| Some(ended) <= life.ended);
-                    (it.has_failed() || it.is_let_go()) && is_before && it.rank != rank
+                    is_before && (it.has_failed() || it.is_let_go() && !it.is_asked())
                 };
-                // Of who began and ended unseen, or never began, it is told.
+                // Of who never began it is told, and of who was given up.
+                let is_told = told.iter().filter(|(_, end)| Some(end.at) <= life.ended);
                 let is_so = all.iter().filter(has_failed).map(|it| it.rank);
-                let is_so = is_so.chain(owner.iter().map(|(rank, _)| *rank));
+                let is_so = is_so.chain(is_told.map(|((rank, _), _)| *rank));
                 if !is_so.into_iter().any(|failed| self.plan.begins_again(rank, failed)) {
                     let ended = life.ended;
                     wrong.push(format!("N9, RS1: rank {rank} ends at {ended:?} for nothing"));

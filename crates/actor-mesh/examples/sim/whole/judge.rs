@@ -102,6 +102,7 @@ impl<'a> Case<'a> {
             }
             // One that ended by itself before is another matter: its process ends when it is all to end.
             let ended = home.ended.filter(|(ended, _)| *ended <= self.after.quiet_at);
+            let ended = ended.filter(|(ended, _)| life.ended.is_none_or(|own| own >= *ended));
             let Some((ended, how)) = ended else { continue };
             let has_next = self.record.is_succeeded((life.rank, home.incarnation));
             let is_it = |End { status, at, .. }: &End| match (root(status), how) {

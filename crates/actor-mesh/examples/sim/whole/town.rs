@@ -92,7 +92,7 @@ impl Scene for Tenants<'_> {
 /// Runs a plan on a runtime of its own, in time that is only counted.
 pub(crate) fn run(plan: &Plan) -> Outcome {
     let live = async |net: FaultNet| {
-        ledger::begin(plan.actors.is_together());
+        ledger::begin(plan.actors.begun());
         drop(record::take());
         let n_tasks = world::n_tasks();
         let mut after = After::default();

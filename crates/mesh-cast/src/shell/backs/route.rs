@@ -7,6 +7,15 @@ use super::super::table::Book;
 /// How often something is passed on: more often than any tree is deep.
 const HOPS_MAX: u8 = 32;
 
+/// Why something goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nowhere {
+    /// The process that has sent it is over: another life of it has begun.
+    Over,
+    /// There is no way for now.
+    Stuck(&'static str),
+}
+
 /// What decides where something goes from here.
 pub(super) struct Station<'a> {
     pub(super) me: PeerId,
@@ -24,18 +33,18 @@ pub(super) struct Station<'a> {
 ///
 /// # Errors
 ///
-/// Why it goes nowhere.
+/// Why it goes nowhere, for now or for good.
 pub(super) fn route(
     (home, n_hops): (PeerId, u8),
     station: &Station<'_>,
     has_way: impl Fn(ActorId) -> bool,
-) -> Result<ActorId, &'static str> {
+) -> Result<ActorId, Nowhere> {
     let Station { me, book, parent, avoid } = *station;
     if n_hops >= HOPS_MAX {
-        return Err("it was passed on too often");
+        return Err(Nowhere::Stuck("it was passed on too often"));
     }
     if book.is_over(home) {
-        return Err("the process that has sent it is over: another life of it has begun");
+        return Err(Nowhere::Over);
     }
     let may = |to: &ActorId| to.peer() != me && Some(to.peer()) != avoid;
     let is_open = |to: &ActorId| may(to) && has_way(*to);
@@ -46,7 +55,7 @@ pub(super) fn route(
     let straight = at_home.filter(is_open).or(parent);
     // There a session can be opened; the others are where perhaps one is that leads on.
     let next = straight.or(at_home).or_else(|| book.relays().find(is_open));
-    next.ok_or("nobody is left who could pass it on")
+    next.ok_or(Nowhere::Stuck("nobody is left who could pass it on"))
 }
 
 #[cfg(test)]

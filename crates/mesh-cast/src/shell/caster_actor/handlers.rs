@@ -10,7 +10,7 @@ use crate::caster::Event;
 use crate::shell::backs;
 use crate::shell::casters::renew;
 use crate::shell::links::{Linked, whole_of};
-use crate::shell::message::{Back, Forgot, Up};
+use crate::shell::message::{Back, BackIsOver, Forgot, Up};
 use crate::shell::pieces::Piece;
 use crate::shell::posts::{NotSent, Parcel};
 use crate::shell::{relay_actor, rolls};
@@ -143,7 +143,8 @@ impl CasterActor {
         let (from, number) = (cx.sender(), back.number);
         backs::give_back(back, from, cx.proc());
         if let Some(from) = from {
-            self.links.posts.send(from.peer(), Parcel::BackIsOver(from, number), cx);
+            let over = BackIsOver { number, is_stuck: false };
+            self.links.posts.send(from.peer(), Parcel::BackIsOver(from, over), cx);
         }
     }
 }

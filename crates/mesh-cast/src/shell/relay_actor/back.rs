@@ -26,6 +26,13 @@ impl RelayActor {
         }
     }
 
+    /// What is stuck may have a way by now.
+    pub(super) fn pass_stuck_again(&mut self, cx: &Context<Self>) {
+        for held in self.backs.stuck_for_long(cx.proc()) {
+            self.pass_back(held, None, cx);
+        }
+    }
+
     /// Passes something on towards who sent it, not by `avoid`.
     pub(super) fn pass_back(&mut self, held: Held, avoid: Option<PeerId>, cx: &Context<Self>) {
         let parent = self.heard.parent(held.to().peer(), held.mesh());
@@ -54,7 +61,7 @@ impl Handler<Unhandled> for RelayActor {
 impl Handler<BackIsOver> for RelayActor {
     async fn handle(&mut self, over: BackIsOver, cx: &mut Context<Self>) -> Result<(), Failure> {
         if let Some(from) = cx.sender() {
-            self.backs.over(from, over.number, cx);
+            self.backs.over(from, over, cx);
         }
         Ok(())
     }

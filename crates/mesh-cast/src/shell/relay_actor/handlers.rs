@@ -126,6 +126,7 @@ impl Handler<Sweep> for RelayActor {
         for peer in self.backs.stranded(cx.proc()) {
             self.pass_back_again(peer, cx);
         }
+        self.pass_stuck_again(cx);
         self.heard.sweep(FORGOTTEN_AFTER);
         self.books.sweep(&self.heard.meshes(), FORGOTTEN_AFTER);
         if self.aged.elapsed() >= AGED_EVERY {

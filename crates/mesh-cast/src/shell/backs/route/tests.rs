@@ -43,7 +43,7 @@ fn from_one(
     (home, n_hops): (ActorId, u8),
     (parent, avoid): (Option<ActorId>, Option<ActorId>),
     open: &[ActorId],
-) -> Result<ActorId, &'static str> {
+) -> Result<ActorId, Nowhere> {
     let book = book();
     let (me, avoid) = (relay(&book, 1).peer(), avoid.map(|it| it.peer()));
     let station = Station { me, book: &book, parent, avoid };
@@ -78,7 +78,7 @@ async fn what_goes_back_to_a_process_that_is_over_is_given_up() {
         let home = ActorId { life, ..three };
         from_one((home, 0), (Some(two), None), &[two])
     };
-    assert!(in_life(Incarnation::FIRST).is_err());
+    assert_eq!(in_life(Incarnation::FIRST), Err(Nowhere::Over), "for good");
     assert_eq!(in_life(LIFE.next()), Ok(two));
 }
 

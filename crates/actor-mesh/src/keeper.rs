@@ -268,6 +268,19 @@ impl Keeper {
         }
     }
 
+    /// These processes, which have ended, begin again after all.
+    fn start_again(&mut self, ranks: &RankSet, by: Epoch) {
+        for rank in ranks.iter() {
+            let Some(kept) = self.ranks.get_mut(rank.index()) else { break };
+            let life = kept.incarnation.filter(|_| kept.is_over);
+            match (kept.proc.promise(by), life) {
+                (false, _) => (),
+                (true, Some(life)) => self.has_a_home_again(rank, life),
+                (true, None) => self.report(rank),
+            }
+        }
+    }
+
     /// Of the processes that have ended only these begin again, whatever was promised `by` this controller, or by any. Of one
     /// whose end it has not heard of itself a successor breaks no promise (K3).
     fn none_starts_but(&mut self, starting: &RankSet, by: Option<Epoch>) {

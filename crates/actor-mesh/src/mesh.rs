@@ -343,7 +343,10 @@ async fn settle(mut events: MeshEvents, waiting: &mut RankSet) -> Settled {
             News::Changed(changes) => changes,
             News::Escalated(_) => return Settled::Failed,
             News::Closed => break,
-            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping { .. } => continue,
+            News::Heartbeat { .. }
+            | News::Trouble(_)
+            | News::Recalled { .. }
+            | News::Stopping { .. } => continue,
         };
         for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
             if !change.status.is_failure() {

@@ -233,6 +233,7 @@ impl Known {
             News::Heartbeat { .. }
             | News::Trouble(_)
             | News::Escalated(_)
+            | News::Recalled { .. }
             | News::Stopping { .. }
             | News::Closed => false,
         }

@@ -427,6 +427,13 @@ impl Restarts {
         self.round.as_deref_mut()
     }
 
+    /// The ranks that have joined the round since they were taken, and when it is due.
+    pub(crate) fn joined(&self) -> (&RankSet, Timestamp) {
+        static NONE: RankSet = RankSet::new();
+        let round = self.round.as_ref();
+        round.map_or((&NONE, Timestamp::START), |round| (&round.joined, round.due))
+    }
+
     /// The ranks that have joined the round since this was asked last.
     pub(crate) fn take_joined(&mut self) -> RankSet {
         self.round.as_mut().map(|round| std::mem::take(&mut round.joined)).unwrap_or_default()

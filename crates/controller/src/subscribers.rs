@@ -89,6 +89,22 @@ impl Subscribers {
         }
     }
 
+    /// Tells those whose region they meet of ranks that had ended, and begin again in this time.
+    pub(crate) fn tell_recalled(
+        &mut self,
+        (ranks, restart_in): (&RankSet, Duration),
+        whole: &Region,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (id, subscriber) in &mut self.by_id {
+            let ranks = subscriber.view.ranks(ranks, whole);
+            if !ranks.is_empty() {
+                let news = News::Recalled { ranks, restart_in };
+                effects.push(subscriber.next(*id, (&self.mesh, self.reporter), news));
+            }
+        }
+    }
+
     /// Tells every subscriber, whatever its region, that restarts cannot mend the mesh; each of the ranks of its region, as
     /// it counts them (N6).
     pub(crate) fn tell_escalation(

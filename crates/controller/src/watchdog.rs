@@ -64,6 +64,7 @@ impl Watchdog {
             | News::Changed(_)
             | News::Trouble(_)
             | News::Escalated(_)
+            | News::Recalled { .. }
             | News::Stopping { .. } => self.watch.map(|watch| watch.period),
         };
         let watch = |period| Watch { period, heard_at: now, looked_at: now, is_lost: false };

@@ -213,6 +213,14 @@ pub enum News {
     Trouble(Trouble),
     /// No more restarts are granted: what has ended stays so, but for the ranks that it names as starting (RS3).
     Escalated(Escalation),
+    /// Ranks that had ended, for good as it was told, begin again after all, together with one that has failed (RS1). Comes
+    /// before that failure. Their ends are not told again (N2).
+    Recalled {
+        /// The ranks.
+        ranks: RankSet,
+        /// In what time, unless others take longer to end.
+        restart_in: Duration,
+    },
     /// The mesh is being stopped. Comes before any rank is touched (C1).
     Stopping {
         /// Why, if whoever asked for it has said so.

@@ -249,7 +249,7 @@ impl Proc {
             kinds,
             roots: Mutex::default(),
             root_ended: Notify::new(),
-            metrics: ProcMetrics::new(),
+            metrics: ProcMetrics,
             remote: Remote::new(company),
             overflow: Overflow::default(),
             watchers: Watchers::default(),

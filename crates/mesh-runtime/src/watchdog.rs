@@ -133,7 +133,7 @@ impl LagProbe {
     fn send(&mut self) {
         let is_due = self.sent.is_none_or(|sent| sent.elapsed() >= LAG_EVERY);
         if is_due && self.on_its_way.as_ref().is_none_or(JoinHandle::is_finished) {
-            let (sent, lag) = (Instant::now(), self.of_user.clone());
+            let (sent, lag) = (Instant::now(), self.of_user);
             self.sent = Some(sent);
             self.on_its_way = Some(self.user.spawn(async move { lag.record(sent.elapsed()) }));
         }

@@ -242,6 +242,7 @@ impl Told {
                 News::Heartbeat { .. }
                 | News::Trouble(_)
                 | News::Escalated(_)
+                | News::Recalled { .. }
                 | News::Stopping { .. } => {}
             }
         }

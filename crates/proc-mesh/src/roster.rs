@@ -70,6 +70,7 @@ impl Roster {
                 News::Heartbeat { .. }
                 | News::Trouble(_)
                 | News::Escalated(_)
+                | News::Recalled { .. }
                 | News::Stopping { .. }
                 | News::Closed => Vec::new(),
             };

@@ -112,6 +112,10 @@ impl Handler<ProcsSaid> for Keeper {
                 self.none_starts_but(&escalation.starting, Some(event.reporter));
                 Vec::new()
             }
+            News::Recalled { ranks, .. } => {
+                self.start_again(&ranks, event.reporter);
+                Vec::new()
+            }
             News::Stopping { .. } => {
                 self.none_starts_but(&RankSet::new(), None);
                 Vec::new()

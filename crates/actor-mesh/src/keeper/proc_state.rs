@@ -43,6 +43,15 @@ impl ProcState {
         true
     }
 
+    /// It is started again, as this controller says. Returns whether it has ended, and that was not known.
+    pub(super) fn promise(&mut self, by: Epoch) -> bool {
+        let is_news = self.has_ended_for_good();
+        if is_news {
+            (self.will_restart, self.told_by) = (true, by);
+        }
+        is_news
+    }
+
     /// It is not started again, if it was to be and that was said `by` this controller. Returns whether that is so.
     pub(super) fn break_promise(&mut self, by: Option<Epoch>) -> bool {
         let is_broken = self.will_restart && by.is_none_or(|by| by == self.told_by);

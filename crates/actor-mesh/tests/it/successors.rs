@@ -6,8 +6,8 @@ use std::time::Duration;
 use actor_mesh::{ActorMesh, RankError};
 use controller::Config;
 use mesh_core::{
-    Change, Epoch, Escalation, EscalationReason, Incarnation, News, OwnerNews, Procs,
-    RestartConfig, RestartPolicy, Status, Strategy, Transport,
+    Cause, Change, Epoch, Escalation, EscalationReason, Incarnation, News, OwnerNews, Procs,
+    Reason, RestartConfig, RestartPolicy, Status, Strategy, Transport,
 };
 use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, RankSet};
@@ -196,6 +196,39 @@ async fn where_a_process_has_ended_well_and_come_back_there_is_a_place_for_a_rou
     let told: Vec<_> =
         failures.each().map(|(rank, change)| (rank.index(), change.restart_in.is_some())).collect();
     assert_eq!(told, [(0, true)]);
+}
+
+/// RS1: a process that had ended well begins again with one that has failed, and so there is a place for a round of the
+/// actors before that failure is one of theirs.
+#[tokio::test(start_paused = true)]
+async fn where_a_process_that_had_ended_is_to_begin_again_there_is_a_place_for_a_round() {
+    for is_recalled in [true, false] {
+        let world = world("procs=2").await;
+        let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
+        let procs = Arc::clone(&cried) as Arc<dyn Procs>;
+        let restart = RestartConfig { strategy: Strategy::OneForAll, ..on_failure() };
+        let spec = tens("tools").restart(restart);
+        let spawned = soon(ActorMesh::spawn(&world.proc, &procs, spec)).await;
+        let mut tools = spawned.expect("they start");
+        cried.tell((Rank::new(1), Status::Stopped), Epoch::FIRST).await;
+        sleep(Duration::from_secs(1)).await;
+        if is_recalled {
+            let ranks = RankSet::from_iter([Rank::new(1)]);
+            let news = News::Recalled { ranks, restart_in: Duration::from_secs(1) };
+            cried.say(news, Epoch::FIRST).await;
+        }
+        let killed = Change {
+            ranks: RankSet::from_iter([Rank::new(0)]),
+            incarnation: Incarnation::FIRST,
+            status: Status::failed(Cause::new(Reason::Exit { code: 1 })),
+            restart_in: Some(Duration::from_secs(1)),
+            age: Duration::ZERO,
+        };
+        cried.say(News::Changed([killed].into()), Epoch::FIRST).await;
+        let news = soon(tools.next()).await;
+        let Some(OwnerNews::Failed(failures)) = news else { panic!("one failed") };
+        assert_eq!(failures.escalation.is_none(), is_recalled, "{failures}");
+    }
 }
 
 /// RS2, RS3: a process that has ended well, and was to begin again, does not any more where restarts cannot mend the

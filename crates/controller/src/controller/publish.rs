@@ -29,6 +29,11 @@ impl<C: Controlled> Controller<C> {
         let step = Step { now: self.now, config: &self.spec.config.restart, barred: &barred };
         let changes = self.restarts.decide(step, changes, can_start);
         self.note_for_waits(&changes);
+        let (recalled, restart_in) = self.recalled(&changes);
+        if !recalled.is_empty() {
+            let recalled = (&recalled, restart_in);
+            self.subscribers.tell_recalled(recalled, &self.spec.region, effects);
+        }
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| change.status.is_failure()).collect();
@@ -52,6 +57,19 @@ impl<C: Controlled> Controller<C> {
         self.begin_round(effects);
         let reached = self.waits.take_reached();
         self.answer_waits(reached, effects);
+    }
+
+    /// The ranks that have joined a round and had ended before this step, and in what time they begin again.
+    fn recalled(&self, changes: &[Change]) -> (RankSet, Duration) {
+        let (joined, due) = self.restarts.joined();
+        if joined.is_empty() {
+            return (RankSet::new(), Duration::ZERO);
+        }
+        let (failed, stopped) = ended(&self.health);
+        let before = failed.union(&stopped).intersection(joined);
+        let now = changes.iter().filter(|change| change.status.is_terminal());
+        let recalled = now.fold(before, |left, change| left.difference(&change.ranks));
+        (recalled, due.since(self.now))
     }
 
     /// The ranks of a round that still live are stopped: they start again with the others.

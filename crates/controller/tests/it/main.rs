@@ -125,6 +125,7 @@
 //! N2 notifications::a_subscriber_gets_each_end_once_clean_ones_too
 //! N2 notifications::a_subscriber_that_lagged_is_told_what_ranks_are_and_not_what_was_said
 //! N2 notifications::only_who_wants_all_hears_of_what_is_no_end
+//! N2 strategies::who_had_ended_before_is_told_to_begin_again_with_the_others
 //! N3 model::no_history_breaks_an_invariant
 //! N3 notifications::heartbeats_go_on_after_the_first_failure
 //! N3 waits::a_wait_is_no_heartbeat_and_stops_none
@@ -301,6 +302,7 @@
 //! RS1 strategies::the_delay_of_rounds_doubles_and_begins_again_after_a_long_life
 //! RS1 strategies::the_orders_of_a_round_are_repeated_where_they_did_not_arrive
 //! RS1 strategies::what_is_left_of_a_round_after_the_grace_is_killed
+//! RS1 strategies::who_had_ended_before_is_told_to_begin_again_with_the_others
 //! RS1 strategies::who_joins_a_round_late_has_a_grace_of_its_own
 //! RS1 strategies::who_stopped_for_a_round_is_named_among_those_that_start
 //! RS2 agents::a_life_that_never_began_does_not_hold_up_a_round

@@ -320,6 +320,31 @@ fn who_stopped_for_a_round_is_named_among_those_that_start() {
     assert_eq!(pass(&mut mesh, (at(2), at(30)), &[0, 1]), ended);
 }
 
+/// RS1, N2: who had ended well before, and begins again with the others, is told of before that which is the reason; its
+/// end is not told again. Who subscribes to others hears nothing of it.
+#[test]
+fn who_had_ended_before_is_told_to_begin_again_with_the_others() {
+    let mut mesh = running(3, 3, one_for_all(3));
+    let others = subscribe_to("hosts=0", &mesh);
+    _ = mesh.step(at(1), nth_report(1, [1], (0, 2), Status::Stopped));
+    let mut apart = mesh.clone();
+    _ = mesh.step(at(1), subscribe(Interest::Terminal));
+    let effects = mesh.step(at(2), nth_report(2, [2], (0, 2), crash()));
+    let recalled = News::Recalled { ranks: [1].set(), restart_in: DELAY };
+    let failed = changed(vec![restarting(DELAY, change([2], crash()))]);
+    assert_eq!(effects[..2], [tell(1, recalled), tell(2, failed)]);
+    let effects = mesh.step(at(3), ended([0]));
+    assert_eq!(
+        effects[..1],
+        [tell(3, changed(vec![restarting(Duration::ZERO, change([0], Status::Stopped))]))]
+    );
+    assert!(!format!("{effects:?}").contains("Recalled"), "once");
+
+    _ = apart.step(at(1), others);
+    let effects = apart.step(at(2), nth_report(2, [2], (0, 2), crash()));
+    assert!(!format!("{effects:?}").contains("Recalled"), "{effects:?}");
+}
+
 /// RS3, N6, H5: a subscriber of a slice hears of its own ranks, as it counts them; and that of a mesh in which none of its
 /// ranks is concerned.
 #[test]

@@ -25,6 +25,10 @@ impl fmt::Display for News {
             }
             Self::Trouble(trouble) => trouble.fmt(f),
             Self::Escalated(escalation) => write!(f, "it needed {escalation}"),
+            Self::Recalled { ranks, restart_in } => {
+                let within = restart_in.as_secs_f64();
+                write!(f, "had ended, and will be started again in {within:.1} s: {ranks}")
+            }
             Self::Stopping { reason } => fmt_stopping(reason.as_ref(), f),
             Self::Closed => f.write_str("every rank has ended"),
         }

@@ -25,6 +25,7 @@ pub(crate) async fn listen(mut events: MeshEvents, hear: mpsc::Sender<Heard>) {
             News::Heartbeat { .. }
             | News::Trouble(_)
             | News::Escalated(_)
+            | News::Recalled { .. }
             | News::Stopping { .. }
             | News::Closed => continue,
         };

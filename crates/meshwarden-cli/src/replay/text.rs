@@ -177,6 +177,9 @@ fn news(news: &News) -> String {
         News::Heartbeat { period } => format!("heartbeat, every {}", time(*period)),
         News::Trouble(trouble) => trouble.to_string(),
         News::Escalated(escalation) => format!("needed {escalation}"),
+        News::Recalled { ranks, restart_in } => {
+            format!("{ranks} had ended, start again in {}", time(*restart_in))
+        }
         News::Stopping { reason: None } => "stopping".to_owned(),
         News::Stopping { reason: Some(reason) } => format!("stopping: {reason}"),
         News::Closed => "closed".to_owned(),

@@ -205,6 +205,8 @@ impl EventLog {
             News::Escalated(escalation) => {
                 self.write_line(&Line::Trouble { t, mesh, detail: format!("needed {escalation}") })
             }
+            // That they begin again is a line of its own when they do.
+            News::Recalled { .. } => Ok(()),
             News::Stopping { reason } => {
                 let reason = reason.as_ref().map(StopReason::as_str);
                 self.write_line(&Line::Stopping { t, mesh, reason })

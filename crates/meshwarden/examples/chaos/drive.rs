@@ -323,6 +323,7 @@ impl<'a> Driver<'a> {
             News::Snapshot(_)
             | News::Heartbeat { .. }
             | News::Escalated(_)
+            | News::Recalled { .. }
             | News::Stopping { .. }
             | News::Closed => (),
         }

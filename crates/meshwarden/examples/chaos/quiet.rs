@@ -47,6 +47,7 @@ impl Heard {
             News::Trouble(trouble) => self.alarm(of, at, trouble),
             News::Snapshot(snapshot) if snapshot.lagged => self.alarm(of, at, &"it has lagged"),
             News::Escalated(_) => self.alarm(of, at, &"it was escalated"),
+            News::Recalled { .. } => self.alarm(of, at, &"ranks are started again"),
             News::Stopping { .. } | News::Closed => self.alarm(of, at, &"it has ended"),
             News::Snapshot(_) | News::Heartbeat { .. } => {}
         }

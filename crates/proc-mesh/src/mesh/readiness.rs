@@ -116,7 +116,10 @@ async fn settle(
                 waiting = waiting.difference(&failed);
                 continue;
             }
-            News::Heartbeat { .. } | News::Trouble(_) | News::Stopping { .. } => continue,
+            News::Heartbeat { .. }
+            | News::Trouble(_)
+            | News::Recalled { .. }
+            | News::Stopping { .. } => continue,
         };
         for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
             let is_refused = change.status.is_failure()

@@ -129,6 +129,7 @@ pub(crate) async fn ends_to_the_close(mut events: MeshEvents) -> Vec<Change> {
             News::Heartbeat { .. }
             | News::Trouble(_)
             | News::Escalated(_)
+            | News::Recalled { .. }
             | News::Stopping { .. } => (),
             News::Closed => return ends,
         }

@@ -126,6 +126,14 @@ impl Watch {
                 self.last = Some(LastWord::Replaced);
             }
             News::Trouble(Trouble::Abandoned) => self.last = Some(LastWord::Abandoned),
+            News::Recalled { ranks, .. } => {
+                prop_assert!(!ranks.is_empty());
+                for rank in ranks.iter() {
+                    let known = self.known.get(&rank.index());
+                    let has_ended = known.is_none_or(|(_, status)| status.is_terminal());
+                    prop_assert!(has_ended, "{} had not ended", rank);
+                }
+            }
             News::Trouble(_) | News::Escalated(_) | News::Stopping { .. } => (),
         }
         Ok(())

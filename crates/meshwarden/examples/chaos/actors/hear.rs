@@ -83,7 +83,11 @@ pub(super) fn on_seen(ledger: &mut Ledger, seen: Seen) {
         News::Trouble(trouble) => {
             ledger.on_oddity(format!("the {} heard: {trouble}", observer.label()));
         }
-        News::Heartbeat { .. } | News::Escalated(_) | News::Stopping { .. } | News::Closed => (),
+        News::Heartbeat { .. }
+        | News::Escalated(_)
+        | News::Recalled { .. }
+        | News::Stopping { .. }
+        | News::Closed => (),
     }
 }
 

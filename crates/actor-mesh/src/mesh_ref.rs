@@ -212,7 +212,7 @@ impl<A: Actor> ActorMeshRef<A> {
     /// arrives in the order in which it was begun, and what it calls after what it has cast before (R2).
     ///
     /// Returns the ranks that it was not sent to, since they have ended, are not there yet, had no room in time, or do not
-    /// take such a message; directly also those that it is too large for, or to which there is no way
+    /// take such a message, or that it is too large for; directly also those to which there is no way
     /// ([`NotSent`](crate::NotSent)). That does not come back besides.
     /// What is sent and cannot be delivered comes back to the actor that sent it (R3);
     /// [`rank_of`](Self::rank_of) names its rank. What waits in the mailbox of an actor whose process is killed ends with

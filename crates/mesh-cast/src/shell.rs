@@ -62,6 +62,7 @@ mod ups;
 
 pub use casters::{Cast, CasterRef, NotCast, Tellings, Told};
 pub use message::{Body, GetSeats, Payload};
+pub use pieces::MESSAGE_MAX;
 pub use reducers::{Merge, MergeError, Reducers};
 pub use relay_actor::RelayActor;
 pub use table::{Seat, Table};

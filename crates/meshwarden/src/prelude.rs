@@ -7,10 +7,10 @@ pub use actor_mesh::{
     ActorMesh, ActorMeshRef, ActorSpec, All, Any, Choice, FanOut, Incomplete, LocalProcs, Max, Min,
     Missing, NotSent, OneError, OwnedMesh, RankError, Reduced, Reducer, Sum, Unsent,
 };
-pub use controller::{RestartConfig, Times};
+pub use controller::{RestartConfig, RestartPolicy, Times};
 pub use mesh_core::{
-    Blob, Change, Failures, Interest, MeshEvent, MeshPhase, Message, News, OwnerNews, Procs,
-    Progress, Status,
+    Blob, Change, Escalation, Failures, Interest, MeshEvent, MeshPhase, MeshState, Message, News,
+    OwnerNews, Procs, Progress, Status, Strategy,
 };
 pub use mesh_runtime::{
     Actor, ActorRef, CallError, Context, Failure, Handler, Handlers, Sender, Verdict,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -104,19 +103,15 @@ where
         return not_sent.all();
     }
     if let Some(caster) = &target.caster {
-        // Below this rank of the mesh all have been sent theirs.
-        let n_sent = AtomicUsize::new(0);
+        let so_far = down::Sent::default();
         let content = (content.messages, deadline);
-        let sent = down::cast(&target, caster, (&known, table), content, &n_sent).await;
+        let sent = down::cast(&target, caster, (&known, table), content, &so_far).await;
         let error = sent.err().map(|error| {
             let ended = RankError::Undelivered(WhyUndelivered::Ended);
             RankError::of_cast(&error, &target.region, within).unwrap_or(ended)
         });
-        if let Some(error) = error {
-            let n_sent = n_sent.into_inner();
-            let unsent = found.into_iter().filter(|it| it.base.index() >= n_sent);
-            not_sent.extend(unsent.map(|it| (it.rank, error.clone())));
-        }
+        let why_not = |base| so_far.why_not(base, error.as_ref());
+        not_sent.extend(found.into_iter().filter_map(|it| Some((it.rank, why_not(it.base)?))));
         return not_sent.all();
     }
     let (ways, seats) = target.ways(&found);

@@ -2,13 +2,13 @@
 //! from it.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use mesh_cast::shell::{Body, Cast, CasterRef, NotCast, Payload, Told};
+use mesh_cast::shell::{Body, Cast, CasterRef, MESSAGE_MAX, NotCast, Payload, Told};
 use mesh_cast::{Failure, Kind, Outcome, Part};
 use mesh_core::{Fault, Message, PortId, WhyUndelivered};
 use mesh_runtime::{Sender, codec};
@@ -31,20 +31,48 @@ const TOGETHER_BYTES: usize = 1 << 20;
 /// one of them.
 pub(super) const GONE_AGAIN: Duration = Duration::from_secs(3);
 
-/// Sends to every rank that is there, and returns when it is on its way. It says meanwhile below which rank of the
-/// mesh all have been sent theirs.
+/// What has become of a cast so far, by the ranks of the mesh.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// All below this have been sent theirs, but for those that it is too large for.
+    below: AtomicUsize,
+    /// For which it is too large, and how many bytes it has for each.
+    too_large: Mutex<Vec<(Range<usize>, usize)>>,
+}
+
+impl Sent {
+    /// Takes this rank for one that was not sent its message, if it was not: why, where it was too large, or else `error`.
+    pub(super) fn why_not(&self, base: Rank, error: Option<&RankError>) -> Option<RankError> {
+        let too_large = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = too_large.iter().find(|(ranks, _)| ranks.contains(&base.index()));
+        if let Some((_, n_bytes)) = own {
+            return Some(RankError::Undelivered(WhyUndelivered::too_large(*n_bytes, MESSAGE_MAX)));
+        }
+        let is_sent = base.index() < self.below.load(Ordering::Relaxed);
+        error.filter(|_| !is_sent).cloned()
+    }
+}
+
+/// Sends to every rank that is there, and returns when it is on its way. It says meanwhile who has been sent theirs.
 pub(super) async fn cast<M: Message + Serialize>(
     target: &Target,
     caster: &CasterRef,
     (known, mut table): (&Known, watch::Receiver<Table>),
     (content, deadline): (Messages<M>, Instant),
-    n_sent: &AtomicUsize,
+    so_far: &Sent,
 ) -> Result<(), NotCast> {
     let sent = async {
         for cast in casts_of(target, known, Kind::Cast, &content).unwrap_or_default() {
-            let end = cast.range.as_ref().map_or(usize::MAX, |range| range.end);
-            caster.cast_until(cast, deadline).await?;
-            n_sent.store(end, Ordering::Relaxed);
+            let (range, n_bytes) = (cast.range.clone(), cast.payload.body.n_bytes());
+            let range = range.unwrap_or(0..usize::MAX);
+            let end = range.end;
+            if n_bytes > MESSAGE_MAX {
+                let mut too_large = so_far.too_large.lock().unwrap_or_else(PoisonError::into_inner);
+                too_large.push((range, n_bytes));
+            } else {
+                caster.cast_until(cast, deadline).await?;
+            }
+            so_far.below.store(end, Ordering::Relaxed);
         }
         Ok(())
     };

@@ -182,6 +182,31 @@ fn who_can_be_sent_its_message_is_sent_it() {
     });
 }
 
+/// R2, R3: so it is down a tree, where no message is so large; directly the transport of one program takes any.
+#[test]
+fn what_is_too_large_for_a_tree_is_not_sent() {
+    run(async |snapshotter| {
+        if crate::FAN_OUT > 4 {
+            return;
+        }
+        let world = crate::support::world("procs=4").await;
+        let (tools, proc) = (world.tools().await, &world.proc);
+        let enormous = || Crate(vec![7; 17 << 20]);
+        counted(snapshotter);
+        let all_of_them = soon(tools.cast(proc, enormous())).await;
+        assert_eq!(all_of_them.ranks(), RankSet::from(0..4));
+        assert!(all_of_them.iter().all(|(_, error)| is_too_large(error)), "{all_of_them:?}");
+        assert_eq!(counted(snapshotter), [4, 0]);
+        let crates = |rank: usize| if rank == 2 { enormous() } else { Crate(vec![7]) };
+        let not_sent = soon(tools.scatter(proc, |point| crates(point.rank().index()))).await;
+        assert_eq!(not_sent.ranks(), RankSet::from(2..3));
+        assert!(not_sent.iter().all(|(_, error)| is_too_large(error)), "{not_sent:?}");
+        assert_eq!(counted(snapshotter), [1, 0]);
+        assert_eq!(soon(tools.cast(proc, Say(1))).await.complete(), Ok(()));
+        assert_eq!(all(&soon(tools.call(proc, Heard)).await), [[1], [1], [1], [1]]);
+    });
+}
+
 /// R3: also of a cast that is let go of while it waits for others.
 #[test]
 fn who_was_not_sent_what_nobody_waits_for_is_counted() {

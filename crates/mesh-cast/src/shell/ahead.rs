@@ -39,7 +39,7 @@ impl Ahead {
 
     /// Takes a place for a cast, if there is one for it.
     pub(super) fn try_new(cast: &Cast, proc: &Proc, places: &Arc<Semaphore>) -> Option<Self> {
-        if cast.kind != Kind::Cast || cast.payload.body.len() > AHEAD_BYTES {
+        if cast.kind != Kind::Cast || cast.payload.body.n_bytes() > AHEAD_BYTES {
             return None;
         }
         let place = Arc::clone(places).try_acquire_owned().ok()?;

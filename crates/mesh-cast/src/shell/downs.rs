@@ -44,7 +44,7 @@ pub(super) struct Due {
 impl Downs {
     /// Takes a leg, behind all that wait for the same process.
     pub(super) fn add(&mut self, to: PeerId, way: Way, leg: Leg<Payload>) -> Option<Due> {
-        let n_bytes = leg.payload.as_ref().map_or(0, |payload| payload.body.len());
+        let n_bytes = leg.payload.as_ref().map_or(0, |payload| payload.body.n_bytes());
         let new = || Waiting {
             way: way.clone(),
             legs: Vec::new(),

@@ -51,7 +51,8 @@ impl Body {
     }
 
     /// How many bytes it has.
-    pub(super) fn len(&self) -> usize {
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
         match self {
             Self::Same(bytes) => bytes.len(),
             Self::Each(each) => each.iter().map(|(_, bytes)| bytes.len()).sum(),

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::message::LegName;
 use crate::wire::{Answer, Outcome, Progress};
 
-/// How large a message or a reply may be that goes by the tree: as large as a transport usually lets it be that
+/// How many bytes a message or a reply may have that goes by the tree: as many as a transport usually lets it have that
 /// goes directly.
-pub(super) const MESSAGE_MAX: usize = 16 << 20;
+pub const MESSAGE_MAX: usize = 16 << 20;
 
 /// How many bytes travel at once: less than the smallest frame that a transport may be told to take.
 pub(super) const PIECE_BYTES: usize = 64 << 10;

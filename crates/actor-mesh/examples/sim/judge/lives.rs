@@ -14,7 +14,12 @@ impl Case<'_> {
     /// H2, R1: who was given up answers nobody who knows, and takes nothing from him, whether it lives or not.
     pub(super) fn given_up(&self, wrong: &mut Vec<String>) {
         let Some(all) = self.ledger.watchers.get("all") else { return };
+        // It may begin again with others that do.
+        let lives_again = |(rank, life): &(usize, Incarnation)| {
+            all.lives.keys().any(|it| it.0 == *rank && it.1 > *life)
+        };
         let silent = all.ends.iter().filter(|(_, end)| is_silent(&end.status));
+        let silent = silent.filter(|(of, _)| !self.plan.is_together() || !lives_again(of));
         let silent: BTreeMap<usize, Duration> =
             silent.map(|((rank, _), end)| (*rank, end.at)).collect();
         // A rank that sends may be cut off with those who do not know.

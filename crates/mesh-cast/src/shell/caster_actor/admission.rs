@@ -58,7 +58,7 @@ impl CasterActor {
             from: cast.payload.from,
             ranks,
             is_call: cast.kind.wants_reply(),
-            bytes: cast.payload.body.len(),
+            bytes: cast.payload.body.n_bytes(),
             is_ahead: submit.ahead.is_some(),
         })
     }
@@ -108,7 +108,7 @@ impl CasterActor {
         plan: Arc<Plan<PeerId>>,
         cx: &Context<Self>,
     ) -> Option<(Submit, (Busy, Until))> {
-        let n_bytes = cast.payload.body.len();
+        let n_bytes = cast.payload.body.n_bytes();
         if n_bytes > MESSAGE_MAX {
             _ = Submit::answer(accepted, Ok(()));
             let why = WhyUndelivered::too_large(n_bytes, MESSAGE_MAX);
@@ -121,7 +121,7 @@ impl CasterActor {
             false => Arc::new(plan.without(&cast.gone).except(&cast.payload.except)),
         };
         let (kind, payload) = (cast.kind, cast.payload.clone());
-        let bytes = payload.body.len();
+        let bytes = payload.body.n_bytes();
         let mut accepted = Some(accepted);
         let sent = match ahead {
             Some(ahead) => {

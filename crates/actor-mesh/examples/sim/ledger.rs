@@ -371,11 +371,17 @@ impl Ledger {
         self.by_actor.get(&actor).map(|life| self.lives[*life].rank)
     }
 
-    /// Ranks that are told to have been silent for too long.
+    /// Ranks that are told to have been silent for too long, and have begun again with no others since.
     pub(crate) fn timed_out(&self) -> Vec<usize> {
         let ends = self.watchers.get("all").into_iter().flat_map(|all| &all.ends);
         let silent = ends.filter(|(_, end)| matches!(end.status, Status::Timeout { .. }));
-        silent.map(|((rank, _), _)| *rank).collect()
+        silent.filter(|(of, _)| !self.lives_again(**of)).map(|((rank, _), _)| *rank).collect()
+    }
+
+    /// Whether a rank has begun another life with others than itself: one that was given up, say, does not otherwise.
+    pub(crate) fn lives_again(&self, (rank, life): (usize, Incarnation)) -> bool {
+        let lives = self.watchers.get("all").into_iter().flat_map(|all| all.lives.keys());
+        self.plan.is_together && lives.into_iter().any(|it| it.0 == rank && it.1 > life)
     }
 
     pub(crate) fn n_alive(&self) -> usize {

@@ -14,12 +14,9 @@ impl Case<'_> {
     /// H2, R1: who was given up answers nobody who knows, and takes nothing from him, whether it lives or not.
     pub(super) fn given_up(&self, wrong: &mut Vec<String>) {
         let Some(all) = self.ledger.watchers.get("all") else { return };
-        // It may begin again with others that do.
-        let lives_again = |(rank, life): &(usize, Incarnation)| {
-            all.lives.keys().any(|it| it.0 == *rank && it.1 > *life)
-        };
         let silent = all.ends.iter().filter(|(_, end)| is_silent(&end.status));
-        let silent = silent.filter(|(of, _)| !self.plan.is_together() || !lives_again(of));
+        // It may begin again with others that do.
+        let silent = silent.filter(|(of, _)| !self.ledger.lives_again(**of));
         let silent: BTreeMap<usize, Duration> =
             silent.map(|((rank, _), end)| (*rank, end.at)).collect();
         // A rank that sends may be cut off with those who do not know.
@@ -83,8 +80,9 @@ impl Case<'_> {
                 wrong.push(format!("RS3: {name} is told {n_escalated} times, the owner {n}"));
             }
         }
-        let is_left = |((rank, _), is_promised): &(&(usize, Incarnation), &bool)| {
-            !**is_promised && !after.homeless.contains(rank)
+        let is_left = |(of @ (rank, _), is_promised): &(&(usize, Incarnation), &bool)| {
+            let is_over = after.homeless.contains(rank) || self.ledger.lives_again(**of);
+            !**is_promised && !is_over
         };
         if self.plan.restarts && escalations.is_empty() {
             let left = promises.iter().filter(is_left).map(|(life, _)| life);

@@ -213,8 +213,8 @@ pub enum News {
     Trouble(Trouble),
     /// No more restarts are granted: what has ended stays so, but for the ranks that it names as starting (RS3).
     Escalated(Escalation),
-    /// Ranks that had ended, for good as it was told, begin again after all, together with one that has failed (RS1). Comes
-    /// before that failure. Their ends are not told again (N2).
+    /// Ranks that had ended before begin again together with one that has failed (RS1), though they were not to, or were to by
+    /// themselves. Comes before that failure. Their ends are not told again (N2).
     Recalled {
         /// The ranks.
         ranks: RankSet,

@@ -204,7 +204,10 @@ impl<'a> Case<'a> {
                     (false, None, [WhyUndelivered::PeerLost, WhyUndelivered::PeerLost]) => {
                         wrong.push(format!("R3: {what}: its process is lost twice"));
                     }
-                    (false, None, [_, _]) if self.plan.may_be_late() => (),
+                    (false, None, [one, other])
+                        if self.plan.is_cut
+                            || self.plan.may_be_late()
+                                && [one, other].contains(&&WhyUndelivered::PeerLost) => {}
                     (false, None, []) if may_be_lost => (),
                     (false, None, []) => wrong.push(format!("R2, R3: {what} is lost")),
                     (true, Some((_, error)), _) => {

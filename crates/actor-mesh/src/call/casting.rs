@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mesh_core::{Message, PortRef, WhyUndelivered};
+use mesh_shape::Rank;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
@@ -103,15 +105,28 @@ where
         return not_sent.all();
     }
     if let Some(caster) = &target.caster {
-        let so_far = down::Sent::default();
-        let content = (content.messages, deadline);
-        let sent = down::cast(&target, caster, (&known, table), content, &so_far).await;
+        let (casts, too_large) = down::casts(&target, &known, &content.messages);
+        let n_bytes = |base: Rank| {
+            let own = too_large.iter().find(|(ranks, _)| ranks.contains(&base.index()));
+            own.map(|(_, n_bytes)| *n_bytes)
+        };
+        // They are told of, whatever becomes of the others.
+        let unfit =
+            found.iter().filter_map(|it| Some((it.rank, down::too_large(n_bytes(it.base)?))));
+        not_sent.extend(unfit);
+        // Below this rank of the mesh all have been sent theirs.
+        let n_sent = AtomicUsize::new(0);
+        let sent = down::cast(caster, table, (casts, deadline), &n_sent).await;
         let error = sent.err().map(|error| {
             let ended = RankError::Undelivered(WhyUndelivered::Ended);
             RankError::of_cast(&error, &target.region, within).unwrap_or(ended)
         });
-        let why_not = |base| so_far.why_not(base, error.as_ref());
-        not_sent.extend(found.into_iter().filter_map(|it| Some((it.rank, why_not(it.base)?))));
+        if let Some(error) = error {
+            let n_sent = n_sent.into_inner();
+            let unsent = found.into_iter().filter(|it| it.base.index() >= n_sent);
+            let unsent = unsent.filter(|it| n_bytes(it.base).is_none());
+            not_sent.extend(unsent.map(|it| (it.rank, error.clone())));
+        }
         return not_sent.all();
     }
     let (ways, seats) = target.ways(&found);

@@ -2,8 +2,8 @@
 //! from it.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,48 +31,44 @@ const TOGETHER_BYTES: usize = 1 << 20;
 /// one of them.
 pub(super) const GONE_AGAIN: Duration = Duration::from_secs(3);
 
-/// What has become of a cast so far, by the ranks of the mesh.
-#[derive(Debug, Default)]
-pub(super) struct Sent {
-    /// All below this have been sent theirs, but for those that it is too large for.
-    below: AtomicUsize,
-    /// For which it is too large, and how many bytes it has for each.
-    too_large: Mutex<Vec<(Range<usize>, usize)>>,
-}
-
-impl Sent {
-    /// Takes this rank for one that was not sent its message, if it was not: why, where it was too large, or else `error`.
-    pub(super) fn why_not(&self, base: Rank, error: Option<&RankError>) -> Option<RankError> {
-        let too_large = self.too_large.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = too_large.iter().find(|(ranks, _)| ranks.contains(&base.index()));
-        if let Some((_, n_bytes)) = own {
-            return Some(RankError::Undelivered(WhyUndelivered::too_large(*n_bytes, MESSAGE_MAX)));
-        }
-        let is_sent = base.index() < self.below.load(Ordering::Relaxed);
-        error.filter(|_| !is_sent).cloned()
-    }
-}
-
-/// Sends to every rank that is there, and returns when it is on its way. It says meanwhile who has been sent theirs.
-pub(super) async fn cast<M: Message + Serialize>(
+/// The casts that bring every rank that is there its message, and those ranks of the mesh that it is too large for, with how
+/// many bytes it has.
+pub(super) fn casts<M: Message + Serialize>(
     target: &Target,
+    known: &Known,
+    content: &Messages<M>,
+) -> (Vec<Cast>, Vec<(Range<usize>, usize)>) {
+    let mut too_large = Vec::new();
+    let mut casts = casts_of(target, known, Kind::Cast, content).unwrap_or_default();
+    casts.retain(|cast| {
+        let n_bytes = cast.payload.body.n_bytes();
+        let is_fit = n_bytes <= MESSAGE_MAX;
+        if !is_fit {
+            too_large.push((cast.range.clone().unwrap_or(0..usize::MAX), n_bytes));
+        }
+        is_fit
+    });
+    (casts, too_large)
+}
+
+/// Why a rank is not sent a message of so many bytes.
+pub(super) fn too_large(n_bytes: usize) -> RankError {
+    RankError::Undelivered(WhyUndelivered::too_large(n_bytes, MESSAGE_MAX))
+}
+
+/// Sends them one after the other, and returns when all are on their way. It says meanwhile below which rank of the mesh all
+/// have been sent theirs.
+pub(super) async fn cast(
     caster: &CasterRef,
-    (known, mut table): (&Known, watch::Receiver<Table>),
-    (content, deadline): (Messages<M>, Instant),
-    so_far: &Sent,
+    mut table: watch::Receiver<Table>,
+    (casts, deadline): (Vec<Cast>, Instant),
+    n_sent: &AtomicUsize,
 ) -> Result<(), NotCast> {
     let sent = async {
-        for cast in casts_of(target, known, Kind::Cast, &content).unwrap_or_default() {
-            let (range, n_bytes) = (cast.range.clone(), cast.payload.body.n_bytes());
-            let range = range.unwrap_or(0..usize::MAX);
-            let end = range.end;
-            if n_bytes > MESSAGE_MAX {
-                let mut too_large = so_far.too_large.lock().unwrap_or_else(PoisonError::into_inner);
-                too_large.push((range, n_bytes));
-            } else {
-                caster.cast_until(cast, deadline).await?;
-            }
-            so_far.below.store(end, Ordering::Relaxed);
+        for cast in casts {
+            let end = cast.range.as_ref().map_or(usize::MAX, |range| range.end);
+            caster.cast_until(cast, deadline).await?;
+            n_sent.store(end, Ordering::Relaxed);
         }
         Ok(())
     };

@@ -11,7 +11,7 @@
 //! and up the tree: it has queues of its own, and no more room than [`Limits::back_bytes`](crate::Limits::back_bytes).
 //!
 //! A relay that can pass nothing on says so to who has passed it on to there, and so on, until it is stuck in the process
-//! that it is of; there it waits for a minute, for a way or for a session with its sender. What is not passed on is counted
+//! that it is of; there it waits for a minute and a half, for a way or for a session with its sender. What is not passed on is counted
 //! and logged as lost, once, by the one that gives up; and what was not handled
 //! in its own process and has not arrived when it ends. Nobody counts what a process had that is killed, as nobody
 //! counts what is in the mailboxes there.
@@ -47,11 +47,11 @@ use unread::Unread;
 /// How long somebody may take to say what became of something: longer than a way is looked for in vain.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long it is looked for a way for what is stuck, since it was not handled.
-const STUCK_MOST: Duration = Duration::from_secs(60);
-
-/// When it is looked again.
+/// When a way is looked for again for what is stuck; twice as long after each time, since as a rule nothing has changed.
 const STUCK_FOR: Duration = Duration::from_secs(3);
+
+/// How often: for a minute and a half in all. It is not the time that is counted, which a process that is suspended has not.
+const STUCK_TRIES: u32 = 5;
 
 /// What one relay passes back.
 pub(super) struct Backs {
@@ -59,7 +59,7 @@ pub(super) struct Backs {
     room: Room,
     reader: AbortHandle,
     custody: Custody<Held>,
-    /// What was not handled in this process, and is passed on by nobody for now.
+    /// What nobody passes on for now: what was not handled in this process, or is kept by nobody else any more.
     stuck: Vec<Held>,
 }
 
@@ -78,7 +78,8 @@ pub(super) struct Held {
     n_hops: u8,
     /// Who has passed it on to here, each by which number; if it is of this process, nobody but who passes it back.
     sources: BTreeMap<ActorId, u64>,
-    born: Instant,
+    /// How often it was stuck here.
+    n_stuck: u32,
     /// When it came here, or was passed on, or was stuck.
     since: Instant,
     kept: Kept,
@@ -131,6 +132,10 @@ impl Backs {
                 held.add(source, back.n_hops);
                 Some(held)
             }
+            // Stuck here, it is kept here.
+            Again::New if self.stuck.iter().any(|held| held.id() == (back.back.of, back.id)) => {
+                None
+            }
             Again::New => self.hold(back, source, cx.proc()),
         };
         if held.is_none() {
@@ -147,8 +152,7 @@ impl Backs {
     ) -> Option<Held> {
         let kept = Kept::for_others(back, proc, &self.room)?;
         let sources = [(source.0, source.1)].into();
-        let now = Instant::now();
-        Some(Held { id, n_hops, sources, born: now, since: now, kept })
+        Some(Held { id, n_hops, n_stuck: 0, sources, since: Instant::now(), kept })
     }
 
     /// Sends it on its way from here; `parent` and `avoid` as in a station.
@@ -199,32 +203,39 @@ impl Backs {
     }
 
     /// Nobody passes something on from here. Whoever has passed it on to here has it still; what is of this process waits,
-    /// as there may be a way, or a session with its sender, before long.
-    fn is_stuck<A: Handler<NotSent>>(&mut self, held: Held, reason: &'static str, cx: &Context<A>) {
-        if !held.kept.is_own() {
+    /// and so does what nobody else has any more: there may be a way before long.
+    fn is_stuck<A: Handler<NotSent>>(
+        &mut self,
+        mut held: Held,
+        reason: &'static str,
+        cx: &Context<A>,
+    ) {
+        let sources = std::mem::take(&mut held.sources);
+        if !sources.is_empty() && !held.is_of(cx.proc()) {
             held.kept.done();
-            let told = held.sources.into_iter();
+            let told = sources.into_iter();
             return told.for_each(|(to, number)| self.tell(to, number, true, cx));
         }
-        if held.born.elapsed() >= STUCK_MOST {
+        // It may have come round to here, and nobody else need keep it.
+        self.tell_all_over(sources, cx);
+        if held.n_stuck >= STUCK_TRIES {
             return self.lose(held, reason, cx);
         }
-        // It has come round to here, and nobody else need keep it.
-        self.tell_all_over(held.sources, cx);
-        let (sources, since) = (BTreeMap::new(), Instant::now());
-        self.stuck.push(Held { n_hops: 0, sources, since, ..held });
+        (held.n_hops, held.since) = (0, Instant::now());
+        held.n_stuck += 1;
+        self.stuck.push(held);
     }
 
-    /// What is stuck and is to be passed on anew; what has a session by now goes by that.
+    /// What is stuck and is to be passed on anew. What is of this process, and has a session with its sender by now, goes by
+    /// that: of another one's nobody would believe it.
     pub(super) fn stuck_for_long(&mut self, proc: &Proc) -> Vec<Held> {
-        let is_long = |held: &mut Held| held.since.elapsed() >= STUCK_FOR;
-        let (met, others): (Vec<_>, Vec<_>) =
-            self.stuck.extract_if(.., is_long).partition(|held| proc.has_way_to(held.to()));
-        for held in met {
+        let is_met = |held: &Held| held.is_of(proc) && proc.has_way_to(held.to());
+        for held in self.stuck.extract_if(.., |held| is_met(held)) {
             proc.send_back(held.kept.back.clone());
             held.kept.done();
         }
-        others
+        let is_long = |held: &mut Held| held.since.elapsed() >= held.is_stuck_for();
+        self.stuck.extract_if(.., is_long).collect()
     }
 
     /// What could not be sent to somebody.
@@ -310,8 +321,8 @@ impl Drop for Backs {
 impl Unhandled {
     /// Its way begins.
     pub(super) fn begin(self, proc: &Proc) -> Held {
-        let (id, n_hops, now) = (proc.draw(), 0, Instant::now());
-        Held { id, n_hops, sources: BTreeMap::new(), born: now, since: now, kept: self.0 }
+        let (id, since, sources) = (proc.draw(), Instant::now(), BTreeMap::new());
+        Held { id, n_hops: 0, n_stuck: 0, sources, since, kept: self.0 }
     }
 }
 
@@ -324,6 +335,16 @@ impl Held {
     /// To which mesh.
     pub(super) const fn mesh(&self) -> MeshId {
         self.kept.back.mesh
+    }
+
+    /// Whether it was not handled in this process.
+    fn is_of(&self, proc: &Proc) -> bool {
+        self.kept.back.of.peer() == proc.peer()
+    }
+
+    /// How long it waits, stuck as often as it was.
+    const fn is_stuck_for(&self) -> Duration {
+        STUCK_FOR.saturating_mul(1 << self.n_stuck.saturating_sub(1))
     }
 
     fn id(&self) -> Id {

@@ -221,7 +221,7 @@ async fn what_goes_round_among_relays_is_given_up() {
     world.tallies[1].stop(Stop::Kill);
     sleep(SOON).await;
     assert_eq!(n_lost(&lost), 0, "who has sent it may come back");
-    sleep(2 * SOON).await;
+    sleep(3 * SOON).await;
     assert_eq!(n_lost(&lost), 1);
     // What any of them still keeps is counted when it ends.
     drop(world);
@@ -252,7 +252,7 @@ async fn what_is_stuck_goes_back_when_its_sender_is_met_again() {
     assert!(returned.try_recv().is_err(), "there is no way");
     (0..3).for_each(|rank| net.join("caller", &site(rank)));
     world.meet_again(1).await;
-    sleep(Duration::from_secs(5)).await;
+    sleep(Duration::from_secs(2)).await;
     let undelivered = returned.try_recv().expect("it has come back");
     assert_eq!(undelivered.to, world.tallies[1].id());
     sleep(3 * SOON).await;

@@ -123,7 +123,7 @@ impl Proc {
 
     /// Whether somebody passes on here what has no way back.
     pub(crate) fn detours(&self) -> bool {
-        self.detour().watcher().is_some()
+        self.detour().watcher().is_some_and(|watcher| !watcher.is_closed())
     }
 
     /// Gives what goes back to whoever passes it on here; it comes back if nobody does.

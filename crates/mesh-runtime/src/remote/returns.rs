@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The same where it can go by way of others.
 const DETOUR_AFTER: Duration = Duration::from_secs(10);
 
-/// No more often is it looked for what has waited too long.
+/// So often it is looked for what has waited too long, while anything waits.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How many bytes may wait in a process.
@@ -171,8 +171,8 @@ impl Waiting {
         lives.into_iter().flat_map(|life| self.take(life)).collect()
     }
 
-    /// All that has waited for too long, and when to look again; `None` if nothing waits.
-    fn overdue(&mut self, now: Instant) -> (Vec<Kept>, Option<Instant>) {
+    /// All that has waited for too long.
+    fn overdue(&mut self, now: Instant) -> Vec<Kept> {
         let mut overdue = Vec::new();
         self.by_peer.retain(|_, Share { all, n_bytes }| {
             let before = overdue.len();
@@ -183,9 +183,7 @@ impl Waiting {
             self.n_bytes -= n_over;
             !all.is_empty()
         });
-        let left = self.by_peer.values().flat_map(|share| &share.all);
-        let next = left.map(|kept| kept.until).min();
-        (overdue, next)
+        overdue
     }
 
     /// This process was paused for so long: that is not taken from anybody's time.
@@ -294,16 +292,17 @@ impl Proc {
         }
     }
 
-    /// When to look again for what has waited too long; `None` if nothing waits.
-    fn sweep_returns(&self, paused: Duration) -> Option<Instant> {
+    /// Lets go of what has waited too long. Returns whether anything waits still.
+    fn sweep_returns(&self, paused: Duration) -> bool {
         let mut store = self.remote().returns.lock();
         if paused >= LOOK {
             store.waiting.put_off(paused);
         }
-        let (overdue, next) = store.waiting.overdue(Instant::now());
+        let overdue = store.waiting.overdue(Instant::now());
+        let waits = !store.waiting.by_peer.is_empty();
         let detours = overdue.iter().filter(|kept| kept.mesh.is_some());
         detours.for_each(|kept| store.detours.forget(&kept.head));
-        if next.is_none() {
+        if !waits {
             store.sweeper = None;
         }
         drop(store);
@@ -316,7 +315,7 @@ impl Proc {
                 self.lost_with_session(&head, "its process was not met again in time");
             }
         }
-        next
+        waits
     }
 }
 
@@ -333,8 +332,9 @@ fn plane_of(head: &Head) -> Plane {
 
 async fn sweep(proc: WeakProc) {
     let mut paused = Duration::ZERO;
-    while let Some(next) = proc.upgrade().and_then(|proc| proc.sweep_returns(paused)) {
-        let next = next.max(Instant::now() + LOOK);
+    while proc.upgrade().is_some_and(|proc| proc.sweep_returns(paused)) {
+        // What comes next may have less time than what is here.
+        let next = Instant::now() + LOOK;
         sleep_until(next).await;
         // Who wakes much later was suspended, and so was what was to open the sessions.
         paused = next.elapsed();
@@ -436,13 +436,11 @@ mod tests {
         for (life, seconds) in [(1_u64, 3_u64), (1, 1), (2, 2)] {
             assert!(waiting.keep(peer(life), kept(usize::from(life == 1), at(seconds))));
         }
-        let (over, next) = waiting.overdue(at(0));
-        assert_eq!((over.len(), next), (0, Some(at(1))));
-        let (over, next) = waiting.overdue(at(2));
-        assert_eq!((over.len(), next), (2, Some(at(3))));
+        assert_eq!(waiting.overdue(at(0)).len(), 0);
+        assert_eq!(waiting.overdue(at(2)).len(), 2);
         waiting.put_off(Duration::from_secs(1));
-        assert_eq!(waiting.overdue(at(3)).1, Some(at(4)));
-        let (over, next) = waiting.overdue(at(4));
-        assert_eq!((over.len(), next, waiting.n_bytes), (1, None, 0));
+        assert_eq!(waiting.overdue(at(3)).len(), 0);
+        assert_eq!(waiting.overdue(at(4)).len(), 1);
+        assert_eq!((waiting.by_peer.len(), waiting.n_bytes), (0, 0));
     }
 }

@@ -48,11 +48,6 @@ impl Kept {
         }
     }
 
-    /// Whether nobody else keeps it.
-    pub(super) const fn is_own(&self) -> bool {
-        self.lost.is_some()
-    }
-
     /// Nobody else keeps it any more.
     pub(super) const fn own(&mut self) {
         self.lost = Some(ENDED);

@@ -260,6 +260,43 @@ async fn what_is_stuck_goes_back_when_its_sender_is_met_again() {
     assert_eq!(n_lost(&lost), 0);
 }
 
+/// R3: a relay that has taken over what was not handled in another process, and has a session with who sent it, does not
+/// send it by that, where nobody would believe it: it is counted if no relay can bring it. So it is where it was not handled.
+#[tokio::test(start_paused = true)]
+async fn what_a_relay_has_taken_over_is_not_dropped_without_a_word() {
+    let recorder = DebuggingRecorder::new();
+    let (_recorded, lost) =
+        (metrics::set_default_local_recorder(&recorder), recorder.snapshotter());
+    let net = FaultNet::with_config(1, Faults::none(), impatient());
+    let mut world = World::new(&net, 3, 2).await;
+    let (tell, mut returned) = mpsc::unbounded_channel();
+    let teller = world.caller().spawn::<Teller>(tell);
+    world.caller().will_pass_on::<Tell>();
+    world.from = Some(teller.id());
+    drop(world.post(Kind::Cast, &Later(LONG), None).await);
+    drop(world.post(Kind::Cast, &Tell(1), None).await);
+    for from in 0..3 {
+        let to = (from + 1) % 3;
+        let caster = CasterRef::of(world.networks[from].proc(), world.table.mesh);
+        let cast = world.cast(Kind::Cast, &Later(LONG), Some(to..to + 1));
+        drop(caster.cast(cast).await.expect("there is room"));
+    }
+    sleep(Duration::from_secs(1)).await;
+    (0..3).for_each(|rank| net.part("caller", &site(rank)));
+    sleep(Duration::from_secs(5)).await;
+    // From the second it goes to the first, and from there to the third, which says nothing of it.
+    net.pause(&site(2));
+    world.tallies[1].stop(Stop::Kill);
+    sleep(Duration::from_millis(20)).await;
+    [0, 2].into_iter().for_each(|rank| net.part(&site(1), &site(rank)));
+    sleep(Duration::from_secs(1)).await;
+    net.join("caller", &site(0));
+    world.meet_again(0).await;
+    sleep(SOON * 6).await;
+    let n_returned = usize::from(returned.try_recv().is_ok());
+    assert_eq!((n_returned, n_lost(&lost)), (0, 2));
+}
+
 /// How many are counted as lost since that was asked last.
 fn n_lost(counted: &Snapshotter) -> u64 {
     let all = counted.snapshot().into_vec().into_iter();

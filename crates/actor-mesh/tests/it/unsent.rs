@@ -96,7 +96,7 @@ fn large() -> Crate {
     Crate(vec![7; 2 * MOST_BYTES])
 }
 
-fn is_too_large(error: &RankError) -> bool {
+pub(crate) fn is_too_large(error: &RankError) -> bool {
     matches!(error, RankError::Undelivered(WhyUndelivered::TooLarge { .. }))
 }
 
@@ -106,7 +106,7 @@ fn not_taken() -> RankError {
 
 /// How many messages were counted as undelivered since this was asked last: since they are too large, and since nobody
 /// takes them.
-fn counted(snapshotter: &Snapshotter) -> [u64; 2] {
+pub(crate) fn counted(snapshotter: &Snapshotter) -> [u64; 2] {
     let all = snapshotter.snapshot().into_vec();
     ["too_large", "no_port"].map(|reason| {
         let of_reason = all.iter().filter(|(key, ..)| {
@@ -121,7 +121,7 @@ fn counted(snapshotter: &Snapshotter) -> [u64; 2] {
     })
 }
 
-fn run(work: impl AsyncFnOnce(&Snapshotter)) {
+pub(crate) fn run(work: impl AsyncFnOnce(&Snapshotter)) {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {
@@ -179,31 +179,6 @@ fn who_can_be_sent_its_message_is_sent_it() {
         assert_eq!((rank, is_too_large(&why)), (Rank::new(0), true));
         assert_eq!(counted(snapshotter), [2, 0]);
         assert_eq!(all(&soon(tools.call(proc, Heard)).await), [[1], [1]]);
-    });
-}
-
-/// R2, R3: so it is down a tree, where no message is so large; directly the transport of one program takes any.
-#[test]
-fn what_is_too_large_for_a_tree_is_not_sent() {
-    run(async |snapshotter| {
-        if crate::FAN_OUT > 4 {
-            return;
-        }
-        let world = crate::support::world("procs=4").await;
-        let (tools, proc) = (world.tools().await, &world.proc);
-        let enormous = || Crate(vec![7; 17 << 20]);
-        counted(snapshotter);
-        let all_of_them = soon(tools.cast(proc, enormous())).await;
-        assert_eq!(all_of_them.ranks(), RankSet::from(0..4));
-        assert!(all_of_them.iter().all(|(_, error)| is_too_large(error)), "{all_of_them:?}");
-        assert_eq!(counted(snapshotter), [4, 0]);
-        let crates = |rank: usize| if rank == 2 { enormous() } else { Crate(vec![7]) };
-        let not_sent = soon(tools.scatter(proc, |point| crates(point.rank().index()))).await;
-        assert_eq!(not_sent.ranks(), RankSet::from(2..3));
-        assert!(not_sent.iter().all(|(_, error)| is_too_large(error)), "{not_sent:?}");
-        assert_eq!(counted(snapshotter), [1, 0]);
-        assert_eq!(soon(tools.cast(proc, Say(1))).await.complete(), Ok(()));
-        assert_eq!(all(&soon(tools.call(proc, Heard)).await), [[1], [1], [1], [1]]);
     });
 }
 

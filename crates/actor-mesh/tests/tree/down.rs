@@ -8,10 +8,11 @@ use actor_mesh::{LocalProcs, LocalSpec, RankError};
 use controller::{Config, RestartConfig};
 use mesh_core::Transport;
 use mesh_runtime::Proc;
-use mesh_shape::Rank;
+use mesh_shape::{Rank, RankSet};
 use mesh_testkit::fault_net::{FaultNet, Faults};
 
-use crate::support::{Add, Hang, World, all, registry, soon, tens, world};
+use crate::support::{Add, Crate, Hang, Heard, Say, World, all, registry, soon, tens, world};
+use crate::unsent::{counted, is_too_large, run};
 
 /// R2: a slice and the whole mesh take the same way, so neither overtakes.
 #[tokio::test]
@@ -27,6 +28,28 @@ async fn casts_to_slices_and_to_all_keep_their_order() {
     // What was cast before is handled before what is called.
     assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [30, 70, 80, 120, 100, 80, 90]);
     assert_eq!(all(&soon(one.call(&world.proc, Add(0))).await), [120]);
+}
+
+/// R2, R3: whom a message is too large for is told also down a tree, where no transport refuses it.
+#[test]
+fn what_is_too_large_for_a_tree_is_not_sent() {
+    run(async |snapshotter| {
+        let world = world("procs=4").await;
+        let (tools, proc) = (world.tools().await, &world.proc);
+        let enormous = || Crate(vec![7; 17 << 20]);
+        counted(snapshotter);
+        let all_of_them = soon(tools.cast(proc, enormous())).await;
+        assert_eq!(all_of_them.ranks(), RankSet::from(0..4));
+        assert!(all_of_them.iter().all(|(_, error)| is_too_large(error)), "{all_of_them:?}");
+        assert_eq!(counted(snapshotter), [4, 0]);
+        let crates = |rank: usize| if rank == 2 { enormous() } else { Crate(vec![7]) };
+        let not_sent = soon(tools.scatter(proc, |point| crates(point.rank().index()))).await;
+        assert_eq!(not_sent.ranks(), RankSet::from(2..3));
+        assert!(not_sent.iter().all(|(_, error)| is_too_large(error)), "{not_sent:?}");
+        assert_eq!(counted(snapshotter), [1, 0]);
+        assert_eq!(soon(tools.cast(proc, Say(1))).await.complete(), Ok(()));
+        assert_eq!(all(&soon(tools.call(proc, Heard)).await), [[1], [1], [1], [1]]);
+    });
 }
 
 /// R1, R2: whoever of the tree crashes while a call and the casts before it are on their way, all others are

@@ -60,7 +60,7 @@ pub(super) struct Backs {
     reader: AbortHandle,
     custody: Custody<Held>,
     /// What nobody passes on for now: what was not handled in this process, or is kept by nobody else any more.
-    stuck: Vec<Held>,
+    stuck: BTreeMap<Id, Held>,
 }
 
 /// What was not handled in this process and has no way back.
@@ -96,7 +96,7 @@ impl Backs {
         let read = Unread::of(cx.proc()).read(cx.me().clone(), room.clone());
         let reader = cx.proc().runtime().spawn(read).abort_handle();
         let (posts, custody) = (Posts::new(Queue::Backs), Custody::new());
-        Self { posts, room, reader, custody, stuck: Vec::new() }
+        Self { posts, room, reader, custody, stuck: BTreeMap::new() }
     }
 
     /// Takes what somebody passes on, if that may say so, and gives it back if its sender is here. `None` if it is not to
@@ -133,9 +133,7 @@ impl Backs {
                 Some(held)
             }
             // Stuck here, it is kept here.
-            Again::New if self.stuck.iter().any(|held| held.id() == (back.back.of, back.id)) => {
-                None
-            }
+            Again::New if self.stuck.contains_key(&(back.back.of, back.id)) => None,
             Again::New => self.hold(back, source, cx.proc()),
         };
         if held.is_none() {
@@ -223,19 +221,24 @@ impl Backs {
         }
         (held.n_hops, held.since) = (0, Instant::now());
         held.n_stuck += 1;
-        self.stuck.push(held);
+        self.stuck.insert(held.id(), held);
     }
 
     /// What is stuck and is to be passed on anew. What is of this process, and has a session with its sender by now, goes by
     /// that: of another one's nobody would believe it.
     pub(super) fn stuck_for_long(&mut self, proc: &Proc) -> Vec<Held> {
         let is_met = |held: &Held| held.is_of(proc) && proc.has_way_to(held.to());
-        for held in self.stuck.extract_if(.., |held| is_met(held)) {
+        for held in self.take_stuck(is_met) {
             proc.send_back(held.kept.back.clone());
             held.kept.done();
         }
-        let is_long = |held: &mut Held| held.since.elapsed() >= held.is_stuck_for();
-        self.stuck.extract_if(.., is_long).collect()
+        self.take_stuck(|held| held.since.elapsed() >= held.is_stuck_for())
+    }
+
+    fn take_stuck(&mut self, is_it: impl Fn(&Held) -> bool) -> Vec<Held> {
+        let ids = self.stuck.iter().filter(|(_, held)| is_it(held)).map(|(id, _)| *id);
+        let ids: Vec<Id> = ids.collect();
+        ids.iter().filter_map(|id| self.stuck.remove(id)).collect()
     }
 
     /// What could not be sent to somebody.

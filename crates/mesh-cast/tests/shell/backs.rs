@@ -195,35 +195,81 @@ async fn nobody_is_given_back_what_others_cast_in_his_name() {
     assert_eq!(scene.returned(SOON).await, scene.of(&[1, 2]));
 }
 
+/// Who casts is no rank of the mesh; at each of three ranks one message of his waits behind one that is handled for long.
+struct Outsider {
+    net: FaultNet,
+    world: World,
+    returned: mpsc::UnboundedReceiver<Undelivered>,
+    lost: Snapshotter,
+    _recorded: metrics::LocalRecorderGuard<'static>,
+}
+
+impl Outsider {
+    async fn set() -> Self {
+        let recorder: &'static DebuggingRecorder = Box::leak(Box::default());
+        let (recorded, lost) =
+            (metrics::set_default_local_recorder(recorder), recorder.snapshotter());
+        let net = FaultNet::with_config(1, Faults::none(), impatient());
+        let mut world = World::new(&net, 3, 2).await;
+        let (tell, returned) = mpsc::unbounded_channel();
+        let teller = world.caller().spawn::<Teller>(tell);
+        world.caller().will_pass_on::<Tell>();
+        world.from = Some(teller.id());
+        drop(world.post(Kind::Cast, &Later(LONG), None).await);
+        drop(world.post(Kind::Cast, &Tell(1), None).await);
+        sleep(Duration::from_secs(1)).await;
+        Self { net, world, returned, lost, _recorded: recorded }
+    }
+
+    /// The ranks have sessions with each other: each has cast to the next.
+    async fn meet_each_other(&self) {
+        let world = &self.world;
+        for from in 0..3 {
+            let to = (from + 1) % 3;
+            let caster = CasterRef::of(world.networks[from].proc(), world.table.mesh);
+            let cast = world.cast(Kind::Cast, &Later(LONG), Some(to..to + 1));
+            drop(caster.cast(cast).await.expect("there is room"));
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    /// He is cut off from all of them, until no session is left.
+    async fn is_cut_off(&self) {
+        (0..3).for_each(|rank| self.net.part("caller", &site(rank)));
+        sleep(Duration::from_secs(5)).await;
+    }
+
+    /// The second has ended, with what it has not handled.
+    fn one_ends(&self) {
+        self.world.tallies[1].stop(Stop::Kill);
+    }
+
+    /// He has a session with one of them again.
+    async fn meets(&self, rank: usize) {
+        self.net.join("caller", &site(rank as u64));
+        self.world.meet_again(rank).await;
+    }
+
+    fn n_lost(&self) -> u64 {
+        n_lost(&self.lost)
+    }
+}
+
 /// R3: who has sent it is no rank of the mesh and has gone, and three relays that have sessions with each other pass it
 /// on round and round: it is given up, counted once, and none of them waits for the next for ever.
 #[tokio::test(start_paused = true)]
 async fn what_goes_round_among_relays_is_given_up() {
-    let recorder = DebuggingRecorder::new();
-    let (_recorded, lost) =
-        (metrics::set_default_local_recorder(&recorder), recorder.snapshotter());
-    let net = FaultNet::with_config(1, Faults::none(), impatient());
-    let mut world = World::new(&net, 3, 2).await;
-    let (tell, _returned) = mpsc::unbounded_channel();
-    let teller = world.caller().spawn::<Teller>(tell);
-    world.from = Some(teller.id());
-    drop(world.post(Kind::Cast, &Later(LONG), None).await);
-    drop(world.post(Kind::Cast, &Tell(1), None).await);
-    for from in 0..3 {
-        let to = (from + 1) % 3;
-        let caster = CasterRef::of(world.networks[from].proc(), world.table.mesh);
-        let cast = world.cast(Kind::Cast, &Tell(2), Some(to..to + 1));
-        drop(caster.cast(cast).await.expect("there is room"));
-    }
+    let scene = Outsider::set().await;
+    scene.meet_each_other().await;
+    scene.net.crash("caller");
     sleep(Duration::from_secs(1)).await;
-    net.crash("caller");
-    sleep(Duration::from_secs(1)).await;
-    world.tallies[1].stop(Stop::Kill);
+    scene.one_ends();
     sleep(SOON).await;
-    assert_eq!(n_lost(&lost), 0, "who has sent it may come back");
+    assert_eq!(scene.n_lost(), 0, "who has sent it may come back");
     sleep(3 * SOON).await;
-    assert_eq!(n_lost(&lost), 1);
+    assert_eq!(scene.n_lost(), 1);
     // What any of them still keeps is counted when it ends.
+    let Outsider { world, lost, _recorded, .. } = scene;
     drop(world);
     sleep(SOON).await;
     assert_eq!(n_lost(&lost), 0, "since then");
@@ -233,68 +279,37 @@ async fn what_goes_round_among_relays_is_given_up() {
 /// pass it on, and it comes back when the two are met again.
 #[tokio::test(start_paused = true)]
 async fn what_is_stuck_goes_back_when_its_sender_is_met_again() {
-    let recorder = DebuggingRecorder::new();
-    let (_recorded, lost) =
-        (metrics::set_default_local_recorder(&recorder), recorder.snapshotter());
-    let net = FaultNet::with_config(1, Faults::none(), impatient());
-    let mut world = World::new(&net, 3, 2).await;
-    let (tell, mut returned) = mpsc::unbounded_channel();
-    let teller = world.caller().spawn::<Teller>(tell);
-    world.caller().will_pass_on::<Tell>();
-    world.from = Some(teller.id());
-    drop(world.post(Kind::Cast, &Later(LONG), None).await);
-    drop(world.post(Kind::Cast, &Tell(1), None).await);
-    sleep(Duration::from_secs(1)).await;
-    (0..3).for_each(|rank| net.part("caller", &site(rank)));
-    sleep(Duration::from_secs(5)).await;
-    world.tallies[1].stop(Stop::Kill);
+    let mut scene = Outsider::set().await;
+    scene.is_cut_off().await;
+    scene.one_ends();
     sleep(SOON).await;
-    assert!(returned.try_recv().is_err(), "there is no way");
-    (0..3).for_each(|rank| net.join("caller", &site(rank)));
-    world.meet_again(1).await;
+    assert!(scene.returned.try_recv().is_err(), "there is no way");
+    scene.meets(1).await;
     sleep(Duration::from_secs(2)).await;
-    let undelivered = returned.try_recv().expect("it has come back");
-    assert_eq!(undelivered.to, world.tallies[1].id());
+    let undelivered = scene.returned.try_recv().expect("it has come back");
+    assert_eq!(undelivered.to, scene.world.tallies[1].id());
     sleep(3 * SOON).await;
-    assert!(returned.try_recv().is_err(), "once");
-    assert_eq!(n_lost(&lost), 0);
+    assert!(scene.returned.try_recv().is_err(), "once");
+    assert_eq!(scene.n_lost(), 0);
 }
 
 /// R3: a relay that has taken over what was not handled in another process, and has a session with who sent it, does not
 /// send it by that, where nobody would believe it: it is counted if no relay can bring it. So it is where it was not handled.
 #[tokio::test(start_paused = true)]
 async fn what_a_relay_has_taken_over_is_not_dropped_without_a_word() {
-    let recorder = DebuggingRecorder::new();
-    let (_recorded, lost) =
-        (metrics::set_default_local_recorder(&recorder), recorder.snapshotter());
-    let net = FaultNet::with_config(1, Faults::none(), impatient());
-    let mut world = World::new(&net, 3, 2).await;
-    let (tell, mut returned) = mpsc::unbounded_channel();
-    let teller = world.caller().spawn::<Teller>(tell);
-    world.caller().will_pass_on::<Tell>();
-    world.from = Some(teller.id());
-    drop(world.post(Kind::Cast, &Later(LONG), None).await);
-    drop(world.post(Kind::Cast, &Tell(1), None).await);
-    for from in 0..3 {
-        let to = (from + 1) % 3;
-        let caster = CasterRef::of(world.networks[from].proc(), world.table.mesh);
-        let cast = world.cast(Kind::Cast, &Later(LONG), Some(to..to + 1));
-        drop(caster.cast(cast).await.expect("there is room"));
-    }
-    sleep(Duration::from_secs(1)).await;
-    (0..3).for_each(|rank| net.part("caller", &site(rank)));
-    sleep(Duration::from_secs(5)).await;
+    let mut scene = Outsider::set().await;
+    scene.meet_each_other().await;
+    scene.is_cut_off().await;
     // From the second it goes to the first, and from there to the third, which says nothing of it.
-    net.pause(&site(2));
-    world.tallies[1].stop(Stop::Kill);
+    scene.net.pause(&site(2));
+    scene.one_ends();
     sleep(Duration::from_millis(20)).await;
-    [0, 2].into_iter().for_each(|rank| net.part(&site(1), &site(rank)));
+    [0, 2].into_iter().for_each(|rank| scene.net.part(&site(1), &site(rank)));
     sleep(Duration::from_secs(1)).await;
-    net.join("caller", &site(0));
-    world.meet_again(0).await;
+    scene.meets(0).await;
     sleep(SOON * 6).await;
-    let n_returned = usize::from(returned.try_recv().is_ok());
-    assert_eq!((n_returned, n_lost(&lost)), (0, 2));
+    let n_returned = usize::from(scene.returned.try_recv().is_ok());
+    assert_eq!((n_returned, scene.n_lost()), (0, 2));
 }
 
 /// How many are counted as lost since that was asked last.

@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use mesh_core::{ActorId, Doors, MeshId, Message, PortRef};
 use mesh_runtime::{
-    Actor, ActorRef, Context, Failure, Handler, Handlers, Network, Port, Proc, Stop, Undelivered,
+    Actor, ActorRef, Context, Failure, Handler, Handlers, Network, NoWayBack, Port, Proc, Stop,
+    Undelivered,
 };
 use mesh_testkit::fault_net::{FaultNet, Faults, SessionConfig};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::sleep;
 
 /// Hangs at the first letter, or sends some and counts what comes back.
@@ -124,6 +126,16 @@ impl Scene {
         }
     }
 
+    /// Two more are passed on, and then the session is lost: what has no way back goes here.
+    async fn lose_what_was_passed_on(&self) -> UnboundedReceiver<Box<NoWayBack>> {
+        self.pass_on().await;
+        let (watcher, passes_on) = mpsc::unbounded_channel();
+        self.networks[1].proc().watch_ways_back(watcher);
+        self.net.part("here", "there");
+        self.to.stop(Stop::Kill);
+        passes_on
+    }
+
     /// The sender opens a session again.
     async fn meet_again(&self) {
         self.net.join("here", "there");
@@ -212,11 +224,7 @@ fn what_is_on_its_way_back_by_a_session_that_is_lost_goes_by_the_next() {
 #[test]
 fn what_came_by_way_of_others_goes_back_so_when_no_session_comes() {
     recorded(async |scene| {
-        scene.pass_on().await;
-        let (watcher, mut passes_on) = tokio::sync::mpsc::unbounded_channel();
-        scene.networks[1].proc().watch_ways_back(watcher);
-        scene.net.part("here", "there");
-        scene.to.stop(Stop::Kill);
+        let mut passes_on = scene.lose_what_was_passed_on().await;
         assert_eq!(scene.after(8).await, (0, 0), "they may meet again");
         assert!(passes_on.try_recv().is_err());
         assert_eq!(scene.after(4).await, (0, 0));
@@ -234,11 +242,7 @@ fn what_came_by_way_of_others_goes_back_so_when_no_session_comes() {
 #[test]
 fn what_came_by_way_of_others_goes_back_by_the_next_session() {
     recorded(async |scene| {
-        scene.pass_on().await;
-        let (watcher, mut passes_on) = tokio::sync::mpsc::unbounded_channel();
-        scene.networks[1].proc().watch_ways_back(watcher);
-        scene.net.part("here", "there");
-        scene.to.stop(Stop::Kill);
+        let mut passes_on = scene.lose_what_was_passed_on().await;
         sleep(Duration::from_secs(5)).await;
         scene.meet_again().await;
         assert_eq!(scene.after(100).await, (4, 0));

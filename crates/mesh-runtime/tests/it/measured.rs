@@ -55,6 +55,28 @@ impl Metrics {
     }
 }
 
+/// R3: what a process counts is counted by the recorder that there is by then, be it younger than the process; and where
+/// nothing was counted yet, that can be seen.
+#[test]
+fn a_process_counts_for_a_recorder_that_comes_after_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime needs nothing");
+    let proc = {
+        let _inside = runtime.enter();
+        Proc::local().expect("there is a runtime")
+    };
+    let recorder = DebuggingRecorder::new();
+    let metrics = Metrics { snapshotter: recorder.snapshotter(), seen: RefCell::default() };
+    metrics::with_local_recorder(&recorder, || {
+        mesh_runtime::metrics::describe();
+        let counter = "meshwarden_undelivered_messages_total";
+        assert_eq!(metrics.read(counter, "no_room"), [0.0]);
+        proc.count_not_sent(None, 3);
+        assert_eq!(metrics.read(counter, "no_room"), [3.0]);
+        assert_eq!(metrics.read(counter, "ended"), [0.0]);
+    });
+}
+
 #[test]
 fn messages_are_counted_and_some_are_timed() {
     recorded(async |metrics| {

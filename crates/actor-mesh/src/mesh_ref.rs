@@ -147,8 +147,9 @@ impl<A> ActorMeshRef<A> {
     /// `None` once the mesh has ended, or is known to be over.
     ///
     /// The same is told where there is no session with the process of the controller, and none is about to be opened
-    /// ([`NoController::NoSession`](crate::NoController::NoSession)): it has the number 0 then and names the first epoch,
-    /// since which controller it is nobody can say.
+    /// ([`NoController::NoSession`](crate::NoController::NoSession)), and where a controller that has stated no period has
+    /// not answered for as long as a call may take, having been asked more than once. It has the number 0 then and names the
+    /// first epoch, since which controller it is nobody can say.
     ///
     /// The ranks are what they were, and may well answer: so a call goes on, and all that it lacks is word of
     /// those that fail meanwhile. Whoever does not want to wait for its deadline then waits for both.
@@ -492,5 +493,5 @@ impl<A> fmt::Display for ActorMeshRef<A> {
 /// What is told of the silence of a controller that cannot be heard, and may never have been.
 fn unheard(mesh: MeshLabel) -> MeshEvent {
     let (reporter, news) = (Epoch::FIRST, News::Trouble(Trouble::ControllerLost));
-    MeshEvent { mesh, reporter, seq: 0, waited: Duration::ZERO, news }
+    MeshEvent { mesh, reporter, seq: 0, waited: Duration::ZERO, goes_on: false, news }
 }

@@ -18,8 +18,8 @@ pub enum NoController {
         "there is no session with the process of the controller of the mesh, which says where the ranks are: open one"
     )]
     NoSession,
-    /// Nothing has been heard of the controller for three of the periods that it states (N10), and it had not said before
-    /// where the ranks are. Nothing was sent.
+    /// Nothing has been heard of the controller for three of the periods that it states, or, if it has stated none, for as
+    /// long as a call may take (N10), and it had not said before where the ranks are. Nothing was sent.
     #[error(
         "nothing is heard of the controller of the mesh any more, and it has not said where the ranks are"
     )]

@@ -133,7 +133,8 @@ impl Subscribers {
         let Some(subscriber) = self.by_id.get_mut(&id) else { return };
         if matches!(news, News::Snapshot(_)) {
             let (mesh, reporter, waited) = (self.mesh.clone(), self.reporter, Duration::ZERO);
-            let event = MeshEvent { mesh, reporter, seq: subscriber.seq, waited, news };
+            let event =
+                MeshEvent { mesh, reporter, seq: subscriber.seq, waited, goes_on: false, news };
             effects.push(Effect::Tell { to: id, event });
         } else {
             effects.push(subscriber.next(id, (&self.mesh, self.reporter), news));
@@ -150,7 +151,7 @@ impl Subscriber {
     ) -> Effect {
         self.seq = self.seq.saturating_add(1);
         let (mesh, seq, waited) = (mesh.clone(), self.seq, Duration::ZERO);
-        let event = MeshEvent { mesh, reporter, seq, waited, news };
+        let event = MeshEvent { mesh, reporter, seq, waited, goes_on: false, news };
         Effect::Tell { to: id, event }
     }
 }

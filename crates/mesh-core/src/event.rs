@@ -185,6 +185,9 @@ pub struct MeshEvent {
     /// wire adds what it has held it back, on its own clock. What is said of ages counts from the saying,
     /// so this comes on top of them.
     pub waited: Duration,
+    /// Whether the next message goes on with this one, and has its number: to another process what tells of many ranks travels
+    /// in parts, since a message has a greatest size. Whoever reads them by `supervise::MeshEvents` has them whole.
+    pub goes_on: bool,
     /// What is new.
     pub news: News,
 }

@@ -118,7 +118,7 @@ impl Message for Unsubscribe {
 
 impl Message for MeshEvent {
     const NAME: &'static str = "meshwarden.MeshEvent";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     type Reply = ();
 }
 

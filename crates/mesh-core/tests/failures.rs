@@ -122,7 +122,7 @@ reported by its controller, epoch 3"
 fn event(news: News) -> String {
     let mesh = MeshLabel::new(MeshId::from_random(1), "trainers", "proc");
     let (reporter, waited) = (Epoch::new(3), Duration::ZERO);
-    MeshEvent { mesh, reporter, seq: 7, waited, news }.to_string()
+    MeshEvent { mesh, reporter, seq: 7, waited, goes_on: false, news }.to_string()
 }
 
 /// N2, N3, N5, C1: what a subscriber is told reads as what the owner is told, without the last words.

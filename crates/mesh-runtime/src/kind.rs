@@ -1,6 +1,6 @@
 //! What all actors of one type share in a process.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::actor::Actor;
 use crate::handlers::Handlers;
@@ -11,7 +11,7 @@ use crate::pulse::Names;
 pub(crate) struct Kind<A: Actor> {
     /// Made when the first message comes by address.
     handlers: OnceLock<Handlers<A>>,
-    metrics: KindMetrics,
+    metrics: Arc<KindMetrics>,
     /// What the messages that they have handled are called.
     names: Names,
 }
@@ -35,7 +35,7 @@ impl<A: Actor> Kind<A> {
         &self.names
     }
 
-    pub(crate) const fn metrics(&self) -> &KindMetrics {
+    pub(crate) fn metrics(&self) -> &KindMetrics {
         &self.metrics
     }
 

@@ -1,6 +1,8 @@
 //! Every metric of this crate: its name, unit and labels.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use mesh_core::{End, WhyUndelivered};
@@ -42,7 +44,8 @@ pub const BUCKETS_SECONDS: &[f64] = &[
     10.0, 60.0,
 ];
 
-/// Gives the recorder the unit and the help text of each metric. Call once, after installing it.
+/// Gives the recorder the unit and the help text of each metric. Call once, after installing it: actors that are there by
+/// then are counted by it from now on.
 pub fn describe() {
     describe_gauge!(ACTORS, Unit::Count, "Actors that live.");
     describe_counter!(FAILURES_TOTAL, Unit::Count, "Actors that have failed.");
@@ -64,6 +67,16 @@ pub fn describe() {
     }
     counter!(LOST_RETURNS_TOTAL).increment(0);
     counter!(DEADLINES_TOTAL).increment(0);
+    for kind in kinds().iter().filter_map(Weak::upgrade) {
+        kind.is_recorded_anew();
+    }
+}
+
+/// The metrics of the types of actors that there are.
+static KINDS: Mutex<Vec<Weak<KindMetrics>>> = Mutex::new(Vec::new());
+
+fn kinds() -> MutexGuard<'static, Vec<Weak<KindMetrics>>> {
+    KINDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The metrics of a process. They are looked up each time, as they are seldom counted: a process may be there before the
@@ -94,44 +107,98 @@ impl ProcMetrics {
     }
 }
 
-/// The metrics of one type of actor.
+/// The metrics of one type of actor in a process: they are counted too often to be looked up each time.
 #[derive(Debug)]
 pub(crate) struct KindMetrics {
     name: &'static str,
+    n_alive: AtomicUsize,
+    /// By the recorder that there was when the first of them was spawned.
+    early: Recorded,
+    /// By the one that was described after that.
+    late: OnceLock<Recorded>,
+}
+
+/// Where a recorder keeps what it is told of one type of actor.
+#[derive(Debug)]
+struct Recorded {
     alive: Gauge,
+    /// How many it was told that live.
+    n_alive: AtomicUsize,
     restarts: Counter,
     messages: Counter,
     handler_seconds: Histogram,
 }
 
-impl KindMetrics {
-    pub(crate) fn new(name: &'static str) -> Self {
-        let restarts = counter!(RESTARTS_TOTAL, "actor" => name);
+impl Recorded {
+    fn of(name: &'static str) -> Self {
         Self {
-            name,
             alive: gauge!(ACTORS, "actor" => name),
-            restarts,
+            n_alive: AtomicUsize::new(0),
+            restarts: counter!(RESTARTS_TOTAL, "actor" => name),
             messages: counter!(MESSAGES_TOTAL, "actor" => name),
             handler_seconds: histogram!(HANDLER_SECONDS, "actor" => name),
         }
     }
+}
 
-    pub(crate) fn alive(&self) -> Alive {
-        self.alive.increment(1.0);
-        Alive { name: self.name, gauge: self.alive.clone() }
+impl KindMetrics {
+    pub(crate) fn new(name: &'static str) -> Arc<Self> {
+        // Nobody describes a recorder between the look for it and the entry.
+        let mut kinds = kinds();
+        let (n_alive, early, late) = (AtomicUsize::new(0), Recorded::of(name), OnceLock::new());
+        let kind = Arc::new(Self { name, n_alive, early, late });
+        if kinds.len() == kinds.capacity() {
+            kinds.retain(|kind| kind.strong_count() > 0);
+        }
+        kinds.push(Arc::downgrade(&kind));
+        kind
+    }
+
+    fn recorded(&self) -> &Recorded {
+        self.late.get().unwrap_or(&self.early)
+    }
+
+    /// There is a recorder that may not have been there before.
+    fn is_recorded_anew(&self) {
+        self.late.get_or_init(|| Recorded::of(self.name));
+        self.tell_alive();
+    }
+
+    pub(crate) fn alive(self: &Arc<Self>) -> Alive {
+        self.n_alive.fetch_add(1, Ordering::AcqRel);
+        self.tell_alive();
+        Alive(Arc::clone(self))
+    }
+
+    /// Tells by how many more or less there are since it was told last. Whoever changes the number tells, so the last one
+    /// tells the truth, and whoever was overtaken looks again.
+    fn tell_alive(&self) {
+        // Either the recorder is seen that has just come, or who brings it sees the number that has just changed.
+        fence(Ordering::SeqCst);
+        let recorded = self.recorded();
+        loop {
+            let now = self.n_alive.load(Ordering::Acquire);
+            let told = recorded.n_alive.swap(now, Ordering::AcqRel);
+            if now != told {
+                recorded.alive.increment(now as f64 - told as f64);
+            }
+            if self.n_alive.load(Ordering::Acquire) == now {
+                return;
+            }
+        }
     }
 
     /// So many more messages were begun.
     pub(crate) fn begun(&self, n: usize) {
-        self.messages.increment(n as u64);
+        self.recorded().messages.increment(n as u64);
     }
 
     pub(crate) fn handled_in(&self, time: Duration) {
-        self.handler_seconds.record(time.as_secs_f64());
+        self.recorded().handler_seconds.record(time.as_secs_f64());
     }
 
     pub(crate) fn restarted(&self) {
-        self.restarts.increment(1);
+        self.recorded().restarts.increment(1);
     }
 }
 
@@ -184,23 +251,21 @@ impl Drop for Waiting {
 
 /// One living actor.
 #[derive(Debug)]
-pub(crate) struct Alive {
-    name: &'static str,
-    gauge: Gauge,
-}
+pub(crate) struct Alive(Arc<KindMetrics>);
 
 impl Alive {
     /// It has ended.
     pub(crate) fn ended(&self, end: &End) {
         if let End::Failed(cause) = end {
             let cause = cause.reason.label();
-            counter!(FAILURES_TOTAL, "actor" => self.name, "cause" => cause).increment(1);
+            counter!(FAILURES_TOTAL, "actor" => self.0.name, "cause" => cause).increment(1);
         }
     }
 }
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.gauge.decrement(1.0);
+        self.0.n_alive.fetch_sub(1, Ordering::AcqRel);
+        self.0.tell_alive();
     }
 }

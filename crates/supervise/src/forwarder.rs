@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::fmt;
 
 use mesh_core::{MeshEvent, Message, PortRef};
-use mesh_runtime::{Actor, Context, Deputy, Failure, Handler, Port, Stop, Undelivered};
+use mesh_runtime::{Actor, Context, Deputy, Failure, Handler, Port, Sender, Stop, Undelivered};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, Queued};
+use crate::parts::in_parts;
 
 /// Carries the events of one subscription to its port, and ends after the last one, or when one comes
 /// back (N7).
@@ -76,8 +77,13 @@ impl Handler<GoesOn> for Forwarder {
 /// knows that the subscriber lags (N7).
 async fn forward(forwarding: Forwarding, from: &Deputy) {
     let Forwarding { mut events, clock, to, carries: _carries } = forwarding;
-    while let Some(Queued { since, item: mut event }) = events.recv().await {
-        event.hold(clock.now().since(since));
-        to.cast_aging(from, event, MeshEvent::hold).await;
+    let is_here = to.actor().proc == from.origin().proc().id();
+    while let Some(Queued { since, item: event }) = events.recv().await {
+        // In this process it is handed over as it is.
+        let parts = if is_here { vec![event] } else { in_parts(event) };
+        for mut part in parts {
+            part.hold(clock.now().since(since));
+            to.cast_aging(from, part, MeshEvent::hold).await;
+        }
     }
 }

@@ -31,6 +31,7 @@ mod local;
 pub mod metrics;
 mod outlets;
 mod owner;
+mod parts;
 mod shell;
 mod subscription;
 

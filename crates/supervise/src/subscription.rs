@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{timeout, timeout_at};
 
 use crate::clock::{Clock, Queued};
+use crate::parts::Joining;
 
 /// The events of one subscription, first a snapshot, last [`News::Closed`], [`Trouble::Replaced`] or
 /// [`Trouble::Abandoned`]. Whoever does not read them in time misses some, and gets a snapshot that says so:
@@ -21,6 +22,7 @@ pub struct MeshEvents {
     events: Source,
     clock: Clock,
     watchdog: Watchdog,
+    joining: Joining,
     /// What a silence is told with: it has the number of the last message.
     last: Option<MeshEvent>,
     /// It came while the subscription began, and is to be told.
@@ -90,7 +92,7 @@ impl MeshEvents {
     }
 
     /// The same events, once the first of them is there: the snapshot, which is told all the same. `None` if it does not
-    /// come within that time. It is part of the answer to who subscribes (N5), but travels by itself, and may be lost with
+    /// come within that time, or, where it is long and comes in parts, does not go on for as long. It is part of the answer to who subscribes (N5), but travels by itself, and may be lost with
     /// a session when the subscription has been taken already: then nothing would be heard any more, and no period has
     /// been stated whose lack could be noticed (N10).
     ///
@@ -98,7 +100,11 @@ impl MeshEvents {
     ///
     /// The subscription ends.
     pub async fn begun(mut self, within: Duration) -> Option<Self> {
-        let first = timeout(within, self.next()).await.ok()??;
+        let first = loop {
+            if let Heard::All(first) = timeout(within, self.hear()).await.ok()? {
+                break first?;
+            }
+        };
         self.first = Some(Queued { since: self.clock.now(), item: first });
         Some(self)
     }
@@ -108,6 +114,7 @@ impl MeshEvents {
             events,
             clock,
             watchdog: Watchdog::new(),
+            joining: Joining::new(),
             last: None,
             first: None,
             is_closed: false,
@@ -124,13 +131,21 @@ impl MeshEvents {
     ///
     /// Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<MeshEvent> {
+        loop {
+            if let Heard::All(event) = self.hear().await {
+                return event;
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Heard {
         let clock = self.clock;
         if let Some(Queued { since, item: mut first }) = self.first.take() {
             first.hold(clock.now().since(since));
-            return Some(first);
+            return Heard::All(Some(first));
         }
         if self.is_closed {
-            return None;
+            return Heard::All(None);
         }
         let received = loop {
             let Some(due) = self.watchdog.next_deadline() else {
@@ -138,16 +153,29 @@ impl MeshEvents {
             };
             match timeout_at(clock.instant(due), self.events.recv(clock)).await {
                 Ok(received) => break received,
-                Err(_) if self.watchdog.tick(self.clock.now()) => return self.last.clone(),
+                Err(_) if self.watchdog.tick(self.clock.now()) => {
+                    return Heard::All(self.last.clone());
+                }
                 Err(_) => (),
             }
         };
-        let event = received?;
+        let Some(event) = received else { return Heard::All(None) };
         self.watchdog.heard(clock.now(), &event.news);
         self.is_closed = event.news.is_last();
         let news = News::Trouble(Trouble::ControllerLost);
         let (mesh, waited) = (event.mesh.clone(), Duration::ZERO);
-        self.last = Some(MeshEvent { mesh, waited, news, ..event });
-        Some(event)
+        self.last = Some(MeshEvent { mesh, waited, goes_on: false, news, ..event });
+        match self.joining.take(event, clock.now()) {
+            Some(event) => Heard::All(Some(event)),
+            None => Heard::Part,
+        }
     }
+}
+
+/// What was heard.
+enum Heard {
+    /// An event, or that there are no more.
+    All(Option<MeshEvent>),
+    /// A part of one: the controller speaks.
+    Part,
 }

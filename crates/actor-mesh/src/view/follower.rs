@@ -49,12 +49,16 @@ pub(super) struct Follower {
 
 impl Follower {
     pub(super) async fn run(self) {
-        let (mut again, mut apart) = (AGAIN, None);
+        let (mut again, mut apart, mut unanswered) = (AGAIN, None, None);
         loop {
+            let asked = Instant::now();
             let followed = self.follow().await;
             if !matches!(followed, Followed::NoWay) {
                 apart = None;
                 self.meets();
+            }
+            if !matches!(followed, Followed::Unanswered) {
+                unanswered = None;
             }
             match followed {
                 Followed::ToTheEnd => return,
@@ -63,10 +67,20 @@ impl Follower {
                     return;
                 }
                 Followed::Refused(why) => {
-                    self.tell.send_modify(|table| table.refusal = Some(why));
+                    self.tell.send_modify(|table| {
+                        (table.refusal, table.is_mute) = (Some(why), false);
+                    });
                     again = (again * 2).min(REFUSED_AGAIN);
                 }
                 Followed::Lost => again = AGAIN,
+                Followed::Unanswered => {
+                    // Once may be for this process, which was suspended meanwhile.
+                    if let Some(since) = unanswered {
+                        self.unanswered(since);
+                    }
+                    unanswered.get_or_insert(asked);
+                    again = AGAIN;
+                }
                 Followed::NoWay => {
                     self.no_way(*apart.get_or_insert_with(Instant::now));
                     again = AGAIN;
@@ -94,10 +108,12 @@ impl Follower {
                 return Followed::NoWay;
             }
             Ok(Err(why)) => return Followed::Refused(why),
-            Err(_) => return Followed::Lost,
+            Err(_) => return Followed::Unanswered,
         }
         let events = MeshEvents::of_port(port, Clock::start());
-        let Some(mut events) = events.begun(BEGUN_WITHIN).await else { return Followed::Lost };
+        let Some(mut events) = events.begun(BEGUN_WITHIN).await else {
+            return Followed::Unanswered;
+        };
         let mut known = self.known();
         let mut asked = FuturesUnordered::new();
         let mut untold = Untold::default();
@@ -215,14 +231,22 @@ impl Follower {
         });
     }
 
+    /// Tells that the controller does not answer, if it has not since then: it has stated no period that could be waited
+    /// for, and so it has as long as calls have (N10).
+    fn unanswered(&self, since: Instant) {
+        let is_mute = since.elapsed() >= self.proc.call_within();
+        self.tell.send_if_modified(|table| is_mute && !std::mem::replace(&mut table.is_mute, true));
+    }
+
     /// Tells whether the controller is silent, if that has changed: whatever it says ends its silence (N10).
     fn heard(&self, silence: Option<MeshEvent>) {
         self.tell.send_if_modified(|table| {
+            let was_mute = std::mem::take(&mut table.is_mute);
             let has_changed = table.silence.is_some() != silence.is_some();
             if has_changed {
                 table.silence = silence;
             }
-            has_changed
+            has_changed || was_mute
         });
     }
 }
@@ -252,8 +276,10 @@ enum Followed {
     IsOver,
     /// Its controller refuses: more follow it than may.
     Refused(Refusal),
-    /// Its controller cannot be reached, or not any more.
+    /// Its controller is not heard any more.
     Lost,
+    /// Its controller has not answered, or not said what the mesh is.
+    Unanswered,
     /// There is no session with the process of its controller.
     NoWay,
 }

@@ -20,6 +20,8 @@ pub(crate) struct Table {
     pub(crate) refusal: Option<Refusal>,
     /// What is told of its silence, for as long as that lasts (N10).
     pub(crate) silence: Option<MeshEvent>,
+    /// It has not answered when it was asked, again and again, and was not heard before either, or not since.
+    pub(crate) is_mute: bool,
     /// When it was tried last to ask the controller there was no way to it, as there had been none for a while. Whether one
     /// is about to be opened is asked when it matters.
     pub(crate) is_away: bool,
@@ -28,7 +30,12 @@ pub(crate) struct Table {
 impl Table {
     /// Whether there is nothing to wait for before something is sent, or cannot be.
     pub(crate) const fn is_settled(&self) -> bool {
-        self.known.is_some() || self.is_over || self.refusal.is_some() || self.silence.is_some()
+        self.known.is_some() || self.is_over || self.refusal.is_some() || self.is_silent()
+    }
+
+    /// Whether its controller is said not to be heard (N10).
+    const fn is_silent(&self) -> bool {
+        self.silence.is_some() || self.is_mute
     }
 
     /// Whether what is known was told, and its controller is heard.
@@ -54,7 +61,7 @@ impl View {
     pub(crate) fn no_controller(&self, table: &Table, within: Duration) -> NoController {
         match table {
             Table { is_over: true, .. } => NoController::Ended,
-            Table { silence: Some(_), .. } => NoController::Lost,
+            table if table.is_silent() => NoController::Lost,
             table if self.is_out_of_reach(table) => NoController::NoSession,
             _ => NoController::Silent { within },
         }
@@ -62,7 +69,7 @@ impl View {
 
     /// Whether nothing is heard of the controller any more (N10), or nothing can be.
     pub(crate) fn is_lost(&self, table: &Table) -> bool {
-        table.silence.is_some() || self.is_out_of_reach(table)
+        table.is_silent() || self.is_out_of_reach(table)
     }
 
     /// Whether the controller cannot be asked. Where there is a way by now, or may be in a moment, it is about to be.

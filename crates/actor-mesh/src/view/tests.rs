@@ -70,7 +70,11 @@ impl Handler<Subscribe> for Mute {
         let (period, is_stopping, stop_reason, lagged) = (PERIOD, false, None, false);
         let all = Snapshot { period, failed, stopped, alive, is_stopping, stop_reason, lagged };
         let (mesh, waited, news) = (self.0.clone(), Duration::ZERO, News::Snapshot(all));
-        to.cast(cx, MeshEvent { mesh, reporter: Epoch::FIRST, seq: 0, waited, news }).await;
+        to.cast(
+            cx,
+            MeshEvent { mesh, reporter: Epoch::FIRST, seq: 0, waited, goes_on: false, news },
+        )
+        .await;
         Ok(Ok(()))
     }
 }

@@ -9,6 +9,7 @@ mod failures;
 mod faults;
 mod hangs;
 mod hearing;
+mod large;
 mod liars;
 mod life;
 mod many;

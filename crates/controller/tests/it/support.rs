@@ -239,6 +239,7 @@ pub(crate) fn tell_to(to: SubscriberId, seq: u64, news: News) -> Effect {
             reporter: Epoch::new(3),
             seq,
             waited: Duration::ZERO,
+            goes_on: false,
             news,
         },
     }

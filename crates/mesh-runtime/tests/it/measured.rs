@@ -77,6 +77,40 @@ fn a_process_counts_for_a_recorder_that_comes_after_it() {
     });
 }
 
+/// So are its actors, which may live by then.
+#[test]
+fn actors_are_counted_by_a_recorder_that_comes_after_them() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime needs nothing");
+    let log = Log::default();
+    let (proc, early) = runtime.block_on(async {
+        let proc = crate::script::proc(&log);
+        let [one, other] = ["a", "b"].map(|name| proc.spawn::<Scripted>(script(name, &log)));
+        one.call(&proc, say("hello")).await.unwrap();
+        (proc, [one, other])
+    });
+    let recorder = DebuggingRecorder::new();
+    let metrics = Metrics { snapshotter: recorder.snapshotter(), seen: RefCell::default() };
+    metrics::with_local_recorder(&recorder, || {
+        mesh_runtime::metrics::describe();
+        assert_eq!(metrics.read("meshwarden_actors", "scripted"), [2.0]);
+        runtime.block_on(async {
+            let late = proc.spawn::<Scripted>(script("c", &log));
+            assert_eq!(metrics.read("meshwarden_actors", "scripted"), [3.0]);
+            for actor in early.iter().chain([&late]) {
+                actor.call(&proc, say("hello")).await.unwrap();
+            }
+            assert_eq!(metrics.read("meshwarden_actor_messages_total", "scripted"), [3.0]);
+            for actor in early {
+                actor.stop(Stop::Now);
+                actor.ended().await;
+            }
+            tokio::task::yield_now().await;
+            assert_eq!(metrics.read("meshwarden_actors", "scripted"), [1.0]);
+        });
+    });
+}
+
 #[test]
 fn messages_are_counted_and_some_are_timed() {
     recorded(async |metrics| {

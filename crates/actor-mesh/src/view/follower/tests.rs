@@ -9,8 +9,11 @@ use mesh_shape::{Rank, RankSet};
 use tokio::time::timeout;
 
 use super::*;
+use crate::no_controller::NoController;
 
 const RANKS: usize = 200;
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 thread_local! {
     static N_TOLD: Cell<usize> = const { Cell::new(0) };
@@ -47,7 +50,7 @@ impl Ended {
         let mesh = self.label.clone();
         all.zip(0..).map(move |(news, seq)| {
             let (mesh, waited) = (mesh.clone(), Duration::ZERO);
-            MeshEvent { mesh, reporter: Epoch::FIRST, seq, waited, news }
+            MeshEvent { mesh, reporter: Epoch::FIRST, seq, waited, goes_on: false, news }
         })
     }
 }
@@ -132,6 +135,31 @@ async fn a_mesh_of_which_nothing_is_told_is_subscribed_to_again() {
     assert!(have_all_ended(&followed(2, 0).await));
 }
 
+/// N10: a controller that is asked again and again, and has never said anything, is told to be lost, until it does. Once is
+/// not enough: whoever asks may have been suspended meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_never_answers_is_lost_until_it_does() {
+    for (n_lost, is_lost) in [(1, false), (4, true)] {
+        let (mesh, begun) = (MeshId::from_random(1), Instant::now());
+        let proc = Proc::local().expect("there is a runtime");
+        let label = MeshLabel::new(mesh, "ended", "actor");
+        let controller = proc.spawn::<Ended>(Ended { label, n_lost, n_beats: 0 }).id();
+        let homes = Homes { controller: PortRef::of(controller), keeper: PortRef::of(controller) };
+        let view = super::super::View::of(&proc, mesh, RANKS, homes);
+        let mut table = view.watch();
+        let told = |table: &Table| table.is_over || table.known.is_some() || view.is_lost(table);
+        let first = table.wait_for(told).await.expect("it is followed").clone();
+        assert_eq!((first.known.is_none(), first.is_settled()), (is_lost, true));
+        if is_lost {
+            assert_eq!(view.no_controller(&first, PATIENCE), NoController::Lost);
+            assert!(begun.elapsed() >= proc.call_within(), "{:?}", begun.elapsed());
+        }
+        let last = table.wait_for(|table| table.known.is_some()).await.expect("it is followed");
+        assert!(!view.is_lost(&last), "it has spoken");
+        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    }
+}
+
 /// The controller of a mesh that more follow than may; it is counted how often somebody asks.
 struct Full(watch::Sender<usize>);
 
@@ -172,8 +200,7 @@ async fn a_refusal_is_told_and_is_no_silence() {
         keeper: PortRef::of(controller),
     };
     let follower = Follower { proc, mesh, size: RANKS, homes, tell };
-    let minute = Duration::from_secs(60);
-    assert!(timeout(minute, follower.run()).await.is_err(), "it goes on");
+    assert!(timeout(PATIENCE, follower.run()).await.is_err(), "it goes on");
 
     let table = known.borrow();
     assert_eq!(table.refusal, Some(Refusal::TooMany { limit: 1 }));

@@ -77,6 +77,7 @@ impl Heralded {
             reporter: Epoch::FIRST,
             seq: 0,
             waited: Duration::ZERO,
+            goes_on: false,
             news: News::Changed([change].into()),
         };
         self.known.get().expect("somebody listens").cast(proc, event).await;

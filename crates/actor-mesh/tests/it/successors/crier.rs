@@ -113,7 +113,7 @@ impl Cried {
     /// Tells this whoever has subscribed last.
     pub(super) async fn say(&self, news: News, epoch: Epoch) {
         let (mesh, waited) = (self.procs.label().clone(), Duration::ZERO);
-        let event = MeshEvent { mesh, reporter: epoch, seq: 0, waited, news };
+        let event = MeshEvent { mesh, reporter: epoch, seq: 0, waited, goes_on: false, news };
         let to = *lock(&self.told).last().expect("somebody listens");
         to.cast(&self.proc, event).await;
     }

@@ -68,7 +68,7 @@ fn asked_for(request: MeshRequest) -> Event<Status> {
 
 fn tell(news: News) -> Effect {
     let (reporter, waited) = (Epoch::FIRST, Duration::ZERO);
-    let event = MeshEvent { mesh: label(), reporter, seq: 5, waited, news };
+    let event = MeshEvent { mesh: label(), reporter, seq: 5, waited, goes_on: false, news };
     Effect::Tell { to: SubscriberId::new(3), event }
 }
 

@@ -140,6 +140,10 @@ impl LocalProcs {
 
     /// The same, with everything said.
     ///
+    /// # Cancellation
+    ///
+    /// Dropped while it waits, nothing is left.
+    ///
     /// # Errors
     ///
     /// [`LocalError`]; then nothing is left.
@@ -220,6 +224,10 @@ impl LocalProcs {
     }
 
     /// Stops every process with its actors. Returns the state of all (C1).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped once it was polled, all are stopped all the same.
     ///
     /// # Errors
     ///

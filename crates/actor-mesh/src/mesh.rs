@@ -389,6 +389,10 @@ impl<A: Actor> ActorMesh<A> {
 
     /// As [`ActorMeshRef::subscribe`], from the controller itself: the owner says nobody who asks.
     ///
+    /// # Cancellation
+    ///
+    /// It unsubscribes.
+    ///
     /// # Errors
     ///
     /// [`AskError`] if the controller has ended, or refuses.
@@ -409,6 +413,10 @@ impl<A: Actor> ActorMesh<A> {
     /// cannot be. This then returns all the same, with such ranks and the mesh as `Stopping`, and
     /// [`next`](Self::next) waits until they have ended; what ends them is to stop their processes.
     ///
+    /// # Cancellation
+    ///
+    /// Dropped once it was polled, all are stopped all the same.
+    ///
     /// # Errors
     ///
     /// [`AskError`] if the controller has ended, or refuses.
@@ -417,6 +425,10 @@ impl<A: Actor> ActorMesh<A> {
     }
 
     /// The same, and whoever watches the mesh is told why, before any actor is touched (C1).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped once it was polled, all are stopped all the same.
     ///
     /// # Errors
     ///

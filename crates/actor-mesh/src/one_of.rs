@@ -108,6 +108,10 @@ impl<A: Actor> OneOf<A> {
 
     /// Chooses one, as it would for what is sent now. One that is given is chosen also if it does not run.
     ///
+    /// # Cancellation
+    ///
+    /// Dropped while it waits, nobody is chosen, and nobody has lost a turn.
+    ///
     /// # Errors
     ///
     /// [`OneError`] if there is none.
@@ -185,6 +189,10 @@ impl<A: Actor> OneOf<A> {
     }
 
     async fn choose(&self, target: &Target, within: Duration) -> Result<Rank, OneError> {
+        // That there is no such rank is certain, whoever can be asked.
+        if let Choice::Rank(rank) = self.choice {
+            self.given(rank)?;
+        }
         let mut table = target.view.watch();
         let known = timeout(within, target.view.known(&mut table)).await;
         let Some(known) = known.ok().flatten() else {
@@ -193,7 +201,7 @@ impl<A: Actor> OneOf<A> {
             return Err(table.refusal.clone().map_or_else(unknown, OneError::Refused));
         };
         if let Choice::Rank(rank) = self.choice {
-            return self.given(rank);
+            return Ok(rank);
         }
         let open = target.view.roster(&known).open(&target.region);
         let is_by_key = matches!(self.choice, Choice::Key(_));
@@ -212,10 +220,10 @@ impl<A: Actor> OneOf<A> {
         chosen.ok_or(OneError::NoneRuns)
     }
 
-    /// That one, if there is such a rank: whether it runs is found out where it is sent to.
-    fn given(&self, rank: Rank) -> Result<Rank, OneError> {
+    /// Whether there is such a rank; whether it runs is found out where it is sent to.
+    fn given(&self, rank: Rank) -> Result<(), OneError> {
         let size = self.mesh.region().size();
-        if rank.index() < size { Ok(rank) } else { Err(OneError::NoSuchRank { rank, size }) }
+        if rank.index() < size { Ok(()) } else { Err(OneError::NoSuchRank { rank, size }) }
     }
 }
 

@@ -81,6 +81,10 @@ impl<A: Actor> OwnedMesh<A> {
 
     /// As [`ActorMesh::subscribe`].
     ///
+    /// # Cancellation
+    ///
+    /// It unsubscribes.
+    ///
     /// # Errors
     ///
     /// [`AskError`] if the controller has ended, or refuses.
@@ -90,6 +94,10 @@ impl<A: Actor> OwnedMesh<A> {
 
     /// As [`ActorMesh::stop`].
     ///
+    /// # Cancellation
+    ///
+    /// Dropped once it was polled, all are stopped all the same.
+    ///
     /// # Errors
     ///
     /// [`AskError`] if the controller has ended, or refuses.
@@ -98,6 +106,10 @@ impl<A: Actor> OwnedMesh<A> {
     }
 
     /// The same, and whoever watches the mesh is told why, before any actor is touched (C1).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped once it was polled, all are stopped all the same.
     ///
     /// # Errors
     ///

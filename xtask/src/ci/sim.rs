@@ -21,7 +21,7 @@ pub(super) fn run() -> Result<(), Stop> {
 const LINES: [&str; 7] = [
     "--seeds 10 --ranks 16 --twice",
     "--seeds 190 --ranks 64",
-    "--seeds 10 --ranks 1000 --from 1000000",
+    "--seeds 10 --ranks 1000 --exactly --from 1000000",
     "--hosts --seeds 10 --ranks 64 --twice",
     "--hosts --seeds 290 --ranks 64 --from 10",
     "--whole --seeds 5 --ranks 24 --twice",

@@ -124,8 +124,9 @@ impl Hearing {
         let region = Some(Arc::clone(self.procs.region()));
         let subscribe = Subscribe { to: port.port(), interest: Interest::All, region };
         let door = PortRef::<Subscribe>::of(home.actor());
-        door.call(&self.deputy, subscribe).await.ok()?.ok()?;
+        // Whoever gives up meanwhile may be subscribed by then.
         let subscribed = Subscribed::new(proc, home, port.port());
+        door.call(&self.deputy, subscribe).await.ok()?.ok()?;
         let events = MeshEvents::of_port(port, self.clock).holding(subscribed);
         events.begun(BEGUN_WITHIN).await
     }

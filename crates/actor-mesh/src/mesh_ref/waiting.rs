@@ -15,6 +15,7 @@ use super::watch::ON_ITS_WAY;
 use crate::agent::{WaitRankStatus, Waited};
 use crate::call::{deadline_after, news};
 use crate::view::{BEGUN_WITHIN, Table, View};
+use crate::ways::Seats;
 
 /// How long it may take to learn where ranks are, where that is not known yet.
 const KNOWN_WITHIN: Duration = Duration::from_secs(1);
@@ -46,10 +47,14 @@ impl Waiting {
         let soon = deadline.min(deadline_after(KNOWN_WITHIN));
         timeout_at(soon, self.view.known(&mut table)).await.ok().flatten()?;
         let ranks = self.region.iter().enumerate();
-        let waits = ranks.map(|(index, base)| {
-            let (waiting, table) = (&self, table.clone());
-            async move { (Rank::new(index), base, waiting.one(base, table, deadline).await) }
-        });
+        let seats = self.seats(&table);
+        let waits =
+            ranks.map(|(index, base)| {
+                let (waiting, table, seats) = (&self, table.clone(), seats.clone());
+                async move {
+                    (Rank::new(index), base, waiting.one(base, (table, seats), deadline).await)
+                }
+            });
         let mut waits: FuturesUnordered<_> = waits.collect();
         let mut missing = self.region.extent().ranks();
         let mut lives = Vec::new();
@@ -67,20 +72,30 @@ impl Waiting {
         Some(missing)
     }
 
+    /// Where the processes are that there is no way to yet: asked for all of them together, once one of them needs it.
+    fn seats(&self, table: &watch::Receiver<Table>) -> Seats {
+        let (table, ways) = (table.borrow(), &self.view.ways);
+        let agent = |base: &Rank| table.known.as_ref().and_then(|it| it.agent(*base));
+        let is_missing =
+            |base: &Rank| agent(base).is_some_and(|agent| matches!(ways.to(agent), WayTo::Missing));
+        ways.seats(RankSet::from_ranks(self.region.iter().filter(is_missing)))
+    }
+
     /// Waits for one rank, and says in which life it is so far; `None` if it is not, and will not be. Asks the agent in each
     /// life of its process in turn, and the same one again that has not answered. With all ranks together this one has a
     /// deadline.
     async fn one(
         &self,
         base: Rank,
-        mut table: watch::Receiver<Table>,
+        (mut table, seats): (watch::Receiver<Table>, Seats),
         deadline: Instant,
     ) -> Option<Incarnation> {
         let (mut again, mut soon, mut over) = (ASKED_AGAIN, SOON, None);
+        let mut seats = Some(seats);
         loop {
             let agent = table.borrow_and_update().known.as_ref().and_then(|it| it.agent(base));
             let answer = match agent {
-                Some(agent) => self.ask(base, agent, deadline).await,
+                Some(agent) => self.ask((base, agent), seats.take(), deadline).await,
                 None => None,
             };
             let is_over = table.has_changed().is_err();
@@ -138,16 +153,16 @@ impl Waiting {
         seen.status.has_reached(self.until).then(|| seen.incarnation())
     }
 
-    /// What the agent answers; `None` if it does not.
+    /// What the agent answers; `None` if it does not. Where it was is known from `seats`, or asked for now.
     async fn ask(
         &self,
-        base: Rank,
-        agent: ActorId,
+        (base, agent): (Rank, ActorId),
+        seats: Option<Seats>,
         deadline: Instant,
     ) -> Option<Result<Waited, Refusal>> {
         let ways = &self.view.ways;
         if matches!(ways.to(agent), WayTo::Missing) {
-            let seats = ways.seats(RankSet::from_ranks([base]));
+            let seats = seats.unwrap_or_else(|| ways.seats(RankSet::from_ranks([base])));
             ways.open(base, agent, seats).await;
         }
         let within = deadline.saturating_duration_since(Instant::now());

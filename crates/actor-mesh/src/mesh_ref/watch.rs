@@ -58,6 +58,10 @@ pub enum WatchError {
 impl<A> ActorMeshRef<A> {
     /// What every rank of this slice is, in its order, and what they are together (L7).
     ///
+    /// # Cancellation
+    ///
+    /// It was only asked.
+    ///
     /// # Errors
     ///
     /// [`WatchError`]
@@ -70,6 +74,10 @@ impl<A> ActorMeshRef<A> {
     }
 
     /// What this slice is as one: a slice of a mesh with failures is failed only if it has one of them (N6).
+    ///
+    /// # Cancellation
+    ///
+    /// It was only asked.
     ///
     /// # Errors
     ///
@@ -160,6 +168,10 @@ impl<A> ActorMeshRef<A> {
     /// nothing for three of the periods that it states is told of as well, with the number of its last event; it may come
     /// back, and so the events do not end with that (N10). It returns when the snapshot is here (N5). Dropped, they unsubscribe.
     ///
+    /// # Cancellation
+    ///
+    /// It unsubscribes.
+    ///
     /// # Errors
     ///
     /// [`WatchError`]
@@ -174,8 +186,9 @@ impl<A> ActorMeshRef<A> {
         let subscribe = Subscribe { to: port.port(), interest, region };
         let within = proc.call_within();
         let begun = async {
-            self.of_home(from, subscribe, within).await??;
+            // Whoever gives up meanwhile may be subscribed by then.
             let subscribed = Subscribed::new(proc, self.home(), port.port());
+            self.of_home(from, subscribe, within).await??;
             let events = MeshEvents::of_port(port, Clock::start()).holding(subscribed);
             events.begun(within).await.ok_or(WatchError::Silent { within })
         };
@@ -230,6 +243,10 @@ impl<A> ActorMeshRef<A> {
     }
 
     /// The same, and whoever watches the mesh is told why, before any actor is touched (C1).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropped once it was polled, all are stopped all the same.
     ///
     /// # Errors
     ///

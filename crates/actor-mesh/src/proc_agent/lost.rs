@@ -14,7 +14,8 @@ use super::{Held, LookForKeepers, ProcAgent};
 use crate::metrics;
 use crate::report::ActorState;
 
-/// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then.
+/// How long there may be no way to a keeper: whoever was suspended, or cut off, is met again by then. Since a session is lost
+/// only when nothing came by it for longer than a lease, this is time beyond the lease (F2).
 const KEEPERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Of how many actors that have ended it is kept how, for keepers that there has been no way to for [`KEEPERS_WITHIN`]: those

@@ -9,6 +9,7 @@ mod hear;
 mod inject;
 mod plan;
 mod post;
+mod promises;
 mod report;
 mod victim;
 

@@ -14,7 +14,7 @@ use crate::kind::{Kind, Program};
 use crate::ledger::{IsHogged, Ledger, Noticed, Observer};
 use crate::options::Options;
 use crate::programs::Programs;
-pub(crate) use figures::{bounded, percentile, ratios, spread};
+pub(crate) use figures::{bounded, millis, percentile, ratios, spread};
 pub(crate) use machine::Machine;
 pub(crate) use tally::{Tally, write_tallies};
 

@@ -55,7 +55,7 @@ pub(crate) async fn a_process_that_exits_is_told_with_its_code(root: Arc<Root>) 
     world.close().await
 }
 
-/// D1, E1
+/// E1: how soon it is told is judged by `cargo xtask chaos --actors` (D1).
 pub(crate) async fn a_panic_is_told_with_its_place_and_the_process_lives_on(
     root: Arc<Root>,
 ) -> Outcome {

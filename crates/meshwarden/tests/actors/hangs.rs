@@ -64,7 +64,7 @@ fn handler(status: &Status) -> Result<&StalledHandler, ClientError> {
     }
 }
 
-/// D7, ST3: threshold and 200 ms, by name; the process, and whoever else lives there, hangs with it.
+/// D7, ST3: soon after its threshold, by name (how soon is judged by `cargo xtask chaos --actors`); the process, and whoever else lives there, hangs with it.
 pub(crate) async fn a_handler_that_blocks_is_told_of_its_rank_and_its_process(
     root: Arc<Root>,
 ) -> Outcome {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::THRESHOLD;
 use super::drive::Books;
 use super::post::{Judged, Sent};
+use super::promises;
 use crate::kind::Kind;
 use crate::ledger::{IsHogged, Ledger, Observer};
 use crate::options::Options;
@@ -34,8 +35,8 @@ pub(crate) struct Part {
 }
 
 impl Report<'_> {
-    /// Whether every fault was told once to everybody, as what it was, nothing else was, every number arrived where
-    /// it was to, and no process is left over.
+    /// Whether every fault was told once to everybody, in time, as what it was, nothing else was, every number arrived
+    /// where it was to, and no process is left over.
     pub(crate) fn is_clean(&self) -> bool {
         self.is_closed && self.left_over.is_empty() && self.parts.iter().all(Part::is_clean)
     }
@@ -73,6 +74,7 @@ impl Part {
             && actors.oddities().is_empty()
             && homes.oddities().is_empty()
             && self.tallies().all(|(_, tally)| tally.is_clean())
+            && promises::broken(actors).is_empty()
     }
 
     fn ledgers(&self) -> [(&'static str, &Ledger); 2] {
@@ -113,6 +115,9 @@ impl Part {
             for oddity in ledger.oddities().iter().take(SHOWN_MAX) {
                 writeln!(to, "odd, of {of}: {oddity}")?;
             }
+        }
+        for late in promises::broken(&self.books.actors) {
+            writeln!(to, "late, {late}")?;
         }
         if let Some(why) = &self.ended_early {
             writeln!(to, "ended early: {why}")?;

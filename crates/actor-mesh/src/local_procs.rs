@@ -150,6 +150,7 @@ impl LocalProcs {
     pub async fn start_with(proc: &Proc, spec: LocalSpec) -> Result<Self, LocalError> {
         let LocalSpec { name, extent, config, registry, transports, stalled_handler } = spec;
         registry.check()?;
+        let lease = config.times.lease;
         let stalled_handler =
             config.times.stalled_handler(stalled_handler).map_err(SpecError::from)?;
         let [user, control] = [Plane::User, Plane::Control].map(|plane| proc.on(plane));
@@ -182,7 +183,7 @@ impl LocalProcs {
         let desk = control.spawn::<Desk<Status>>(controller.clone());
         let all = extent.ranks();
         let region = Arc::new(Region::all(extent));
-        let homes = Homes { label, town, region, home: desk.port() };
+        let homes = Homes { label, town, region, home: desk.port(), lease };
         let (_, state) = controller.wait(all, Progress::Running, READY_WITHIN).await?;
         let mut each = state.ranks.iter().enumerate();
         match each.find(|(_, rank)| rank.status != Status::Running) {
@@ -401,6 +402,7 @@ struct Homes {
     town: Arc<Town>,
     region: Arc<Region>,
     home: PortRef<MeshRequest>,
+    lease: Duration,
 }
 
 impl Procs for Homes {
@@ -418,6 +420,10 @@ impl Procs for Homes {
 
     fn home(&self) -> PortRef<MeshRequest> {
         self.home
+    }
+
+    fn lease(&self) -> Duration {
+        self.lease
     }
 
     fn slice(&self, to: &Region) -> Result<Arc<dyn Procs>, ShapeError> {

@@ -39,7 +39,9 @@ const ROLLBACK: Duration = Duration::from_secs(2);
 pub struct ActorSpec<A: Actor> {
     name: String,
     params: ParamsOf,
-    config: Config,
+    restart: RestartConfig,
+    /// Those of its processes, if nothing is said.
+    times: Option<Times>,
     ready_within: Duration,
     fan_out: FanOut,
     of: std::marker::PhantomData<fn(A)>,
@@ -74,23 +76,24 @@ where
     }
 
     fn of(name: String, params: ParamsOf) -> Self {
-        let (config, ready_within) = (Config::local(), Duration::from_secs(30));
-        let fan_out = FanOut::ALL;
-        Self { name, params, config, ready_within, fan_out, of: std::marker::PhantomData }
+        let (restart, ready_within) = (Config::local().restart, Duration::from_secs(30));
+        let (times, fan_out, of) = (None, FanOut::ALL, std::marker::PhantomData);
+        Self { name, params, restart, times, ready_within, fan_out, of }
     }
 
     /// What happens to actors that have ended; nothing if nothing is said. Where a process has ended for good nothing is
     /// started again.
     #[must_use]
     pub fn restart(mut self, restart: RestartConfig) -> Self {
-        self.config.restart = restart;
+        self.restart = restart;
         self
     }
 
-    /// When silence means what; [`Times::local`] if nothing is said.
+    /// When silence means what. If nothing is said it is as of the [lease](Procs::lease) of the processes. With a shorter
+    /// lease than theirs actors are given up while nobody says what becomes of their processes, which may be well.
     #[must_use]
-    pub fn times(mut self, times: Times) -> Self {
-        self.config.times = times;
+    pub const fn times(mut self, times: Times) -> Self {
+        self.times = Some(times);
         self
     }
 
@@ -249,7 +252,9 @@ where
         spec: ActorSpec<A>,
     ) -> Result<Self, SpawnError> {
         let proc = from.origin().proc().on(Plane::Control);
-        let ActorSpec { name, params, config, ready_within, fan_out, .. } = spec;
+        let ActorSpec { name, params, restart, times, ready_within, fan_out, .. } = spec;
+        let times = times.unwrap_or_else(|| Times::from_lease(procs.lease()));
+        let config = Config { restart, ..Config::from_times(times) };
         let random = u128::from(proc.draw()) << 64 | u128::from(proc.draw());
         let label = MeshLabel::new(MeshId::from_random(random), name, ActorKind::KIND);
         let region = Arc::new(Region::all(procs.region().extent().clone()));
@@ -285,11 +290,11 @@ where
             breed: Breed {
                 kind: A::NAME,
                 kind_hash: hash_of::<A>(),
-                may_restart: config.restart.policy != RestartPolicy::Temporary,
+                may_restart: restart.policy != RestartPolicy::Temporary,
             },
             params,
             clock,
-            heartbeat: config.times.heartbeat,
+            heartbeat: times.heartbeat,
             fan_out,
         });
         let keeper_port = keeper.port();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_shape::{Rank, Region, ShapeError};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,10 @@ pub trait Procs: fmt::Debug + Send + Sync {
     /// The controller of the mesh, which tells what becomes of its processes: the one that has them now. Whoever
     /// follows one and hears nothing of it any more asks again (K3).
     fn home(&self) -> PortRef<MeshRequest>;
+
+    /// How long nobody may be heard before the processes are given up: for so long their controller may be silent, or gone,
+    /// and another one may take over (K3). So whoever supervises what lives on them gives that up no sooner.
+    fn lease(&self) -> Duration;
 
     /// The same processes, but only those of `to`, a view of the same base.
     ///

@@ -256,7 +256,10 @@ impl ProcMesh {
         }
         control.spawn(run);
         let homes = match roster {
-            Some(roster) => Some(open_homes(roster, &spec.extent, &controller, control).await?),
+            Some(roster) => {
+                let lease = spec.config.times.lease;
+                Some(open_homes((roster, lease), &spec.extent, &controller, control).await?)
+            }
             None => None,
         };
         let (extent, news) = (spec.extent, Some(news));
@@ -403,7 +406,7 @@ impl ProcMesh {
 
 /// Opens what meshes of actors see of a mesh of processes.
 async fn open_homes(
-    roster: Arc<Roster>,
+    (roster, lease): (Arc<Roster>, Duration),
     extent: &Extent,
     controller: &ControllerRef<ProcReport>,
     control: &ControlThread,
@@ -413,7 +416,7 @@ async fn open_homes(
     let events = controller.subscribe(Interest::Terminal, None).await?;
     control.spawn(Arc::clone(&roster).follow(events));
     let region = Arc::new(Region::all(extent.clone()));
-    Ok(Arc::new(Homes { roster, region, home: desk.port() }))
+    Ok(Arc::new(Homes { roster, region, home: desk.port(), lease }))
 }
 
 /// The controller of the mesh that `spec` describes, whose ranks live with `agents`.

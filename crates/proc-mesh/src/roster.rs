@@ -142,6 +142,7 @@ pub(crate) struct Homes {
     pub(crate) roster: Arc<Roster>,
     pub(crate) region: Arc<Region>,
     pub(crate) home: PortRef<MeshRequest>,
+    pub(crate) lease: Duration,
 }
 
 impl Procs for Homes {
@@ -160,6 +161,10 @@ impl Procs for Homes {
 
     fn home(&self) -> PortRef<MeshRequest> {
         self.home
+    }
+
+    fn lease(&self) -> Duration {
+        self.lease
     }
 
     fn slice(&self, to: &Region) -> Result<Arc<dyn Procs>, ShapeError> {

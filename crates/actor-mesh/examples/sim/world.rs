@@ -260,7 +260,7 @@ async fn client(
 
 pub(crate) fn probes(plan: &Plan) -> Result<ActorSpec<Probe>, String> {
     let spec = ActorSpec::<Probe>::per_rank("probes", |point| point.rank().index());
-    let spec = spec.restart(restart(plan)).times(plan.times);
+    let spec = spec.restart(restart(plan));
     let Some(fan_out) = plan.fan_out else { return Ok(spec) };
     Ok(spec.fan_out(FanOut::new(fan_out).map_err(|error| error.to_string())?))
 }

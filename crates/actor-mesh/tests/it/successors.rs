@@ -13,7 +13,9 @@ use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, RankSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Add, Panic, Tool, World, all, next_failures, on_failure, soon, tens, world};
+use crate::support::{
+    Add, Panic, Tool, World, all, encoding, next_failures, on_failure, soon, tens, world,
+};
 
 mod crier;
 
@@ -26,7 +28,10 @@ const KILLED: &str =
 const LONG: Duration = Duration::from_secs(60);
 
 async fn cried() -> (World, Arc<Cried>, ActorMesh<Tool>) {
-    let world = world("procs=3").await;
+    cried_in(world("procs=3").await).await
+}
+
+async fn cried_in(world: World) -> (World, Arc<Cried>, ActorMesh<Tool>) {
     let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
     let procs = Arc::clone(&cried) as Arc<dyn Procs>;
     let tools = soon(ActorMesh::spawn(&world.proc, &procs, tens("tools"))).await;
@@ -78,6 +83,21 @@ async fn a_mesh_whose_processes_nobody_watches_times_out() {
     assert!(silent.elapsed() > lease, "not before its time: {:?}", silent.elapsed());
     let answers = tools.call(&world.proc, Add(1)).await;
     assert!(answers.iter().all(|it| matches!(it, Err(RankError::Ended(_)))), "{answers:?}");
+}
+
+/// K3, N9, O2: a controller of processes may come within their lease, however long that is; who lives there is given up no
+/// sooner than they are.
+#[tokio::test(start_paused = true)]
+async fn a_mesh_has_the_lease_of_its_processes() {
+    let world = encoding("procs=3", Config::lan()).await;
+    let (world, cried, mut tools) = cried_in(world).await;
+    let lease = Config::lan().times.lease;
+    assert_eq!(cried.lease(), lease);
+    cried.die();
+    sleep(lease - Duration::from_secs(1)).await;
+    cried.succeed(Epoch::FIRST.next());
+    is_quiet(&mut tools, LONG).await;
+    assert_eq!(all(&soon(tools.call(&world.proc, Add(1))).await), [1, 11, 21]);
 }
 
 /// R1, H4, K3: whoever comes to know a mesh while nobody says what its processes are can reach it all the same.

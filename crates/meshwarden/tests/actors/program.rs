@@ -24,7 +24,7 @@ pub(crate) async fn be_a_program(root: &Root, lease: Duration) -> Result<ExitCod
     let hosts = root.hosts(1).await?;
     let procs = root.procs(format!("procs={PROCS}").parse()?).times(times).actors()?;
     let procs = procs.spawn(&hosts).await?;
-    let mut tools = procs.spawn_as(tens("tools").times(times)).await?;
+    let mut tools = procs.spawn_as(tens("tools")).await?;
     tokio::spawn(tell("actor", tools.subscribe(Interest::All).await?));
     tokio::spawn(tell("process", procs.subscribe(Interest::All).await?));
     let pids: Vec<String> = procs.seats().await.iter().map(|seat| seat.pid.to_string()).collect();

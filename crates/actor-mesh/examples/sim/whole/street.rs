@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actor_mesh::{ActorRegistry, ProcAgent};
 use mesh_core::{
@@ -28,6 +29,7 @@ pub(crate) struct Street {
 
 struct Shared {
     seed: u64,
+    lease: Duration,
     net: FaultNet,
     registry: Arc<ActorRegistry>,
     seats: Mutex<BTreeMap<Rank, ProcSeat>>,
@@ -56,12 +58,13 @@ impl Drop for Resident {
 impl Street {
     /// One where nobody lives yet, and whose controller is not known.
     pub(crate) fn new(
-        (seed, net): (u64, &FaultNet),
+        (seed, net, lease): (u64, &FaultNet, Duration),
         (label, region): (MeshLabel, Region),
         nobody: PortRef<MeshRequest>,
     ) -> Self {
         let shared = Shared {
             seed,
+            lease,
             net: net.clone(),
             registry: Arc::new(registry()),
             seats: Mutex::default(),
@@ -114,6 +117,10 @@ impl Procs for Street {
 
     fn home(&self) -> PortRef<MeshRequest> {
         lock(&self.shared.home).controller
+    }
+
+    fn lease(&self) -> Duration {
+        self.shared.lease
     }
 
     fn slice(&self, to: &Region) -> Result<Arc<dyn Procs>, ShapeError> {

@@ -114,7 +114,8 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
 async fn live((plan, net): (&Plan, &FaultNet), after: &mut After) -> Result<(), String> {
     let nobody = ActorId { proc: ProcId::from_random(0), life: Incarnation::FIRST, index: 0 };
     let place = (reign::label(&plan.hosts), reign::region(&plan.hosts)?);
-    let street = Street::new((plan.hosts.seed, net), place, PortRef::of(nobody));
+    let street =
+        Street::new((plan.hosts.seed, net, plan.hosts.times.lease), place, PortRef::of(nobody));
     let hosts = town::open((&plan.hosts, net), Some(&street)).await?;
     let town = Town { plan: &plan.hosts, net, hosts: &hosts, street: Some(&street) };
     let (begun, mut reigns) = (Instant::now(), Reigns::new());

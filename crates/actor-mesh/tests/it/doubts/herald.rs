@@ -102,6 +102,10 @@ impl Procs for Heralded {
         PortRef::of(self.herald.id())
     }
 
+    fn lease(&self) -> Duration {
+        self.procs.lease()
+    }
+
     fn slice(&self, to: &Region) -> Result<Arc<dyn Procs>, ShapeError> {
         self.procs.slice(to)
     }

@@ -156,6 +156,10 @@ impl Procs for Cried {
         PortRef::of(lock(&self.now).id())
     }
 
+    fn lease(&self) -> Duration {
+        self.procs.lease()
+    }
+
     fn slice(&self, to: &Region) -> Result<Arc<dyn Procs>, ShapeError> {
         self.procs.slice(to)
     }

@@ -43,6 +43,9 @@ const STARTING_MAX: usize = 64;
 /// How long a guard may take to read what it is told.
 const TELL: Duration = Duration::from_secs(1);
 
+/// How long the last output of processes may take that a closed host has ended.
+const DRAINED_WITHIN: Duration = Duration::from_secs(1);
+
 /// The agent of one host.
 pub(crate) struct HostAgent {
     /// `None` after it died, until something is to be started again.
@@ -353,7 +356,6 @@ impl HostAgent {
     async fn close(mut self, closed: oneshot::Sender<bool>) {
         // What was seen last waits for nothing more.
         self.meshes.values_mut().for_each(Hosted::flush);
-        self.meshes.clear();
         let is_closed = match self.guard.take() {
             Some(guard) => guard.close(close_deadline()).await,
             None => true,
@@ -361,7 +363,24 @@ impl HostAgent {
         self.aftermath.finish().await;
         // A guard that ended well has seen to it that nothing is left.
         let is_clean = (is_closed && !self.has_lost_guard) || self.tools.mark.sweep().await;
+        self.tell_closed().await;
         _ = closed.send(is_closed && is_clean).is_ok();
+    }
+
+    /// Tells meshes that were not stopped before what has become of their processes: nobody will ask later.
+    async fn tell_closed(&mut self) {
+        self.each_mesh(|hosted, _| hosted.on_host_closed());
+        let drained = async {
+            while self.meshes.values().any(Hosted::is_draining) {
+                let Some(note) = self.notes.recv().await else { return };
+                self.on_note(note);
+            }
+        };
+        // Whoever has left a pipe to others is told of without its last words.
+        if timeout(DRAINED_WITHIN, drained).await.is_err() {
+            self.each_mesh(|hosted, _| hosted.end_rest());
+        }
+        self.meshes.values_mut().for_each(Hosted::flush);
     }
 
     fn tell_guard(&mut self, message: ToGuard) {

@@ -82,6 +82,8 @@ pub enum HowEnded {
     },
     /// Its guard died, so that nobody can say.
     GuardLost,
+    /// With its host, which was closed while it ran.
+    HostClosed,
 }
 
 /// Which signals an agent has sent to a process in order to stop it.
@@ -204,6 +206,8 @@ fn failure(how: &HowEnded, sent: SentSignals) -> Option<Reason> {
         HowEnded::OutOfMemory => Some(Reason::OutOfMemory),
         HowEnded::Culled => Some(Reason::Orphaned),
         HowEnded::GuardLost => Some(Reason::LostByAgent),
+        HowEnded::HostClosed if sent.any() => None,
+        HowEnded::HostClosed => Some(Reason::error("ended with its host, which was closed")),
     }
 }
 

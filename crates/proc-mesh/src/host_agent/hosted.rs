@@ -242,7 +242,30 @@ impl Hosted {
         self.lose(|state| matches!(state, State::Launching(_) | State::Up(..)));
     }
 
+    /// The host was closed, and nothing that it ran is left.
+    pub(crate) fn on_host_closed(&mut self) {
+        self.starting.forget();
+        self.end_all(|_| true, &HowEnded::HostClosed);
+    }
+
+    /// Whether output is still read of a process that has ended.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.seats.values().any(|seat| matches!(seat.state, State::Draining { .. }))
+    }
+
+    /// What is still read is waited for no longer.
+    pub(crate) fn end_rest(&mut self) {
+        let draining =
+            self.seats.iter().filter(|(_, it)| matches!(it.state, State::Draining { .. }));
+        let draining: Vec<_> = draining.map(|(rank, it)| self.key(*rank, it.incarnation)).collect();
+        draining.into_iter().for_each(|key| self.report_end(key, Vec::new()));
+    }
+
     fn lose(&mut self, is_lost: impl Fn(&State) -> bool) {
+        self.end_all(is_lost, &HowEnded::GuardLost);
+    }
+
+    fn end_all(&mut self, is_lost: impl Fn(&State) -> bool, how: &HowEnded) {
         let lost = self.seats.iter().filter(|(_, seat)| is_lost(&seat.state));
         let lost: Vec<ProcKey> =
             lost.map(|(rank, seat)| self.key(*rank, seat.incarnation)).collect();
@@ -250,7 +273,7 @@ impl Hosted {
             let process = self.live_seat(key).and_then(|seat| seat.process());
             let alive = process
                 .map_or(Duration::ZERO, |process| boot_time().saturating_sub(process.started_at));
-            self.end(key, HowEnded::GuardLost, boot_time(), alive);
+            self.end(key, how.clone(), boot_time(), alive);
         }
     }
 

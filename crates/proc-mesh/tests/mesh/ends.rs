@@ -1,11 +1,13 @@
 //! How processes end, and who is told.
 
+use std::fs::read_to_string;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use mesh_core::{Change, Failures, MeshPhase, Reason, Stall, Status};
 use proc_mesh::{ProcMesh, ProcSeat};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep};
 
 use crate::fixture::{
     Site, ends_to_the_close, failures_to_the_end, next_failure, parent, reasons, restarting,
@@ -20,6 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(what_a_rank_says_last_is_read_before_its_end_is_told),
         trial(a_suspended_rank_is_stalled_and_no_failure),
         trial(a_guard_that_is_killed_takes_its_ranks_with_it_and_is_replaced),
+        trial(what_runs_when_its_host_is_closed_is_told_to_have_ended_with_it),
         trial(a_guard_that_is_killed_while_it_starts_ranks_leaves_none),
     ]
 }
@@ -177,4 +180,37 @@ const TENTH_OF_A_SECOND: Duration = Duration::from_millis(100);
 pub(crate) fn kill(pid: u32, signal: Signal) -> Outcome {
     let pid = Pid::from_raw(pid.try_into()?).ok_or("0 is no process")?;
     Ok(kill_process(pid, signal)?)
+}
+
+/// N1, N2, ST2: at once, and with the reason, where nobody has stopped the mesh before; what it last said is read.
+async fn what_runs_when_its_host_is_closed_is_told_to_have_ended_with_it() -> Outcome {
+    let site = Site::start().await?;
+    let mut mesh = site.spawn(shells("echo last words >&2; exec sleep 1000")).await?;
+    let events = subscribe(&mesh).await?;
+    for ProcSeat { pid, .. } in mesh.seats().await {
+        until_it_sleeps(pid).await?;
+    }
+    let (id, begun) = (mesh.label().id(), Instant::now());
+    site.close(id).await?;
+    let told = failures_to_the_end(&mut mesh).await;
+    // A lease that has run out would be told after six.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let closed = |rank: usize| (rank, Reason::error("ended with its host, which was closed"));
+    assert_eq!(reasons(&told), [closed(0), closed(1), closed(2), closed(3)]);
+    let says =
+        |change: &Change| change.status.cause().is_some_and(|it| it.stderr == ["last words"]);
+    assert!(told.iter().flat_map(|failed| &failed.changes).all(says), "{told:?}");
+    let ends = ends_to_the_close(events).await;
+    assert_eq!(ends.iter().map(|end| end.ranks.len()).sum::<usize>(), 4);
+    Ok(())
+}
+
+/// Waits until a shell has become the program that it says it will, and so has said what comes before.
+async fn until_it_sleeps(pid: u32) -> Outcome {
+    let is_shell =
+        || Ok::<_, std::io::Error>(read_to_string(format!("/proc/{pid}/comm"))?.trim() != "sleep");
+    while is_shell()? {
+        sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use controller::{Config, Times};
@@ -75,7 +76,10 @@ struct Freezer(PathBuf);
 
 impl Freezer {
     fn make() -> io::Result<Self> {
-        let folder = Path::new(FREEZER).join(format!("meshwarden-test-{}", process::id()));
+        // Other tests may have theirs in this process.
+        static N_MADE: AtomicUsize = AtomicUsize::new(0);
+        let (pid, n) = (process::id(), N_MADE.fetch_add(1, Ordering::Relaxed));
+        let folder = Path::new(FREEZER).join(format!("meshwarden-test-{pid}-{n}"));
         fs::create_dir(&folder)?;
         Ok(Self(folder))
     }

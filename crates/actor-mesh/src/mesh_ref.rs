@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use mesh_cast::FanOut;
 use mesh_core::{
-    ActorId, Epoch, MeshEvent, MeshLabel, MeshRequest, Message, News, PeerId, PortRef, Trouble,
+    ActorId, Epoch, MeshEvent, MeshLabel, MeshRequest, Message, News, Part, PeerId, PortRef,
+    Trouble,
 };
 use mesh_runtime::{Actor, Handler, Proc, Sender};
 use mesh_shape::{Extent, Point, Rank, Region, ShapeError, Slice};
@@ -21,6 +22,7 @@ use crate::view::{Homes, View};
 
 mod caught_up;
 mod missing;
+mod told;
 mod waiting;
 mod watch;
 
@@ -493,5 +495,5 @@ impl<A> fmt::Display for ActorMeshRef<A> {
 /// What is told of the silence of a controller that cannot be heard, and may never have been.
 fn unheard(mesh: MeshLabel) -> MeshEvent {
     let (reporter, news) = (Epoch::FIRST, News::Trouble(Trouble::ControllerLost));
-    MeshEvent { mesh, reporter, seq: 0, waited: Duration::ZERO, goes_on: false, news }
+    MeshEvent { mesh, reporter, seq: 0, waited: Duration::ZERO, part: Part::WHOLE, news }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{Change, Epoch, Escalation, Interest, MeshEvent, MeshLabel, News, SubscriberId};
+use mesh_core::{
+    Change, Epoch, Escalation, Interest, MeshEvent, MeshLabel, News, Part, SubscriberId,
+};
 use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
 
 use crate::event::{Effect, Subscription};
@@ -134,7 +136,7 @@ impl Subscribers {
         if matches!(news, News::Snapshot(_)) {
             let (mesh, reporter, waited) = (self.mesh.clone(), self.reporter, Duration::ZERO);
             let event =
-                MeshEvent { mesh, reporter, seq: subscriber.seq, waited, goes_on: false, news };
+                MeshEvent { mesh, reporter, seq: subscriber.seq, waited, part: Part::WHOLE, news };
             effects.push(Effect::Tell { to: id, event });
         } else {
             effects.push(subscriber.next(id, (&self.mesh, self.reporter), news));
@@ -151,7 +153,7 @@ impl Subscriber {
     ) -> Effect {
         self.seq = self.seq.saturating_add(1);
         let (mesh, seq, waited) = (mesh.clone(), self.seq, Duration::ZERO);
-        let event = MeshEvent { mesh, reporter, seq, waited, goes_on: false, news };
+        let event = MeshEvent { mesh, reporter, seq, waited, part: Part::WHOLE, news };
         Effect::Tell { to: id, event }
     }
 }

@@ -185,11 +185,25 @@ pub struct MeshEvent {
     /// wire adds what it has held it back, on its own clock. What is said of ages counts from the saying,
     /// so this comes on top of them.
     pub waited: Duration,
-    /// Whether the next message goes on with this one, and has its number: to another process what tells of many ranks travels
-    /// in parts, since a message has a greatest size. Whoever reads them by `supervise::MeshEvents` has them whole.
-    pub goes_on: bool,
+    /// Which part of the event this message is: to another process what tells of many ranks travels in parts, since a message
+    /// has a greatest size. All have its number. Whoever reads them by `supervise::MeshEvents` has it whole.
+    pub part: Part,
     /// What is new.
     pub news: News,
+}
+
+/// Which part of an event a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Part {
+    /// How many come before it.
+    pub index: u32,
+    /// Whether none comes after it.
+    pub is_last: bool,
+}
+
+impl Part {
+    /// The event is one message.
+    pub const WHOLE: Self = Self { index: 0, is_last: true };
 }
 
 impl MeshEvent {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mesh_core::{
     Cause, Change, Epoch, Escalation, Failures, Incarnation, Link, MeshEvent, MeshId, MeshLabel,
-    NameError, News, Reason, Snapshot, Status, Trouble,
+    NameError, News, Part, Reason, Snapshot, Status, Trouble,
 };
 use mesh_shape::{Rank, RankSet, Region, extent};
 use serde::Deserialize;
@@ -122,7 +122,7 @@ reported by its controller, epoch 3"
 fn event(news: News) -> String {
     let mesh = MeshLabel::new(MeshId::from_random(1), "trainers", "proc");
     let (reporter, waited) = (Epoch::new(3), Duration::ZERO);
-    MeshEvent { mesh, reporter, seq: 7, waited, goes_on: false, news }.to_string()
+    MeshEvent { mesh, reporter, seq: 7, waited, part: Part::WHOLE, news }.to_string()
 }
 
 /// N2, N3, N5, C1: what a subscriber is told reads as what the owner is told, without the last words.

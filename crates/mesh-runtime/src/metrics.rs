@@ -139,6 +139,14 @@ impl Recorded {
             handler_seconds: histogram!(HANDLER_SECONDS, "actor" => name),
         }
     }
+
+    /// So many live.
+    fn tell_alive(&self, n: usize) {
+        let told = self.n_alive.swap(n, Ordering::AcqRel);
+        if n != told {
+            self.alive.increment(n as f64 - told as f64);
+        }
+    }
 }
 
 impl KindMetrics {
@@ -158,9 +166,10 @@ impl KindMetrics {
         self.late.get().unwrap_or(&self.early)
     }
 
-    /// There is a recorder that may not have been there before.
+    /// There is a recorder that may not have been there before; or is the same, and then has counted them once.
     fn is_recorded_anew(&self) {
         self.late.get_or_init(|| Recorded::of(self.name));
+        self.early.tell_alive(0);
         self.tell_alive();
     }
 
@@ -170,19 +179,18 @@ impl KindMetrics {
         Alive(Arc::clone(self))
     }
 
-    /// Tells by how many more or less there are since it was told last. Whoever changes the number tells, so the last one
-    /// tells the truth, and whoever was overtaken looks again.
+    /// Tells how many there are. Whoever changes the number tells, so the last one tells the truth; and whoever was overtaken,
+    /// by that or by another recorder, tells again.
     fn tell_alive(&self) {
-        // Either the recorder is seen that has just come, or who brings it sees the number that has just changed.
-        fence(Ordering::SeqCst);
-        let recorded = self.recorded();
         loop {
-            let now = self.n_alive.load(Ordering::Acquire);
-            let told = recorded.n_alive.swap(now, Ordering::AcqRel);
-            if now != told {
-                recorded.alive.increment(now as f64 - told as f64);
-            }
-            if self.n_alive.load(Ordering::Acquire) == now {
+            // Either the recorder is seen that has just come, or who brings it sees the number that has just changed.
+            fence(Ordering::SeqCst);
+            let (recorded, n) = (self.recorded(), self.n_alive.load(Ordering::Acquire));
+            recorded.tell_alive(n);
+            fence(Ordering::SeqCst);
+            if !std::ptr::eq(recorded, self.recorded()) {
+                recorded.tell_alive(0);
+            } else if self.n_alive.load(Ordering::Acquire) == n {
                 return;
             }
         }

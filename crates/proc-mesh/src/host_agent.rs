@@ -20,7 +20,7 @@ use std::time::Duration;
 use mesh_core::{Answer, BeatSeq, Incarnation, MeshId, Order, Request};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use crate::guard::wire::{FromGuard, ToGuard};
@@ -45,6 +45,9 @@ const TELL: Duration = Duration::from_secs(1);
 
 /// How long the last output of processes may take that a closed host has ended.
 const DRAINED_WITHIN: Duration = Duration::from_secs(1);
+
+/// After what time a controller that has no room is told again what it will not be told later.
+const TOLD_AGAIN: Duration = Duration::from_millis(5);
 
 /// The agent of one host.
 pub(crate) struct HostAgent {
@@ -354,7 +357,11 @@ impl HostAgent {
 
     /// Ends everything, and says whether nothing is left.
     async fn close(mut self, closed: oneshot::Sender<bool>) {
-        // What was seen last waits for nothing more.
+        // What was seen last waits for nothing more, nor does what the guard has said by now.
+        while let Ok(Ok((message, fds))) = timeout(Duration::ZERO, recv(self.guard.as_mut())).await
+        {
+            self.on_guard(message, fds);
+        }
         self.meshes.values_mut().for_each(Hosted::flush);
         let is_closed = match self.guard.take() {
             Some(guard) => guard.close(close_deadline()).await,
@@ -363,8 +370,12 @@ impl HostAgent {
         self.aftermath.finish().await;
         // A guard that ended well has seen to it that nothing is left.
         let is_clean = (is_closed && !self.has_lost_guard) || self.tools.mark.sweep().await;
-        self.tell_closed().await;
-        _ = closed.send(is_closed && is_clean).is_ok();
+        let is_clean = is_closed && is_clean;
+        // Of what may be left nobody says that it has ended.
+        if is_clean {
+            self.tell_closed().await;
+        }
+        _ = closed.send(is_clean).is_ok();
     }
 
     /// Tells meshes that were not stopped before what has become of their processes: nobody will ask later.
@@ -380,7 +391,15 @@ impl HostAgent {
         if timeout(DRAINED_WITHIN, drained).await.is_err() {
             self.each_mesh(|hosted, _| hosted.end_rest());
         }
-        self.meshes.values_mut().for_each(Hosted::flush);
+        let told = async {
+            self.each_mesh(|hosted, _| hosted.flush());
+            // A controller that is behind has no room yet.
+            while self.meshes.values().any(|hosted| hosted.flush_due().is_some()) {
+                sleep(TOLD_AGAIN).await;
+                self.each_mesh(|hosted, _| hosted.flush());
+            }
+        };
+        _ = timeout(DRAINED_WITHIN, told).await.is_ok();
     }
 
     fn tell_guard(&mut self, message: ToGuard) {

@@ -173,6 +173,11 @@ impl Controlled for ProcKind {
             ProcReport::Ended(end) => end_status(end),
         }
     }
+
+    /// Not on a host that is closed.
+    fn can_begin_again(&self, report: &ProcReport) -> bool {
+        !matches!(report, ProcReport::Ended(end) if end.how == HowEnded::HostClosed)
+    }
 }
 
 /// Stopped if it ended with success or as it was asked to; otherwise it failed (ST4).

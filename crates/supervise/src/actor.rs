@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::desk::{LoopEnded, Reception};
+use crate::parts::failures_in_parts;
 use crate::shell::{Setup, Supervision, supervise};
 
 /// A controller that answers over ports (L8). Spawn it on the control thread.
@@ -117,10 +118,13 @@ where
         });
         let (takes_news, come_back) = oneshot::channel::<Infallible>();
         let (proc, deputy) = (cx.proc().clone(), cx.deputy());
+        let is_here = owner.actor().proc == proc.id();
         cx.attach(async move {
             let tell = async {
                 while let Some(news) = news.next().await {
-                    owner.cast_aging(&deputy, news, OwnerNews::hold).await;
+                    for news in in_messages(news, is_here) {
+                        owner.cast_aging(&deputy, news, OwnerNews::hold).await;
+                    }
                 }
                 // The mesh has ended, and can still be asked.
                 std::future::pending::<()>().await;
@@ -168,6 +172,16 @@ where
     fn handlers(handlers: &mut Handlers<Self>) {
         handlers.takes::<MeshRequest>().takes::<Subscribe>().takes::<Unsubscribe>();
     }
+}
+
+/// What an owner is told, in as many messages as it takes to another process.
+fn in_messages(news: OwnerNews, is_here: bool) -> impl Iterator<Item = OwnerNews> + Send {
+    let (whole, long) = match news {
+        OwnerNews::Failed(failures) if !is_here => (None, Some(failures)),
+        news => (Some(news), None),
+    };
+    let parts = long.into_iter().flat_map(failures_in_parts).map(OwnerNews::Failed);
+    whole.into_iter().chain(parts)
 }
 
 impl<C, A> Handler<LoopEnded> for ControllerActor<C, A>

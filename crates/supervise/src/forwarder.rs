@@ -80,8 +80,8 @@ async fn forward(forwarding: Forwarding, from: &Deputy) {
     let is_here = to.actor().proc == from.origin().proc().id();
     while let Some(Queued { since, item: event }) = events.recv().await {
         // In this process it is handed over as it is.
-        let parts = if is_here { vec![event] } else { in_parts(event) };
-        for mut part in parts {
+        let (whole, long) = if is_here { (Some(event), None) } else { (None, Some(event)) };
+        for mut part in whole.into_iter().chain(long.into_iter().flat_map(in_parts)) {
             part.hold(clock.now().since(since));
             to.cast_aging(from, part, MeshEvent::hold).await;
         }

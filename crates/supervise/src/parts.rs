@@ -3,7 +3,7 @@
 //! What a rank died of is told with it, so an event grows with the ranks that have ended, and a message has a greatest size.
 //! Nobody who reads the events with [`MeshEvents`](crate::MeshEvents) sees a part.
 
-use mesh_core::{Change, MeshEvent, News, Snapshot, Timestamp};
+use mesh_core::{Change, MeshEvent, News, Part, Snapshot, Timestamp};
 
 use crate::clock::Queued;
 
@@ -60,94 +60,10 @@ fn closed(news: News, changes: Vec<Listed>) -> News {
 }
 
 #[cfg(feature = "actor")]
-mod cutting {
-    use mesh_core::{Change, MeshEvent, News};
-    use mesh_runtime::codec::encode;
-    use mesh_shape::RankSet;
-
-    use super::{Listed, add, closed, opened};
-
-    /// How many bytes the changes of a part have, if not a single one has more: few enough for a frame of the control lane,
-    /// and not to hold up for long what comes after.
-    pub(super) const BYTES: usize = 64 << 10;
-
-    /// How many runs of ranks a change in a part has, each of up to 20 bytes.
-    const RUNS: usize = 2048;
-
-    /// So few changes are not measured: whatever their causes say, they fit into a part.
-    const FEW: usize = 4;
-
-    /// The messages that an event takes, in order; most take one.
-    pub(crate) fn in_parts(event: MeshEvent) -> Vec<MeshEvent> {
-        if !is_long(&event.news) {
-            return vec![event];
-        }
-        let MeshEvent { mesh, reporter, seq, waited, goes_on, news } = event;
-        let (news, changes) = opened(news);
-        let mut parts: Vec<_> = grouped(changes)
-            .into_iter()
-            .map(|changes| MeshEvent {
-                mesh: mesh.clone(),
-                reporter,
-                seq,
-                waited,
-                goes_on: true,
-                news: closed(news.clone(), changes),
-            })
-            .collect();
-        if let Some(last) = parts.last_mut() {
-            last.goes_on = goes_on;
-        }
-        parts
-    }
-
-    fn is_long(news: &News) -> bool {
-        let lists: [&[Change]; 3] = match news {
-            News::Snapshot(all) => [&all.failed, &all.stopped, &all.alive],
-            News::Changed(changes) => [changes, &[], &[]],
-            _ => return false,
-        };
-        let n_changes: usize = lists.iter().map(|changes| changes.len()).sum();
-        let has_many_runs = |change: &Change| change.ranks.runs().len() > RUNS / FEW;
-        n_changes > FEW || lists.iter().copied().flatten().any(has_many_runs)
-    }
-
-    /// As many changes together as fit into a part.
-    fn grouped(changes: Vec<Listed>) -> Vec<Vec<Listed>> {
-        let (mut groups, mut group, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let short = changes.into_iter().flat_map(|(list, change)| {
-            with_few_runs(change).into_iter().map(move |change| (list, change))
-        });
-        for (list, change) in short {
-            // What cannot be encoded cannot be sent either, with others or alone.
-            let n = encode("change", &change).map_or(BYTES, |encoded| encoded.len());
-            if bytes + n > BYTES && !group.is_empty() {
-                groups.push(std::mem::take(&mut group));
-                bytes = 0;
-            }
-            add(&mut group, (list, change));
-            bytes += n;
-        }
-        groups.push(group);
-        groups
-    }
-
-    fn with_few_runs(change: Change) -> Vec<Change> {
-        if change.ranks.runs().len() <= RUNS {
-            return vec![change];
-        }
-        let runs: Vec<_> = change.ranks.runs().collect();
-        let part = |runs: &[std::ops::Range<usize>]| {
-            let mut ranks = RankSet::new();
-            runs.iter().for_each(|run| ranks.insert_range(run.clone()));
-            Change { ranks, ..change.clone() }
-        };
-        runs.chunks(RUNS).map(part).collect()
-    }
-}
+mod cutting;
 
 #[cfg(feature = "actor")]
-pub(crate) use cutting::in_parts;
+pub(crate) use cutting::{failures_in_parts, in_parts};
 
 /// Puts the parts of events together.
 #[derive(Debug, Default)]
@@ -159,10 +75,10 @@ struct Begun {
     /// Without its changes, since the first part came.
     head: Queued<MeshEvent>,
     changes: Vec<Listed>,
+    n_parts: u32,
 }
 
-/// Of how many ranks at most it is waited for the rest: as many as there are in a mesh, whoever says what. Whatever is here by
-/// then is told by itself.
+/// How many changes an event has at most, whoever says what: a mesh has no more ranks.
 const CHANGES_MAX: usize = 1 << 21;
 
 impl Joining {
@@ -170,26 +86,31 @@ impl Joining {
         Self(None)
     }
 
-    /// Takes the next message, and returns the event that it completes. If another one comes than the next part, what has come
-    /// before is of a subscription that is over.
+    /// Takes the next message, and returns the event that it completes. Of an event that lacks a part nothing is told: its
+    /// subscription is over (N7), or it is of one that is.
     pub(crate) fn take(&mut self, event: MeshEvent, now: Timestamp) -> Option<MeshEvent> {
         let begun = self.0.take().filter(|begun| begun.goes_on_with(&event));
-        if begun.is_none() && !event.goes_on {
+        let Part { index, is_last } = event.part;
+        if index == 0 && is_last {
             return Some(event);
         }
-        let goes_on = event.goes_on;
-        let MeshEvent { mesh, reporter, seq, waited, news, .. } = event;
-        let (news, more) = opened(news);
-        let mut begun = begun.unwrap_or_else(|| {
-            let head = MeshEvent { mesh, reporter, seq, waited, goes_on: false, news };
-            Begun { head: Queued { since: now, item: head }, changes: Vec::new() }
-        });
+        let (news, more) = opened(event.news);
+        let mut begun = match (begun, index) {
+            (Some(begun), _) => begun,
+            (None, 0) => {
+                let head =
+                    Queued { since: now, item: MeshEvent { part: Part::WHOLE, news, ..event } };
+                Begun { head, changes: Vec::new(), n_parts: 0 }
+            }
+            (None, _) => return None,
+        };
+        begun.n_parts = begun.n_parts.saturating_add(1);
         more.into_iter().for_each(|change| add(&mut begun.changes, change));
-        if goes_on && begun.changes.len() < CHANGES_MAX {
-            self.0 = Some(begun);
+        if !is_last {
+            self.0 = Some(begun).filter(|begun| begun.changes.len() <= CHANGES_MAX);
             return None;
         }
-        let Begun { head: Queued { since, item: head }, changes } = begun;
+        let Begun { head: Queued { since, item: head }, changes, .. } = begun;
         let mut event = MeshEvent { news: closed(head.news, changes), ..head };
         event.hold(now.since(since));
         Some(event)
@@ -200,7 +121,8 @@ impl Begun {
     fn goes_on_with(&self, next: &MeshEvent) -> bool {
         let head = &self.head.item;
         let are_alike = std::mem::discriminant(&head.news) == std::mem::discriminant(&next.news);
-        are_alike && (head.reporter, head.seq) == (next.reporter, next.seq)
+        are_alike
+            && (head.reporter, head.seq, self.n_parts) == (next.reporter, next.seq, next.part.index)
     }
 }
 

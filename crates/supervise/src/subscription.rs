@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use controller::Watchdog;
-use mesh_core::{MeshEvent, News, Trouble};
+use mesh_core::{MeshEvent, News, Part, Trouble};
 use tokio::sync::mpsc;
 use tokio::time::{timeout, timeout_at};
 
@@ -164,7 +164,7 @@ impl MeshEvents {
         self.is_closed = event.news.is_last();
         let news = News::Trouble(Trouble::ControllerLost);
         let (mesh, waited) = (event.mesh.clone(), Duration::ZERO);
-        self.last = Some(MeshEvent { mesh, waited, goes_on: false, news, ..event });
+        self.last = Some(MeshEvent { mesh, waited, part: Part::WHOLE, news, ..event });
         match self.joining.take(event, clock.now()) {
             Some(event) => Heard::All(Some(event)),
             None => Heard::Part,

@@ -1,6 +1,6 @@
 //! `waiting`: asks the agents of some ranks, each in its process, to tell when they are so far in their lives (L7).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -37,6 +37,8 @@ pub(super) struct Waiting {
     pub(super) region: Arc<Region>,
     pub(super) until: Progress,
     pub(super) within: Duration,
+    /// Where processes are, and when that was asked.
+    pub(super) asked: Mutex<Option<(Instant, Seats)>>,
 }
 
 impl Waiting {
@@ -47,14 +49,10 @@ impl Waiting {
         let soon = deadline.min(deadline_after(KNOWN_WITHIN));
         timeout_at(soon, self.view.known(&mut table)).await.ok().flatten()?;
         let ranks = self.region.iter().enumerate();
-        let seats = self.seats(&table);
-        let waits =
-            ranks.map(|(index, base)| {
-                let (waiting, table, seats) = (&self, table.clone(), seats.clone());
-                async move {
-                    (Rank::new(index), base, waiting.one(base, (table, seats), deadline).await)
-                }
-            });
+        let waits = ranks.map(|(index, base)| {
+            let (waiting, table) = (&self, table.clone());
+            async move { (Rank::new(index), base, waiting.one(base, table, deadline).await) }
+        });
         let mut waits: FuturesUnordered<_> = waits.collect();
         let mut missing = self.region.extent().ranks();
         let mut lives = Vec::new();
@@ -72,13 +70,21 @@ impl Waiting {
         Some(missing)
     }
 
-    /// Where the processes are that there is no way to yet: asked for all of them together, once one of them needs it.
+    /// Where the processes are that there is no way to: asked for all of them together, by whoever needs it first.
     fn seats(&self, table: &watch::Receiver<Table>) -> Seats {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, seats)) = &*asked
+            && at.elapsed() < ASKED_AGAIN
+        {
+            return seats.clone();
+        }
         let (table, ways) = (table.borrow(), &self.view.ways);
         let agent = |base: &Rank| table.known.as_ref().and_then(|it| it.agent(*base));
         let is_missing =
-            |base: &Rank| agent(base).is_some_and(|agent| matches!(ways.to(agent), WayTo::Missing));
-        ways.seats(RankSet::from_ranks(self.region.iter().filter(is_missing)))
+            |base: &Rank| agent(base).is_some_and(|it| matches!(ways.to(it), WayTo::Missing));
+        let seats = ways.seats(RankSet::from_ranks(self.region.iter().filter(is_missing)));
+        *asked = Some((Instant::now(), seats.clone()));
+        seats
     }
 
     /// Waits for one rank, and says in which life it is so far; `None` if it is not, and will not be. Asks the agent in each
@@ -87,15 +93,14 @@ impl Waiting {
     async fn one(
         &self,
         base: Rank,
-        (mut table, seats): (watch::Receiver<Table>, Seats),
+        mut table: watch::Receiver<Table>,
         deadline: Instant,
     ) -> Option<Incarnation> {
         let (mut again, mut soon, mut over) = (ASKED_AGAIN, SOON, None);
-        let mut seats = Some(seats);
         loop {
             let agent = table.borrow_and_update().known.as_ref().and_then(|it| it.agent(base));
             let answer = match agent {
-                Some(agent) => self.ask((base, agent), seats.take(), deadline).await,
+                Some(agent) => self.ask((base, agent), &table, deadline).await,
                 None => None,
             };
             let is_over = table.has_changed().is_err();
@@ -153,17 +158,16 @@ impl Waiting {
         seen.status.has_reached(self.until).then(|| seen.incarnation())
     }
 
-    /// What the agent answers; `None` if it does not. Where it was is known from `seats`, or asked for now.
+    /// What the agent answers; `None` if it does not.
     async fn ask(
         &self,
         (base, agent): (Rank, ActorId),
-        seats: Option<Seats>,
+        table: &watch::Receiver<Table>,
         deadline: Instant,
     ) -> Option<Result<Waited, Refusal>> {
         let ways = &self.view.ways;
         if matches!(ways.to(agent), WayTo::Missing) {
-            let seats = seats.unwrap_or_else(|| ways.seats(RankSet::from_ranks([base])));
-            ways.open(base, agent, seats).await;
+            ways.open(base, agent, self.seats(table)).await;
         }
         let within = deadline.saturating_duration_since(Instant::now());
         let wait = WaitRankStatus { mesh: self.mesh, rank: base, until: self.until, within };

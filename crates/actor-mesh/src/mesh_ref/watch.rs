@@ -3,16 +3,16 @@
 //! A ref of a slice asks for its own ranks only, and is answered in those (H5, N6).
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use mesh_core::{
     Fault, Interest, MeshEvent, MeshPhase, MeshRequest, MeshState, Message, PortRef, Progress,
-    Refusal, Reply, StatusKind, StopReason, Subscribe,
+    Refusal, Reply, StopReason, Subscribe,
 };
 use mesh_runtime::{Broadcast, Sender};
-use mesh_shape::RankSet;
+use mesh_shape::{Rank, RankSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use supervise::{Clock, MeshEvents};
@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use super::ActorMeshRef;
 use super::caught_up::{caught_up, heard_of_ends};
 use super::missing::Missing;
+use super::told::{is_too_large, phase_of};
 use super::waiting::Waiting;
 use crate::call::deadline_after;
 use crate::view::Subscribed;
@@ -67,10 +68,8 @@ impl<A> ActorMeshRef<A> {
     /// [`WatchError`]
     pub async fn state(&self, from: &(impl Sender + Sync)) -> Result<MeshState, WatchError> {
         let within = from.origin().proc().call_within();
-        match self.ask(from, MeshRequest::GetState, within).await? {
-            Reply::State(state) => self.of_slice(&state),
-            _ => Err(WatchError::Strange),
-        }
+        let answer = self.ask(from, MeshRequest::GetState, within).await;
+        self.state_of(answer, from).await
     }
 
     /// What this slice is as one: a slice of a mesh with failures is failed only if it has one of them (N6).
@@ -135,6 +134,7 @@ impl<A> ActorMeshRef<A> {
             region: Arc::clone(&self.region),
             until,
             within,
+            asked: Mutex::default(),
         })
     }
 
@@ -149,17 +149,26 @@ impl<A> ActorMeshRef<A> {
         heard_of_ends(&view, &self.region, deadline).await;
         let within = deadline.saturating_duration_since(Instant::now());
         let request = MeshRequest::WaitRankStatus { ranks, until, within };
-        match self.ask(from, request, within.saturating_add(ON_ITS_WAY)).await? {
-            Reply::Waited { missing, state } => {
-                let lives = self.region.iter().filter(|base| !missing.contains(*base));
-                let life = |base| Some((base, state.ranks.get(base)?.incarnation));
-                let lives: Vec<_> = lives.filter_map(life).collect();
-                caught_up(&mut view.watch(), &lives, (until, deadline)).await;
-                let missing = missing.iter().filter_map(|base| self.region.rank_of_base(base));
-                Ok(RankSet::from_ranks(missing))
-            }
-            _ => Err(WatchError::Strange),
-        }
+        let (missing, state) =
+            match self.ask(from, request, within.saturating_add(ON_ITS_WAY)).await {
+                Ok(Reply::Waited { missing, state }) => {
+                    let missing = missing.iter().filter_map(|base| self.region.rank_of_base(base));
+                    (RankSet::from_ranks(missing), self.of_slice(&state)?)
+                }
+                Ok(_) => return Err(WatchError::Strange),
+                // It is over all the same.
+                Err(why) if is_too_large(&why) => {
+                    let state = self.told_state(from).await.or(Err(why))?;
+                    (state.ranks.ranks_where(|it| !it.status.has_reached(until)), state)
+                }
+                Err(why) => return Err(why),
+            };
+        let lives: Vec<_> = (self.region.iter().zip(state.ranks.iter()).enumerate())
+            .filter(|(rank, _)| !missing.contains(Rank::new(*rank)))
+            .map(|(_, (base, it))| (base, it.incarnation))
+            .collect();
+        caught_up(&mut view.watch(), &lives, (until, deadline)).await;
+        Ok(missing)
     }
 
     /// Subscribes to what happens to this slice, told in its ranks: first a snapshot, last
@@ -269,9 +278,21 @@ impl<A> ActorMeshRef<A> {
             return Err(WatchError::Slice);
         }
         let within = from.origin().proc().call_within().saturating_add(grace);
-        match self.ask(from, MeshRequest::Stop { grace, reason }, within).await? {
-            Reply::State(state) => self.of_slice(&state),
-            _ => Err(WatchError::Strange),
+        let answer = self.ask(from, MeshRequest::Stop { grace, reason }, within).await;
+        self.state_of(answer, from).await
+    }
+
+    /// The state that was answered, or is told where it is too much for an answer.
+    async fn state_of(
+        &self,
+        answer: Result<Reply, WatchError>,
+        from: &(impl Sender + Sync),
+    ) -> Result<MeshState, WatchError> {
+        match answer {
+            Ok(Reply::State(state)) => self.of_slice(&state),
+            Ok(_) => Err(WatchError::Strange),
+            Err(why) if is_too_large(&why) => self.told_state(from).await.or(Err(why)),
+            Err(why) => Err(why),
         }
     }
 
@@ -310,12 +331,7 @@ impl<A> ActorMeshRef<A> {
     fn of_slice(&self, state: &MeshState) -> Result<MeshState, WatchError> {
         // It is a state of another mesh if its shape does not fit.
         let ranks = state.ranks.slice(&self.region).or(Err(WatchError::Strange))?;
-        let mut counts = [0; StatusKind::ALL.len()];
-        for (run, rank) in ranks.runs() {
-            counts[rank.status.kind() as usize] += run.len();
-        }
-        let phase = MeshPhase::of(&counts);
-        Ok(MeshState { mesh: state.mesh.clone(), phase, ranks })
+        Ok(MeshState { mesh: state.mesh.clone(), phase: phase_of(&ranks), ranks })
     }
 }
 

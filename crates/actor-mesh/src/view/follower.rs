@@ -51,7 +51,6 @@ impl Follower {
     pub(super) async fn run(self) {
         let (mut again, mut apart, mut unanswered) = (AGAIN, None, None);
         loop {
-            let asked = Instant::now();
             let followed = self.follow().await;
             if !matches!(followed, Followed::NoWay) {
                 apart = None;
@@ -68,17 +67,16 @@ impl Follower {
                 }
                 Followed::Refused(why) => {
                     self.tell.send_modify(|table| {
-                        (table.refusal, table.is_mute) = (Some(why), false);
+                        // It speaks.
+                        (table.silence, table.is_mute) = (None, false);
+                        table.refusal = Some(why);
                     });
                     again = (again * 2).min(REFUSED_AGAIN);
                 }
                 Followed::Lost => again = AGAIN,
                 Followed::Unanswered => {
-                    // Once may be for this process, which was suspended meanwhile.
-                    if let Some(since) = unanswered {
-                        self.unanswered(since);
-                    }
-                    unanswered.get_or_insert(asked);
+                    // The first time may be for this process, which was suspended meanwhile, and does not count.
+                    self.unanswered(*unanswered.get_or_insert_with(Instant::now));
                     again = AGAIN;
                 }
                 Followed::NoWay => {
@@ -218,7 +216,8 @@ impl Follower {
     fn no_way(&self, since: Instant) {
         let is_away = since.elapsed() >= MET_WITHIN;
         self.tell.send_if_modified(|table| {
-            table.is_away = is_away;
+            // That there is no way says more.
+            (table.is_away, table.is_mute) = (is_away, table.is_mute && !is_away);
             is_away && table.known.is_none()
         });
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_core::{Cause, Epoch, MeshEvent, MeshLabel, Reason, Refusal, Snapshot, Subscribe};
+use mesh_core::{Cause, Epoch, MeshEvent, MeshLabel, Part, Reason, Refusal, Snapshot, Subscribe};
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Port};
 use tokio::time::{Instant, timeout};
 
@@ -72,7 +72,7 @@ impl Handler<Subscribe> for Mute {
         let (mesh, waited, news) = (self.0.clone(), Duration::ZERO, News::Snapshot(all));
         to.cast(
             cx,
-            MeshEvent { mesh, reporter: Epoch::FIRST, seq: 0, waited, goes_on: false, news },
+            MeshEvent { mesh, reporter: Epoch::FIRST, seq: 0, waited, part: Part::WHOLE, news },
         )
         .await;
         Ok(Ok(()))

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use actor_mesh::{ActorMeshRef, ActorSpec, RankError};
 use controller::Config;
-use mesh_core::{Message, News, Reason, Transport};
+use mesh_core::{MeshPhase, Message, News, Part, Progress, RankState, Reason, Status, Transport};
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers, Network, Proc};
-use mesh_shape::Rank;
+use mesh_shape::{Rank, RankSet};
 use mesh_testkit::fault_net::{FaultNet, Faults, SessionConfig};
 use serde::{Deserialize, Serialize};
 use supervise::MeshEvents;
@@ -132,9 +132,30 @@ async fn a_mesh_is_followed_whatever_its_ranks_have_died_of() {
     let mut told = soon(mesh.events(&late)).await.expect("it is told");
     let first = soon(told.next()).await.expect("it begins");
     let News::Snapshot(all) = &first.news else { panic!("{first:?}") };
-    assert_eq!((all.failed.len(), all.alive.len(), first.goes_on), (RANKS - 1, 1, false));
+    assert_eq!((all.failed.len(), all.alive.len(), first.part), (RANKS - 1, 1, Part::WHOLE));
     for proc in [&early, &late] {
         answers(&mesh, proc).await;
+    }
+    states(&mesh, &late).await;
+}
+
+/// L7, C1: nor need what all are fit into an answer, to whoever asks, waits, or stops the mesh.
+async fn states(mesh: &ActorMeshRef<Brittle>, proc: &Proc) {
+    let by = |progress| mesh.wait(proc, progress, Duration::from_millis(200));
+    let missing = soon(by(Progress::Running)).await.expect("it is answered");
+    assert_eq!(missing.complete(), Ok(()), "all have been so far");
+    let missing = soon(by(Progress::Ended)).await.expect("it is answered");
+    assert_eq!(*missing, RankSet::from(0..1), "one has not ended");
+    let state = soon(mesh.state(proc)).await.expect("it is told");
+    let one = state.ranks.get(Rank::new(0)).map(|rank| rank.status.clone());
+    assert_eq!((state.phase, one), (MeshPhase::Failed, Some(Status::Running)));
+    let state = soon(mesh.stop(proc, Duration::from_secs(1))).await.expect("it is told");
+    for (rank, RankState { status, .. }) in state.ranks.iter().enumerate() {
+        let is_right = match rank {
+            0 => *status == Status::Stopped,
+            _ => status.to_string().contains(&words_of(rank)),
+        };
+        assert!(is_right, "{rank}: {status}");
     }
 }
 

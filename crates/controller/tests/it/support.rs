@@ -5,7 +5,7 @@ use std::time::Duration;
 use controller::{AskId, Config, Controlled, Controller, Effect, Event, Spec, Subscription};
 use mesh_core::{
     AgentId, Answer, BeatSeq, Cause, Change, Echo, Epoch, Escalation, Failures, Generation,
-    Incarnation, Interest, MeshEvent, MeshId, MeshLabel, MeshRequest, MeshState, News, Order,
+    Incarnation, Interest, MeshEvent, MeshId, MeshLabel, MeshRequest, MeshState, News, Order, Part,
     Progress, RankState, Reason, Refusal, Reply, Request, Snapshot, Status, StatusKind,
     SubscriberId, Timestamp, Update,
 };
@@ -239,7 +239,7 @@ pub(crate) fn tell_to(to: SubscriberId, seq: u64, news: News) -> Effect {
             reporter: Epoch::new(3),
             seq,
             waited: Duration::ZERO,
-            goes_on: false,
+            part: Part::WHOLE,
             news,
         },
     }

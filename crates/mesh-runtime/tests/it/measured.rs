@@ -55,62 +55,6 @@ impl Metrics {
     }
 }
 
-/// R3: what a process counts is counted by the recorder that there is by then, be it younger than the process; and where
-/// nothing was counted yet, that can be seen.
-#[test]
-fn a_process_counts_for_a_recorder_that_comes_after_it() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.expect("a runtime needs nothing");
-    let proc = {
-        let _inside = runtime.enter();
-        Proc::local().expect("there is a runtime")
-    };
-    let recorder = DebuggingRecorder::new();
-    let metrics = Metrics { snapshotter: recorder.snapshotter(), seen: RefCell::default() };
-    metrics::with_local_recorder(&recorder, || {
-        mesh_runtime::metrics::describe();
-        let counter = "meshwarden_undelivered_messages_total";
-        assert_eq!(metrics.read(counter, "no_room"), [0.0]);
-        proc.count_not_sent(None, 3);
-        assert_eq!(metrics.read(counter, "no_room"), [3.0]);
-        assert_eq!(metrics.read(counter, "ended"), [0.0]);
-    });
-}
-
-/// So are its actors, which may live by then.
-#[test]
-fn actors_are_counted_by_a_recorder_that_comes_after_them() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.expect("a runtime needs nothing");
-    let log = Log::default();
-    let (proc, early) = runtime.block_on(async {
-        let proc = crate::script::proc(&log);
-        let [one, other] = ["a", "b"].map(|name| proc.spawn::<Scripted>(script(name, &log)));
-        one.call(&proc, say("hello")).await.unwrap();
-        (proc, [one, other])
-    });
-    let recorder = DebuggingRecorder::new();
-    let metrics = Metrics { snapshotter: recorder.snapshotter(), seen: RefCell::default() };
-    metrics::with_local_recorder(&recorder, || {
-        mesh_runtime::metrics::describe();
-        assert_eq!(metrics.read("meshwarden_actors", "scripted"), [2.0]);
-        runtime.block_on(async {
-            let late = proc.spawn::<Scripted>(script("c", &log));
-            assert_eq!(metrics.read("meshwarden_actors", "scripted"), [3.0]);
-            for actor in early.iter().chain([&late]) {
-                actor.call(&proc, say("hello")).await.unwrap();
-            }
-            assert_eq!(metrics.read("meshwarden_actor_messages_total", "scripted"), [3.0]);
-            for actor in early {
-                actor.stop(Stop::Now);
-                actor.ended().await;
-            }
-            tokio::task::yield_now().await;
-            assert_eq!(metrics.read("meshwarden_actors", "scripted"), [1.0]);
-        });
-    });
-}
-
 #[test]
 fn messages_are_counted_and_some_are_timed() {
     recorded(async |metrics| {

@@ -87,8 +87,8 @@ pub(crate) async fn an_owner_that_is_suspended_for_less_than_its_lease_is_told_n
     _: Arc<Root>,
 ) -> Outcome {
     let mut program = Program::start(Duration::from_secs(10), &[]).await?;
-    // The second is as near to the lease as a busy machine allows, and longer than all else that gives up somebody.
-    for pause in [Duration::from_secs(4), Duration::from_millis(8_500)] {
+    // The second is as near to the lease as a busy machine allows, and longer than anything else waits for anybody.
+    for pause in [Duration::from_secs(4), Duration::from_millis(7_500)] {
         program.signal(Signal::STOP)?;
         sleep(pause).await;
         program.signal(Signal::CONT)?;

@@ -184,8 +184,10 @@ pub(crate) fn kill(pid: u32, signal: Signal) -> Outcome {
 
 /// N1, N2, ST2: at once, and with the reason, where nobody has stopped the mesh before; what it last said is read.
 async fn what_runs_when_its_host_is_closed_is_told_to_have_ended_with_it() -> Outcome {
+    // None of them begins again there, whatever the rules say (RS1).
     let site = Site::start().await?;
-    let mut mesh = site.spawn(shells("echo last words >&2; exec sleep 1000")).await?;
+    let spec = restarting(shells("echo last words >&2; exec sleep 1000"), 10);
+    let mut mesh = site.spawn(spec).await?;
     let events = subscribe(&mesh).await?;
     for ProcSeat { pid, .. } in mesh.seats().await {
         until_it_sleeps(pid).await?;
@@ -197,8 +199,10 @@ async fn what_runs_when_its_host_is_closed_is_told_to_have_ended_with_it() -> Ou
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     let closed = |rank: usize| (rank, Reason::error("ended with its host, which was closed"));
     assert_eq!(reasons(&told), [closed(0), closed(1), closed(2), closed(3)]);
-    let says =
-        |change: &Change| change.status.cause().is_some_and(|it| it.stderr == ["last words"]);
+    let says = |change: &Change| {
+        let has_said = change.status.cause().is_some_and(|it| it.stderr == ["last words"]);
+        has_said && change.restart_in.is_none()
+    };
     assert!(told.iter().flat_map(|failed| &failed.changes).all(says), "{told:?}");
     let ends = ends_to_the_close(events).await;
     assert_eq!(ends.iter().map(|end| end.ranks.len()).sum::<usize>(), 4);

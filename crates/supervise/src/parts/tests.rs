@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use mesh_core::{Cause, Epoch, Incarnation, MeshId, MeshLabel, Reason, Status};
+use mesh_core::{Cause, Epoch, Escalation, EscalationReason, Failures, Incarnation};
+use mesh_core::{MeshId, MeshLabel, Reason, Status};
 use mesh_runtime::codec::encode;
-use mesh_shape::RankSet;
+use mesh_shape::{RankSet, Region, extent};
 use proptest::prelude::*;
 
 use super::*;
 
 fn event(seq: u64, news: News) -> MeshEvent {
     let mesh = MeshLabel::new(MeshId::from_random(1), "street", "lamp");
-    MeshEvent { mesh, reporter: Epoch::FIRST, seq, waited: Duration::ZERO, goes_on: false, news }
+    MeshEvent { mesh, reporter: Epoch::FIRST, seq, waited: Duration::ZERO, part: Part::WHOLE, news }
 }
 
 /// Ranks in so many runs, from `first`, with a cause of so many bytes.
@@ -76,20 +77,50 @@ proptest! {
         prop_assert_eq!(read, all);
     }
 
-    /// What lacks its end is of a subscription that is over, and is no part of the next one.
+    /// N2, N5: of an event of which any part is lost nothing is told, and what follows is told as it is.
     #[test]
-    fn what_has_no_end_is_let_go_of(first in changes(), second in news(), n in 1..4_usize) {
-        let mut joining = Joining::new();
-        let parts = in_parts(event(0, News::Changed(first.into())));
-        for part in parts.iter().take(n.min(parts.len() - 1)) {
-            prop_assert_eq!(joining.take(part.clone(), Timestamp::from_start(Duration::ZERO)), None);
-        }
+    fn of_what_lacks_a_part_nothing_is_told(
+        first in news(),
+        second in news(),
+        lost in any::<prop::sample::Index>(),
+    ) {
+        let mut parts: Vec<_> = in_parts(event(0, first)).collect();
+        parts.remove(lost.index(parts.len()));
         let second = event(1, second);
-        let mut read = Vec::new();
-        for part in in_parts(second.clone()) {
+        let (mut joining, mut read) = (Joining::new(), Vec::new());
+        for part in parts.into_iter().chain(in_parts(second.clone())) {
             read.extend(joining.take(part, Timestamp::from_start(Duration::ZERO)));
         }
         prop_assert_eq!(read, [second]);
+    }
+
+    /// N1, RS3: an owner elsewhere is told of each failure once, and of an escalation when it knows them all.
+    #[test]
+    fn an_owner_is_told_of_each_failure_once(changes in changes()) {
+        let (mesh, ranks) = (MeshLabel::new(MeshId::from_random(1), "street", "lamp"), RankSet::new());
+        let escalation = Escalation {
+            reason: EscalationReason::Intensity,
+            failed: ranks.clone(),
+            starting: ranks,
+            max_restarts: 1,
+            period: None,
+        };
+        let failures = Failures {
+            mesh,
+            region: Region::all(extent!(lamps = 4).expect("it is small")).into(),
+            reporter: Epoch::FIRST,
+            changes,
+            waited: Duration::ZERO,
+            escalation: Some(escalation),
+        };
+        let parts: Vec<_> = failures_in_parts(failures.clone()).collect();
+        let told = parts.iter().flat_map(|part| part.each().map(|(rank, it)| (rank, &it.status)));
+        prop_assert!(told.eq(failures.each().map(|(rank, it)| (rank, &it.status))));
+        for (i, part) in parts.iter().enumerate() {
+            let bytes = encode("failures", part).expect("they can be encoded").len();
+            prop_assert!(bytes <= cutting::BYTES + 1024, "{bytes}");
+            prop_assert_eq!(part.escalation.is_some(), i + 1 == parts.len());
+        }
     }
 }
 
@@ -97,7 +128,7 @@ proptest! {
 #[test]
 fn an_event_is_as_old_as_its_first_part() {
     let changes: Vec<_> = (0..100).map(|rank| change(2 * rank, 1, 1024)).collect();
-    let mut parts = in_parts(event(0, News::Changed(changes.into())));
+    let mut parts: Vec<_> = in_parts(event(0, News::Changed(changes.into()))).collect();
     assert!(parts.len() > 1, "it is cut");
     parts[0].hold(Duration::from_secs(2));
     let (mut joining, mut read) = (Joining::new(), None);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use mesh_core::{Cause, Change, Epoch, MeshLabel, MeshRequest, Reason, Refusal, Snapshot};
+use mesh_core::{Cause, Change, Epoch, MeshLabel, MeshRequest, Part, Reason, Refusal, Snapshot};
 use mesh_runtime::{Actor, Context, Failure, Handler, Handlers};
 use mesh_shape::{Rank, RankSet};
 use tokio::time::timeout;
@@ -50,7 +50,7 @@ impl Ended {
         let mesh = self.label.clone();
         all.zip(0..).map(move |(news, seq)| {
             let (mesh, waited) = (mesh.clone(), Duration::ZERO);
-            MeshEvent { mesh, reporter: Epoch::FIRST, seq, waited, goes_on: false, news }
+            MeshEvent { mesh, reporter: Epoch::FIRST, seq, waited, part: Part::WHOLE, news }
         })
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mesh_core::{
-    Change, Epoch, Incarnation, MeshEvent, MeshLabel, MeshRequest, News, PortRef, ProcSeat, Procs,
-    Refusal, Status, Subscribe,
+    Change, Epoch, Incarnation, MeshEvent, MeshLabel, MeshRequest, News, Part, PortRef, ProcSeat,
+    Procs, Refusal, Status, Subscribe,
 };
 use mesh_runtime::{Actor, ActorRef, Context, Failure, Handler, Handlers, Port, Proc};
 use mesh_shape::{Rank, RankSet, Region, ShapeError};
@@ -77,7 +77,7 @@ impl Heralded {
             reporter: Epoch::FIRST,
             seq: 0,
             waited: Duration::ZERO,
-            goes_on: false,
+            part: Part::WHOLE,
             news: News::Changed([change].into()),
         };
         self.known.get().expect("somebody listens").cast(proc, event).await;

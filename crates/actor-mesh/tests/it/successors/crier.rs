@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mesh_core::{
-    Change, Epoch, Incarnation, MeshEvent, MeshLabel, MeshRequest, News, PortRef, ProcSeat, Procs,
-    Refusal, Status, Subscribe,
+    Change, Epoch, Incarnation, MeshEvent, MeshLabel, MeshRequest, News, Part, PortRef, ProcSeat,
+    Procs, Refusal, Status, Subscribe,
 };
 use mesh_runtime::{Actor, ActorRef, Context, Failure, Handler, Handlers, Port, Proc, Stop};
 use mesh_shape::{Rank, RankSet, Region, ShapeError};
@@ -113,7 +113,7 @@ impl Cried {
     /// Tells this whoever has subscribed last.
     pub(super) async fn say(&self, news: News, epoch: Epoch) {
         let (mesh, waited) = (self.procs.label().clone(), Duration::ZERO);
-        let event = MeshEvent { mesh, reporter: epoch, seq: 0, waited, goes_on: false, news };
+        let event = MeshEvent { mesh, reporter: epoch, seq: 0, waited, part: Part::WHOLE, news };
         let to = *lock(&self.told).last().expect("somebody listens");
         to.cast(&self.proc, event).await;
     }

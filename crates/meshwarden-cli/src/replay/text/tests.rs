@@ -3,7 +3,7 @@
 use meshwarden::controller::{AskId, Config};
 use meshwarden::mesh_core::{
     AgentId, BeatSeq, Cause, Echo, Epoch, Escalation, EscalationReason, Generation, MeshEvent,
-    MeshId, MeshLabel, RankState, Reason, Refusal, Status, SubscriberId, Trouble,
+    MeshId, MeshLabel, Part, RankState, Reason, Refusal, Status, SubscriberId, Trouble,
 };
 use meshwarden::mesh_shape::{Extent, Overlay, Rank, ValueMesh};
 
@@ -68,7 +68,7 @@ fn asked_for(request: MeshRequest) -> Event<Status> {
 
 fn tell(news: News) -> Effect {
     let (reporter, waited) = (Epoch::FIRST, Duration::ZERO);
-    let event = MeshEvent { mesh: label(), reporter, seq: 5, waited, goes_on: false, news };
+    let event = MeshEvent { mesh: label(), reporter, seq: 5, waited, part: Part::WHOLE, news };
     Effect::Tell { to: SubscriberId::new(3), event }
 }
 

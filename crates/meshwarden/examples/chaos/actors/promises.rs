@@ -19,8 +19,18 @@ pub(crate) struct Broken {
     p50: Duration,
 }
 
-/// Of fewer nothing is judged.
+/// Of fewer nothing is judged, and that is said.
 const TIMES_MIN: usize = 5;
+
+/// What is promised of, and was done too seldom to be judged.
+pub(crate) fn not_judged(ledger: &Ledger) -> impl Iterator<Item = (&'static str, Kind)> {
+    let is_rare = |kind: Kind| {
+        let n = latencies(ledger, kind).len();
+        let (id, _) = promise(kind).filter(|_| (1..TIMES_MIN).contains(&n))?;
+        Some((id, kind))
+    };
+    Kind::OF_ACTORS.into_iter().filter_map(is_rare)
+}
 
 /// Which promises were not kept.
 pub(crate) fn broken(ledger: &Ledger) -> Vec<Broken> {

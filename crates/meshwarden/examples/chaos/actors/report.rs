@@ -119,6 +119,9 @@ impl Part {
         for late in promises::broken(&self.books.actors) {
             writeln!(to, "late, {late}")?;
         }
+        for (id, kind) in promises::not_judged(&self.books.actors) {
+            writeln!(to, "NOT JUDGED, since it was done too seldom: {} ({id})", kind.label())?;
+        }
         if let Some(why) = &self.ended_early {
             writeln!(to, "ended early: {why}")?;
         }

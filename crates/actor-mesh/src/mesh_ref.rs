@@ -22,6 +22,7 @@ use crate::view::{Homes, View};
 
 mod caught_up;
 mod missing;
+mod renewal;
 mod told;
 mod waiting;
 mod watch;

@@ -199,6 +199,20 @@ impl Reason {
         Self::Panic { message: capped(message.into()), location }
     }
 
+    /// The same without words.
+    pub(crate) fn brief(&self) -> Self {
+        let none = String::new();
+        match self {
+            Self::Panic { .. } => Self::Panic { message: none, location: None },
+            Self::Error { .. } => Self::Error { message: none },
+            Self::Launch { problem, .. } => {
+                Self::Launch { program: none, problem: problem.clone() }
+            }
+            Self::Child { .. } => Self::Child { actor: none },
+            other => other.clone(),
+        }
+    }
+
     /// The value of the `cause` label of metrics: one of a small closed set.
     #[must_use]
     pub const fn label(&self) -> &'static str {

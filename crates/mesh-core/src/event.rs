@@ -30,7 +30,8 @@ pub struct Change {
     pub age: Duration,
 }
 
-/// Every rank found failed in one step, told to the owner once (N1, H6).
+/// Every rank found failed in one step, told to the owner once (N1, H6). Only to an owner in another process failures that are
+/// more than a message holds come in several, of which the last has the escalation.
 ///
 /// # Examples
 ///
@@ -379,6 +380,17 @@ pub struct MeshState {
     pub phase: MeshPhase,
     /// One state per rank.
     pub ranks: ValueMesh<RankState>,
+}
+
+impl MeshState {
+    /// The same without what ranks have died of in words: ranks that are alike but for that are one run.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        let ranks = self
+            .ranks
+            .map(|rank| RankState { incarnation: rank.incarnation, status: rank.status.brief() });
+        Self { mesh: self.mesh.clone(), phase: self.phase, ranks }
+    }
 }
 
 /// The state of one rank.

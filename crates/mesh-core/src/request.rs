@@ -67,7 +67,8 @@ pub enum Reply {
     Waited {
         /// The ranks that were not so far when the time was over. Empty if all were.
         missing: RankSet,
-        /// What every rank is now: one that has ended is as far as it will get.
+        /// What every rank is now: one that has ended is as far as it will get. In another process causes have no words here,
+        /// so that it fits into a message ([`MeshState::brief`]); `GetState` tells them.
         state: Arc<MeshState>,
     },
     /// The number of subscribers.

@@ -89,6 +89,15 @@ impl Status {
         self.progress().is_some_and(|mine| mine >= progress)
     }
 
+    /// The same, with nothing of a cause but its kind.
+    pub(crate) fn brief(&self) -> Self {
+        match self {
+            Self::Failed(cause) => Self::failed(Cause::new(cause.reason.brief())),
+            Self::Timeout { after, .. } => Self::Timeout { after: *after, cause: None },
+            other => other.clone(),
+        }
+    }
+
     /// The status without its details.
     #[must_use]
     pub const fn kind(&self) -> StatusKind {

@@ -358,9 +358,11 @@ impl HostAgent {
     /// Ends everything, and says whether nothing is left.
     async fn close(mut self, closed: oneshot::Sender<bool>) {
         // What was seen last waits for nothing more, nor does what the guard has said by now.
-        while let Ok(Ok((message, fds))) = timeout(Duration::ZERO, recv(self.guard.as_mut())).await
-        {
-            self.on_guard(message, fds);
+        while let Ok(said) = timeout(Duration::ZERO, recv(self.guard.as_mut())).await {
+            match said {
+                Ok((message, fds)) => self.on_guard(message, fds),
+                Err(error) => self.on_guard_lost(&error),
+            }
         }
         self.meshes.values_mut().for_each(Hosted::flush);
         let is_closed = match self.guard.take() {
@@ -369,13 +371,12 @@ impl HostAgent {
         };
         self.aftermath.finish().await;
         // A guard that ended well has seen to it that nothing is left.
-        let is_clean = (is_closed && !self.has_lost_guard) || self.tools.mark.sweep().await;
-        let is_clean = is_closed && is_clean;
+        let nothing_is_left = (is_closed && !self.has_lost_guard) || self.tools.mark.sweep().await;
         // Of what may be left nobody says that it has ended.
-        if is_clean {
+        if nothing_is_left {
             self.tell_closed().await;
         }
-        _ = closed.send(is_clean).is_ok();
+        _ = closed.send(is_closed && nothing_is_left).is_ok();
     }
 
     /// Tells meshes that were not stopped before what has become of their processes: nobody will ask later.
@@ -392,11 +393,11 @@ impl HostAgent {
             self.each_mesh(|hosted, _| hosted.end_rest());
         }
         let told = async {
-            self.each_mesh(|hosted, _| hosted.flush());
-            // A controller that is behind has no room yet.
             while self.meshes.values().any(|hosted| hosted.flush_due().is_some()) {
+                let untold = self.meshes.values_mut().filter(|it| it.flush_due().is_some());
+                untold.for_each(Hosted::flush);
+                // A controller that is behind has no room yet.
                 sleep(TOLD_AGAIN).await;
-                self.each_mesh(|hosted, _| hosted.flush());
             }
         };
         _ = timeout(DRAINED_WITHIN, told).await.is_ok();

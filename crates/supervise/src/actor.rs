@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use controller::Controlled;
 use mesh_core::{
     Agents, MeshRequest, Message, OwnerNews, PortRef, Refusal, Reply, Subscribe, Unsubscribe,
+    WhyUndelivered,
 };
 use mesh_runtime::{
     Actor, ChildFailure, Context, Failure, Handler, Handlers, Port, ReplyTo, Stop, Undelivered,
@@ -163,7 +164,8 @@ where
         undelivered: Undelivered,
         _: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        if undelivered.name == OwnerNews::NAME {
+        let may_read = !matches!(undelivered.why, WhyUndelivered::TooLarge { .. });
+        if undelivered.name == OwnerNews::NAME && may_read {
             self.takes_news = None;
         }
         Ok(())
@@ -174,10 +176,11 @@ where
     }
 }
 
-/// What an owner is told, in as many messages as it takes to another process.
+/// What an owner is told, in as many messages as it takes to another process. At the end it knows what ranks have died of.
 fn in_messages(news: OwnerNews, is_here: bool) -> impl Iterator<Item = OwnerNews> + Send {
     let (whole, long) = match news {
         OwnerNews::Failed(failures) if !is_here => (None, Some(failures)),
+        OwnerNews::Finished(state) if !is_here => (Some(OwnerNews::Finished(state.brief())), None),
         news => (Some(news), None),
     };
     let parts = long.into_iter().flat_map(failures_in_parts).map(OwnerNews::Failed);

@@ -217,7 +217,7 @@ impl<R: Send + 'static> Reception<R> {
                     // A loop that has ended answers nobody: then the reply is dropped, which tells that.
                     if let Ok(answer) = answer {
                         // Whoever asked may have given up meanwhile.
-                        _ = reply.send(answer).is_ok();
+                        _ = reply.send(in_a_message(answer)).is_ok();
                     }
                 }
                 // The loop sees that nobody waits any more, and forgets the question.
@@ -287,6 +287,14 @@ impl<R: Send + 'static> Reception<R> {
         if let Some(subscribed) = self.subscriptions.remove(&from) {
             subscribed.end().await;
         }
+    }
+}
+
+/// What is answered, as it fits into a message: whoever has waited wants to know who is so far, and not what others died of.
+fn in_a_message(answer: Reply) -> Reply {
+    match answer {
+        Reply::Waited { missing, state } => Reply::Waited { missing, state: state.brief().into() },
+        other => other,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use controller::Watchdog;
 use mesh_core::{MeshEvent, News, Part, Trouble};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{timeout, timeout_at};
 
 use crate::clock::{Clock, Queued};
@@ -29,6 +29,8 @@ pub struct MeshEvents {
     first: Option<Queued<MeshEvent>>,
     /// The last event has come.
     is_closed: bool,
+    /// Who is told whether the controller is silent.
+    silence: Option<watch::Sender<bool>>,
     /// What ends with it.
     _held: Option<Held>,
 }
@@ -91,6 +93,15 @@ impl MeshEvents {
         self
     }
 
+    /// The same events; whether their controller is silent is shown there as well, for who subscribes again where a
+    /// subscription was lost with a session. A snapshot that comes again, of another subscription, is of a reader that has
+    /// [lagged](mesh_core::Snapshot::lagged): what came between is in it, or lost.
+    #[must_use]
+    pub fn showing_silence(mut self, silence: watch::Sender<bool>) -> Self {
+        self.silence = Some(silence);
+        self
+    }
+
     /// The same events, once the first of them is there: the snapshot, which is told all the same. `None` if it does not
     /// come within that time, or, where it is long and comes in parts, does not go on for as long. It is part of the answer to who subscribes (N5), but travels by itself, and may be lost with
     /// a session when the subscription has been taken already: then nothing would be heard any more, and no period has
@@ -118,6 +129,7 @@ impl MeshEvents {
             last: None,
             first: None,
             is_closed: false,
+            silence: None,
             _held: None,
         }
     }
@@ -138,6 +150,12 @@ impl MeshEvents {
         }
     }
 
+    fn is_silent(&self, is_silent: bool) {
+        if let Some(shown) = &self.silence {
+            shown.send_if_modified(|it| std::mem::replace(it, is_silent) != is_silent);
+        }
+    }
+
     async fn hear(&mut self) -> Heard {
         let clock = self.clock;
         if let Some(Queued { since, item: mut first }) = self.first.take() {
@@ -154,12 +172,17 @@ impl MeshEvents {
             match timeout_at(clock.instant(due), self.events.recv(clock)).await {
                 Ok(received) => break received,
                 Err(_) if self.watchdog.tick(self.clock.now()) => {
+                    self.is_silent(true);
                     return Heard::All(self.last.clone());
                 }
                 Err(_) => (),
             }
         };
-        let Some(event) = received else { return Heard::All(None) };
+        let Some(mut event) = received else { return Heard::All(None) };
+        self.is_silent(false);
+        if let News::Snapshot(again) = &mut event.news {
+            again.lagged |= self.last.is_some() && event.part.index == 0;
+        }
         self.watchdog.heard(clock.now(), &event.news);
         self.is_closed = event.news.is_last();
         let news = News::Trouble(Trouble::ControllerLost);

@@ -1,5 +1,6 @@
 //! `waiting`: asks the agents of some ranks, each in its process, to tell when they are so far in their lives (L7).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,8 +38,15 @@ pub(super) struct Waiting {
     pub(super) region: Arc<Region>,
     pub(super) until: Progress,
     pub(super) within: Duration,
-    /// Where processes are, and when that was asked.
-    pub(super) asked: Mutex<Option<(Instant, Seats)>>,
+    pub(super) asked: Mutex<Option<Asked>>,
+}
+
+/// Where processes are.
+pub(super) struct Asked {
+    at: Instant,
+    /// Which agents those were that it was asked for.
+    agents: BTreeMap<Rank, ActorId>,
+    seats: Seats,
 }
 
 impl Waiting {
@@ -70,20 +78,24 @@ impl Waiting {
         Some(missing)
     }
 
-    /// Where the processes are that there is no way to: asked for all of them together, by whoever needs it first.
-    fn seats(&self, table: &watch::Receiver<Table>) -> Seats {
+    /// Where the process of a rank is, and of all others that there is no way to: asked for together, by whoever needs it
+    /// first.
+    fn seats(&self, of: (Rank, ActorId), table: &watch::Receiver<Table>) -> Seats {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, seats)) = &*asked
+        if let Some(Asked { at, agents, seats }) = &*asked
             && at.elapsed() < ASKED_AGAIN
+            && agents.get(&of.0) == Some(&of.1)
         {
             return seats.clone();
         }
         let (table, ways) = (table.borrow(), &self.view.ways);
-        let agent = |base: &Rank| table.known.as_ref().and_then(|it| it.agent(*base));
-        let is_missing =
-            |base: &Rank| agent(base).is_some_and(|it| matches!(ways.to(it), WayTo::Missing));
-        let seats = ways.seats(RankSet::from_ranks(self.region.iter().filter(is_missing)));
-        *asked = Some((Instant::now(), seats.clone()));
+        let agent = |base| Some((base, table.known.as_ref()?.agent(base)?));
+        let is_missing = |(_, agent): &(Rank, ActorId)| matches!(ways.to(*agent), WayTo::Missing);
+        let mut agents: BTreeMap<_, _> =
+            self.region.iter().filter_map(agent).filter(is_missing).collect();
+        agents.insert(of.0, of.1);
+        let seats = ways.seats(RankSet::from_ranks(agents.keys().copied()));
+        *asked = Some(Asked { at: Instant::now(), agents, seats: seats.clone() });
         seats
     }
 
@@ -167,7 +179,7 @@ impl Waiting {
     ) -> Option<Result<Waited, Refusal>> {
         let ways = &self.view.ways;
         if matches!(ways.to(agent), WayTo::Missing) {
-            ways.open(base, agent, self.seats(table)).await;
+            ways.open(base, agent, self.seats((base, agent), table)).await;
         }
         let within = deadline.saturating_duration_since(Instant::now());
         let wait = WaitRankStatus { mesh: self.mesh, rank: base, until: self.until, within };

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use super::ActorMeshRef;
 use super::caught_up::{caught_up, heard_of_ends};
 use super::missing::Missing;
+use super::renewal::renew;
 use super::told::{is_too_large, phase_of};
 use super::waiting::Waiting;
 use crate::call::deadline_after;
@@ -149,20 +150,12 @@ impl<A> ActorMeshRef<A> {
         heard_of_ends(&view, &self.region, deadline).await;
         let within = deadline.saturating_duration_since(Instant::now());
         let request = MeshRequest::WaitRankStatus { ranks, until, within };
-        let (missing, state) =
-            match self.ask(from, request, within.saturating_add(ON_ITS_WAY)).await {
-                Ok(Reply::Waited { missing, state }) => {
-                    let missing = missing.iter().filter_map(|base| self.region.rank_of_base(base));
-                    (RankSet::from_ranks(missing), self.of_slice(&state)?)
-                }
-                Ok(_) => return Err(WatchError::Strange),
-                // It is over all the same.
-                Err(why) if is_too_large(&why) => {
-                    let state = self.told_state(from).await.or(Err(why))?;
-                    (state.ranks.ranks_where(|it| !it.status.has_reached(until)), state)
-                }
-                Err(why) => return Err(why),
-            };
+        let within = within.saturating_add(ON_ITS_WAY);
+        let Reply::Waited { missing, state } = self.ask(from, request, within).await? else {
+            return Err(WatchError::Strange);
+        };
+        let missing = missing.iter().filter_map(|base| self.region.rank_of_base(base));
+        let (missing, state) = (RankSet::from_ranks(missing), self.of_slice(&state)?);
         let lives: Vec<_> = (self.region.iter().zip(state.ranks.iter()).enumerate())
             .filter(|(rank, _)| !missing.contains(Rank::new(*rank)))
             .map(|(_, (base, it))| (base, it.incarnation))
@@ -175,7 +168,9 @@ impl<A> ActorMeshRef<A> {
     /// [`News::Closed`](mesh_core::News::Closed), or that its owner has
     /// [let go of it](mesh_core::Trouble::Abandoned): then its actors end, and nobody says how. A controller that says
     /// nothing for three of the periods that it states is told of as well, with the number of its last event; it may come
-    /// back, and so the events do not end with that (N10). It returns when the snapshot is here (N5). Dropped, they unsubscribe.
+    /// back, and so the events do not end with that (N10). Where the subscription was lost with a session, as by a long
+    /// suspension, it is made again then, and all that is is told anew, to a reader that has
+    /// [lagged](mesh_core::Snapshot::lagged) (N7). It returns when the snapshot is here (N5). Dropped, they unsubscribe.
     ///
     /// # Cancellation
     ///
@@ -193,12 +188,14 @@ impl<A> ActorMeshRef<A> {
         let port = proc.open_port::<MeshEvent>(EVENTS);
         let region = Some(Arc::clone(&self.region));
         let subscribe = Subscribe { to: port.port(), interest, region };
+        let silence = renew(&proc, self.home(), subscribe.clone());
         let within = proc.call_within();
         let begun = async {
             // Whoever gives up meanwhile may be subscribed by then.
             let subscribed = Subscribed::new(proc, self.home(), port.port());
             self.of_home(from, subscribe, within).await??;
             let events = MeshEvents::of_port(port, Clock::start()).holding(subscribed);
+            let events = events.showing_silence(silence);
             events.begun(within).await.ok_or(WatchError::Silent { within })
         };
         timeout(within, begun).await.unwrap_or(Err(WatchError::Silent { within }))
@@ -291,7 +288,7 @@ impl<A> ActorMeshRef<A> {
         match answer {
             Ok(Reply::State(state)) => self.of_slice(&state),
             Ok(_) => Err(WatchError::Strange),
-            Err(why) if is_too_large(&why) => self.told_state(from).await.or(Err(why)),
+            Err(why) if is_too_large(&why) => self.told_state(from).await,
             Err(why) => Err(why),
         }
     }

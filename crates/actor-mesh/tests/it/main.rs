@@ -16,6 +16,7 @@ mod many;
 mod near;
 mod odd;
 mod owners;
+mod parted;
 mod places;
 mod procs;
 mod refs;

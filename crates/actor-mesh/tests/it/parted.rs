@@ -1,0 +1,74 @@
+//! parted: who watches a mesh from a process that is cut off from its controller, for longer than their sessions last.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use controller::Config;
+use mesh_core::{MeshEvent, News, Transport, Trouble};
+use mesh_runtime::{Network, Proc};
+use mesh_testkit::fault_net::{FaultNet, Faults};
+use supervise::MeshEvents;
+use tokio::time::{sleep, timeout};
+
+use crate::support::{Panic, World, soon, tens};
+
+/// Reads until it is so.
+async fn until(events: &mut MeshEvents, is_so: impl Fn(&MeshEvent) -> bool) -> MeshEvent {
+    let patience = Duration::from_secs(60);
+    let found = timeout(patience, async {
+        loop {
+            let event = events.next().await.expect("it goes on");
+            if is_so(&event) {
+                return event;
+            }
+        }
+    });
+    found.await.expect("it does not take that long")
+}
+
+/// N2, N5, N7, N10: a subscription that was lost with a session is made again where there is another one: what has ended
+/// meanwhile is told, and what ends later.
+#[tokio::test(start_paused = true)]
+async fn who_was_cut_off_hears_of_a_mesh_again() {
+    let net = FaultNet::new(1, Faults::none());
+    let (sites, made) = (net.clone(), AtomicUsize::new(0));
+    let transports = move || {
+        let site = format!("site-{}", made.fetch_add(1, Ordering::Relaxed));
+        Arc::new(sites.transport(&site)) as Arc<dyn Transport>
+    };
+    let world = World::with("procs=4", Config::local(), transports).await;
+    let tools = world.spawn(tens("tools")).await;
+
+    let guest = Proc::local().expect("there is a runtime");
+    let network = Network::new(guest.clone(), Arc::new(net.transport("guest")), 0);
+    let at = "local://guest".parse().expect("it is an address");
+    let doors = network.listen(&at).await.expect("nobody else is there");
+    let owner = Network::of(&world.proc).expect("it has one");
+    owner.dial(guest.peer(), &doors).await.expect("it listens");
+    let mut events = soon(tools.events(&guest)).await.expect("it is told");
+
+    net.part("guest", "site-0");
+    let lost = News::Trouble(Trouble::ControllerLost);
+    until(&mut events, |event| event.news == lost).await;
+    soon(tools.cast(&world.proc, Panic(10))).await.complete().expect("it is sent");
+    sleep(Duration::from_secs(20)).await;
+    assert!(!owner.may_meet(guest.peer()), "their session is lost");
+    net.join("guest", "site-0");
+    owner.dial(guest.peer(), &doors).await.expect("it listens");
+
+    let again = until(&mut events, |event| matches!(event.news, News::Snapshot(_))).await;
+    let News::Snapshot(all) = again.news else { panic!("it is one") };
+    let failed: Vec<_> = all.failed.iter().flat_map(|it| it.ranks.iter()).collect();
+    assert_eq!((failed.len(), failed[0].index(), all.lagged), (1, 1, true));
+    let not_sent = soon(tools.cast(&world.proc, Panic(20))).await;
+    assert_eq!(not_sent.len(), 1, "to who has ended: {not_sent:?}");
+    let mut told = BTreeMap::new();
+    let next = until(&mut events, |event| matches!(&event.news, News::Changed(_))).await;
+    let News::Changed(changes) = next.news else { panic!("it is one") };
+    for change in changes.iter() {
+        told.extend(change.ranks.iter().map(|rank| (rank.index(), change.status.is_failure())));
+    }
+    assert_eq!(told, [(2, true)].into());
+}

@@ -77,7 +77,8 @@ pub enum ExporterError {
 impl Exporter {
     /// Installs the recorder of this program and serves it at `address`, on `thread`; take
     /// [`Root::output`](crate::Root::output), so that scrapers cannot hold up supervision. Call it
-    /// before anything is supervised: a metric made earlier is never seen.
+    /// before meshes are made: actors that live by then are counted from now on, and processes; what a mesh counts that was made
+    /// earlier is never seen. It can be called once in a program: also one that was dropped keeps its recorder.
     ///
     /// # Errors
     ///

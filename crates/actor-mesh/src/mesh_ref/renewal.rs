@@ -27,7 +27,10 @@ pub(super) fn renew(
             if door.call(&proc, subscribe.clone()).await.is_err() {
                 tracing::debug!(controller = %controller.actor(), "a silent controller takes no subscription yet");
             }
-            _ = timeout(AGAIN, is_silent.wait_for(|it| !*it)).await.is_ok();
+            // The last word of events that are there no more may be that they are silent.
+            if let Ok(Err(_)) = timeout(AGAIN, is_silent.wait_for(|it| !*it)).await {
+                return;
+            }
         }
     }));
     show

@@ -274,6 +274,7 @@ where
             to: events.port(),
             interest: Interest::All,
             region: Some(Arc::clone(procs.region())),
+            again: false,
         };
         // Asked once: another one may adopt the processes meanwhile, and it is followed as any later one (K3).
         let heard = procs.home();

@@ -180,7 +180,8 @@ pub struct MeshEvent {
     pub mesh: MeshLabel,
     /// Which controller says it: another one numbers its messages from the start (N8).
     pub reporter: Epoch,
-    /// Its number: one more than that of the message before it to this subscriber (N5).
+    /// Its number: one more than that of the message before it to this subscriber (N5). After a subscription that was lost
+    /// with a session the snapshot of the next one begins anew.
     pub seq: u64,
     /// How long this was on its way when it was handed over. A controller says zero; each queue and each
     /// wire adds what it has held it back, on its own clock. What is said of ages counts from the saying,
@@ -288,7 +289,7 @@ pub struct Snapshot {
     pub is_stopping: bool,
     /// Why it is being stopped, if whoever asked for it has said so.
     pub stop_reason: Option<StopReason>,
-    /// Whether messages were lost before this, because the subscriber was too slow (N7).
+    /// Whether messages were lost before this, because the subscriber was too slow, or was cut off (N7).
     pub lagged: bool,
 }
 

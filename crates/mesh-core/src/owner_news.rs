@@ -13,7 +13,7 @@ pub enum OwnerNews {
     /// Ranks failed; all that were found together (H6).
     Failed(Failures),
     /// Every rank has ended and none starts again. The last news. To an owner in another process the causes, which it was told
-    /// before, have no words here ([`MeshState::brief`]).
+    /// before but for those that came after a timeout, have no words here ([`MeshState::brief`]).
     Finished(MeshState),
 }
 

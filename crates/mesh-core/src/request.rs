@@ -67,7 +67,7 @@ pub enum Reply {
     Waited {
         /// The ranks that were not so far when the time was over. Empty if all were.
         missing: RankSet,
-        /// What every rank is now: one that has ended is as far as it will get. In another process causes have no words here,
+        /// What every rank is now: one that has ended is as far as it will get. Over a port causes have no words here,
         /// so that it fits into a message ([`MeshState::brief`]); `GetState` tells them.
         state: Arc<MeshState>,
     },
@@ -98,10 +98,14 @@ pub struct Subscribe {
     pub interest: Interest,
     /// Only what meets this region, told in its ranks (H5, N6); all of the mesh if `None`.
     pub region: Option<Arc<Region>>,
+    /// Whether it was subscribed before, and lost that with a session: then it is told also what one is told that has
+    /// [lagged](crate::Snapshot::lagged), by which it sees of what lives it has heard nothing (N7).
+    pub again: bool,
 }
 
 impl Message for Subscribe {
     const NAME: &'static str = "meshwarden.Subscribe";
+    const VERSION: u32 = 2;
     type Reply = Result<(), Refusal>;
 }
 

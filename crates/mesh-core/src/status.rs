@@ -93,7 +93,10 @@ impl Status {
     pub(crate) fn brief(&self) -> Self {
         match self {
             Self::Failed(cause) => Self::failed(Cause::new(cause.reason.brief())),
-            Self::Timeout { after, .. } => Self::Timeout { after: *after, cause: None },
+            Self::Timeout { after, cause } => {
+                let brief = |cause: &Arc<Cause>| Arc::new(Cause::new(cause.reason.brief()));
+                Self::Timeout { after: *after, cause: cause.as_ref().map(brief) }
+            }
             other => other.clone(),
         }
     }

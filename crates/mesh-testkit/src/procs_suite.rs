@@ -193,7 +193,8 @@ async fn subscribe(
 ) -> Result<(), ProcsBreach> {
     let region = Some(Arc::clone(procs.region()));
     let door = PortRef::<Subscribe>::of(procs.home().actor());
-    let taken = door.call(proc, Subscribe { to, interest: Interest::All, region }).await?;
+    let taken =
+        door.call(proc, Subscribe { to, interest: Interest::All, region, again: false }).await?;
     taken.or(Err(ProcsBreach::Refused))
 }
 

@@ -232,7 +232,7 @@ impl<R: Send + 'static> Reception<R> {
     /// [`AskError::Ended`] if the controller has ended.
     pub(crate) async fn subscribe<A: Actor>(
         &mut self,
-        Subscribe { to, interest, region }: Subscribe,
+        Subscribe { to, interest, region, again }: Subscribe,
         cx: &mut Context<A>,
     ) -> Result<Result<(), Refusal>, AskError> {
         self.subscriptions.retain(|_, subscribed| !subscribed.carries.is_closed());
@@ -245,7 +245,8 @@ impl<R: Send + 'static> Reception<R> {
         }
         let (queue, events) = mpsc::channel(SUBSCRIBER_EVENTS);
         let (taken, is_taken) = oneshot::channel();
-        self.controller.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
+        let subscribe = Inbox::Subscribe { interest, region, again, queue, taken };
+        self.controller.send(subscribe).await?;
         // The loop answers at its next step.
         if let Err(refusal) = is_taken.await.or(Err(AskError::Ended))? {
             return Ok(Err(refusal));

@@ -21,6 +21,7 @@ pub(crate) enum Inbox<R> {
     Subscribe {
         interest: Interest,
         region: Option<Arc<Region>>,
+        again: bool,
         queue: mpsc::Sender<Queued<MeshEvent>>,
         taken: oneshot::Sender<Result<(), Refusal>>,
     },
@@ -94,7 +95,8 @@ impl<R: Send + 'static> ControllerRef<R> {
         let (queue, events) = mpsc::channel(SUBSCRIBER_EVENTS);
         let (taken, is_taken) = oneshot::channel();
         let region = region.map(Arc::new);
-        self.send(Inbox::Subscribe { interest, region, queue, taken }).await?;
+        let again = false;
+        self.send(Inbox::Subscribe { interest, region, again, queue, taken }).await?;
         is_taken.await.or(Err(AskError::Ended))??;
         Ok(MeshEvents::new(events, self.clock))
     }

@@ -122,7 +122,8 @@ impl Hearing {
         }
         let port = proc.open_port::<MeshEvent>(EVENTS);
         let region = Some(Arc::clone(self.procs.region()));
-        let subscribe = Subscribe { to: port.port(), interest: Interest::All, region };
+        let subscribe =
+            Subscribe { to: port.port(), interest: Interest::All, region, again: false };
         let door = PortRef::<Subscribe>::of(home.actor());
         // Whoever gives up meanwhile may be subscribed by then.
         let subscribed = Subscribed::new(proc, home, port.port());

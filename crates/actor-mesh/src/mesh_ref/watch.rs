@@ -187,7 +187,7 @@ impl<A> ActorMeshRef<A> {
         let proc = from.origin().proc().clone();
         let port = proc.open_port::<MeshEvent>(EVENTS);
         let region = Some(Arc::clone(&self.region));
-        let subscribe = Subscribe { to: port.port(), interest, region };
+        let subscribe = Subscribe { to: port.port(), interest, region, again: false };
         let silence = renew(&proc, self.home(), subscribe.clone());
         let within = proc.call_within();
         let begun = async {

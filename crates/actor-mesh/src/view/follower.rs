@@ -91,7 +91,8 @@ impl Follower {
     /// Follows the mesh for as long as its controller is heard.
     async fn follow(&self) -> Followed {
         let port = self.proc.open_port::<MeshEvent>(EVENTS);
-        let subscribe = Subscribe { to: port.port(), interest: Interest::All, region: None };
+        let subscribe =
+            Subscribe { to: port.port(), interest: Interest::All, region: None, again: false };
         let door = PortRef::<Subscribe>::of(self.homes.controller.actor());
         let (proc, controller) = (self.proc.clone(), self.homes.controller);
         let mut subscribed = Subscribed::new(proc, controller, port.port());

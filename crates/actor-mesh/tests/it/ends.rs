@@ -52,7 +52,7 @@ async fn the_last_event_waits_for_room_at_a_port() {
     let mut port = world.proc.open_port::<MeshEvent>(1);
     let (to, interest, region) = (port.port(), Interest::All, None);
     let door = PortRef::<Subscribe>::of(tools.home().actor());
-    let taken = door.call(&world.proc, Subscribe { to, interest, region }).await;
+    let taken = door.call(&world.proc, Subscribe { to, interest, region, again: false }).await;
     assert_eq!(taken, Ok(Ok(())));
     soon(tools.stop(Duration::from_secs(5))).await.expect("it is answered");
     drop(tools);

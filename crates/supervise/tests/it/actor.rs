@@ -79,7 +79,12 @@ impl Mesh {
         to: PortRef<MeshEvent>,
         region: Option<Region>,
     ) -> Result<(), Refusal> {
-        let message = Subscribe { to, interest: Interest::Terminal, region: region.map(Arc::new) };
+        let message = Subscribe {
+            to,
+            interest: Interest::Terminal,
+            region: region.map(Arc::new),
+            again: false,
+        };
         let port = PortRef::<Subscribe>::of(self.home.actor());
         port.call(&self.proc, message).await.expect("the controller lives")
     }
@@ -359,7 +364,8 @@ async fn a_controller_answers_and_tells_another_process() {
     client.connect(Lane::Control, session.expect("it listens"));
 
     let mut events = client.open_port::<MeshEvent>(16);
-    let subscribe = Subscribe { to: events.port(), interest: Interest::All, region: None };
+    let subscribe =
+        Subscribe { to: events.port(), interest: Interest::All, region: None, again: false };
     let port = PortRef::<Subscribe>::of(mesh.home.actor());
     assert_eq!(port.call(&client, subscribe).await, Ok(Ok(())));
     let News::Snapshot(snapshot) = events.recv().await.news else { panic!("first a snapshot") };
@@ -385,7 +391,8 @@ async fn news_and_events_grow_older_while_a_port_is_full() {
     let mesh = mesh_with((&Proc::local().expect("a test has a runtime"), 1), 3).await;
     let mut owner = Owner::of_port(mesh.owner);
     let port = mesh.proc.open_port(1);
-    let subscribe = Subscribe { to: port.port(), interest: Interest::Terminal, region: None };
+    let subscribe =
+        Subscribe { to: port.port(), interest: Interest::Terminal, region: None, again: false };
     let home = PortRef::<Subscribe>::of(mesh.home.actor());
     assert_eq!(home.call(&mesh.proc, subscribe).await, Ok(Ok(())));
     let mut events = MeshEvents::of_port(port, Clock::start());
@@ -421,7 +428,8 @@ async fn a_controller_that_falls_silent_is_told_of_by_the_port() {
     let session = transport.dial(&at, mesh.proc.id(), Lane::Control, client.inbound(0)).await;
     client.connect(Lane::Control, session.expect("it listens"));
     let port = client.open_port::<MeshEvent>(16);
-    let subscribe = Subscribe { to: port.port(), interest: Interest::Terminal, region: None };
+    let subscribe =
+        Subscribe { to: port.port(), interest: Interest::Terminal, region: None, again: false };
     let home = PortRef::<Subscribe>::of(mesh.home.actor());
     assert_eq!(home.call(&client, subscribe).await, Ok(Ok(())));
     let mut events = MeshEvents::of_port(port, Clock::start());

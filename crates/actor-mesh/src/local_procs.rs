@@ -41,7 +41,9 @@ const LET_GO_OF: &str = "the owner of the processes has let go of them";
 /// ([`ActorSpec::fan_out`](crate::ActorSpec::fan_out)), and what transports are to encode
 /// ([`LocalTransport::encoding`]).
 ///
-/// For tests, and for programs that need no other processes. Dropping it ends them (C2): at once, without a grace. Each
+/// For tests, and for programs that need no other processes. From another process whoever has a ref of a mesh that lives here
+/// can ask for its state, subscribe, wait and stop it; its actors are out of reach there, since sessions in memory end with
+/// this process. Dropping it ends them (C2): at once, without a grace. Each
 /// rank of the meshes of actors that still live there is then told as failed, once: it ended with its process, whose
 /// owner has let go of it (ST2, ST3), unless that was being stopped already (ST4). Calls that wait are answered with that
 /// (R1), and nothing more can be spawned. Who means to end all in good order drops the meshes of actors first, or

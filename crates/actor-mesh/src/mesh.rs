@@ -82,7 +82,7 @@ where
     }
 
     /// What happens to actors that have ended; nothing if nothing is said. Where a process has ended for good nothing is
-    /// started again.
+    /// started again. That an actor begins again with its process counts as any other restart.
     #[must_use]
     pub fn restart(mut self, restart: RestartConfig) -> Self {
         self.restart = restart;

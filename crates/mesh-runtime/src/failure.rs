@@ -33,7 +33,7 @@ use mesh_core::{Cause, Change, Failures, Link, Reason, Status};
 pub struct Failure(Arc<Cause>);
 
 impl Failure {
-    /// A failure with these words.
+    /// A failure with these words, of which no more than [`Reason::WORDS_MAX`](mesh_core::Reason::WORDS_MAX) bytes are told.
     #[must_use]
     pub fn new(message: impl fmt::Display) -> Self {
         Self::because(Reason::error(message.to_string()))

@@ -234,11 +234,13 @@ impl Program {
     }
 
     /// How each rank of it must be told to have ended; `None` if nobody is left to be told.
-    pub(crate) const fn end(self) -> Option<End> {
+    pub(crate) fn end(self) -> Option<End> {
         match self {
             Self::Kill => None,
             Self::Pause => Some(End::Failed(Reason::Orphaned)),
-            Self::Abandon => Some(End::Timeout),
+            Self::Abandon => {
+                Some(End::Failed(Reason::error("ended with its host, which was closed")))
+            }
         }
     }
 }

@@ -171,7 +171,7 @@ impl Running {
         self.hear_out(fate).await
     }
 
-    /// Its agents end, and with them the guards and the ranks; the controller has only their silence.
+    /// Its agents end, and with them the guards and the ranks, and say so (N1).
     async fn abandon(&mut self, fate: &mut Fate) -> Result<()> {
         let at = self.clock.now();
         let stdin = self.child.stdin.as_mut().context("it is piped")?;
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(judge(Program::Pause, &with(again)), [0, 1, 0, 0]);
         let other = told(Observer::Owner, &[4], Reason::Orphaned);
         assert_eq!(judge(Program::Pause, &with(other)), [0, 0, 1, 0]);
-        assert_eq!(judge(Program::Abandon, &all), [0, 0, 0, 12], "nobody has timed out");
+        assert_eq!(judge(Program::Abandon, &all), [0, 0, 0, 12], "nobody was orphaned");
         assert_eq!(judge(Program::Kill, &all), [0, 0, 12, 0], "nobody was left to say that");
     }
 

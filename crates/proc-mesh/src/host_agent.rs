@@ -358,7 +358,10 @@ impl HostAgent {
     /// Ends everything, and says whether nothing is left.
     async fn close(mut self, closed: oneshot::Sender<bool>) {
         // What was seen last waits for nothing more, nor does what the guard has said by now.
-        while let Ok(said) = timeout(Duration::ZERO, recv(self.guard.as_mut())).await {
+        let until = Instant::now() + TELL;
+        while Instant::now() < until
+            && let Ok(said) = timeout(Duration::ZERO, recv(self.guard.as_mut())).await
+        {
             match said {
                 Ok((message, fds)) => self.on_guard(message, fds),
                 Err(error) => self.on_guard_lost(&error),

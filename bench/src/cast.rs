@@ -3,6 +3,7 @@
 
 mod inside;
 mod outside;
+mod parts;
 mod show;
 mod tool;
 

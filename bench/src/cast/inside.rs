@@ -1,5 +1,6 @@
 //! Meshes of 10 to 10,000 actors in one process, and as many tasks that read channels.
 
+use std::slice::SliceIndex;
 use std::time::{Duration, Instant};
 
 use meshwarden::actor_mesh::{ActorRegistry, LocalProcs};
@@ -12,6 +13,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::parts;
 use super::tool::{Count, Counted, Ping, Tool};
 use crate::measure::Effort;
 use crate::path::tally::{Duel, Figure};
@@ -80,6 +82,10 @@ async fn of_size(n: usize, effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
         call_round((&tools, &proc), &floor, (amount, &mut calls)).await?;
         cast_round((&tools, &proc), &floor, (amount, &mut casts)).await?;
     }
+    let parts = match n > MANY {
+        true => in_parts((&tools, &proc), &floor, (amount, effort)).await?,
+        false => Vec::new(),
+    };
     _ = homes.stop(GRACE).await?;
     floor.end().await?;
     let mut found = vec![calls.records(Figure::P50, "; p50")];
@@ -87,8 +93,56 @@ async fn of_size(n: usize, effort: Effort) -> Result<Vec<Vec<Record>>, Failed> {
         found.push(calls.records(Figure::P99, "; p99"));
     }
     found.push(casts.records(Figure::P50, ""));
+    found.extend(parts);
     found.push(lives(&proc, n, effort).await?);
     Ok(found)
+}
+
+/// Calls of a few at a time, and casts to them, until each was in as many as in those of all.
+async fn in_parts(
+    (tools, proc): (&ActorMesh<Tool>, &Proc),
+    floor: &Floor,
+    (amount, effort): (Amount, Effort),
+) -> Result<Vec<Vec<Record>>, Failed> {
+    let n = tools.extent().size();
+    let parts = parts::of(tools, FEW)?;
+    let mut calls =
+        Duel::new(format!("call of {FEW} of {n} actors in one process, in turn, and gather"));
+    let mut casts = Duel::new(format!("cast to {FEW} of {n} actors in one process, in turn"));
+    let n_casts = u32::try_from(amount.n_casts * parts.len())?;
+    for _ in 0..=effort.rounds() {
+        calls.begin_round();
+        casts.begin_round();
+        for _ in 0..amount.n_slices {
+            for part in 0..parts.len() {
+                let started = Instant::now();
+                floor.call(part * FEW..(part + 1) * FEW).await?;
+                calls.floor.push(started.elapsed());
+            }
+            for part in &parts {
+                let started = Instant::now();
+                check(&part.call(proc, PING).await)?;
+                calls.ours.push(started.elapsed());
+            }
+        }
+        let started = Instant::now();
+        for _ in 0..amount.n_casts {
+            for part in 0..parts.len() {
+                floor.cast(part * FEW..(part + 1) * FEW).await?;
+            }
+        }
+        floor.call(..).await?;
+        casts.floor.push(started.elapsed() / n_casts);
+        let started = Instant::now();
+        for _ in 0..amount.n_casts {
+            for part in &parts {
+                cast_once(part, proc).await?;
+            }
+        }
+        check(&tools.call(proc, Counted).await)?;
+        casts.ours.push(started.elapsed() / n_casts);
+    }
+    Ok(vec![calls.records(Figure::P50, "; p50"), casts.records(Figure::P50, "")])
 }
 
 /// Slices of calls, in turn.
@@ -101,7 +155,7 @@ async fn call_round(
     for _ in 0..amount.n_slices {
         for _ in 0..amount.n_calls {
             let started = Instant::now();
-            floor.call().await?;
+            floor.call(..).await?;
             calls.floor.push(started.elapsed());
         }
         for _ in 0..amount.n_calls {
@@ -123,9 +177,9 @@ async fn cast_round(
     let n_casts = u32::try_from(amount.n_casts)?;
     let started = Instant::now();
     for _ in 0..n_casts {
-        floor.cast().await?;
+        floor.cast(..).await?;
     }
-    floor.call().await?;
+    floor.call(..).await?;
     casts.floor.push(started.elapsed() / n_casts);
     let started = Instant::now();
     cast(tools, proc, amount.n_casts).await?;
@@ -150,7 +204,7 @@ async fn lives(proc: &Proc, n: usize, effort: Effort) -> Result<Vec<Record>, Fai
         lives.begin_round();
         let started = Instant::now();
         let floor = Floor::start(n);
-        floor.call().await?;
+        floor.call(..).await?;
         floor.end().await?;
         lives.floor.push(started.elapsed());
         let started = Instant::now();
@@ -169,12 +223,16 @@ pub(crate) async fn cast(
     n: usize,
 ) -> Result<(), Failed> {
     for _ in 0..n {
-        let not_sent = tools.cast(from, Count([1; 32], [2; 32])).await;
-        if !not_sent.is_empty() {
-            return Err("it is sent to all".into());
-        }
+        cast_once(tools, from).await?;
     }
     check(&tools.call(from, Counted).await)
+}
+
+async fn cast_once(tools: &ActorMeshRef<Tool>, from: &(impl Sender + Sync)) -> Result<(), Failed> {
+    match tools.cast(from, Count([1; 32], [2; 32])).await.is_empty() {
+        true => Ok(()),
+        false => Err("it is sent to all".into()),
+    }
 }
 
 /// Fails unless all have answered.
@@ -188,6 +246,12 @@ where
     }
 }
 
+/// So many actors are called and cast to a few at a time, too.
+const MANY: usize = 1_000;
+
+/// How many are few.
+const FEW: usize = 100;
+
 /// How long a mesh may take to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -195,9 +259,11 @@ pub(crate) const PING: Ping = Ping([1; 32], [2; 32]);
 
 /// What anybody needs for the same: a task of tokio for each, that reads a channel of tokio.
 struct Floor {
-    tasks: Vec<mpsc::Sender<Word>>,
+    tasks: Vec<Task>,
     ended: Vec<JoinHandle<u64>>,
 }
+
+type Task = mpsc::Sender<Word>;
 
 enum Word {
     Ping(Ping, oneshot::Sender<Ping>),
@@ -235,9 +301,10 @@ impl Floor {
         Ok(())
     }
 
-    async fn call(&self) -> Result<(), Failed> {
-        let mut answers = Vec::with_capacity(self.tasks.len());
-        for task in &self.tasks {
+    async fn call(&self, which: impl SliceIndex<[Task], Output = [Task]>) -> Result<(), Failed> {
+        let tasks = self.tasks.get(which).unwrap_or_default();
+        let mut answers = Vec::with_capacity(tasks.len());
+        for task in tasks {
             let (answer, answered) = oneshot::channel();
             task.send(Word::Ping(PING, answer)).await.or(Err("the task lives"))?;
             answers.push(answered);
@@ -248,8 +315,8 @@ impl Floor {
         Ok(())
     }
 
-    async fn cast(&self) -> Result<(), Failed> {
-        for task in &self.tasks {
+    async fn cast(&self, which: impl SliceIndex<[Task], Output = [Task]>) -> Result<(), Failed> {
+        for task in self.tasks.get(which).unwrap_or_default() {
             let word = Word::Count(Count([1; 32], [2; 32]));
             task.send(word).await.or(Err("the task lives"))?;
         }

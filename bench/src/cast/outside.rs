@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use meshwarden::prelude::*;
 
 use super::inside::{PING, cast, check};
+use super::parts;
 use super::tool::{Count, Counted, Counts, Tool, Woken, here};
 use crate::measure::Effort;
 use crate::path::floor::Floor;
@@ -49,7 +50,24 @@ struct World<'a> {
     floor: Floor,
     calls: [Duel; 2],
     casts: [Duel; 2],
+    parts: Parts,
 }
+
+/// A few of the processes at a time.
+struct Parts {
+    tools: Vec<ActorMeshRef<Tool>>,
+    calls: Duel,
+}
+
+impl Parts {
+    fn of(tools: &ActorMeshRef<Tool>, n_procs: usize) -> Result<Self, ClientError> {
+        let work = format!("call of {FEW} of {n_procs} processes, in turn, and gather, 64 B");
+        Ok(Self { tools: parts::of(tools, FEW)?, calls: Duel::new(work) })
+    }
+}
+
+/// How many are few.
+const FEW: usize = 8;
 
 /// Calls and casts to a mesh of so many processes.
 pub(crate) async fn measure(
@@ -64,6 +82,7 @@ pub(crate) async fn measure(
     let duels = |work: String| [Duel::new(&*work), Duel::new(&*work)];
     let mut world = World {
         root,
+        parts: Parts::of(&direct, n_procs)?,
         sides: [Side { by: "ours", tools: direct }, Side { by: "ours, tree", tools: tree }],
         floor: Floor::start(n_procs).await?,
         calls: duels(format!("call of {n_procs} processes and gather, 64 B")),
@@ -72,6 +91,7 @@ pub(crate) async fn measure(
     let amount = Amount::of(n_procs, effort);
     for _ in 0..=effort.rounds() {
         world.calls.iter_mut().chain(&mut world.casts).for_each(Duel::begin_round);
+        world.parts.calls.begin_round();
         for _ in 0..amount.n_slices {
             world.call(amount.n_calls).await?;
             world.cast(amount.n_casts).await?;
@@ -93,6 +113,17 @@ impl World<'_> {
             let call = async || Ok(check(&tools.call(self.root, PING).await)?);
             let called = timed(n, call).await?;
             called.into_iter().for_each(|elapsed| duel.ours.push(elapsed));
+        }
+        let Parts { tools, calls } = &mut self.parts;
+        for part in 0..tools.len() {
+            let started = Instant::now();
+            floor.ping_some(part * FEW..(part + 1) * FEW).await?;
+            calls.floor.push(started.elapsed());
+        }
+        for part in tools.iter() {
+            let started = Instant::now();
+            check(&part.call(self.root, PING).await)?;
+            calls.ours.push(started.elapsed());
         }
         Ok(())
     }
@@ -151,7 +182,10 @@ impl World<'_> {
         let of = |([direct, tree], figure, suffix): (&[Duel; 2], _, _)| {
             direct.beside((self.sides[1].by, tree), figure, suffix)
         };
-        figures.into_iter().map(of).collect()
+        let mut found: Vec<_> = figures.into_iter().map(of).collect();
+        let parts = self.parts.calls.records(Figure::P50, "; p50");
+        found.extend((!parts.is_empty()).then_some(parts));
+        found
     }
 }
 

@@ -122,7 +122,7 @@ fn grows(Growth { few, many }: &Growth, found: &[Vec<Record>], report: &mut Repo
     let Some(floor) = growth("floor") else { return };
     for by in ["ours", "ours, tree"] {
         let Some(ours) = growth(by) else { continue };
-        let what = format!("{}: {by}, for each rank, ÷ the same of {}", many.1, few.0);
+        let what = format!("{}: {by}, for each rank, ÷ the same of {}", many.1, few.1);
         report.note(&format!("        {what}: {ours:.2} × (the floor's: {floor:.2} ×)"));
         let grown = ours / floor.max(1.0);
         report.judge(&format!("{what}, ÷ the floor's if that grows"), grown, (1.25, "×"));
@@ -176,6 +176,19 @@ const GROWTHS: &[Growth] = &[
     Growth {
         few: (8, "call of 8 processes and gather, 64 B; p50"),
         many: (256, "call of 256 processes and gather, 64 B; p50"),
+    },
+    // As many live beside it: this is by how many ranks a call has alone.
+    Growth {
+        few: (8, "call of 8 of 256 processes, in turn, and gather, 64 B; p50"),
+        many: (256, "call of 256 processes and gather, 64 B; p50"),
+    },
+    Growth {
+        few: (100, "call of 100 of 10000 actors in one process, in turn, and gather; p50"),
+        many: (10_000, "call of 10000 actors in one process and gather; p50"),
+    },
+    Growth {
+        few: (100, "cast to 100 of 10000 actors in one process, in turn"),
+        many: (10_000, "cast to 10000 actors in one process"),
     },
     Growth {
         few: (8, "pipelined cast to 8 processes, 64 B"),

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
+use std::ops::Range;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use futures_util::future::try_join_all;
@@ -78,6 +79,13 @@ impl Floor {
     /// One ping-pong with each, all at once.
     pub(crate) async fn ping_all(&mut self) -> io::Result<()> {
         try_join_all(self.streams.iter_mut().map(ping)).await?;
+        Ok(())
+    }
+
+    /// One ping-pong with some of them, all at once.
+    pub(crate) async fn ping_some(&mut self, which: Range<usize>) -> io::Result<()> {
+        let some = self.streams.get_mut(which).unwrap_or_default();
+        try_join_all(some.iter_mut().map(ping)).await?;
         Ok(())
     }
 

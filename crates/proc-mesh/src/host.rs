@@ -70,6 +70,10 @@ pub(crate) enum HostOrder {
         is_suspended: bool,
         told: oneshot::Sender<()>,
     },
+    /// The owner of a mesh wants it no more: whoever has not ended is killed, and tells why.
+    LetGo {
+        mesh: MeshId,
+    },
     CloseMesh {
         mesh: MeshId,
     },

@@ -192,6 +192,11 @@ impl HostAgent {
                 _ = pids.send(seats).is_ok();
             }
             HostOrder::Suspend { is_suspended, told } => self.suspend(is_suspended, told).await,
+            HostOrder::LetGo { mesh } => {
+                if let Some(hosted) = self.meshes.get_mut(&mesh) {
+                    hosted.let_go(self.guard.as_mut());
+                }
+            }
             HostOrder::CloseMesh { mesh } => {
                 if let Some(hosted) = self.meshes.remove(&mesh) {
                     self.killed.extend(hosted.into_victims());

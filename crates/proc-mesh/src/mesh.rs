@@ -11,9 +11,7 @@ use mesh_core::{
 };
 use mesh_runtime::ControlThread;
 use mesh_shape::{Extent, Rank, RankSet, Region, ShapeError};
-use supervise::{
-    AskError, Clock, ControllerRef, Desk, MeshEvents, Owner, OwnerNews, Setup, Supervision,
-};
+use supervise::{AskError, Clock, ControllerRef, Desk, MeshEvents, OwnerNews, Setup, Supervision};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -26,8 +24,11 @@ use crate::report::{ProcKind, ProcReport};
 use crate::roster::{Homes, Roster};
 use crate::unkillable::Unkillable;
 
+mod letting_go;
 mod readiness;
 mod spec;
+
+use letting_go::Holder;
 
 pub use spec::{ProcSpec, Run};
 
@@ -43,7 +44,9 @@ const UNKILLABLE: usize = 1024;
 /// How long the links of workers that have ended may take to close.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// A mesh of processes that runs. Dropping it ends what still does.
+/// A mesh of processes that runs. Dropping it ends what still does (C2): at once, without a grace. Each of them is then told
+/// as failed, once, unless it was being stopped (ST4), and so is each rank of the meshes of actors that lives there. Who
+/// means to end all in good order drops those first, or [stops](Self::stop) the processes.
 #[derive(Debug)]
 pub struct ProcMesh {
     label: MeshLabel,
@@ -51,7 +54,7 @@ pub struct ProcMesh {
     /// Whether a rank that ends before it runs is a mesh that could not be spawned.
     must_be_ready: bool,
     controller: ControllerRef<ProcReport>,
-    owner: Owner,
+    owner: Holder,
     workers: mpsc::Receiver<WorkerNews>,
     /// Keeps the queue of `workers` open until every rank has ended. Each link has one of its own
     /// while its worker may still say something.
@@ -224,11 +227,12 @@ impl ProcMesh {
         let hosts = seat(&spec.extent, hosts)?;
         let controller = controller(&spec, hosts.iter().map(|(ranks, _)| ranks.clone()).collect())?;
         let label = controller.spec().mesh.clone();
-        let refs = hosts.iter().map(|(_, host)| host.clone()).collect();
-        let agents = ProcAgents::new(label.id(), refs);
+        let refs: Vec<_> = hosts.iter().map(|(_, host)| host.clone()).collect();
+        let agents = ProcAgents::new(label.id(), refs.clone());
         let setup = Setup { trace: spec.trace, ..Setup::new(controller, agents, Clock::start()) };
         let (supervision, run) = supervise::supervise(setup);
         let Supervision { controller, owner, answers } = supervision;
+        let owner = Holder::new((label.id(), refs), control.handle().clone(), owner);
         let (news, workers) = mpsc::channel(NEWS);
         let (left, unkillable) = mpsc::channel(UNKILLABLE);
         // Not later than the loop begins to count (K1).

@@ -84,6 +84,15 @@ pub enum HowEnded {
     GuardLost,
     /// With its host, which was closed while it ran.
     HostClosed,
+    /// Killed, since the owner of its mesh has let go of it.
+    LetGo,
+}
+
+impl HowEnded {
+    /// Whether it is how one ends that is killed.
+    pub(crate) const fn is_kill(&self) -> bool {
+        matches!(self, Self::Signaled { signal: SIGKILL, .. })
+    }
 }
 
 /// Which signals an agent has sent to a process in order to stop it.
@@ -174,9 +183,12 @@ impl Controlled for ProcKind {
         }
     }
 
-    /// Not on a host that is closed.
+    /// Not on a host that is closed, nor where nobody wants it.
     fn can_begin_again(&self, report: &ProcReport) -> bool {
-        !matches!(report, ProcReport::Ended(end) if end.how == HowEnded::HostClosed)
+        match report {
+            ProcReport::Ended(end) => !matches!(end.how, HowEnded::HostClosed | HowEnded::LetGo),
+            _ => true,
+        }
     }
 }
 
@@ -211,8 +223,9 @@ fn failure(how: &HowEnded, sent: SentSignals) -> Option<Reason> {
         HowEnded::OutOfMemory => Some(Reason::OutOfMemory),
         HowEnded::Culled => Some(Reason::Orphaned),
         HowEnded::GuardLost => Some(Reason::LostByAgent),
-        HowEnded::HostClosed if sent.any() => None,
+        HowEnded::HostClosed | HowEnded::LetGo if sent.any() => None,
         HowEnded::HostClosed => Some(Reason::error("ended with its host, which was closed")),
+        HowEnded::LetGo => Some(Reason::error("the owner of the processes has let go of them")),
     }
 }
 

@@ -201,6 +201,35 @@ pub(crate) async fn a_mesh_that_is_dropped_leaves_its_processes_to_others(
     world.close().await
 }
 
+/// C2, N1, R1, ST3: at once, and with the reason: nobody waits for a lease to run out.
+pub(crate) async fn processes_that_are_dropped_are_told_with_their_actors(
+    root: Arc<Root>,
+) -> Outcome {
+    let World { mut tools, procs, hosts } = World::new(&root, "procs=4").await?;
+    let call = tokio::spawn(tools.call(&*root, Hang).within(Duration::from_secs(50)));
+    sleep(Duration::from_millis(100)).await;
+    let dropped = Instant::now();
+    drop(procs);
+    let why = "the owner of the processes has let go of them";
+    let mut failed = Vec::new();
+    while failed.len() < 4 {
+        let more = next_failures(&mut tools).await?;
+        assert!(more.iter().all(|(_, text)| text.contains(why)), "{more:?}");
+        failed.extend(more.into_iter().map(|(rank, _)| rank));
+    }
+    failed.sort_unstable();
+    assert_eq!(failed, [0, 1, 2, 3]);
+    for answer in call.await?.iter() {
+        let Err(RankError::Ended(ended)) = answer else {
+            return Err(format!("its process has ended: {answer:?}").into());
+        };
+        assert!(ended.to_string().contains(why), "{ended}");
+    }
+    assert!(dropped.elapsed() < AT_ONCE, "{:?}", dropped.elapsed());
+    drop(tools);
+    if hosts.close().await { Ok(()) } else { Err("a guard did not end".into()) }
+}
+
 /// C4, R3
 pub(crate) async fn parameters_that_are_too_large_are_refused_with_the_reason(
     root: Arc<Root>,

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
                 trial(&root, ends::a_blocked_handler_keeps_nobody_from_supervising_its_process),
                 trial(&root, ends::a_process_that_is_started_again_gets_its_actor_again),
                 trial(&root, ends::a_mesh_that_is_dropped_leaves_its_processes_to_others),
+                trial(&root, ends::processes_that_are_dropped_are_told_with_their_actors),
                 trial(&root, ends::parameters_that_are_too_large_are_refused_with_the_reason),
                 trial(&root, hangs::a_handler_that_blocks_is_told_of_its_rank_and_its_process),
                 trial(&root, hangs::a_handler_that_waits_is_told_of_its_rank_only),

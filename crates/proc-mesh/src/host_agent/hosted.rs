@@ -54,6 +54,8 @@ pub(crate) struct Hosted {
     life: Incarnation,
     /// When the guard last said something.
     heard_at: Instant,
+    /// Its owner wants it no more.
+    is_let_go: bool,
     /// Who was killed since that was last asked.
     killed: Vec<Victim>,
     tools: Tools,
@@ -79,6 +81,7 @@ impl Hosted {
             reporter,
             life: Incarnation::FIRST,
             heard_at: Instant::now(),
+            is_let_go: false,
             killed: Vec::new(),
             tools,
         }
@@ -117,7 +120,11 @@ impl Hosted {
                 continue;
             }
             self.seats.insert(rank, Seat::queued(incarnation, by));
-            self.starting.push(rank);
+            if self.is_let_go {
+                self.end_unbegun(self.key(rank, incarnation), HowEnded::LetGo);
+            } else {
+                self.starting.push(rank);
+            }
         }
     }
 
@@ -158,10 +165,7 @@ impl Hosted {
             return;
         };
         match seat.state {
-            State::Queued => {
-                seat.end(HowEnded::Cancelled, boot_time(), Duration::ZERO);
-                self.report_end(key, Vec::new());
-            }
+            State::Queued => self.end_unbegun(key, HowEnded::Cancelled),
             // Also before the guard says that it is there: its program may be long in coming.
             State::Launching(_) | State::Up(..) => {
                 seat.sent.mark(is_kill);
@@ -431,6 +435,11 @@ impl Hosted {
         if self.answers().send(answer).is_err() {
             debug!(mesh = %self.opening.label, "the answer to a poll was not taken");
         }
+    }
+
+    /// Ends who was not even given to the guard.
+    fn end_unbegun(&mut self, key: ProcKey, how: HowEnded) {
+        self.end(key, how, boot_time(), Duration::ZERO);
     }
 
     fn end(&mut self, key: ProcKey, how: HowEnded, evidence: Duration, alive: Duration) {

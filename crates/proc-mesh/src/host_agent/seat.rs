@@ -171,7 +171,11 @@ impl Seat {
     /// It has ended: what is left of its output is read first. Returns whether there is any to wait
     /// for.
     pub(crate) fn end(&mut self, how: HowEnded, evidence: Duration, alive: Duration) -> bool {
-        let how = self.verdict.take().unwrap_or(how);
+        let how = match self.verdict.take() {
+            // Who ended by himself just before has not ended by that.
+            Some(HowEnded::LetGo) if !how.is_kill() => how,
+            verdict => verdict.unwrap_or(how),
+        };
         let draining = State::Draining { how, evidence, alive };
         match std::mem::replace(&mut self.state, draining) {
             State::Launching(handles) | State::Up(_, handles) => {

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use mesh_core::{MeshPhase, Reason, Status};
+use mesh_core::{Change, MeshPhase, Reason, Status};
+use tokio::time::{Instant, timeout};
 
-use crate::fixture::{Site, failures_to_the_end, next_failure, reasons, shells, until_gone};
+use crate::fixture::{
+    Site, ends_to_the_close, failures_to_the_end, next_failure, reasons, restarting, shells,
+    subscribe, until_gone,
+};
 use crate::{Outcome, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -15,6 +19,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_crash_during_a_stop_keeps_its_cause),
         trial(a_mesh_with_dead_ranks_stops_and_its_hosts_are_usable_again),
         trial(a_mesh_does_not_outlive_its_owner),
+        trial(what_is_dropped_while_it_runs_is_told_to_have_been_let_go_of),
+        trial(what_is_dropped_while_it_is_stopped_has_stopped),
         trial(a_mesh_does_not_outlive_the_thread_that_supervises_it),
     ]
 }
@@ -90,6 +96,45 @@ async fn a_mesh_does_not_outlive_its_owner() -> Outcome {
     let id = mesh.label().id();
     drop(mesh);
     until_gone(id).await;
+    site.close(id).await
+}
+
+/// C2, N1, N4: at once, of each rank once, and none begins again, whatever the rules say.
+async fn what_is_dropped_while_it_runs_is_told_to_have_been_let_go_of() -> Outcome {
+    let site = Site::start().await?;
+    let mesh = site.spawn(restarting(shells("exec sleep 1000"), 10)).await?;
+    let (id, events, begun) = (mesh.label().id(), subscribe(&mesh).await?, Instant::now());
+    drop(mesh);
+    let ends = ends_to_the_close(events).await;
+    // A lease that has run out would be told after six.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let why = Reason::error("the owner of the processes has let go of them");
+    let is_so = |end: &Change| {
+        let reason = end.status.cause().map(|cause| &cause.reason);
+        reason == Some(&why) && end.restart_in.is_none()
+    };
+    assert!(ends.iter().all(is_so), "{ends:?}");
+    assert_eq!(ends.iter().map(|end| end.ranks.len()).sum::<usize>(), 4, "{ends:?}");
+    site.close(id).await
+}
+
+/// C2, ST4
+async fn what_is_dropped_while_it_is_stopped_has_stopped() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = shells("trap '' TERM; echo up; while :; do sleep 0.02; done");
+    let (stdout, mut lines) = tokio::sync::mpsc::channel(8);
+    spec.output.stdout = Some(stdout);
+    let mesh = site.spawn(spec).await?;
+    for _ in 0..4 {
+        lines.recv().await.ok_or("every rank says that its trap is set")?;
+    }
+    let (id, events) = (mesh.label().id(), subscribe(&mesh).await?);
+    let asked = timeout(Duration::from_millis(100), mesh.stop(Duration::from_secs(60))).await;
+    assert!(asked.is_err(), "none of them ends by that: {asked:?}");
+    drop(mesh);
+    let ends = ends_to_the_close(events).await;
+    assert!(ends.iter().all(|end| end.status == Status::Stopped), "{ends:?}");
+    assert_eq!(ends.iter().map(|end| end.ranks.len()).sum::<usize>(), 4, "{ends:?}");
     site.close(id).await
 }
 

@@ -8,6 +8,8 @@ use super::{Hosted, signal};
 use crate::guard::wire::ProcKey;
 use crate::guard_link::GuardLink;
 use crate::host_agent::killed::{Concern, Victim};
+use crate::host_agent::seat::{Seat, State};
+use crate::report::HowEnded;
 use crate::unkillable::WhyUnkillable;
 
 impl Hosted {
@@ -18,6 +20,23 @@ impl Hosted {
             self.killed.extend(victim);
         }
         signal(guard, key, is_kill);
+    }
+
+    /// Nobody wants them any more: they are killed, and those who were not being stopped tell why. None begins again.
+    pub(crate) fn let_go(&mut self, mut guard: Option<&mut GuardLink>) {
+        self.is_let_go = true;
+        let live = self.seats.iter().filter(|(_, seat)| seat.is_live());
+        let live: Vec<_> = live.map(|(rank, seat)| self.key(*rank, seat.incarnation)).collect();
+        for key in live {
+            match self.live_seat(key) {
+                Some(Seat { state: State::Queued, .. }) => self.end_unbegun(key, HowEnded::LetGo),
+                Some(seat) => {
+                    _ = seat.verdict.get_or_insert(HowEnded::LetGo);
+                    self.signal(guard.as_deref_mut(), key, true);
+                }
+                None => (),
+            }
+        }
     }
 
     /// Its controller need not wait for a process that was killed and does not end. One that takes nothing at

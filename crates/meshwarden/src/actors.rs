@@ -28,9 +28,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// A mesh of processes that actors can be spawned on. It is used as the [`ProcMesh`] that it dereferences
 /// to. Dropping it ends the processes, so it is dropped after the meshes of actors that live there.
 ///
-/// A mesh of actors whose processes are dropped before it loses all its ranks, and ends: they are told as failed with
-/// their processes, or, where nobody says any more what became of these, as timed out after their lease. What is sent
-/// to them meanwhile comes back as not delivered.
+/// A mesh of actors whose processes are dropped before it loses all its ranks, and ends: each is told at once as failed
+/// with its process, whose owner has let go of it, and calls that wait are answered with that. Who means to end all in
+/// good order drops the meshes of actors first, or stops the processes.
 #[derive(Debug)]
 pub struct Homes {
     mesh: ProcMesh,

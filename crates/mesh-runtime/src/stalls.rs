@@ -143,19 +143,22 @@ impl Watch {
         (threshold / 8).min(Duration::from_millis(500)).max(Self::every(threshold))
     }
 
-    /// How often to look, so that what hangs is told no later than 150 ms after the threshold. What begins is seen
-    /// by a look, and looked at when it will have run for too long; what awaits and then blocks, or a runtime that
-    /// goes silent, only at the look after that.
+    /// How often to look, so that what hangs is told no later than 150 ms after the threshold: what begins is seen
+    /// by a look, and looked at when it will have run for too long. Each look of a process that has slept since costs
+    /// more than what it looks at.
     fn every(threshold: Duration) -> Duration {
-        (threshold / 20).clamp(Duration::from_millis(5), Duration::from_millis(75))
+        (threshold / 20).clamp(Duration::from_millis(5), Duration::from_millis(150))
     }
 
-    /// When to look again while something runs: no later than when the first of it will have run for too long.
+    /// When to look again while something runs: no later than when the first of it will have run for too long, be it a
+    /// function or one poll of it, or the runtime will have been silent for too long.
     fn soon(&self, now: Instant) -> Duration {
         let every = Self::every(self.threshold);
-        let long = self.actors.values().filter_map(|seen| seen.long_in(self.threshold, now));
-        // Not more often than a timer can tell apart.
-        long.fold(every, Duration::min).max(Duration::from_millis(1))
+        let of_actors = self.actors.values().flat_map(Seen::awaited);
+        let begun = of_actors.chain(self.probed.filter(|_| self.runtime.is_none()));
+        let long = begun.map(|begun| (begun + self.threshold).saturating_duration_since(now));
+        // What is late by now was told. Not more often than a timer can tell apart.
+        long.filter(|it| !it.is_zero()).fold(every, Duration::min).max(Duration::from_millis(1))
     }
 
     /// Looks at all that runs. `is_back`: what was given to the runtime last has run.
@@ -257,10 +260,11 @@ impl Seen {
         true
     }
 
-    /// How long it takes until what it runs has been running for longer than the threshold, if that is not told yet.
-    fn long_in(&self, threshold: Duration, now: Instant) -> Option<Duration> {
-        let is_awaited = self.told.is_none() && self.word.doing() != Doing::Nothing;
-        is_awaited.then(|| (self.begun + threshold).saturating_duration_since(now))
+    /// When the function that it runs began, and when the thread went into it: what may have lasted for too long one day.
+    fn awaited(&self) -> impl Iterator<Item = Instant> {
+        let begun = (self.word.doing() != Doing::Nothing).then_some(self.begun);
+        let polled = (self.word.doing() == Doing::Runs).then_some(self.polled);
+        begun.into_iter().chain(polled)
     }
 
     /// What it runs, if that has been for longer than the threshold.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::arrivals::Arrivals;
 use crate::complaints::Complaints;
 use crate::config::TcpConfig;
-use crate::connection::{Ended, Side, carry};
+use crate::connection::{Ended, carry};
 use crate::handshake::Peer;
 use crate::link::Link;
 use crate::meet::{answer, welcome};
@@ -211,7 +211,7 @@ impl Acceptor {
 
     /// Carries the session over this connection, and then waits for the peer to come back.
     async fn keep(&self, link: Arc<Link>, number: u64, carrier: Carrier) {
-        let limits = self.config.limits(self.lane, Side::Accepted);
+        let limits = self.config.limits(self.lane);
         let _carried = Carried { link: Arc::clone(&link), number };
         match carry(&link, number, carrier, limits).await {
             Ended::Left => (),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use mesh_core::{Addr, Lane};
+use mesh_core::{Addr, Lane, ProcId};
+use tokio::time::Instant;
 
 use crate::connection::{Limits, Side};
+use crate::rhythm::Rhythm;
 use crate::secret::Secret;
 use crate::tls::Tls;
 
@@ -124,9 +126,17 @@ impl TcpConfig {
         Ok(())
     }
 
-    /// What a connection of a lane is held to.
-    pub(crate) const fn limits(&self, lane: Lane, side: Side) -> Limits {
-        Limits { watch: self.watch(lane), frame_max: self.frame_max(lane), side }
+    /// What a connection of a lane is held to that a peer has made.
+    pub(crate) const fn limits(&self, lane: Lane) -> Limits {
+        let (watch, frame_max) = (self.watch(lane), self.frame_max(lane));
+        Limits { watch, frame_max, side: Side::Accepted, asks: None }
+    }
+
+    /// The same of one that we have made: we ask whether the other side is there.
+    pub(crate) fn limits_to(&self, peer: ProcId, lane: Lane, began: Instant) -> Limits {
+        let limits = self.limits(lane);
+        let asks = limits.watch.map(|(every, _)| Rhythm::new(began, every, peer));
+        Limits { side: Side::Dialled, asks, ..limits }
     }
 
     pub(crate) const fn frame_max(&self, lane: Lane) -> usize {

@@ -16,6 +16,7 @@ use crate::inlet::{Inlet, TOGETHER};
 use crate::link::{Asked, Link, Write, goodbye, ping};
 use crate::metrics;
 use crate::parked::Writer;
+use crate::rhythm::Rhythm;
 use crate::stream::Carrier;
 use crate::tls::Judged;
 use crate::wire::Frame;
@@ -26,6 +27,8 @@ pub(crate) struct Limits {
     pub(crate) watch: Watch,
     pub(crate) frame_max: usize,
     pub(crate) side: Side,
+    /// When we ask, where we do.
+    pub(crate) asks: Option<Rhythm>,
 }
 
 /// How often the other side is asked at least whether it is there, and after what silence the connection is
@@ -95,7 +98,7 @@ async fn read<R>(
     link: &Arc<Link>,
     number: u64,
     mut reader: R,
-    Limits { watch, frame_max, side }: Limits,
+    Limits { watch, frame_max, side, .. }: Limits,
 ) -> Ended
 where
     R: AsyncRead + Unpin,
@@ -221,8 +224,6 @@ where
 }
 
 async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits) -> Ended {
-    let asks = limits.watch.filter(|_| limits.side == Side::Dialled);
-    let every = asks.map(|(every, _)| every);
     let mut has_waited = false;
     loop {
         let next = link.next_write(number, std::mem::take(&mut has_waited));
@@ -234,7 +235,8 @@ async fn write(link: &Arc<Link>, number: u64, mut writer: Writer, limits: Limits
                 if !link.park(number, writer) {
                     return Ended::Left;
                 }
-                let patience = ack_within.or(every);
+                let asks = limits.asks.map(|rhythm| rhythm.wait(Instant::now()));
+                let patience = ack_within.or(asks);
                 let is_silent = match patience {
                     None => {
                         told.await;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Backoff;
 use crate::config::TcpConfig;
-use crate::connection::{Ended, Side, carry};
+use crate::connection::{Ended, carry};
 use crate::handshake::{Refused, SessionId};
 use crate::link::Link;
 use crate::meet::{Call, Met, NotMet, call, random};
@@ -23,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) lane: Lane,
     pub(crate) into: Arc<dyn Inbound>,
     pub(crate) config: Arc<TcpConfig>,
+    /// When the transport did: its connections count from there.
+    pub(crate) began: Instant,
 }
 
 /// A connection on which the two have met.
@@ -55,7 +57,7 @@ impl Route {
         let (mut backoff, mut progress) = (Backoff::new(link.id), 0);
         loop {
             let begun = Instant::now();
-            let limits = self.config.limits(self.lane, Side::Dialled);
+            let limits = self.config.limits_to(self.peer, self.lane, self.began);
             match carry(link, number, carrier, limits).await {
                 Ended::Broken => (),
                 Ended::Session(why) => return link.end(why),
@@ -265,7 +267,8 @@ mod tests {
         let acceptor = Acceptor::new(there.clone(), Lane::Data, Arc::clone(&config));
         tokio::spawn(Arc::new(acceptor).accept(listener));
         let into = Arc::clone(&here) as Arc<dyn Inbound>;
-        let route = Route { to, peer: there.0.proc, lane: Lane::Data, into, config };
+        let route =
+            Route { to, peer: there.0.proc, lane: Lane::Data, into, config, began: Instant::now() };
         let (link, keep) = route.open().await.unwrap();
         drop(keep);
         assert!(!link.is_open());

@@ -31,6 +31,7 @@ mod outbox;
 mod own_time;
 mod parked;
 mod private_file;
+mod rhythm;
 mod round_trip;
 mod secret;
 mod session;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use async_trait::async_trait;
 use mesh_core::{Addr, DialError, Inbound, Lane, ListenError, Lost, Outbound, ProcId, Transport};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::acceptor::Acceptor;
 use crate::config::{ConfigError, TcpConfig};
@@ -23,6 +24,7 @@ use crate::stream::Listener;
 /// Dropping it ends its listeners and its sessions.
 pub struct TcpTransport {
     config: Arc<TcpConfig>,
+    began: Instant,
     open: Mutex<Vec<Open>>,
 }
 
@@ -40,7 +42,7 @@ impl TcpTransport {
     /// [`ConfigError`] if they cannot hold together.
     pub fn new(config: TcpConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Self { config: Arc::new(config), open: Mutex::default() })
+        Ok(Self { config: Arc::new(config), began: Instant::now(), open: Mutex::default() })
     }
 
     fn keep(&self, new: Open) {
@@ -77,7 +79,8 @@ impl Transport for TcpTransport {
         into: Arc<dyn Inbound>,
     ) -> Result<Arc<dyn Outbound>, DialError> {
         let config = Arc::clone(&self.config);
-        let (link, keep) = Route { to: to.clone(), peer, lane, into, config }.open().await?;
+        let (to, began) = (to.clone(), self.began);
+        let (link, keep) = Route { to, peer, lane, into, config, began }.open().await?;
         tokio::spawn(keep);
         self.keep(Open::Dialled(Arc::downgrade(&link)));
         Ok(link)

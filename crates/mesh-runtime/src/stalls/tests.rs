@@ -376,3 +376,29 @@ fn what_runs_is_looked_at_when_it_will_have_run_for_too_long() {
     assert_eq!(ages, [THRESHOLD]);
     assert_eq!(world.watch.next_look().0, EVERY, "it was told");
 }
+
+/// D7: the same of one poll of a function that has been told, and of a runtime.
+#[test]
+fn what_blocks_is_looked_at_when_it_will_have_for_too_long() {
+    let mut world = World::new(1);
+    world.begin(0);
+    world.wait(0);
+    world.pass(THRESHOLD + EVERY);
+    world.go_on(0);
+    world.now += millis(10);
+    _ = world.look(&[0], false);
+    let polled = world.now;
+    _ = world.pass_with(THRESHOLD - EVERY, &[0], false);
+    world.now += millis(35);
+    _ = world.look(&[0], false);
+    assert_eq!(world.watch.next_look().0, polled + THRESHOLD - world.now);
+
+    let mut world = World::new(0);
+    _ = world.look(&[0], false);
+    assert_eq!(world.look(&[0], false).1, Probe::Send);
+    let probed = world.now;
+    _ = world.pass_with(THRESHOLD - EVERY, &[0], false);
+    world.now += millis(35);
+    _ = world.look(&[0], false);
+    assert_eq!(world.watch.next_look().0, probed + THRESHOLD - world.now);
+}

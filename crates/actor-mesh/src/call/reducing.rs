@@ -127,6 +127,7 @@ where
 {
     let kind = Kind::Reduce(id_of::<R, M::Reply>());
     let telling = Telling::Each(Wakes::AtTheEnd);
+    let region = Arc::clone(&target.region);
     let mut asking = Asking::begin(target, content, (kind, within), telling).await;
     let (mut parts, mut ranks, mut failed) = (Vec::new(), RankSet::new(), Overlay::new());
     while let Some(next) = asking.next().await {
@@ -134,15 +135,16 @@ where
             Next::One(rank, Ok(reply)) => {
                 let one = RankSet::from(rank.index()..rank.index() + 1);
                 ranks = ranks.union(&one);
-                parts.push((rank, reply));
+                parts.push((region.base_rank(rank), reply));
             }
             Next::One(rank, Err(error)) => failed.insert(rank.index()..rank.index() + 1, error),
             Next::Merged(some, value) => {
                 ranks = ranks.union(&some);
-                parts.extend(some.first().map(|first| (first, value)));
+                parts.push((some.iter().filter_map(|rank| region.base_rank(rank)).min(), value));
             }
         }
     }
+    // As on the way: in the order of the mesh, whatever that of the slice is.
     parts.sort_by_key(|(first, _)| *first);
     let merge = || parts.into_iter().map(|(_, value)| value).reduce(R::merge);
     let value = match caught(merge) {

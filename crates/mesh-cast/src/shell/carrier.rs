@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::message::{Back, Down, Forgot, GetSeats, LegName, Word};
-use super::pieces::{PIECE_BYTES, Piece, Queue};
+use super::pieces::{PIECE_BYTES, Piece, QueueId};
 use super::posts::{NotSent, Parcel, Posted, Way};
 use super::table::Table;
 use crate::wire::Leg;
@@ -26,13 +26,13 @@ const REACHED_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Carrier<A: Actor> {
     me: ActorRef<A>,
     deputy: Deputy,
-    queue: Queue,
+    queue: QueueId,
     /// Which table of each mesh the process has been sent.
     told: BTreeMap<MeshId, u64>,
 }
 
 impl<A: Handler<NotSent>> Carrier<A> {
-    pub(super) const fn new(me: ActorRef<A>, deputy: Deputy, queue: Queue) -> Self {
+    pub(super) const fn new(me: ActorRef<A>, deputy: Deputy, queue: QueueId) -> Self {
         Self { me, deputy, queue, told: BTreeMap::new() }
     }
 
@@ -83,9 +83,14 @@ impl<A: Handler<NotSent>> Carrier<A> {
             Parcel::Legs(way, legs) => {
                 let names: Vec<LegName> = legs.iter().map(Leg::name).collect();
                 let from = self.me.id();
-                _ = self.send(way.relay, Down { from, legs }, &names).await;
+                if !self.send(way.relay, Down { from, legs }, &names).await {
+                    self.tell(NotSent::Legs(names)).await;
+                }
             }
-            Parcel::Answer(to, answer) => _ = self.send(to, *answer, &[]).await,
+            Parcel::Answer(to, answer) => {
+                let legs = answer.legs();
+                _ = self.send(to, *answer, &legs).await;
+            }
             Parcel::Word(way, word) => {
                 let from = self.me.id();
                 _ = self.send(way.relay, Word { from, settlement: *word }, &[]).await;
@@ -130,9 +135,6 @@ impl<A: Handler<NotSent>> Carrier<A> {
         let Some(pieces) = Piece::cut(of, legs, &whole) else {
             // Messages of programs have bounds. Left is the table of a mesh without any order in it.
             tracing::error!(name = M::NAME, bytes = whole.len(), "a message is too large");
-            if !legs.is_empty() {
-                self.tell(NotSent::Legs(legs.to_vec())).await;
-            }
             return false;
         };
         for piece in pieces {

@@ -243,7 +243,10 @@ impl Linked for CasterActor {
 
     fn legs_failed(&mut self, legs: Vec<LegName>, cx: &mut Context<Self>) {
         let why = Unreached::Lost;
-        let event = |(cast, leg): LegName| Event::LegFailed { number: cast.number, leg, why };
+        let event = |(cast, leg): LegName| {
+            let (number, leg) = (cast.number, leg.number);
+            Event::LegFailed { number, leg, why }
+        };
         self.run_all(legs.into_iter().map(event), cx);
     }
 

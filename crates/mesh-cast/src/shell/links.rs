@@ -21,12 +21,14 @@ pub(super) struct Links {
     pub(super) downs: Downs,
     pub(super) posts: Posts,
     pub(super) pieces: Pieces,
+    /// Which legs were dropped last since what was said of them has come back.
+    dropped: Option<(ActorId, Vec<LegName>)>,
 }
 
 impl Links {
     pub(super) fn new() -> Self {
         let (downs, pieces) = (Downs::default(), Pieces::default());
-        Self { downs, posts: Posts::new(Queue::Tree), pieces }
+        Self { downs, posts: Posts::new(Queue::Tree), pieces, dropped: None }
     }
 }
 
@@ -59,8 +61,11 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
         let links = self.links();
         links.downs.lose(peer);
         links.posts.lose(peer);
-        links.pieces.lose(peer);
+        let cut_off = links.pieces.lose(peer);
         self.lost(peer, cx);
+        for (from, legs) in cut_off {
+            self.drop_legs(from, legs, cx);
+        }
     }
 
     fn on_answers(&mut self, Up { answers }: Up, cx: &mut Context<Self>) {
@@ -102,11 +107,25 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
         let (to, why) = (undelivered.to, undelivered.why);
         match came_back(undelivered) {
             CameBack::Legs(legs) => self.legs_failed(legs, cx),
+            CameBack::PartOfUp(legs) if is_lost(why) => self.drop_legs(to, legs, cx),
+            CameBack::PartOfUp(_) => (),
             CameBack::Up(up) => self.say_again(Parcel::Answer(to, Box::new(up)), (to, why), cx),
             CameBack::Over(over) => self.say_again(Parcel::BackIsOver(to, over), (to, why), cx),
             // Of a session that is lost there is word whether or not anything comes back.
             CameBack::Back if is_lost(why) => (),
             CameBack::Back => self.backs_refused(to, cx),
+        }
+    }
+
+    /// Says that these legs are to be asked for again, if whoever has sent them is there: what was said of them, or they
+    /// themselves, did not arrive whole.
+    fn drop_legs(&mut self, to: ActorId, legs: Vec<LegName>, cx: &Context<Self>) {
+        let links = self.links();
+        // The pieces of one answer come back one after the other.
+        if cx.proc().has_way_to(to) && links.dropped.as_ref() != Some(&(to, legs.clone())) {
+            links.dropped = Some((to, legs.clone()));
+            let answer = Parcel::Answer(to, Box::new(Up::dropped(legs)));
+            links.posts.send(to.peer(), answer, cx);
         }
     }
 
@@ -163,6 +182,8 @@ enum CameBack {
     Legs(Vec<LegName>),
     /// Answers.
     Up(Up),
+    /// A part of answers to these legs: what is left of them cannot be said again.
+    PartOfUp(Vec<LegName>),
     /// Word that what somebody has passed on by that number is over, or stuck.
     Over(BackIsOver),
     /// Something that goes back, or a part of it.
@@ -174,6 +195,7 @@ fn came_back(undelivered: Undelivered) -> CameBack {
     match undelivered.name {
         Piece::NAME => match undelivered.decode::<Piece>() {
             Ok(piece) if piece.port == PortId::of::<Back>() => CameBack::Back,
+            Ok(piece) if piece.port == PortId::of::<Up>() => CameBack::PartOfUp(piece.legs),
             Ok(piece) => CameBack::Legs(piece.legs),
             Err(_) => nothing,
         },

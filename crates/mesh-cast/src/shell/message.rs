@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mesh_core::{ActorId, MeshId, Message, PortId, ProcSeat};
 use mesh_runtime::NoWayBack;
-use mesh_shape::{Rank, RankSet};
+use mesh_shape::{Overlay, Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
 use super::pieces::Piece;
 use super::table::Table;
-use crate::wire::{Answer, CastId, Leg, Settlement};
+use crate::wire::{Answer, CastId, Leg, LegId, Progress, Settlement};
 
 /// A message on its way to actors that nobody on the way knows the type of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,12 +83,12 @@ impl Leg<Payload> {
 
     /// What names it when it comes back.
     pub(super) const fn name(&self) -> LegName {
-        (self.cast, self.id.number)
+        (self.cast, self.id)
     }
 }
 
 /// What names a leg among those of its sender.
-pub(super) type LegName = (CastId, u64);
+pub(super) type LegName = (CastId, LegId);
 
 /// Where are the processes of these ranks? Asked of the directory of a mesh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -108,6 +108,23 @@ pub(super) struct Down {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Up {
     pub(super) answers: Vec<Answer<Bytes>>,
+}
+
+impl Up {
+    /// Which legs they answer.
+    pub(super) fn legs(&self) -> Vec<LegName> {
+        self.answers.iter().map(|answer| (answer.cast, answer.leg)).collect()
+    }
+
+    /// That nothing more is done for these legs, with this or by what was said of them: whoever waits for them asks again.
+    pub(super) fn dropped(legs: Vec<LegName>) -> Self {
+        let dropped = |(cast, leg)| {
+            let (outcomes, unreached) = (Overlay::new(), Overlay::new());
+            let progress = Progress::Dropped;
+            Answer { cast, leg, progress, outcomes, unreached, merged: None }
+        };
+        Self { answers: legs.into_iter().map(dropped).collect() }
+    }
 }
 
 /// Word of what is settled, and which relay or caster passes it on.

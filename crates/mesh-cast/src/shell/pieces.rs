@@ -1,8 +1,10 @@
 //! `Pieces`: a message that is larger than a frame of the control lane may be travels in pieces.
 //!
 //! Whoever sends by a queue sends one message after the other, and a session keeps the order. So the pieces of
-//! a message are neighbours, and a receiver has at most one message of each queue that is not whole. What a
-//! lost session has cut off is dropped with it, or by the next message of that sender.
+//! a message are neighbours, and a receiver has at most one message of each queue that is not whole. But where a session
+//! is lost, what answers is still sent by the queue that it had, while the next one begins: they have different numbers.
+//! What a lost session has cut off is dropped with it, or by the next message of that queue; of legs that were not whole
+//! then their sender is told, since it may have sent them after it had heard of that loss.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +13,7 @@ use mesh_core::{ActorId, PeerId, PortId};
 use mesh_shape::Overlay;
 use serde::{Deserialize, Serialize};
 
-use super::message::LegName;
+use super::message::{Down, LegName};
 use crate::wire::{Answer, Outcome, Progress};
 
 /// How many bytes a message or a reply may have that goes by the tree: as many as a transport usually lets it have that
@@ -39,16 +41,19 @@ pub(super) enum Queue {
     Backs,
 }
 
+/// A queue, and how many there were before it.
+pub(super) type QueueId = (Queue, u64);
+
 /// A part of a message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Piece {
     /// Which relay or caster sends it.
     pub(super) from: ActorId,
     /// By which of its queues.
-    pub(super) queue: Queue,
+    pub(super) queue: QueueId,
     /// For which port the message is.
     pub(super) port: PortId,
-    /// Which legs it is, if it is one or some.
+    /// Which legs it is, or answers.
     pub(super) legs: Vec<LegName>,
     /// How many bytes the message has.
     pub(super) total: usize,
@@ -60,7 +65,7 @@ pub(super) struct Piece {
 impl Piece {
     /// Cuts a message; `None` if it is too large.
     pub(super) fn cut(
-        (from, queue, port): (ActorId, Queue, PortId),
+        (from, queue, port): (ActorId, QueueId, PortId),
         legs: &[LegName],
         whole: &Bytes,
     ) -> Option<impl Iterator<Item = Self> + use<>> {
@@ -75,16 +80,25 @@ impl Piece {
 
 /// The messages that are not whole yet.
 #[derive(Debug, Default)]
-pub(super) struct Pieces(BTreeMap<(ActorId, Queue), BytesMut>);
+pub(super) struct Pieces(BTreeMap<(ActorId, QueueId), Begun>);
+
+/// The beginning of a message.
+#[derive(Debug)]
+struct Begun {
+    bytes: BytesMut,
+    port: PortId,
+    legs: Vec<LegName>,
+}
+
+/// So many queues of one kind may have sent somebody a part of a message: one, but for those of lost sessions.
+const BEGUN_MAX: usize = 4;
 
 impl Pieces {
     /// Takes a piece. Returns the message when it is whole, and for which port it is.
     pub(super) fn add(&mut self, piece: Piece) -> Option<(PortId, Bytes)> {
-        let Piece { from, queue, port, total, start, bytes, .. } = piece;
-        let mut message = self.0.remove(&(from, queue)).unwrap_or_default();
-        if start == 0 {
-            message.clear();
-        }
+        let Piece { from, queue, port, legs, total, start, bytes } = piece;
+        let begun = self.0.remove(&(from, queue)).filter(|_| start > 0);
+        let mut message = begun.map(|begun| begun.bytes).unwrap_or_default();
         let end = start.checked_add(bytes.len())?;
         // One that has lost its beginning is dropped, and one that is larger than anybody sends.
         if start != message.len() || bytes.is_empty() || end > total || total > WHOLE_MAX {
@@ -95,13 +109,28 @@ impl Pieces {
         if end == total {
             return Some((port, message.freeze()));
         }
-        self.0.insert((from, queue), message);
+        self.make_room(from, queue.0);
+        self.0.insert((from, queue), Begun { bytes: message, port, legs });
         None
     }
 
-    /// The session with a process was lost.
-    pub(super) fn lose(&mut self, peer: PeerId) {
-        self.0.retain(|(from, _), _| from.peer() != peer);
+    /// Forgets what the oldest queue of somebody has begun, if there are many.
+    fn make_room(&mut self, from: ActorId, queue: Queue) {
+        let begun = || self.0.range((from, (queue, 0))..=(from, (queue, u64::MAX)));
+        if begun().count() >= BEGUN_MAX
+            && let Some(oldest) = begun().map(|(key, _)| *key).next()
+        {
+            drop(self.0.remove(&oldest));
+        }
+    }
+
+    /// A session with a process was lost. Returns whose legs are not whole, and which.
+    pub(super) fn lose(&mut self, peer: PeerId) -> Vec<(ActorId, Vec<LegName>)> {
+        let is_lost = |(from, _): &(ActorId, QueueId)| from.peer() == peer;
+        let lost: Vec<_> = self.0.keys().copied().filter(is_lost).collect();
+        let begun = lost.into_iter().filter_map(|key| Some((key.0, self.0.remove(&key)?)));
+        let legs = begun.filter(|(_, begun)| begun.port == PortId::of::<Down>());
+        legs.map(|(from, begun)| (from, begun.legs)).collect()
     }
 }
 

@@ -90,6 +90,8 @@ impl Message for NotSent {
 pub(super) struct Posts {
     queue: Queue,
     posts: BTreeMap<PeerId, Post>,
+    /// How many queues there have been.
+    n_posts: u64,
     /// Those that were lost, and have answers that are not sent yet. Each of these is sent, or comes back, at once or when
     /// another session is lost.
     lost: Vec<Post>,
@@ -120,7 +122,7 @@ impl Drop for Post {
 
 impl Posts {
     pub(super) const fn new(queue: Queue) -> Self {
-        Self { queue, posts: BTreeMap::new(), lost: Vec::new() }
+        Self { queue, posts: BTreeMap::new(), n_posts: 0, lost: Vec::new() }
     }
 
     /// Sends something to a process, behind all that was sent there before.
@@ -131,7 +133,9 @@ impl Posts {
         let post = self.posts.entry(to).or_insert_with(|| {
             let (queue, parcels) = mpsc::unbounded_channel();
             let is_lost = Arc::<AtomicBool>::default();
-            let carrier = Carrier::new(cx.me().clone(), cx.deputy(), self.queue);
+            self.n_posts += 1;
+            let queue_id = (self.queue, self.n_posts);
+            let carrier = Carrier::new(cx.me().clone(), cx.deputy(), queue_id);
             let carry = carrier.run(parcels, Arc::clone(&is_lost));
             let carrier = cx.proc().runtime().spawn(carry).abort_handle();
             Post { queue, carrier, is_lost, busy: Arc::default(), to: None }

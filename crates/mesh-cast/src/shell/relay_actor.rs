@@ -285,7 +285,8 @@ impl Linked for RelayActor {
 
     fn legs_failed(&mut self, legs: Vec<LegName>, cx: &mut Context<Self>) {
         let why = Unreached::Lost;
-        let events = legs.into_iter().map(|(cast, leg)| Event::LegFailed { cast, leg, why });
+        let events =
+            legs.into_iter().map(|(cast, leg)| Event::LegFailed { cast, leg: leg.number, why });
         self.run_all(events.collect(), cx);
     }
 

@@ -18,10 +18,10 @@ fn message(fill: u8, len: usize) -> Bytes {
 }
 
 fn cut(from: u128, whole: &Bytes) -> Vec<Piece> {
-    cut_by(from, Queue::Tree, whole)
+    cut_by(from, (Queue::Tree, 1), whole)
 }
 
-fn cut_by(from: u128, queue: Queue, whole: &Bytes) -> Vec<Piece> {
+fn cut_by(from: u128, queue: QueueId, whole: &Bytes) -> Vec<Piece> {
     Piece::cut((actor(from), queue, port()), &[], whole).expect("it is not too large").collect()
 }
 
@@ -29,12 +29,53 @@ fn cut_by(from: u128, queue: Queue, whole: &Bytes) -> Vec<Piece> {
 #[test]
 fn the_queues_of_a_sender_do_not_cut_off_each_other() {
     let (one, other) = (message(1, 2 * PIECE_BYTES), message(2, 2 * PIECE_BYTES));
-    let ones = cut_by(1, Queue::Tree, &one).into_iter();
-    let others = cut_by(1, Queue::Backs, &other).into_iter();
+    let ones = cut_by(1, (Queue::Tree, 1), &one).into_iter();
+    let others = cut_by(1, (Queue::Backs, 1), &other).into_iter();
     let mut pieces = Pieces::default();
     let each = ones.zip(others).flat_map(|(one, other)| [one, other]);
     let whole: Vec<_> = each.filter_map(|piece| pieces.add(piece)).collect();
     assert_eq!(whole, [(port(), one), (port(), other)]);
+}
+
+/// R1: what answers is still sent by the queue of a session that is lost, while the next one begins.
+#[test]
+fn the_queue_after_one_that_was_lost_is_another_one() {
+    let (one, other) = (message(1, 2 * PIECE_BYTES), message(2, 2 * PIECE_BYTES));
+    let ones = cut_by(1, (Queue::Tree, 1), &one).into_iter();
+    let others = cut_by(1, (Queue::Tree, 2), &other).into_iter();
+    let mut pieces = Pieces::default();
+    let each = ones.zip(others).flat_map(|(one, other)| [one, other]);
+    let whole: Vec<_> = each.filter_map(|piece| pieces.add(piece)).collect();
+    assert_eq!(whole, [(port(), one), (port(), other)]);
+}
+
+/// Whoever begins more than anybody does has the oldest forgotten.
+#[test]
+fn the_queues_that_somebody_begins_have_a_bound() {
+    let (whole, mut pieces) = (message(1, 2 * PIECE_BYTES), Pieces::default());
+    for number in 0..100 {
+        assert_eq!(pieces.add(cut_by(1, (Queue::Tree, number), &whole).remove(0)), None);
+    }
+    assert_eq!(pieces.0.len(), BEGUN_MAX);
+    assert!(pieces.add(cut_by(1, (Queue::Tree, 99), &whole).remove(1)).is_some());
+    assert_eq!(pieces.add(cut_by(1, (Queue::Tree, 0), &whole).remove(1)), None);
+}
+
+/// R1: whoever has sent them may have done so after the loss.
+#[test]
+fn legs_that_a_lost_session_has_cut_off_are_named() {
+    let stream = StreamId { caster: actor(1), mesh: MeshId::from_random(1) };
+    let legs = [(CastId { stream, number: 1 }, LegId { sender: Sender::Relay, number: 1 })];
+    let whole = message(1, 2 * PIECE_BYTES);
+    let mut pieces = Pieces::default();
+    for (number, port) in [(1, PortId::of::<Down>()), (2, port())] {
+        let of = (actor(1), (Queue::Tree, number), port);
+        let mut cut = Piece::cut(of, &legs, &whole).expect("it is not too large");
+        assert_eq!(pieces.add(cut.next().expect("there are two")), None);
+    }
+    assert_eq!(pieces.lose(actor(2).peer()), []);
+    assert_eq!(pieces.lose(actor(1).peer()), [(actor(1), legs.to_vec())]);
+    assert!(pieces.0.is_empty());
 }
 
 #[test]
@@ -59,7 +100,7 @@ fn what_a_lost_session_has_cut_off_is_dropped() {
     let whole: Vec<_> = cut(1, &next).into_iter().filter_map(|it| pieces.add(it)).collect();
     assert_eq!(whole, [(port(), next.clone())]);
     assert_eq!(pieces.add(cut(1, &cut_off).remove(0)), None);
-    pieces.lose(actor(1).peer());
+    assert_eq!(pieces.lose(actor(1).peer()), []);
     assert!(pieces.0.is_empty());
     // The end of it, whose beginning was lost.
     assert_eq!(pieces.add(cut(1, &next).remove(1)), None);
@@ -81,7 +122,7 @@ fn what_nobody_sends_is_dropped() {
         assert!(pieces.0.is_empty());
     }
     let one_too_many = message(0, WHOLE_MAX + 1);
-    assert!(Piece::cut((actor(1), Queue::Tree, port()), &[], &one_too_many).is_none());
+    assert!(Piece::cut((actor(1), (Queue::Tree, 1), port()), &[], &one_too_many).is_none());
 }
 
 fn answer(replies: &[usize]) -> Answer<Bytes> {

@@ -250,6 +250,7 @@ pub(crate) struct World {
 pub(crate) fn registry() -> ActorRegistry {
     let mut registry = ActorRegistry::new();
     registry.actor::<Tool>().reducer(crate::verbs::Longest).reducer(crate::verbs::Careless);
+    registry.reducer(crate::verbs::Joined);
     registry.reducer(crate::verbs::Hopeless).reducer::<_, u64>(actor_mesh::Sum);
     registry
 }

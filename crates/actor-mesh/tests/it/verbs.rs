@@ -199,6 +199,24 @@ async fn the_replies_of_all_are_merged_into_one() {
     assert_eq!(pairs.value, Some(Vec::new()));
 }
 
+/// What is merged is in the order of the mesh, also of a slice that has another one, and whichever way it goes.
+#[tokio::test]
+async fn replies_are_merged_in_the_order_of_the_mesh() {
+    let (world, tools) = tools(8).await;
+    let said = tools.scatter(&world.proc, |point| Say(point.rank().index() as u64));
+    assert!(soon(said).await.is_empty());
+    let all = (0..8).collect::<Vec<_>>();
+    for (slice, expected) in [
+        (Slice::from(..), all.clone()),
+        (Slice::from(..).by(-1), all),
+        (Slice::from(..).by(-3), vec![1, 4, 7]),
+    ] {
+        let some = tools.slice("procs", slice).expect("there are some");
+        let joined = soon(some.reduce(&world.proc, crate::support::Heard, Joined)).await;
+        assert_eq!(joined.complete(), Ok(Some(expected)), "{slice}");
+    }
+}
+
 /// R1: whoever fails is named, and is in no value.
 #[tokio::test]
 async fn who_fails_is_no_part_of_what_is_merged() {
@@ -292,6 +310,17 @@ impl Reducer<Vec<u64>> for Longest {
 
     fn merge(one: Vec<u64>, other: Vec<u64>) -> Vec<u64> {
         if other.len() > one.len() { other } else { one }
+    }
+}
+
+/// Puts one behind the other.
+pub(crate) struct Joined;
+
+impl Reducer<Vec<u64>> for Joined {
+    const NAME: &'static str = "test.Joined";
+
+    fn merge(one: Vec<u64>, other: Vec<u64>) -> Vec<u64> {
+        [one, other].concat()
     }
 }
 

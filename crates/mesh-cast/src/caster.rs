@@ -35,7 +35,7 @@ use loads::Loads;
 /// # State
 ///
 /// The casts that have not arrived at some process, at most [`Limits::window`] and [`Limits::window_bytes`], and
-/// those that some rank has not taken or not answered, at most [`Limits::open`] and one for each rank, and
+/// those that some rank has not taken or not answered, at most [`Limits::open`] and two for each rank, and
 /// [`Limits::rank`] for each rank. For each position the number of the last
 /// cast to it, run-coded.
 ///
@@ -301,8 +301,10 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     }
 
     fn on_lost(&mut self, node: N, why: Unreached, effects: &mut Vec<Effect<N, P, R>>) {
-        self.at.slow.remove(&node);
-        for number in self.flights.keys().copied().collect::<Vec<_>>() {
+        let was_slow = self.at.slow.remove(&node);
+        // Of one that has ended it is said again and again: that is to cost those little who wait for nothing there.
+        let concerned = self.flights.iter().filter(|(_, it)| was_slow || it.gather.is_with(node));
+        for number in concerned.map(|(number, _)| *number).collect::<Vec<_>>() {
             let Some(flight) = self.flights.get_mut(&number) else { continue };
             let (plan, last) = (&flight.plan, &mut self.at);
             let branches = flight.gather.on_lost((node, why), plan, last);
@@ -335,12 +337,15 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Caster<N, P, R> {
     fn give_up(&mut self, mut given_up: Vec<GivenUp>, effects: &mut Vec<Effect<N, P, R>>) {
         while let Some((position, why)) = given_up.pop() {
             self.expects.insert(position..position + 1, Expect::From(self.last));
-            for number in self.flights.keys().copied().collect::<Vec<_>>() {
+            let misses = |flight: &Flight<N, P, R>| match why {
+                Unreached::Gone => flight.is_wanted(position),
+                Unreached::Lost | Unreached::Refused => !flight.has_arrived_at(position),
+            };
+            let concerned = self.flights.iter().filter(|(_, flight)| misses(flight));
+            for number in concerned.map(|(number, _)| *number).collect::<Vec<_>>() {
                 let Some(flight) = self.flights.get_mut(&number) else { continue };
-                if why == Unreached::Gone || !flight.has_arrived_at(position) {
-                    tell(number, flight.give_up((position, why)), effects);
-                    given_up.extend(self.absorb_one(number, effects));
-                }
+                tell(number, flight.give_up((position, why)), effects);
+                given_up.extend(self.absorb_one(number, effects));
             }
         }
     }

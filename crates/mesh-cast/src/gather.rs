@@ -159,6 +159,11 @@ impl<N: Copy + Ord, R: Clone + PartialEq> Gather<N, R> {
         self.open.iter().any(|open| open.number == number)
     }
 
+    /// Whether a branch is with that node.
+    pub(crate) fn is_with(&self, node: N) -> bool {
+        self.open.iter().any(|open| open.to == node)
+    }
+
     /// Merges what a child says. What was not asked for, or not of that child, changes nothing.
     pub(crate) fn on_answer(
         &mut self,

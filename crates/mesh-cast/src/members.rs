@@ -189,6 +189,17 @@ impl<N: Copy + Ord> Members<N> {
         homes
     }
 
+    /// The ranks that live in the nodes of a range of positions.
+    pub(crate) fn ranks_in(&self, positions: Range<usize>) -> RankSet {
+        let Ranks::Sets(sets) = &self.ranks else {
+            return self.all.intersection(&positions.into());
+        };
+        let mut ranks = RankSet::new();
+        let some = sets.get(positions.start..positions.end.min(sets.len())).unwrap_or_default();
+        some.iter().flat_map(RankSet::runs).for_each(|run| ranks.insert_range(run));
+        ranks
+    }
+
     /// The hosts that a range of positions meets, as places in the list of hosts.
     pub(crate) fn hosts_of(&self, positions: &Range<usize>) -> Range<usize> {
         let first = self.hosts.partition_point(|start| *start <= positions.start);

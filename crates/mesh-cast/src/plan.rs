@@ -149,7 +149,7 @@ impl<N: Copy + Ord> Plan<N> {
     #[must_use]
     pub fn within(&self, range: Range<usize>) -> Self {
         let inside = RankSet::from(range.clone());
-        let ranks = range.fold(RankSet::new(), |all, position| all.union(&self.ranks(position)));
+        let ranks = self.members.ranks_in(range).intersection(self.all_ranks());
         Self {
             live: self.live.intersection(&inside),
             dead: self.dead.intersection(&inside),
@@ -192,7 +192,7 @@ impl<N: Copy + Ord> Plan<N> {
         if !self.has_exceptions {
             return targets;
         }
-        targets.iter().filter(|position| !self.ranks(position.index()).is_empty()).collect()
+        targets.intersection(&self.members.homes(self.all_ranks()))
     }
 
     /// The table of nodes.

@@ -49,7 +49,7 @@
 //! **Bounds.** A caster sends no cast whose number is more than [`Limits::window`] ahead of the oldest
 //! one that may still have to arrive at some process, nor more than [`Limits::window_bytes`]; nothing to a rank
 //! that has not taken [`Limits::rank`] of what it was sent; no more calls than [`Limits::calls`], and no more
-//! of both than [`Limits::open`], but for one of each rank. Then its program waits. So a node holds back, keeps for its
+//! of both than [`Limits::open`], but for two of each rank. Then its program waits. So a node holds back, keeps for its
 //! children and for its
 //! ranks, or remembers of replies no more than that; a leg outside it is refused. What a caster is done with is
 //! forgotten with the next leg that arrives, or with a [`Settlement`].
@@ -113,7 +113,7 @@ use streams::{Heard, Streams};
 /// # State
 ///
 /// For each stream the number of the last cast delivered, and what the caster is not done with: at most
-/// [`Limits::window`] casts that have not arrived everywhere and [`Limits::open`] and one for each rank that have.
+/// [`Limits::window`] casts that have not arrived everywhere and [`Limits::open`] and two for each rank that have.
 /// Every event is answered in the same call.
 ///
 /// # Examples
@@ -275,8 +275,9 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Relay<N, P, R> {
         let number = leg.cast.number;
         let is_range = leg.range.start < leg.range.end && leg.range.end <= plan.members().len();
         let is_within = number.saturating_sub(leg.settled.through) <= self.limits.window;
-        // One more for each rank: the caster sends to one that has nothing, whatever the others have.
-        let open_max = self.limits.open.saturating_add(plan.members().all_ranks().len());
+        // Two more for each rank: the caster sends to one that has nothing, whatever the others have, a cast and a call.
+        let n_ranks = plan.members().all_ranks().len();
+        let open_max = self.limits.open.saturating_add(n_ranks.saturating_mul(2));
         let is_counted = number > 0 && leg.settled.waiting.len() <= open_max;
         is_range && is_within && is_counted
     }

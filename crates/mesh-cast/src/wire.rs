@@ -109,7 +109,7 @@ pub struct Settled {
     /// Every cast up to this one has arrived at all its processes, or was given up for those where it has not.
     pub through: u64,
     /// Those among them that some rank has not taken, and the calls that still wait for replies, in order. No
-    /// more than [`Limits::open`](crate::Limits::open) and one for each rank.
+    /// more than [`Limits::open`](crate::Limits::open) and two for each rank.
     pub waiting: Arc<[u64]>,
 }
 

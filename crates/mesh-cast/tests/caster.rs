@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mesh_cast::caster::{Effect, Event};
 use mesh_cast::{
     Answer, Busy, Caster, Expect, Failure, FanOut, Kind, Leg, Limits, Member, Members, Outcome,
-    Plan, Progress, Settlement, StreamId, Unreached,
+    Plan, Progress, Relay, Settlement, StreamId, Unreached, relay,
 };
 use mesh_core::{ActorId, End, Fault, Incarnation, MeshId, ProcId};
 use mesh_shape::{Overlay, Rank};
@@ -417,6 +417,37 @@ fn many_ranks_that_take_nothing_hold_up_no_other() {
         let n_other = fill(&mut caster, n_full, of);
         assert!(n_other >= if n_full == 16 { 8 } else { 1 }, "{of:?}: {n_other}");
     }
+}
+
+/// R1, R2: what a caster sends to ranks that take nothing and answer nothing, one after the other, nodes take: the bounds
+/// of both are the same.
+#[test]
+fn nodes_take_whatever_a_caster_has_room_for() {
+    let limits = Limits { open: 4, ..Limits::default() };
+    let mut caster = caster(limits);
+    let mut n_most = 0;
+    for kind in [Kind::Call, Kind::Cast] {
+        for rank in 0..MANY {
+            let plan = one_of_many(rank);
+            let Ok((_, sent)) = caster.cast(Arc::clone(&plan), kind, "!", 1) else { continue };
+            for (to, leg) in legs(&sent) {
+                let mut node = Relay::<usize, &str, u8>::new(to, limits);
+                n_most = n_most.max(leg.settled.waiting.len());
+                let incoming =
+                    relay::Event::Incoming { from: 1, leg: leg.clone(), plan: Arc::clone(&plan) };
+                let taken = node.step(incoming);
+                let is_taken = matches!(taken[..], [relay::Effect::Deliver { .. }, ..]);
+                assert!(is_taken, "{n_most} wait: {taken:?}");
+                let said = if kind == Kind::Call { Outcome::Taken } else { Outcome::Arrived };
+                let Event::Answered(from, news) = answer(&(to, leg), Some(said)) else {
+                    panic!("it is one")
+                };
+                let progress = Progress::Delivered;
+                drop(caster.step(Event::Answered(from, Answer { progress, ..news })));
+            }
+        }
+    }
+    assert!(n_most > MANY + limits.open, "{n_most}: more than one for each rank");
 }
 
 /// Those below a node that says nothing hear what is settled before it speaks again.

@@ -455,8 +455,8 @@ fn what_is_outside_the_limits_is_refused_and_changes_nothing() {
     #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
     let empty = leg(1, 4..2);
     assert!(is_refused(node.step(incoming(empty))), "an empty range");
-    let waiting: Vec<u64> = (1..10).collect();
-    let calls = Leg { settled: settled(9, &waiting), ..leg(10, 0..7) };
+    let waiting: Vec<u64> = (1..17).collect();
+    let calls = Leg { settled: settled(16, &waiting), ..leg(17, 0..7) };
     assert!(is_refused(node.step(incoming(calls))), "more than may be open");
     assert_eq!(node.n_streams(), 0);
     assert_eq!(delivered(&node.step(incoming(leg(1, 0..7)))), [1]);

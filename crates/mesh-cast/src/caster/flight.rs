@@ -137,7 +137,7 @@ impl<N: Copy + Ord, P: Clone, R: Clone + PartialEq> Flight<N, P, R> {
     }
 
     /// Whether the node at a position has ranks from which something is to come.
-    fn is_wanted(&self, position: usize) -> bool {
+    pub(super) fn is_wanted(&self, position: usize) -> bool {
         let ranks = self.plan.ranks(position);
         ranks.intersects(self.untaken.ranks()) || ranks.intersects(self.pending.ranks())
     }

@@ -98,6 +98,37 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Against each position looked at by itself.
+    #[test]
+    fn a_part_of_a_tree_and_one_with_exceptions_have_what_their_nodes_have(
+        hosts in prop::collection::vec(1_usize..9, 1..20),
+        n_ranks in 1_usize..4,
+        (start, len, step) in (0_usize..60, 0_usize..60, 1_usize..4),
+        part in (0_usize..40, 0_usize..40),
+        except in prop::collection::btree_set(0_usize..60, 0..20),
+    ) {
+        let members = members(&hosts, n_ranks);
+        let size = members.len() * n_ranks;
+        let whole = Plan::new(Arc::clone(&members), FanOut::new(2)?);
+        let extent = mesh_shape::Extent::new([("r", size)])?;
+        let (start, end) = (start.min(size), (start + len).min(size));
+        let slice = Region::parse(&format!("r={start}:{end}:{step}"), &extent)?;
+        let (from, n) = (part.0.min(members.len()), part.1);
+        let part = from..(from + n).min(members.len());
+        for plan in [whole.clone(), whole.to(slice)] {
+            let inside = part.clone().fold(RankSet::new(), |all, at| all.union(&plan.ranks(at)));
+            let within = plan.within(part.clone());
+            prop_assert_eq!(within.all_ranks(), &inside);
+            let except: RankSet = except.iter().copied().map(mesh_shape::Rank::new).collect();
+            let plan = plan.except(&except);
+            let expects = |at: &usize| !plan.ranks(*at).is_empty();
+            let expecting: Vec<_> = positions(&plan.targets()).into_iter().filter(expects).collect();
+            prop_assert_eq!(positions(&plan.expecting()), expecting);
+        }
+    }
+}
+
 #[test]
 fn few_hosts_get_one_message_each() {
     let plan = Plan::new(members(&[3, 5, 2], 1), FanOut::new(4).expect("enough"));

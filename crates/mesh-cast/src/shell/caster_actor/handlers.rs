@@ -89,9 +89,8 @@ impl Handler<LongGone> for CasterActor {
         LongGone(peers): LongGone,
         cx: &mut Context<Self>,
     ) -> Result<(), Failure> {
-        for node in peers {
-            self.run(Event::Lost { node, why: Unreached::Gone }, cx);
-        }
+        let gone = |node| Event::Lost { node, why: Unreached::Gone };
+        self.run_all(peers.into_iter().map(gone), cx);
         Ok(())
     }
 }

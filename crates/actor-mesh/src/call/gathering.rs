@@ -32,6 +32,8 @@ pub(super) struct Gathering<R> {
     n_pending: usize,
     /// What some of them will be answered with, and when, unless something better is known by then.
     given_up: BTreeMap<Rank, (Instant, RankError)>,
+    /// No later than the first of those: found anew when it has come, so that not all are looked at for each.
+    first: Option<Instant>,
     /// Lives of ranks of the mesh that have ended, as answers say that were not looked at yet.
     ends: Vec<(Rank, Incarnation)>,
 }
@@ -73,6 +75,7 @@ impl<R> Gathering<R> {
             asked: Vec::new(),
             n_pending: 0,
             given_up: BTreeMap::new(),
+            first: None,
             ends: Vec::new(),
         }
     }
@@ -136,7 +139,7 @@ impl<R> Gathering<R> {
                         RankError::Unanswered => KILLED_WITHIN,
                         _ => EXPLAINED_WITHIN,
                     };
-                    self.given_up.insert(rank, (Instant::now() + within, error));
+                    self.give_up_at(Instant::now() + within, rank, error);
                 }
             },
         }
@@ -165,7 +168,7 @@ impl<R> Gathering<R> {
 
     /// Looks which of the ranks that are waited for have ended.
     pub(super) fn look(&mut self, known: &Known) {
-        let mut explained = Vec::new();
+        let (mut explained, mut ends) = (Vec::new(), Vec::new());
         for Asked { rank, of: (base, life), .. } in self.asked.iter().filter(|it| it.is_pending) {
             let Some(seen) = known.seen(*base) else { continue };
             let ended = match seen.end_of(*life) {
@@ -178,10 +181,12 @@ impl<R> Gathering<R> {
                 Some((_, RankError::Ended(_))) => (),
                 // There will be no answer: this is why.
                 Some(_) => explained.push((*rank, ended)),
-                None => {
-                    self.given_up.insert(*rank, (Instant::now() + LAST_WORDS, ended));
-                }
+                None => ends.push((*rank, ended)),
             }
+        }
+        let at = Instant::now() + LAST_WORDS;
+        for (rank, ended) in ends {
+            self.give_up_at(at, rank, ended);
         }
         for (rank, ended) in explained {
             self.settle(rank, Err(ended));
@@ -191,19 +196,29 @@ impl<R> Gathering<R> {
     /// Nobody says any more what becomes of the ranks: only answers that are on their way still come.
     pub(super) fn give_up(&mut self) {
         let at = Instant::now() + EXPLAINED_WITHIN;
-        for Asked { rank, .. } in self.asked.iter().filter(|it| it.is_pending) {
-            self.given_up
-                .entry(*rank)
-                .or_insert((at, RankError::NoController(NoController::Ended)));
+        let given_up = &self.given_up;
+        let others = self.pending().map(|it| it.rank).filter(|rank| !given_up.contains_key(rank));
+        for rank in others.collect::<Vec<_>>() {
+            self.give_up_at(at, rank, RankError::NoController(NoController::Ended));
         }
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.given_up.values().map(|(at, _)| *at).min()
+    /// A rank is answered with this then, unless something better is known.
+    fn give_up_at(&mut self, at: Instant, rank: Rank, error: RankError) {
+        self.given_up.insert(rank, (at, error));
+        self.first = [self.first, Some(at)].into_iter().flatten().min();
+    }
+
+    /// When somebody may be given up: not later than it is so.
+    pub(super) const fn next_deadline(&self) -> Option<Instant> {
+        self.first
     }
 
     /// Answers for those that were waited for long enough.
     pub(super) fn expire(&mut self, now: Instant, known: Option<&Known>) {
+        if self.first.is_none_or(|first| first > now) {
+            return;
+        }
         let over = self.given_up.iter().filter(|(_, (at, _))| *at <= now);
         let over: Vec<_> = over.map(|(rank, (_, error))| (*rank, error.clone())).collect();
         for (rank, error) in over {
@@ -211,6 +226,7 @@ impl<R> Gathering<R> {
             let error = self.out_of_reach((rank, &error), known).unwrap_or(error);
             self.settle(rank, Err(error));
         }
+        self.first = self.given_up.values().map(|(at, _)| *at).min();
     }
 
     /// Why there is no way to a rank that has not ended, if that is known: it is suspended, or silent.

@@ -142,6 +142,18 @@ internal!(Beat);
 internal!(TryAgain);
 internal!(Flush);
 
+impl Kept {
+    /// What its agent said of it last; of one that was asked to end, and has not, that it is stopping, whether its agent has
+    /// heard of that or not (ST4).
+    fn said(&self) -> ActorState {
+        match &self.state {
+            ended @ ActorState::Ended(_) => ended.clone(),
+            _ if self.is_to_end => ActorState::Stopping,
+            said => said.clone(),
+        }
+    }
+}
+
 impl Keeper {
     const AGENT: AgentId = AgentId::new(0);
 
@@ -244,7 +256,7 @@ impl Keeper {
             (_, proc) => place(&proc.status),
         };
         let is_homeless = kept.proc.has_ended_for_good();
-        let report = ActorReport::new(kept.state.clone(), place);
+        let report = ActorReport::new(kept.said(), place);
         let report = if is_homeless { report.homeless() } else { report };
         let is_over = ActorKind.status(&report).is_terminal();
         if let Some(kept) = self.ranks.get_mut(rank.index()) {

@@ -31,9 +31,6 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 /// How long processes that are let go of are waited for.
 const KILLED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Why they end.
-const LET_GO_OF: &str = "the owner of the processes has let go of them";
-
 /// A mesh of processes within this one: each rank is a [`Proc`] of its own, with sessions to the others in
 /// memory. They are supervised as real ones are, can fail, and are started again if that is asked for.
 ///
@@ -45,7 +42,7 @@ const LET_GO_OF: &str = "the owner of the processes has let go of them";
 /// can ask for its state, subscribe, wait and stop it; its actors are out of reach there, since sessions in memory end with
 /// this process. Dropping it ends them (C2): at once, without a grace. Each
 /// rank of the meshes of actors that still live there is then told as failed, once: it ended with its process, whose
-/// owner has let go of it (ST2, ST3), unless that was being stopped already (ST4). Calls that wait are answered with that
+/// owner has let go of it (ST2, ST3), unless that, or the rank, was being stopped already (ST4). Calls that wait are answered with that
 /// (R1), and nothing more can be spawned. Who means to end all in good order drops the meshes of actors first, or
 /// [stops](Self::stop) the processes: then what lives there is told as stopped.
 ///
@@ -322,7 +319,7 @@ impl Town {
     fn ended(&self, rank: Rank, order: RankOrder) -> Status {
         match order {
             RankOrder::Kill if self.let_go.get().is_some_and(|it| it.contains(rank)) => {
-                failed(LET_GO_OF)
+                Status::failed(Cause::new(Reason::Closed))
             }
             RankOrder::Stop | RankOrder::Kill => Status::Stopped,
         }

@@ -175,6 +175,8 @@ pub enum Reason {
     /// What it lived in ended, and it with it: the process of an actor, the host of a process. Which
     /// one, and why, is the first link of the chain.
     Inherited,
+    /// Whoever owns what it ran on has closed that, and had not asked it to end before.
+    Closed,
     /// A child of it failed, and it did not handle that (E2). Why is the first link of the chain.
     Child {
         /// The name of the child.
@@ -227,6 +229,7 @@ impl Reason {
             Self::Launch { .. } => "launch",
             Self::NotReady { .. } => "not_ready",
             Self::Inherited => "inherited",
+            Self::Closed => "closed",
             Self::Child { .. } => "child",
         }
     }
@@ -245,6 +248,7 @@ impl Reason {
             | Self::Launch { .. }
             | Self::NotReady { .. }
             | Self::Inherited
+            | Self::Closed
             | Self::Child { .. } => 1,
         }
     }
@@ -273,6 +277,7 @@ impl fmt::Display for Reason {
             Self::Launch { program, problem } => write!(f, "cannot start {program:?}: {problem}"),
             Self::NotReady { within } => write!(f, "not ready within {within:?}"),
             Self::Inherited => f.write_str("ended with what it lived in"),
+            Self::Closed => f.write_str("what it ran on was closed by its owner"),
             Self::Child { actor } => {
                 write!(f, "the failure of its child {} was not handled", OneLine(actor))
             }

@@ -34,7 +34,9 @@
 //!   evidence of it (H4). There is no chain either until a late report explains the end of the
 //!   place; then that explanation is handed on. This also ends what was suspended: a lease that has
 //!   run out kills what is suspended too (K2).
-//! - A rank that is stopping stays so until its place has ended (H3).
+//! - A rank that is stopping stays so until its place has ended (H3). Where somebody has closed what the place ran on
+//!   ([`Reason::Closed`]) it has **stopped** then: it is ended by whoever has a right to, as was asked (ST4). In a place that
+//!   has failed in any other way it has failed, too: that nobody has asked for.
 //! - A suspension explains a silence, not the other way round (H4): what is known to be suspended, or
 //!   to live in what is suspended, is neither suspect nor unreachable.
 //! - What is not there yet stays so in a place whose handlers hang: it might hang in its constructor,
@@ -127,7 +129,13 @@ impl Status {
     #[must_use]
     pub fn within(self, place: &Place) -> Self {
         // An end is the least healthy: it stands, since nothing is less healthy (H2).
-        if place.0.health() < self.health() { place.0.clone() } else { self }
+        if place.0.health() >= self.health() {
+            self
+        } else if self == Self::Stopping && place.is_closed() {
+            Self::Stopped
+        } else {
+            place.0.clone()
+        }
     }
 }
 
@@ -171,6 +179,13 @@ impl Place {
             | Status::Stopping
             | Status::Stopped => status.clone(),
         })
+    }
+
+    /// Whether it has ended since what it ran on was closed.
+    fn is_closed(&self) -> bool {
+        let Status::Failed(cause) = &self.0 else { return false };
+        let root = cause.chain.last().map_or(&cause.reason, |link| &link.reason);
+        *root == Reason::Closed
     }
 
     /// The healthiest that a rank in it can be.

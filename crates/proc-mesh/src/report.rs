@@ -224,8 +224,7 @@ fn failure(how: &HowEnded, sent: SentSignals) -> Option<Reason> {
         HowEnded::Culled => Some(Reason::Orphaned),
         HowEnded::GuardLost => Some(Reason::LostByAgent),
         HowEnded::HostClosed | HowEnded::LetGo if sent.any() => None,
-        HowEnded::HostClosed => Some(Reason::error("ended with its host, which was closed")),
-        HowEnded::LetGo => Some(Reason::error("the owner of the processes has let go of them")),
+        HowEnded::HostClosed | HowEnded::LetGo => Some(Reason::Closed),
     }
 }
 

@@ -37,7 +37,7 @@ pub const BUCKETS_SECONDS: &[f64] =
 const KINDS: [&str; 3] = ["host", "proc", "actor"];
 
 /// The values of the label `cause`.
-const CAUSES: [&str; 10] = [
+const CAUSES: [&str; 11] = [
     "panic",
     "error",
     "exit",
@@ -47,6 +47,7 @@ const CAUSES: [&str; 10] = [
     "lost",
     "launch",
     "not_ready",
+    "closed",
     "timeout",
 ];
 

@@ -204,7 +204,28 @@ async fn a_mesh_whose_processes_are_dropped_is_told_why_it_ends() {
 }
 
 const LET_GO_OF: &str = "failed: ended with what it lived in, caused by";
-const WHY: &str = "local mesh homes: error: the owner of the processes has let go of them";
+const WHY: &str = "local mesh homes: what it ran on was closed by its owner";
+
+/// ST4, N1: who was asked to end, and is ended with processes that are let go of, has stopped, as a process has.
+#[tokio::test(start_paused = true)]
+async fn who_was_asked_to_end_has_stopped_with_processes_that_are_dropped() {
+    let World { proc, procs } = world("procs=2").await;
+    let spawned = soon(ActorMesh::spawn(&proc, &procs.procs(), tens("tools"))).await;
+    let mut tools = spawned.expect("they start");
+    let mut port = proc.open_port::<Began>(2);
+    let call = tokio::spawn(tools.call(&proc, HangKnown(port.port())));
+    begun(&mut port, 2).await;
+    let controller = tools.controller().clone();
+    let stop = tokio::spawn(async move { controller.stop(Duration::from_secs(60)).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(procs);
+    let state = soon(stop).await.expect("it ends").expect("it is answered");
+    let ended: Vec<_> = state.ranks.iter().map(|rank| rank.status.clone()).collect();
+    assert_eq!(ended, [Status::Stopped, Status::Stopped]);
+    let next = soon(tools.next()).await;
+    assert!(matches!(next, Some(OwnerNews::Finished(_))), "nobody has failed: {next:?}");
+    drop(call);
+}
 
 /// C1, N4: subscribers are told before any rank is touched, and that it is over.
 #[tokio::test]

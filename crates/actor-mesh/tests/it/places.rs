@@ -138,7 +138,7 @@ async fn a_process_that_is_dropped_while_it_starts_is_told_at_once() {
         failed.extend(failures.each().map(|(rank, it)| (rank.index(), it.status.to_string())));
     }
     failed.sort();
-    let is_why = |(_, why): &(usize, String)| why.contains("has let go of them");
+    let is_why = |(_, why): &(usize, String)| why.contains("was closed by its owner");
     assert!(failed.len() == 2 && failed.iter().all(is_why), "{failed:?}");
     assert!(dropped.elapsed() < Duration::from_secs(1), "{:?}", dropped.elapsed());
 }

@@ -156,6 +156,29 @@ fn a_healthier_place_or_word_never_makes_a_rank_less_healthy() {
     }
 }
 
+/// ST4: whoever was asked to end has stopped if the owner of its place closes what that ran on, however deep it lives.
+#[test]
+fn who_is_stopping_has_stopped_where_its_place_was_closed() {
+    let closed = Status::failed(Cause::new(Reason::Closed));
+    for (word, said) in each("rank") {
+        let is = said.clone().within(&place(&closed));
+        let deeper = said.clone().within(&place(&Status::Running.within(&place(&closed))));
+        if word == "stng" {
+            assert_eq!((is, deeper), (Status::Stopped, Status::Stopped));
+        } else if said.is_terminal() {
+            assert_eq!((&is, &deeper), (&said, &said));
+        } else {
+            assert!(is.is_failure() && deeper.is_failure(), "{word}: {is}, {deeper}");
+        }
+    }
+    for (child, parent) in pairs() {
+        let (inner, outer) =
+            (child.clone().within(&place(&parent)), parent.within(&place(&closed)));
+        let (inside, outside) = (inner.within(&place(&closed)), child.within(&place(&outer)));
+        assert_eq!(inside.kind(), outside.kind());
+    }
+}
+
 /// It does not matter whether one asks from the inside or from the outside first.
 #[test]
 fn places_in_places_have_one_meaning() {

@@ -238,9 +238,7 @@ impl Program {
         match self {
             Self::Kill => None,
             Self::Pause => Some(End::Failed(Reason::Orphaned)),
-            Self::Abandon => {
-                Some(End::Failed(Reason::error("ended with its host, which was closed")))
-            }
+            Self::Abandon => Some(End::Failed(Reason::Closed)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use meshwarden::prelude::*;
 use rustix::process::Signal;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::support::{AT_ONCE, Outcome, World, all, all_answer, next_failures, tens};
 use crate::tool::{Add, BlockWith, CLEANS_UP, Exit, Hang, Heavy, Panic, Pid, Tool};
@@ -145,6 +145,36 @@ pub(crate) async fn a_blocked_handler_keeps_nobody_from_supervising_its_process(
     world.close().await
 }
 
+/// ST4, N1: as its process would have; also one that has not heard of it, since its process is suspended.
+pub(crate) async fn who_was_asked_to_end_has_stopped_with_a_host_that_is_closed(
+    root: Arc<Root>,
+) -> Outcome {
+    let world = World::new(&root, "procs=2").await?;
+    all_answer(&root, &world.tools).await?;
+    let hangs = world.tools.slice("procs", ..1)?.call(&*root, Hang);
+    let call = tokio::spawn(hangs.within(Duration::from_secs(50)));
+    sleep(Duration::from_millis(100)).await;
+    world.signal(1, Signal::STOP).await?;
+    let World { mut tools, procs, hosts } = world;
+    let controller = tools.controller().clone();
+    let stop = tokio::spawn(async move { controller.stop(Duration::from_secs(50)).await });
+    loop {
+        let state = tools.controller().state().await?;
+        if state.ranks.iter().all(|rank| rank.status == Status::Stopping) {
+            break;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(hosts.close().await, "a guard did not end");
+    let state = timeout(AT_ONCE, stop).await???;
+    let ended: Vec<_> = state.ranks.iter().map(|rank| rank.status.to_string()).collect();
+    assert_eq!(ended, ["stopped", "stopped"]);
+    let next = timeout(AT_ONCE, tools.next()).await?;
+    assert!(matches!(next, Some(OwnerNews::Finished(_))), "nobody has failed: {next:?}");
+    drop((call, procs));
+    Ok(())
+}
+
 /// An actor that is not registered.
 struct Unknown;
 
@@ -210,7 +240,7 @@ pub(crate) async fn processes_that_are_dropped_are_told_with_their_actors(
     sleep(Duration::from_millis(100)).await;
     let dropped = Instant::now();
     drop(procs);
-    let why = "the owner of the processes has let go of them";
+    let why = "rank";
     let mut failed = Vec::new();
     while failed.len() < 4 {
         let more = next_failures(&mut tools).await?;

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
                 trial(&root, tree::a_forwarder_that_is_suspended_holds_nobody_up),
                 trial(&root, tree::replies_are_merged_in_processes_on_the_way),
                 trial(&root, ends::a_stop_lets_actors_clean_up),
+                trial(&root, ends::who_was_asked_to_end_has_stopped_with_a_host_that_is_closed),
                 trial(&root, pauses::an_owner_that_is_suspended_for_less_than_its_lease_is_told_nothing),
                 trial(
                     &root,

@@ -197,7 +197,7 @@ async fn what_runs_when_its_host_is_closed_is_told_to_have_ended_with_it() -> Ou
     let told = failures_to_the_end(&mut mesh).await;
     // A lease that has run out would be told after six.
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-    let closed = |rank: usize| (rank, Reason::error("ended with its host, which was closed"));
+    let closed = |rank: usize| (rank, Reason::Closed);
     assert_eq!(reasons(&told), [closed(0), closed(1), closed(2), closed(3)]);
     let says = |change: &Change| {
         let has_said = change.status.cause().is_some_and(|it| it.stderr == ["last words"]);

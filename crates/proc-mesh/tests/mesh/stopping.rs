@@ -108,10 +108,9 @@ async fn what_is_dropped_while_it_runs_is_told_to_have_been_let_go_of() -> Outco
     let ends = ends_to_the_close(events).await;
     // A lease that has run out would be told after six.
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-    let why = Reason::error("the owner of the processes has let go of them");
     let is_so = |end: &Change| {
         let reason = end.status.cause().map(|cause| &cause.reason);
-        reason == Some(&why) && end.restart_in.is_none()
+        reason == Some(&Reason::Closed) && end.restart_in.is_none()
     };
     assert!(ends.iter().all(is_so), "{ends:?}");
     assert_eq!(ends.iter().map(|end| end.ranks.len()).sum::<usize>(), 4, "{ends:?}");

@@ -306,6 +306,16 @@ impl Keeper {
         broken.into_iter().for_each(|rank| self.report(rank));
     }
 
+    /// These processes do not begin again, as this controller says that has promised it.
+    fn none_starts_of(&mut self, ranks: &RankSet, by: Epoch) {
+        for rank in ranks.iter() {
+            let Some(kept) = self.ranks.get_mut(rank.index()) else { break };
+            if kept.proc.break_promise(Some(by)) {
+                self.report(rank);
+            }
+        }
+    }
+
     /// A process has changed.
     fn proc_changed(&mut self, rank: Rank, change: &Change, cx: &mut Context<Self>) {
         let Some(kept) = self.ranks.get_mut(rank.index()) else { return };

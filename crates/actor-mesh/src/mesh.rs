@@ -347,7 +347,7 @@ async fn settle(mut events: MeshEvents, waiting: &mut RankSet) -> Settled {
         let changes: Arc<[Change]> = match event.news {
             News::Snapshot(all) => [all.failed, all.stopped, all.alive].concat().into(),
             News::Changed(changes) => changes,
-            News::Escalated(_) => return Settled::Failed,
+            News::Escalated(_) | News::Withdrawn(_) => return Settled::Failed,
             News::Closed => break,
             News::Heartbeat { .. }
             | News::Trouble(_)

@@ -159,8 +159,9 @@ impl Controlled for ActorKind {
         said(&report.state).within(&report.proc)
     }
 
-    fn can_begin_again(&self, report: &ActorReport) -> bool {
-        !report.is_homeless
+    /// Where its process has ended for good: what any life there would be.
+    fn bar(&self, report: &ActorReport) -> Option<Status> {
+        report.is_homeless.then(|| report.proc.best().clone())
     }
 }
 

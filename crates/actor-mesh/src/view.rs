@@ -234,6 +234,7 @@ impl Known {
             | News::Trouble(_)
             | News::Escalated(_)
             | News::Recalled { .. }
+            | News::Withdrawn(_)
             | News::Stopping { .. }
             | News::Closed => false,
         }

@@ -3,12 +3,15 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use mesh_core::{Change, Incarnation, Status, Timestamp};
+use mesh_core::{Change, Incarnation, Status, Timestamp, Withdrawal};
 use mesh_shape::RankSet;
 
 /// The changes of one step, equal ones together.
 #[derive(Debug, Default)]
-pub(crate) struct Changes(Vec<Dated>);
+pub(crate) struct Changes {
+    dated: Vec<Dated>,
+    withdrawn: Vec<Withdrawal>,
+}
 
 /// A change, and when the evidence of it was seen.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl Changes {
         status: Status,
         evidence: Timestamp,
     ) {
-        if let Some(Dated { change, evidence: seen }) = self.0.last_mut()
+        if let Some(Dated { change, evidence: seen }) = self.dated.last_mut()
             && change.incarnation == incarnation
             && change.status == status
             && *seen == evidence
@@ -35,16 +38,35 @@ impl Changes {
         }
         let ranks = RankSet::from(ranks);
         let change = Change { ranks, incarnation, status, restart_in: None, age: Duration::ZERO };
-        self.0.push(Dated { change, evidence });
+        self.dated.push(Dated { change, evidence });
+    }
+
+    /// Ranks that have ended before are not started again after all.
+    pub(crate) fn withdraw(&mut self, ranks: RankSet, incarnation: Incarnation, why: &Status) {
+        if ranks.is_empty() {
+            return;
+        }
+        match self.withdrawn.last_mut() {
+            Some(last) if last.incarnation == incarnation && last.why == *why => {
+                ranks.runs().for_each(|run| last.ranks.insert_range(run));
+            }
+            Some(_) | None => {
+                self.withdrawn.push(Withdrawal { ranks, incarnation, why: why.clone() });
+            }
+        }
+    }
+
+    pub(crate) fn take_withdrawn(&mut self) -> Vec<Withdrawal> {
+        std::mem::take(&mut self.withdrawn)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Change> {
-        self.0.iter().map(|dated| &dated.change)
+        self.dated.iter().map(|dated| &dated.change)
     }
 
     /// The changes as they are told at `now`.
     pub(crate) fn into_changes(self, now: Timestamp) -> Vec<Change> {
         let told = |Dated { change, evidence }| Change { age: now.since(evidence), ..change };
-        self.0.into_iter().map(told).collect()
+        self.dated.into_iter().map(told).collect()
     }
 }

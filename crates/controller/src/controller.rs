@@ -195,7 +195,7 @@ impl<C: Controlled> Controller<C> {
     /// # Bounds
     ///
     /// At most five effects for each agent if its ranks are all in the same life, and four more for each
-    /// further life that they are in or are said to be in; four for each subscriber; one for each
+    /// further life that they are in or are said to be in; five for each subscriber; one for each
     /// question that waits; one [`Effect::TellOwner`] and one [`Effect::Finish`].
     #[must_use = "an effect that is not performed is lost"]
     pub fn step(&mut self, now: Timestamp, event: Event<C::Report>) -> Vec<Effect> {

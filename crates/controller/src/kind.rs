@@ -8,7 +8,7 @@ use mesh_core::Status;
 ///
 /// # Contract
 ///
-/// - `status` and `can_begin_again` are total and depend on the report alone, so that a run of equal
+/// - `status` and `bar` are total and depend on the report alone, so that a run of equal
 ///   reports of any length costs as much as one (H8).
 /// - It gives `Suspect`, `Unreachable` or `Timeout` only for a rank that lives in another which is so
 ///   ([`Status::within`]): of a rank's own silence the controller alone speaks.
@@ -40,12 +40,15 @@ pub trait Controlled {
     /// What the report means.
     fn status(&self, report: &Self::Report) -> Status;
 
-    /// Whether another life can begin where the one that is reported was, once that has ended: what is said last of a
-    /// life counts. If not none does, whatever the rules say, and no restart is spent on it that another rank may need
-    /// (RS3). Its end is then told as one for good; and where ranks start together its failure escalates, and so does the
-    /// failure of any that would start together with it, see [`Strategy`](mesh_core::Strategy).
-    fn can_begin_again(&self, report: &Self::Report) -> bool {
+    /// Why no other life can begin where the one that is reported is or was: how one that had begun there would have ended.
+    /// `None` if one can. What is said last of a life counts.
+    ///
+    /// Where none can none does, whatever the rules say, and no restart is spent on it that another rank may need (RS3). Its
+    /// end is told as one for good; or, where it was told before with a promise, the promise is withdrawn, for this reason
+    /// ([`Withdrawal`](mesh_core::Withdrawal)). And where ranks start together its failure escalates, and so does the failure
+    /// of any that would start together with it, see [`Strategy`](mesh_core::Strategy).
+    fn bar(&self, report: &Self::Report) -> Option<Status> {
         _ = report;
-        true
+        None
     }
 }

@@ -1,6 +1,6 @@
 //! Which ended ranks start again, when, and when it is too much (RS1 to RS3).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -410,13 +410,26 @@ impl Restarts {
 
     /// The ranks of `range` that will begin another life.
     pub(crate) fn starting(&self, range: Range<usize>) -> RankSet {
-        let mut starting = self.alone.within(&range);
+        let mut starting: RankSet = self.alone.within(&range).map(|(rank, _)| rank).collect();
         #[cfg(test)]
         visits::count(starting.len());
         for run in self.round.iter().flat_map(|round| round.ranks.runs_within(range.clone())) {
             starting.insert_range(run);
         }
         starting
+    }
+
+    /// The ranks of `range` that begin this life each by itself.
+    pub(crate) fn alone_within(&self, range: &Range<usize>, next: Incarnation) -> RankSet {
+        let starts = self.alone.within(range).filter(|(_, incarnation)| *incarnation == next);
+        starts.map(|(rank, _)| rank).collect()
+    }
+
+    /// These starts are not to be, though they were promised.
+    pub(crate) fn withdraw(&mut self, given_up: &BTreeSet<(Rank, Incarnation)>) {
+        if !given_up.is_empty() {
+            self.alone.cancel(given_up);
+        }
     }
 
     pub(crate) fn round(&self) -> Option<&Round> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::{
-    Change, Epoch, Escalation, Interest, MeshEvent, MeshLabel, News, Part, SubscriberId,
+    Change, Epoch, Escalation, Interest, MeshEvent, MeshLabel, News, Part, SubscriberId, Withdrawal,
 };
 use mesh_shape::{Overlay, Rank, RankSet, Region, ValueMesh};
 
@@ -102,6 +102,29 @@ impl Subscribers {
             let ranks = subscriber.view.ranks(ranks, whole);
             if !ranks.is_empty() {
                 let news = News::Recalled { ranks, restart_in };
+                effects.push(subscriber.next(*id, (&self.mesh, self.reporter), news));
+            }
+        }
+    }
+
+    /// Tells those whose region they meet of ranks that had ended, and do not begin again as they were to.
+    pub(crate) fn tell_withdrawn(
+        &mut self,
+        withdrawn: &[Withdrawal],
+        whole: &Region,
+        effects: &mut Vec<Effect>,
+    ) {
+        if withdrawn.is_empty() {
+            return;
+        }
+        for (id, subscriber) in &mut self.by_id {
+            let own = withdrawn.iter().map(|it| {
+                let ranks = subscriber.view.ranks(&it.ranks, whole);
+                Withdrawal { ranks, ..it.clone() }
+            });
+            let own: Arc<[Withdrawal]> = own.filter(|it| !it.ranks.is_empty()).collect();
+            if !own.is_empty() {
+                let news = News::Withdrawn(own);
                 effects.push(subscriber.next(*id, (&self.mesh, self.reporter), news));
             }
         }

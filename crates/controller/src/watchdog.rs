@@ -65,6 +65,7 @@ impl Watchdog {
             | News::Trouble(_)
             | News::Escalated(_)
             | News::Recalled { .. }
+            | News::Withdrawn(_)
             | News::Stopping { .. } => self.watch.map(|watch| watch.period),
         };
         let watch = |period| Watch { period, heard_at: now, looked_at: now, is_lost: false };

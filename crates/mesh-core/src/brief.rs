@@ -36,6 +36,7 @@ const ENDS: usize = 8;
 ///     reporter: Epoch::FIRST,
 ///     changes: vec![change],
 ///     waited: Duration::ZERO,
+///     withdrawn: Vec::new(),
 ///     escalation: None,
 /// };
 /// assert_eq!(Brief(&[failures]).to_string(), "998 ranks: 0..998: failed: exit code 7");
@@ -112,6 +113,7 @@ mod tests {
             reporter: Epoch::FIRST,
             changes: ends.into_iter().map(change).collect(),
             waited: Duration::ZERO,
+            withdrawn: Vec::new(),
             escalation: None,
         }
     }

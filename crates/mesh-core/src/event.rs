@@ -22,7 +22,8 @@ pub struct Change {
     pub incarnation: Incarnation,
     /// What they are now.
     pub status: Status,
-    /// For a failure that will be restarted: after what delay (RS1). It is no end of the mesh then.
+    /// For a failure that will be restarted: after what delay (RS1). It is no end of the mesh then. Should it turn out that it
+    /// cannot be, that is told as a [`Withdrawal`], or an [`Escalation`].
     pub restart_in: Option<Duration>,
     /// How long ago the evidence of it had been seen when this was said: an age, since clocks differ.
     /// What it [waited](MeshEvent::waited) on its way since then comes on top. For ranks that did not fail:
@@ -49,6 +50,8 @@ pub struct Failures {
     pub changes: Vec<Change>,
     /// How long this was on its way when it was handed over, as [`MeshEvent::waited`].
     pub waited: Duration,
+    /// Restarts that were promised before and are not to be.
+    pub withdrawn: Vec<Withdrawal>,
     /// Set once, and once more after the rules of restarting were changed: when restarts cannot mend the
     /// mesh (RS3). Set again if ranks that were to start again together then cannot.
     pub escalation: Option<Escalation>,
@@ -60,14 +63,19 @@ impl Failures {
         self.changes.iter().flat_map(|change| change.ranks.iter().map(move |rank| (rank, change)))
     }
 
-    /// The number of ranks.
+    /// Every rank that is not started again after all, in the order told.
+    pub fn each_withdrawn(&self) -> impl Iterator<Item = (Rank, &Withdrawal)> {
+        self.withdrawn.iter().flat_map(|it| it.ranks.iter().map(move |rank| (rank, it)))
+    }
+
+    /// The number of ranks that have failed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.changes.iter().map(|change| change.ranks.len()).sum()
     }
 
-    /// Whether it names no rank: then it only tells of an escalation, caused by ends that were no
-    /// failures.
+    /// Whether it names no rank that has failed just now: then it only tells of restarts that are not to be, or of an
+    /// escalation that was caused by ends that were no failures.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -78,19 +86,28 @@ impl Failures {
     pub fn point(&self, rank: Rank) -> String {
         self.region.extent().unravel(rank).map(|point| point.to_string()).unwrap_or_default()
     }
+
+    fn fmt_rank(&self, rank: Rank, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rank {rank}")?;
+        let point = self.point(rank);
+        if !point.is_empty() {
+            write!(f, " ({point})")?;
+        }
+        write!(f, " of {}", self.mesh)
+    }
 }
 
 impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (rank, change) in self.each() {
-            write!(f, "rank {rank}")?;
-            let point = self.point(rank);
-            if !point.is_empty() {
-                write!(f, " ({point})")?;
-            }
-            write!(f, " of {}, incarnation {}: {}", self.mesh, change.incarnation, change.status)?;
+            self.fmt_rank(rank, f)?;
+            write!(f, ", incarnation {}: {}", change.incarnation, change.status)?;
             fmt_details(change, f)?;
             writeln!(f)?;
+        }
+        for (rank, Withdrawal { incarnation, why, .. }) in self.each_withdrawn() {
+            self.fmt_rank(rank, f)?;
+            writeln!(f, ", incarnation {incarnation}: it is not started again after all: {why}")?;
         }
         if let Some(escalation) = &self.escalation {
             writeln!(f, "{} needed {escalation}", self.mesh)?;
@@ -171,6 +188,18 @@ impl fmt::Display for Escalation {
     }
 }
 
+/// Ranks that have ended and were to be started again, each by itself ([`Change::restart_in`]), are not: where they were
+/// nothing can begin any more (RS1). How they have ended was told when they did, and stays so (N1, N2, H2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// The ranks, in the view of the one who is told (H5).
+    pub ranks: RankSet,
+    /// The life of theirs that has ended, and that no other one follows.
+    pub incarnation: Incarnation,
+    /// Why: how a life that had begun there would have ended.
+    pub why: Status,
+}
+
 /// One message of a controller to one subscriber.
 ///
 /// Its `Display` is for people: the mesh and its news, in one line for each [`Change`].
@@ -240,6 +269,8 @@ pub enum News {
         /// In what time, unless others take longer to end.
         restart_in: Duration,
     },
+    /// Ranks that had ended before, and were to begin again, do not, and why. Their ends are not told again (N2).
+    Withdrawn(Arc<[Withdrawal]>),
     /// The mesh is being stopped. Comes before any rank is touched (C1).
     Stopping {
         /// Why, if whoever asked for it has said so.
@@ -272,7 +303,8 @@ impl News {
 ///   knows has missed the ends of the lives between. How they ended is not told any more. The owner knows, who loses
 ///   nothing (N1).
 /// - What was no rank's state is not told again: a [`Trouble`], an [`Escalation`]. That no more restarts are granted
-///   shows in ranks that have ended and have no [`restart_in`](Change::restart_in).
+///   shows in ranks that have ended and have no [`restart_in`](Change::restart_in); and so does a [`Withdrawal`], without
+///   its reason.
 /// - The last word is told again: [`News::Closed`], or who says nothing more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {

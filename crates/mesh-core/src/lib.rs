@@ -61,7 +61,7 @@ pub use envelope::{
 };
 pub use event::{
     Change, Escalation, EscalationReason, Failures, Interest, MeshEvent, MeshPhase, MeshState,
-    News, Part, RankState, Snapshot, Trouble,
+    News, Part, RankState, Snapshot, Trouble, Withdrawal,
 };
 pub use ids::{
     AgentId, BeatSeq, Epoch, Generation, Incarnation, MeshId, MeshLabel, NameError, SubscriberId,

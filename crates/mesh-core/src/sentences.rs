@@ -63,7 +63,7 @@
 //! | C2 | A controller that ends, however it does, ends what it supervises: no mesh outlives its owner. |
 //! | C3 | A mesh can be stopped with dead ranks in it, and others can be spawned where it was. |
 //! | C4 | A spawn that fails for some ends the others, names each with its cause, and leaves nothing behind. |
-//! | RS1 | A failure that is mended is told once, with the restart that follows; and before it, which ranks that had ended begin again with it. |
+//! | RS1 | A failure that is mended is told once, with the restart that follows; and before it, which ranks that had ended begin again with it. A restart that cannot be after all is taken back, once, and no life is told of that never was. |
 //! | RS2 | A mesh that waits for a restart has not ended. |
 //! | RS3 | More restarts than are granted are told once, with all that failed. |
 //!

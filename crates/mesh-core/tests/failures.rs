@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mesh_core::{
     Cause, Change, Epoch, Escalation, Failures, Incarnation, Link, MeshEvent, MeshId, MeshLabel,
-    NameError, News, Part, Reason, Snapshot, Status, Trouble,
+    NameError, News, Part, Reason, Snapshot, Status, Trouble, Withdrawal,
 };
 use mesh_shape::{Rank, RankSet, Region, extent};
 use serde::Deserialize;
@@ -17,6 +17,7 @@ fn failures(changes: Vec<Change>) -> Failures {
         reporter: Epoch::new(3),
         changes,
         waited: Duration::ZERO,
+        withdrawn: Vec::new(),
         escalation: None,
     }
 }
@@ -96,6 +97,32 @@ timed out: its agent was silent for 12.1 s; later found: killed by the kernel: o
 proc mesh trainers needed more than 3 restarts within 10 s: no more are granted; \
 failed ranks: 0..3,7, of which start again: 0
 reported by its controller, epoch 3"
+    );
+}
+
+/// N8, RS1: for the owner, and for a subscriber.
+#[test]
+fn a_restart_that_is_not_to_be_says_why() {
+    let mesh = MeshLabel::new(MeshId::from_random(2), "homes", "proc");
+    let killed = Link::rank(mesh, Rank::new(1), Reason::Signal { signal: 9, core: false });
+    let why = Status::failed(Cause::new(Reason::Inherited).with_chain(vec![killed]));
+    let ranks = RankSet::from_ranks([Rank::new(5), Rank::new(6)]);
+    let withdrawal = Withdrawal { ranks, incarnation: Incarnation::new(2), why };
+    let told = "is not started again after all: failed: ended with what it lived in, \
+                caused by rank 1 of proc mesh homes: signal 9 (SIGKILL)";
+    let failures = Failures { withdrawn: vec![withdrawal.clone()], ..failures(Vec::new()) };
+    let line = |rank, point| {
+        format!("rank {rank} ({point}) of proc mesh trainers, incarnation 2: it {told}\n")
+    };
+    let lines = [line(5, "hosts=1,procs=1"), line(6, "hosts=1,procs=2")].concat();
+    assert_eq!(failures.to_string(), format!("{lines}reported by its controller, epoch 3"));
+    let each = failures.each_withdrawn().map(|(rank, it)| (rank.index(), it.incarnation.number()));
+    assert_eq!(each.collect::<Vec<_>>(), [(5, 2), (6, 2)]);
+    assert!(failures.is_empty(), "nobody has failed just now");
+    let told = told.replacen("is", "are", 1);
+    assert_eq!(
+        event(News::Withdrawn([withdrawal].into())),
+        format!("proc mesh trainers: ranks 5..7, incarnation 2, {told}")
     );
 }
 

@@ -105,7 +105,8 @@ pub trait Actor: Sized + Send + 'static {
     }
 
     /// Decides what failures of a mesh mean that the actor owns ([`Context::watch_failures`]). By default they are
-    /// handled if all of the ranks are started again, and else the actor fails with them (E2).
+    /// handled if all of the ranks are started again, and else the actor fails with them (E2); also where one was to be, and
+    /// is not after all ([`Failures::withdrawn`]).
     ///
     /// It is asked about what failed together at once, and about one after the other. Whether ranks are started
     /// again is a matter of their mesh: [`Verdict::Restart`] is an [`Escalate`](Verdict::Escalate) here.

@@ -93,11 +93,13 @@ impl Failure {
     /// Adds what happened to the first of the ranks that is not started again; the log tells of all.
     fn chain_mesh(&mut self, failures: &Failures) {
         let is_lost = |change: &Change| change.restart_in.is_none() && change.status.is_failure();
-        let lost =
-            failures.each().find(|(_, change)| is_lost(change)).or_else(|| failures.each().next());
-        let Some((rank, change)) = lost else { return };
+        let lost = failures.each().filter(|(_, change)| is_lost(change));
+        let lost = lost.map(|(rank, change)| (rank, &change.status));
+        let withdrawn = failures.each_withdrawn().map(|(rank, it)| (rank, &it.why));
+        let others = failures.each().map(|(rank, change)| (rank, &change.status));
+        let Some((rank, status)) = lost.chain(withdrawn).chain(others).next() else { return };
         let mesh = failures.mesh.clone();
-        match &change.status {
+        match status {
             Status::Failed(cause) => {
                 self.chain_link(Link::rank(mesh, rank, cause.reason.clone()), cause);
             }

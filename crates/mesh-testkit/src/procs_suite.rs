@@ -244,6 +244,7 @@ impl Told {
                 | News::Trouble(_)
                 | News::Escalated(_)
                 | News::Recalled { .. }
+                | News::Withdrawn(_)
                 | News::Stopping { .. } => {}
             }
         }

@@ -183,12 +183,11 @@ impl Controlled for ProcKind {
         }
     }
 
-    /// Not on a host that is closed, nor where nobody wants it.
-    fn can_begin_again(&self, report: &ProcReport) -> bool {
-        match report {
-            ProcReport::Ended(end) => !matches!(end.how, HowEnded::HostClosed | HowEnded::LetGo),
-            _ => true,
-        }
+    /// A host that is closed starts nothing again, nor does any what nobody wants.
+    fn bar(&self, report: &ProcReport) -> Option<Status> {
+        let ProcReport::Ended(end) = report else { return None };
+        let is_closed = matches!(end.how, HowEnded::HostClosed | HowEnded::LetGo);
+        is_closed.then(|| Status::failed(Cause::new(Reason::Closed)))
     }
 }
 

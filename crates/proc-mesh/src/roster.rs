@@ -71,6 +71,7 @@ impl Roster {
                 | News::Trouble(_)
                 | News::Escalated(_)
                 | News::Recalled { .. }
+                | News::Withdrawn(_)
                 | News::Stopping { .. }
                 | News::Closed => Vec::new(),
             };

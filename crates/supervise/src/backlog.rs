@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mesh_core::{Cause, Change, Escalation, Failures, OwnerNews, Status, Timestamp};
+use mesh_core::{Cause, Change, Escalation, Failures, OwnerNews, Status, Timestamp, Withdrawal};
 
 use crate::clock::Queued;
 
@@ -121,8 +121,12 @@ fn merge(first: &mut Failures, next: Failures) {
                 None => starting.difference(ranks),
             };
         }
+        for Withdrawal { ranks, .. } in &next.withdrawn {
+            *starting = starting.difference(ranks);
+        }
     }
     first.changes.extend(next.changes);
+    first.withdrawn.extend(next.withdrawn);
     first.escalation = match (first.escalation.take(), next.escalation) {
         (Some(before), Some(newest)) => {
             // What is said last holds, but for those that have failed before, and have begun again.
@@ -180,6 +184,7 @@ mod tests {
             reporter: Epoch::FIRST,
             changes: vec![change],
             waited: Duration::ZERO,
+            withdrawn: Vec::new(),
             escalation,
         }
     }
@@ -304,6 +309,26 @@ mod tests {
         assert_eq!(begun, Some((ranks(&[0, 1, 2]), ranks(&[1, 2, 3]))), "1 lives again");
         let given_up = merged(of(&[0, 1], &[1, 3]), later(of(&[0, 1], &[]), 0, None));
         assert_eq!(given_up, Some((ranks(&[0, 1]), ranks(&[]))), "3 had ended well");
+    }
+
+    /// RS1: that a restart is not to be is told to whoever has not read yet that it is, and changes what was escalated.
+    #[test]
+    fn a_withdrawn_restart_is_told_with_the_failure_that_promised_it() {
+        let starting = escalation().map(|it| Escalation { starting: RankSet::from(0..1), ..it });
+        let (ranks, incarnation) = (RankSet::from(0..1), Incarnation::FIRST);
+        let withdrawal = Withdrawal { ranks, incarnation, why: Status::Stopped };
+        let withdrawn = Failures {
+            changes: Vec::new(),
+            withdrawn: vec![withdrawal.clone()],
+            ..failures(1, None)
+        };
+        let mut backlog = Backlog::default();
+        backlog.push(failed(0, starting));
+        backlog.push(Queued { since: at(1), item: OwnerNews::Failed(withdrawn) });
+        let [(_, told)] = &all(&mut backlog)[..] else { panic!("they are told together") };
+        assert_eq!((told.len(), &told.withdrawn[..]), (1, &[withdrawal][..]));
+        let starting = told.escalation.as_ref().map(|it| it.starting.clone());
+        assert_eq!(starting, Some(RankSet::new()));
     }
 
     /// RS3: however often the rules were changed, and were not enough.

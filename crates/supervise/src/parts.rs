@@ -3,20 +3,35 @@
 //! What a rank died of is told with it, so an event grows with the ranks that have ended, and a message has a greatest size.
 //! Nobody who reads the events with [`MeshEvents`](crate::MeshEvents) sees a part.
 
-use mesh_core::{Change, MeshEvent, News, Part, Snapshot, Timestamp};
+use std::time::Duration;
+
+use mesh_core::{Change, MeshEvent, News, Part, Snapshot, Timestamp, Withdrawal};
 
 use crate::clock::Queued;
 
-/// Which list of a snapshot a change stands in. Other news have one.
+/// Which list of a snapshot a change stands in, or of failures. Other news have one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum List {
     Failed,
     Stopped,
     Alive,
+    Withdrawn,
 }
 
 /// A change, and where it stands.
 type Listed = (List, Change);
+
+/// A restart that is not to be, as a change: both name ranks, a life and a status.
+fn listed(withdrawal: Withdrawal) -> Listed {
+    let Withdrawal { ranks, incarnation, why: status } = withdrawal;
+    let (restart_in, age) = (None, Duration::ZERO);
+    (List::Withdrawn, Change { ranks, incarnation, status, restart_in, age })
+}
+
+fn unlisted((_, change): Listed) -> Withdrawal {
+    let Change { ranks, incarnation, status: why, .. } = change;
+    Withdrawal { ranks, incarnation, why }
+}
 
 /// News without their changes, and those.
 fn opened(news: News) -> (News, Vec<Listed>) {
@@ -36,6 +51,9 @@ fn opened(news: News) -> (News, Vec<Listed>) {
             let changes = changes.iter().map(|change| (List::Failed, change.clone())).collect();
             (News::Changed([].into()), changes)
         }
+        News::Withdrawn(withdrawn) => {
+            (News::Withdrawn([].into()), withdrawn.iter().cloned().map(listed).collect())
+        }
         other => (other, Vec::new()),
     }
 }
@@ -50,11 +68,14 @@ fn closed(news: News, changes: Vec<Listed>) -> News {
                     List::Failed => failed.push(change),
                     List::Stopped => stopped.push(change),
                     List::Alive => alive.push(change),
+                    // A snapshot has none.
+                    List::Withdrawn => (),
                 }
             }
             News::Snapshot(Snapshot { failed, stopped, alive, ..all })
         }
         News::Changed(_) => News::Changed(changes.into_iter().map(|(_, change)| change).collect()),
+        News::Withdrawn(_) => News::Withdrawn(changes.into_iter().map(unlisted).collect()),
         other => other,
     }
 }

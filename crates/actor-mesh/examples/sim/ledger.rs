@@ -66,6 +66,8 @@ pub(crate) struct Ledger {
     pub(crate) owner: Vec<(usize, Incarnation)>,
     /// Whether another life was promised with each of them (RS1).
     pub(crate) promises: BTreeMap<(usize, Incarnation), bool>,
+    /// Of which of them that was taken back.
+    pub(crate) withdrawn: Vec<(usize, Incarnation)>,
     /// That restarts cannot mend the mesh, as the owner was told it (RS3).
     pub(crate) escalations: Vec<Escalation>,
     pub(crate) watchers: BTreeMap<&'static str, Watcher>,

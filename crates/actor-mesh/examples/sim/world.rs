@@ -375,6 +375,10 @@ pub(crate) async fn told(mesh: &mut ActorMesh<Probe>) {
                 _ = it.promises.insert(life, change.restart_in.is_some());
                 it.note(format_args!("owner: {rank} {} {}", change.incarnation, change.status));
             }
+            for (rank, withdrawal) in failures.each_withdrawn() {
+                it.withdrawn.push((rank.index(), withdrawal.incarnation));
+                it.note(format_args!("owner: {rank} {withdrawal}"));
+            }
             if let Some(escalation) = failures.escalation {
                 it.note(format_args!("owner: {escalation}"));
                 it.escalations.push(escalation);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mesh_cast::shell::GetSeats;
-use mesh_core::{ActorId, Answer, Change, Incarnation, News, Order, ProcSeat};
+use mesh_core::{ActorId, Answer, Change, Incarnation, News, Order, ProcSeat, Withdrawal};
 use mesh_runtime::{Context, Failure, Handler};
 use mesh_shape::{Rank, RankSet};
 
@@ -114,6 +114,12 @@ impl Handler<ProcsSaid> for Keeper {
             }
             News::Recalled { ranks, .. } => {
                 self.start_again(&ranks, event.reporter);
+                Vec::new()
+            }
+            News::Withdrawn(withdrawn) => {
+                for Withdrawal { ranks, .. } in withdrawn.iter() {
+                    self.none_starts_of(ranks, event.reporter);
+                }
                 Vec::new()
             }
             News::Stopping { .. } => {

@@ -206,6 +206,40 @@ async fn a_mesh_whose_processes_are_dropped_is_told_why_it_ends() {
 const LET_GO_OF: &str = "failed: ended with what it lived in, caused by";
 const WHY: &str = "local mesh homes: what it ran on was closed by its owner";
 
+/// RS1, N1, N2, N4, ST2: an actor that waits for its restart as its process ends for good does not begin again. That is told
+/// once, with the reason, and no life that there never was is.
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_is_promised_is_withdrawn_with_the_end_of_the_process() {
+    let world = world("procs=1").await;
+    let delay = Duration::from_secs(60);
+    let restart = RestartConfig { backoff_min: delay, ..RestartConfig::on_failure(9) };
+    let restart = RestartConfig { backoff_max: delay, ..restart };
+    let mut tools = world.spawn(tens("tools").restart(restart)).await;
+    let mut events = tools.subscribe(Interest::All).await.expect("it is taken");
+    soon(tools.call(&world.proc, Panic(0))).await;
+    let Some(OwnerNews::Failed(panicked)) = soon(tools.next()).await else { panic!("it is told") };
+    assert!(panicked.changes[0].restart_in.is_some() && panicked.withdrawn.is_empty());
+
+    world.procs.crash(Rank::new(0));
+    let Some(OwnerNews::Failed(failures)) = soon(tools.next()).await else { panic!("it is told") };
+    assert_eq!((failures.len(), failures.escalation.as_ref()), (0, None), "nobody failed again");
+    let told = failures.each_withdrawn();
+    let told: Vec<_> = told.map(|(rank, it)| (rank, it.incarnation, it.why.to_string())).collect();
+    let why = format!("{LET_GO_OF} rank 0 of local mesh homes: signal 9 (SIGKILL)");
+    assert_eq!(told, [(Rank::new(0), Incarnation::FIRST, why)]);
+    assert!(matches!(soon(tools.next()).await, Some(OwnerNews::Finished(_))), "with that");
+
+    let (mut lives, mut n_withdrawn) = (Vec::new(), 0);
+    while let Some(event) = soon(events.next()).await {
+        match event.news {
+            News::Changed(changes) => lives.extend(changes.iter().map(|it| it.incarnation)),
+            News::Withdrawn(withdrawn) => n_withdrawn += withdrawn.len(),
+            _ => (),
+        }
+    }
+    assert_eq!((n_withdrawn, lives), (1, vec![Incarnation::FIRST]), "its end, and no other");
+}
+
 /// ST4, N1: who was asked to end, and is ended with processes that are let go of, has stopped, as a process has.
 #[tokio::test(start_paused = true)]
 async fn who_was_asked_to_end_has_stopped_with_processes_that_are_dropped() {

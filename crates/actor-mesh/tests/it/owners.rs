@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actor_mesh::{ActorMesh, ActorMeshRef, ActorSpec, Missing, OwnedMesh};
-use mesh_core::{Failures, Message, Procs, Progress};
+use mesh_core::{Failures, Message, Procs, Progress, RestartConfig};
 use mesh_runtime::{Actor, ActorRef, Context, Failure, Handler, Proc, ProcConfig, Verdict};
+use mesh_shape::Rank;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -234,6 +235,25 @@ async fn what_is_started_again_is_handled() {
     soon(tools.cast(&office.world.proc, Panic(10))).await.complete().expect("it is sent");
     let report = soon(office.reports.recv()).await.expect("these are too many");
     assert!(report.contains("actor silent failed"), "{report}");
+}
+
+/// E2, RS1, N8: what was to be started again, and is not, ends an owner that says nothing, with why it is not.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_started_again_after_all_is_not_handled() {
+    let mut office = Office::new().await;
+    let delay = Duration::from_secs(60);
+    let restart = RestartConfig { backoff_min: delay, backoff_max: delay, ..on_failure() };
+    let boss = office.boss::<Silent>(Ok(Verdict::Handled), tens("tools").restart(restart));
+    let tools = office.tools(&boss).await;
+    soon(tools.slice("procs", 1..2).expect("there is one").call(&office.world.proc, Panic(10)))
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(office.reports.try_recv().is_err(), "it is to be mended");
+    office.world.procs.crash(Rank::new(1));
+    let report = soon(office.reports.recv()).await.expect("it is not");
+    assert!(report.starts_with("rank 1 of local mesh homes failed: signal 9"), "{report}");
+    assert!(report.contains("rank 1 of actor mesh tools failed: ended with what it"), "{report}");
+    assert!(report.contains("so actor silent failed"), "{report}");
 }
 
 /// An owner whose mailbox is full is asked all the same, when it has handled its message.

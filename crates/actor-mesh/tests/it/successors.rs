@@ -7,7 +7,7 @@ use actor_mesh::{ActorMesh, RankError};
 use controller::Config;
 use mesh_core::{
     Cause, Change, Epoch, Escalation, EscalationReason, Incarnation, News, OwnerNews, Procs,
-    Reason, RestartConfig, RestartPolicy, Status, Strategy, Transport,
+    Reason, RestartConfig, RestartPolicy, Status, Strategy, Transport, Withdrawal,
 };
 use mesh_runtime::LocalTransport;
 use mesh_shape::{Rank, RankSet};
@@ -251,8 +251,8 @@ async fn where_a_process_that_had_ended_is_to_begin_again_there_is_a_place_for_a
     }
 }
 
-/// RS2, RS3: a process that has ended well, and was to begin again, does not any more where restarts cannot mend the
-/// mesh, or where that is asked to end; who waits to live there has ended then.
+/// RS1, RS2, RS3: a process that has ended well, and was to begin again, does not any more where restarts cannot mend the
+/// mesh, or where that is asked to end, or where it has nowhere to begin; who waits to live there has ended then.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_process_that_was_to_begin_again_ends_when_it_will_not() {
     let escalation = Escalation {
@@ -264,7 +264,13 @@ async fn who_waits_for_a_process_that_was_to_begin_again_ends_when_it_will_not()
     };
     let of_others =
         Escalation { starting: RankSet::from_iter([Rank::new(1)]), ..escalation.clone() };
-    for news in [News::Escalated(escalation), News::Stopping { reason: None }] {
+    let withdrawal = Withdrawal {
+        ranks: RankSet::from_iter([Rank::new(1)]),
+        incarnation: Incarnation::FIRST,
+        why: Status::failed(Cause::new(Reason::Closed)),
+    };
+    let withdrawn = News::Withdrawn([withdrawal].into());
+    for news in [News::Escalated(escalation), News::Stopping { reason: None }, withdrawn] {
         let world = world("procs=2").await;
         let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
         let procs = Arc::clone(&cried) as Arc<dyn Procs>;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_core::{Change, Failures, Order};
+use mesh_core::{Change, Failures, Order, Withdrawal};
 use mesh_shape::RankSet;
 
 use super::Controller;
@@ -15,9 +15,11 @@ use crate::restarts::Step;
 impl<C: Controlled> Controller<C> {
     /// Decides on restarts, and tells everybody. At most once in a step, so that all failures found
     /// in it are told together.
-    pub(super) fn publish(&mut self, changes: Changes, effects: &mut Vec<Effect>) {
+    pub(super) fn publish(&mut self, mut changes: Changes, effects: &mut Vec<Effect>) {
+        let withdrawn = changes.take_withdrawn();
         let changes = changes.into_changes(self.now);
-        if changes.is_empty() && !self.restarts.has_escalated() && !self.waits.has_reached() {
+        let is_news = !changes.is_empty() || !withdrawn.is_empty();
+        if !is_news && !self.restarts.has_escalated() && !self.waits.has_reached() {
             return;
         }
         self.restarts.join_late(self.now + self.spec.config.restart.grace, &changes);
@@ -29,17 +31,24 @@ impl<C: Controlled> Controller<C> {
         let step = Step { now: self.now, config: &self.spec.config.restart, barred: &barred };
         let changes = self.restarts.decide(step, changes, can_start);
         self.note_for_waits(&changes);
+        if !withdrawn.is_empty() {
+            self.recheck_waits();
+        }
         let (recalled, restart_in) = self.recalled(&changes);
         if !recalled.is_empty() {
             let recalled = (&recalled, restart_in);
             self.subscribers.tell_recalled(recalled, &self.spec.region, effects);
         }
+        self.subscribers.tell_withdrawn(&withdrawn, &self.spec.region, effects);
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| change.status.is_failure()).collect();
+        // That what it was to begin in has stopped as it was asked to is no failure of anybody.
+        let withdrawn: Vec<Withdrawal> =
+            withdrawn.into_iter().filter(|withdrawal| withdrawal.why.is_failure()).collect();
         let escalation =
             self.restarts.take_escalation(&self.spec.config.restart, || ended(&self.health));
-        if !changes.is_empty() || escalation.is_some() {
+        if !changes.is_empty() || !withdrawn.is_empty() || escalation.is_some() {
             if let Some(escalation) = &escalation {
                 self.subscribers.tell_escalation(escalation, &self.spec.region, effects);
             }
@@ -51,6 +60,7 @@ impl<C: Controlled> Controller<C> {
                 reporter,
                 changes,
                 waited: Duration::ZERO,
+                withdrawn,
                 escalation,
             }));
         }

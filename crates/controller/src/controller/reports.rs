@@ -1,5 +1,6 @@
 //! What agents say, and what it means for their ranks (H1 to H5).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use mesh_core::{
@@ -31,14 +32,15 @@ impl<C: Controlled> Controller<C> {
         }
         let (agent, _) = from;
         let Some(own) = self.roster.ranks(agent) else { return };
-        let mut zombies = Lives::default();
+        let (mut zombies, mut given_up) = (Lives::default(), BTreeSet::new());
         let doubted = self.roster.settle_doubt(agent, &reports.ranks());
         for (range, update) in reports.into_runs() {
+            let bar = self.kind.bar(&update.report);
             let reported = Reported {
                 incarnation: update.incarnation,
                 generation: update.generation,
                 status: self.while_stopping(self.kind.status(&update.report)),
-                is_barred: !self.kind.can_begin_again(&update.report),
+                is_barred: bar.is_some(),
                 evidence: self.now.before(update.age),
             };
             // An agent answers for its own ranks only.
@@ -56,12 +58,19 @@ impl<C: Controlled> Controller<C> {
                 self.lose_forgotten(&doubted, range.clone(), &reported, &mut changes);
                 self.end_unbegun(range.clone(), &reported, &mut changes);
                 if self.life == Life::Closed {
-                    self.health.annotate(range, &reported, &mut changes);
+                    self.health.annotate(range.clone(), &reported, &mut changes);
                 } else {
-                    self.health.report(range, &reported, &mut changes);
+                    self.health.report(range.clone(), &reported, &mut changes);
+                }
+                if let Some(why) = &bar {
+                    let ranks = self.promised(range, reported.incarnation);
+                    let next = reported.incarnation.next();
+                    given_up.extend(ranks.iter().map(|rank| (rank, next)));
+                    changes.withdraw(ranks, reported.incarnation, why);
                 }
             }
         }
+        self.restarts.withdraw(&given_up);
         let late = self.late_stops(&changes);
         self.publish(changes, effects);
         effects.extend(late.into_iter().map(|order| self.ask(agent, order)));
@@ -204,6 +213,18 @@ impl<C: Controlled> Controller<C> {
             }
         };
         late.map(order).collect()
+    }
+
+    /// The ranks of `range` that were promised to start again, each by itself, after this life, and have nowhere to begin.
+    fn promised(&self, range: Range<usize>, ended: Incarnation) -> RankSet {
+        let mut promised = RankSet::new();
+        for rank in self.restarts.alone_within(&range, ended.next()).iter() {
+            let is_it = |cell: &Cell| cell.is_barred && cell.incarnation == ended;
+            if self.health.get(rank).as_ref().is_some_and(is_it) {
+                promised.insert_range(rank.index()..rank.index() + 1);
+            }
+        }
+        promised
     }
 
     /// The ranks of `range` that are said to be alive in a life that is over (H2): their lease must

@@ -16,6 +16,8 @@ impl<C: Controlled> Controller<C> {
     pub(super) fn round_deadline(&self) -> Option<Timestamp> {
         let round = self.restarts.round()?;
         match self.health.has_awaited() {
+            // It is given up, and that is told at once.
+            false if round.is_lost || self.health.awaits_barred() => Some(self.now),
             false => Some(round.due),
             true if round.killed => None,
             true => Some(round.kill_at),

@@ -39,6 +39,17 @@ impl Alone {
         self.forget_if_empty();
     }
 
+    /// These starts are not to be.
+    pub(super) fn cancel(&mut self, given_up: &BTreeSet<(Rank, Incarnation)>) {
+        let Some(queue) = &mut self.0 else { return };
+        queue.by_time.retain(|_, starts| {
+            starts.retain(|start| !given_up.contains(start));
+            !starts.is_empty()
+        });
+        queue.by_rank.retain(|start| !given_up.contains(start));
+        self.forget_if_empty();
+    }
+
     pub(super) fn clear(&mut self) {
         self.0 = None;
     }
@@ -67,11 +78,13 @@ impl Alone {
     }
 
     /// Those of `range`, in the time that it takes to find the first and to walk over them (H8).
-    pub(super) fn within(&self, range: &Range<usize>) -> RankSet {
+    pub(super) fn within(
+        &self,
+        range: &Range<usize>,
+    ) -> impl Iterator<Item = (Rank, Incarnation)> + use<'_> {
         let bound = |rank| (Rank::new(rank), Incarnation::FIRST);
-        let Some(queue) = &self.0 else { return RankSet::new() };
-        let starts = queue.by_rank.range(bound(range.start)..bound(range.end));
-        starts.map(|(rank, _)| *rank).collect()
+        let bounds = bound(range.start)..bound(range.end);
+        self.0.iter().flat_map(move |queue| queue.by_rank.range(bounds.clone())).copied()
     }
 
     pub(super) const fn is_empty(&self) -> bool {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use controller::{Config, Controlled, Controller, Event, RestartConfig, RestartPolicy};
+use controller::{Config, Controlled, Controller, Effect, Event, RestartConfig, RestartPolicy};
 use mesh_core::{
-    Cause, Escalation, EscalationReason, Interest, LaunchProblem, News, Reason, Status, Strategy,
+    Cause, Escalation, EscalationReason, Failures, Incarnation, Interest, LaunchProblem, News,
+    Progress, Reason, Reply, Status, Strategy, Withdrawal,
 };
+use mesh_shape::Rank;
 
 use crate::support::{
     LAN, Ranks, ask_stop, at, change, changed, crash, crashed, ended, escalate, exit, lost,
-    nth_report, report, running, spec, start, subscribe, tell, tell_owner,
+    nth_report, report, running, spec, start, subscribe, tell, tell_owner, wait,
 };
 
 /// So short that a tenth of it is nothing: the delay is exact.
@@ -27,8 +29,9 @@ impl Controlled for Tenant {
         report.clone()
     }
 
-    fn can_begin_again(&self, report: &Status) -> bool {
-        *report != lost() && !matches!(report, Status::Stopping | Status::Stopped)
+    fn bar(&self, report: &Status) -> Option<Status> {
+        let is_barred = *report == lost() || matches!(report, Status::Stopping | Status::Stopped);
+        is_barred.then(lost)
     }
 }
 
@@ -48,6 +51,16 @@ fn tenants(config: Config) -> Controller<Tenant> {
 
 fn lost_with_its_place(rank: usize) -> Event<Status> {
     nth_report(0, [rank], (0, 2), lost())
+}
+
+fn withdrawn(ranks: impl Ranks) -> Withdrawal {
+    Withdrawal { ranks: ranks.set(), incarnation: Incarnation::FIRST, why: lost() }
+}
+
+/// The owner is told that these do not start after all.
+fn withdraw(mesh: &Controller<Tenant>, ranks: impl Ranks) -> Effect {
+    let Effect::TellOwner(failures) = tell_owner(mesh, vec![]) else { panic!("it is told") };
+    Effect::TellOwner(Failures { withdrawn: vec![withdrawn(ranks)], ..failures })
 }
 
 fn cannot_start(failed: impl Ranks) -> Escalation {
@@ -159,6 +172,74 @@ fn no_round_begins_with_who_has_nowhere_to_begin() {
         let told = escalate(&mesh, vec![change([0], crash())], Some(cannot_start([0])));
         assert_eq!(mesh.step(at(3), crashed([0])), [told], "nobody stops");
     }
+}
+
+/// RS1, N1, N2, L7: who waits to start alone, and whose place is gone meanwhile, does not. That is told at once, and once,
+/// with the reason; whoever waits for its end has it; and no life that there never was is told of.
+#[test]
+fn a_promise_is_withdrawn_where_nothing_can_begin_any_more() {
+    let mut mesh = tenants(rules(Strategy::OneForOne, RestartPolicy::Transient));
+    _ = mesh.step(at(1), crashed([0, 1]));
+    _ = mesh.step(at(1), subscribe(Interest::Terminal));
+    let until = (Progress::Ended, Duration::from_secs(1));
+    assert_eq!(mesh.step(at(1), wait(1, [1], until)), [], "it is to begin again");
+
+    let effects = mesh.step(at(1), nth_report(0, [1], (0, 3), lost()));
+    let told = [tell(1, News::Withdrawn([withdrawn([1])].into())), withdraw(&mesh, [1])];
+    assert_eq!(effects[..2], told);
+    let [Effect::Answer { reply: Reply::Waited { missing, .. }, .. }] = &effects[2..] else {
+        panic!("whoever waits is answered: {effects:?}")
+    };
+    assert!(missing.is_empty(), "{missing}");
+    assert_eq!(mesh.step(at(1), nth_report(0, [1], (0, 4), lost())), [], "once");
+    assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, [0], 1)], "the other one does");
+    let life = mesh.state().ranks.get(Rank::new(1)).map(|it| it.incarnation);
+    assert_eq!(life, Some(Incarnation::FIRST));
+}
+
+/// RS2, N4, L6: where nobody else lives or begins, the mesh has ended with that.
+#[test]
+fn a_mesh_has_ended_with_the_last_promise() {
+    let mut mesh = tenants(rules(Strategy::OneForOne, RestartPolicy::Transient));
+    _ = mesh.step(at(1), ended([0, 2]));
+    _ = mesh.step(at(1), crashed([1]));
+    _ = mesh.step(at(1), subscribe(Interest::Terminal));
+    let told = [
+        tell(1, News::Withdrawn([withdrawn([1])].into())),
+        withdraw(&mesh, [1]),
+        tell(2, News::Closed),
+        Effect::Finish,
+    ];
+    assert_eq!(mesh.step(at(1), nth_report(0, [1], (0, 3), lost())), told);
+}
+
+/// RS1: what is said of a life that is over, or of a rank that waits for nothing, takes no promise back.
+#[test]
+fn no_promise_is_withdrawn_by_what_is_past() {
+    let mut mesh = tenants(rules(Strategy::OneForOne, RestartPolicy::Transient));
+    _ = mesh.step(at(1), crashed([1]));
+    assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, [1], 1)]);
+    _ = mesh.step(at(2), nth_report(0, [1], (1, 1), Status::Running));
+    _ = mesh.step(at(2), nth_report(0, [1], (1, 2), exit(2)));
+    assert_eq!(mesh.step(at(2), nth_report(0, [1], (0, 3), lost())), [], "that life is over");
+    assert_eq!(mesh.step(at(2) + DELAY * 2, Event::Tick), [start(0, [1], 2)]);
+}
+
+/// RS1, RS3: that a round cannot begin is told at once, and not when it was to.
+#[test]
+fn a_round_that_cannot_begin_is_given_up_at_once() {
+    let restart = RestartConfig {
+        strategy: Strategy::RestForOne,
+        backoff_min: Duration::from_secs(60),
+        backoff_max: Duration::from_secs(60),
+        ..RestartConfig::on_failure(9)
+    };
+    let mut mesh = tenants(Config { restart, ..LAN });
+    _ = mesh.step(at(1), crashed([2]));
+    assert_eq!(mesh.step(at(1), nth_report(0, [2], (0, 3), lost())), [], "it ended before");
+    assert_eq!(mesh.next_deadline(), Some(at(1)));
+    let told = escalate(&mesh, vec![], Some(cannot_start([2])));
+    assert_eq!(mesh.step(at(1), Event::Tick), [told]);
 }
 
 /// RS3: the last word of an agent on the life that it is in counts.

@@ -108,6 +108,7 @@
 //! H9 health::the_empty_mesh_is_stopped_and_closed_at_once
 //! H9 stop::a_mesh_that_was_never_opened_stops_at_once
 //! N1 adoption::an_end_before_the_adoption_is_told_once
+//! N1 barred::a_promise_is_withdrawn_where_nothing_can_begin_any_more
 //! N1 barred::who_has_nowhere_to_begin_keeps_nobody_from_it_who_starts_alone
 //! N1 health::the_end_of_each_life_is_told
 //! N1 honest::a_stop_while_the_world_fails_ends_every_rank
@@ -119,6 +120,7 @@
 //! N1 strategies::a_failure_inside_a_round_is_told_once_and_costs_nothing
 //! N1 strategies::a_member_that_timed_out_is_not_started_when_its_agent_comes_back
 //! N2 barred::a_member_that_stops_with_its_place_ends_the_round
+//! N2 barred::a_promise_is_withdrawn_where_nothing_can_begin_any_more
 //! N2 honest::all_is_well_when_the_world_has_healed
 //! N2 model::no_history_breaks_an_invariant
 //! N2 notifications::a_later_life_is_told_as_such
@@ -129,6 +131,7 @@
 //! N3 model::no_history_breaks_an_invariant
 //! N3 notifications::heartbeats_go_on_after_the_first_failure
 //! N3 waits::a_wait_is_no_heartbeat_and_stops_none
+//! N4 barred::a_mesh_has_ended_with_the_last_promise
 //! N4 honest::a_stop_while_the_world_fails_ends_every_rank
 //! N4 honest::all_is_well_when_the_world_has_healed
 //! N4 model::no_history_breaks_an_invariant
@@ -191,6 +194,7 @@
 //! L4 loop::a_check_that_is_late_is_made_once
 //! L5 loop::checks_of_different_controllers_are_spread
 //! L6 adoption::ranks_that_an_agent_does_not_know_are_lost_also_if_it_comes_back_late
+//! L6 barred::a_mesh_has_ended_with_the_last_promise
 //! L6 honest::a_stop_while_the_world_fails_ends_every_rank
 //! L6 honest::all_is_well_when_the_world_has_healed
 //! L6 loop::monitoring_ends_with_the_last_rank_and_not_before
@@ -198,6 +202,7 @@
 //! L6 restarts::a_mesh_is_not_closed_while_a_restart_is_due
 //! L6 strategies::a_mesh_is_not_closed_while_a_round_is_due
 //! L6 waits::a_closed_mesh_answers_at_once
+//! L7 barred::a_promise_is_withdrawn_where_nothing_can_begin_any_more
 //! L7 costs::a_step_while_somebody_waits_costs_what_it_changes
 //! L7 health::the_state_names_every_rank_and_its_life
 //! L7 loop::a_mesh_with_a_failed_rank_has_failed
@@ -271,10 +276,14 @@
 //! RS1 barred::a_member_that_has_nowhere_to_begin_ends_the_round
 //! RS1 barred::a_member_that_stops_with_its_place_ends_the_round
 //! RS1 barred::a_member_whose_place_follows_it_ends_the_round
+//! RS1 barred::a_promise_is_withdrawn_where_nothing_can_begin_any_more
+//! RS1 barred::a_round_that_cannot_begin_is_given_up_at_once
+//! RS1 barred::no_promise_is_withdrawn_by_what_is_past
 //! RS1 honest::all_is_well_when_the_world_has_healed
 //! RS1 killers::a_life_that_turns_up_in_a_round_ends_with_it
 //! RS1 killers::a_pause_of_ours_does_not_use_up_the_grace_of_a_round
 //! RS1 model::no_history_breaks_an_invariant
+//! RS1 model::the_histories_get_to_a_promise_that_is_withdrawn
 //! RS1 model::the_histories_get_to_a_timeout_in_a_round
 //! RS1 model::the_histories_get_to_who_has_nowhere_to_begin
 //! RS1 notifications::a_later_life_is_told_as_such
@@ -306,6 +315,7 @@
 //! RS1 strategies::who_joins_a_round_late_has_a_grace_of_its_own
 //! RS1 strategies::who_stopped_for_a_round_is_named_among_those_that_start
 //! RS2 agents::a_life_that_never_began_does_not_hold_up_a_round
+//! RS2 barred::a_mesh_has_ended_with_the_last_promise
 //! RS2 honest::all_is_well_when_the_world_has_healed
 //! RS2 model::no_history_breaks_an_invariant
 //! RS2 restarts::a_mesh_is_not_closed_while_a_restart_is_due
@@ -320,6 +330,7 @@
 //! RS3 barred::a_member_that_has_nowhere_to_begin_ends_the_round
 //! RS3 barred::a_member_that_stops_with_its_place_ends_the_round
 //! RS3 barred::a_member_whose_place_follows_it_ends_the_round
+//! RS3 barred::a_round_that_cannot_begin_is_given_up_at_once
 //! RS3 barred::no_round_begins_with_who_has_nowhere_to_begin
 //! RS3 barred::what_is_not_there_to_be_started_keeps_the_rest_from_it
 //! RS3 barred::who_has_nowhere_to_begin_keeps_nobody_from_it_who_starts_alone

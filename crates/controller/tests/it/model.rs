@@ -159,6 +159,13 @@ fn the_histories_get_to_who_has_nowhere_to_begin() {
     assert!(counts.iter().all(|n| *n >= 2), "in {counts:?} histories");
 }
 
+/// RS1: and so is what it says of who waits to start alone, and has nowhere to begin any more.
+#[test]
+fn the_histories_get_to_a_promise_that_is_withdrawn() {
+    let n_withdrawn = n_histories(|world| world.n_withdrawn > 0);
+    assert!(n_withdrawn >= 2, "in {n_withdrawn} histories");
+}
+
 /// N10: what the model says of a mesh whose owner has let go of it is said of some, and of who subscribes to them.
 #[test]
 fn the_histories_get_to_an_owner_that_lets_go() {

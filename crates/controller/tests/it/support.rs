@@ -271,8 +271,9 @@ pub(crate) fn escalate<C: Controlled>(
     escalation: Option<Escalation>,
 ) -> Effect {
     let Spec { mesh, region, epoch, .. } = mesh.spec().clone();
-    let waited = Duration::ZERO;
-    Effect::TellOwner(Failures { mesh, region, reporter: epoch, changes, waited, escalation })
+    let (waited, withdrawn, reporter) = (Duration::ZERO, Vec::new(), epoch);
+    let failures = Failures { mesh, region, reporter, changes, waited, withdrawn, escalation };
+    Effect::TellOwner(failures)
 }
 
 pub(crate) fn ask(agent: usize, order: Order) -> Effect {

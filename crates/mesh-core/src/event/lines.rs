@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Change, MeshEvent, News, Snapshot, fmt_times};
+use super::{Change, MeshEvent, News, Snapshot, Withdrawal, fmt_times};
 use crate::stop_reason::StopReason;
 
 /// The ranks, what they are, and for those that have ended how long they lived. What they said on standard error is in
@@ -15,11 +15,23 @@ impl fmt::Display for Change {
     }
 }
 
+impl fmt::Display for Withdrawal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ranks, incarnation, why } = self;
+        let (noun, verb) = if ranks.len() == 1 { ("rank", "is") } else { ("ranks", "are") };
+        write!(
+            f,
+            "{noun} {ranks}, incarnation {incarnation}, {verb} not started again after all: {why}"
+        )
+    }
+}
+
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Snapshot(snapshot) => snapshot.fmt(f),
             Self::Changed(changes) => fmt_each(changes, f),
+            Self::Withdrawn(withdrawn) => fmt_each(withdrawn, f),
             Self::Heartbeat { period } => {
                 write!(f, "nothing new, as is said every {period:?}")
             }
@@ -60,7 +72,7 @@ impl fmt::Display for MeshEvent {
     }
 }
 
-fn fmt_each(changes: &[Change], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn fmt_each(changes: &[impl fmt::Display], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (index, change) in changes.iter().enumerate() {
         let before = if index == 0 { "" } else { "\n  " };
         write!(f, "{before}{change}")?;

@@ -10,9 +10,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::panics::caught_async;
 
-/// Whether all that failed is started again.
+/// Whether all that failed is started again, and so is all of which that was said before.
 pub(crate) fn is_mended(failures: &Failures) -> bool {
-    failures.escalation.is_none() && failures.changes.iter().all(|it| it.restart_in.is_some())
+    let is_kept = failures.escalation.is_none() && failures.withdrawn.is_empty();
+    is_kept && failures.changes.iter().all(|it| it.restart_in.is_some())
 }
 
 /// What the owner makes of failures of its mesh (E2).

@@ -83,7 +83,8 @@ impl<'a> Driver<'a> {
                 Woken::Owner(Some(ProcNews::Worker(news))) => self.on_worker(news).await?,
                 Woken::Owner(Some(ProcNews::Failed(failures))) => {
                     self.log.owner_told(&failures);
-                    if failures.changes.iter().any(|change| change.restart_in.is_none()) {
+                    let is_left = !failures.withdrawn.is_empty();
+                    if is_left || failures.changes.iter().any(|it| it.restart_in.is_none()) {
                         bail!("a rank has failed for good:\n{failures}");
                     }
                 }

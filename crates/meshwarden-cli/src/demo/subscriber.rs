@@ -26,6 +26,7 @@ pub(crate) async fn listen(mut events: MeshEvents, hear: mpsc::Sender<Heard>) {
             | News::Trouble(_)
             | News::Escalated(_)
             | News::Recalled { .. }
+            | News::Withdrawn(_)
             | News::Stopping { .. }
             | News::Closed => continue,
         };

@@ -9,7 +9,7 @@ use meshwarden::controller::{
 };
 use meshwarden::mesh_core::{
     Answer, Change, Failures, Incarnation, Interest, MeshPhase, MeshRequest, MeshState, News,
-    OneLine, Order, Progress, Reply, Request, Snapshot, Update,
+    OneLine, Order, Progress, Reply, Request, Snapshot, Update, Withdrawal,
 };
 use meshwarden::mesh_shape::{RankSet, Region};
 
@@ -180,6 +180,7 @@ fn news(news: &News) -> String {
         News::Recalled { ranks, restart_in } => {
             format!("{ranks} had ended, start again in {}", time(*restart_in))
         }
+        News::Withdrawn(withdrawn) => list(withdrawn.iter(), Withdrawal::to_string),
         News::Stopping { reason: None } => "stopping".to_owned(),
         News::Stopping { reason: Some(reason) } => format!("stopping: {reason}"),
         News::Closed => "closed".to_owned(),
@@ -217,7 +218,8 @@ fn failed(failures: &Failures) -> String {
         format!("{who}, incarnation {incarnation}, {status}{}", again_in(change))
     });
     let needed = failures.escalation.iter().map(|escalation| format!("it needed {escalation}"));
-    list(named.chain(needed), |part| part)
+    let withdrawn = failures.withdrawn.iter().map(Withdrawal::to_string);
+    list(named.chain(withdrawn).chain(needed), |part| part)
 }
 
 fn replied(reply: &Reply) -> String {

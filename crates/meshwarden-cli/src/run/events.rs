@@ -205,6 +205,9 @@ impl EventLog {
             News::Escalated(escalation) => {
                 self.write_line(&Line::Trouble { t, mesh, detail: format!("needed {escalation}") })
             }
+            News::Withdrawn(withdrawn) => withdrawn.iter().try_for_each(|it| {
+                self.write_line(&Line::Trouble { t, mesh, detail: it.to_string() })
+            }),
             // That they begin again is a line of its own when they do.
             News::Recalled { .. } => Ok(()),
             News::Stopping { reason } => {

@@ -14,12 +14,10 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Some ranks failed. Those that are started again have not failed for good.
     pub(crate) fn failed(&mut self, failures: &Failures) {
-        let code = failures
-            .changes
-            .iter()
-            .find(|change| change.restart_in.is_none())
-            .map(|change| code_of(&change.status));
-        self.first_failure = self.first_failure.or(code);
+        let left = failures.changes.iter().filter(|change| change.restart_in.is_none());
+        let left = left.map(|change| &change.status);
+        let mut left = left.chain(failures.withdrawn.iter().map(|it| &it.why));
+        self.first_failure = self.first_failure.or_else(|| left.next().map(code_of));
     }
 
     /// The run was asked to end.
@@ -72,6 +70,7 @@ mod tests {
             reporter: Epoch::FIRST,
             changes: changes.collect(),
             waited: Duration::ZERO,
+            withdrawn: Vec::new(),
             escalation: None,
         }
     }

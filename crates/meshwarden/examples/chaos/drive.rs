@@ -324,6 +324,7 @@ impl<'a> Driver<'a> {
             | News::Heartbeat { .. }
             | News::Escalated(_)
             | News::Recalled { .. }
+            | News::Withdrawn(_)
             | News::Stopping { .. }
             | News::Closed => (),
         }

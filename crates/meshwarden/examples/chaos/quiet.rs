@@ -48,6 +48,7 @@ impl Heard {
             News::Snapshot(snapshot) if snapshot.lagged => self.alarm(of, at, &"it has lagged"),
             News::Escalated(_) => self.alarm(of, at, &"it was escalated"),
             News::Recalled { .. } => self.alarm(of, at, &"ranks are started again"),
+            News::Withdrawn(_) => self.alarm(of, at, &"ranks are not started again"),
             News::Stopping { .. } | News::Closed => self.alarm(of, at, &"it has ended"),
             News::Snapshot(_) | News::Heartbeat { .. } => {}
         }

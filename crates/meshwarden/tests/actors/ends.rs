@@ -240,7 +240,7 @@ pub(crate) async fn processes_that_are_dropped_are_told_with_their_actors(
     sleep(Duration::from_millis(100)).await;
     let dropped = Instant::now();
     drop(procs);
-    let why = "rank";
+    let why = "of proc mesh procs: what it ran on was closed by its owner";
     let mut failed = Vec::new();
     while failed.len() < 4 {
         let more = next_failures(&mut tools).await?;

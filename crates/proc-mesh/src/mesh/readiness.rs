@@ -116,6 +116,12 @@ async fn settle(
                 waiting = waiting.difference(&failed);
                 continue;
             }
+            News::Withdrawn(withdrawn) => {
+                let ranks = withdrawn.iter().fold(RankSet::new(), |all, it| all.union(&it.ranks));
+                refused = refused.union(&ranks.intersection(&waiting));
+                waiting = waiting.difference(&ranks);
+                continue;
+            }
             News::Heartbeat { .. }
             | News::Trouble(_)
             | News::Recalled { .. }

@@ -130,6 +130,7 @@ pub(crate) async fn ends_to_the_close(mut events: MeshEvents) -> Vec<Change> {
             | News::Trouble(_)
             | News::Escalated(_)
             | News::Recalled { .. }
+            | News::Withdrawn(_)
             | News::Stopping { .. } => (),
             News::Closed => return ends,
         }

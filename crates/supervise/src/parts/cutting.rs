@@ -3,11 +3,11 @@
 use std::iter::Peekable;
 use std::ops::Range;
 
-use mesh_core::{Change, Failures, MeshEvent, News, Part};
+use mesh_core::{Change, Failures, MeshEvent, News, Part, Withdrawal};
 use mesh_runtime::codec::encode;
 use mesh_shape::RankSet;
 
-use super::{List, Listed, add, closed, opened};
+use super::{List, Listed, add, closed, listed, opened, unlisted};
 
 /// How many bytes the changes of a part have, if not a single one has more: few enough for a frame of the control lane,
 /// and not to hold up for long what comes after.
@@ -22,8 +22,9 @@ const FEW: usize = 4;
 /// The messages that an event takes, in order, each made as it is asked for; most take one.
 pub(crate) fn in_parts(event: MeshEvent) -> impl Iterator<Item = MeshEvent> + Send {
     let is_long = match &event.news {
-        News::Snapshot(all) => is_long(&[&all.failed, &all.stopped, &all.alive]),
-        News::Changed(changes) => is_long(&[changes]),
+        News::Snapshot(all) => is_long(all.failed.iter().chain(&all.stopped).chain(&all.alive)),
+        News::Changed(changes) => is_long(changes.iter()),
+        News::Withdrawn(withdrawn) => is_long(withdrawn.iter()),
         _ => false,
     };
     let (mut whole, mut rest) = (None, None);
@@ -48,28 +49,51 @@ pub(crate) fn in_parts(event: MeshEvent) -> impl Iterator<Item = MeshEvent> + Se
 /// than a message holds an owner hears in several.
 pub(crate) fn failures_in_parts(failures: Failures) -> impl Iterator<Item = Failures> + Send {
     let (mut whole, mut rest) = (None, None);
-    match is_long(&[&failures.changes]) {
+    match is_long(failures.changes.iter()) || is_long(failures.withdrawn.iter()) {
         true => {
             let changes = failures.changes.iter().map(|change| (List::Failed, change.clone()));
-            let groups = Groups::of(changes.collect());
-            rest = Some((Failures { changes: Vec::new(), ..failures }, groups));
+            let withdrawn = failures.withdrawn.iter().cloned().map(listed);
+            let groups = Groups::of(changes.chain(withdrawn).collect());
+            let (changes, withdrawn) = (Vec::new(), Vec::new());
+            rest = Some((Failures { changes, withdrawn, ..failures }, groups));
         }
         false => whole = Some(failures),
     }
     let parts = rest.into_iter().flat_map(|(head, groups)| {
-        groups.map(move |(changes, is_last)| Failures {
-            changes: changes.into_iter().map(|(_, change)| change).collect(),
-            escalation: head.escalation.clone().filter(|_| is_last),
-            ..head.clone()
+        groups.map(move |(group, is_last)| {
+            let is_failed = |(list, _): &Listed| *list == List::Failed;
+            let (failed, withdrawn): (Vec<_>, Vec<_>) = group.into_iter().partition(is_failed);
+            Failures {
+                changes: failed.into_iter().map(|(_, change)| change).collect(),
+                withdrawn: withdrawn.into_iter().map(unlisted).collect(),
+                escalation: head.escalation.clone().filter(|_| is_last),
+                ..head.clone()
+            }
         })
     });
     whole.into_iter().chain(parts)
 }
 
-fn is_long(lists: &[&[Change]]) -> bool {
-    let n_changes: usize = lists.iter().map(|changes| changes.len()).sum();
-    let has_many_runs = |change: &Change| change.ranks.runs().len() > RUNS / FEW;
-    n_changes > FEW || lists.iter().copied().flatten().any(has_many_runs)
+/// Whether it takes several messages to tell of all of these.
+fn is_long<'a, T: Told + 'a>(all: impl Iterator<Item = &'a T> + Clone) -> bool {
+    all.clone().count() > FEW || all.into_iter().any(|it| it.ranks().runs().len() > RUNS / FEW)
+}
+
+/// What names ranks.
+trait Told {
+    fn ranks(&self) -> &RankSet;
+}
+
+impl Told for Change {
+    fn ranks(&self) -> &RankSet {
+        &self.ranks
+    }
+}
+
+impl Told for Withdrawal {
+    fn ranks(&self) -> &RankSet {
+        &self.ranks
+    }
 }
 
 /// As many changes together as fit into a part, and whether they are the last.

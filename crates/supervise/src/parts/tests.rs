@@ -42,6 +42,11 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
     })
 }
 
+fn withdrawn() -> impl Strategy<Value = Vec<Withdrawal>> {
+    let each = |change: Change| unlisted((List::Withdrawn, change));
+    changes().prop_map(move |changes| changes.into_iter().map(each).collect())
+}
+
 fn news() -> impl Strategy<Value = News> {
     let snapshot = (changes(), changes(), changes()).prop_map(|(failed, stopped, alive)| {
         let (period, stop_reason) = (Duration::from_secs(1), Some("enough".into()));
@@ -59,6 +64,7 @@ fn news() -> impl Strategy<Value = News> {
     prop_oneof![
         snapshot,
         changes().prop_map(|changes| News::Changed(changes.into())),
+        withdrawn().prop_map(|withdrawn| News::Withdrawn(withdrawn.into())),
         Just(News::Closed)
     ]
 }
@@ -96,7 +102,7 @@ proptest! {
 
     /// N1, RS3: an owner elsewhere is told of each failure once, and of an escalation when it knows them all.
     #[test]
-    fn an_owner_is_told_of_each_failure_once(changes in changes()) {
+    fn an_owner_is_told_of_each_failure_once(changes in changes(), withdrawn in withdrawn()) {
         let (mesh, ranks) = (MeshLabel::new(MeshId::from_random(1), "street", "lamp"), RankSet::new());
         let escalation = Escalation {
             reason: EscalationReason::Intensity,
@@ -111,11 +117,15 @@ proptest! {
             reporter: Epoch::FIRST,
             changes,
             waited: Duration::ZERO,
+            withdrawn,
             escalation: Some(escalation),
         };
         let parts: Vec<_> = failures_in_parts(failures.clone()).collect();
         let told = parts.iter().flat_map(|part| part.each().map(|(rank, it)| (rank, &it.status)));
         prop_assert!(told.eq(failures.each().map(|(rank, it)| (rank, &it.status))));
+        let why = |(rank, it): (_, &Withdrawal)| (rank, it.why.clone());
+        let told = parts.iter().flat_map(|part| part.each_withdrawn().map(why));
+        prop_assert!(told.eq(failures.each_withdrawn().map(why)));
         for (i, part) in parts.iter().enumerate() {
             let bytes = encode("failures", part).expect("they can be encoded").len();
             prop_assert!(bytes <= cutting::BYTES + 1024, "{bytes}");

@@ -1,6 +1,6 @@
 //! `lives`: whether each rank has had the lives that it was to have, and answered in no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mesh_core::{Escalation, EscalationReason, Incarnation};
@@ -52,6 +52,14 @@ impl Case<'_> {
         let n_most = if self.plan.restarts { self.plan.max_restarts as usize } else { 0 };
         if n_restarts > n_most {
             wrong.push(format!("RS3: {n_restarts} are to begin again, and {n_most} may"));
+        }
+        let mut taken_back = BTreeSet::new();
+        for life in &self.ledger.withdrawn {
+            let all = watchers.get("all").into_iter().flat_map(|all| all.lives.keys());
+            let begins = all.into_iter().any(|(rank, it)| *rank == life.0 && *it > life.1);
+            if !taken_back.insert(life) || begins || promises.get(life) != Some(&true) {
+                wrong.push(format!("RS1: that {life:?} begins again is taken back for nothing"));
+            }
         }
         // Whom the first has promised a start may turn out not to be able to: that is told, too.
         let is_broken = |it: &Escalation| is_together && !it.starting.is_empty();

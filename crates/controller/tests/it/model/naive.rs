@@ -90,6 +90,8 @@ pub(super) struct Naive {
     /// What is answered in this step.
     pub(super) answers: Vec<(u64, Answered)>,
     pub(super) n_subscribers: usize,
+    /// Who was to start alone, and has nowhere to, since this step: rank and life.
+    pub(super) withdrawn: Vec<(usize, u64)>,
     cells: Vec<Cell>,
     /// The life in which each rank may have been forgotten by its agent.
     doubted: Vec<Option<u64>>,
@@ -150,6 +152,7 @@ impl Naive {
             orders: Orders::default(),
             answers: Vec::new(),
             n_subscribers: 0,
+            withdrawn: Vec::new(),
             cells: vec![cell; spec.region.size()],
             doubted: vec![None; spec.region.size()],
             before: Vec::new(),
@@ -202,6 +205,7 @@ impl Naive {
         self.before = self.cells.clone();
         self.orders = Orders::default();
         self.answers.clear();
+        self.withdrawn.clear();
         match event {
             Event::Opened if self.stage == Stage::New => self.on_opened(),
             Event::Adopted if self.stage == Stage::New => self.on_adopted(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use controller::{Controlled, Controller};
-use mesh_core::Status;
+use mesh_core::{Cause, Reason, Status};
 
 /// A report: what the rank is, and whether another life can begin where it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +28,8 @@ impl Controlled for Guests {
         report.status.clone()
     }
 
-    fn can_begin_again(&self, report: &Said) -> bool {
-        !report.is_barred
+    fn bar(&self, report: &Said) -> Option<Status> {
+        report.is_barred.then(|| Status::failed(Cause::new(Reason::Inherited)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{Change, Interest, MeshEvent, News, Status, SubscriberId, Trouble};
+use mesh_core::{Change, Interest, MeshEvent, News, Status, SubscriberId, Trouble, Withdrawal};
 use mesh_shape::{Rank, Region};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
@@ -47,6 +47,8 @@ pub(super) struct Watch {
     whole: Region,
     seq: Option<u64>,
     told: Told,
+    /// Who does not begin again after all, in this step.
+    withdrawn: Vec<(usize, u64)>,
     /// The life and status of each rank of its view, as far as it was told.
     known: BTreeMap<usize, (u64, Status)>,
     /// Since they were asked for last.
@@ -66,6 +68,7 @@ impl Watch {
             whole,
             seq: None,
             told: Told::default(),
+            withdrawn: Vec::new(),
             known: BTreeMap::new(),
             n_heartbeats: 0,
             last: None,
@@ -134,8 +137,25 @@ impl Watch {
                     prop_assert!(has_ended, "{} had not ended", rank);
                 }
             }
+            News::Withdrawn(withdrawn) => {
+                for Withdrawal { ranks, incarnation, .. } in withdrawn.iter() {
+                    let each = ranks.iter().map(|rank| (rank.index(), incarnation.number()));
+                    self.withdrawn.extend(each);
+                }
+            }
             News::Trouble(_) | News::Escalated(_) | News::Stopping { .. } => (),
         }
+        Ok(())
+    }
+
+    /// RS1, H5: after each step it was told, once, of who does not begin again after all.
+    pub(super) fn check_withdrawn(&mut self, all: &[(usize, u64)]) -> TestCaseResult {
+        let mine = all.iter().filter_map(|(rank, life)| Some((self.view(*rank)?, *life)));
+        let mut mine: Vec<_> = mine.collect();
+        let mut told = std::mem::take(&mut self.withdrawn);
+        mine.sort_unstable();
+        told.sort_unstable();
+        prop_assert_eq!(told, mine);
         Ok(())
     }
 

@@ -32,6 +32,8 @@ pub(super) struct World {
     ended: BTreeSet<usize>,
     /// In which life each agent is.
     lives: BTreeMap<usize, u64>,
+    /// How many promises were withdrawn.
+    pub(super) n_withdrawn: usize,
     /// Everything that agents ever said.
     said: Vec<Event>,
 }
@@ -65,6 +67,7 @@ impl World {
             now: Timestamp::START,
             started: BTreeMap::new(),
             lives: BTreeMap::new(),
+            n_withdrawn: 0,
             said: Vec::new(),
         };
         world.subscribe(WITNESS, Interest::All, None)?;
@@ -244,6 +247,7 @@ impl World {
         self.check_let_go()?;
         self.check_state()?;
         self.check_told(&before)?;
+        self.check_withdrawn(&out)?;
         if is_check {
             let mut watches = self.watches.values_mut();
             prop_assert!(watches.all(Watch::take_heartbeat), "a heartbeat at each check");
@@ -280,7 +284,7 @@ impl World {
                 Effect::Finish => out.n_finishes += 1,
             }
         }
-        prop_assert!(out.n_tells.values().all(|n| *n <= 4), "{:?}", effects);
+        prop_assert!(out.n_tells.values().all(|n| *n <= 5), "{:?}", effects);
         Ok(out)
     }
 
@@ -434,6 +438,19 @@ impl World {
             watch.check(&ends, &after, self.naive.stage == Stage::Closed, *id)?;
         }
         Ok(())
+    }
+
+    /// RS1: who does not begin again after all is told of once, to everybody.
+    fn check_withdrawn(&mut self, out: &Out) -> TestCaseResult {
+        let withdrawn = out.told.iter().flat_map(|failures| failures.each_withdrawn());
+        let mut told: Vec<_> =
+            withdrawn.map(|(rank, it)| (rank.index(), it.incarnation.number())).collect();
+        told.sort_unstable();
+        let mut all = self.naive.withdrawn.clone();
+        all.sort_unstable();
+        prop_assert_eq!(&told, &all, "the owner");
+        self.n_withdrawn += all.len();
+        self.watches.values_mut().try_for_each(|watch| watch.check_withdrawn(&all))
     }
 
     fn check_deadlines(&self) -> TestCaseResult {

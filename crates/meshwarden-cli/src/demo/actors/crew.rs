@@ -177,7 +177,8 @@ impl Crew {
             bail!("a mesh has ended before all was counted");
         }
         if let Woken::Failed(failures) = &woken
-            && failures.changes.iter().any(|change| change.restart_in.is_none())
+            && (!failures.withdrawn.is_empty()
+                || failures.changes.iter().any(|change| change.restart_in.is_none()))
         {
             bail!("a rank has failed for good:\n{failures}");
         }

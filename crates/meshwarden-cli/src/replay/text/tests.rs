@@ -199,6 +199,7 @@ fn everything_that_is_told_is_one_line() {
         reporter: Epoch::FIRST,
         changes: vec![change(2..3, crashed()), change(0..2, crashed())],
         waited: Duration::ZERO,
+        withdrawn: Vec::new(),
         escalation: Some(Escalation {
             reason: EscalationReason::Intensity,
             failed: RankSet::from(0..4),

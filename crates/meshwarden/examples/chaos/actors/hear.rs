@@ -86,6 +86,7 @@ pub(super) fn on_seen(ledger: &mut Ledger, seen: Seen) {
         News::Heartbeat { .. }
         | News::Escalated(_)
         | News::Recalled { .. }
+        | News::Withdrawn(_)
         | News::Stopping { .. }
         | News::Closed => (),
     }

@@ -148,5 +148,8 @@ impl Naive {
             (Status::Stopping, reported) if !reported.is_terminal() => Status::Stopping,
             (_, reported) => reported,
         };
+        if said.is_barred && self.restarts.withdraw(rank, life) {
+            self.withdrawn.push((rank, life));
+        }
     }
 }

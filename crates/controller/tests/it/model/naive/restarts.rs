@@ -90,6 +90,13 @@ impl Restarts {
         (self.round, self.is_cancelled) = (None, true);
     }
 
+    /// The rank does not begin again after this life, if it was to, by itself. Returns whether it was.
+    pub(super) fn withdraw(&mut self, rank: usize, life: u64) -> bool {
+        let n_before = self.alone.len();
+        self.alone.retain(|(_, alone, next)| (*alone, *next) != (rank, life + 1));
+        self.alone.len() < n_before
+    }
+
     pub(super) fn put_off(&mut self, gap: Duration) {
         if let Some(round) = &mut self.round {
             round.kill_at = round.kill_at + gap;

@@ -159,6 +159,14 @@ impl Controlled for ActorKind {
         said(&report.state).within(&report.proc)
     }
 
+    /// It lived, and nobody has asked it to end, as its process ended well, which begins again: as all do that start
+    /// together with one that has failed.
+    fn is_interrupted(&self, report: &ActorReport) -> bool {
+        let said = said(&report.state);
+        let has_lived = !said.is_terminal() && said != Status::Stopping && said != Status::NotExist;
+        has_lived && !report.is_homeless && said.within(&report.proc) == Status::Stopped
+    }
+
     /// Where its process has ended for good: what any life there would be.
     fn bar(&self, report: &ActorReport) -> Option<Status> {
         report.is_homeless.then(|| report.proc.best().clone())

@@ -11,6 +11,7 @@ use mesh_shape::RankSet;
 pub(crate) struct Changes {
     dated: Vec<Dated>,
     withdrawn: Vec<Withdrawal>,
+    interrupted: RankSet,
 }
 
 /// A change, and when the evidence of it was seen.
@@ -54,6 +55,15 @@ impl Changes {
                 self.withdrawn.push(Withdrawal { ranks, incarnation, why: why.clone() });
             }
         }
+    }
+
+    /// If these ranks have ended in this step, then with what they lived in, which begins again.
+    pub(crate) fn interrupt(&mut self, ranks: Range<usize>) {
+        self.interrupted.insert_range(ranks);
+    }
+
+    pub(crate) fn take_interrupted(&mut self) -> RankSet {
+        std::mem::take(&mut self.interrupted)
     }
 
     pub(crate) fn take_withdrawn(&mut self) -> Vec<Withdrawal> {

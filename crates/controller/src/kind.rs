@@ -8,7 +8,7 @@ use mesh_core::Status;
 ///
 /// # Contract
 ///
-/// - `status` and `bar` are total and depend on the report alone, so that a run of equal
+/// - `status`, `bar` and `is_interrupted` are total and depend on the report alone, so that a run of equal
 ///   reports of any length costs as much as one (H8).
 /// - It gives `Suspect`, `Unreachable` or `Timeout` only for a rank that lives in another which is so
 ///   ([`Status::within`]): of a rank's own silence the controller alone speaks.
@@ -50,5 +50,14 @@ pub trait Controlled {
     fn bar(&self, report: &Self::Report) -> Option<Status> {
         _ = report;
         None
+    }
+
+    /// Whether the life that is reported has ended well, but not of itself and not as anybody has asked it to: with what it
+    /// lived in, which begins again. Then so does it, as after a failure, whatever it is told to have been (RS1): its rules
+    /// would otherwise lose with the restart of a process what had not failed there. It costs no restart: that of its place
+    /// was counted (RS3).
+    fn is_interrupted(&self, report: &Self::Report) -> bool {
+        _ = report;
+        false
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Step<'a> {
     pub(crate) config: &'a RestartConfig,
     /// The ranks that have ended in this step and can have no other life where that one was.
     pub(crate) barred: &'a RankSet,
+    /// The ranks that, if they have ended in this step, have with what they lived in, which begins again.
+    pub(crate) interrupted: &'a RankSet,
 }
 
 /// The restarts that were granted.
@@ -113,18 +115,14 @@ impl Adopted {
 }
 
 impl Step<'_> {
-    /// The same changes, each of barred ranks alone or of none.
-    fn apart_from_barred(&self, changes: Vec<Change>) -> Vec<Change> {
-        if self.barred.is_empty() {
-            return changes;
-        }
-        let apart = changes.into_iter().flat_map(|change| {
-            let each =
-                [change.ranks.intersection(self.barred), change.ranks.difference(self.barred)];
-            let each = each.into_iter().filter(|ranks| !ranks.is_empty());
-            each.map(move |ranks| Change { ranks, ..change.clone() })
-        });
-        apart.collect()
+    /// The same changes, each of barred ranks alone or of none; and so for those that were interrupted.
+    fn apart(&self, changes: Vec<Change>) -> Vec<Change> {
+        [self.barred, self.interrupted].into_iter().fold(changes, apart_from)
+    }
+
+    /// Whether these ranks have ended well, but with what they lived in, which begins again. All of them, or none.
+    fn is_interrupted(&self, change: &Change) -> bool {
+        change.status == Status::Stopped && !change.ranks.intersection(self.interrupted).is_empty()
     }
 
     /// Whether these ranks have ended and nobody can start them again, however they have ended. They are barred
@@ -133,6 +131,19 @@ impl Step<'_> {
         let is_barred = || !change.ranks.intersection(self.barred).is_empty();
         matches!(change.status, Status::Timeout { .. }) || is_barred()
     }
+}
+
+/// The same changes, each of some of those ranks alone or of none of them.
+fn apart_from(changes: Vec<Change>, ranks: &RankSet) -> Vec<Change> {
+    if ranks.is_empty() {
+        return changes;
+    }
+    let apart = changes.into_iter().flat_map(|change| {
+        let each = [change.ranks.intersection(ranks), change.ranks.difference(ranks)];
+        let each = each.into_iter().filter(|ranks| !ranks.is_empty());
+        each.map(move |ranks| Change { ranks, ..change.clone() })
+    });
+    apart.collect()
 }
 
 impl Restarts {
@@ -158,7 +169,7 @@ impl Restarts {
         changes: Vec<Change>,
         can_start: impl Fn(&RankSet) -> bool,
     ) -> Vec<Change> {
-        let changes = step.apart_from_barred(changes);
+        let changes = step.apart(changes);
         match step.config.strategy {
             Strategy::OneForOne => {
                 // A round that was begun under other rules goes on.
@@ -181,8 +192,9 @@ impl Restarts {
                 continue;
             }
             let mut left = RankSet::new();
+            let is_free = step.is_interrupted(&change);
             for rank in change.ranks.iter() {
-                let Some(delay) = self.grant((now, config), rank) else {
+                let Some(delay) = self.grant((now, config), (rank, is_free)) else {
                     left.insert(rank);
                     continue;
                 };
@@ -224,19 +236,21 @@ impl Restarts {
         {
             self.escalate(EscalationReason::CannotStart);
         }
-        let first = changes
-            .iter()
-            .filter(|change| self.wants(step, change))
-            .filter_map(|change| change.ranks.difference(&in_round).first())
-            .min();
-        let Some(first) = first else { return };
+        let wanted =
+            changes.iter().filter(|change| self.wants(step, change)).filter_map(|change| {
+                Some((change.ranks.difference(&in_round).first()?, step.is_interrupted(change)))
+            });
+        let wanted: Vec<_> = wanted.collect();
+        let Some(first) = wanted.iter().map(|(first, _)| *first).min() else { return };
+        let is_free = wanted.iter().all(|(_, is_interrupted)| *is_interrupted);
         let first = match config.strategy {
             Strategy::OneForAll => Rank::new(0),
             Strategy::OneForOne | Strategy::RestForOne => first,
         };
         let group = RankSet::from(first.index()..self.size as usize);
         let is_startable = can_start(&group);
-        let Some(delay) = is_startable.then(|| self.grant((now, config), first)).flatten() else {
+        let granted = is_startable.then(|| self.grant((now, config), (first, is_free)));
+        let Some(delay) = granted.flatten() else {
             self.escalate(if is_startable {
                 EscalationReason::Intensity
             } else {
@@ -333,7 +347,9 @@ impl Restarts {
     fn wants(&self, step: Step<'_>, change: &Change) -> bool {
         let is_wanted = match step.config.policy {
             RestartPolicy::Temporary => false,
-            RestartPolicy::Transient => matches!(change.status, Status::Failed(_)),
+            RestartPolicy::Transient => {
+                matches!(change.status, Status::Failed(_)) || step.is_interrupted(change)
+            }
             // A rank that timed out has nobody to start it: its agent is silent.
             RestartPolicy::Permanent => {
                 matches!(change.status, Status::Failed(_) | Status::Stopped)
@@ -346,12 +362,16 @@ impl Restarts {
             && step.barred.intersection(&change.ranks).is_empty()
     }
 
-    /// Grants one restart if the intensity allows it; returns its delay.
+    /// Grants one restart if the intensity allows it; returns its delay. One that is free is no part of the intensity.
     fn grant(
         &mut self,
         (now, config): (Timestamp, &RestartConfig),
-        rank: Rank,
+        (rank, is_free): (Rank, bool),
     ) -> Option<Duration> {
+        if is_free {
+            let has_escalated = self.escalation != Escalating::NotNeeded;
+            return (!has_escalated).then(|| backoff(config, 0, &mut self.random));
+        }
         let granted = self.granted.get_or_insert_default();
         if let Some(period) = config.period {
             while granted.at.front().is_some_and(|at| now.since(*at) > period) {

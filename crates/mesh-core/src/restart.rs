@@ -85,7 +85,8 @@ impl RestartConfig {
 pub enum RestartPolicy {
     /// Every end, also a good one.
     Permanent,
-    /// An abnormal end.
+    /// An abnormal end; and a good one that is none of its own: that of an actor which lived as its process was stopped and
+    /// begins again, since it starts together with one that has failed.
     Transient,
     /// None.
     Temporary,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use actor_mesh::{ActorMesh, ActorSpec, RankError, SpawnError};
 use controller::{Config, RestartConfig};
 use mesh_core::{
-    ActorId, Incarnation, Interest, News, OwnerNews, PortRef, Status, Transport, WhyUndelivered,
+    ActorId, Incarnation, Interest, News, OwnerNews, PortRef, Status, Strategy, Transport,
+    WhyUndelivered,
 };
 use mesh_runtime::{CallError, LocalTransport, Port};
 use mesh_shape::Rank;
@@ -51,6 +52,33 @@ async fn a_process_that_is_started_again_gets_its_actors_again() {
         until(async || soon(tools.call(&world.proc, Add(0))).await.iter().all(Result::is_ok));
     soon(again).await;
     assert_eq!(all(&soon(tools.call(&world.proc, Add(0))).await), [1, 10, 21]);
+}
+
+/// RS1, RS2, ST3: actors begin again with their process also where that was only stopped, since all processes begin together
+/// after one has failed; and again where another one fails while some of them still wait for theirs.
+#[tokio::test]
+async fn actors_begin_again_with_processes_that_begin_together() {
+    for of_actors in [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne] {
+        let board = LocalTransport::default();
+        let together = RestartConfig { strategy: Strategy::OneForAll, ..on_failure() };
+        let config = Config { restart: together, ..Config::local() };
+        let transports = move || Arc::new(board.another()) as Arc<dyn Transport>;
+        let world = World::with("procs=4", config, transports).await;
+        let spec = tens("tools").restart(RestartConfig { strategy: of_actors, ..on_failure() });
+        let tools = world.spawn(spec).await;
+        let answers = async || soon(tools.call(&world.proc, Add(1))).await;
+        let all_answer = async || answers().await.iter().all(Result::is_ok);
+        for rank in [1, 3, 0, 2] {
+            world.procs.crash(Rank::new(rank));
+            let begins = async || answers().await.iter().any(Result::is_err);
+            soon(until(begins)).await;
+            if rank == 3 {
+                // In the middle of it.
+                world.procs.crash(Rank::new(0));
+            }
+            soon(until(all_answer)).await;
+        }
+    }
 }
 
 /// RS3: a process that was told to start again does so, also if another one that fails meanwhile does not;

@@ -16,7 +16,7 @@ impl<C: Controlled> Controller<C> {
     /// Decides on restarts, and tells everybody. At most once in a step, so that all failures found
     /// in it are told together.
     pub(super) fn publish(&mut self, mut changes: Changes, effects: &mut Vec<Effect>) {
-        let withdrawn = changes.take_withdrawn();
+        let (withdrawn, interrupted) = (changes.take_withdrawn(), changes.take_interrupted());
         let changes = changes.into_changes(self.now);
         let is_news = !changes.is_empty() || !withdrawn.is_empty();
         if !is_news && !self.restarts.has_escalated() && !self.waits.has_reached() {
@@ -28,7 +28,8 @@ impl<C: Controlled> Controller<C> {
             |ranks: &RankSet| roster.can_start(ranks) && health.barred(ranks.runs()).is_empty();
         let ends = changes.iter().filter(|change| change.status.is_terminal());
         let barred = health.barred(ends.flat_map(|change| change.ranks.runs()));
-        let step = Step { now: self.now, config: &self.spec.config.restart, barred: &barred };
+        let config = &self.spec.config.restart;
+        let step = Step { now: self.now, config, barred: &barred, interrupted: &interrupted };
         let changes = self.restarts.decide(step, changes, can_start);
         self.note_for_waits(&changes);
         if !withdrawn.is_empty() {

@@ -36,6 +36,7 @@ impl<C: Controlled> Controller<C> {
         let doubted = self.roster.settle_doubt(agent, &reports.ranks());
         for (range, update) in reports.into_runs() {
             let bar = self.kind.bar(&update.report);
+            let is_interrupted = self.kind.is_interrupted(&update.report);
             let reported = Reported {
                 incarnation: update.incarnation,
                 generation: update.generation,
@@ -61,6 +62,9 @@ impl<C: Controlled> Controller<C> {
                     self.health.annotate(range.clone(), &reported, &mut changes);
                 } else {
                     self.health.report(range.clone(), &reported, &mut changes);
+                }
+                if is_interrupted {
+                    changes.interrupt(range.clone());
                 }
                 if let Some(why) = &bar {
                     let ranks = self.promised(range, reported.incarnation);

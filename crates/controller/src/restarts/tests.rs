@@ -7,7 +7,7 @@ use super::*;
 /// One in which every rank may begin again where it was.
 fn step(now: Timestamp, config: &RestartConfig) -> Step<'_> {
     static NONE: RankSet = RankSet::new();
-    Step { now, config, barred: &NONE }
+    Step { now, config, barred: &NONE, interrupted: &NONE }
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_rank_that_has_lived_long_begins_with_the_first_delay_again() {
     let mut restarts = Restarts::new(1, 0);
     let mut delay = |millis| {
         let now = Timestamp::from_start(Duration::from_millis(millis));
-        restarts.grant((now, &config), Rank::new(0))
+        restarts.grant((now, &config), (Rank::new(0), false))
     };
     let near = |delay: Option<Duration>, full: u64| {
         let full = Duration::from_millis(full);

@@ -280,6 +280,9 @@
 //! RS1 barred::a_round_that_cannot_begin_is_given_up_at_once
 //! RS1 barred::no_promise_is_withdrawn_by_what_is_past
 //! RS1 honest::all_is_well_when_the_world_has_healed
+//! RS1 interrupted::those_who_begin_together_do_so_where_some_are_interrupted
+//! RS1 interrupted::who_is_interrupted_begins_again_and_spends_nothing
+//! RS1 interrupted::who_is_never_started_again_is_not_for_that_either
 //! RS1 killers::a_life_that_turns_up_in_a_round_ends_with_it
 //! RS1 killers::a_pause_of_ours_does_not_use_up_the_grace_of_a_round
 //! RS1 model::no_history_breaks_an_invariant
@@ -336,6 +339,8 @@
 //! RS3 barred::who_has_nowhere_to_begin_keeps_nobody_from_it_who_starts_alone
 //! RS3 barred::who_has_nowhere_to_begin_keeps_the_rest_from_it
 //! RS3 barred::who_has_somewhere_to_begin_again_is_started
+//! RS3 interrupted::after_an_escalation_none_begins_again
+//! RS3 interrupted::who_is_interrupted_begins_again_and_spends_nothing
 //! RS3 killers::a_lost_agent_of_higher_ranks_prevents_a_round_of_the_rest
 //! RS3 model::no_history_breaks_an_invariant
 //! RS3 model::the_histories_get_to_who_has_nowhere_to_begin
@@ -426,6 +431,7 @@ mod adoption;
 mod agents;
 mod barred;
 mod health;
+mod interrupted;
 mod killers;
 mod r#loop;
 mod model;

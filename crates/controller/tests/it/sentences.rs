@@ -14,12 +14,13 @@ const ELSEWHERE: [(&str, &str); 3] = [
 ];
 
 /// The tests, by the module that has them.
-const SOURCES: [(&str, &str); 21] = [
+const SOURCES: [(&str, &str); 22] = [
     ("adoption", include_str!("adoption.rs")),
     ("agents", include_str!("agents.rs")),
     ("barred", include_str!("barred.rs")),
     ("costs", include_str!("../../src/controller/costs.rs")),
     ("health", include_str!("health.rs")),
+    ("interrupted", include_str!("interrupted.rs")),
     ("lease", include_str!("../../src/lease/tests.rs")),
     ("killers", include_str!("killers.rs")),
     ("loop", include_str!("loop.rs")),

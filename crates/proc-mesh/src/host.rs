@@ -216,8 +216,8 @@ impl HostMesh {
 
     /// Ends the hosts and everything they run, and waits until nothing is left. Returns whether every
     /// guard says so. Meshes that are still alive end with them, and are told so: what they run has failed
-    /// ([`Reason::Closed`](mesh_core::Reason::Closed)), unless it was being stopped, and so have actors on them. A restart that was promised before is not kept: that life
-    /// times out.
+    /// ([`Reason::Closed`](mesh_core::Reason::Closed)), unless it was being stopped, and so have actors on them. A restart that
+    /// was promised before is taken back ([`Withdrawal`](mesh_core::Withdrawal)).
     ///
     /// Hosts that are dropped end later: each mesh keeps its own, so they are there until none is left.
     pub async fn close(self) -> bool {

@@ -4,6 +4,7 @@
 //! worker links have to say; what it decides about each process is in [`hosted`].
 
 mod aftermath;
+mod closing;
 mod hosted;
 mod killed;
 mod processors;
@@ -20,12 +21,12 @@ use std::time::Duration;
 use mesh_core::{Answer, BeatSeq, Incarnation, MeshId, Order, Request};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use crate::guard::wire::{FromGuard, ToGuard};
 use crate::guard_link::{GuardError, GuardLink};
-use crate::host::{HostOrder, Opening, close_deadline};
+use crate::host::{HostOrder, Opening};
 use crate::notify::Notifier;
 use crate::unkillable::WhyUnkillable;
 use aftermath::{Aftermath, Cleared};
@@ -42,12 +43,6 @@ const STARTING_MAX: usize = 64;
 
 /// How long a guard may take to read what it is told.
 const TELL: Duration = Duration::from_secs(1);
-
-/// How long the last output of processes may take that a closed host has ended.
-const DRAINED_WITHIN: Duration = Duration::from_secs(1);
-
-/// After what time a controller that has no room is told again what it will not be told later.
-const TOLD_AGAIN: Duration = Duration::from_millis(5);
 
 /// The agent of one host.
 pub(crate) struct HostAgent {
@@ -146,7 +141,12 @@ impl HostAgent {
                 Woken::Guard(Err(error)) => self.on_guard_lost(&error),
                 Woken::Note(note) => self.on_note(note),
                 Woken::Cleared(cleared) => self.on_cleared(cleared).await,
-                Woken::Order(Some(HostOrder::Close { closed })) => return self.close(closed).await,
+                Woken::Order(Some(HostOrder::Close { closed })) => {
+                    if self.close(closed).await {
+                        self.serve_closed(orders).await;
+                    }
+                    return;
+                }
                 Woken::Order(Some(order)) => self.on_order(order).await,
                 Woken::Order(None) => return,
                 Woken::Due => self.on_due(Instant::now()),
@@ -358,57 +358,6 @@ impl HostAgent {
             _ = timeout(TELL, guard.flush()).await.is_ok();
         }
         _ = told.send(()).is_ok();
-    }
-
-    /// Ends everything, and says whether nothing is left.
-    async fn close(mut self, closed: oneshot::Sender<bool>) {
-        // What was seen last waits for nothing more, nor does what the guard has said by now.
-        let until = Instant::now() + TELL;
-        while Instant::now() < until
-            && let Ok(said) = timeout(Duration::ZERO, recv(self.guard.as_mut())).await
-        {
-            match said {
-                Ok((message, fds)) => self.on_guard(message, fds),
-                Err(error) => self.on_guard_lost(&error),
-            }
-        }
-        self.meshes.values_mut().for_each(Hosted::flush);
-        let is_closed = match self.guard.take() {
-            Some(guard) => guard.close(close_deadline()).await,
-            None => true,
-        };
-        self.aftermath.finish().await;
-        // A guard that ended well has seen to it that nothing is left.
-        let nothing_is_left = (is_closed && !self.has_lost_guard) || self.tools.mark.sweep().await;
-        // Of what may be left nobody says that it has ended.
-        if nothing_is_left {
-            self.tell_closed().await;
-        }
-        _ = closed.send(is_closed && nothing_is_left).is_ok();
-    }
-
-    /// Tells meshes that were not stopped before what has become of their processes: nobody will ask later.
-    async fn tell_closed(&mut self) {
-        self.each_mesh(|hosted, _| hosted.on_host_closed());
-        let drained = async {
-            while self.meshes.values().any(Hosted::is_draining) {
-                let Some(note) = self.notes.recv().await else { return };
-                self.on_note(note);
-            }
-        };
-        // Whoever has left a pipe to others is told of without its last words.
-        if timeout(DRAINED_WITHIN, drained).await.is_err() {
-            self.each_mesh(|hosted, _| hosted.end_rest());
-        }
-        let told = async {
-            while self.meshes.values().any(|hosted| hosted.flush_due().is_some()) {
-                let untold = self.meshes.values_mut().filter(|it| it.flush_due().is_some());
-                untold.for_each(Hosted::flush);
-                // A controller that is behind has no room yet.
-                sleep(TOLD_AGAIN).await;
-            }
-        };
-        _ = timeout(DRAINED_WITHIN, told).await.is_ok();
     }
 
     fn tell_guard(&mut self, message: ToGuard) {

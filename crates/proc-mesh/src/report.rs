@@ -31,6 +31,9 @@ pub enum ProcReport {
     Stopping,
     /// It has ended. Shared, since it is told again with every poll.
     Ended(Arc<ProcEnd>),
+    /// It has ended, and its host is closed, or its owner wants it no more, since then or with that: nothing is started
+    /// there any more.
+    EndedForGood(Arc<ProcEnd>),
 }
 
 /// How a process ended, and what its agent had done to it.
@@ -82,7 +85,7 @@ pub enum HowEnded {
     },
     /// Its guard died, so that nobody can say.
     GuardLost,
-    /// With its host, which was closed while it ran.
+    /// With its host, which was closed while it ran, or before it could be started.
     HostClosed,
     /// Killed, since the owner of its mesh has let go of it.
     LetGo,
@@ -179,14 +182,13 @@ impl Controlled for ProcKind {
             ProcReport::Hanging(stall) => Status::Stalled(stall.clone()),
             ProcReport::DumpingCore => Status::Stalled(Stall::DumpingCore),
             ProcReport::Stopping => Status::Stopping,
-            ProcReport::Ended(end) => end_status(end),
+            ProcReport::Ended(end) | ProcReport::EndedForGood(end) => end_status(end),
         }
     }
 
     /// A host that is closed starts nothing again, nor does any what nobody wants.
     fn bar(&self, report: &ProcReport) -> Option<Status> {
-        let ProcReport::Ended(end) = report else { return None };
-        let is_closed = matches!(end.how, HowEnded::HostClosed | HowEnded::LetGo);
+        let is_closed = matches!(report, ProcReport::EndedForGood(_));
         is_closed.then(|| Status::failed(Cause::new(Reason::Closed)))
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use controller::Reporter;
 use mesh_core::{
     AgentId, Answer, Answers, Bind, Echo, Epoch, Incarnation, LaunchProblem, MeshId, Timestamp,
-    Undelivered,
+    Undelivered, Update,
 };
 use mesh_shape::{Rank, RankSet};
 use tokio::sync::oneshot;
@@ -54,13 +54,13 @@ pub(crate) struct Hosted {
     life: Incarnation,
     /// When the guard last said something.
     heard_at: Instant,
-    /// Its owner wants it no more.
-    is_let_go: bool,
     /// Who was killed since that was last asked.
     killed: Vec<Victim>,
     tools: Tools,
     /// The processors that ranks are bound to in turn; none if they are not.
     processors: Vec<u32>,
+    /// Nothing is started there any more, and why.
+    closed: Option<HowEnded>,
 }
 
 impl Hosted {
@@ -81,9 +81,9 @@ impl Hosted {
             reporter,
             life: Incarnation::FIRST,
             heard_at: Instant::now(),
-            is_let_go: false,
             killed: Vec::new(),
             tools,
+            closed: None,
         }
     }
 
@@ -120,10 +120,9 @@ impl Hosted {
                 continue;
             }
             self.seats.insert(rank, Seat::queued(incarnation, by));
-            if self.is_let_go {
-                self.end_unbegun(self.key(rank, incarnation), HowEnded::LetGo);
-            } else {
-                self.starting.push(rank);
+            match self.closed.clone() {
+                Some(how) => self.end_unbegun(self.key(rank, incarnation), how),
+                None => self.starting.push(rank),
             }
         }
     }
@@ -246,10 +245,27 @@ impl Hosted {
         self.lose(|state| matches!(state, State::Launching(_) | State::Up(..)));
     }
 
-    /// The host was closed, and nothing that it ran is left.
+    /// The host is closed, and nothing that it ran is left: who has not ended has by that, and nobody begins again.
     pub(crate) fn on_host_closed(&mut self) {
         self.starting.forget();
+        self.close(HowEnded::HostClosed);
         self.end_all(|_| true, &HowEnded::HostClosed);
+    }
+
+    /// Nobody begins again, also who was to.
+    fn close(&mut self, how: HowEnded) {
+        _ = self.closed.get_or_insert(how);
+        let now = Timestamp::from_start(boot_time());
+        let ended = self.seats.iter().filter(|(_, seat)| matches!(seat.state, State::Ended));
+        let ended: Vec<_> = ended.map(|(rank, seat)| self.key(*rank, seat.incarnation)).collect();
+        for key in ended {
+            let told = self.reporter.newest(key.rank, now);
+            if let Some(Update { report: ProcReport::Ended(end), age, .. }) = told {
+                // How it ended was seen when it was.
+                let seen = boot_time().saturating_sub(age);
+                self.report(key, seen, ProcReport::EndedForGood(end));
+            }
+        }
     }
 
     /// Whether output is still read of a process that has ended.
@@ -470,8 +486,12 @@ impl Hosted {
         if let State::Draining { how, evidence, alive } =
             std::mem::replace(&mut seat.state, State::Ended)
         {
-            let end = ProcReport::Ended(Arc::new(ProcEnd { how, sent, alive, stderr }));
-            self.report(key, evidence, end);
+            let end = Arc::new(ProcEnd { how, sent, alive, stderr });
+            let report = match self.closed {
+                Some(_) => ProcReport::EndedForGood(end),
+                None => ProcReport::Ended(end),
+            };
+            self.report(key, evidence, report);
         }
     }
 

@@ -123,11 +123,24 @@ fn a_kill_that_nobody_counted_is_a_signal() {
     assert_eq!(ended(HowEnded::OutOfMemory, NONE).cause_label(), Some("oom"));
 }
 
+/// RS1, ST2: how it ended stays, and nothing begins on a host that is closed; on any other one something can.
+#[test]
+fn who_has_ended_on_a_closed_host_does_not_begin_again() {
+    let how = HowEnded::Exited { code: 7 };
+    let end = Arc::new(ProcEnd { how, sent: NONE, alive: ALIVE, stderr: vec!["last".to_owned()] });
+    let (ended, for_good) = (ProcReport::Ended(Arc::clone(&end)), ProcReport::EndedForGood(end));
+    assert_eq!(ProcKind.status(&for_good), failed(Reason::Exit { code: 7 }));
+    assert_eq!(ProcKind.bar(&for_good), Some(Status::failed(Cause::new(Reason::Closed))));
+    assert_eq!((ProcKind.bar(&ended), ProcKind.bar(&ProcReport::Ready)), (None, None));
+}
+
 /// What the other mapping says: everything is clean that was asked to stop, or is not known.
 fn stopping_or_unknown_is_stopped(report: &ProcReport) -> bool {
     match report {
         ProcReport::Absent | ProcReport::Stopping => true,
-        ProcReport::Ended(end) => end.sent.any() || end.how == HowEnded::GuardLost,
+        ProcReport::Ended(end) | ProcReport::EndedForGood(end) => {
+            end.sent.any() || end.how == HowEnded::GuardLost
+        }
         ProcReport::Starting
         | ProcReport::Ready
         | ProcReport::Suspended { .. }

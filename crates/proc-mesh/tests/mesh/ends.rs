@@ -4,9 +4,10 @@ use std::fs::read_to_string;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use mesh_core::{Change, Failures, MeshPhase, Reason, Stall, Status};
+use mesh_core::{Cause, Change, Failures, MeshPhase, News, Reason, Stall, Status};
 use proc_mesh::{ProcMesh, ProcSeat};
 use rustix::process::{Pid, Signal, kill_process};
+use supervise::MeshEvents;
 use tokio::time::{Instant, sleep};
 
 use crate::fixture::{
@@ -23,6 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial(a_suspended_rank_is_stalled_and_no_failure),
         trial(a_guard_that_is_killed_takes_its_ranks_with_it_and_is_replaced),
         trial(what_runs_when_its_host_is_closed_is_told_to_have_ended_with_it),
+        trial(a_restart_that_is_promised_is_withdrawn_when_its_host_is_closed),
+        trial(what_is_started_again_as_its_host_is_closed_is_told_at_once),
         trial(a_guard_that_is_killed_while_it_starts_ranks_leaves_none),
     ]
 }
@@ -195,8 +198,7 @@ async fn what_runs_when_its_host_is_closed_is_told_to_have_ended_with_it() -> Ou
     let (id, begun) = (mesh.label().id(), Instant::now());
     site.close(id).await?;
     let told = failures_to_the_end(&mut mesh).await;
-    // A lease that has run out would be told after six.
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     let closed = |rank: usize| (rank, Reason::Closed);
     assert_eq!(reasons(&told), [closed(0), closed(1), closed(2), closed(3)]);
     let says = |change: &Change| {
@@ -208,6 +210,82 @@ async fn what_runs_when_its_host_is_closed_is_told_to_have_ended_with_it() -> Ou
     assert_eq!(ends.iter().map(|end| end.ranks.len()).sum::<usize>(), 4);
     Ok(())
 }
+
+/// RS1, N1, N2: at once, and with the reason; and no life is told of that nobody could start.
+async fn a_restart_that_is_promised_is_withdrawn_when_its_host_is_closed() -> Outcome {
+    let site = Site::start().await?;
+    let mut spec = restarting(shells("exec sleep 1000"), 10);
+    let delay = Duration::from_secs(60);
+    (spec.config.restart.backoff_min, spec.config.restart.backoff_max) = (delay, delay);
+    let mut mesh = site.spawn(spec).await?;
+    let events = subscribe(&mesh).await?;
+    kill(mesh.seats().await[2].pid, Signal::KILL)?;
+    let failed = next_failure(&mut mesh).await?;
+    assert!(failed.changes[0].restart_in.is_some() && failed.withdrawn.is_empty(), "{failed}");
+
+    // The controller lives on, on its thread.
+    let (Site { control, output, hosts }, begun) = (site, Instant::now());
+    assert!(hosts.close().await, "a guard did not end well");
+    let told = failures_to_the_end(&mut mesh).await;
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    let mut ended = reasons(&told);
+    ended.sort_unstable_by_key(|(rank, _)| *rank);
+    assert_eq!(ended, [0, 1, 3].map(|rank| (rank, Reason::Closed)));
+    let withdrawn = told.iter().flat_map(Failures::each_withdrawn);
+    let withdrawn: Vec<_> = withdrawn
+        .map(|(rank, it)| (rank.index(), it.incarnation.number(), it.why.clone()))
+        .collect();
+    assert_eq!(withdrawn, [(2, 0, Status::failed(Cause::new(Reason::Closed)))]);
+
+    assert_eq!(ends_and_withdrawn(events).await, (4, 1));
+    drop((control, output));
+    Ok(())
+}
+
+/// Of how many ranks it is told that they end, and of how many that they are not started again after all.
+async fn ends_and_withdrawn(mut events: MeshEvents) -> (usize, usize) {
+    let (mut n_ends, mut n_withdrawn) = (0, 0);
+    while let Some(event) = events.next().await {
+        match event.news {
+            News::Changed(changes) => {
+                n_ends += changes.iter().map(|it| it.ranks.len()).sum::<usize>();
+            }
+            News::Withdrawn(withdrawn) => n_withdrawn += withdrawn.len(),
+            _ => (),
+        }
+    }
+    (n_ends, n_withdrawn)
+}
+
+/// RS1, N1, N9: wherever each is between two lives, nobody waits for the next one, or for silence.
+async fn what_is_started_again_as_its_host_is_closed_is_told_at_once() -> Outcome {
+    for _ in 0..8 {
+        let site = Site::start().await?;
+        let mut spec = restarting(shells("exit 3"), 1_000_000);
+        let delay = Duration::from_millis(1);
+        (spec.config.restart.backoff_min, spec.config.restart.backoff_max) = (delay, delay);
+        let mut mesh = site.start_only(spec).await?;
+        _ = next_failure(&mut mesh).await?;
+        let (Site { control, output, hosts }, begun) = (site, Instant::now());
+        assert!(hosts.close().await, "a guard did not end well");
+        let told = failures_to_the_end(&mut mesh).await;
+        assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+        let mut open = [true; 4];
+        for (rank, change) in told.iter().flat_map(Failures::each) {
+            assert!(matches!(change.status, Status::Failed(_)), "{}", change.status);
+            open[rank.index()] = change.restart_in.is_some();
+        }
+        for (rank, _) in told.iter().flat_map(Failures::each_withdrawn) {
+            assert!(std::mem::replace(&mut open[rank.index()], false), "{told:?}");
+        }
+        assert_eq!(open, [false; 4], "each is told not to begin again");
+        drop((control, output));
+    }
+    Ok(())
+}
+
+/// A lease that has run out would be told after six.
+const AT_ONCE: Duration = Duration::from_secs(4);
 
 /// Waits until a shell has become the program that it says it will, and so has said what comes before.
 async fn until_it_sleeps(pid: u32) -> Outcome {

@@ -24,7 +24,7 @@ impl Hosted {
 
     /// Nobody wants them any more: they are killed, and those who were not being stopped tell why. None begins again.
     pub(crate) fn let_go(&mut self, mut guard: Option<&mut GuardLink>) {
-        self.is_let_go = true;
+        self.close(HowEnded::LetGo);
         let live = self.seats.iter().filter(|(_, seat)| seat.is_live());
         let live: Vec<_> = live.map(|(rank, seat)| self.key(*rank, seat.incarnation)).collect();
         for key in live {

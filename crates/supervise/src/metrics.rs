@@ -4,12 +4,12 @@
 //! Labels: `mesh_kind` (`host`, `proc`, `actor`, or yours), `mesh` (the name the user gave it),
 //! `status`, `cause`. Never a rank.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use mesh_core::{Failures, MeshLabel, StatusKind};
 use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram,
+    Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
 /// Checks that started more than one period late, by `mesh_kind` (L4).
@@ -52,7 +52,8 @@ const CAUSES: [&str; 11] = [
 ];
 
 /// Gives the recorder the help and unit of each metric, and makes those that count from nothing show
-/// at zero for every kind. Call it right after installing the recorder.
+/// at zero for every kind. Call it right after installing the recorder: meshes that are there by then are counted by it from
+/// now on, and their ranks as many as they are.
 pub fn describe() {
     describe_counter!(
         STALLS,
@@ -74,68 +75,66 @@ pub fn describe() {
         "Times that a subscriber was too slow and got a snapshot instead."
     );
     describe_counter!(REFUSALS, Unit::Count, "Subscriptions and questions that were refused.");
-    for kind in KINDS {
-        _ = KindMetrics::new(kind);
+    KINDS.into_iter().for_each(show);
+    for ranks in meshes().iter().filter_map(Weak::upgrade) {
+        locked(&ranks).are_recorded_anew();
     }
 }
 
-/// The handles that all meshes of a kind share.
-#[derive(Clone, Debug)]
-struct KindMetrics {
-    kind: String,
-    stalls: Counter,
-    lateness: Histogram,
-    restarts: Counter,
-    lags: Counter,
-    refusals: Counter,
-}
-
-impl KindMetrics {
-    fn new(kind: &str) -> Self {
-        let label = || kind.to_owned();
-        let metrics = Self {
-            kind: label(),
-            stalls: counter!(STALLS, "mesh_kind" => label()),
-            lateness: histogram!(LATENESS, "mesh_kind" => label()),
-            restarts: counter!(RESTARTS, "mesh_kind" => label()),
-            lags: counter!(LAGS, "mesh_kind" => label()),
-            refusals: counter!(REFUSALS, "mesh_kind" => label()),
-        };
-        metrics.stalls.increment(0);
-        metrics.restarts.increment(0);
-        metrics.lags.increment(0);
-        metrics.refusals.increment(0);
-        for cause in CAUSES {
-            counter!(FAILURES, "mesh_kind" => label(), "cause" => cause).increment(0);
-        }
-        _ = histogram!(DETECTION, "mesh_kind" => label());
-        metrics
+/// Of a kind of mesh, makes show what counts from nothing.
+fn show(kind: &str) {
+    let label = || kind.to_owned();
+    for name in [STALLS, RESTARTS, LAGS, REFUSALS] {
+        counter!(name, "mesh_kind" => label()).increment(0);
+    }
+    for cause in CAUSES {
+        counter!(FAILURES, "mesh_kind" => label(), "cause" => cause).increment(0);
+    }
+    for name in [LATENESS, DETECTION] {
+        _ = histogram!(name, "mesh_kind" => label());
     }
 }
 
-/// The metrics of one mesh. What its gauges hold is taken out again when it is dropped.
+/// The ranks of the meshes that there are.
+static MESHES: Mutex<Vec<Weak<Mutex<Ranks>>>> = Mutex::new(Vec::new());
+
+fn meshes() -> MutexGuard<'static, Vec<Weak<Mutex<Ranks>>>> {
+    MESHES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn locked(ranks: &Mutex<Ranks>) -> MutexGuard<'_, Ranks> {
+    ranks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many ranks of one mesh are in each status, by a recorder. It is taken out again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct MeshMetrics {
-    of_kind: KindMetrics,
-    ranks: [Gauge; StatusKind::ALL.len()],
+struct Ranks {
+    mesh: MeshLabel,
+    gauges: [Gauge; StatusKind::ALL.len()],
     counts: [usize; StatusKind::ALL.len()],
 }
 
-impl MeshMetrics {
-    pub(crate) fn new(mesh: &MeshLabel) -> Self {
-        let ranks = StatusKind::ALL.map(|status| {
+impl Ranks {
+    fn new(mesh: MeshLabel) -> Self {
+        let gauges = Self::gauges(&mesh);
+        Self { mesh, gauges, counts: [0; StatusKind::ALL.len()] }
+    }
+
+    /// Makes all that there is of a mesh show.
+    fn gauges(mesh: &MeshLabel) -> [Gauge; StatusKind::ALL.len()] {
+        show(mesh.kind());
+        StatusKind::ALL.map(|status| {
             let (kind, name) = (mesh.kind().to_owned(), mesh.name().to_owned());
-            gauge!(RANKS, "mesh" => name, "mesh_kind" => kind, "status" => status.label())
-        });
-        for gauge in &ranks {
+            let gauge =
+                gauge!(RANKS, "mesh" => name, "mesh_kind" => kind, "status" => status.label());
             gauge.increment(0.0);
-        }
-        Self { of_kind: KindMetrics::new(mesh.kind()), ranks, counts: [0; StatusKind::ALL.len()] }
+            gauge
+        })
     }
 
     /// Moves the gauges to these counts, by the difference: other meshes may share them.
-    pub(crate) fn ranks(&mut self, counts: &[usize; StatusKind::ALL.len()]) {
-        for ((gauge, old), new) in self.ranks.iter().zip(&mut self.counts).zip(counts) {
+    fn tell(&mut self, counts: &[usize; StatusKind::ALL.len()]) {
+        for ((gauge, old), new) in self.gauges.iter().zip(&mut self.counts).zip(counts) {
             if *old != *new {
                 gauge.increment(*new as f64 - *old as f64);
                 *old = *new;
@@ -143,55 +142,94 @@ impl MeshMetrics {
         }
     }
 
+    /// There is a recorder that may not have been there before; or is the same, and counts them once all the same.
+    fn are_recorded_anew(&mut self) {
+        let counts = self.counts;
+        self.tell(&[0; StatusKind::ALL.len()]);
+        self.gauges = Self::gauges(&self.mesh);
+        self.tell(&counts);
+    }
+}
+
+impl Drop for Ranks {
+    fn drop(&mut self) {
+        self.tell(&[0; StatusKind::ALL.len()]);
+    }
+}
+
+/// The metrics of one mesh. But for its ranks they are looked up each time, as they are seldom counted: a mesh may be there
+/// before the recorder is.
+#[derive(Debug)]
+pub(crate) struct MeshMetrics {
+    kind: String,
+    ranks: Arc<Mutex<Ranks>>,
+}
+
+impl MeshMetrics {
+    pub(crate) fn new(mesh: &MeshLabel) -> Self {
+        // Nobody describes a recorder between the look for it and the entry.
+        let mut meshes = meshes();
+        let ranks = Arc::new(Mutex::new(Ranks::new(mesh.clone())));
+        if meshes.len() == meshes.capacity() {
+            meshes.retain(|ranks| ranks.strong_count() > 0);
+        }
+        meshes.push(Arc::downgrade(&ranks));
+        Self { kind: mesh.kind().to_owned(), ranks }
+    }
+
+    /// So many ranks are in each status now.
+    pub(crate) fn ranks(&self, counts: &[usize; StatusKind::ALL.len()]) {
+        locked(&self.ranks).tell(counts);
+    }
+
     /// A check started this late.
     pub(crate) fn checked(&self, lateness: Duration) {
-        self.of_kind.lateness.record(lateness);
+        histogram!(LATENESS, "mesh_kind" => self.kind.clone()).record(lateness);
     }
 
     pub(crate) fn stalled(&self) {
-        self.of_kind.stalls.increment(1);
+        self.count(STALLS, 1);
     }
 
     pub(crate) fn restarted(&self, ranks: usize) {
-        self.of_kind.restarts.increment(ranks as u64);
+        self.count(RESTARTS, ranks);
     }
 
     pub(crate) fn lagged(&self) {
-        self.of_kind.lags.increment(1);
+        self.count(LAGS, 1);
     }
 
     pub(crate) fn refused(&self) {
-        self.of_kind.refusals.increment(1);
+        self.count(REFUSALS, 1);
+    }
+
+    fn count(&self, name: &'static str, n: usize) {
+        counter!(name, "mesh_kind" => self.kind.clone()).increment(n as u64);
     }
 
     pub(crate) fn failed(&self, failures: &Failures) {
         for change in &failures.changes {
             let Some(cause) = change.status.cause_label() else { continue };
-            counter!(FAILURES, "mesh_kind" => self.of_kind.kind.clone(), "cause" => cause)
+            counter!(FAILURES, "mesh_kind" => self.kind.clone(), "cause" => cause)
                 .increment(change.ranks.len() as u64);
         }
     }
 }
 
-impl Drop for MeshMetrics {
-    fn drop(&mut self) {
-        self.ranks(&[0; StatusKind::ALL.len()]);
-    }
-}
-
-/// Measures how long failures took to reach their owner.
+/// Measures how long failures took to reach their owner, in a mesh of this kind.
 #[derive(Clone, Debug)]
-pub(crate) struct Detection(Histogram);
+pub(crate) struct Detection(String);
 
 impl Detection {
     pub(crate) fn new(mesh: &MeshLabel) -> Self {
-        Self(histogram!(DETECTION, "mesh_kind" => mesh.kind().to_owned()))
+        Self(mesh.kind().to_owned())
     }
 
     pub(crate) fn record(&self, failures: &Failures) {
+        let seconds = histogram!(DETECTION, "mesh_kind" => self.0.clone());
         for change in &failures.changes {
             let age = change.age.saturating_add(failures.waited);
-            self.0.record_many(age.as_secs_f64(), change.ranks.len());
+            seconds.record_many(age.as_secs_f64(), change.ranks.len());
         }
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn running_of(shared: Shared, layout: Layout, n_subscribers: usize) -
         id: SubscriberId::new(number),
         interest: Interest::All,
         region: None,
+        again: false,
     };
     let events = [Event::Opened]
         .into_iter()

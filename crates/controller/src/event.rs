@@ -89,6 +89,10 @@ pub struct Subscription {
     /// The part of the mesh it wants to hear of, whose ranks it is told in (H5, N6); all if `None`.
     /// A view of the same base as the mesh's own region.
     pub region: Option<Arc<Region>>,
+    /// Whether it was subscribed before, and may have missed something: then its snapshot is that of one that has lagged
+    /// (N7).
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// A question, by the number that its shell gave it.

@@ -45,7 +45,7 @@ impl Subscribers {
 
     /// `whole` is the region of the mesh.
     pub(crate) fn add(&mut self, subscription: Subscription, whole: &Region) {
-        let Subscription { id, interest, region } = subscription;
+        let Subscription { id, interest, region, again: _ } = subscription;
         // The whole mesh in its own order needs no arithmetic.
         let region = region.filter(|region| **region != *whole);
         self.by_id.insert(id, Subscriber { view: View { interest, region }, seq: 0 });

@@ -98,7 +98,7 @@ pub struct Subscribe {
     pub interest: Interest,
     /// Only what meets this region, told in its ranks (H5, N6); all of the mesh if `None`.
     pub region: Option<Arc<Region>>,
-    /// Whether it was subscribed before, and lost that with a session: then it is told also what one is told that has
+    /// Whether it was subscribed before, and lost that with a session: then its snapshot is that of one that has
     /// [lagged](crate::Snapshot::lagged), by which it sees of what lives it has heard nothing (N7).
     pub again: bool,
 }

@@ -234,11 +234,8 @@ where
                 // Those who have gone take nobody's place.
                 self.forget_the_gone();
                 let id = self.outlets.add_subscriber(queue);
-                self.step(Event::Subscribed(Subscription { id, interest, region }));
+                self.step(Event::Subscribed(Subscription { id, interest, region, again }));
                 let answer = self.refused.take().map_or(Ok(()), Err);
-                if again && answer.is_ok() {
-                    self.step(Event::Lagged(id));
-                }
                 // Whoever asked may have gone; its queue tells, too.
                 _ = taken.send(answer).is_ok();
             }

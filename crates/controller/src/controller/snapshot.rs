@@ -23,8 +23,9 @@ impl<C: Controlled> Controller<C> {
             effects.push(Effect::Refuse { to: id, why });
             return;
         }
+        let may_have_missed = subscription.again;
         self.subscribers.add(subscription, &self.spec.region);
-        self.tell_snapshot(id, false, effects);
+        self.tell_snapshot(id, may_have_missed, effects);
     }
 
     /// Messages to it were lost, perhaps the last one too.

@@ -57,7 +57,7 @@ fn only_who_wants_all_hears_of_what_is_no_end() {
     let mut mesh = running(2, 1, LAN);
     _ = mesh.step(at(0), subscribe(Interest::Terminal));
     let all = SubscriberId::new(8);
-    let wants_all = Subscription { id: all, interest: Interest::All, region: None };
+    let wants_all = Subscription { id: all, interest: Interest::All, region: None, again: false };
     let alive = vec![change([0, 1], Status::Running)];
     assert_eq!(
         mesh.step(at(0), Event::Subscribed(wants_all)),
@@ -237,9 +237,12 @@ fn a_subscriber_that_lagged_sees_which_ranks_began_again() {
         }
     };
     assert_eq!(alive_in(Event::Lagged(WATCHER)), [(RankSet::from(0..1), 1)]);
-    let new =
-        Subscription { id: SubscriberId::new(99), interest: Interest::Terminal, region: None };
-    assert_eq!(alive_in(Event::Subscribed(new)), []);
+    let new = |id, again| {
+        let (id, interest) = (SubscriberId::new(id), Interest::Terminal);
+        Event::Subscribed(Subscription { id, interest, region: None, again })
+    };
+    assert_eq!(alive_in(new(98, true)), [(RankSet::from(0..1), 1)], "it lost its subscription");
+    assert_eq!(alive_in(new(99, false)), []);
 }
 
 /// N2, N7: whoever has lagged is told once more of an end that it knows, and of what was no rank's state nothing.

@@ -149,7 +149,12 @@ fn the_number_of_subscribers_is_exact() {
 
 fn subscriber(id: u64) -> Event<Status> {
     let interest = Interest::Terminal;
-    Event::Subscribed(Subscription { id: SubscriberId::new(id), interest, region: None })
+    Event::Subscribed(Subscription {
+        id: SubscriberId::new(id),
+        interest,
+        region: None,
+        again: false,
+    })
 }
 
 /// N7, L8: memory is bounded: who comes too many is refused, and may come again.
@@ -174,8 +179,12 @@ fn a_region_of_another_base_is_refused() {
     let mut mesh = running(4, 2, LAN);
     let other = Region::all(extent!(hosts = 4, procs = 2).expect("it is small"));
     let has = mesh.spec().region.base().clone();
-    let subscription =
-        Subscription { id: WATCHER, interest: Interest::All, region: Some(other.clone().into()) };
+    let subscription = Subscription {
+        id: WATCHER,
+        interest: Interest::All,
+        region: Some(other.clone().into()),
+        again: false,
+    };
     let why = Refusal::OtherBase { has: has.into(), asked: other.base().clone().into() };
     assert_eq!(
         mesh.step(at(1), Event::Subscribed(subscription)),
@@ -226,7 +235,12 @@ fn a_view_of_the_same_base_hears_of_the_ranks_that_both_have() {
     assert_eq!(
         mesh.step(
             at(0),
-            Event::Subscribed(Subscription { id: WATCHER, interest: Interest::All, region })
+            Event::Subscribed(Subscription {
+                id: WATCHER,
+                interest: Interest::All,
+                region,
+                again: false
+            })
         ),
         [tell(0, News::Snapshot(Snapshot { alive, ..snapshot() }))]
     );

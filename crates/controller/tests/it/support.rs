@@ -175,7 +175,7 @@ pub(crate) fn query_failed<R>(agent: usize) -> Event<R> {
 }
 
 pub(crate) fn subscribe(interest: Interest) -> Event<Status> {
-    Event::Subscribed(Subscription { id: WATCHER, interest, region: None })
+    Event::Subscribed(Subscription { id: WATCHER, interest, region: None, again: false })
 }
 
 pub(crate) fn subscribe_to(region: &str, mesh: &Mesh) -> Event<Status> {
@@ -184,6 +184,7 @@ pub(crate) fn subscribe_to(region: &str, mesh: &Mesh) -> Event<Status> {
         id: WATCHER,
         interest: Interest::All,
         region: Some(region.into()),
+        again: false,
     })
 }
 

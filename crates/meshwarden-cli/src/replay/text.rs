@@ -97,13 +97,14 @@ fn again(life: Incarnation) -> String {
 }
 
 fn subscribed(subscription: &Subscription) -> String {
-    let Subscription { id, interest, region } = subscription;
+    let Subscription { id, interest, region, again } = subscription;
     let what = match interest {
         Interest::Terminal => "ends",
         Interest::All => "every change",
     };
     let of = region.as_ref().map(|region| format!(" of {region}")).unwrap_or_default();
-    format!("subscriber {id} wants {what}{of}")
+    let again = if *again { ", again" } else { "" };
+    format!("subscriber {id} wants {what}{of}{again}")
 }
 
 fn asked(request: &MeshRequest) -> String {

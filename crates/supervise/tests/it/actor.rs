@@ -15,6 +15,7 @@ use supervise::{Clock, ControllerActor, ControllerParams, MeshEvents, Owner, Set
 use crate::support::{Fake, FakeAgents, Plain, crash, settle, spec};
 
 mod abandoned;
+mod renewed;
 mod returns;
 
 /// A mesh of fake ranks whose controller is an actor, and who talks to it.

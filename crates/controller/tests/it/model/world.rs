@@ -207,7 +207,8 @@ impl World {
             self.watches.insert(id, Watch::new(interest, region.clone(), whole));
         }
         let region = region.map(Into::into);
-        let out = self.step(Event::Subscribed(Subscription { id, interest, region }))?;
+        let out =
+            self.step(Event::Subscribed(Subscription { id, interest, region, again: false }))?;
         let refusals = out.iter().filter(|effect| matches!(effect, Effect::Refuse { .. })).count();
         prop_assert_eq!(refusals, usize::from(is_new && is_refused));
         Ok(())

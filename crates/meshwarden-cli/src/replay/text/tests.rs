@@ -90,7 +90,8 @@ fn every_event_is_one_line() {
     let running = |rank| (rank, Status::Running, 0);
     let (id, ranks) = (SubscriberId::new(3), RankSet::from(0..2));
     let part = region().slice("hosts", 1).unwrap();
-    let subscribed = |interest, region| Event::Subscribed(Subscription { id, interest, region });
+    let subscribed =
+        |interest, region, again| Event::Subscribed(Subscription { id, interest, region, again });
     let events = [
         (Event::Opened, "opened"),
         (Event::Adopted, "adopted"),
@@ -111,9 +112,9 @@ fn every_event_is_one_line() {
             "agent 0 refuses: it obeys epoch 2",
         ),
         (resist(), "agent 0: killed and not ended are 1..3 (inc 0): it waits"),
-        (subscribed(Interest::All, None), "subscriber 3 wants every change"),
+        (subscribed(Interest::All, None, true), "subscriber 3 wants every change, again"),
         (
-            subscribed(Interest::Terminal, Some(part.into())),
+            subscribed(Interest::Terminal, Some(part.into()), false),
             "subscriber 3 wants ends of hosts=1,procs=0:2",
         ),
         (Event::Unsubscribed(id), "subscriber 3 has gone"),

@@ -30,5 +30,6 @@ impl OwnerNews {
 
 impl Message for OwnerNews {
     const NAME: &'static str = "meshwarden.OwnerNews";
+    const VERSION: u32 = 2;
     type Reply = ();
 }

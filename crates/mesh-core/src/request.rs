@@ -81,7 +81,7 @@ pub enum Reply {
 
 impl Message for MeshRequest {
     const NAME: &'static str = "meshwarden.MeshRequest";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     type Reply = Reply;
 }
 
@@ -123,7 +123,7 @@ impl Message for Unsubscribe {
 
 impl Message for MeshEvent {
     const NAME: &'static str = "meshwarden.MeshEvent";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     type Reply = ();
 }
 

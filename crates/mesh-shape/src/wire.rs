@@ -65,49 +65,86 @@ impl<'de> Deserialize<'de> for Region {
     }
 }
 
-/// Sent as a list of starts and ends.
+/// Sent as a list of starts and ends, or, where nobody reads it, of [gaps and lengths](spelled).
 impl Serialize for RankSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.runs().map(|run| (run.start, run.end)))
+        let spelled = spelled(serializer.is_human_readable());
+        serializer.collect_seq(self.runs().map(spelled))
     }
 }
 
 impl<'de> Deserialize<'de> for RankSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut read = read(deserializer.is_human_readable());
         let raw = Vec::<(usize, usize)>::deserialize(deserializer)?;
-        in_order(raw.into_iter().map(|(start, end)| (start..end, ()))).map(Self::from_runs)
+        in_order(raw.into_iter().map(|run| (read(run), ()))).map(Self::from_runs)
     }
 }
 
-/// Sent as a list of starts, ends and values.
+/// Sent as a list of starts, ends and values, or, where nobody reads it, of [gaps, lengths](spelled) and values.
 impl<T: Serialize> Serialize for Overlay<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.runs().map(|(run, value)| (run.start, run.end, value)))
+        let mut spelled = spelled(serializer.is_human_readable());
+        serializer.collect_seq(self.runs().map(|(run, value)| {
+            let (start, end) = spelled(run);
+            (start, end, value)
+        }))
     }
 }
 
 impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for Overlay<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut read = read(deserializer.is_human_readable());
         let raw = Vec::<(usize, usize, T)>::deserialize(deserializer)?;
-        in_order(raw.into_iter().map(|(start, end, value)| (start..end, value)))
+        in_order(raw.into_iter().map(|(start, end, value)| (read((start, end)), value)))
             .map(Self::from_runs)
     }
 }
 
-/// Sent as a list of ends and values; each run begins where the one before it ends.
+/// Sent as a list of ends and values, or, where nobody reads it, of lengths and values; each run begins where the one before
+/// it ends.
 impl<T: Serialize> Serialize for ValueMesh<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.runs().map(|(run, value)| (run.end, value)))
+        let is_readable = serializer.is_human_readable();
+        let until = |run: Range<usize>| if is_readable { run.end } else { run.len() };
+        serializer.collect_seq(self.runs().map(|(run, value)| (until(run), value)))
     }
 }
 
 impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for ValueMesh<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let is_readable = deserializer.is_human_readable();
         let raw = Vec::<(usize, T)>::deserialize(deserializer)?;
-        let mut start = 0;
-        let runs =
-            raw.into_iter().map(|(end, value)| (std::mem::replace(&mut start, end)..end, value));
+        let mut end: usize = 0;
+        let runs = raw.into_iter().map(|(until, value)| {
+            let start = end;
+            end = if is_readable { until } else { start.saturating_add(until) };
+            (start..end, value)
+        });
         in_order(runs).map(Self::from_runs)
+    }
+}
+
+/// How runs are written, one after the other: as start and end for people, and else as how far each is from the end of the
+/// one before, and how long: where ranks differ from their neighbours these are small numbers, and take a third of the bytes.
+fn spelled(is_readable: bool) -> impl FnMut(Range<usize>) -> (usize, usize) {
+    let mut end = 0;
+    move |run| {
+        let before = std::mem::replace(&mut end, run.end);
+        if is_readable { (run.start, run.end) } else { (run.start - before, run.len()) }
+    }
+}
+
+/// The runs that were [`spelled`] so. One that would go on after the last number ends there.
+fn read(is_readable: bool) -> impl FnMut((usize, usize)) -> Range<usize> {
+    let mut before: usize = 0;
+    move |(first, second)| {
+        if is_readable {
+            return first..second;
+        }
+        let start = before.saturating_add(first);
+        before = start.saturating_add(second);
+        start..before
     }
 }
 

@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, json: &str) {
     assert_eq!(serde_json::to_string(value).expect("it can be written"), json);
     assert_eq!(&serde_json::from_str::<T>(json).expect("it can be read"), value);
+    let bytes = postcard::to_allocvec(value).expect("it can be written");
+    assert_eq!(&postcard::from_bytes::<T>(&bytes).expect("it can be read"), value);
 }
 
 fn is_refused<T: DeserializeOwned + Debug>(texts: &[&str]) {
@@ -113,4 +115,30 @@ fn runs_that_should_be_one_are_joined() {
     assert_eq!(ranks, RankSet::from(0..4));
     let mesh: ValueMesh<u8> = serde_json::from_str("[[2,7],[4,7]]").expect("it is in order");
     assert_eq!(mesh, ValueMesh::uniform(4, 7));
+}
+
+/// Where nobody reads them numbers are short: so what is told of ranks that differ from their neighbours fits into a message.
+#[test]
+fn runs_of_single_ranks_take_two_bytes_each() {
+    let ranks: RankSet = (0..1_000).map(|rank| Rank::new(100_000 + 2 * rank)).collect();
+    let bytes = postcard::to_allocvec(&ranks).expect("it can be written");
+    assert_eq!(bytes.len(), 2 * 1_000 + 4, "the number of them, and the first gap of three");
+    let mesh = ValueMesh::from_fn(1_000, |rank| rank.index() % 2 == 0);
+    let bytes = postcard::to_allocvec(&mesh).expect("it can be written");
+    assert_eq!(bytes.len(), 2 * 1_000 + 2);
+}
+
+#[test]
+fn runs_without_a_rank_are_refused_as_bytes() {
+    let ranks = |runs: &[(usize, usize)]| {
+        let bytes = postcard::to_allocvec(runs).expect("it can be written");
+        postcard::from_bytes::<RankSet>(&bytes)
+    };
+    let read = ranks(&[(1, 2), (0, 1), (4, 1)]).expect("they are in order");
+    assert_eq!(read, "1..4,8".parse().expect("it is a set"));
+    for runs in [&[(1, 0)][..], &[(1, 2), (4, 0)], &[(usize::MAX, 1)], &[(1, usize::MAX), (1, 1)]] {
+        assert!(ranks(runs).is_err(), "{runs:?}");
+    }
+    let bytes = postcard::to_allocvec(&[(2, 7), (0, 8)]).expect("it can be written");
+    assert!(postcard::from_bytes::<ValueMesh<u8>>(&bytes).is_err());
 }

@@ -15,6 +15,7 @@ use supervise::{Clock, ControllerActor, ControllerParams, MeshEvents, Owner, Set
 use crate::support::{Fake, FakeAgents, Plain, crash, settle, spec};
 
 mod abandoned;
+mod large;
 mod renewed;
 mod returns;
 

@@ -23,13 +23,15 @@ use bytes::Bytes;
 /// assert_eq!(pieces.take(), "abcdef");
 /// assert!(pieces.is_empty());
 /// ```
-#[derive(Default)]
 pub struct Pieces {
     /// All bytes that are not shared.
     own: Vec<u8>,
     /// What is shared, and after how many of `own` it comes.
     shared: Vec<(usize, Bytes)>,
-    n_shared: usize,
+    /// How many bytes were added.
+    n: usize,
+    /// How many are kept.
+    max: usize,
 }
 
 impl Pieces {
@@ -39,36 +41,63 @@ impl Pieces {
         Self { own: Vec::with_capacity(n), ..Self::default() }
     }
 
+    /// None, which keep what is added until that is more than so many bytes. The rest is counted, and takes no memory: of a
+    /// message that is too large it is known by how much, and it can be taken for no whole one, since its
+    /// [length](Self::len) says so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut pieces = mesh_core::Pieces::at_most(3);
+    /// pieces.extend_from_slice(b"ab");
+    /// pieces.extend_from_slice(b"cd");
+    /// assert_eq!((pieces.len(), pieces.take()), (4, "ab".into()));
+    /// ```
+    #[must_use]
+    pub fn at_most(max: usize) -> Self {
+        Self { max, ..Self::default() }
+    }
+
     /// Adds one byte.
     #[inline]
     pub fn push(&mut self, byte: u8) {
-        self.own.push(byte);
+        if self.has_room_for(1) {
+            self.own.push(byte);
+        }
     }
 
     /// Adds bytes by copying them.
     #[inline]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
-        self.own.extend_from_slice(bytes);
+        if self.has_room_for(bytes.len()) {
+            self.own.extend_from_slice(bytes);
+        }
     }
 
     /// Adds bytes as they are.
     pub fn share(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.n_shared += bytes.len();
+        if self.has_room_for(bytes.len()) && !bytes.is_empty() {
             self.shared.push((self.own.len(), bytes));
         }
     }
 
-    /// How many bytes there are.
+    /// Counts so many more, and says whether they are to be kept: after those that are not none is.
+    #[inline]
+    const fn has_room_for(&mut self, more: usize) -> bool {
+        self.n = self.n.saturating_add(more);
+        self.n <= self.max
+    }
+
+    /// How many bytes were added: what there is, unless that is more than is [kept](Self::at_most).
     #[must_use]
     #[inline]
-    pub fn len(&self) -> usize {
-        self.own.len() + self.n_shared
+    pub const fn len(&self) -> usize {
+        self.n
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -78,7 +107,7 @@ impl Pieces {
         self.own.clear();
         self.own.shrink_to(KEPT_MAX);
         self.shared.clear();
-        self.n_shared = 0;
+        self.n = 0;
     }
 
     /// The bytes, piece by piece.
@@ -107,20 +136,19 @@ impl Pieces {
         }
         pieces.push(own.slice(at..));
         pieces.retain(|piece| !piece.is_empty());
-        self.n_shared = 0;
+        self.n = 0;
         pieces
     }
 
     /// Takes the bytes as one piece: copied, unless they are one.
     pub fn take(&mut self) -> Bytes {
-        let n = self.len();
         let mut pieces = self.take_pieces();
         match pieces.pop() {
             None => Bytes::new(),
             Some(only) if pieces.is_empty() => only,
             Some(last) => {
                 pieces.push(last);
-                let mut all = Vec::with_capacity(n);
+                let mut all = Vec::with_capacity(pieces.iter().map(Bytes::len).sum());
                 pieces.iter().for_each(|piece| all.extend_from_slice(piece));
                 all.into()
             }
@@ -128,9 +156,16 @@ impl Pieces {
     }
 }
 
+impl Default for Pieces {
+    fn default() -> Self {
+        Self { own: Vec::new(), shared: Vec::new(), n: 0, max: usize::MAX }
+    }
+}
+
 impl fmt::Debug for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pieces({} B, {} B of them shared)", self.len(), self.n_shared)
+        let n_shared: usize = self.shared.iter().map(|(_, bytes)| bytes.len()).sum();
+        write!(f, "Pieces({} B, {n_shared} B of them shared)", self.len())
     }
 }
 
@@ -159,6 +194,27 @@ mod tests {
             assert_eq!(pieces.take(), expected);
             assert_eq!((pieces.len(), pieces.iter().count()), (0, 0));
         }
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_is_counted_and_not_kept() {
+        let mut pieces = Pieces::at_most(5);
+        for _ in 0..2 {
+            pieces.share(Bytes::from_static(b"ab"));
+            pieces.extend_from_slice(b"cde");
+            assert_eq!((pieces.len(), pieces.iter().collect::<Vec<_>>().concat().len()), (5, 5));
+            pieces.push(b'f');
+            pieces.extend_from_slice(&[0; 100]);
+            pieces.share(Bytes::from_static(&[0; 1000]));
+            assert_eq!((pieces.len(), pieces.take()), (1106, "abcde".into()));
+        }
+        pieces.extend_from_slice(&[0; 6]);
+        assert_eq!((pieces.len(), pieces.own.capacity()), (6, 0));
+        pieces.push(1);
+        assert_eq!(pieces.iter().count(), 0, "and nothing after it");
+        pieces.clear();
+        pieces.push(1);
+        assert_eq!((pieces.len(), pieces.iter().count()), (1, 1));
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Link {
             lane,
             into,
             frame_max,
-            sending: Mutex::default(),
+            sending: Mutex::new(Sending::new(frame_max)),
             delivering: Mutex::default(),
             handed: AtomicU64::new(0),
             state: Mutex::new(state),

@@ -94,6 +94,11 @@ const SHORT: usize = 120;
 pub(crate) const HEAD_MAX: usize = 64 * 1024;
 
 impl Encoded {
+    /// What has frames of so many bytes: of a body that does not fit no more is kept.
+    pub(crate) fn at_most(frame_max: usize) -> Self {
+        Self { body: Pieces::at_most(frame_max), ..Self::default() }
+    }
+
     /// Encodes a head in the place of the one before. `false` if it is longer than a head may be.
     pub(crate) fn set_head(&mut self, head: &Head) -> bool {
         if self.of.as_ref() == Some(head) {

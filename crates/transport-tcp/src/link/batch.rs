@@ -26,6 +26,10 @@ pub(super) struct Sending {
 }
 
 impl Sending {
+    pub(super) fn new(frame_max: usize) -> Self {
+        Self { encoded: Encoded::at_most(frame_max), ..Self::default() }
+    }
+
     /// Keeps what was encoded, whose head this is, if somebody will ask for it and it may wait until then.
     pub(super) fn keep(&mut self, head: &Head) -> bool {
         let is_cast = matches!(head, Head::Cast { .. });

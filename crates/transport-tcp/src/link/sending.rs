@@ -50,23 +50,24 @@ impl Outbound for Link {
         let Envelope { head, body } = taken;
         let encoded = &mut sending.encoded;
         encoded.body.clear();
-        match body {
+        match &body {
             // A short copy costs less than what keeps it apart.
             Body::Bytes(bytes) if bytes.len() <= COPIED_MAX => {
-                encoded.body.extend_from_slice(&bytes);
+                encoded.body.extend_from_slice(bytes);
             }
-            Body::Bytes(bytes) => encoded.body.share(bytes),
+            Body::Bytes(bytes) => encoded.body.share(bytes.clone()),
             Body::Value(value) => {
                 if let Err(error) = value.encode_into(&mut encoded.body) {
-                    let envelope = Envelope { head, body: Body::Value(value) };
-                    return returned(envelope, WhyReturned::Encode(error));
+                    return returned(Envelope { head, body }, WhyReturned::Encode(error));
                 }
             }
         }
         if !self.fits(&head, encoded) {
             let why = WhyReturned::TooLarge { bytes: encoded.body.len(), max: self.frame_max };
-            return returned(Envelope { head, body: Body::Bytes(encoded.body.take()) }, why);
+            encoded.body.clear();
+            return returned(Envelope { head, body }, why);
         }
+        drop(body);
         self.push(&head, &mut sending);
         Poll::Ready(Ok(()))
     }

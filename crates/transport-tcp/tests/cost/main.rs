@@ -9,10 +9,15 @@ mod inject;
 #[path = "../it/support.rs"]
 mod support;
 
+use std::any::Any;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::{CallId, Cause, Fault, Head, Lane, Lost, Reason, Transport};
+use mesh_core::{
+    ActorId, Body, CallId, Cause, EncodeError, Envelope, Fault, Head, Lane, Lost, Payload, Pieces,
+    PortId, Reason, Returned, Transport, WhyReturned,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use transport_tcp::TcpConfig;
@@ -152,4 +157,46 @@ mod tls {
             assert!(held < MOST, "{} bytes: {held}", bytes.len());
         }
     }
+}
+
+/// A message of so many KiB, which it says as it is encoded.
+struct Long(usize);
+
+impl Payload for Long {
+    fn encode_into(&self, pieces: &mut Pieces) -> Result<(), EncodeError> {
+        (0..self.0).for_each(|_| pieces.extend_from_slice(&[7; 1024]));
+        Ok(())
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+/// A message that is too large comes back as it was, with its size, and no more of it was written than may be sent.
+#[test]
+fn a_message_that_is_too_large_is_not_written() {
+    const KIB: usize = 64 << 10;
+    let runtime = runtime();
+    let (here, there) = (Ear::new(1, 0), Ear::new(2, 0));
+    let up = async {
+        let (listener, at) = listening(&there, Lane::Control, config()).await;
+        let dialler = transport(config());
+        let out = dialler.dial(&at, there.peer().proc, Lane::Control, here.clone()).await;
+        (listener, dialler, out.expect("it listens"))
+    };
+    let (_listener, _dialler, out) = runtime.block_on(up);
+    let to = ActorId { proc: there.peer().proc, life: there.peer().life, index: 1 };
+    let head = || Head::Cast { to, port: PortId::named("long"), from: None };
+    let max = config().control_frame_max;
+    let mut back = None;
+    let held = allocation_counter::measure(|| {
+        let mut long = Some(Envelope { head: head(), body: Body::Value(Box::new(Long(KIB))) });
+        let sent = runtime.block_on(poll_fn(|cx| out.poll_send(cx, &mut long)));
+        back = sent.err();
+    });
+    let Returned { envelope, why } = *back.expect("it is too large");
+    assert_eq!(why, WhyReturned::TooLarge { bytes: KIB * 1024, max });
+    assert!(matches!(envelope.body, Body::Value(_)), "{:?}", envelope.body);
+    assert!(held.bytes_max <= 2 * max as u64, "{} bytes were held", held.bytes_max);
 }

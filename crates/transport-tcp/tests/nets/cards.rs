@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -20,7 +21,10 @@ pub(crate) struct Cards(PathBuf);
 impl Cards {
     /// For two ends that have these addresses.
     pub(crate) fn new(addresses: [&str; 2]) -> Result<Self, Fault> {
-        let name = format!("cards-{}", std::process::id());
+        // Tests of both versions of IP may run at once in one process.
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("cards-{}-{number}", std::process::id());
         let cards = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "nets");

@@ -242,6 +242,13 @@ impl Keeper {
         let Some(incarnation) = kept.incarnation else { return };
         // It is named in the mesh that the processes were made in: its label stands for that, and not for a slice (H5).
         let Some(base) = self.procs.region().base_rank(rank) else { return };
+        if kept.has_missed_its_process() {
+            let message = format!(
+                "rank {base} of {}, its process, has stopped, and it was not there yet",
+                self.procs.label()
+            );
+            return self.ended_here(rank, HowActorEnded::Errored { message });
+        }
         let place = |status: &Status| Place::new(status, self.procs.label(), base);
         let place = match (&kept.agent, &kept.proc) {
             // Its process has a later life. The end of the one that it lived in was told, unless we lagged.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mesh_core::{EncodeError, Incarnation, Message, Plane, Reason};
+use mesh_core::{EncodeError, Incarnation, Message, Plane, Reason, Status};
 use mesh_runtime::{Context, Failure, Handler, caught};
 use mesh_shape::{Point, Rank};
 
-use super::Keeper;
+use super::{Keeper, Kept};
 use crate::report::{ActorEnd, ActorState, HowActorEnded};
 
 /// What the actor of each rank is created from, as it travels.
@@ -82,6 +82,21 @@ impl Keeper {
             self.untold.remove(&rank);
             self.report(rank);
         }
+    }
+}
+
+impl Kept {
+    /// Whether it never was, since its process has ended well before that, and not because it was asked to end. Whoever
+    /// spawns it is told so, as where its process has not ended well (C4): as one that has stopped it would look as if it had
+    /// run. That an end of its process ends well what lives there is for all later lives (ST3).
+    pub(super) fn has_missed_its_process(&self) -> bool {
+        let is_first = self.incarnation == Some(Incarnation::FIRST);
+        let waits_for_another = self.agent.is_none() && self.proc.will_restart;
+        is_first
+            && !self.is_to_end
+            && self.state == ActorState::Creating
+            && self.proc.status == Status::Stopped
+            && !waits_for_another
     }
 }
 

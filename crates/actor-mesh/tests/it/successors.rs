@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actor_mesh::{ActorMesh, RankError};
+use actor_mesh::{ActorMesh, ActorSpec, RankError};
 use controller::Config;
 use mesh_core::{
     Cause, Change, Epoch, Escalation, EscalationReason, Incarnation, News, OwnerNews, Procs,
@@ -298,6 +298,31 @@ async fn who_waits_for_a_process_that_was_to_begin_again_ends_when_it_will_not()
         cried.say(news, Epoch::FIRST).await;
         sleep(Duration::from_secs(5)).await;
         assert_eq!(is_second().await, Some(Status::Stopped), "as its process");
+    }
+}
+
+/// C4: where the process of a rank has ended well before there was an actor no actor is spawned: it is no rank that has run,
+/// and stopped. Where it begins again that is waited for.
+#[tokio::test(start_paused = true)]
+async fn where_a_process_has_stopped_no_mesh_is_spawned() {
+    for policy in [RestartPolicy::Temporary, RestartPolicy::Transient, RestartPolicy::Permanent] {
+        let world = world("procs=2").await;
+        let cried = Arc::new(Cried::new(&world.proc, world.procs.procs()));
+        let procs = Arc::clone(&cried) as Arc<dyn Procs>;
+        // That of rank 1 never begins.
+        let spec = ActorSpec::<Tool>::per_rank("tools", |point| point.rank().index() as u64 * 14);
+        let spec = spec.restart(RestartConfig { policy, ..on_failure() });
+        let spawn = ActorMesh::spawn(&world.proc, &procs, spec);
+        let stopped = async {
+            subscribed(&cried, 1).await;
+            sleep(Duration::from_secs(1)).await;
+            cried.tell((Rank::new(1), Status::Stopped), Epoch::FIRST).await;
+        };
+        let (spawned, ()) = soon(async { tokio::join!(spawn, stopped) }).await;
+        let refused = spawned.expect_err("its process has stopped").to_string();
+        let why = "not every rank could be created, the others were stopped: 1 rank: 1: failed: error: rank 1 of local \
+                   mesh homes, its process, has stopped, and it was not there yet";
+        assert_eq!(refused, why, "{policy:?}");
     }
 }
 

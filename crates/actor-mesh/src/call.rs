@@ -88,7 +88,7 @@ impl Target {
     fn unsent(&self, table: &watch::Receiver<Table>, within: Duration) -> RankError {
         let table = table.borrow();
         match (table.now(), &table.refusal) {
-            (Some(_), _) => RankError::Deadline { within },
+            (Some(_), _) => RankError::NoTurn { within },
             (None, Some(why)) => RankError::Refused(why.clone()),
             (None, None) => RankError::NoController(self.view.no_controller(&table, within)),
         }

@@ -81,7 +81,8 @@ where
         Self { name, params, restart, times, ready_within, fan_out, of }
     }
 
-    /// What happens to actors that have ended; nothing if nothing is said. Where a process has ended for good nothing is
+    /// What happens to actors that have ended; nothing if nothing is said. One that has ended well, as with a process that has
+    /// exited with code 0, has not failed: `on_failure` does not start it again. Where a process has ended for good nothing is
     /// started again. That an actor begins again with its process counts as any other restart.
     #[must_use]
     pub fn restart(mut self, restart: RestartConfig) -> Self {
@@ -209,7 +210,7 @@ pub enum SpawnError {
         failures: Vec<Failures>,
     },
     /// Some ranks were not created in time; all were stopped again (C4).
-    #[error("ranks {missing} were not created within {within:?}{}", Meanwhile(.failures))]
+    #[error("not created within {within:?}: {}{}", missing.in_words(), Meanwhile(.failures))]
     NotReady {
         /// The ranks.
         missing: RankSet,
@@ -384,11 +385,40 @@ impl<A: Actor> ActorMesh<A> {
         (mesh, controller, owner)
     }
 
-    /// What is new, for the owner: each failure once (N1), and the end of the mesh; `None` after that.
+    /// What is new, for the owner: each failure once (N1), and the end of the mesh; `None` after that. It has the mesh to
+    /// itself: what calls meanwhile has a clone of its [ref](Self::mesh_ref).
+    ///
+    /// A rank that ends well is no failure, and nothing is told of it: that its process exits with code 0 is a clean stop,
+    /// also where an actor there has called `std::process::exit(0)`, and is started again only by
+    /// [`RestartPolicy::Permanent`]. Subscribers are told of it.
     ///
     /// # Cancellation
     ///
     /// Nothing is lost if the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actor_mesh::ActorMesh;
+    /// # use mesh_core::{Message, OwnerNews};
+    /// # use mesh_runtime::{Handler, Proc};
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// # struct Add(u64);
+    /// # impl Message for Add { const NAME: &'static str = "doc.Add"; type Reply = u64; }
+    /// /// Adds until it has done so a hundred times, or something has failed.
+    /// async fn add<A: Handler<Add>>(mut counters: ActorMesh<A>, proc: &Proc) -> Option<OwnerNews> {
+    ///     let all = counters.mesh_ref().clone();
+    ///     let adding = async {
+    ///         for _ in 0..100 {
+    ///             println!("{:?}", all.call(proc, Add(1)).await);
+    ///         }
+    ///     };
+    ///     tokio::select! {
+    ///         () = adding => None,
+    ///         news = counters.next() => news,
+    ///     }
+    /// }
+    /// ```
     pub async fn next(&mut self) -> Option<OwnerNews> {
         self.owner.next().await
     }
@@ -416,7 +446,8 @@ impl<A: Actor> ActorMesh<A> {
     /// `grace`. Returns the state of all (C1). Others stop it by [`ActorMeshRef::stop`].
     ///
     /// An actor is killed at an `await` of its handler: one that keeps its thread, as in a loop or a call that blocks,
-    /// cannot be. This then returns all the same, with such ranks and the mesh as `Stopping`, and
+    /// cannot be, and one whose process is suspended does not hear of it. This then returns all the same, up to a lease of
+    /// the mesh after `grace`, with such ranks and the mesh as `Stopping`, and
     /// [`next`](Self::next) waits until they have ended; what ends them is to stop their processes.
     ///
     /// # Cancellation

@@ -243,6 +243,9 @@ impl<A: Actor> ActorMeshRef<A> {
     /// ([`NoController`](crate::NoController)), as soon as it is certain: not while a session with the process of the
     /// controller is being opened, or was lost less than five seconds ago. [`MeshCall::replies`] tells each answer as it comes.
     ///
+    /// A call that is given up need not be handled by those that have not begun with it. Down a tree it may be all the same,
+    /// by those that it has reached before that word does.
+    ///
     /// Message and answers may have 16 MiB, as what is [cast](Self::cast): a rank that was sent more, or has answered
     /// more, is answered for with that.
     ///

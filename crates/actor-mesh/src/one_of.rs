@@ -55,9 +55,17 @@ impl Choice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OneError {
-    /// There is none that anything could be sent to.
-    #[error("none of the ranks runs: wait until one does")]
+    /// There are no ranks at all. Nothing was sent, and a wait for them ends at once.
+    #[error("there is no rank to choose: the mesh or slice is empty")]
+    Empty,
+    /// There is none that anything could be sent to now: all have ended, or are not there yet. Those may begin that are not
+    /// there yet, or are started again: that is [waited](ActorMeshRef::wait) for, and ends at once where all have ended for
+    /// good, as where the others of the mesh live on without those of a slice. Nothing was sent.
+    #[error("none of the ranks runs now: wait until one does, if one is to begin again")]
     NoneRuns,
+    /// The mesh is over: every rank has ended, and none is started again. Nothing was sent.
+    #[error("all ranks of the mesh have ended, and none begins again")]
+    AllEnded,
     /// Nobody says where the ranks are, for this reason. Nothing was sent.
     #[error(transparent)]
     NoController(NoController),
@@ -73,7 +81,7 @@ pub enum OneError {
         size: usize,
     },
     /// The one that was chosen has not.
-    #[error("rank {rank} has not answered")]
+    #[error("rank {rank} was not sent it, or has not answered")]
     Rank {
         /// Which one.
         rank: Rank,
@@ -189,9 +197,11 @@ impl<A: Actor> OneOf<A> {
     }
 
     async fn choose(&self, target: &Target, within: Duration) -> Result<Rank, OneError> {
-        // That there is no such rank is certain, whoever can be asked.
-        if let Choice::Rank(rank) = self.choice {
-            self.given(rank)?;
+        // That there is no such rank, or none, is certain, whoever can be asked.
+        match self.choice {
+            Choice::Rank(rank) => self.given(rank)?,
+            _ if self.mesh.region().is_empty() => return Err(OneError::Empty),
+            _ => (),
         }
         let mut table = target.view.watch();
         let known = timeout(within, target.view.known(&mut table)).await;
@@ -217,7 +227,9 @@ impl<A: Actor> OneOf<A> {
                 some.iter().max_by_key(|rank| mix(key ^ mix(base(rank).index() as u64)))
             }
         };
-        chosen.ok_or(OneError::NoneRuns)
+        // Nothing more is told of a mesh that is over.
+        let is_over = || table.has_changed().is_err();
+        chosen.ok_or_else(|| if is_over() { OneError::AllEnded } else { OneError::NoneRuns })
     }
 
     /// Whether there is such a rank; whether it runs is found out where it is sent to.
@@ -234,6 +246,7 @@ impl OneError {
             RankError::Deadline { .. } => RankError::Deadline { within },
             RankError::Stalled { status, .. } => RankError::Stalled { within, status },
             RankError::NoRoom { ranks, .. } => RankError::NoRoom { ranks, within },
+            RankError::NoTurn { .. } => RankError::NoTurn { within },
             why => why,
         };
         Self::Rank { rank, why }

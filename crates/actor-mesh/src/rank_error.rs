@@ -11,7 +11,13 @@ use crate::no_controller::NoController;
 
 /// Why a rank has not answered a call, or was not sent a cast.
 ///
-/// Where the rank has failed, that is what is told (R1), and not what was noticed of it first.
+/// Where the rank has failed, that is what is told (R1), and not what was noticed of it first. It looks the same whether the
+/// rank begins again or is gone for good: [`events`](crate::ActorMeshRef::events) say which, with when
+/// ([`Change::restart_in`](mesh_core::Change::restart_in)), and [`wait`](crate::ActorMeshRef::wait) until it runs waits for
+/// one that is to begin again.
+///
+/// That nothing was sent is said of each error that means so. After any other one the message may have been handled, or may
+/// still be: also where the call was given up, and by a tree by those that it had reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RankError {
@@ -21,8 +27,7 @@ pub enum RankError {
     /// It is not there, or not yet again. Nothing was sent.
     #[error("the rank is {0}: wait until it runs")]
     NotRunning(Status),
-    /// The deadline has passed. The message may have been handled, or may still be; one that was cast was not sent to this
-    /// rank.
+    /// The deadline of a call has passed. The message may have been handled, or may still be.
     #[error("no answer within {within:?}")]
     Deadline {
         /// How long the call was given.
@@ -45,9 +50,10 @@ pub enum RankError {
         /// How long the reduction was given.
         within: Duration,
     },
-    /// The deadline has passed while it waited for room down a tree, where a cast or a call goes to all or to nobody, or, of
-    /// a call, directly behind what the same sender has cast to the rank before. Nothing was sent.
-    #[error("not sent within {within:?}: {} have not taken what was cast before", room_at(ranks))]
+    /// The deadline has passed while it waited for room: of a cast directly, in the mailbox of the rank, or on the way there;
+    /// of a call directly, behind what the same sender has cast to the rank before; or down a tree, where a cast or a call
+    /// goes to all or to nobody. Nothing was sent.
+    #[error("not sent within {within:?}: {} not taken what was cast before", have(ranks))]
     NoRoom {
         /// Those that have not taken what was cast to them before, for all that is known here, in the ranks of the mesh or
         /// slice that was sent to. Down a tree it is known by word that comes up it: while a process on the way that passes
@@ -55,6 +61,13 @@ pub enum RankError {
         /// though the others may be healthy. None if it waited behind casts of its sender for ranks that are not of that
         /// mesh or slice.
         ranks: RankSet,
+        /// How long the cast, or the call, was given.
+        within: Duration,
+    },
+    /// The deadline has passed before it had its turn: behind what the same sender has cast to the mesh before, or since the
+    /// process that sends is busy. Nothing was sent.
+    #[error("not sent within {within:?}: it has had no turn behind what was sent before it")]
+    NoTurn {
         /// How long the cast, or the call, was given.
         within: Duration,
     },
@@ -131,7 +144,7 @@ impl RankError {
                 Some(Self::TooManyWaitTogether { ranks: here(ranks) })
             }
             // The caster has not come to look at it.
-            NotCast::Late { ranks } if ranks.is_empty() => Some(Self::Deadline { within }),
+            NotCast::Late { ranks } if ranks.is_empty() => Some(Self::NoTurn { within }),
             NotCast::Late { ranks } => Some(Self::NoRoom { ranks: here(ranks), within }),
             _ => None,
         }
@@ -142,8 +155,13 @@ impl RankError {
 fn room_at(ranks: &RankSet) -> String {
     match ranks.is_empty() {
         true => "ranks that are not of this slice".to_owned(),
-        false => format!("ranks {ranks}"),
+        false => ranks.in_words(),
     }
+}
+
+/// Who has not taken something.
+fn have(ranks: &RankSet) -> String {
+    format!("{} {}", room_at(ranks), if ranks.len() == 1 { "has" } else { "have" })
 }
 
 /// How a rank has ended: a status that is terminal.
@@ -231,10 +249,12 @@ mod tests {
         let no_room = |ranks| Some(RankError::NoRoom { ranks, within });
         assert_eq!(of((2..6).into()), no_room((2..4).into()));
         assert_eq!(of((5..6).into()), no_room(RankSet::new()));
-        assert_eq!(of(RankSet::new()), Some(RankError::Deadline { within }));
+        assert_eq!(of(RankSet::new()), Some(RankError::NoTurn { within }));
         let text = |ranks| RankError::NoRoom { ranks, within }.to_string();
         let told = "not sent within 1s: ranks 2..4 have not taken what was cast before";
         assert_eq!(text((2..4).into()), told);
+        let told = "not sent within 1s: rank 3 has not taken what was cast before";
+        assert_eq!(text((3..4).into()), told);
     }
 
     #[test]

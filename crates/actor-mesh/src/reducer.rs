@@ -11,7 +11,10 @@ use serde::de::DeserializeOwned;
 /// Merges replies of type `T`, two into one, in the processes that they pass on their way.
 ///
 /// It is known by its name in every process, so a program [registers](crate::ActorRegistry::reducer) it where it
-/// registers its actors; those that are here are registered already.
+/// registers its actors; those that are here are registered already. One that is not is missed only where a mesh has a tree:
+/// directly replies are merged where the call was made, which has the reducer itself. So it may work on few processes, and
+/// not on more than the [fan-out](crate::ActorSpec::fan_out), where it is told as
+/// [`RankError::NotMerged`](crate::RankError::NotMerged).
 ///
 /// # What must hold
 ///

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mesh_core::{Message, PortRef, WhyUndelivered};
-use mesh_shape::Rank;
+use mesh_shape::{Rank, RankSet};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout_at;
@@ -49,8 +49,8 @@ impl<M: Message> MeshCast<M> {
 
     /// How long to wait for room, instead of
     /// [`ProcConfig::call_within`](mesh_runtime::ProcConfig::call_within). A rank that has none by then was not sent
-    /// the message, and is named; by a tree nothing is sent to any, and all are told which have none
-    /// ([`RankError::NoRoom`]; of a large scatter those of the parts that were not sent). By a tree a few small casts
+    /// the message, and is named ([`RankError::NoRoom`]); by a tree nothing is sent to any, and all are told which have none
+    /// (of a large scatter those of the parts that were not sent). By a tree a few small casts
     /// are taken before it is known whether there is room, which is kept
     /// for them: they are sent, and if they cannot be after all they come back.
     pub const fn within(mut self, within: Duration) -> Self {
@@ -154,7 +154,7 @@ where
     while let Some((rank, sent)) = legs.next().await {
         let error = match sent {
             Ok(sent) => sent.err().map(RankError::Undelivered),
-            Err(_late) => Some(RankError::Deadline { within }),
+            Err(_late) => Some(RankError::NoRoom { ranks: RankSet::from_ranks([rank]), within }),
         };
         not_sent.extend(error.map(|error| (rank, error)));
     }

@@ -8,7 +8,7 @@ use mesh_core::{Message, WhyUndelivered};
 use mesh_runtime::{Deputy, Sender};
 use mesh_shape::{Overlay, Rank};
 
-use super::reducing::first;
+use super::reducing::{first, of_ranks};
 use crate::rank_error::RankError;
 
 /// The ranks that a cast was not sent to, each with why: they have ended, are not there yet, had no room in time, or it was
@@ -24,7 +24,7 @@ pub struct NotSent(Overlay<RankError>);
 
 /// Not every rank was sent the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} of the ranks were not sent it: {}", ranks.iter().count(), first(ranks))]
+#[error("{} not sent it: {}", of_ranks(ranks, ("was", "were")), first(ranks))]
 pub struct Unsent {
     /// Why each of them was not.
     pub ranks: Overlay<RankError>,
@@ -117,6 +117,7 @@ const fn why(error: &RankError) -> Option<WhyUndelivered> {
         | RankError::Stalled { .. }
         | RankError::Withheld { .. }
         | RankError::NoRoom { .. }
+        | RankError::NoTurn { .. }
         | RankError::TooManyWait { .. }
         | RankError::TooManyWaitTogether { .. }
         | RankError::Unanswered

@@ -33,10 +33,16 @@ pub struct Reduced<T> {
 
 /// Not every rank has replied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} of the ranks have not replied: {}", failed.iter().count(), first(failed))]
+#[error("{} not replied: {}", of_ranks(failed, ("has", "have")), first(failed))]
 pub struct Incomplete {
     /// Why each of them has not.
     pub failed: Overlay<RankError>,
+}
+
+/// How many of the ranks, with the verb for one or for several.
+pub(super) fn of_ranks(some: &Overlay<RankError>, (one, several): (&str, &str)) -> String {
+    let n = some.iter().count();
+    format!("{n} of the ranks {}", if n == 1 { one } else { several })
 }
 
 pub(super) fn first(failed: &Overlay<RankError>) -> String {

@@ -14,7 +14,7 @@ pub struct Missing(pub(super) RankSet);
 
 /// Not every rank was so far when the time was over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("ranks {missing} are not so far")]
+#[error("not so far: {}", missing.in_words())]
 pub struct NotSoFar {
     /// Those that were not.
     pub missing: RankSet,

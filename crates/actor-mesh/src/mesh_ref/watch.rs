@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use mesh_core::{
     Fault, Interest, MeshEvent, MeshPhase, MeshRequest, MeshState, Message, PortRef, Progress,
-    Refusal, Reply, StopReason, Subscribe,
+    Refusal, Reply, StopReason, Subscribe, WhyUndelivered,
 };
 use mesh_runtime::{Broadcast, Sender};
 use mesh_shape::{Rank, RankSet};
@@ -37,9 +37,12 @@ pub(super) const ON_ITS_WAY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
-    /// It has ended, or cannot be reached from here.
+    /// It has ended: the mesh has, with its owner, or its owner has let go of it.
+    #[error("the mesh has ended, or its owner has let go of it: nobody is left to ask")]
+    Ended(#[source] Fault),
+    /// It cannot be reached from here: its process has ended, or there is no session with it.
     #[error("the controller of the mesh cannot be asked")]
-    Unreached(#[from] Fault),
+    Unreached(#[source] Fault),
     /// It has not answered.
     #[error("the controller of the mesh has not answered within {within:?}")]
     Silent {
@@ -55,6 +58,18 @@ pub enum WatchError {
     /// It answers something else than was asked: it is of another version.
     #[error("the controller of the mesh does not answer what it was asked")]
     Strange,
+}
+
+impl From<Fault> for WatchError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            // Nobody is ever called the same again; and a controller that has ended lets go of what it is asked.
+            Fault::Undelivered(WhyUndelivered::NoActor | WhyUndelivered::Ended)
+            | Fault::NotTaken(_)
+            | Fault::Unanswered(_) => Self::Ended(fault),
+            Fault::Undelivered(_) | Fault::Failed(_) => Self::Unreached(fault),
+        }
+    }
 }
 
 impl<A> ActorMeshRef<A> {
@@ -88,6 +103,10 @@ impl<A> ActorMeshRef<A> {
 
     /// Waits until every rank of this slice is so far in its life, or has ended, and returns those that are not
     /// when the time is over (L7). One that was never seen counts as not so far (ST1).
+    ///
+    /// What has ended for good is as far as it will ever be: so a wait until ranks run returns at once where they have, and
+    /// says of none that it is missing. Whether they run says [`state`](Self::state), or whoever is called next; one that is
+    /// to begin again is waited for.
     ///
     /// The agents in the processes of the ranks are asked, and the controller of the mesh; whoever can say first
     /// that all are so far is believed, and it is waited, for up to a second, until that is known in this process as
@@ -230,8 +249,8 @@ impl<A> ActorMeshRef<A> {
     }
 
     /// Stops the mesh, as its owner can: every actor ends after the message that it handles, and those that have not
-    /// after `grace` are killed, unless they keep their thread, as at [`ActorMesh::stop`](crate::ActorMesh::stop). Returns
-    /// the state of all (C1, L8). Whoever has a ref of the whole mesh may; one of a slice stops nothing.
+    /// after `grace` are killed, unless they keep their thread or are suspended, as at
+    /// [`ActorMesh::stop`](crate::ActorMesh::stop), which says how long that takes. Returns the state of all (C1, L8). Whoever has a ref of the whole mesh may; one of a slice stops nothing.
     ///
     /// # Cancellation
     ///

@@ -2,6 +2,7 @@
 
 mod agents;
 mod calls;
+mod chosen;
 mod counted;
 mod doubts;
 mod ends;

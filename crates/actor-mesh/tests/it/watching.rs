@@ -124,10 +124,18 @@ async fn a_ref_of_a_mesh_that_is_gone_says_so() {
         }
     })
     .await;
-    assert!(matches!(gone, WatchError::Unreached(_)), "{gone}");
+    let is_told = |why: WatchError| {
+        assert_eq!(
+            why.to_string(),
+            "the mesh has ended, or its owner has let go of it: nobody is left to ask"
+        );
+        assert!(std::error::Error::source(&why).is_some(), "{why:?}");
+    };
+    is_told(gone);
     let wait = soon(left.wait(&world.proc, Progress::Running, SOON)).await;
-    assert!(matches!(wait, Err(WatchError::Unreached(_))), "{wait:?}");
-    assert!(soon(left.subscribe(&world.proc, Interest::All)).await.is_err());
+    is_told(wait.expect_err("nobody says"));
+    is_told(soon(left.subscribe(&world.proc, Interest::All)).await.expect_err("nobody says"));
+    is_told(soon(left.stop(&world.proc, SOON)).await.expect_err("nobody says"));
 }
 
 /// L8, C1: whoever has a ref of a mesh can stop it, also in another process, and whoever watches is told why; a ref of a

@@ -23,6 +23,28 @@ impl fmt::Display for RankSet {
     }
 }
 
+impl RankSet {
+    /// The ranks with their word, as a sentence names them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mesh_shape::RankSet;
+    ///
+    /// assert_eq!(RankSet::from(3..4).in_words(), "rank 3");
+    /// assert_eq!(RankSet::from(0..4).in_words(), "ranks 0..4");
+    /// assert_eq!(RankSet::new().in_words(), "no ranks");
+    /// ```
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.len() {
+            0 => "no ranks".to_owned(),
+            1 => format!("rank {self}"),
+            _ => format!("ranks {self}"),
+        }
+    }
+}
+
 /// Reads runs and single ranks in any order; they may overlap.
 impl FromStr for RankSet {
     type Err = ParseShapeError;

@@ -59,7 +59,7 @@ pub struct Spec {
 #[non_exhaustive]
 pub enum SpecError {
     /// The configuration does not hold together.
-    #[error("the configuration cannot hold")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// It cannot be called so.
     #[error(transparent)]

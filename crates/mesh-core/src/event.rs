@@ -170,7 +170,8 @@ impl fmt::Display for Escalation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
             EscalationReason::Intensity => {
-                write!(f, "more than {} restarts", self.max_restarts)?;
+                let restarts = if self.max_restarts == 1 { "restart" } else { "restarts" };
+                write!(f, "more than {} {restarts}", self.max_restarts)?;
                 if let Some(period) = self.period {
                     write!(f, " within {} s", period.as_secs_f64())?;
                 }

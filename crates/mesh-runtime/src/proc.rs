@@ -104,7 +104,9 @@ pub struct NoRuntime;
 
 /// Actors that have not ended in time: how many of those that the process is the parent of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{n} actors have not ended: a handler of theirs, or of a child, does not return or await")]
+#[error(
+    "not ended: {n} of the actors; a handler of theirs, or of a child, does not return or await"
+)]
 pub struct StillRunning {
     /// How many.
     pub n: usize,

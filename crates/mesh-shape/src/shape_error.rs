@@ -73,7 +73,7 @@ pub enum ShapeError {
         size: usize,
     },
     /// A rank is at or past the end of its mesh.
-    #[error("rank {rank} is outside a mesh of {size} ranks")]
+    #[error("rank {rank} is outside a mesh of size {size}")]
     RankOutOfBounds {
         /// The rank given.
         rank: Rank,
@@ -81,7 +81,7 @@ pub enum ShapeError {
         size: usize,
     },
     /// A range of ranks does not end within its mesh.
-    #[error("ranks {start}..{end} are outside a mesh of {size} ranks")]
+    #[error("ranks {start}..{end} are outside a mesh of size {size}")]
     RangeOutOfBounds {
         /// The first rank given.
         start: usize,

@@ -6,6 +6,7 @@ mod certs;
 mod cli;
 mod config;
 mod console;
+mod counted;
 mod demo;
 mod replay;
 mod run;

@@ -136,7 +136,7 @@ pub enum SpawnError {
     },
     /// The shape has another number of hosts than there are.
     #[error(
-        "the extent is for {expected} hosts, there are {found}: its dim `hosts` says for how many"
+        "the dim `hosts` of the extent is {expected}, and the number of hosts that are there is {found}"
     )]
     Hosts {
         /// The hosts of the shape.

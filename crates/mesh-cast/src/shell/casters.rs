@@ -93,7 +93,7 @@ pub enum NotCast {
     Ended,
     /// Its deadline has passed before there was room for it. None of the ranks is named if its caster has not come to
     /// look at it.
-    #[error("there was no room for it in time: ranks {ranks} have not taken what was sent before")]
+    #[error("there was no room for it in time{}", before(ranks))]
     Late {
         /// The ranks, of the mesh as it was created, that had no room for it, or for what the same sender has cast
         /// before: they have not taken what was cast to them, for all that the caster is told. Of those below a process that
@@ -102,7 +102,7 @@ pub enum NotCast {
     },
     /// As many casts of its sender wait for room as may ([`Limits::waiting`](crate::Limits::waiting)): cast less, or wait
     /// for each before the next.
-    #[error("too many wait for room: ranks {ranks} have not taken what was sent before")]
+    #[error("too many wait for room{}", before(ranks))]
     TooMany {
         /// As above.
         ranks: RankSet,
@@ -110,13 +110,21 @@ pub enum NotCast {
     /// As many casts of all senders of the process wait for room as may
     /// ([`Limits::waiting_in_all`](crate::Limits::waiting_in_all)), or as many of its sender as it may have of what is left
     /// for others: try again later.
-    #[error(
-        "too many of all senders wait for room: ranks {ranks} have not taken what was sent before"
-    )]
+    #[error("too many of all senders wait for room{}", before(ranks))]
     TooManyTogether {
         /// As above.
         ranks: RankSet,
     },
+}
+
+/// Who has not taken what was sent before, if they are known.
+fn before(ranks: &RankSet) -> String {
+    let have = match ranks.len() {
+        0 => return String::new(),
+        1 => "has",
+        _ => "have",
+    };
+    format!(": {} {have} not taken what was sent before", ranks.in_words())
 }
 
 /// Casts from one process to one mesh and its slices. All that the process sends there goes through one caster,

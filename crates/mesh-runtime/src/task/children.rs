@@ -205,8 +205,8 @@ impl<A: Actor> ActorTask<A> {
     fn admit_restart(&mut self) -> Result<(), Failure> {
         if !self.restarts.get_or_insert_default().admits(A::INTENSITY, Instant::now()) {
             let Intensity { max_restarts, period } = A::INTENSITY;
-            let why =
-                format_args!("more than {max_restarts} restarts of children within {period:?}");
+            let restarts = if max_restarts == 1 { "restart" } else { "restarts" };
+            let why = format!("more than {max_restarts} {restarts} of children within {period:?}");
             return Err(Failure::new(why));
         }
         Ok(())

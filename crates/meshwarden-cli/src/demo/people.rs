@@ -2,6 +2,7 @@
 
 use meshwarden::mesh_shape::Extent;
 
+use crate::counted::{self, RANKS, counted};
 use crate::demo::shard::Shard;
 use crate::demo::stage::Outcome;
 use crate::demo::story::{Event, Moment};
@@ -51,7 +52,8 @@ fn timeline(shards: &[Shard], moments: &[Moment]) -> Vec<Vec<String>> {
             Event::Spawned { mesh_kind, mesh, .. } => {
                 let is_of_mesh = |it: &&Moment| matches!(&it.event, Event::Spawned { mesh: of, .. } if of == mesh);
                 let n_ranks = moments.iter().filter(is_of_mesh).count();
-                format!("spawned: {n_ranks} ranks of the {mesh_kind} mesh run")
+                let run = if n_ranks == 1 { "runs" } else { "run" };
+                format!("spawned: {} of the {mesh_kind} mesh {run}", counted(n_ranks, RANKS))
             }
             Event::Killed { rank, pid } => {
                 fault = "kill";
@@ -77,10 +79,11 @@ fn timeline(shards: &[Shard], moments: &[Moment]) -> Vec<Vec<String>> {
                 format!("restarted: {mesh_kind} rank {rank}, incarnation {incarnation}, pid {pid}")
             }
             Event::Recounted { rank, by, n_ranks } => {
-                format!("counted again: the shard of rank {rank}, by the {n_ranks} ranks of {by}")
+                let ranks = counted(*n_ranks, RANKS);
+                format!("counted again: the shard of rank {rank}, by the {ranks} of {by}")
             }
             Event::Result { .. } => "counted: every shard, that of the victim whole".to_owned(),
-            Event::Stopped { left_over } => format!("stopped: {left_over} processes are left over"),
+            Event::Stopped { left_over } => format!("stopped: {}", counted::left_over(*left_over)),
         };
         rows.push(vec![format!("{t:.4}"), what]);
     }

@@ -15,6 +15,7 @@ use meshwarden::prelude::{ProcMesh, ProcNews, Registry, WorkerNews};
 use meshwarden::proc_mesh::ProcSeat;
 use tokio::sync::mpsc;
 
+use crate::counted::counted;
 use crate::demo::farewell::stop_and_hear_out;
 use crate::demo::log::Log;
 use crate::demo::patience::{RESTARTS, patiently};
@@ -114,7 +115,8 @@ impl<'a> Driver<'a> {
             faulty: None,
             meshes: vec![mesh],
         };
-        let heading = format!("counted by {} processes", stage.extent.size());
+        let heading =
+            format!("counted by {}", counted(stage.extent.size(), ["process", "processes"]));
         Ok(Outcome { heading, words: self.job.words().collect(), expected })
     }
 

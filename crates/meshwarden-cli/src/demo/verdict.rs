@@ -3,6 +3,7 @@
 use meshwarden::mesh_core::MeshLabel;
 use meshwarden::mesh_shape::{Extent, Rank, ShapeError};
 
+use crate::counted;
 use crate::demo::story::{Event, Listener, Moment};
 
 /// What must have happened.
@@ -236,7 +237,7 @@ fn result(events: &[&Event]) -> Verdict {
 fn end(events: &[&Event]) -> Verdict {
     match events.last() {
         Some(Event::Stopped { left_over: 0 }) => Ok(()),
-        Some(Event::Stopped { left_over }) => Err(format!("{left_over} processes are left over")),
+        Some(Event::Stopped { left_over }) => Err(counted::left_over(*left_over)),
         _ => Err("the mesh was not stopped".to_owned()),
     }
 }

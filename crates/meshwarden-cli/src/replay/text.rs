@@ -13,6 +13,8 @@ use meshwarden::mesh_core::{
 };
 use meshwarden::mesh_shape::{RankSet, Region};
 
+use crate::counted::{RANKS, counted};
+
 /// More parts than that are only counted, so that a line can be read.
 const PARTS_MAX: usize = 16;
 
@@ -20,10 +22,10 @@ const PARTS_MAX: usize = 16;
 pub(crate) fn spec(spec: &Spec) -> String {
     let Spec { mesh, region, epoch, agents, config, .. } = spec;
     let told = format!(
-        "{mesh}: {}, {} ranks, {} agents, epoch {epoch}, lease {}, {}",
+        "{mesh}: {}, {}, {}, epoch {epoch}, lease {}, {}",
         shape(region),
-        region.size(),
-        agents.len(),
+        counted(region.size(), RANKS),
+        counted(agents.len(), ["agent", "agents"]),
         time(config.times.lease),
         restarts(&config.restart)
     );
@@ -214,7 +216,7 @@ fn failed(failures: &Failures) -> String {
         let Change { ranks, incarnation, status, .. } = change;
         let who = match ranks.first() {
             Some(rank) if ranks.len() == 1 => format!("rank {rank} ({})", failures.point(rank)),
-            _ => format!("ranks {ranks}"),
+            _ => ranks.in_words(),
         };
         format!("{who}, incarnation {incarnation}, {status}{}", again_in(change))
     });

@@ -81,7 +81,7 @@ fn a_replay_tells_of_every_failure_restart_and_stop_of_the_run() -> Outcome {
         "-> tell owner: rank 1 (hosts=0,procs=1), incarnation 0, failed: exit code 7, again";
     assert!(first.starts_with(begins), "{first}");
     let is = "-> tell owner: rank 1 (hosts=0,procs=1), incarnation 1, failed: exit code 7; it needed \
-        more than 1 restarts: no more are granted; failed ranks: 1";
+        more than 1 restart: no more are granted; failed ranks: 1";
     assert_eq!(**second, is);
     for effect in [
         "-> ask agent 0 to start 0..2 (incarnation 0)",

@@ -242,7 +242,7 @@ fn everything_that_is_told_is_one_line() {
             Effect::TellOwner(failures),
             "tell owner: rank 2 (hosts=1,procs=0), incarnation 0, failed: exit code 7, again in \
              0.100 s; ranks 0..2, incarnation 0, failed: exit code 7, again in 0.100 s; it needed \
-             more than 1 restarts: no more are granted; failed ranks: 0..4",
+             more than 1 restart: no more are granted; failed ranks: 0..4",
         ),
     ]);
 }

@@ -17,7 +17,14 @@ use crate::undelivered::Undelivered;
 ///
 /// It is created by [`start`](Self::start) on a task of its own, has a parent who is told how it ends,
 /// and ends with its parent. All functions may await; while they do, the actor handles nothing else, and
-/// only a kill gets through. An `Err` or a panic from any of them ends the actor (E1).
+/// only a kill gets through. An `Err` or a panic from any of them ends the actor (E1):
+/// `Err(Failure::new("no such shard"))`, or any error by `?`.
+///
+/// The actors of a process share its runtime, which in the workers of a program has one thread. A handler that computes for
+/// long or blocks, and does not await, holds up all of them there, whatever mesh they are of, and what is to be spawned
+/// there. Such work is for [`Context::spawn_blocking`], or for several processes; who holds up the others is told as stalled
+/// ([`ProcConfig::stalled_handler`](crate::ProcConfig::stalled_handler)). One that calls `std::process::exit(0)` ends its
+/// process well: that is no failure, so no owner is told, and nothing is started again that is to be after a failure.
 ///
 /// # Examples
 ///

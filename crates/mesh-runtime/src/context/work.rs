@@ -164,7 +164,8 @@ impl<A: Actor> Context<A> {
         })
     }
 
-    /// Runs `work` on a thread where it may block. Its result can be awaited, or sent to the actor by
+    /// Runs `work` on a thread where it may block, or compute for long: in a handler that would hold up all actors of a
+    /// process whose runtime has one thread, as a worker's has. Its result can be awaited, or sent to the actor by
     /// [`pipe_to_self`](Self::pipe_to_self).
     ///
     /// A thread cannot be cut off: an actor that stops waits for `work` to return, and one that is killed

@@ -281,5 +281,7 @@ fn a_mesh_that_cannot_be_called_so_is_refused() {
 fn times_that_cannot_hold_are_refused() {
     let times = Times { check: Duration::ZERO, ..LAN.times };
     let refused = Controller::new(spec(1, 1, Config { times, ..LAN }), Plain).map(|_| ());
+    let why = refused.as_ref().err().map(ToString::to_string);
+    assert_eq!(why.as_deref(), Some("check must be more than zero"));
     assert_eq!(refused, Err(SpecError::Config(ConfigError::Zero { name: "check" })));
 }

@@ -37,7 +37,7 @@ pub const BUCKETS_SECONDS: &[f64] =
 const KINDS: [&str; 3] = ["host", "proc", "actor"];
 
 /// The values of the label `cause`.
-const CAUSES: [&str; 11] = [
+const CAUSES: [&str; 13] = [
     "panic",
     "error",
     "exit",
@@ -47,7 +47,9 @@ const CAUSES: [&str; 11] = [
     "lost",
     "launch",
     "not_ready",
+    "inherited",
     "closed",
+    "child",
     "timeout",
 ];
 

@@ -82,8 +82,9 @@ where
     }
 
     /// What happens to actors that have ended; nothing if nothing is said. One that has ended well, as with a process that has
-    /// exited with code 0, has not failed: `on_failure` does not start it again. Where a process has ended for good nothing is
-    /// started again. That an actor begins again with its process counts as any other restart.
+    /// exited with code 0, has not failed: `on_failure` does not start it again, unless that process begins again. Where a
+    /// process has ended for good nothing is started again. That an actor begins again with a process that has failed counts
+    /// as any other restart; with one that has ended well, as all do that begin together, it costs nothing.
     #[must_use]
     pub fn restart(mut self, restart: RestartConfig) -> Self {
         self.restart = restart;
@@ -356,10 +357,11 @@ async fn settle(mut events: MeshEvents, waiting: &mut RankSet) -> Settled {
             | News::Stopping { .. } => continue,
         };
         for change in changes.iter().filter(|it| it.status.has_reached(Progress::Running)) {
-            if !change.status.is_failure() {
-                *waiting = waiting.difference(&change.ranks);
-            } else if change.restart_in.is_none() {
-                return Settled::Failed;
+            match (change.status.is_failure(), change.restart_in) {
+                (true, None) => return Settled::Failed,
+                // It begins again, and may not have been there before that.
+                (_, Some(_)) => (),
+                (false, None) => *waiting = waiting.difference(&change.ranks),
             }
         }
     }

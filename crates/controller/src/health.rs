@@ -207,6 +207,12 @@ impl Health {
         alive.into_vec()
     }
 
+    /// Whether one of these ranks has failed.
+    pub(crate) fn has_failed(&self, ranks: &RankSet) -> bool {
+        let mut cells = ranks.runs().flat_map(|range| self.runs_in(range));
+        cells.any(|(_, cell)| cell.status.is_failure())
+    }
+
     /// The ranks of these runs that can have no other life where their last one was.
     pub(crate) fn barred(&self, runs: impl Iterator<Item = Range<usize>>) -> RankSet {
         let mut barred = RankSet::new();

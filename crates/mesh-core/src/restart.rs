@@ -85,8 +85,8 @@ impl RestartConfig {
 pub enum RestartPolicy {
     /// Every end, also a good one.
     Permanent,
-    /// An abnormal end; and a good one that is none of its own: that of an actor which lived as its process was stopped and
-    /// begins again, since it starts together with one that has failed.
+    /// An abnormal end; and a good one that is none of its own: that of an actor which lived as its process ended well and
+    /// begins again, as all do that start together with one that has failed.
     Transient,
     /// None.
     Temporary,

@@ -92,9 +92,10 @@ pub enum HowEnded {
 }
 
 impl HowEnded {
-    /// Whether it is how one ends that is killed.
+    /// Whether it is how one ends that is killed, or whose shell passes that on.
     pub(crate) const fn is_kill(&self) -> bool {
-        matches!(self, Self::Signaled { signal: SIGKILL, .. })
+        const CODE: i32 = 128 + SIGKILL;
+        matches!(self, Self::Signaled { signal: SIGKILL, .. } | Self::Exited { code: CODE })
     }
 }
 

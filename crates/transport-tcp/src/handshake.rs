@@ -18,7 +18,7 @@ use crate::secret::{Proof, Secret};
 use crate::wire::Ack;
 
 /// The version of everything on the wire. Others are refused.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// How long a message of the handshake may be. Less than what the first bytes of TLS are as a length, so that
 /// it is known by them.

@@ -91,12 +91,11 @@ impl Kept {
     /// run. That an end of its process ends well what lives there is for all later lives (ST3).
     pub(super) fn has_missed_its_process(&self) -> bool {
         let is_first = self.incarnation == Some(Incarnation::FIRST);
-        let waits_for_another = self.agent.is_none() && self.proc.will_restart;
         is_first
             && !self.is_to_end
             && self.state == ActorState::Creating
             && self.proc.status == Status::Stopped
-            && !waits_for_another
+            && !self.proc.will_restart
     }
 }
 

@@ -44,9 +44,9 @@ impl<C: Controlled> Controller<C> {
         self.subscribers.tell_changes(&changes, &self.spec.region, effects);
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| change.status.is_failure()).collect();
-        // That what it was to begin in has stopped as it was asked to is no failure of anybody.
-        let withdrawn: Vec<Withdrawal> =
-            withdrawn.into_iter().filter(|withdrawal| withdrawal.why.is_failure()).collect();
+        // That who has ended well does not begin again, since what it was to begin in has stopped, is no failure of anybody.
+        let is_failure = |it: &Withdrawal| it.why.is_failure() || self.health.has_failed(&it.ranks);
+        let withdrawn: Vec<Withdrawal> = withdrawn.into_iter().filter(is_failure).collect();
         let escalation =
             self.restarts.take_escalation(&self.spec.config.restart, || ended(&self.health));
         if !changes.is_empty() || !withdrawn.is_empty() || escalation.is_some() {

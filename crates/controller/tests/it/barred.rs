@@ -30,8 +30,10 @@ impl Controlled for Tenant {
     }
 
     fn bar(&self, report: &Status) -> Option<Status> {
-        let is_barred = *report == lost() || matches!(report, Status::Stopping | Status::Stopped);
-        is_barred.then(lost)
+        match report {
+            Status::Stopping | Status::Stopped => Some(Status::Stopped),
+            report => (*report == lost()).then(lost),
+        }
     }
 }
 
@@ -195,6 +197,17 @@ fn a_promise_is_withdrawn_where_nothing_can_begin_any_more() {
     assert_eq!(mesh.step(at(1) + DELAY, Event::Tick), [start(0, [0], 1)], "the other one does");
     let life = mesh.state().ranks.get(Rank::new(1)).map(|it| it.incarnation);
     assert_eq!(life, Some(Incarnation::FIRST));
+}
+
+/// RS1, E2: that of one who had failed the owner is told also where its place has ended well: the failure is not mended.
+#[test]
+fn a_promise_after_a_failure_is_withdrawn_whatever_the_reason() {
+    let mut mesh = tenants(rules(Strategy::OneForOne, RestartPolicy::Permanent));
+    _ = mesh.step(at(1), crashed([1]));
+    let effects = mesh.step(at(1), nth_report(0, [1], (0, 3), Status::Stopped));
+    let Effect::TellOwner(failures) = tell_owner(&mesh, vec![]) else { panic!("it is told") };
+    let withdrawn = vec![Withdrawal { why: Status::Stopped, ..withdrawn([1]) }];
+    assert_eq!(effects, [Effect::TellOwner(Failures { withdrawn, ..failures })]);
 }
 
 /// RS2, N4, L6: where nobody else lives or begins, the mesh has ended with that.

@@ -276,6 +276,7 @@
 //! RS1 barred::a_member_that_has_nowhere_to_begin_ends_the_round
 //! RS1 barred::a_member_that_stops_with_its_place_ends_the_round
 //! RS1 barred::a_member_whose_place_follows_it_ends_the_round
+//! RS1 barred::a_promise_after_a_failure_is_withdrawn_whatever_the_reason
 //! RS1 barred::a_promise_is_withdrawn_where_nothing_can_begin_any_more
 //! RS1 barred::a_round_that_cannot_begin_is_given_up_at_once
 //! RS1 barred::no_promise_is_withdrawn_by_what_is_past
@@ -419,6 +420,7 @@
 //! K3 lease::an_order_of_a_lower_epoch_is_refused
 //! K3 model::no_history_breaks_an_invariant
 //! E2 agents::the_chain_of_causes_reaches_the_owner_as_it_was_said
+//! E2 barred::a_promise_after_a_failure_is_withdrawn_whatever_the_reason
 //! N10 adoption::a_mesh_that_its_owner_lets_go_of_is_over_for_all_who_have_subscribed
 //! N10 model::no_history_breaks_an_invariant
 //! N10 model::the_histories_get_to_an_owner_that_lets_go

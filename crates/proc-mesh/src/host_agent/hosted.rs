@@ -220,7 +220,7 @@ impl Hosted {
     }
 
     pub(crate) fn on_ended(&mut self, key: ProcKey, raw: RawEnd) {
-        let is_killed = self.live_seat(key).is_some_and(|seat| seat.sent.kill);
+        let is_killed = self.live_seat(key).is_some_and(|seat| seat.is_killed());
         let how = match raw.end {
             _ if raw.culled => HowEnded::Culled,
             // Of two who have killed it, we know that we did.
@@ -344,7 +344,7 @@ impl Hosted {
             if let Some(handles) = seat.handles() {
                 handles.ready_by = None;
             }
-            seat.verdict = Some(HowEnded::NotReady { within });
+            _ = seat.verdict.get_or_insert(HowEnded::NotReady { within });
             late.push(ProcKey { mesh: id, rank: *rank, incarnation: seat.incarnation });
         }
         self.ready_by = self.seats.values().filter_map(Seat::ready_by).min();

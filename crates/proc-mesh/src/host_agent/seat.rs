@@ -168,6 +168,16 @@ impl Seat {
         }
     }
 
+    /// Whether it is being killed since it was not ready in time.
+    pub(crate) const fn is_too_late(&self) -> bool {
+        matches!(self.verdict, Some(HowEnded::NotReady { .. }))
+    }
+
+    /// Whether we have killed it, for whatever reason.
+    pub(crate) const fn is_killed(&self) -> bool {
+        self.sent.kill || self.verdict.is_some()
+    }
+
     /// It has ended: what is left of its output is read first. Returns whether there is any to wait
     /// for.
     pub(crate) fn end(&mut self, how: HowEnded, evidence: Duration, alive: Duration) -> bool {

@@ -41,11 +41,16 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         let Some(mut owner) = self.owner.take() else { return };
-        for host in &self.hosts {
-            host.post(HostOrder::LetGo { mesh: self.mesh });
-        }
+        let (mesh, mut busy) = (self.mesh, std::mem::take(&mut self.hosts));
+        // At once, where there is room: nobody may come to carry it.
+        busy.retain(|host| !host.try_send(HostOrder::LetGo { mesh }));
         drop(self.control.spawn(async move {
-            let ended = async { while owner.next().await.is_some() {} };
+            let ended = async {
+                for host in busy {
+                    _ = host.send(HostOrder::LetGo { mesh }).await;
+                }
+                while owner.next().await.is_some() {}
+            };
             _ = timeout(KILLED_WITHIN, ended).await.is_ok();
         }));
     }

@@ -66,7 +66,7 @@ fn life(seat: &Seat) -> Option<ProcReport> {
     Some(match (process.suspended, &process.stall) {
         (Some(signal), _) => ProcReport::Suspended { signal },
         // Also of one that says so when it is being killed, since it has not in time.
-        (None, _) if seat.ready_by().is_some() || seat.verdict.is_some() => ProcReport::Starting,
+        (None, _) if seat.ready_by().is_some() || seat.is_too_late() => ProcReport::Starting,
         (None, Some(stall)) => ProcReport::Hanging(stall.clone()),
         (None, None) => ProcReport::Ready,
     })

@@ -124,10 +124,10 @@ fn strangers_and_other_programs_are_told_apart() {
 fn another_version_is_named() {
     let (a, b) = (who(1, 8), who(2, 8));
     let mut hello = dialling(a, b).hello;
-    hello.version = 2;
+    hello.version = VERSION + 1;
     let refused =
         Greeted::new(&encode(&hello), b, ([2; 32], Binding::Plain), &secret(1)).map(|_| ());
-    assert_eq!(refused, Err(Refused::Version(2)));
+    assert_eq!(refused, Err(Refused::Version(VERSION + 1)));
 }
 
 proptest! {

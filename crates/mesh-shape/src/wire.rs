@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Region {
     }
 }
 
-/// Sent as a list of starts and ends, or, where nobody reads it, of [gaps and lengths](spelled).
+/// Sent as a list of starts and ends, or, where nobody reads it, of gaps and lengths.
 impl Serialize for RankSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let spelled = spelled(serializer.is_human_readable());
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for RankSet {
     }
 }
 
-/// Sent as a list of starts, ends and values, or, where nobody reads it, of [gaps, lengths](spelled) and values.
+/// Sent as a list of starts, ends and values, or, where nobody reads it, of gaps, lengths and values.
 impl<T: Serialize> Serialize for Overlay<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut spelled = spelled(serializer.is_human_readable());

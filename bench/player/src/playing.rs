@@ -92,6 +92,14 @@ async fn kill<P: Player + Send>(player: &mut P) -> Result<Vec<u64>, Failed> {
 async fn hoard<P: Player + Send>(player: &mut P, bytes: usize) -> Result<Vec<u64>, Failed> {
     player.call().await?;
     player.other().suspend()?;
+    let found = stuff(player, bytes).await;
+    // Suspended it would not see that we end, and stay.
+    player.other().kill()?;
+    found
+}
+
+/// How much memory it takes to send so many bytes to one that reads nothing, and how many were taken.
+async fn stuff<P: Player + Send>(player: &mut P, bytes: usize) -> Result<Vec<u64>, Failed> {
     let (before, mut peak, mut n_sent) = (resident()?, 0, 0);
     while n_sent < bytes {
         // Who waits for room waits for ever: nobody reads.

@@ -1,5 +1,5 @@
-//! When connections on which nothing is said ask whether the other side is there: many of them together, so that who
-//! asks, and who is asked, is woken once for all.
+//! When connections on which nothing is said ask whether the other side is there: many of them together, so that who asks
+//! is woken once for them, and who is asked, where others want the processor, mostly once for all of its own.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 /// The moments at which a transport asks one peer, as far as it can choose them.
 ///
-/// All connections to a peer have the same, so that it is woken once for all lanes. Those to many peers have one of
-/// [`PHASES`], so that whoever asks thousands is woken that often in a period, and they are not all at once.
+/// All connections to a peer have the same: what is asked on all lanes is there when it has a processor. One that sleeps on
+/// an idle machine is woken by the first, and again by the next. Those to many peers have one of [`PHASES`], so that the
+/// timers of whoever asks thousands go off that often in a period, and they are not all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rhythm {
     began: Instant,

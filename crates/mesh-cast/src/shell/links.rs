@@ -92,8 +92,14 @@ pub(super) trait Linked: Handler<NotSent> + Sized {
 
     /// Puts a piece to those before it, if whoever sends them is who they say. The message, when it is whole.
     fn on_piece(&mut self, piece: Piece, cx: &Context<Self>) -> Option<(PortId, Bytes)> {
-        let is_true = cx.sender() == Some(piece.from);
-        is_true.then(|| self.links().pieces.add(piece)).flatten()
+        if cx.sender() != Some(piece.from) {
+            return None;
+        }
+        let forgotten = self.links().pieces.make_room(&piece);
+        if !forgotten.is_empty() {
+            self.drop_legs(piece.from, forgotten, cx);
+        }
+        self.links().pieces.add(piece)
     }
 
     /// Whoever says so has forgotten the table of a mesh.

@@ -90,6 +90,13 @@ struct Begun {
     legs: Vec<LegName>,
 }
 
+impl Begun {
+    /// Which legs it is, if it is some.
+    fn into_legs(self) -> Option<Vec<LegName>> {
+        (self.port == PortId::of::<Down>()).then_some(self.legs)
+    }
+}
+
 /// So many queues of one kind may have sent somebody a part of a message: one, but for those of lost sessions.
 const BEGUN_MAX: usize = 4;
 
@@ -109,19 +116,21 @@ impl Pieces {
         if end == total {
             return Some((port, message.freeze()));
         }
-        self.make_room(from, queue.0);
         self.0.insert((from, queue), Begun { bytes: message, port, legs });
         None
     }
 
-    /// Forgets what the oldest queue of somebody has begun, if there are many.
-    fn make_room(&mut self, from: ActorId, queue: Queue) {
-        let begun = || self.0.range((from, (queue, 0))..=(from, (queue, u64::MAX)));
-        if begun().count() >= BEGUN_MAX
-            && let Some(oldest) = begun().map(|(key, _)| *key).next()
-        {
-            drop(self.0.remove(&oldest));
+    /// Before a piece is added: forgets what the oldest queue of its sender has begun, if there are many others. Returns
+    /// which legs that was, if it was some.
+    pub(super) fn make_room(&mut self, Piece { from, queue, .. }: &Piece) -> Vec<LegName> {
+        let (kind, _) = *queue;
+        let begun = || self.0.range((*from, (kind, 0))..=(*from, (kind, u64::MAX)));
+        if self.0.contains_key(&(*from, *queue)) || begun().count() < BEGUN_MAX {
+            return Vec::new();
         }
+        let oldest = begun().map(|(key, _)| *key).next();
+        let forgotten = oldest.and_then(|oldest| self.0.remove(&oldest));
+        forgotten.and_then(Begun::into_legs).unwrap_or_default()
     }
 
     /// A session with a process was lost. Returns whose legs are not whole, and which.
@@ -129,8 +138,7 @@ impl Pieces {
         let is_lost = |(from, _): &(ActorId, QueueId)| from.peer() == peer;
         let lost: Vec<_> = self.0.keys().copied().filter(is_lost).collect();
         let begun = lost.into_iter().filter_map(|key| Some((key.0, self.0.remove(&key)?)));
-        let legs = begun.filter(|(_, begun)| begun.port == PortId::of::<Down>());
-        legs.map(|(from, begun)| (from, begun.legs)).collect()
+        begun.filter_map(|(from, begun)| Some((from, begun.into_legs()?))).collect()
     }
 }
 

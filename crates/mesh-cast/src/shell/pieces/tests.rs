@@ -49,12 +49,21 @@ fn the_queue_after_one_that_was_lost_is_another_one() {
     assert_eq!(whole, [(port(), one), (port(), other)]);
 }
 
-/// Whoever begins more than anybody does has the oldest forgotten.
+/// R1: whoever begins more than anybody does has the oldest forgotten, and is told which legs that were.
 #[test]
 fn the_queues_that_somebody_begins_have_a_bound() {
     let (whole, mut pieces) = (message(1, 2 * PIECE_BYTES), Pieces::default());
+    let stream = StreamId { caster: actor(1), mesh: MeshId::from_random(1) };
+    let leg = |number| (CastId { stream, number }, LegId { sender: Sender::Relay, number });
     for number in 0..100 {
-        assert_eq!(pieces.add(cut_by(1, (Queue::Tree, number), &whole).remove(0)), None);
+        let of = (actor(1), (Queue::Tree, number), PortId::of::<Down>());
+        let mut cut = Piece::cut(of, &[leg(number)], &whole).expect("it is not too large");
+        let first = cut.next().expect("there are two");
+        let forgotten = number.checked_sub(BEGUN_MAX as u64).map(leg);
+        assert_eq!(pieces.make_room(&first), forgotten.into_iter().collect::<Vec<_>>());
+        assert_eq!(pieces.add(first), None);
+        let second = cut_by(1, (Queue::Tree, number), &whole).remove(1);
+        assert_eq!(pieces.make_room(&second), [], "that has its place");
     }
     assert_eq!(pieces.0.len(), BEGUN_MAX);
     assert!(pieces.add(cut_by(1, (Queue::Tree, 99), &whole).remove(1)).is_some());
